@@ -1,1 +1,31 @@
-//! Under construction.
+//! natter's wire protocol, sans-IO: no socket, no task, no clock.
+//!
+//! A connection carries a stream of JSON values in UTF-8, one after another,
+//! with nothing but optional white space between them. Bytes become frames in
+//! two steps, each with a type of its own:
+//!
+//! 1. [`Scanner`] finds where one JSON value ends, however the stream was cut
+//!    into pieces, checks that it is valid JSON within the [`Limits`], and notes
+//!    where in it the parts are that decide its way.
+//! 2. [`Frame::read`] takes such a value and says what it is: a registration,
+//!    a message, or something newer.
+//!
+//! "Not finished yet" is [`Scan::Partial`]; "can't be trusted any more" is
+//! [`ScanError`], after which the stream has no next value; "well-formed, but no
+//! frame that we know" is [`FrameError`], after which the stream goes on.
+//! Writing goes through [`Registration`] and [`Message`], one line each.
+
+mod address;
+mod error_code;
+mod frame;
+mod limits;
+mod notes;
+mod scan;
+mod topic_name;
+
+pub use address::{Address, AddressError};
+pub use error_code::ErrorCode;
+pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Registration};
+pub use limits::Limits;
+pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
+pub use topic_name::{TopicName, TopicNameError};

@@ -1,0 +1,76 @@
+//! The codes under which a peer is told what went wrong.
+
+use std::fmt;
+
+/// Why a frame, or a whole connection, was refused.
+///
+/// A code's name is part of the protocol: it never changes its meaning.
+/// `docs/protocol.md` lists them for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The stream isn't JSON. The connection is closed.
+    NotJson,
+    /// A string in the stream isn't UTF-8. The connection is closed.
+    NotUtf8,
+    /// More objects and arrays within one another than allowed. Closed.
+    TooDeep,
+    /// A frame longer than allowed. Closed.
+    TooLong,
+    /// A JSON value that isn't an object. Ignored.
+    NotAnObject,
+    /// An object that is no frame of this protocol. Ignored.
+    UnknownFrame,
+    /// A frame in which something has the wrong type or is missing. Ignored.
+    BadFrame,
+    /// A topic whose name isn't allowed. The frame is ignored.
+    BadTopic,
+    /// A registration for more topics than a connection may have. Ignored.
+    TooManyTopics,
+    /// A message for a topic that its sender isn't registered for. Discarded.
+    NotRegistered,
+    /// The server, or the peer's address, has as many connections as it may.
+    TooManyConnections,
+    /// No registration came in time. The connection is closed.
+    RegistrationTimeout,
+    /// A frame was begun and not finished in time. The connection is closed.
+    UnfinishedFrame,
+    /// The peer fell further behind than its outbox holds. Closed.
+    SlowReader,
+    /// The program on the other side is ending.
+    ShuttingDown,
+    /// In direct mode: somebody else is being talked to.
+    Busy,
+}
+
+impl ErrorCode {
+    /// The code as it is written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotJson => "not-json",
+            Self::NotUtf8 => "not-utf8",
+            Self::TooDeep => "too-deep",
+            Self::TooLong => "too-long",
+            Self::NotAnObject => "not-an-object",
+            Self::UnknownFrame => "unknown-frame",
+            Self::BadFrame => "bad-frame",
+            Self::BadTopic => "bad-topic",
+            Self::TooManyTopics => "too-many-topics",
+            Self::NotRegistered => "not-registered",
+            Self::TooManyConnections => "too-many-connections",
+            Self::RegistrationTimeout => "registration-timeout",
+            Self::UnfinishedFrame => "unfinished-frame",
+            Self::SlowReader => "slow-reader",
+            Self::ShuttingDown => "shutting-down",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// The topic under which a classic client is told of an error.
+    pub const TOPIC: &'static str = "error";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

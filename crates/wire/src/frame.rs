@@ -1,0 +1,344 @@
+//! The frames as types: reading one, writing one.
+//!
+//! Reading borrows from the bytes and decodes nothing that nobody asked for: a
+//! server that relays a message never looks into its text.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::{ErrorCode, Span, TopicName, TopicNameError, Value};
+
+/// One frame as it was read, told by its keys.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// `topics`: these are the names, none twice, in the order given.
+    Registration(Vec<TopicName>),
+    /// `message`.
+    Message {
+        /// `message.topic`; an allowed name.
+        topic: Cow<'a, str>,
+        /// `message.text`.
+        text: JsonStr<'a>,
+    },
+}
+
+/// Why an object is no frame that can be acted upon. The stream goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// A JSON value that isn't an object.
+    #[error("a frame is a JSON object, not {0}")]
+    NotAnObject(&'static str),
+    /// Neither `topics` nor `message`.
+    #[error(
+        "a frame has either \"topics\" (a registration) or \"message\"; this object has neither"
+    )]
+    Unknown,
+    /// Both `topics` and `message`.
+    #[error("a frame has either \"topics\" or \"message\"; this object has both")]
+    Ambiguous,
+    /// A frame of the extended protocol, which this version doesn't know.
+    #[error("frames with nothing but \"extended\" are not known to this version")]
+    Extended,
+    /// A key that decides the frame's way came twice.
+    #[error("the key {0:?} comes twice")]
+    Duplicate(&'static str),
+    /// `message.topic` or `message.text` is missing.
+    #[error("a message has {0:?}, and this one doesn't")]
+    Missing(&'static str),
+    /// A part has another type than it must have.
+    #[error("{name:?} is {expected}, not {found}")]
+    WrongType {
+        /// The part.
+        name: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it was.
+        found: &'static str,
+    },
+    /// A topic's name that isn't allowed.
+    #[error(transparent)]
+    BadTopic(#[from] TopicNameError),
+}
+
+impl FrameError {
+    /// The code that the peer is told.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotAnObject(_) => ErrorCode::NotAnObject,
+            Self::Unknown | Self::Extended => ErrorCode::UnknownFrame,
+            Self::Ambiguous | Self::Duplicate(_) | Self::Missing(_) | Self::WrongType { .. } => {
+                ErrorCode::BadFrame
+            }
+            Self::BadTopic(_) => ErrorCode::BadTopic,
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Says what the value is that a scanner found in `bytes`.
+    pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
+        let json = Json::new(&bytes[value.start..value.end]);
+        if !json.0.starts_with('{') {
+            return Err(FrameError::NotAnObject(json.kind()));
+        }
+        let notes = &value.notes;
+        if let Some(key) = notes.duplicate {
+            return Err(FrameError::Duplicate(key));
+        }
+        match (notes.topics, notes.message) {
+            (Some(topics), None) => json.part(topics).read_topics().map(Self::Registration),
+            (None, Some(message)) => Self::read_message(json, message, value),
+            (Some(_), Some(_)) => Err(FrameError::Ambiguous),
+            (None, None) if notes.extended.is_some() => Err(FrameError::Extended),
+            (None, None) => Err(FrameError::Unknown),
+        }
+    }
+
+    fn read_message(json: Json<'a>, message: Span, value: &Value) -> Result<Self, FrameError> {
+        json.part(message).expect("message", "an object", '{')?;
+        let part = |span: Option<Span>, name| {
+            let part = json.part(span.ok_or(FrameError::Missing(name))?);
+            part.expect(name, "a string", '"').map(JsonStr)
+        };
+        let topic = part(value.notes.topic, "topic")?;
+        let text = part(value.notes.text, "text")?;
+        Ok(Self::Message {
+            topic: topic.as_topic()?,
+            text,
+        })
+    }
+}
+
+/// A valid JSON value as text.
+#[derive(Clone, Copy)]
+struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// `bytes` have passed the scanner, so they are UTF-8; should a caller have
+    /// mixed up two buffers, an empty text is no frame.
+    fn new(bytes: &'a [u8]) -> Self {
+        Self(std::str::from_utf8(bytes).unwrap_or_default())
+    }
+
+    fn part(self, span: Span) -> Self {
+        Self(self.0.get(span.range()).unwrap_or_default())
+    }
+
+    /// The text, if its first character says that it has the right type.
+    fn expect(
+        self,
+        name: &'static str,
+        expected: &'static str,
+        first: char,
+    ) -> Result<&'a str, FrameError> {
+        if self.0.starts_with(first) {
+            return Ok(self.0);
+        }
+        Err(FrameError::WrongType {
+            name,
+            expected,
+            found: self.kind(),
+        })
+    }
+
+    /// What kind of value it is, in words.
+    fn kind(self) -> &'static str {
+        match self.0.as_bytes().first() {
+            Some(b'{') => "an object",
+            Some(b'[') => "an array",
+            Some(b'"') => "a string",
+            Some(b't' | b'f') => "true or false",
+            Some(b'n') => "null",
+            _ => "a number",
+        }
+    }
+
+    /// Reads `topics`: an array of names, or a lone one.
+    fn read_topics(self) -> Result<Vec<TopicName>, FrameError> {
+        const EXPECTED: &str = "an array of strings";
+        if self.0.starts_with('"') {
+            let name = JsonStr(self.0).as_topic()?;
+            return Ok(vec![TopicName::new(&name)?]);
+        }
+        let array = self.expect("topics", EXPECTED, '[')?;
+        let strings: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(array).unwrap_or_default();
+        let mut names = Vec::with_capacity(strings.len());
+        let mut seen = std::collections::HashSet::with_capacity(strings.len());
+        for string in strings {
+            let string = Json(string.get()).expect("topics", EXPECTED, '"')?;
+            let name = TopicName::new(&JsonStr(string).as_topic()?)?;
+            if seen.insert(name.clone()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// A JSON string as it stands on the wire, quotation marks and escapes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonStr<'a>(&'a str);
+
+impl<'a> JsonStr<'a> {
+    /// The text that it stands for.
+    ///
+    /// JSON can escape half of a surrogate pair, which is no text: each becomes
+    /// U+FFFD, as everywhere where text can't be shown.
+    pub fn decode(self) -> Cow<'a, str> {
+        match self.unescaped() {
+            Some(plain) => Cow::Borrowed(plain),
+            None => Cow::Owned(decode_escaped(self.0)),
+        }
+    }
+
+    /// The text as a topic's name, if it is allowed as one.
+    fn as_topic(self) -> Result<Cow<'a, str>, FrameError> {
+        let name = match self.unescaped() {
+            Some(plain) => Cow::Borrowed(plain),
+            None => match serde_json::from_str(self.0) {
+                Ok(name) => Cow::Owned(name),
+                Err(_) => {
+                    return Err(FrameError::WrongType {
+                        name: "topic",
+                        expected: "a string of whole characters",
+                        found: "one with half a surrogate pair",
+                    });
+                }
+            },
+        };
+        TopicName::check(&name)?;
+        Ok(name)
+    }
+
+    /// The text between the quotation marks, if nothing in it is escaped.
+    fn unescaped(self) -> Option<&'a str> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        (!inner.as_bytes().contains(&b'\\')).then_some(inner)
+    }
+}
+
+/// Decodes a string with escapes, lone surrogates included.
+fn decode_escaped(quoted: &str) -> String {
+    let bytes = serde_json::from_str::<WideText>(quoted).map_or_else(|_| Vec::new(), |text| text.0);
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// A string's bytes as `serde_json` gives them when asked for bytes: UTF-8, but
+/// that lone surrogates are encoded too.
+struct WideText(Vec<u8>);
+
+impl<'de> serde::Deserialize<'de> for WideText {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = WideText;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<WideText, E> {
+                Ok(WideText(bytes.to_vec()))
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+}
+
+/// One end of a connection, as frames name it: both parts are strings there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint(SocketAddr);
+
+impl From<SocketAddr> for Endpoint {
+    /// An IPv4 address that was mapped into IPv6 is written as IPv4.
+    fn from(address: SocketAddr) -> Self {
+        Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut endpoint = to.serialize_struct("Endpoint", 2)?;
+        endpoint.serialize_field("ip", &self.0.ip())?;
+        endpoint.serialize_field("port", &Text(self.0.port()))?;
+        endpoint.end()
+    }
+}
+
+/// Something that is written as a string.
+struct Text<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
+    }
+}
+
+/// A registration to be written.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Registration<'a> {
+    /// The client's own end of the connection.
+    pub source: Endpoint,
+    /// What it wants to receive, and may send to.
+    #[serde(serialize_with = "write_names")]
+    pub topics: &'a [TopicName],
+}
+
+/// A message to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The sender's end of the connection.
+    pub source: Endpoint,
+    /// The receiver's end.
+    pub destination: Endpoint,
+    /// The topic's name.
+    pub topic: &'a str,
+    /// What is said.
+    pub text: &'a str,
+}
+
+impl Registration<'_> {
+    /// The frame as it goes over the wire: one line, with its end.
+    pub fn to_line(&self) -> Vec<u8> {
+        to_line(self)
+    }
+}
+
+impl Message<'_> {
+    /// The frame as it goes over the wire: one line, with its end.
+    pub fn to_line(&self) -> Vec<u8> {
+        to_line(self)
+    }
+}
+
+impl Serialize for Message<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            topic: &'a str,
+            text: &'a str,
+        }
+        let mut message = to.serialize_struct("Message", 3)?;
+        message.serialize_field("source", &self.source)?;
+        message.serialize_field("destination", &self.destination)?;
+        let (topic, text) = (self.topic, self.text);
+        message.serialize_field("message", &Body { topic, text })?;
+        message.end()
+    }
+}
+
+fn write_names<S: Serializer>(names: &[TopicName], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(names.iter().map(TopicName::as_str))
+}
+
+/// Writing strings into memory can't fail; were it to, nothing is written.
+fn to_line(frame: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(frame).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests;
