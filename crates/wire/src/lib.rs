@@ -18,8 +18,10 @@
 mod address;
 mod error_code;
 mod frame;
+mod grammar;
 mod limits;
 mod notes;
+mod plain;
 mod scan;
 mod topic_name;
 

@@ -16,6 +16,16 @@ pub struct Span {
 }
 
 impl Span {
+    /// Offsets fit, because [`Limits::LARGEST_FRAME`](crate::Limits) keeps them
+    /// in 32 bits; beyond that they would be cut off.
+    #[allow(clippy::cast_possible_truncation)]
+    fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
     /// The same as a range, to index a slice with.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
@@ -63,22 +73,24 @@ impl Key {
     /// The keys that matter in `message`.
     const INNER: [(&str, Key); 2] = [("topic", Key::Topic), ("text", Key::Text)];
 
-    /// Which of `known` a key is, as it stands between its quotation marks.
-    fn of(raw: &[u8], known: &[(&str, Key)]) -> Key {
-        if raw.contains(&b'\\') {
-            return Self::of_escaped(raw, known);
+    /// Which of `known` the key is that stands, with its quotation marks, in
+    /// `quoted`.
+    #[inline]
+    fn of(quoted: &[u8], escaped: bool, known: &[(&str, Key)]) -> Key {
+        if escaped {
+            return Self::of_escaped(quoted, known);
         }
+        let plain = &quoted[1..quoted.len() - 1];
         known
             .iter()
-            .find(|(name, _)| name.as_bytes() == raw)
+            .find(|(name, _)| name.as_bytes() == plain)
             .map_or(Key::Other, |(_, key)| *key)
     }
 
     /// `"\u006dessage"` is the same key as `"message"`.
     #[cold]
-    fn of_escaped(raw: &[u8], known: &[(&str, Key)]) -> Key {
-        let quoted = [b"\"", raw, b"\""].concat();
-        match serde_json::from_slice::<String>(&quoted) {
+    fn of_escaped(quoted: &[u8], known: &[(&str, Key)]) -> Key {
+        match serde_json::from_slice::<String>(quoted) {
             Ok(plain) => known
                 .iter()
                 .find(|(name, _)| *name == plain)
@@ -91,33 +103,33 @@ impl Key {
 /// Where the scanner is, as far as the notes are concerned.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoteTaker {
-    pub(crate) notes: Notes,
+    notes: Notes,
     /// The key of the outermost object's member that is being read.
     outer: Key,
     /// The key within `message` that is being read.
     inner: Key,
     /// Offset of the quotation mark before the outer key.
-    outer_key_start: u32,
-    outer_start: u32,
-    inner_start: u32,
+    outer_key_start: usize,
+    outer_start: usize,
+    inner_start: usize,
 }
 
 impl NoteTaker {
     /// A key has ended, in the `depth`th object counted from the outside.
     #[inline]
-    pub(crate) fn key(&mut self, depth: usize, start: u32, raw: &[u8]) {
+    pub(crate) fn key(&mut self, depth: usize, at: Range<usize>, bytes: &[u8], escaped: bool) {
         if depth == 1 {
-            self.outer = Key::of(raw, &Key::OUTER);
-            self.outer_key_start = start;
+            self.outer_key_start = at.start;
+            self.outer = Key::of(&bytes[at], escaped, &Key::OUTER);
             self.inner = Key::Other;
         } else if depth == 2 && self.outer == Key::Message {
-            self.inner = Key::of(raw, &Key::INNER);
+            self.inner = Key::of(&bytes[at], escaped, &Key::INNER);
         }
     }
 
     /// A value begins within `depth` objects and arrays.
     #[inline]
-    pub(crate) fn value_start(&mut self, depth: usize, at: u32) {
+    pub(crate) fn value_start(&mut self, depth: usize, at: usize) {
         match depth {
             1 => self.outer_start = at,
             2 => self.inner_start = at,
@@ -127,7 +139,7 @@ impl NoteTaker {
 
     /// The value that began within `depth` objects and arrays has ended.
     #[inline]
-    pub(crate) fn value_end(&mut self, depth: usize, end: u32) {
+    pub(crate) fn value_end(&mut self, depth: usize, end: usize) {
         if depth == 1 && self.outer != Key::Other {
             self.outer_value(end);
         } else if depth == 2 && self.inner != Key::Other {
@@ -135,26 +147,32 @@ impl NoteTaker {
         }
     }
 
-    fn outer_value(&mut self, end: u32) {
+    /// Hands the notes over and gets ready for the next value.
+    #[inline]
+    pub(crate) fn finish(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn outer_value(&mut self, end: usize) {
         let start = self.outer_start;
         let (place, start, name) = match self.outer {
             Key::Topics => (&mut self.notes.topics, start, "topics"),
             Key::Message => (&mut self.notes.message, start, "message"),
             _ => (&mut self.notes.extended, self.outer_key_start, "extended"),
         };
-        if place.replace(Span { start, end }).is_some() {
+        if place.replace(Span::new(start, end)).is_some() {
             self.notes.duplicate = Some(name);
         }
         self.outer = Key::Other;
     }
 
-    fn inner_value(&mut self, end: u32) {
+    fn inner_value(&mut self, end: usize) {
         let start = self.inner_start;
         let (place, name) = match self.inner {
             Key::Topic => (&mut self.notes.topic, "topic"),
             _ => (&mut self.notes.text, "text"),
         };
-        if place.replace(Span { start, end }).is_some() {
+        if place.replace(Span::new(start, end)).is_some() {
             self.notes.duplicate = Some(name);
         }
         self.inner = Key::Other;

@@ -166,14 +166,6 @@ proptest! {
         let bytewise: Vec<_> = (0..bytes.len()).collect();
         prop_assert_eq!(scan_pieces(Limits::default(), &bytes, &bytewise), scan_whole(&bytes));
     }
-
-    #[test]
-    fn text_ends_where_a_slow_reading_says(bytes in proptest::collection::vec(
-        prop_oneof![4 => any::<u8>(), 1 => Just(b'"'), 1 => Just(b'\\'), 1 => 0u8..0x22], 0..64))
-    {
-        let slow = bytes.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count();
-        prop_assert_eq!(plain_prefix(&bytes), slow);
-    }
 }
 
 #[test]

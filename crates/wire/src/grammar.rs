@@ -1,0 +1,346 @@
+//! The grammar of JSON (RFC 8259) as an automaton that can stop at any byte.
+//!
+//! It is iterative, and nesting costs one bit a level. It is a small value that
+//! is copied, run and handed back, so that it stays in registers as it runs.
+
+use crate::notes::NoteTaker;
+use crate::plain::plain_prefix;
+use crate::scan::{ScanError, is_space};
+
+/// How far the reading of one value has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grammar {
+    /// Offset of the next byte to look at, from the value's first.
+    position: usize,
+    state: State,
+    /// Objects and arrays that are open.
+    depth: usize,
+    max_depth: usize,
+    /// One bit for each that is open, the innermost lowest: 1 is an object.
+    objects: u128,
+    /// Offset of the quotation mark before the string that is being read.
+    text_start: usize,
+    /// The string that is being read is a key.
+    in_key: bool,
+    /// The string that is being read holds a backslash.
+    escaped: bool,
+    line_break: bool,
+    non_ascii: bool,
+}
+
+type Step = Result<(), ScanError>;
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A value.
+    Value,
+    /// The first value of an array, or its end.
+    FirstElement,
+    /// A key.
+    Key,
+    /// The first key of an object, or its end.
+    FirstKey,
+    /// The colon after a key.
+    Colon,
+    /// A comma, or the end of the innermost object or array.
+    Next,
+    /// More of a string.
+    Text,
+    /// What a backslash escapes.
+    Escape,
+    /// So many more hexadecimal digits.
+    Hex(u8),
+    /// The rest of `true`, `false` or `null`.
+    Word(&'static [u8]),
+    /// More of a number.
+    Number(Number),
+}
+
+/// How far a number has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+impl Number {
+    /// The state after one more byte; `None` if the byte isn't part of it.
+    fn after(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Minus, b'0') => Self::Zero,
+            (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Self::Integer,
+            (Self::Zero | Self::Integer, b'.') => Self::Point,
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
+            (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
+                Self::ExponentDigits
+            }
+            _ => return None,
+        })
+    }
+
+    fn is_complete(self) -> bool {
+        matches!(
+            self,
+            Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits
+        )
+    }
+}
+
+impl Grammar {
+    pub(crate) fn new(max_depth: usize) -> Self {
+        Self {
+            position: 0,
+            state: State::Value,
+            depth: 0,
+            max_depth,
+            objects: 0,
+            text_start: 0,
+            in_key: false,
+            escaped: false,
+            line_break: false,
+            non_ascii: false,
+        }
+    }
+
+    /// The bytes of the value that were read.
+    pub(crate) fn position(self) -> usize {
+        self.position
+    }
+
+    /// There was a line break between tokens.
+    pub(crate) fn has_line_break(self) -> bool {
+        self.line_break
+    }
+
+    /// There may have been a byte beyond ASCII in a string.
+    pub(crate) fn has_non_ascii(self) -> bool {
+        self.non_ascii
+    }
+
+    /// Reads until the value is complete (true) or the bytes run out (false).
+    /// `bytes` begins with the value's first byte.
+    pub(crate) fn advance(
+        mut self,
+        bytes: &[u8],
+        taker: &mut NoteTaker,
+    ) -> Result<(Self, bool), ScanError> {
+        while let Some(&byte) = bytes.get(self.position) {
+            match self.state {
+                State::Text => self.text(bytes, taker)?,
+                State::Number(number) => self.number(number, byte, taker)?,
+                State::Escape | State::Hex(_) => self.escape(byte)?,
+                State::Word(rest) => self.word(rest, byte, taker)?,
+                _ if is_space(byte) => self.space(byte),
+                State::FirstElement if byte == b']' => self.close(taker),
+                State::Value | State::FirstElement => self.value(byte, bytes, taker)?,
+                State::FirstKey if byte == b'}' => self.close(taker),
+                State::Key | State::FirstKey => self.key(byte, bytes, taker)?,
+                State::Colon => self.colon(byte)?,
+                State::Next => self.next(byte, taker)?,
+            }
+            if self.state == State::Next && self.depth == 0 {
+                return Ok((self, true));
+            }
+        }
+        Ok((self, false))
+    }
+
+    #[inline(always)]
+    fn space(&mut self, byte: u8) {
+        self.line_break |= byte == b'\n' || byte == b'\r';
+        self.position += 1;
+    }
+
+    /// The first byte of a value.
+    #[inline(always)]
+    fn value(&mut self, byte: u8, bytes: &[u8], taker: &mut NoteTaker) -> Step {
+        taker.value_start(self.depth, self.position);
+        self.state = match byte {
+            b'"' => return self.open_text(false, bytes, taker),
+            b'{' => return self.open(true),
+            b'[' => return self.open(false),
+            b'-' => State::Number(Number::Minus),
+            b'0' => State::Number(Number::Zero),
+            b'1'..=b'9' => State::Number(Number::Integer),
+            b't' => State::Word(b"rue"),
+            b'f' => State::Word(b"alse"),
+            b'n' => State::Word(b"ull"),
+            _ if self.state == State::FirstElement => {
+                return Err(self.unexpected(byte, "a value or ']'"));
+            }
+            _ => return Err(self.unexpected(byte, "a value")),
+        };
+        self.position += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn open(&mut self, object: bool) -> Step {
+        if self.depth == self.max_depth {
+            return Err(ScanError::TooDeep(self.max_depth));
+        }
+        self.depth += 1;
+        self.objects = self.objects << 1 | u128::from(object);
+        self.state = if object {
+            State::FirstKey
+        } else {
+            State::FirstElement
+        };
+        self.position += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self, taker: &mut NoteTaker) {
+        self.depth -= 1;
+        self.objects >>= 1;
+        self.position += 1;
+        self.value_end(taker);
+    }
+
+    /// A value has ended just before `position`.
+    #[inline(always)]
+    fn value_end(&mut self, taker: &mut NoteTaker) {
+        taker.value_end(self.depth, self.position);
+        self.state = State::Next;
+    }
+
+    #[inline(always)]
+    fn next(&mut self, byte: u8, taker: &mut NoteTaker) -> Step {
+        let in_object = self.objects & 1 == 1;
+        match (byte, in_object) {
+            (b',', true) => self.state = State::Key,
+            (b',', false) => self.state = State::Value,
+            (b'}', true) | (b']', false) => {
+                self.close(taker);
+                return Ok(());
+            }
+            (_, true) => return Err(self.unexpected(byte, "',' or '}'")),
+            (_, false) => return Err(self.unexpected(byte, "',' or ']'")),
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn key(&mut self, byte: u8, bytes: &[u8], taker: &mut NoteTaker) -> Step {
+        if byte != b'"' {
+            return Err(self.unexpected(byte, "a key in quotation marks"));
+        }
+        self.open_text(true, bytes, taker)
+    }
+
+    #[inline(always)]
+    fn colon(&mut self, byte: u8) -> Step {
+        if byte != b':' {
+            return Err(self.unexpected(byte, "':'"));
+        }
+        self.state = State::Value;
+        self.position += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn open_text(&mut self, is_key: bool, bytes: &[u8], taker: &mut NoteTaker) -> Step {
+        self.text_start = self.position;
+        self.in_key = is_key;
+        self.escaped = false;
+        self.state = State::Text;
+        self.position += 1;
+        self.text(bytes, taker)
+    }
+
+    /// Runs to the next byte of a string that isn't plain.
+    #[inline(always)]
+    fn text(&mut self, bytes: &[u8], taker: &mut NoteTaker) -> Step {
+        let plain = plain_prefix(&bytes[self.position..]);
+        self.position += plain.length;
+        self.non_ascii |= plain.non_ascii;
+        match bytes.get(self.position) {
+            None => Ok(()),
+            Some(b'"') => {
+                self.close_text(bytes, taker);
+                Ok(())
+            }
+            Some(b'\\') => {
+                self.position += 1;
+                self.escaped = true;
+                self.state = State::Escape;
+                Ok(())
+            }
+            Some(&control) => Err(self.unexpected(control, "text without control characters")),
+        }
+    }
+
+    #[inline(always)]
+    fn close_text(&mut self, bytes: &[u8], taker: &mut NoteTaker) {
+        let quoted = self.text_start..self.position + 1;
+        self.position += 1;
+        if self.in_key {
+            taker.key(self.depth, quoted, bytes, self.escaped);
+            self.state = State::Colon;
+        } else {
+            self.value_end(taker);
+        }
+    }
+
+    fn escape(&mut self, byte: u8) -> Step {
+        self.state = match (self.state, byte) {
+            (State::Escape, b'u') => State::Hex(4),
+            (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => State::Text,
+            (State::Hex(1), _) if byte.is_ascii_hexdigit() => State::Text,
+            (State::Hex(left), _) if byte.is_ascii_hexdigit() => State::Hex(left - 1),
+            (State::Hex(_), _) => return Err(self.unexpected(byte, "a hexadecimal digit")),
+            _ => return Err(self.unexpected(byte, "an escape such as \\n")),
+        };
+        self.position += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, rest: &'static [u8], byte: u8, taker: &mut NoteTaker) -> Step {
+        match rest {
+            [expected, rest @ ..] if *expected == byte => {
+                self.position += 1;
+                self.state = State::Word(rest);
+                if rest.is_empty() {
+                    self.value_end(taker);
+                }
+                Ok(())
+            }
+            _ => Err(self.unexpected(byte, "true, false or null")),
+        }
+    }
+
+    fn number(&mut self, number: Number, byte: u8, taker: &mut NoteTaker) -> Step {
+        match number.after(byte) {
+            Some(number) => {
+                self.position += 1;
+                self.state = State::Number(number);
+                Ok(())
+            }
+            None if number.is_complete() => {
+                self.value_end(taker);
+                Ok(())
+            }
+            None => Err(self.unexpected(byte, "a digit")),
+        }
+    }
+
+    #[cold]
+    fn unexpected(self, found: u8, expected: &'static str) -> ScanError {
+        ScanError::NotJson {
+            found,
+            offset: self.position,
+            expected,
+        }
+    }
+}
