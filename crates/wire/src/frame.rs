@@ -97,16 +97,47 @@ impl<'a> Frame<'a> {
     }
 
     fn read_message(json: Json<'a>, message: Span, value: &Value) -> Result<Self, FrameError> {
+        let Received { topic, text } = Received::parts(json, message, value)?;
+        Ok(Self::Message {
+            topic: topic.as_topic()?,
+            text,
+        })
+    }
+}
+
+/// A message as its last receiver reads it: under whatever topic it came.
+///
+/// A server needs an allowed name to relay by. Whoever only shows the message
+/// doesn't, and a peer that names its topics carelessly should still be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// `message.topic`; any text.
+    pub topic: JsonStr<'a>,
+    /// `message.text`.
+    pub text: JsonStr<'a>,
+}
+
+impl<'a> Received<'a> {
+    /// Reads the message that a scanner found in `bytes`; any other frame is
+    /// [`FrameError::Unknown`].
+    pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
+        let json = Json::new(&bytes[value.start..value.end]);
+        match (value.notes.duplicate, value.notes.message) {
+            (Some(key), _) => Err(FrameError::Duplicate(key)),
+            (None, Some(message)) => Self::parts(json, message, value),
+            (None, None) => Err(FrameError::Unknown),
+        }
+    }
+
+    fn parts(json: Json<'a>, message: Span, value: &Value) -> Result<Self, FrameError> {
         json.part(message).expect("message", "an object", '{')?;
         let part = |span: Option<Span>, name| {
             let part = json.part(span.ok_or(FrameError::Missing(name))?);
             part.expect(name, "a string", '"').map(JsonStr)
         };
-        let topic = part(value.notes.topic, "topic")?;
-        let text = part(value.notes.text, "text")?;
-        Ok(Self::Message {
-            topic: topic.as_topic()?,
-            text,
+        Ok(Self {
+            topic: part(value.notes.topic, "topic")?,
+            text: part(value.notes.text, "text")?,
         })
     }
 }

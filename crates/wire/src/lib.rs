@@ -27,7 +27,7 @@ mod topic_name;
 
 pub use address::{Address, AddressError};
 pub use error_code::ErrorCode;
-pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Registration};
+pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
 pub use limits::Limits;
 pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
 pub use topic_name::{TopicName, TopicNameError};

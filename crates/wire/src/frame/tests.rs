@@ -93,6 +93,33 @@ fn escapes_are_decoded_and_half_characters_replaced() {
 }
 
 #[test]
+fn a_receiver_reads_messages_under_any_topic() {
+    let received = |text: &str| match Scanner::new(Limits::default()).scan(text.as_bytes()) {
+        Ok(Scan::Value(value)) => Received::read(text.as_bytes(), &value).map(|it| {
+            (
+                it.topic.decode().into_owned(),
+                it.text.decode().into_owned(),
+            )
+        }),
+        other => panic!("{text:?} is {other:?}"),
+    };
+    for (topic, text) in [("", "hi"), ("\u{1b}[2J", ""), ("a", "b")] {
+        let frame = serde_json::json!({"message": {"topic": topic, "text": text}});
+        assert_eq!(
+            received(&frame.to_string()),
+            Ok((topic.into(), text.into()))
+        );
+    }
+    for other in ["{}", "null", "[{\"message\":{}}]", r#"{"topics":["a"]}"#] {
+        assert_eq!(received(other), Err(FrameError::Unknown), "{other}");
+    }
+    assert_eq!(
+        received(r#"{"message":{"text":"a"}}"#),
+        Err(FrameError::Missing("topic"))
+    );
+}
+
+#[test]
 fn what_is_no_frame_is_told_apart() {
     for (expected, texts) in [
         ("not-an-object", &["[1]", "\"x\"", "true", "null "][..]),
