@@ -1,2 +1,93 @@
-//! Under construction.
-fn main() {}
+//! topicbench: one workload against topicserver and against the systems
+//! people would pick instead, in one run on one machine. This file: the
+//! arguments, what is printed, and the exit code.
+
+mod cli;
+mod compare;
+mod contender;
+mod crowd;
+mod floor;
+mod hub;
+mod measure;
+mod payload;
+mod proc;
+mod protocols;
+mod relay;
+mod report;
+mod servers;
+mod stats;
+mod verify;
+mod workloads;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use cli::{Action, Cli, Compare, Run};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("topicbench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<ExitCode> {
+    // Servers inherit the limit, so it is raised before any is started.
+    rlimit::increase_nofile_limit(u64::MAX).context("raising the limit of open files")?;
+    match cli.command {
+        Action::Compare(options) => compare(&options),
+        Action::Run(options) => run(&options),
+        Action::Relay(options) => {
+            relay::run(options.port, options.group)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn compare(options: &Compare) -> Result<ExitCode> {
+    if options.list {
+        for workload in workloads::CATALOGUE {
+            println!("{:<18} {}", workload.name, workload.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plan = options.plan(std::env::var_os("PATH").as_deref())?;
+    let mut outcomes = Vec::new();
+    for &workload in &plan.workloads {
+        let outcome = plan.run(workload);
+        println!("{}", report::table(&outcome, &plan.contenders));
+        outcomes.push(outcome);
+    }
+    if let Some(file) = &options.choice.json {
+        write_json(file, &report::json(&outcomes, &plan.contenders))?;
+    }
+    let mut results = outcomes.iter().flat_map(|outcome| &outcome.results);
+    Ok(if results.any(|result| !result.failures.is_empty()) {
+        eprintln!("topicbench: some runs FAILED: see above");
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn run(options: &Run) -> Result<ExitCode> {
+    let (workload, bounds) = options.checked()?;
+    let target = workloads::Target {
+        codec: options.system.codec(),
+        address: options.address,
+        pid: options.pid,
+    };
+    for (metric, value) in workload.run(target, bounds)? {
+        println!("{:<20} {value:.3}", metric.describe().heading);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_json(file: &Path, json: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(json).context("writing the figures as JSON")?;
+    std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
+}

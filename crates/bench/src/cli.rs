@@ -1,0 +1,298 @@
+//! The command line: what was typed, and what is meant by it.
+
+use crate::compare::Plan;
+use crate::contender::{Contender, System};
+use crate::workloads::{Bounds, CATALOGUE, Workload};
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measures topicserver and the systems people would pick instead, side by side.
+#[derive(Debug, Parser)]
+#[command(name = "topicbench", version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Action,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Start every server in turn, run every workload against it in
+    /// interleaved rounds, and print a table per workload
+    Compare(Compare),
+    /// Run one workload against a server that is running already
+    Run(Run),
+    /// Run the bare relay: no parsing, one write per receiver
+    Relay(RelayOptions),
+}
+
+/// Which servers and how long.
+#[derive(Args, Debug)]
+pub(crate) struct Choice {
+    /// Our server's program, or NAME=PATH to compare several builds of it
+    /// [default: the topicserver beside this program]
+    #[arg(long = "server", value_name = "[NAME=]PATH")]
+    pub(crate) servers: Vec<String>,
+    /// Compare only these
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) only: Vec<System>,
+    /// Seconds that one run measures
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+    /// Tiny counts: shows that everything works and measures nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Write every figure of every round to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Options of `compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// Run only this workload (may be repeated)
+    #[arg(long = "workload", value_name = "NAME")]
+    pub(crate) workloads: Vec<String>,
+    /// Show the workloads and exit
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Runs of each workload against each server
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Servers and time.
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Options of `run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// How the server is spoken to
+    #[arg(value_enum)]
+    pub(crate) system: System,
+    /// Its address: loopback only
+    pub(crate) address: SocketAddr,
+    /// The workload
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: String,
+    /// The server's process, to measure its processor time and memory
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// Seconds to measure
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+}
+
+/// Options of `relay`.
+#[derive(Args, Debug)]
+pub(crate) struct RelayOptions {
+    /// Loopback port; 0 for any: the address is printed
+    pub(crate) port: u16,
+    /// So many consecutive connections hear one another; 0: all do
+    #[arg(long, default_value_t = 0)]
+    pub(crate) group: usize,
+}
+
+/// Messages of one run, at most: bounds the run on a machine with a fast clock.
+const MOST_MESSAGES: u64 = 20_000_000;
+/// The same for `--quick`.
+const QUICK_MESSAGES: u64 = 200;
+const QUICK_TIME: Duration = Duration::from_millis(100);
+/// Longer than this isn't a benchmark run but a mistake.
+const LONGEST: f64 = 600.0;
+const MOST_ROUNDS: usize = 100;
+
+impl Compare {
+    /// The plan that is meant; `path` is where programs are looked for.
+    pub(crate) fn plan(&self, path: Option<&OsStr>) -> Result<Plan> {
+        ensure!(
+            (1..=MOST_ROUNDS).contains(&self.rounds),
+            "--rounds {} is not between 1 and {MOST_ROUNDS}",
+            self.rounds
+        );
+        let mut workloads = Vec::new();
+        for name in &self.workloads {
+            workloads.push(Workload::named(name)?);
+        }
+        if workloads.is_empty() {
+            workloads = CATALOGUE.to_vec();
+        }
+        if self.choice.quick {
+            workloads = workloads.into_iter().map(Workload::quick).collect();
+        }
+        Ok(Plan {
+            workloads,
+            contenders: self.choice.contenders(path)?,
+            rounds: self.rounds,
+            bounds: self.choice.bounds()?,
+        })
+    }
+}
+
+impl Choice {
+    /// Time and messages of one run.
+    pub(crate) fn bounds(&self) -> Result<Bounds> {
+        if self.quick {
+            return Ok(Bounds {
+                time: QUICK_TIME,
+                messages: QUICK_MESSAGES,
+            });
+        }
+        bounds(self.seconds)
+    }
+
+    /// Whoever is to be compared and can be found, ours first; whoever can't
+    /// is named on standard error.
+    pub(crate) fn contenders(&self, path: Option<&OsStr>) -> Result<Vec<Contender>> {
+        let systems = [
+            System::Natter,
+            System::Relay,
+            System::Redis,
+            System::Nats,
+            System::Mosquitto,
+        ];
+        let mut found = Vec::new();
+        for system in systems {
+            if !self.only.is_empty() && !self.only.contains(&system) {
+                continue;
+            }
+            if system == System::Natter && !self.servers.is_empty() {
+                found.extend(self.own_builds()?);
+                continue;
+            }
+            match system.find_program(path) {
+                Ok(program) => found.push(Contender {
+                    name: system.name().to_owned(),
+                    system,
+                    program,
+                }),
+                Err(error) => eprintln!("skipping {}: {error:#}", system.name()),
+            }
+        }
+        ensure!(
+            !found.is_empty(),
+            "there is no server to measure: see the lines above"
+        );
+        Ok(found)
+    }
+
+    fn own_builds(&self) -> Result<Vec<Contender>> {
+        let mut builds: Vec<Contender> = Vec::new();
+        for typed in &self.servers {
+            let (name, file) = typed
+                .split_once('=')
+                .unwrap_or((System::Natter.name(), typed));
+            let program = std::fs::canonicalize(file)
+                .with_context(|| format!("--server {typed}: there is no program {file}"))?;
+            if builds.iter().any(|build| build.name == name) {
+                bail!("--server {typed}: {name} is named twice: use NAME=PATH with two names");
+            }
+            builds.push(Contender {
+                name: name.to_owned(),
+                system: System::Natter,
+                program,
+            });
+        }
+        Ok(builds)
+    }
+}
+
+impl Run {
+    /// Checks what `run` was given, and returns its workload and bounds.
+    pub(crate) fn checked(&self) -> Result<(Workload, Bounds)> {
+        ensure!(
+            self.address.ip().is_loopback(),
+            "{} is not a loopback address: this load belongs on no network",
+            self.address
+        );
+        Ok((Workload::named(&self.workload)?, bounds(self.seconds)?))
+    }
+}
+
+fn bounds(seconds: f64) -> Result<Bounds> {
+    ensure!(
+        seconds > 0.0 && seconds <= LONGEST,
+        "--seconds {seconds} is not more than 0 and at most {LONGEST}"
+    );
+    Ok(Bounds {
+        time: Duration::from_secs_f64(seconds),
+        messages: MOST_MESSAGES,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compare(arguments: &[&str]) -> Result<Plan> {
+        let line = ["topicbench", "compare"].iter().chain(arguments);
+        match Cli::try_parse_from(line)?.command {
+            Action::Compare(compare) => compare.plan(None),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn complaint(arguments: &[&str]) -> String {
+        match compare(arguments) {
+            Ok(_) => panic!("{arguments:?} was accepted"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn nothing_typed_means_every_workload_three_times() {
+        let plan = compare(&["--only", "relay"]).unwrap();
+        assert_eq!(plan.workloads.len(), CATALOGUE.len());
+        assert_eq!((plan.rounds, plan.contenders.len()), (3, 1));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        assert!(complaint(&["--workload", "nothing"]).contains("--list"));
+        assert!(complaint(&["--rounds", "0"]).contains("between 1 and 100"));
+        assert!(complaint(&["--only", "relay", "--seconds", "0"]).contains("more than 0"));
+        assert!(complaint(&["--only", "relay", "--seconds", "1e9"]).contains("at most 600"));
+        assert!(complaint(&["--server", "/nowhere/x"]).contains("no program"));
+        assert!(complaint(&["--only", "kafka"]).contains("possible values"));
+        assert!(complaint(&["--only", "redis"]).contains("no server") || cfg!(unix));
+    }
+
+    #[test]
+    fn two_builds_of_ours_need_two_names() {
+        let own = std::env::current_exe().unwrap();
+        let own = own.to_str().unwrap();
+        let both = [format!("old={own}"), format!("new={own}")];
+        let plan = compare(&[
+            "--only", "natter", "--server", &both[0], "--server", &both[1],
+        ]);
+        let names: Vec<_> = plan
+            .unwrap()
+            .contenders
+            .into_iter()
+            .map(|c| c.name)
+            .collect();
+        assert_eq!(names, ["old", "new"]);
+        assert!(complaint(&["--server", own, "--server", own]).contains("named twice"));
+    }
+
+    #[test]
+    fn load_goes_to_loopback_only() {
+        let line = [
+            "topicbench",
+            "run",
+            "redis",
+            "192.0.2.1:6379",
+            "--workload",
+            "large-8k",
+        ];
+        let Action::Run(run) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("not run");
+        };
+        assert!(run.checked().unwrap_err().to_string().contains("loopback"));
+    }
+}

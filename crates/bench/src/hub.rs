@@ -1,0 +1,217 @@
+//! The generator's connections: one thread, one poll, one read buffer for
+//! all, and a decoder per connection. Knows bytes and payloads, not what they
+//! mean; a connection that the server closes is an error.
+
+use crate::protocols::{Codec, Decoder};
+use anyhow::{Context, Result, bail};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// As much as one read takes: a burst of 32 messages of 8 KiB in one go.
+const READ_BUFFER: usize = 256 * 1024;
+/// Events of one poll; more wait for the next.
+const EVENTS: usize = 1024;
+
+/// The generator's monotonic clock, in nanoseconds since the run began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    /// A clock that starts at 0 now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One connection of the generator.
+struct Member {
+    stream: TcpStream,
+    decoder: Decoder,
+    /// Bytes that the socket has not taken yet; empty nearly always.
+    unsent: Vec<u8>,
+}
+
+/// All connections of one run to one server.
+pub(crate) struct Hub {
+    poll: Poll,
+    events: Events,
+    members: Vec<Member>,
+    buffer: Vec<u8>,
+    /// What the server is owed by the connection being read.
+    answers: Vec<u8>,
+    address: SocketAddr,
+    /// How this server is spoken to.
+    pub(crate) codec: &'static dyn Codec,
+    /// The clock that stamps are written and read by.
+    pub(crate) clock: Clock,
+}
+
+impl Hub {
+    /// No connections yet to the server at `address`.
+    pub(crate) fn new(codec: &'static dyn Codec, address: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            poll: Poll::new().context("opening the generator's poll")?,
+            events: Events::with_capacity(EVENTS),
+            members: Vec::new(),
+            buffer: vec![0; READ_BUFFER],
+            answers: Vec::new(),
+            address,
+            codec,
+            clock: Clock::start(),
+        })
+    }
+
+    /// Connects and waits for it: the server accepts in the order of the calls.
+    pub(crate) fn connect(&mut self) -> Result<usize> {
+        let stream = std::net::TcpStream::connect(self.address)
+            .with_context(|| self.refused("connecting"))?;
+        stream
+            .set_nonblocking(true)
+            .context("setting up a socket")?;
+        stream.set_nodelay(true).context("setting TCP_NODELAY")?;
+        self.adopt(TcpStream::from_std(stream))
+    }
+
+    /// Begins to connect; what is sent meanwhile follows once connected.
+    pub(crate) fn begin_connect(&mut self) -> Result<usize> {
+        let stream =
+            TcpStream::connect(self.address).with_context(|| self.refused("connecting"))?;
+        self.adopt(stream)
+    }
+
+    fn refused(&self, what: &str) -> String {
+        let (count, address) = (self.members.len(), self.address);
+        format!("{what} connection {count} to {address}")
+    }
+
+    fn adopt(&mut self, mut stream: TcpStream) -> Result<usize> {
+        let member = self.members.len();
+        // A reset instead of a farewell: no port of the machine is held for a
+        // minute after the run.
+        socket2::SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .context("setting SO_LINGER")?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(member), interest)
+            .context("watching a socket")?;
+        self.members.push(Member {
+            stream,
+            decoder: Decoder::default(),
+            unsent: Vec::new(),
+        });
+        Ok(member)
+    }
+
+    /// A second handle to a connection's socket, for a thread that only writes.
+    pub(crate) fn writer(&self, member: usize) -> Result<std::net::TcpStream> {
+        let copy = socket2::SockRef::from(&self.members[member].stream)
+            .try_clone()
+            .context("copying a socket")?;
+        Ok(copy.into())
+    }
+
+    /// Reads nothing more from this connection, ever.
+    pub(crate) fn stop_reading(&mut self, member: usize) -> Result<()> {
+        self.poll
+            .registry()
+            .deregister(&mut self.members[member].stream)
+            .context("letting a socket go")
+    }
+
+    /// Sends `bytes` in one write, or what the socket doesn't take later.
+    pub(crate) fn send(&mut self, member: usize, bytes: &[u8]) -> Result<()> {
+        let member = &mut self.members[member];
+        member.unsent.extend_from_slice(bytes);
+        member.flush()
+    }
+
+    /// Waits at most `timeout` for something to arrive and hands each payload
+    /// to `deliver`, with the connection's number and the time of its read.
+    pub(crate) fn turn(
+        &mut self,
+        timeout: Duration,
+        deliver: &mut impl FnMut(usize, u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if let Err(error) = self.poll.poll(&mut self.events, Some(timeout))
+            && error.kind() != ErrorKind::Interrupted
+        {
+            return Err(error).context("waiting for the server");
+        }
+        for event in &self.events {
+            let Token(index) = event.token();
+            let member = &mut self.members[index];
+            if event.is_writable() && !member.unsent.is_empty() {
+                member.flush()?;
+            }
+            if !event.is_readable() {
+                continue;
+            }
+            loop {
+                let Some(read) = member.read(&mut self.buffer, index)? else {
+                    break;
+                };
+                let now = self.clock.now();
+                let fresh = &self.buffer[..read];
+                member
+                    .decoder
+                    .feed(self.codec, fresh, &mut self.answers, &mut |payload| {
+                        deliver(index, now, payload)
+                    })?;
+                if !self.answers.is_empty() {
+                    member.unsent.append(&mut self.answers);
+                    member.flush()?;
+                }
+                // A short read has emptied the socket: the next arrival is a
+                // new event.
+                if read < self.buffer.len() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    /// Bytes read, `None` when there are none now.
+    fn read(&mut self, buffer: &mut [u8], index: usize) -> Result<Option<usize>> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => bail!("the server closed connection {index}: see its own log for why"),
+                Ok(read) => return Ok(Some(read)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if not_now(error.kind()) => return Ok(None),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("reading connection {index}"));
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(written) => drop(self.unsent.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if not_now(error.kind()) => return Ok(()),
+                Err(error) => return Err(error).context("writing to the server"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Nothing is wrong: the socket isn't ready, or still connecting.
+fn not_now(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}

@@ -1,0 +1,45 @@
+//! What a connection that has joined a topic and is silent costs the server.
+
+use super::Target;
+use crate::crowd::Layout;
+use crate::measure::{Metric, Sample};
+use crate::proc;
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// Servers give back what joining took a little later: the memory is taken
+/// when it has stayed the same for so long, and after `SETTLE_LIMIT` anyway.
+const STEADY: Duration = Duration::from_millis(500);
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Connects the layout and compares the server's memory before and after.
+pub(super) fn run(target: Target, layout: Layout) -> Result<Sample> {
+    let memory = || target.pid.and_then(proc::memory);
+    let before = memory();
+    let crowd = target.gather(layout)?;
+    let after = steady(memory);
+    crowd.settle()?;
+    let mut sample = Sample::new();
+    if let (Some(before), Some(after)) = (before, after) {
+        let connections = (layout.topics * layout.group()) as f64;
+        let grown = after.saturating_sub(before) as f64;
+        sample.insert(Metric::MemoryPerConnection, grown / connections);
+        sample.insert(Metric::Memory, after as f64 / 1e6);
+    }
+    Ok(sample)
+}
+
+fn steady(memory: impl Fn() -> Option<u64>) -> Option<u64> {
+    let started = Instant::now();
+    let mut last = memory()?;
+    let mut since = Instant::now();
+    while since.elapsed() < STEADY && started.elapsed() < SETTLE_LIMIT {
+        std::thread::sleep(LOOK);
+        let now = memory()?;
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    Some(last)
+}
