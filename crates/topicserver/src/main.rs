@@ -1,2 +1,141 @@
-//! Under construction.
-fn main() {}
+//! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::runtime::Runtime;
+use topicserver::{Config, Ended, LogLevel, Options, Server};
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    start_log(options.log);
+    match serve(&options) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("topicserver: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+fn serve(options: &Options) -> anyhow::Result<ExitCode> {
+    raise_descriptor_limit(options.max_connections);
+    let runtime = runtime(options.threads).context("can't start worker threads")?;
+    let code = runtime.block_on(run(Config::from(options)));
+    // A second signal ends the process whatever its tasks are doing.
+    runtime.shutdown_background();
+    code
+}
+
+fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build()
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new().context("can't watch for signals")?;
+    let drain_timeout = config.drain_timeout;
+    let server = Server::bind(config)?;
+    tracing::info!("listening on {}", server.local_addr());
+    let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
+    let serving = server.run(async move {
+        // The sender lives until the server has ended.
+        let _ = shutdown.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = &mut serving => return Ok(ExitCode::FAILURE),
+        _ = signals.next() => {}
+    }
+    tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
+    drop(asked);
+    tokio::select! {
+        ended = serving => {
+            match ended {
+                Ended::Drained => tracing::info!("ended; everything was delivered"),
+                Ended::CutOff(count) => {
+                    tracing::warn!("ended; {count} connections had not taken everything");
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        number = signals.next() => {
+            tracing::warn!("ended at once; what was queued is lost");
+            Ok(ExitCode::from(128 + number))
+        }
+    }
+}
+
+/// The soft limit is there for programs that can't do with many descriptors.
+fn raise_descriptor_limit(max_connections: usize) {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit <= max_connections as u64 => tracing::info!(
+            "up to {max_connections} connections are allowed, but the system gives this process \
+             {limit} descriptors; raise its hard limit (ulimit -Hn) for more"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "can't raise the limit of open descriptors"),
+    }
+}
+
+/// The signals that end a server.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves with the number of the next one.
+    #[cfg(unix)]
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> u8 {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        2
+    }
+}

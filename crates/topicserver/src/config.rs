@@ -1,0 +1,264 @@
+//! Options → a [`Config`] that is known to make sense. Each default has its
+//! reason beside it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::RangedU64ValueParser;
+use wire::Limits;
+
+/// Everything that can be set about a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to listen on; `None`: all of them, IPv4 and IPv6.
+    pub bind: Option<IpAddr>,
+    /// 0 lets the system choose one.
+    pub port: u16,
+    /// What one frame may be.
+    pub frame_limits: Limits,
+    /// Topics of one connection.
+    pub max_topics: usize,
+    /// Bytes that may wait for one connection.
+    pub max_outbox: usize,
+    /// Bytes that may wait for one topic before its publishers are slowed.
+    pub max_mailbox: usize,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections of one IP address.
+    pub max_connections_per_address: usize,
+    /// From the connection to the first registration.
+    pub registration_timeout: Duration,
+    /// From the beginning of a frame that doesn't arrive whole to its end.
+    pub frame_timeout: Duration,
+    /// How long a peer may take nothing of what waits for it.
+    pub write_timeout: Duration,
+    /// For what is queued to go out when a connection, or the server, ends.
+    pub drain_timeout: Duration,
+}
+
+impl Config {
+    /// A long message to ten topics, each by its full name, has room in it; and
+    /// nobody follows more conversations than this by one connection.
+    pub const DEFAULT_MAX_TOPICS: usize = 1_000;
+    /// 1 MiB: about 5,000 short messages, some seconds of a busy topic; and a
+    /// thousand stalled readers cost 1 GiB at worst.
+    pub const DEFAULT_MAX_OUTBOX: usize = 1024 * 1024;
+    /// 256 KiB: four full reads. More wouldn't make the topic's task faster, only
+    /// its publishers wait later.
+    pub const DEFAULT_MAX_MAILBOX: usize = 256 * 1024;
+    /// About 1 kB each when idle, so 100 MB.
+    pub const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
+    /// A campus behind one address, or one machine's load test, but not so many
+    /// that a single address takes everyone's place.
+    pub const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS: usize = 20_000;
+    /// A person who types a registration by hand can do it in a minute.
+    pub const DEFAULT_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
+    /// The largest frame takes 9 s over a telephone modem.
+    pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Longer than TCP itself waits on a path that lost a few packets in a row.
+    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+    /// What a supervisor such as systemd or a person waits without asking.
+    pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: None,
+            port: 0,
+            frame_limits: Limits::default(),
+            max_topics: Self::DEFAULT_MAX_TOPICS,
+            max_outbox: Self::DEFAULT_MAX_OUTBOX,
+            max_mailbox: Self::DEFAULT_MAX_MAILBOX,
+            max_connections: Self::DEFAULT_MAX_CONNECTIONS,
+            max_connections_per_address: Self::DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
+            registration_timeout: Self::DEFAULT_REGISTRATION_TIMEOUT,
+            frame_timeout: Self::DEFAULT_FRAME_TIMEOUT,
+            write_timeout: Self::DEFAULT_WRITE_TIMEOUT,
+            drain_timeout: Self::DEFAULT_DRAIN_TIMEOUT,
+        }
+    }
+}
+
+/// Relay JSON messages by topic.
+///
+/// Clients connect over TCP, register for topics, and get what others send there.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "topicserver",
+    version,
+    after_help = "Example: topicserver 20000\n\
+                  Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation"
+)]
+pub struct Options {
+    /// The port to listen on; 0 lets the system choose one
+    pub port: u16,
+
+    /// Listen on this IP address alone, not on all of them
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<IpAddr>,
+
+    /// What is logged to standard error
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: LogLevel,
+
+    /// Bytes of one frame
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME,
+          value_parser = up_to(64, Limits::LARGEST_FRAME as u64))]
+    pub max_frame: usize,
+
+    /// Objects and arrays within one another in a frame
+    #[arg(long, value_name = "LEVELS", default_value_t = Limits::DEFAULT_MAX_DEPTH,
+          value_parser = up_to(2, Limits::DEEPEST as u64))]
+    pub max_depth: usize,
+
+    /// Topics of one connection
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_TOPICS,
+          value_parser = count(1))]
+    pub max_topics: usize,
+
+    /// Bytes that may wait for one connection; who falls further behind is disconnected
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_OUTBOX,
+          value_parser = count(1024))]
+    pub max_outbox: usize,
+
+    /// Bytes that may wait for one topic before its publishers are slowed
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_MAILBOX,
+          value_parser = count(1))]
+    pub max_mailbox: usize,
+
+    /// Connections in all
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_CONNECTIONS,
+          value_parser = count(1))]
+    pub max_connections: usize,
+
+    /// Connections of one IP address
+    #[arg(long, value_name = "COUNT",
+          default_value_t = Config::DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
+          value_parser = count(1))]
+    pub max_connections_per_address: usize,
+
+    /// For a new connection to register
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_REGISTRATION_TIMEOUT.as_secs())]
+    pub registration_timeout: u64,
+
+    /// For the rest of a frame that has begun
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_FRAME_TIMEOUT.as_secs())]
+    pub frame_timeout: u64,
+
+    /// For a connection to take something of what waits for it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_WRITE_TIMEOUT.as_secs())]
+    pub write_timeout: u64,
+
+    /// For what is queued to go out when a connection or the server ends
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
+          default_value_t = Config::DEFAULT_DRAIN_TIMEOUT.as_secs())]
+    pub drain_timeout: u64,
+
+    /// Worker threads; by default one for each core
+    #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
+    pub threads: Option<usize>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// Nothing at all.
+    Off,
+    /// What keeps the server from working.
+    Error,
+    /// And what peers do wrong.
+    Warn,
+    /// And that it has begun and ended.
+    Info,
+    /// And each connection's life.
+    Debug,
+    /// And what its libraries say.
+    Trace,
+}
+
+/// A number that is at least `min`.
+fn count(min: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(min..)
+}
+
+/// A number from `min` to `max`.
+fn up_to(min: u64, max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(min..=max)
+}
+
+/// Whole seconds; a day is as good as for ever.
+fn seconds(min: u64) -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(min..=24 * 60 * 60)
+}
+
+impl From<&Options> for Config {
+    fn from(options: &Options) -> Self {
+        Self {
+            bind: options.bind,
+            port: options.port,
+            frame_limits: Limits {
+                max_frame: options.max_frame,
+                max_depth: options.max_depth,
+            },
+            max_topics: options.max_topics,
+            max_outbox: options.max_outbox,
+            max_mailbox: options.max_mailbox,
+            max_connections: options.max_connections,
+            max_connections_per_address: options.max_connections_per_address,
+            registration_timeout: Duration::from_secs(options.registration_timeout),
+            frame_timeout: Duration::from_secs(options.frame_timeout),
+            write_timeout: Duration::from_secs(options.write_timeout),
+            drain_timeout: Duration::from_secs(options.drain_timeout),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn without_options_everything_has_its_default() {
+        let options = Options::parse_from(["topicserver", "20000"]);
+        let expected = Config {
+            port: 20000,
+            ..Config::default()
+        };
+        assert_eq!(
+            format!("{:?}", Config::from(&options)),
+            format!("{expected:?}")
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in [
+            &["20000", "--max-frame", "10"][..],
+            &["20000", "--max-depth", "129"],
+            &["20000", "--max-topics", "0"],
+            &["20000", "--max-outbox", "x"],
+            &["20000", "--bind", "nowhere"],
+            &["20000", "--log", "loud"],
+            &["20000", "--registration-timeout", "0"],
+            &["70000"],
+            &["-1"],
+            &[],
+        ] {
+            let arguments = ["topicserver"].iter().chain(wrong);
+            let error = Options::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Accepting connections: where, how many, and what happens when descriptors run
+//! out. Nothing is read or written here.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use wire::{ErrorCode, Message};
+
+use crate::connections::{Place, Refusal};
+use crate::outbox::Outbox;
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// Connections that may wait to be accepted. With fewer, a storm of joins loses
+/// SYNs, each of which costs its client a second.
+const BACKLOG: i32 = 4096;
+
+/// The first pause when connections can't be accepted, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Refused connections that are kept for a moment, so that their peers can read
+/// why; more are closed at once.
+const REFUSALS_AT_ONCE: usize = 64;
+
+/// How long a refused peer has to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Listens on one address, or on all.
+pub(crate) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
+    match address {
+        Some(address) => listen(SocketAddr::new(address, port)),
+        None => listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
+            // Only where there is no IPv6 at all; a port that is taken stays so.
+            if error.kind() == io::ErrorKind::AddrInUse {
+                return Err(error);
+            }
+            listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+        }),
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    // On Windows this would let two servers have one port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts for ever.
+pub(crate) async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
+    let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
+    let mut pause = PAUSES.0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if pause > PAUSES.0 {
+                    tracing::info!("accepting connections again");
+                    pause = PAUSES.0;
+                }
+                match shared.connections().admit(peer) {
+                    Ok(place) => start(stream, place, &shared),
+                    Err(refusal) => refuse(stream, &refusal, &shared, &refusals),
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                let text = "can't accept connections; trying again in a moment. If descriptors \
+                            have run out, raise the limit (ulimit -n)";
+                shared.warn(|| tracing::warn!(%error, "{text}"));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+/// The peer has gone before it was accepted; others are not concerned.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Gives a connection its session.
+fn start(stream: TcpStream, place: Place, shared: &Arc<Shared>) {
+    // Without it a lone message would wait for the acknowledgement of the one
+    // before; where it can't be set, that is all that is lost.
+    let _ = stream.set_nodelay(true);
+    tracing::debug!(peer = %place.peer(), "connected");
+    let (reader, writer) = stream.into_split();
+    let outbox = Arc::new(Outbox::new(writer, shared.config().max_outbox));
+    tokio::spawn(Session::new(reader, outbox, place, shared.clone()).run());
+}
+
+/// Tells a connection that there is no place for it.
+fn refuse(stream: TcpStream, refusal: &Refusal, shared: &Shared, refusals: &Arc<Semaphore>) {
+    let code = ErrorCode::TooManyConnections;
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+        return;
+    };
+    shared.complain(peer, code, &refusal.to_string());
+    let Ok(permit) = refusals.clone().try_acquire_owned() else {
+        return;
+    };
+    let message = Message {
+        source: local.into(),
+        destination: peer.into(),
+        topic: ErrorCode::TOPIC,
+        text: &format!("{code}: {refusal}"),
+    };
+    // A new connection takes a line at once, or is gone.
+    let _ = SockRef::from(&stream).send(&message.to_line());
+    tokio::spawn(async move {
+        // Closing with bytes unread would reset the connection, and the line
+        // that says why could be lost.
+        let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Write);
+        let mut reader = stream;
+        let mut nowhere = tokio::io::sink();
+        let discarding = tokio::io::copy(&mut reader, &mut nowhere);
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, discarding).await;
+        drop(permit);
+    });
+}

@@ -1,0 +1,95 @@
+//! What waits for a topic's task: bounded in bytes, taken in batches.
+//!
+//! A publisher puts in what it has read in any case and learns whether the
+//! mailbox is full; then it reads no more until there is room. So nothing is
+//! dropped, and a publisher that is too fast is slowed by its own socket.
+
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+/// A queue with one taker and many putters. `C` is what is put in.
+pub(crate) struct Mailbox<C> {
+    /// Bytes at which it is full.
+    limit: usize,
+    state: Mutex<State<C>>,
+}
+
+struct State<C> {
+    commands: Vec<C>,
+    /// Bytes that wait, as their putters counted them.
+    bytes: usize,
+    /// The taker, when it waits for commands.
+    taker: Option<Waker>,
+    /// Those who wait for room.
+    putters: Vec<Waker>,
+}
+
+impl<C> Mailbox<C> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            state: Mutex::new(State {
+                commands: Vec::new(),
+                bytes: 0,
+                taker: None,
+                putters: Vec::new(),
+            }),
+        }
+    }
+
+    /// Puts a command in, which counts as so many bytes. False: it is full now,
+    /// and the putter should wait with [`poll_room`](Self::poll_room).
+    pub(crate) fn put(&self, command: C, bytes: usize) -> bool {
+        let mut state = self.state.lock();
+        state.commands.push(command);
+        state.bytes += bytes;
+        let has_room = state.bytes < self.limit;
+        let taker = state.taker.take();
+        drop(state);
+        if let Some(taker) = taker {
+            taker.wake();
+        }
+        has_room
+    }
+
+    /// Waits until the mailbox isn't full.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.bytes < self.limit {
+            return Poll::Ready(());
+        }
+        if !state
+            .putters
+            .iter()
+            .any(|known| known.will_wake(cx.waker()))
+        {
+            state.putters.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Takes everything that waits, into `batch`, which must be empty.
+    pub(crate) async fn take(&self, batch: &mut Vec<C>) {
+        std::future::poll_fn(|cx| self.poll_take(cx, batch)).await;
+    }
+
+    fn poll_take(&self, cx: &mut Context<'_>, batch: &mut Vec<C>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.commands.is_empty() {
+            state.taker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut state.commands, batch);
+        state.bytes = 0;
+        let putters = std::mem::take(&mut state.putters);
+        drop(state);
+        putters.into_iter().for_each(Waker::wake);
+        Poll::Ready(())
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().commands.is_empty()
+    }
+}

@@ -1,0 +1,313 @@
+//! A connection's outbound queue, bounded in bytes.
+//!
+//! The write is made where the message is: whoever has bytes for this peer
+//! writes them to its socket, and queues only what the socket doesn't take. The
+//! connection's own session then waits for the socket and drains the queue.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
+use wire::{ErrorCode, Message};
+
+use crate::run::Run;
+use crate::transport::Transport;
+
+/// An outbox as topics and sessions share it.
+pub(crate) type SharedOutbox = Arc<Outbox<dyn Transport>>;
+
+/// Pieces of the queue that go out in one system call. Linux takes 1,024; with
+/// this many the call's own cost has become small against the copying.
+const PIECES_PER_WRITE: usize = 64;
+
+/// Bytes that may wait before a peer is no longer told of its small errors: who
+/// doesn't read what was wrong shall not be disconnected for our telling it.
+const ROOM_FOR_NOTICES: usize = 16 * 1024;
+
+/// The queue may keep room for so many pieces when it is empty.
+const KEPT_CAPACITY: usize = 16;
+
+/// What waits for one peer, and the way to it.
+///
+/// The contract of everything that sends here:
+/// 1. it never waits for the peer;
+/// 2. what is sent is written in the order of the calls, each piece whole;
+/// 3. when it returns, the bytes are written, or queued, or the connection is
+///    about to be closed and its peer is told why.
+pub(crate) struct Outbox<T: ?Sized> {
+    /// Bytes that may wait.
+    limit: usize,
+    state: Mutex<State>,
+    transport: T,
+}
+
+struct State {
+    queue: VecDeque<Bytes>,
+    /// Bytes in `queue`.
+    queued: usize,
+    stage: Stage,
+    /// The session, when it waits for something to happen here.
+    session: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Everything is sent on.
+    Open,
+    /// What is queued still goes out, and nothing more comes.
+    Closing(Option<ErrorCode>),
+    /// The connection is gone.
+    Broken(io::ErrorKind),
+}
+
+/// How far a session's draining has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// Nothing waits.
+    Empty,
+    /// The socket is full.
+    Waiting {
+        /// Some bytes went out before it was.
+        progress: bool,
+    },
+    /// The connection is gone.
+    Broken(io::ErrorKind),
+}
+
+impl<T: Transport> Outbox<T> {
+    /// An outbox before `transport` in which `limit` bytes may wait.
+    pub(crate) fn new(transport: T, limit: usize) -> Self {
+        Self {
+            limit,
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                queued: 0,
+                stage: Stage::Open,
+                session: None,
+            }),
+            transport,
+        }
+    }
+}
+
+impl<T: Transport + ?Sized> Outbox<T> {
+    /// Whether this is the outbox of the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(self, other)
+    }
+
+    /// Sends a run of whole frames.
+    pub(crate) fn send(&self, run: &Run) {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return;
+        }
+        let mut written = 0;
+        if state.queue.is_empty() {
+            match self.transport.try_write(run.bytes()) {
+                Ok(count) => written = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return state.break_off(&error),
+            }
+        }
+        if written < run.bytes().len() {
+            self.queue(&mut state, run, written);
+        }
+    }
+
+    /// Sends several runs, as one if the socket takes them.
+    pub(crate) fn send_all<'a>(&self, runs: impl Iterator<Item = &'a Run> + Clone) {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return;
+        }
+        let mut written = 0;
+        if state.queue.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
+            let mut count = 0;
+            for (piece, run) in pieces.iter_mut().zip(runs.clone()) {
+                *piece = IoSlice::new(run.bytes());
+                count += 1;
+            }
+            match self.transport.try_write_vectored(&pieces[..count]) {
+                Ok(count) => written = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return state.break_off(&error),
+            }
+        }
+        for run in runs {
+            let skipped = written.min(run.bytes().len());
+            written -= skipped;
+            if skipped < run.bytes().len() {
+                self.queue(&mut state, run, skipped);
+            }
+        }
+    }
+
+    /// Queues a run without its first `written` bytes, which are out already.
+    ///
+    /// The limit is for what piles up: the first run that waits always may, or a
+    /// run longer than the limit could never be sent to anybody.
+    fn queue(&self, state: &mut State, run: &Run, written: usize) {
+        if state.stage != Stage::Open {
+            return;
+        }
+        let waiting = run.bytes().len() - written;
+        if !state.queue.is_empty() && state.queued + waiting > self.limit {
+            let text = format!(
+                "{} bytes wait for you and no more than {} may; read faster, or register for less",
+                state.queued + waiting,
+                self.limit
+            );
+            return self.close_locked(state, ErrorCode::SlowReader, &text);
+        }
+        state.push(run.to_keep().slice(written..));
+    }
+
+    /// Tells the peer what was wrong with something it sent, and goes on.
+    pub(crate) fn tell(&self, code: ErrorCode, text: &str) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open && state.queued < ROOM_FOR_NOTICES {
+            state.push(self.error_line(code, text));
+        }
+    }
+
+    /// Tells the peer why, after everything that waits for it, and takes no more.
+    pub(crate) fn close(&self, code: ErrorCode, text: &str) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            self.close_locked(&mut state, code, text);
+        }
+    }
+
+    fn close_locked(&self, state: &mut State, code: ErrorCode, text: &str) {
+        state.push(self.error_line(code, text));
+        state.stage = Stage::Closing(Some(code));
+    }
+
+    /// Takes no more; what waits still goes out.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            state.stage = Stage::Closing(None);
+        }
+    }
+
+    /// Whether nothing more is taken, and why.
+    pub(crate) fn closing(&self) -> Option<Option<ErrorCode>> {
+        match self.state.lock().stage {
+            Stage::Closing(reason) => Some(reason),
+            Stage::Open | Stage::Broken(_) => None,
+        }
+    }
+
+    /// Writes what waits, for the session, which is woken when there is more.
+    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Drain {
+        let mut state = self.state.lock();
+        let mut progress = false;
+        loop {
+            if let Stage::Broken(kind) = state.stage {
+                return Drain::Broken(kind);
+            }
+            if state.queue.is_empty() {
+                state.wait(cx.waker());
+                return Drain::Empty;
+            }
+            match state.write_to(&self.transport) {
+                Ok(()) => progress = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.transport.poll_writable(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => state.break_off(&error),
+                        Poll::Pending => {
+                            state.wait(cx.waker());
+                            return Drain::Waiting { progress };
+                        }
+                    }
+                }
+                Err(error) => state.break_off(&error),
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn finish_transport(&self) {
+        self.transport.finish();
+    }
+
+    /// An error in the form that a classic client prints.
+    fn error_line(&self, code: ErrorCode, text: &str) -> Bytes {
+        let (source, destination) = self.transport.ends();
+        let message = Message {
+            source: source.into(),
+            destination: destination.into(),
+            topic: ErrorCode::TOPIC,
+            text: &format!("{code}: {text}"),
+        };
+        message.to_line().into()
+    }
+}
+
+impl State {
+    fn push(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.queue.push_back(bytes);
+        self.wake();
+    }
+
+    fn break_off(&mut self, error: &io::Error) {
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.stage = Stage::Broken(error.kind());
+        self.wake();
+    }
+
+    /// Lets the session look here again.
+    fn wake(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.wake();
+        }
+    }
+
+    fn wait(&mut self, session: &Waker) {
+        match &mut self.session {
+            Some(known) => known.clone_from(session),
+            none => *none = Some(session.clone()),
+        }
+    }
+
+    /// Writes the front of the queue, once.
+    fn write_to<T: Transport + ?Sized>(&mut self, transport: &T) -> io::Result<()> {
+        let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
+        let mut count = 0;
+        for (piece, bytes) in pieces.iter_mut().zip(&self.queue) {
+            *piece = IoSlice::new(bytes);
+            count += 1;
+        }
+        let written = transport.try_write_vectored(&pieces[..count])?;
+        self.remove(written);
+        Ok(())
+    }
+
+    /// Removes bytes that are out.
+    fn remove(&mut self, mut written: usize) {
+        self.queued -= written;
+        while let Some(front) = self.queue.front_mut() {
+            if written < front.len() {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.queue.pop_front();
+        }
+        if self.queue.capacity() > KEPT_CAPACITY {
+            self.queue = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

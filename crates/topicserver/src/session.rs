@@ -1,0 +1,324 @@
+//! One connection's life: it reads frames, publishes and registers, drains its
+//! outbox when the socket was full, and keeps the deadlines.
+//!
+//! It waits in one place, [`Session::poll_live`], and everything else in it is
+//! plain code; so a session is small, and an idle one is nothing but this struct.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Sleep;
+use wire::{ErrorCode, FrameError, ScanError, TopicName};
+
+use crate::connections::Place;
+use crate::input::{FrameSink, Input, Read};
+use crate::outbox::{Drain, SharedOutbox};
+use crate::shared::Shared;
+use crate::subscriptions::Subscriptions;
+use crate::topic::Topic;
+
+/// A deadline that is only there while it matters.
+type Deadline = Option<Pin<Box<Sleep>>>;
+
+/// A connection from its first byte to its last.
+pub(crate) struct Session<R> {
+    reader: R,
+    input: Input,
+    live: Live,
+    /// Until when the first registration, or the rest of a frame, must come.
+    read_deadline: Deadline,
+    /// Until when the peer must take something of what waits for it.
+    write_deadline: Deadline,
+}
+
+/// The part of a session that acts on frames.
+struct Live {
+    shared: Arc<Shared>,
+    outbox: SharedOutbox,
+    subscriptions: Subscriptions,
+    place: Place,
+    is_registered: bool,
+    /// A topic that has enough to do: nothing is read until it has room.
+    full: Option<Arc<Topic>>,
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+enum End {
+    /// The peer has sent everything.
+    Finished,
+    /// The outbox takes no more; its peer has been told why.
+    Closed,
+    /// The peer took nothing for too long.
+    Stalled,
+    /// The peer's stream can't be read any further.
+    Stream(ScanError),
+    /// The peer kept us waiting.
+    Late(ErrorCode),
+    /// The connection is gone.
+    Broken(io::ErrorKind),
+}
+
+impl<R: AsyncRead + Unpin> Session<R> {
+    pub(crate) fn new(reader: R, outbox: SharedOutbox, place: Place, shared: Arc<Shared>) -> Self {
+        place.set_outbox(&outbox);
+        let config = shared.config();
+        Self {
+            reader,
+            input: Input::new(config.frame_limits),
+            read_deadline: deadline(config.registration_timeout),
+            write_deadline: None,
+            live: Live {
+                subscriptions: Subscriptions::new(outbox.clone()),
+                outbox,
+                shared,
+                place,
+                is_registered: false,
+                full: None,
+            },
+        }
+    }
+
+    /// Lives until the connection ends.
+    pub(crate) async fn run(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll_live(cx)).await;
+        // Closing needs room for a timer and a buffer, which no idle connection
+        // shall keep for it.
+        Box::pin(self.close(end)).await;
+    }
+
+    /// Everything a session waits for.
+    fn poll_live(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if let Some(end) = self.drain(cx) {
+                return Poll::Ready(end);
+            }
+            if let Some(topic) = &self.live.full {
+                ready!(topic.poll_room(cx));
+                self.live.full = None;
+            }
+            match self.input.poll_read(&mut self.reader, cx, &mut self.live) {
+                Poll::Pending => return self.poll_late(cx),
+                Poll::Ready(Ok(Ok(Read::End))) => return Poll::Ready(End::Finished),
+                Poll::Ready(Ok(Ok(Read::Some { finished, filled }))) => {
+                    if finished && self.live.is_registered {
+                        self.read_deadline = None;
+                    }
+                    if filled {
+                        // The topics get their turn before there is more for them.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Stream(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error.kind())),
+            }
+        }
+    }
+
+    /// Writes what waits in the outbox, and watches over its peer's patience.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let drain = self.live.outbox.poll_drain(cx);
+        if let Drain::Broken(kind) = drain {
+            return Some(End::Broken(kind));
+        }
+        if self.live.outbox.closing().is_some() {
+            return Some(End::Closed);
+        }
+        match drain {
+            Drain::Waiting { progress: false } => {}
+            _ => self.write_deadline = None,
+        }
+        if drain == Drain::Empty {
+            return None;
+        }
+        let timeout = self.live.shared.config().write_timeout;
+        let deadline = self.write_deadline.get_or_insert_with(|| sleep(timeout));
+        deadline
+            .as_mut()
+            .poll(cx)
+            .is_ready()
+            .then_some(End::Stalled)
+    }
+
+    /// Nothing can be read: has it been so for too long? Until it registers, a
+    /// peer has one deadline for that; later, one for each frame that it begins.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let is_registered = self.live.is_registered;
+        if is_registered && self.input.is_partial() && self.read_deadline.is_none() {
+            self.read_deadline = deadline(self.live.shared.config().frame_timeout);
+        }
+        match &mut self.read_deadline {
+            None => Poll::Pending,
+            Some(deadline) => {
+                ready!(deadline.as_mut().poll(cx));
+                Poll::Ready(End::Late(if is_registered {
+                    ErrorCode::UnfinishedFrame
+                } else {
+                    ErrorCode::RegistrationTimeout
+                }))
+            }
+        }
+    }
+
+    /// Ends the connection: tells the peer why, lets it have what waits for it,
+    /// and gives it time to read that.
+    async fn close(mut self, end: End) {
+        let config = self.live.shared.config();
+        let timeout = match self.live.outbox.closing() {
+            Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
+            _ => config.drain_timeout,
+        };
+        self.tell_end(&end);
+        let Live {
+            outbox,
+            subscriptions,
+            place: _place,
+            ..
+        } = self.live;
+        drop(subscriptions);
+        outbox.finish();
+        if matches!(end, End::Broken(_) | End::Stalled) {
+            return;
+        }
+        let mut deadline = sleep(timeout);
+        let mut is_finished = false;
+        let mut has_ended = matches!(end, End::Finished);
+        std::future::poll_fn(|cx| {
+            // A peer that is still sending may not read before it has sent; and
+            // closing a socket with bytes unread would destroy what we told it.
+            has_ended = has_ended || poll_discard(&mut self.reader, cx).is_ready();
+            match outbox.poll_drain(cx) {
+                Drain::Broken(_) => return Poll::Ready(()),
+                Drain::Empty if !is_finished => {
+                    outbox.finish_transport();
+                    is_finished = true;
+                }
+                Drain::Empty | Drain::Waiting { .. } => {}
+            }
+            if is_finished && has_ended {
+                return Poll::Ready(());
+            }
+            deadline.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// Says to the peer and to the log why the connection ends.
+    fn tell_end(&self, end: &End) {
+        let Live {
+            outbox,
+            shared,
+            place,
+            ..
+        } = &self.live;
+        let peer = place.peer();
+        match end {
+            End::Finished => tracing::debug!(%peer, "the peer has closed the connection"),
+            End::Broken(kind) => tracing::debug!(%peer, %kind, "the connection is lost"),
+            End::Stream(error) => {
+                outbox.close(error.code(), &format!("{error}; the connection is closed"));
+                shared.complain(peer, error.code(), &error.to_string());
+            }
+            End::Late(code) => {
+                let text = self.lateness(*code);
+                outbox.close(*code, &text);
+                shared.complain(peer, *code, &text);
+            }
+            End::Stalled => {
+                let seconds = shared.config().write_timeout.as_secs();
+                let text = format!("it took none of its messages for {seconds} s");
+                shared.complain(peer, ErrorCode::SlowReader, &text);
+            }
+            End::Closed => match outbox.closing().flatten() {
+                Some(ErrorCode::ShuttingDown) | None => {}
+                Some(code) => shared.complain(peer, code, "it fell further behind than its outbox"),
+            },
+        }
+    }
+
+    fn lateness(&self, code: ErrorCode) -> String {
+        let config = self.live.shared.config();
+        match code {
+            ErrorCode::RegistrationTimeout => format!(
+                "no registration came within {} s; send {{\"topics\":[\"NAME\"]}} first",
+                config.registration_timeout.as_secs()
+            ),
+            _ => format!(
+                "a frame was begun and not finished within {} s",
+                config.frame_timeout.as_secs()
+            ),
+        }
+    }
+}
+
+impl FrameSink for Live {
+    fn register(&mut self, topics: Vec<TopicName>) {
+        let max = self.shared.config().max_topics;
+        let new = self.subscriptions.count_new(&topics);
+        if self.subscriptions.len() + new > max {
+            let text = format!(
+                "a connection may have {max} topics; you have {} and asked for {new} more; \
+                 none of these was added",
+                self.subscriptions.len()
+            );
+            return self.outbox.tell(ErrorCode::TooManyTopics, &text);
+        }
+        for name in &topics {
+            self.subscriptions.join(name, self.shared.registry());
+        }
+        self.is_registered = true;
+    }
+
+    fn route(&mut self, topic: &str) -> Option<usize> {
+        let place = self.subscriptions.find(topic);
+        if place.is_none() {
+            let text = format!(
+                "you aren't registered for {topic:?}, so your message was discarded; \
+                 send {{\"topics\":[{topic:?}]}} first"
+            );
+            self.outbox.tell(ErrorCode::NotRegistered, &text);
+        }
+        place
+    }
+
+    fn publish(&mut self, place: usize, frames: Bytes) {
+        if let Some(topic) = self.subscriptions.get(place)
+            && !topic.publish(self.outbox.clone(), frames)
+        {
+            self.full = Some(topic.clone());
+        }
+    }
+
+    fn reject(&mut self, error: &FrameError) {
+        self.outbox
+            .tell(error.code(), &format!("{error}; the frame was ignored"));
+        let peer = self.place.peer();
+        self.shared.complain(peer, error.code(), &error.to_string());
+    }
+}
+
+/// Reads and forgets; ready when the peer sends no more.
+fn poll_discard<R: AsyncRead + Unpin>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [0; 4096];
+    loop {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let result = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
+        if result.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
+        }
+    }
+}
+
+fn sleep(duration: Duration) -> Pin<Box<Sleep>> {
+    Box::pin(tokio::time::sleep(duration))
+}
+
+fn deadline(duration: Duration) -> Deadline {
+    Some(sleep(duration))
+}
