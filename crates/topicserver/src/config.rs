@@ -164,6 +164,13 @@ pub struct Options {
     pub threads: Option<usize>,
 }
 
+impl Options {
+    /// Whether somebody wants more connections than by default.
+    pub fn asks_for_connections(&self) -> bool {
+        self.max_connections > Config::DEFAULT_MAX_CONNECTIONS
+    }
+}
+
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {

@@ -37,7 +37,7 @@ fn start_log(level: LogLevel) {
 }
 
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
-    raise_descriptor_limit(options.max_connections);
+    raise_descriptor_limit(options);
     let runtime = runtime(options.threads).context("can't start worker threads")?;
     let code = runtime.block_on(run(Config::from(options)));
     // A second signal ends the process whatever its tasks are doing.
@@ -73,9 +73,9 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     tokio::select! {
         ended = serving => {
             match ended {
-                Ended::Drained => tracing::info!("ended; everything was delivered"),
+                Ended::Drained => tracing::info!("ended; everything that was queued has gone out"),
                 Ended::CutOff(count) => {
-                    tracing::warn!("ended; {count} connections had not taken everything");
+                    tracing::warn!("ended; {count} connections were cut off");
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -88,12 +88,15 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// The soft limit is there for programs that can't do with many descriptors.
-fn raise_descriptor_limit(max_connections: usize) {
+fn raise_descriptor_limit(options: &Options) {
+    let connections = options.max_connections;
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit <= max_connections as u64 => tracing::info!(
-            "up to {max_connections} connections are allowed, but the system gives this process \
-             {limit} descriptors; raise its hard limit (ulimit -Hn) for more"
-        ),
+        Ok(limit) if limit <= connections as u64 && options.asks_for_connections() => {
+            tracing::warn!(
+                "up to {connections} connections are allowed, but the system gives this process \
+                 {limit} descriptors; raise its hard limit (ulimit -Hn) for more"
+            );
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "can't raise the limit of open descriptors"),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use wire::{ErrorCode, FrameError, ScanError, TopicName};
 
 use crate::connections::Place;
@@ -24,6 +24,11 @@ use crate::topic::Topic;
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
+
+/// How long a connection to which everything was written stays, for its peer to
+/// close it too: closing it with bytes unread would reset it, and on some systems
+/// a reset destroys what the peer hasn't read yet.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection from its first byte to its last.
 pub(crate) struct Session<R> {
@@ -198,6 +203,10 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 Drain::Empty if !is_finished => {
                     outbox.finish_transport();
                     is_finished = true;
+                    let latest = Instant::now() + LINGER;
+                    if latest < deadline.deadline() {
+                        deadline.as_mut().reset(latest);
+                    }
                 }
                 Drain::Empty | Drain::Waiting { .. } => {}
             }
