@@ -1,0 +1,166 @@
+//! The command line: what each form means, and what each mistake is answered.
+
+use super::*;
+
+fn read(line: &str) -> Result<Config, clap::Error> {
+    parse(line.split(' ').map(OsString::from))
+}
+
+fn mode(line: &str) -> Mode {
+    read(line)
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .mode
+}
+
+/// The first line of the answer to wrong usage.
+fn mistake(line: &str) -> String {
+    let error = read(line).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{line}");
+    let text = error.to_string();
+    let is_ours = error.kind() == ErrorKind::ValueValidation && !text.contains("invalid value");
+    assert!(
+        !is_ours || text.contains("Usage: chat [OPTIONS] -direct PORT\n"),
+        "{text}"
+    );
+    text.lines().next().unwrap().into()
+}
+
+#[test]
+fn the_command_lines_of_the_specification_are_read() {
+    assert_eq!(mode("chat -direct 10000"), Mode::Wait { port: 10000 });
+    assert_eq!(
+        mode("chat -direct 0 127.0.0.1:10000"),
+        Mode::Call {
+            peer: "127.0.0.1:10000".parse().unwrap()
+        }
+    );
+    assert_eq!(
+        mode("chat -topic 127.0.0.1:20000 lame-conversation"),
+        Mode::Join {
+            server: "127.0.0.1:20000".parse().unwrap(),
+            topic: "lame-conversation".parse().unwrap()
+        }
+    );
+}
+
+#[test]
+fn one_dash_and_two_mean_the_same_for_every_long_option() {
+    for line in [
+        "chat -direct 1 -stay -no-reconnect -connect-timeout 2 -drain-timeout 0.5 -max-frame 2000",
+        "chat --stay 1 --no-reconnect --drain-timeout=0.5 --max-frame=2000 --connect-timeout=2 --direct",
+    ] {
+        let config = read(line).unwrap();
+        assert_eq!(config.mode, Mode::Wait { port: 1 });
+        assert_eq!(
+            config.options,
+            Options {
+                stay: true,
+                reconnect: false,
+                connect_timeout: Duration::from_secs(2),
+                drain_timeout: Duration::from_millis(500),
+                max_frame: 2000,
+            }
+        );
+    }
+    for line in ["chat -help", "chat --help", "chat -h"] {
+        assert_eq!(read(line).unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+    for line in ["chat -version", "chat --version", "chat -V"] {
+        assert_eq!(read(line).unwrap_err().kind(), ErrorKind::DisplayVersion);
+    }
+}
+
+#[test]
+fn defaults_are_those_that_help_names() {
+    let options = read("chat -direct 1").unwrap().options;
+    assert_eq!(
+        options,
+        Options {
+            stay: false,
+            reconnect: true,
+            connect_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(3),
+            max_frame: 65536,
+        }
+    );
+    let help = Typed::command().render_help().to_string();
+    for default in ["[default: 10]", "[default: 3]", "[default: 65536]"] {
+        assert!(help.contains(default), "{help}");
+    }
+}
+
+#[test]
+fn nothing_is_rewritten_but_long_options_before_two_dashes() {
+    let topic = |line| match mode(line) {
+        Mode::Join { topic, .. } => topic.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(topic("chat -topic a:1 -- -stay"), "-stay");
+    assert_eq!(topic("chat -topic a:1 -- -direct"), "-direct");
+    assert_eq!(topic("chat -topic a:1 direct"), "direct");
+    assert!(mistake("chat -topic a:1 -lame").contains("'-l'"));
+}
+
+#[test]
+fn each_mistake_has_its_own_answer() {
+    for (line, answer) in [
+        ("chat", "choose a way to chat: -direct or -topic"),
+        ("chat 10000", "choose a way to chat"),
+        ("chat -direct 1 -topic", "two ways to chat: choose one"),
+        ("chat -direct", "-direct needs a port"),
+        ("chat -direct 0", "type `chat -direct 0 ADDRESS:PORT`"),
+        ("chat -direct 10000 host:1", "type `chat -direct 0 host:1`"),
+        ("chat -direct host:1", "type `chat -direct 0 host:1`"),
+        (
+            "chat -direct 70000",
+            "\"70000\" is no port: a port is a number from 1 to 65535",
+        ),
+        ("chat -direct +5", "\"+5\" is no port"),
+        ("chat -direct ten", "\"ten\" is no port"),
+        ("chat -direct 0 host", "\"host\" has no port"),
+        ("chat -direct 0 host:0", "\"0\" is no port"),
+        ("chat -direct 0 ::1:5", "[::1]:2000"),
+        ("chat -direct 0 host:1 more", "\"more\" is too much"),
+        ("chat -topic", "type `chat -topic ADDRESS:PORT TOPIC`"),
+        ("chat -topic host:1", "type `chat -topic host:1 TOPIC`"),
+        ("chat -topic host topic", "\"host\" has no port"),
+        (
+            "chat -topic host:1 lame conversation",
+            "put quotation marks",
+        ),
+        (
+            "chat -topic host:1 a\tb",
+            "can't hold a control character, this one holds \\u{9}",
+        ),
+        (
+            "chat -direct 1 --connect-timeout 0",
+            "a number of seconds above 0",
+        ),
+        (
+            "chat -direct 1 --drain-timeout x",
+            "a number of seconds from 0 to 86400",
+        ),
+        (
+            "chat -direct 1 --drain-timeout=-1",
+            "a number of seconds from 0 to 86400",
+        ),
+        (
+            "chat -direct 1 --max-frame 10",
+            "a number of bytes from 1024",
+        ),
+    ] {
+        let said = mistake(line);
+        assert!(said.contains(answer), "{line}: {said}");
+    }
+    let empty = parse(["chat", "-topic", "a:1", ""].map(OsString::from)).unwrap_err();
+    assert!(empty.to_string().contains("a topic's name can't be empty"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_text_is_wrong_usage() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let argument = OsString::from_vec(b"-topic\xff".to_vec());
+    let error = parse(["chat".into(), argument]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+}

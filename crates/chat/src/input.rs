@@ -1,0 +1,166 @@
+//! What was typed and has not been sent yet.
+//!
+//! Owns the lines between the keyboard and the connection, bounded in bytes:
+//! when it is full, the keyboard isn't read, so nothing is ever dropped. A line
+//! leaves only when it has been handed to the connection whole. Knows no socket.
+
+use std::collections::VecDeque;
+use std::net::{Ipv6Addr, SocketAddr};
+
+use tokio::sync::mpsc;
+use wire::{Endpoint, Message};
+
+use crate::lines::Typed;
+use crate::notice::Notices;
+
+/// Bytes of text that are kept before the keyboard is read no further: some
+/// thousand lines typed while nobody is connected.
+const ROOM: usize = 256 * 1024;
+/// What a line costs beside its text, so that empty ones are bounded too.
+const LINE_COST: usize = size_of::<String>();
+/// A character that JSON escapes takes up to six bytes: `\u001b`.
+const LONGEST_ESCAPE: usize = 6;
+
+/// The lines that wait to be sent, and where more come from.
+#[derive(Debug)]
+pub(crate) struct Input {
+    keyboard: mpsc::Receiver<Vec<Typed>>,
+    topic: String,
+    /// The longest frame, in bytes.
+    max_frame: usize,
+    notices: Notices,
+    waiting: VecDeque<String>,
+    /// What `waiting` costs, in bytes.
+    cost: usize,
+    ended: bool,
+    /// Lines typed so far, the refused ones included.
+    count: u64,
+    /// Something that was typed couldn't be read or doesn't fit into a frame.
+    refused: bool,
+    /// That some of the input isn't UTF-8 has been said.
+    said_not_utf8: bool,
+}
+
+impl Input {
+    pub(crate) fn new(
+        keyboard: mpsc::Receiver<Vec<Typed>>,
+        topic: &str,
+        max_frame: usize,
+        notices: Notices,
+    ) -> Self {
+        Self {
+            keyboard,
+            topic: topic.into(),
+            max_frame,
+            notices,
+            waiting: VecDeque::new(),
+            cost: 0,
+            ended: false,
+            count: 0,
+            refused: false,
+            said_not_utf8: false,
+        }
+    }
+
+    /// There may be more to read, and room for it.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.ended && self.cost < ROOM
+    }
+
+    /// Takes what was typed next, or learns that nothing more will be.
+    ///
+    /// Cancel safe: nothing is taken before it can be kept.
+    pub(crate) async fn receive(&mut self) {
+        match self.keyboard.recv().await {
+            Some(lines) => lines.into_iter().for_each(|typed| self.take(typed)),
+            None => self.ended = true,
+        }
+    }
+
+    /// Nothing more will be typed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Something that was typed won't ever be sent, which has been said.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The number of lines that have not been sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The next frame to send, if a line is waiting.
+    pub(crate) fn next_frame(&self, source: Endpoint, destination: Endpoint) -> Option<Vec<u8>> {
+        let text = self.waiting.front()?;
+        let message = Message {
+            source,
+            destination,
+            topic: &self.topic,
+            text,
+        };
+        Some(message.to_line())
+    }
+
+    /// The next line's frame was handed to the connection whole.
+    pub(crate) fn sent(&mut self) {
+        if let Some(text) = self.waiting.pop_front() {
+            self.cost -= text.len() + LINE_COST;
+        }
+    }
+
+    fn take(&mut self, typed: Typed) {
+        self.count += 1;
+        match typed {
+            Typed::Line { text, replaced } => {
+                if replaced && !std::mem::replace(&mut self.said_not_utf8, true) {
+                    self.say_not_utf8();
+                }
+                if self.fits(&text) {
+                    self.cost += text.len() + LINE_COST;
+                    self.waiting.push_back(text);
+                } else {
+                    self.refuse_line();
+                }
+            }
+            Typed::TooLong => self.refuse_line(),
+            Typed::Failed(error) => {
+                self.refused = true;
+                let notice = format_args!("can't read standard input any further: {error}");
+                self.notices.say(notice);
+            }
+        }
+    }
+
+    fn say_not_utf8(&self) {
+        self.notices.say(format_args!(
+            "line {} isn't UTF-8: what can't be read is sent as U+FFFD, here and from now on",
+            self.count
+        ));
+    }
+
+    fn refuse_line(&mut self) {
+        self.refused = true;
+        self.notices.say(format_args!(
+            "line {} was not sent: it doesn't fit into a frame of {} bytes (--max-frame)",
+            self.count, self.max_frame
+        ));
+    }
+
+    /// Whether a line can be sent doesn't depend on who is connected: the
+    /// longest addresses are assumed.
+    fn fits(&self, text: &str) -> bool {
+        let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX));
+        let frame = |text| Message {
+            source: longest.into(),
+            destination: longest.into(),
+            topic: &self.topic,
+            text,
+        };
+        // Most lines are far from the limit, and needn't be written to know it.
+        let most = text.len() * LONGEST_ESCAPE + frame("").to_line().len();
+        most <= self.max_frame || frame(text).to_line().trim_ascii_end().len() <= self.max_frame
+    }
+}
