@@ -93,3 +93,64 @@ impl<C> Mailbox<C> {
         self.state.lock().commands.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn take(mailbox: &Mailbox<u32>) -> Option<Vec<u32>> {
+        let mut batch = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        mailbox
+            .poll_take(&mut cx, &mut batch)
+            .is_ready()
+            .then_some(batch)
+    }
+
+    #[test]
+    fn everything_that_waits_is_taken_in_one_batch_in_order() {
+        let mailbox = Mailbox::new(100);
+        (0..5).for_each(|n| assert!(mailbox.put(n, 1)));
+        assert!(!mailbox.is_empty());
+        assert_eq!(take(&mailbox), Some(vec![0, 1, 2, 3, 4]));
+        assert_eq!(take(&mailbox), None);
+        assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn a_full_mailbox_takes_what_was_read_and_says_that_it_is_full() {
+        let mailbox = Mailbox::new(100);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(mailbox.put(1, 99));
+        assert!(mailbox.poll_room(&mut cx).is_ready());
+        assert!(!mailbox.put(2, 50));
+        assert!(mailbox.poll_room(&mut cx).is_pending());
+        assert_eq!(take(&mailbox), Some(vec![1, 2]));
+        assert!(mailbox.poll_room(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_on_both_sides() {
+        let mailbox = std::sync::Arc::new(Mailbox::new(1));
+        let taker = tokio::spawn({
+            let mailbox = mailbox.clone();
+            async move {
+                let mut taken = Vec::new();
+                let mut batch = Vec::new();
+                while taken.len() < 100 {
+                    mailbox.take(&mut batch).await;
+                    taken.append(&mut batch);
+                }
+                taken
+            }
+        });
+        for n in 0..100 {
+            if !mailbox.put(n, 1) {
+                std::future::poll_fn(|cx| mailbox.poll_room(cx)).await;
+            }
+        }
+        assert_eq!(taker.await.unwrap(), (0..100).collect::<Vec<_>>());
+    }
+}

@@ -119,20 +119,21 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Sends several runs, as one if the socket takes them.
-    pub(crate) fn send_all<'a>(&self, runs: impl Iterator<Item = &'a Run> + Clone) {
+    pub(crate) fn send_all<'a>(&self, mut runs: impl Iterator<Item = &'a Run> + Clone) {
         let mut state = self.state.lock();
-        if state.stage != Stage::Open {
-            return;
+        while state.stage == Stage::Open && runs.clone().next().is_some() {
+            let some = runs.clone().take(PIECES_PER_WRITE);
+            self.send_some(&mut state, some);
+            runs.nth(PIECES_PER_WRITE - 1);
         }
+    }
+
+    /// Sends as many runs as go out in one system call.
+    fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Run> + Clone) {
         let mut written = 0;
         if state.queue.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
-            let mut count = 0;
-            for (piece, run) in pieces.iter_mut().zip(runs.clone()) {
-                *piece = IoSlice::new(run.bytes());
-                count += 1;
-            }
-            match self.transport.try_write_vectored(&pieces[..count]) {
+            let pieces = runs.clone().map(Run::bytes);
+            match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return state.break_off(&error),
@@ -142,7 +143,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             let skipped = written.min(run.bytes().len());
             written -= skipped;
             if skipped < run.bytes().len() {
-                self.queue(&mut state, run, skipped);
+                self.queue(state, run, skipped);
             }
         }
     }
@@ -281,13 +282,7 @@ impl State {
 
     /// Writes the front of the queue, once.
     fn write_to<T: Transport + ?Sized>(&mut self, transport: &T) -> io::Result<()> {
-        let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
-        let mut count = 0;
-        for (piece, bytes) in pieces.iter_mut().zip(&self.queue) {
-            *piece = IoSlice::new(bytes);
-            count += 1;
-        }
-        let written = transport.try_write_vectored(&pieces[..count])?;
+        let written = write_pieces(transport, self.queue.iter())?;
         self.remove(written);
         Ok(())
     }
@@ -309,5 +304,19 @@ impl State {
     }
 }
 
+/// Writes the first [`PIECES_PER_WRITE`] pieces in one system call.
+fn write_pieces<'a, T: Transport + ?Sized>(
+    transport: &T,
+    bytes: impl Iterator<Item = &'a Bytes>,
+) -> io::Result<usize> {
+    let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
+    let mut count = 0;
+    for (piece, bytes) in pieces.iter_mut().zip(bytes) {
+        *piece = IoSlice::new(bytes);
+        count += 1;
+    }
+    transport.try_write_vectored(&pieces[..count])
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

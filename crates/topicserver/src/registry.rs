@@ -65,9 +65,53 @@ impl Registry {
             let _ = topic.await;
         }
     }
+}
 
-    /// How many topics there are.
-    pub(crate) fn len(&self) -> usize {
-        self.topics.lock().len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::tests::endless_outbox;
+    use crate::subscriptions::Subscriptions;
+
+    fn name(name: &str) -> TopicName {
+        TopicName::new(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_everyone_has_left_is_gone() {
+        let registry = Arc::new(Registry::new(1000));
+        let mut first = Subscriptions::new(endless_outbox());
+        let mut second = Subscriptions::new(endless_outbox());
+        for n in 0..100 {
+            first.join(&name(&format!("topic {n}")), &registry);
+        }
+        second.join(&name("topic 7"), &registry);
+        registry.settle().await;
+        assert_eq!(registry.topics.lock().len(), 100);
+        drop(first);
+        registry.settle().await;
+        while registry.topics.lock().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(registry.topics.lock().contains_key("topic 7"));
+        drop(second);
+        while !registry.topics.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_topic_survives_when_one_comes_as_the_last_one_leaves() {
+        let registry = Arc::new(Registry::new(1000));
+        for _ in 0..1000 {
+            let mut leaving = Subscriptions::new(endless_outbox());
+            leaving.join(&name("T"), &registry);
+            tokio::task::yield_now().await;
+            drop(leaving);
+            let mut coming = Subscriptions::new(endless_outbox());
+            coming.join(&name("T"), &registry);
+            registry.settle().await;
+            assert!(registry.topics.lock().contains_key("T"));
+        }
     }
 }

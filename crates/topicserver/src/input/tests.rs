@@ -1,1 +1,268 @@
-//! Tests.
+//! Bytes → runs: the same frames for every cut, and copies only where needed.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+use tokio::io::ReadBuf;
+
+use super::*;
+use std::task::Waker;
+
+/// A peer whose bytes arrive in these pieces; then it waits, or ends.
+struct Pieces {
+    pieces: VecDeque<Vec<u8>>,
+    ends: bool,
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.pieces.pop_front() {
+            Some(piece) => buffer.put_slice(&piece),
+            None if self.ends => {}
+            None => return Poll::Pending,
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Routes topics named by a digit to the place of that number, and remembers.
+#[derive(Default)]
+struct Log {
+    registered: Vec<String>,
+    /// Every run as it was published.
+    runs: Vec<(usize, Bytes)>,
+    unrouted: Vec<String>,
+    rejected: Vec<FrameError>,
+}
+
+impl FrameSink for Log {
+    fn register(&mut self, topics: Vec<TopicName>) {
+        self.registered
+            .extend(topics.iter().map(ToString::to_string));
+    }
+
+    fn route(&mut self, topic: &str) -> Option<usize> {
+        let place = topic.parse().ok();
+        if place.is_none() {
+            self.unrouted.push(topic.to_owned());
+        }
+        place
+    }
+
+    fn publish(&mut self, place: usize, frames: Bytes) {
+        self.runs.push((place, frames));
+    }
+
+    fn reject(&mut self, error: &FrameError) {
+        self.rejected.push(error.clone());
+    }
+}
+
+impl Log {
+    /// Every line that was published, with where it went.
+    fn lines(&self) -> Vec<(usize, String)> {
+        let mut lines = Vec::new();
+        for (place, run) in &self.runs {
+            assert!(run.ends_with(b"\n"), "{run:?}");
+            let text = std::str::from_utf8(run).unwrap();
+            lines.extend(text.lines().map(|line| (*place, line.to_owned())));
+        }
+        lines
+    }
+}
+
+/// Reads everything that arrives in these pieces.
+fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), ScanError>) {
+    let mut reader = Pieces {
+        pieces: pieces
+            .iter()
+            .filter(|p| !p.is_empty())
+            .map(|p| p.to_vec())
+            .collect(),
+        ends: true,
+    };
+    let (mut log, mut input) = (Log::default(), Input::new(limits));
+    let waker = Waker::noop();
+    let mut cx = Context::from_waker(waker);
+    loop {
+        match input.poll_read(&mut reader, &mut cx, &mut log) {
+            Poll::Ready(Ok(Ok(Read::Some { .. }))) => {}
+            Poll::Ready(Ok(Ok(Read::End))) => return (log, input, Ok(())),
+            Poll::Ready(Ok(Err(error))) => return (log, input, Err(error)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Log {
+    let (log, _, result) = read_all(&[bytes], Limits::default());
+    result.unwrap();
+    log
+}
+
+fn message(topic: &str, text: &str) -> String {
+    format!(r#"{{"message":{{"topic":"{topic}","text":"{text}"}}}}"#)
+}
+
+#[test]
+fn consecutive_frames_for_one_topic_are_one_run() {
+    let lines: String = (0..50)
+        .map(|n| message("1", &n.to_string()) + "\n")
+        .collect();
+    let log = read(lines.as_bytes());
+    assert_eq!(log.runs.len(), 1);
+    assert_eq!(log.runs[0].1, lines);
+}
+
+#[test]
+fn a_run_ends_where_the_topic_changes() {
+    let stream = ["1", "1", "2", "1"]
+        .map(|topic| message(topic, "x") + "\n")
+        .concat();
+    let places: Vec<_> = read(stream.as_bytes())
+        .runs
+        .iter()
+        .map(|run| run.0)
+        .collect();
+    assert_eq!(places, [1, 2, 1]);
+}
+
+#[test]
+fn what_lies_between_frames_is_not_relayed() {
+    let (a, b) = (message("1", "a"), message("1", "b"));
+    for gap in [
+        "",
+        "\n",
+        " ",
+        "\r\n",
+        "\n\n\n",
+        " \t \n ",
+        "{}",
+        "\n[1]\n",
+        "{\"topics\":[\"t\"]}",
+    ] {
+        let log = read(format!("{a}{gap}{b}").as_bytes());
+        assert_eq!(log.lines(), [(1, a.clone()), (1, b.clone())], "{gap:?}");
+    }
+}
+
+#[test]
+fn a_frame_is_relayed_as_it_came_but_for_its_line_breaks() {
+    let odd = "{ \"x\" : 1.50e+1,\n\"message\":{\"text\":\"\\u00e9\\n\",\r\n\t\"topic\":\"1\"}\n}";
+    let line = "{ \"x\" : 1.50e+1, \"message\":{\"text\":\"\\u00e9\\n\",  \t\"topic\":\"1\"} }";
+    assert_eq!(read(odd.as_bytes()).lines(), [(1, line.to_owned())]);
+}
+
+#[test]
+fn what_a_sender_puts_under_extended_is_dropped() {
+    for (frame, line) in [
+        (
+            r#"{"extended":{"seq":1},"message":{"topic":"1","text":"a"}}"#,
+            r#"{"message":{"topic":"1","text":"a"}}"#,
+        ),
+        (
+            r#"{"message":{"topic":"1","text":"a"} , "extended" : 7 }"#,
+            r#"{"message":{"topic":"1","text":"a"}  }"#,
+        ),
+        (
+            r#"{"a":1,"extended":[],"message":{"topic":"1","text":"a"}}"#,
+            r#"{"a":1,"message":{"topic":"1","text":"a"}}"#,
+        ),
+        (
+            r#"{"\u0065xtended":{},"message":{"topic":"1","text":"a"}}"#,
+            r#"{"message":{"topic":"1","text":"a"}}"#,
+        ),
+        (
+            r#"{"message":{"extended":1,"topic":"1","text":"a"}}"#,
+            r#"{"message":{"extended":1,"topic":"1","text":"a"}}"#,
+        ),
+    ] {
+        assert_eq!(
+            read(frame.as_bytes()).lines(),
+            [(1, line.to_owned())],
+            "{frame}"
+        );
+        assert_eq!(
+            read(format!("{frame}\n{frame}\n").as_bytes()).lines().len(),
+            2
+        );
+    }
+}
+
+#[test]
+fn good_frames_before_a_bad_byte_are_published() {
+    let stream = format!("{}\n{}!", message("1", "a"), message("1", "b"));
+    let (log, _, result) = read_all(&[stream.as_bytes()], Limits::default());
+    assert!(matches!(
+        result,
+        Err(ScanError::NotJson { found: b'!', .. })
+    ));
+    assert_eq!(log.lines().len(), 2);
+}
+
+#[test]
+fn an_unfinished_frame_keeps_its_own_bytes_and_nothing_else() {
+    let half = "{\"message\":";
+    let stream = message("1", &"x".repeat(2000)) + "\n" + half;
+    let (_, input, _) = read_all(&[stream.as_bytes()], Limits::default());
+    assert!(input.is_partial());
+    let kept = input.partial.unwrap().bytes;
+    assert_eq!(kept, half);
+    assert!(kept.capacity() < 100, "{}", kept.capacity());
+}
+
+#[test]
+fn a_connection_between_frames_keeps_nothing() {
+    let (_, input, _) = read_all(&[b"{}\n", b"{\"a\"", b":1}\n \n"], Limits::default());
+    assert!(!input.is_partial());
+}
+
+#[test]
+fn an_endless_frame_is_given_up_at_the_limit() {
+    let limits = Limits {
+        max_frame: 1000,
+        ..Limits::default()
+    };
+    let piece = [b'x'; 300];
+    let (_, _, result) = read_all(&[b"{\"a\":\"", &piece, &piece, &piece, &piece], limits);
+    assert_eq!(result, Err(ScanError::TooLong(1000)));
+}
+
+proptest! {
+    #[test]
+    fn every_cut_publishes_the_same_lines_in_the_same_order(
+        frames in proptest::collection::vec(frame(), 1..12),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let stream = frames.concat();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<_> = cuts.windows(2).map(|ends| &stream.as_bytes()[ends[0]..ends[1]]).collect();
+        let (cut, ..) = read_all(&pieces, Limits::default());
+        let whole = read(stream.as_bytes());
+        prop_assert_eq!(cut.lines(), whole.lines());
+        prop_assert_eq!(cut.registered, whole.registered);
+        prop_assert_eq!(cut.rejected, whole.rejected);
+        prop_assert_eq!(cut.unrouted, whole.unrouted);
+    }
+}
+
+/// A frame of any kind, with what may follow it.
+fn frame() -> impl Strategy<Value = String> {
+    let frame = prop_oneof![
+        4 => ("[12x]", ".{0,30}").prop_map(|(topic, text)| {
+            let text = serde_json::to_string(&text).unwrap();
+            message(&topic, &text[1..text.len() - 1])
+        }),
+        1 => Just("{\"topics\":[\"t\"]}".to_owned()),
+        1 => Just("{\n}".to_owned()),
+        1 => Just("{\"extended\":{\"id\":\"k\"},\n\"message\":{\"topic\":\"1\",\"text\":\"a\"}}".to_owned()),
+    ];
+    let gap = prop_oneof![3 => Just("\n"), 1 => Just(""), 1 => Just("\r\n"), 1 => Just("  ")];
+    (frame, gap).prop_map(|(frame, gap)| frame + gap)
+}

@@ -1,1 +1,227 @@
-//! Tests.
+//! An outbox before a socket that takes only so much.
+
+use std::net::SocketAddr;
+
+use super::*;
+
+/// A socket that takes `room` bytes and then blocks, and remembers them.
+#[derive(Default)]
+struct Socket(Mutex<Taken>);
+
+#[derive(Default)]
+struct Taken {
+    bytes: Vec<u8>,
+    room: usize,
+    calls: usize,
+    error: Option<io::ErrorKind>,
+}
+
+impl Transport for Socket {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut taken = self.0.lock();
+        taken.calls += 1;
+        if let Some(kind) = taken.error {
+            return Err(kind.into());
+        }
+        if taken.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        let count = all.len().min(taken.room);
+        taken.bytes.extend(&all[..count]);
+        taken.room -= count;
+        Ok(count)
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.0.lock().room > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    fn finish(&self) {}
+
+    fn ends(&self) -> (SocketAddr, SocketAddr) {
+        (([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())
+    }
+}
+
+/// An outbox that may hold 100 bytes, before a socket with so much room.
+fn outbox(room: usize) -> Outbox<Socket> {
+    let outbox = Outbox::new(Socket::default(), 100);
+    outbox.transport.0.lock().room = room;
+    outbox
+}
+
+/// An outbox whose peer takes everything.
+pub(crate) fn endless_outbox() -> SharedOutbox {
+    Arc::new(outbox(usize::MAX))
+}
+
+fn run(text: &str) -> Run {
+    Run::new(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn taken(outbox: &Outbox<Socket>) -> String {
+    String::from_utf8(outbox.transport.0.lock().bytes.clone()).unwrap()
+}
+
+/// Gives the socket room for so much more, and lets the session drain.
+fn drain(outbox: &Outbox<Socket>, room: usize) -> Drain {
+    outbox.transport.0.lock().room += room;
+    let waker = Waker::noop();
+    outbox.poll_drain(&mut Context::from_waker(waker))
+}
+
+#[test]
+fn what_the_socket_takes_is_never_queued() {
+    let outbox = outbox(1000);
+    outbox.send(&run("one\n"));
+    outbox.send_all([run("two\n"), run("three\n")].iter());
+    assert_eq!(taken(&outbox), "one\ntwo\nthree\n");
+    assert_eq!(outbox.transport.0.lock().calls, 2);
+    assert_eq!(drain(&outbox, 0), Drain::Empty);
+}
+
+#[test]
+fn what_it_does_not_take_follows_in_order() {
+    for room in 0..14 {
+        let outbox = outbox(room);
+        outbox.send_all([run("one\n"), run("two\n")].iter());
+        outbox.send(&run("three\n"));
+        let before = room.min(14);
+        assert_eq!(
+            taken(&outbox),
+            "one\ntwo\nthree\n"[..before],
+            "room for {room}"
+        );
+        assert_eq!(drain(&outbox, 0), Drain::Waiting { progress: false });
+        assert_eq!(drain(&outbox, 1000), Drain::Empty);
+        assert_eq!(taken(&outbox), "one\ntwo\nthree\n", "room for {room}");
+    }
+}
+
+#[test]
+fn many_pieces_go_out_in_few_calls() {
+    let outbox = Outbox::new(Socket::default(), 10_000);
+    for n in 0..150 {
+        outbox.send(&run(&format!("{n:03}\n")));
+    }
+    let before = outbox.transport.0.lock().calls;
+    assert_eq!(drain(&outbox, 10_000), Drain::Empty);
+    assert_eq!(taken(&outbox).len(), 600);
+    assert_eq!(
+        outbox.transport.0.lock().calls - before,
+        3,
+        "64 pieces a call"
+    );
+}
+
+#[test]
+fn more_runs_than_one_call_takes_keep_their_order() {
+    let outbox = outbox(10_000);
+    let runs: Vec<_> = (0..100).map(|n| run(&format!("{n:03}\n"))).collect();
+    outbox.send_all(runs.iter());
+    assert_eq!(outbox.transport.0.lock().calls, 2);
+    let expected: String = (0..100).map(|n| format!("{n:03}\n")).collect();
+    assert_eq!(taken(&outbox), expected);
+}
+
+#[test]
+fn who_falls_behind_gets_what_was_queued_and_then_the_reason() {
+    let outbox = outbox(3);
+    outbox.send(&run("first\n"));
+    outbox.send(&run(&("x".repeat(96) + "\n")));
+    assert_eq!(outbox.closing(), None, "100 bytes wait");
+    outbox.send(&run("ab\n"));
+    outbox.send(&run("never\n"));
+    assert_eq!(outbox.closing(), Some(Some(ErrorCode::SlowReader)));
+    assert_eq!(drain(&outbox, 10_000), Drain::Empty);
+    let taken = taken(&outbox);
+    let lines: Vec<_> = taken.lines().collect();
+    assert_eq!(lines.len(), 3, "{taken}");
+    assert_eq!(lines[0], "first");
+    assert!(
+        lines[2].contains(r#""topic":"error","text":"slow-reader: 103 bytes wait"#),
+        "{taken}"
+    );
+    assert!(lines[2].contains(r#""destination":{"ip":"10.0.0.2","port":"2"}"#));
+}
+
+#[test]
+fn a_run_longer_than_the_limit_can_still_be_sent() {
+    let outbox = outbox(10);
+    outbox.send(&run(&("x".repeat(500) + "\n")));
+    assert_eq!(outbox.closing(), None);
+    drain(&outbox, 1000);
+    assert_eq!(taken(&outbox).len(), 501);
+}
+
+#[test]
+fn whole_notices_are_left_out_while_much_waits() {
+    let outbox = Outbox::new(Socket::default(), 1 << 20);
+    for _ in 0..10_000 {
+        outbox.tell(ErrorCode::UnknownFrame, "what is this");
+    }
+    drain(&outbox, 1 << 20);
+    let taken = taken(&outbox);
+    assert!((ROOM_FOR_NOTICES..2 * ROOM_FOR_NOTICES).contains(&taken.len()));
+    assert!(taken.lines().all(|line| line.ends_with("}}")));
+    assert_eq!(outbox.closing(), None, "errors alone disconnect nobody");
+}
+
+#[test]
+fn a_broken_connection_holds_nothing_and_takes_nothing() {
+    let outbox = outbox(0);
+    outbox.send(&run("waits\n"));
+    outbox.transport.0.lock().error = Some(io::ErrorKind::BrokenPipe);
+    assert_eq!(drain(&outbox, 0), Drain::Broken(io::ErrorKind::BrokenPipe));
+    outbox.send(&run("more\n"));
+    assert_eq!(outbox.state.lock().queued, 0);
+}
+
+#[test]
+fn kept_bytes_do_not_hold_the_read_buffer() {
+    let block = Bytes::from(vec![b'x'; 65536]);
+    let outboxes = [outbox(0), outbox(0)];
+    let run = Run::new(block.slice(..10));
+    outboxes.iter().for_each(|outbox| outbox.send(&run));
+    drop(run);
+    assert!(
+        block.is_unique(),
+        "two stalled readers keep ten bytes, once"
+    );
+    let queued: Vec<_> = outboxes
+        .iter()
+        .map(|o| o.state.lock().queue[0].as_ptr())
+        .collect();
+    assert_eq!(queued[0], queued[1]);
+}
+
+#[test]
+fn the_session_is_woken_when_something_waits_and_only_then() {
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(0.into()));
+    let woken = || count.0.load(std::sync::atomic::Ordering::Relaxed);
+    let waker = Waker::from(count.clone());
+    let outbox = outbox(6);
+    assert_eq!(
+        outbox.poll_drain(&mut Context::from_waker(&waker)),
+        Drain::Empty
+    );
+    outbox.send(&run("first\n"));
+    assert_eq!(woken(), 0, "the socket took it");
+    outbox.send(&run("second\n"));
+    outbox.send(&run("third\n"));
+    assert_eq!(woken(), 1);
+}
