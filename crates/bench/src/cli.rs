@@ -25,6 +25,9 @@ pub(crate) enum Action {
     /// Start every server in turn, run every workload against it in
     /// interleaved rounds, and print a table per workload
     Compare(Compare),
+    /// Measure how cost grows with receivers, topics, connections and message
+    /// size, and draw it
+    Sweep(Sweep),
     /// Run one workload against a server that is running already
     Run(Run),
     /// Run the bare relay: no parsing, one write per receiver
@@ -63,6 +66,20 @@ pub(crate) struct Compare {
     pub(crate) list: bool,
     /// Runs of each workload against each server
     #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Servers and time.
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Options of `sweep`.
+#[derive(Args, Debug)]
+pub(crate) struct Sweep {
+    /// Draw the result into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Runs of each point against each server
+    #[arg(long, default_value_t = 1)]
     pub(crate) rounds: usize,
     /// Servers and time.
     #[command(flatten)]
@@ -110,11 +127,7 @@ const MOST_ROUNDS: usize = 100;
 impl Compare {
     /// The plan that is meant; `path` is where programs are looked for.
     pub(crate) fn plan(&self, path: Option<&OsStr>) -> Result<Plan> {
-        ensure!(
-            (1..=MOST_ROUNDS).contains(&self.rounds),
-            "--rounds {} is not between 1 and {MOST_ROUNDS}",
-            self.rounds
-        );
+        check_rounds(self.rounds)?;
         let mut workloads = Vec::new();
         for name in &self.workloads {
             workloads.push(Workload::named(name)?);
@@ -212,6 +225,15 @@ impl Run {
         );
         Ok((Workload::named(&self.workload)?, bounds(self.seconds)?))
     }
+}
+
+/// Refuses a number of rounds that can't be meant.
+pub(crate) fn check_rounds(rounds: usize) -> Result<()> {
+    ensure!(
+        (1..=MOST_ROUNDS).contains(&rounds),
+        "--rounds {rounds} is not between 1 and {MOST_ROUNDS}"
+    );
+    Ok(())
 }
 
 fn bounds(seconds: f64) -> Result<Bounds> {

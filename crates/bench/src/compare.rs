@@ -68,13 +68,20 @@ pub(crate) fn run_once(
     workload: Workload,
     bounds: Bounds,
 ) -> Result<Sample> {
-    let server = Server::start(contender, workload.group())?;
-    let target = Target {
-        codec: contender.system.codec(),
-        address: server.address,
-        pid: Some(server.pid()),
-    };
-    workload
-        .run(target, bounds)
-        .with_context(|| format!("{} ({})", contender.name, server.log()))
+    let mut servers = Vec::new();
+    for _ in 0..workload.servers() {
+        servers.push(Server::start(contender, workload.group())?);
+    }
+    let targets: Vec<Target> = servers
+        .iter()
+        .map(|server| Target {
+            codec: contender.system.codec(),
+            address: server.address,
+            pid: Some(server.pid()),
+        })
+        .collect();
+    workload.run(&targets, bounds).with_context(|| {
+        let logs: Vec<String> = servers.iter().map(Server::log).collect();
+        format!("{} ({})", contender.name, logs.join("; "))
+    })
 }

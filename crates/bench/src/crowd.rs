@@ -47,11 +47,13 @@ const LAST_PROBE: Duration = Duration::from_millis(640);
 
 impl Crowd {
     /// Connects and registers everybody, topic by topic, and returns when
-    /// everybody has been seen to receive.
+    /// everybody has been seen to receive. Two crowds at one server need two
+    /// names for their topics.
     pub(crate) fn gather(
         codec: &'static dyn Codec,
         address: SocketAddr,
         layout: Layout,
+        name: &str,
     ) -> Result<Self> {
         let mut crowd = Self {
             hub: Hub::new(codec, address)?,
@@ -59,7 +61,7 @@ impl Crowd {
             layout,
         };
         for topic in 0..layout.topics {
-            crowd.open_topic(&topic_name(topic))?;
+            crowd.open_topic(&format!("{name}-{topic}"))?;
         }
         crowd.probe()?;
         Ok(crowd)
@@ -169,25 +171,24 @@ impl Crowd {
         })
     }
 
+    /// The connection of the last receiver.
+    pub(crate) fn last_member(&self) -> usize {
+        self.floor.seats.len() - 1
+    }
+
     /// The last receiver is checked as before, but waited for no more.
-    pub(crate) fn stop_counting_last(&mut self) -> usize {
-        let last = self.floor.seats.len() - 1;
+    pub(crate) fn stop_counting_last(&mut self) {
+        let last = self.last_member();
         if let Some(seat) = &mut self.floor.seats[last] {
             seat.counted = false;
         }
         for lane in &mut self.floor.lanes {
             lane.fan -= 1;
         }
-        last
     }
 
     /// Checks that all that was sent has arrived everywhere.
     pub(crate) fn settle(&self) -> Result<()> {
         self.floor.settle()
     }
-}
-
-/// The name of the nth topic.
-pub(crate) fn topic_name(index: usize) -> String {
-    format!("t-{index}")
 }

@@ -1,9 +1,11 @@
 //! The generator's connections: one thread, one poll, one read buffer for
 //! all, and a decoder per connection. Knows bytes and payloads, not what they
-//! mean; a connection that the server closes is an error.
+//! mean; a connection that the server closes is an error, unless the workload
+//! counts those.
 
 use crate::protocols::{Codec, Decoder};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
@@ -39,15 +41,38 @@ struct Member {
     unsent: Vec<u8>,
 }
 
+/// What all connections are read with.
+struct Desk {
+    buffer: Vec<u8>,
+    /// What the server is owed by the connection being read.
+    answers: Vec<u8>,
+    codec: &'static dyn Codec,
+    clock: Clock,
+}
+
+/// Why a connection can't go on.
+enum Trouble {
+    /// It was closed or refused.
+    Closed(std::io::Error),
+    /// What arrived on it is wrong, and so is the whole run.
+    Wrong(anyhow::Error),
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Closed(error)
+    }
+}
+
 /// All connections of one run to one server.
 pub(crate) struct Hub {
     poll: Poll,
     events: Events,
     members: Vec<Member>,
-    buffer: Vec<u8>,
-    /// What the server is owed by the connection being read.
-    answers: Vec<u8>,
+    desk: Desk,
     address: SocketAddr,
+    /// Connections that the server closed; `None` where that is an error.
+    closed: Option<Vec<usize>>,
     /// How this server is spoken to.
     pub(crate) codec: &'static dyn Codec,
     /// The clock that stamps are written and read by.
@@ -57,16 +82,33 @@ pub(crate) struct Hub {
 impl Hub {
     /// No connections yet to the server at `address`.
     pub(crate) fn new(codec: &'static dyn Codec, address: SocketAddr) -> Result<Self> {
+        let clock = Clock::start();
         Ok(Self {
             poll: Poll::new().context("opening the generator's poll")?,
             events: Events::with_capacity(EVENTS),
             members: Vec::new(),
-            buffer: vec![0; READ_BUFFER],
-            answers: Vec::new(),
+            desk: Desk {
+                buffer: vec![0; READ_BUFFER],
+                answers: Vec::new(),
+                codec,
+                clock,
+            },
             address,
+            closed: None,
             codec,
-            clock: Clock::start(),
+            clock,
         })
+    }
+
+    /// From now on a connection that the server closes or refuses is only
+    /// noted.
+    pub(crate) fn tolerate_closing(&mut self) {
+        self.closed = Some(Vec::new());
+    }
+
+    /// The connections that were closed since the last call, where tolerated.
+    pub(crate) fn take_closed(&mut self) -> Vec<usize> {
+        self.closed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Connects and waits for it: the server accepts in the order of the calls.
@@ -132,7 +174,11 @@ impl Hub {
     pub(crate) fn send(&mut self, member: usize, bytes: &[u8]) -> Result<()> {
         let member = &mut self.members[member];
         member.unsent.extend_from_slice(bytes);
-        member.flush()
+        match member.flush() {
+            // Reading it will give the same error, and there it is dealt with.
+            Err(_) if self.closed.is_some() => Ok(()),
+            other => other.context("writing to the server"),
+        }
     }
 
     /// Waits at most `timeout` for something to arrive and hands each payload
@@ -150,32 +196,20 @@ impl Hub {
         for event in &self.events {
             let Token(index) = event.token();
             let member = &mut self.members[index];
-            if event.is_writable() && !member.unsent.is_empty() {
-                member.flush()?;
-            }
-            if !event.is_readable() {
-                continue;
-            }
-            loop {
-                let Some(read) = member.read(&mut self.buffer, index)? else {
-                    break;
-                };
-                let now = self.clock.now();
-                let fresh = &self.buffer[..read];
-                member
-                    .decoder
-                    .feed(self.codec, fresh, &mut self.answers, &mut |payload| {
-                        deliver(index, now, payload)
-                    })?;
-                if !self.answers.is_empty() {
-                    member.unsent.append(&mut self.answers);
-                    member.flush()?;
+            let served = member.serve(event, &mut self.desk, &mut |now, payload| {
+                deliver(index, now, payload)
+            });
+            match (served, &mut self.closed) {
+                (Ok(()), _) => {}
+                (Err(Trouble::Closed(_)), Some(closed)) => {
+                    // Nothing more is heard of it.
+                    let _ = self.poll.registry().deregister(&mut member.stream);
+                    closed.push(index);
                 }
-                // A short read has emptied the socket: the next arrival is a
-                // new event.
-                if read < self.buffer.len() {
-                    break;
+                (Err(Trouble::Closed(error)), None) => {
+                    return Err(error).with_context(|| format!("connection {index} was lost"));
                 }
+                (Err(Trouble::Wrong(error)), _) => return Err(error),
             }
         }
         Ok(())
@@ -183,28 +217,65 @@ impl Hub {
 }
 
 impl Member {
+    /// Writes what is left over and reads what has arrived.
+    fn serve(
+        &mut self,
+        event: &Event,
+        desk: &mut Desk,
+        deliver: &mut impl FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<(), Trouble> {
+        if event.is_writable() && !self.unsent.is_empty() {
+            self.flush()?;
+        }
+        while event.is_readable() {
+            let Some(read) = self.read(&mut desk.buffer)? else {
+                break;
+            };
+            let now = desk.clock.now();
+            self.decoder
+                .feed(
+                    desk.codec,
+                    &desk.buffer[..read],
+                    &mut desk.answers,
+                    &mut |payload| deliver(now, payload),
+                )
+                .map_err(Trouble::Wrong)?;
+            if !desk.answers.is_empty() {
+                self.unsent.append(&mut desk.answers);
+                self.flush()?;
+            }
+            // A short read has emptied the socket: the next arrival is a new
+            // event.
+            if read < desk.buffer.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes read, `None` when there are none now.
-    fn read(&mut self, buffer: &mut [u8], index: usize) -> Result<Option<usize>> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<Option<usize>> {
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => bail!("the server closed connection {index}: see its own log for why"),
+                Ok(0) => {
+                    let why = "the server closed it: see its log for the reason";
+                    return Err(std::io::Error::new(ErrorKind::UnexpectedEof, why));
+                }
                 Ok(read) => return Ok(Some(read)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if not_now(error.kind()) => return Ok(None),
-                Err(error) => {
-                    return Err(error).with_context(|| format!("reading connection {index}"));
-                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> std::io::Result<()> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if not_now(error.kind()) => return Ok(()),
-                Err(error) => return Err(error).context("writing to the server"),
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -10,18 +10,20 @@ mod floor;
 mod hub;
 mod measure;
 mod payload;
+mod plot;
 mod proc;
 mod protocols;
 mod relay;
 mod report;
 mod servers;
 mod stats;
+mod sweep;
 mod verify;
 mod workloads;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use cli::{Action, Cli, Compare, Run};
+use cli::{Action, Cli, Compare, Run, Sweep};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     rlimit::increase_nofile_limit(u64::MAX).context("raising the limit of open files")?;
     match cli.command {
         Action::Compare(options) => compare(&options),
+        Action::Sweep(options) => sweep(&options),
         Action::Run(options) => run(&options),
         Action::Relay(options) => {
             relay::run(options.port, options.group)?;
@@ -74,6 +77,27 @@ fn compare(options: &Compare) -> Result<ExitCode> {
     })
 }
 
+fn sweep(options: &Sweep) -> Result<ExitCode> {
+    cli::check_rounds(options.rounds)?;
+    let contenders = options
+        .choice
+        .contenders(std::env::var_os("PATH").as_deref())?;
+    let bounds = options.choice.bounds()?;
+    let mut curves = Vec::new();
+    for axis in &sweep::axes(options.choice.quick) {
+        let measured = sweep::run(axis, &contenders, options.rounds, bounds)?;
+        println!("{}", sweep::table(&measured, &contenders));
+        curves.push(measured);
+    }
+    if let Some(file) = &options.choice.json {
+        write_json(file, &sweep::json(&curves, &contenders))?;
+    }
+    if let Some(file) = &options.svg {
+        plot::draw(file, &curves, &contenders)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run(options: &Run) -> Result<ExitCode> {
     let (workload, bounds) = options.checked()?;
     let target = workloads::Target {
@@ -81,7 +105,7 @@ fn run(options: &Run) -> Result<ExitCode> {
         address: options.address,
         pid: options.pid,
     };
-    for (metric, value) in workload.run(target, bounds)? {
+    for (metric, value) in workload.run(&[target], bounds)? {
         println!("{:<20} {value:.3}", metric.describe().heading);
     }
     Ok(ExitCode::SUCCESS)

@@ -19,11 +19,13 @@ pub(crate) enum Metric {
     Joins,
     SlowestJoin,
     LateJoins,
+    FailedJoins,
     ListenDrops,
     CpuPerJoin,
     MemoryPerConnection,
     ThroughputKept,
     P99Kept,
+    CpuKept,
     Memory,
     GeneratorCpu,
 }
@@ -52,11 +54,13 @@ impl Metric {
             Self::Joins => ("joins/s", "joins_per_second", true),
             Self::SlowestJoin => ("slowest join ms", "slowest_join_ms", false),
             Self::LateJoins => ("joins of ≥ 1 s", "late_joins", false),
+            Self::FailedJoins => ("failed joins", "failed_joins", false),
             Self::ListenDrops => ("SYNs dropped", "listen_drops", false),
             Self::CpuPerJoin => ("CPU µs/join", "cpu_per_join_us", true),
             Self::MemoryPerConnection => ("bytes/connection", "bytes_per_connection", true),
             Self::ThroughputKept => ("throughput kept", "throughput_kept", false),
             Self::P99Kept => ("p99 with/without", "p99_with_over_without", false),
+            Self::CpuKept => ("CPU with/without", "cpu_with_over_without", false),
             Self::Memory => ("memory MB", "memory_mb", false),
             Self::GeneratorCpu => ("generator µs", "generator_cpu_us", false),
         };
@@ -80,7 +84,8 @@ pub(crate) struct Meter {
     own_clock: Option<CpuClock>,
 }
 
-/// What was spent between beginning and end.
+/// What was spent between beginning and end, or in several such spans.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reading {
     /// Wall time in seconds.
     pub(crate) seconds: f64,
@@ -114,6 +119,14 @@ impl Meter {
 }
 
 impl Reading {
+    /// Adds a later span; the memory is that at its end.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.seconds += later.seconds;
+        self.server = sum(self.server, later.server);
+        self.generator = sum(self.generator, later.generator);
+        self.memory = later.memory;
+    }
+
     /// The figures of `deliveries` made meanwhile.
     pub(crate) fn deliveries(&self, deliveries: u64, latencies: &Latencies) -> Sample {
         let mut sample = Sample::new();
@@ -127,7 +140,7 @@ impl Reading {
         put(Metric::Cpu, self.server.map(|spent| each(spent.total)));
         let share = self
             .server
-            .and_then(|spent| Some((spent.total, spent.user_share?)));
+            .and_then(|spent| Some((spent.total, spent.user_share()?)));
         put(
             Metric::CpuUser,
             share.map(|(total, user)| each(total * user)),
@@ -155,5 +168,12 @@ impl Reading {
     /// The server's memory at the end, in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
         self.memory
+    }
+}
+
+fn sum(earlier: Option<CpuSpent>, later: Option<CpuSpent>) -> Option<CpuSpent> {
+    match (earlier, later) {
+        (Some(earlier), Some(later)) => Some(earlier.plus(later)),
+        (None, other) | (other, None) => other,
     }
 }

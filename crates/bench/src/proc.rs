@@ -13,14 +13,13 @@ pub(crate) struct CpuClock {
     system_ticks: u64,
 }
 
-/// Processor time spent between two readings, in seconds.
+/// Processor time spent between two readings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuSpent {
-    /// User and system together.
+    /// User and system together, in seconds.
     pub(crate) total: f64,
-    /// How much of it was in user mode, from 0 to 1; `None` when it was too
-    /// little to tell.
-    pub(crate) user_share: Option<f64>,
+    user_ticks: u64,
+    system_ticks: u64,
 }
 
 /// With fewer ticks (of 10 ms) than this the proportion is noise.
@@ -29,13 +28,29 @@ const TELLING_TICKS: u64 = 10;
 impl CpuClock {
     /// What was spent since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> CpuSpent {
-        let user = self.user_ticks.saturating_sub(earlier.user_ticks);
-        let system = self.system_ticks.saturating_sub(earlier.system_ticks);
-        let ticks = user + system;
         CpuSpent {
             total: self.total.saturating_sub(earlier.total) as f64 / 1e9,
-            user_share: (ticks >= TELLING_TICKS).then(|| user as f64 / ticks as f64),
+            user_ticks: self.user_ticks.saturating_sub(earlier.user_ticks),
+            system_ticks: self.system_ticks.saturating_sub(earlier.system_ticks),
         }
+    }
+}
+
+impl CpuSpent {
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            user_ticks: self.user_ticks + other.user_ticks,
+            system_ticks: self.system_ticks + other.system_ticks,
+        }
+    }
+
+    /// How much of it was in user mode, from 0 to 1; `None` when it was too
+    /// little to tell.
+    pub(crate) fn user_share(self) -> Option<f64> {
+        let ticks = self.user_ticks + self.system_ticks;
+        (ticks >= TELLING_TICKS).then(|| self.user_ticks as f64 / ticks as f64)
     }
 }
 
@@ -141,7 +156,7 @@ mod tests {
             user_ticks,
             system_ticks,
         };
-        let spent = |end: CpuClock| end.since(CpuClock::default()).user_share;
+        let spent = |end: CpuClock| end.since(CpuClock::default()).user_share();
         assert_eq!(spent(clock(1, 2)), None);
         assert_eq!(spent(clock(5, 15)), Some(0.25));
     }

@@ -86,6 +86,10 @@ pub(crate) fn ratio(ours: Option<Summary>, theirs: Option<Summary>) -> Option<f6
 
 fn cell(summary: Summary) -> String {
     let Summary { median, min, max } = summary;
+    // One round, or no difference between them.
+    if min == max {
+        return figure(median);
+    }
     format!("{} [{}–{}]", figure(median), figure(min), figure(max))
 }
 
@@ -94,13 +98,13 @@ fn figure(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let magnitude = value.abs().log10().floor() as i32;
-    let decimals = usize::try_from(2 - magnitude).unwrap_or(0);
-    if magnitude < 3 {
-        return format!("{value:.decimals$}");
+    let unit = 10_f64.powi(value.abs().log10().floor() as i32 - 2);
+    let rounded = (value / unit).round() * unit;
+    if rounded < 1000.0 {
+        let decimals = 2 - rounded.abs().log10().floor() as i32;
+        return format!("{rounded:.*}", usize::try_from(decimals).unwrap_or(0));
     }
-    let unit = 10_f64.powi(magnitude - 2);
-    let digits = format!("{:.0}", (value / unit).round() * unit);
+    let digits = format!("{rounded:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -240,6 +244,7 @@ mod tests {
         let text = table(&outcome, &contenders);
         assert!(text.contains("0.400 [0.300–0.500]"), "{text}");
         assert!(text.contains("| 0.40 |"), "{text}");
+        assert!(text.contains("|                1.00 |"), "{text}");
         assert!(
             text.contains("**redis FAILED**: message 3 is missing"),
             "{text}"
@@ -259,6 +264,9 @@ mod tests {
     #[test]
     fn figures_have_three_digits_and_separated_thousands() {
         let shown = [1_234_567.0, 1234.0, 999.9, 12.345, 0.030_49, 0.0].map(figure);
-        assert_eq!(shown, ["1,230,000", "1,230", "1000", "12.3", "0.0305", "0"]);
+        assert_eq!(
+            shown,
+            ["1,230,000", "1,230", "1,000", "12.3", "0.0305", "0"]
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::crowd::{Crowd, Layout};
 use crate::measure::Sample;
 use crate::payload::Template;
 use crate::protocols::Codec;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(crate) use closed::measure as measure_closed;
 
 /// The size of a message in most workloads: a sentence of chat in a frame.
 pub(crate) const MESSAGE: usize = 220;
+/// What topics are called, before their number.
+const TOPIC: &str = "t";
 /// The text of the large messages.
 const LARGE_TEXT: usize = 8192;
 
@@ -43,7 +45,7 @@ pub(crate) enum Shape {
     Storm { connections: usize },
     /// The layout joins and is silent.
     Idle { layout: Layout },
-    /// As `Closed`, and again while the last receiver doesn't read.
+    /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
 }
 
@@ -170,7 +172,7 @@ pub(crate) const CATALOGUE: &[Workload] = &[
     },
     Workload {
         name: "stalled-reader",
-        about: "100 receivers of 1 KiB messages, 8 in one write; then one of them stops reading",
+        about: "100 receivers of 1 KiB messages, 8 in one write; one of them has stopped reading",
         shape: Shape::Stalled {
             layout: Layout {
                 topics: 1,
@@ -221,8 +223,23 @@ impl Workload {
         }
     }
 
-    /// Runs it against `target`.
-    pub(crate) fn run(&self, target: Target, bounds: Bounds) -> Result<Sample> {
+    /// How many servers of a kind it needs at once.
+    pub(crate) fn servers(&self) -> usize {
+        match self.shape {
+            Shape::Stalled { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Runs it against as many servers as it needs.
+    pub(crate) fn run(&self, targets: &[Target], bounds: Bounds) -> Result<Sample> {
+        ensure!(
+            targets.len() == self.servers(),
+            "{} needs {} servers at once: use compare, which starts them",
+            self.name,
+            self.servers()
+        );
+        let target = targets[0];
         match self.shape {
             Shape::Closed { layout, window } => {
                 let mut crowd = target.gather(whole_texts(layout))?;
@@ -231,7 +248,9 @@ impl Workload {
             Shape::Open { layout, per_second } => open::run(target, layout, per_second, bounds),
             Shape::Storm { connections } => storm::run(target, connections),
             Shape::Idle { layout } => idle::run(target, layout),
-            Shape::Stalled { layout, window } => stalled::run(target, layout, window, bounds),
+            Shape::Stalled { layout, window } => {
+                stalled::run(target, targets[1], layout, window, bounds)
+            }
         }
     }
 }
@@ -239,14 +258,14 @@ impl Workload {
 impl Target {
     /// Connects and registers a crowd.
     pub(crate) fn gather(&self, layout: Layout) -> Result<Crowd> {
-        Crowd::gather(self.codec, self.address, layout)
+        Crowd::gather(self.codec, self.address, layout, TOPIC)
     }
 }
 
 /// For large messages the text has the round size, not the frame.
 fn whole_texts(mut layout: Layout) -> Layout {
     if layout.size == LARGE_TEXT {
-        layout.size = Template::size_for_text(&crate::crowd::topic_name(0), LARGE_TEXT);
+        layout.size = Template::size_for_text(&format!("{TOPIC}-0"), LARGE_TEXT);
     }
     layout
 }
