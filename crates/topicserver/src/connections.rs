@@ -2,7 +2,7 @@
 //! everyone when the server ends.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -28,13 +28,6 @@ struct Table {
     per_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place among the others. Dropping it gives the place back.
-pub(crate) struct Place {
-    connections: Arc<Connections>,
-    peer: SocketAddr,
-    key: usize,
-}
-
 /// Why a connection isn't taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -45,33 +38,47 @@ pub(crate) enum Refusal {
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize, max_per_address: usize) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(max: usize, max_per_address: usize) -> Self {
+        Self {
             max,
             max_per_address,
             table: Mutex::default(),
             emptied: Notify::new(),
-        })
+        }
     }
 
-    /// Gives a new connection its place.
-    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refusal> {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    /// Counts a new connection and gives it a key.
+    pub(crate) fn admit(&self, peer: IpAddr) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
         if table.outboxes.len() >= self.max {
             return Err(Refusal::Full(self.max));
         }
-        let here = table.per_address.entry(peer.ip()).or_default();
+        let here = table.per_address.entry(peer).or_default();
         if *here >= self.max_per_address {
             return Err(Refusal::AddressFull(self.max_per_address));
         }
         *here += 1;
-        let key = table.outboxes.insert(None);
-        Ok(Place {
-            connections: self.clone(),
-            peer,
-            key,
-        })
+        Ok(table.outboxes.insert(None))
+    }
+
+    /// Lets a connection be reached when the server ends.
+    pub(crate) fn set_outbox(&self, key: usize, outbox: &SharedOutbox) {
+        self.table.lock().outboxes[key] = Some(Arc::downgrade(outbox));
+    }
+
+    /// Forgets a connection.
+    pub(crate) fn remove(&self, key: usize, peer: IpAddr) {
+        let mut table = self.table.lock();
+        table.outboxes.remove(key);
+        if let Some(here) = table.per_address.get_mut(&peer) {
+            *here -= 1;
+            if *here == 0 {
+                table.per_address.remove(&peer);
+            }
+        }
+        if table.outboxes.is_empty() {
+            self.emptied.notify_one();
+        }
     }
 
     /// How many there are.
@@ -101,62 +108,32 @@ impl Connections {
     }
 }
 
-impl Place {
-    /// The peer's address, IPv4 as IPv4.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// Lets the connection be reached when the server ends.
-    pub(crate) fn set_outbox(&self, outbox: &SharedOutbox) {
-        let mut table = self.connections.table.lock();
-        table.outboxes[self.key] = Some(Arc::downgrade(outbox));
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut table = self.connections.table.lock();
-        table.outboxes.remove(self.key);
-        let ip = self.peer.ip();
-        if let Some(here) = table.per_address.get_mut(&ip) {
-            *here -= 1;
-            if *here == 0 {
-                table.per_address.remove(&ip);
-            }
-        }
-        if table.outboxes.is_empty() {
-            self.connections.emptied.notify_one();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn peer(ip: &str) -> SocketAddr {
-        SocketAddr::new(ip.parse().unwrap(), 1)
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn places_are_bounded_in_all_and_per_address_and_given_back() {
         let connections = Connections::new(3, 2);
-        let first = connections.admit(peer("::ffff:10.0.0.1")).unwrap();
-        let _second = connections.admit(peer("10.0.0.1")).unwrap();
-        let refusal = connections.admit(peer("10.0.0.1")).err();
-        assert_eq!(refusal, Some(Refusal::AddressFull(2)));
-        let _third = connections.admit(peer("10.0.0.2")).unwrap();
-        let refusal = connections.admit(peer("10.0.0.3")).err();
-        assert_eq!(refusal, Some(Refusal::Full(3)));
-        drop(first);
-        assert!(connections.admit(peer("10.0.0.1")).is_ok());
+        let (one, two) = (ip("10.0.0.1"), ip("10.0.0.2"));
+        let first = connections.admit(one).unwrap();
+        connections.admit(one).unwrap();
+        assert_eq!(connections.admit(one), Err(Refusal::AddressFull(2)));
+        connections.admit(two).unwrap();
+        assert_eq!(connections.admit(ip("10.0.0.3")), Err(Refusal::Full(3)));
+        connections.remove(first, one);
+        assert!(connections.admit(one).is_ok());
     }
 
     #[test]
     fn an_address_that_has_no_connections_is_forgotten() {
         let connections = Connections::new(3, 2);
-        drop(connections.admit(peer("10.0.0.1")));
+        let key = connections.admit(ip("10.0.0.1")).unwrap();
+        connections.remove(key, ip("10.0.0.1"));
         assert!(connections.table.lock().per_address.is_empty());
     }
 }

@@ -58,8 +58,8 @@ pub(crate) enum Read {
 }
 
 /// A peer's bytes between two reads: nothing, unless a frame is unfinished.
+#[derive(Default)]
 pub(crate) struct Input {
-    limits: Limits,
     partial: Option<Box<Partial>>,
 }
 
@@ -70,13 +70,6 @@ struct Partial {
 }
 
 impl Input {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            partial: None,
-        }
-    }
-
     /// Whether a frame has begun and isn't finished.
     pub(crate) fn is_partial(&self) -> bool {
         self.partial.is_some()
@@ -90,6 +83,7 @@ impl Input {
         &mut self,
         reader: &mut R,
         cx: &mut Context<'_>,
+        limits: Limits,
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<Read, ScanError>>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
@@ -101,7 +95,7 @@ impl Input {
             }
             let result = match self.partial.take() {
                 Some(partial) => self.read_on(*partial, buffer, sink),
-                None => self.read_new(buffer, sink),
+                None => self.read_new(buffer, limits, sink),
             };
             buffer.clear();
             Poll::Ready(Ok(result.map(|finished| Read::Some {
@@ -115,9 +109,10 @@ impl Input {
     fn read_new(
         &mut self,
         buffer: &mut BytesMut,
+        limits: Limits,
         sink: &mut impl FrameSink,
     ) -> Result<bool, ScanError> {
-        let mut scanner = Scanner::new(self.limits);
+        let mut scanner = Scanner::new(limits);
         let finished = take_frames(buffer, &mut scanner, sink)?;
         self.keep(buffer, scanner);
         Ok(finished)

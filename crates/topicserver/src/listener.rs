@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{ErrorCode, Message};
 
-use crate::connections::{Place, Refusal};
+use crate::connections::Refusal;
 use crate::outbox::Outbox;
 use crate::session::Session;
-use crate::shared::Shared;
+use crate::shared::{Place, Shared};
 
 /// Connections that may wait to be accepted. With fewer, a storm of joins loses
 /// SYNs, each of which costs its client a second.
@@ -73,8 +73,8 @@ pub(crate) async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
                     tracing::info!("accepting connections again");
                     pause = PAUSES.0;
                 }
-                match shared.connections().admit(peer) {
-                    Ok(place) => start(stream, place, &shared),
+                match shared.admit(peer) {
+                    Ok(place) => start(stream, place),
                     Err(refusal) => refuse(stream, &refusal, &shared, &refusals),
                 }
             }
@@ -102,14 +102,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Gives a connection its session.
-fn start(stream: TcpStream, place: Place, shared: &Arc<Shared>) {
+fn start(stream: TcpStream, place: Place) {
     // Without it a lone message would wait for the acknowledgement of the one
     // before; where it can't be set, that is all that is lost.
     let _ = stream.set_nodelay(true);
     tracing::debug!(peer = %place.peer(), "connected");
     let (reader, writer) = stream.into_split();
-    let outbox = Arc::new(Outbox::new(writer, shared.config().max_outbox));
-    tokio::spawn(Session::new(reader, outbox, place, shared.clone()).run());
+    let outbox = Arc::new(Outbox::new(writer, place.shared().config().max_outbox));
+    tokio::spawn(Session::new(reader, outbox, place).run());
 }
 
 /// Tells a connection that there is no place for it.

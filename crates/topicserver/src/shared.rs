@@ -1,20 +1,21 @@
 //! What all sessions of one server share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use wire::ErrorCode;
 
 use crate::complaints::Complaints;
 use crate::config::Config;
-use crate::connections::Connections;
+use crate::connections::{Connections, Refusal};
+use crate::outbox::SharedOutbox;
 use crate::registry::Registry;
 
 /// The server as its sessions see it.
 pub(crate) struct Shared {
     config: Config,
     registry: Arc<Registry>,
-    connections: Arc<Connections>,
+    connections: Connections,
     complaints: Complaints,
 }
 
@@ -39,8 +40,19 @@ impl Shared {
         &self.registry
     }
 
-    pub(crate) fn connections(&self) -> &Arc<Connections> {
+    pub(crate) fn connections(&self) -> &Connections {
         &self.connections
+    }
+
+    /// Gives a new connection its place among the others.
+    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refusal> {
+        let ip = peer.ip().to_canonical();
+        Ok(Place {
+            shared: self.clone(),
+            key: self.connections.admit(ip)?,
+            ip,
+            port: peer.port(),
+        })
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
@@ -54,5 +66,36 @@ impl Shared {
     /// Logs a trouble of the server's own that may come again and again.
     pub(crate) fn warn(&self, write: impl FnOnce()) {
         self.complaints.log(|_| write());
+    }
+}
+
+/// A connection's place in the server. Dropping it gives the place back.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    key: usize,
+    /// The peer's; a `SocketAddr` would take half as much again.
+    ip: IpAddr,
+    port: u16,
+}
+
+impl Place {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The peer's address, IPv4 as IPv4.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+
+    /// Lets the connection be reached when the server ends.
+    pub(crate) fn set_outbox(&self, outbox: &SharedOutbox) {
+        self.shared.connections.set_outbox(self.key, outbox);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.connections.remove(self.key, self.ip);
     }
 }

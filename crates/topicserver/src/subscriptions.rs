@@ -15,8 +15,11 @@ use crate::topic::Topic;
 pub(crate) struct Subscriptions {
     outbox: SharedOutbox,
     topics: Vec<Arc<Topic>>,
-    /// The one that was looked up last: most publishers stay with one topic.
-    last: usize,
+    /// The place of the one that was looked up last: most publishers stay with
+    /// one topic. In 32 bits, so that it and the flag take one word.
+    last: u32,
+    /// The connection has registered, be it for no topic at all.
+    is_registered: bool,
 }
 
 impl Subscriptions {
@@ -25,7 +28,21 @@ impl Subscriptions {
             outbox,
             topics: Vec::new(),
             last: 0,
+            is_registered: false,
         }
+    }
+
+    /// What is to be written to the connection.
+    pub(crate) fn outbox(&self) -> &SharedOutbox {
+        &self.outbox
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.is_registered
+    }
+
+    pub(crate) fn set_registered(&mut self) {
+        self.is_registered = true;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,10 +70,13 @@ impl Subscriptions {
     /// The place of a topic; `None` if the connection isn't registered for it.
     pub(crate) fn find(&mut self, name: &str) -> Option<usize> {
         let is_last = |topic: &Arc<Topic>| topic.name().as_str() == name;
-        if !self.topics.get(self.last).is_some_and(is_last) {
-            self.last = self.place(name).ok()?;
+        let last = self.last as usize;
+        if self.topics.get(last).is_some_and(is_last) {
+            return Some(last);
         }
-        Some(self.last)
+        let place = self.place(name).ok()?;
+        self.last = u32::try_from(place).unwrap_or(0);
+        Some(place)
     }
 
     /// The topic at a place that `find` gave.

@@ -85,11 +85,11 @@ fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), ScanErr
             .collect(),
         ends: true,
     };
-    let (mut log, mut input) = (Log::default(), Input::new(limits));
+    let (mut log, mut input) = (Log::default(), Input::default());
     let waker = Waker::noop();
     let mut cx = Context::from_waker(waker);
     loop {
-        match input.poll_read(&mut reader, &mut cx, &mut log) {
+        match input.poll_read(&mut reader, &mut cx, limits, &mut log) {
             Poll::Ready(Ok(Ok(Read::Some { .. }))) => {}
             Poll::Ready(Ok(Ok(Read::End))) => return (log, input, Ok(())),
             Poll::Ready(Ok(Err(error))) => return (log, input, Err(error)),
