@@ -182,6 +182,9 @@ impl Listener {
             while self.leaving.len() >= TURNED_AWAY {
                 self.leaving.join_next().await;
             }
+            // Whoever calls now may come after our peer has left. What the system
+            // knows of that is asked for first, and read first.
+            tokio::task::yield_now().await;
             let link = self.accept().await;
             let now = Instant::now();
             if self

@@ -1,0 +1,26 @@
+//! What `chat` does, on real sockets and with the real program.
+//!
+//! Nothing here sleeps to be in time: every step waits for what it needs to see,
+//! and every wait has a limit that fails loudly. One program, so that it is
+//! linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
+mod classic;
+mod direct;
+mod ending;
+mod failures;
+mod hostile;
+#[cfg(unix)]
+mod interrupt;
+mod peer;
+mod process;
+mod relay;
+mod specification;
+#[cfg(unix)]
+mod terminal;
+mod topic;
