@@ -18,6 +18,7 @@ mod report;
 mod servers;
 mod stats;
 mod sweep;
+mod targets;
 mod verify;
 mod workloads;
 
@@ -59,11 +60,19 @@ fn compare(options: &Compare) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = options.plan(std::env::var_os("PATH").as_deref())?;
+    if let Some(machine) = proc::machine() {
+        println!("Machine: {machine}\n");
+    }
     let mut outcomes = Vec::new();
     for &workload in &plan.workloads {
         let outcome = plan.run(workload);
         println!("{}", report::table(&outcome, &plan.contenders));
         outcomes.push(outcome);
+    }
+    if options.choice.quick {
+        println!("Counts are tiny with --quick: these are no measurements.");
+    } else if let Some(table) = targets::table(&outcomes, &plan.contenders) {
+        println!("{table}");
     }
     if let Some(file) = &options.choice.json {
         write_json(file, &report::json(&outcomes, &plan.contenders))?;

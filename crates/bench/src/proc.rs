@@ -1,6 +1,6 @@
-//! What the operating system knows of a process: processor time, memory, and
-//! connections that the kernel turned away. Linux only; elsewhere every answer
-//! is `None` and the report leaves its columns out.
+//! What the operating system knows: a process's processor time and memory,
+//! connections that the kernel turned away, and what machine this is. Linux
+//! only; elsewhere every answer is `None` and the report leaves it out.
 
 /// Processor time that a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +54,7 @@ impl CpuSpent {
     }
 }
 
-pub(crate) use system::{cpu_clock, listen_drops, memory};
+pub(crate) use system::{cpu_clock, listen_drops, machine, memory};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -105,6 +105,26 @@ mod system {
         let (_, value) = names.zip(values).find(|(name, _)| *name == "ListenDrops")?;
         value.parse().ok()
     }
+
+    /// Processors, memory and kernel of this machine, in a line.
+    pub(crate) fn machine() -> Option<String> {
+        let cpus = fs::read_to_string("/proc/cpuinfo").ok()?;
+        let model = cpus
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .map_or("unnamed processor", |rest| {
+                rest.trim_start_matches([' ', '\t', ':'])
+            });
+        let count = std::thread::available_parallelism().ok()?;
+        let memory = fs::read_to_string("/proc/meminfo").ok()?;
+        let kilobytes: f64 = memory.split_whitespace().nth(1)?.parse().ok()?;
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+        Some(format!(
+            "{count} × {model}, {:.1} GB, Linux {}",
+            kilobytes * 1024.0 / 1e9,
+            kernel.trim()
+        ))
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -125,6 +145,11 @@ mod system {
     pub(crate) fn listen_drops() -> Option<u64> {
         None
     }
+
+    /// Not known here.
+    pub(crate) fn machine() -> Option<String> {
+        None
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -141,6 +166,7 @@ mod tests {
             sum = std::hint::black_box((0..100_000).sum::<u64>() + sum % 7);
         }
         assert!(listen_drops().is_some());
+        assert!(machine().unwrap().contains("Linux"));
     }
 
     #[test]

@@ -164,7 +164,7 @@ pub(crate) fn json(outcomes: &[Outcome], contenders: &[Contender]) -> Value {
             })
         })
         .collect();
-    json!({ "workloads": workloads })
+    json!({ "machine": crate::proc::machine(), "workloads": workloads })
 }
 
 fn server_json(contender: &Contender, result: &ContenderResult, ours: &ContenderResult) -> Value {

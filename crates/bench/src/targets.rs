@@ -1,0 +1,213 @@
+//! What this project promises of its speed, each as a ratio within one run,
+//! and whether the run at hand keeps it.
+
+use crate::compare::Outcome;
+use crate::contender::{Contender, System};
+use crate::measure::Metric;
+use crate::report::aligned;
+
+/// What a figure of ours is divided by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Against {
+    /// Nothing: the figure itself is promised.
+    Itself,
+    /// The same figure of this system.
+    One(System),
+    /// The same figure of whichever of Redis, NATS and Mosquitto has the best.
+    BestPeer,
+}
+
+/// What is promised of the ratio.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Promise {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// One promise.
+struct Target {
+    workload: &'static str,
+    metric: Metric,
+    against: Against,
+    promise: Promise,
+}
+
+/// The workloads whose processor time is compared, and what it may be in
+/// parts of Redis's.
+const CPU: [(&str, f64); 6] = [
+    ("fanout-100-burst", 0.6),
+    ("fanout-100-single", 0.85),
+    ("fanout-1000", 0.75),
+    ("topics-500x4", 0.8),
+    ("one-to-one-burst", 0.8),
+    ("one-to-one-single", 0.8),
+];
+/// What it may be in parts of the bare relay's.
+const CPU_OF_RELAY: f64 = 1.15;
+const PEERS: [System; 3] = [System::Redis, System::Nats, System::Mosquitto];
+
+fn targets() -> Vec<Target> {
+    use Against::{BestPeer, Itself, One};
+    use Promise::{AtLeast, AtMost};
+    let target = |workload, metric, against, promise| Target {
+        workload,
+        metric,
+        against,
+        promise,
+    };
+    let mut all = Vec::new();
+    for (workload, most) in CPU {
+        let redis = One(System::Redis);
+        all.push(target(workload, Metric::Cpu, redis, AtMost(most)));
+    }
+    for (workload, _) in CPU {
+        let relay = One(System::Relay);
+        all.push(target(workload, Metric::Cpu, relay, AtMost(CPU_OF_RELAY)));
+    }
+    all.extend([
+        target("open-loop", Metric::P99, BestPeer, AtMost(1.0)),
+        target(
+            "idle-10000",
+            Metric::MemoryPerConnection,
+            Itself,
+            AtMost(1000.0),
+        ),
+        target("join-storm", Metric::Joins, BestPeer, AtLeast(1.0)),
+        target("join-storm", Metric::LateJoins, Itself, AtMost(0.0)),
+        target("join-storm", Metric::FailedJoins, Itself, AtMost(0.0)),
+        target("join-storm", Metric::ListenDrops, Itself, AtMost(0.0)),
+        target(
+            "stalled-reader",
+            Metric::ThroughputKept,
+            Itself,
+            AtLeast(0.95),
+        ),
+        target("stalled-reader", Metric::P99Kept, Itself, AtMost(1.05)),
+    ]);
+    all
+}
+
+/// The table of those promises that this run can tell anything of; `None`
+/// when there are none.
+pub(crate) fn table(outcomes: &[Outcome], contenders: &[Contender]) -> Option<String> {
+    let mut rows = vec![
+        [
+            "workload",
+            "measure",
+            "divided by",
+            "promised",
+            "measured",
+            "kept",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    for target in targets() {
+        let Some(outcome) = outcomes
+            .iter()
+            .find(|outcome| outcome.workload.name == target.workload)
+        else {
+            continue;
+        };
+        if let Some((measured, by)) = target.measure(outcome, contenders) {
+            rows.push(target.row(measured, by));
+        }
+    }
+    (rows.len() > 1).then(|| format!("### Targets\n\nMedians.\n\n{}", aligned(&rows)))
+}
+
+impl Target {
+    /// The ratio, and the name of what ours was divided by.
+    fn measure(&self, outcome: &Outcome, contenders: &[Contender]) -> Option<(f64, String)> {
+        let median = |system| {
+            let index = contenders
+                .iter()
+                .position(|contender| contender.system == system)?;
+            Some(outcome.results[index].summary(self.metric)?.median)
+        };
+        let ours = median(System::Natter)?;
+        let (theirs, name) = match self.against {
+            Against::Itself => (1.0, "–".to_owned()),
+            Against::One(system) => (median(system)?, system.name().to_owned()),
+            Against::BestPeer => {
+                let (best, system) = PEERS
+                    .into_iter()
+                    .filter_map(|system| Some((median(system)?, system)))
+                    .min_by(|one, other| match self.promise {
+                        Promise::AtMost(_) => one.0.total_cmp(&other.0),
+                        Promise::AtLeast(_) => other.0.total_cmp(&one.0),
+                    })?;
+                (best, format!("best peer: {}", system.name()))
+            }
+        };
+        Some((ours / theirs, name))
+    }
+
+    fn row(&self, measured: f64, by: String) -> Vec<String> {
+        let (sign, promised, kept) = match self.promise {
+            Promise::AtMost(most) => ("≤", most, measured <= most),
+            Promise::AtLeast(least) => ("≥", least, measured >= least),
+        };
+        vec![
+            self.workload.to_owned(),
+            self.metric.describe().heading.to_owned(),
+            by,
+            format!("{sign} {promised}"),
+            format!("{measured:.2}"),
+            if kept { "yes" } else { "no" }.to_owned(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::ContenderResult;
+    use crate::measure::Sample;
+    use crate::workloads::Workload;
+
+    fn contender(system: System) -> Contender {
+        Contender {
+            name: system.name().to_owned(),
+            system,
+            program: "x".into(),
+        }
+    }
+
+    fn outcome(workload: &str, metric: Metric, values: &[f64]) -> Outcome {
+        let results = values.iter().map(|&value| ContenderResult {
+            samples: vec![Sample::from([(metric, value)])],
+            failures: Vec::new(),
+        });
+        Outcome {
+            workload: Workload::named(workload).unwrap(),
+            results: results.collect(),
+        }
+    }
+
+    #[test]
+    fn every_target_names_a_workload_that_there_is() {
+        for target in targets() {
+            Workload::named(target.workload).unwrap();
+        }
+    }
+
+    #[test]
+    fn promises_kept_and_broken_are_told_apart() {
+        let contenders = [System::Natter, System::Redis, System::Nats].map(contender);
+        let outcomes = [
+            outcome("fanout-100-burst", Metric::Cpu, &[0.3, 0.6, 2.0]),
+            outcome("join-storm", Metric::Joins, &[900.0, 800.0, 1000.0]),
+        ];
+        let text = table(&outcomes, &contenders).unwrap();
+        let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap();
+        assert!(line("fanout-100-burst").contains("0.50") && line("redis").contains("yes"));
+        assert!(line("best peer: nats").contains("0.90") && line("nats").contains("no"));
+    }
+
+    #[test]
+    fn without_ours_nothing_is_promised() {
+        let outcomes = [outcome("open-loop", Metric::P99, &[1.0])];
+        assert_eq!(table(&outcomes, &[contender(System::Redis)]), None);
+    }
+}
