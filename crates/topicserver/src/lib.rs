@@ -17,6 +17,7 @@ mod input;
 mod listener;
 mod mailbox;
 mod outbox;
+mod queue;
 mod registry;
 mod run;
 mod server;

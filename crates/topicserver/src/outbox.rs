@@ -4,15 +4,15 @@
 //! writes them to its socket, and queues only what the socket doesn't take. The
 //! connection's own session then waits for the socket and drains the queue.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{ErrorCode, Message};
 
+use crate::queue::Queue;
 use crate::run::Run;
 use crate::transport::Transport;
 
@@ -26,9 +26,6 @@ const PIECES_PER_WRITE: usize = 64;
 /// Bytes that may wait before a peer is no longer told of its small errors: who
 /// doesn't read what was wrong shall not be disconnected for our telling it.
 const ROOM_FOR_NOTICES: usize = 16 * 1024;
-
-/// The queue may keep room for so many pieces when it is empty.
-const KEPT_CAPACITY: usize = 16;
 
 /// What waits for one peer, and the way to it.
 ///
@@ -45,9 +42,8 @@ pub(crate) struct Outbox<T: ?Sized> {
 }
 
 struct State {
-    queue: VecDeque<Bytes>,
-    /// Bytes in `queue`.
-    queued: usize,
+    /// What waits; `None` when nothing does, which is nearly always.
+    queue: Option<Box<Queue>>,
     stage: Stage,
     /// The session, when it waits for something to happen here.
     session: Option<Waker>,
@@ -83,8 +79,7 @@ impl<T: Transport> Outbox<T> {
         Self {
             limit,
             state: Mutex::new(State {
-                queue: VecDeque::new(),
-                queued: 0,
+                queue: None,
                 stage: Stage::Open,
                 session: None,
             }),
@@ -106,7 +101,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return;
         }
         let mut written = 0;
-        if state.queue.is_empty() {
+        if state.queue.is_none() {
             match self.transport.try_write(run.bytes()) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -131,7 +126,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Sends as many runs as go out in one system call.
     fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Run> + Clone) {
         let mut written = 0;
-        if state.queue.is_empty() {
+        if state.queue.is_none() {
             let pieces = runs.clone().map(Run::bytes);
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
@@ -157,10 +152,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return;
         }
         let waiting = run.bytes().len() - written;
-        if !state.queue.is_empty() && state.queued + waiting > self.limit {
+        if state.queue.is_some() && state.queued() + waiting > self.limit {
             let text = format!(
                 "{} bytes wait for you and no more than {} may; read faster, or register for less",
-                state.queued + waiting,
+                state.queued() + waiting,
                 self.limit
             );
             return self.close_locked(state, ErrorCode::SlowReader, &text);
@@ -171,7 +166,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Tells the peer what was wrong with something it sent, and goes on.
     pub(crate) fn tell(&self, code: ErrorCode, text: &str) {
         let mut state = self.state.lock();
-        if state.stage == Stage::Open && state.queued < ROOM_FOR_NOTICES {
+        if state.stage == Stage::Open && state.queued() < ROOM_FOR_NOTICES {
             state.push(self.error_line(code, text));
         }
     }
@@ -213,7 +208,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             if let Stage::Broken(kind) = state.stage {
                 return Drain::Broken(kind);
             }
-            if state.queue.is_empty() {
+            if state.queue.is_none() {
                 state.wait(cx.waker());
                 return Drain::Empty;
             }
@@ -253,15 +248,18 @@ impl<T: Transport + ?Sized> Outbox<T> {
 }
 
 impl State {
+    /// Bytes that wait.
+    fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
     fn push(&mut self, bytes: Bytes) {
-        self.queued += bytes.len();
-        self.queue.push_back(bytes);
+        self.queue.get_or_insert_default().push(bytes);
         self.wake();
     }
 
     fn break_off(&mut self, error: &io::Error) {
-        self.queue = VecDeque::new();
-        self.queued = 0;
+        self.queue = None;
         self.stage = Stage::Broken(error.kind());
         self.wake();
     }
@@ -282,25 +280,15 @@ impl State {
 
     /// Writes the front of the queue, once.
     fn write_to<T: Transport + ?Sized>(&mut self, transport: &T) -> io::Result<()> {
-        let written = write_pieces(transport, self.queue.iter())?;
-        self.remove(written);
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        let written = write_pieces(transport, queue.iter())?;
+        queue.remove(written);
+        if queue.bytes() == 0 {
+            self.queue = None;
+        }
         Ok(())
-    }
-
-    /// Removes bytes that are out.
-    fn remove(&mut self, mut written: usize) {
-        self.queued -= written;
-        while let Some(front) = self.queue.front_mut() {
-            if written < front.len() {
-                front.advance(written);
-                return;
-            }
-            written -= front.len();
-            self.queue.pop_front();
-        }
-        if self.queue.capacity() > KEPT_CAPACITY {
-            self.queue = VecDeque::new();
-        }
     }
 }
 

@@ -182,7 +182,7 @@ fn a_broken_connection_holds_nothing_and_takes_nothing() {
     outbox.transport.0.lock().error = Some(io::ErrorKind::BrokenPipe);
     assert_eq!(drain(&outbox, 0), Drain::Broken(io::ErrorKind::BrokenPipe));
     outbox.send(&run("more\n"));
-    assert_eq!(outbox.state.lock().queued, 0);
+    assert_eq!(outbox.state.lock().queued(), 0);
 }
 
 #[test]
@@ -198,7 +198,17 @@ fn kept_bytes_do_not_hold_the_read_buffer() {
     );
     let queued: Vec<_> = outboxes
         .iter()
-        .map(|o| o.state.lock().queue[0].as_ptr())
+        .map(|o| {
+            o.state
+                .lock()
+                .queue
+                .as_ref()
+                .unwrap()
+                .iter()
+                .next()
+                .unwrap()
+                .as_ptr()
+        })
         .collect();
     assert_eq!(queued[0], queued[1]);
 }
