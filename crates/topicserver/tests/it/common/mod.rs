@@ -1,0 +1,32 @@
+//! A server to test, clients to test it with, and a conversation that nothing
+//! may disturb.
+
+mod bystanders;
+mod client;
+#[cfg(unix)]
+mod process;
+mod server;
+
+use std::time::{Duration, Instant};
+
+pub use bystanders::Bystanders;
+pub use client::{Client, message, registration};
+#[cfg(unix)]
+pub use process::{Process, finish, program};
+pub use server::TestServer;
+
+/// How long anything may take that should happen at once. Far more than it needs,
+/// because the machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

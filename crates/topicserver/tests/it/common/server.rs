@@ -1,0 +1,104 @@
+//! A server within the test.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use topicserver::{Config, Ended, Server};
+
+use super::{Client, LIMIT};
+
+/// A server on a port of its own. It stops when this is dropped.
+pub struct TestServer {
+    addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<Ended>>,
+    runtime: Option<Runtime>,
+}
+
+impl TestServer {
+    /// With the limits that everyone has by default.
+    pub fn start() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// On a port that must be free.
+    pub fn at_port(port: u16) -> Self {
+        Self::with(Config {
+            port,
+            ..Config::default()
+        })
+    }
+
+    pub fn with(mut config: Config) -> Self {
+        config.bind = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = {
+            let _within = runtime.enter();
+            Server::bind(config).unwrap()
+        };
+        let addr = server.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let serving = runtime.spawn(server.run(async {
+            // A dropped sender stops it too.
+            let _ = stopped.await;
+        }));
+        Self {
+            addr,
+            stop: Some(stop),
+            serving: Some(serving),
+            runtime: Some(runtime),
+        }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.addr)
+    }
+
+    /// A client whose registration has taken effect.
+    pub fn join(&self, topics: &[&str]) -> Client {
+        let mut client = self.connect();
+        client.join(topics);
+        client
+    }
+
+    /// The same, by a registration that the smallest limit of a frame lets pass.
+    pub fn join_briefly(&self, topic: &str) -> Client {
+        let mut client = self.connect();
+        client.send(format!("{{\"topics\":\"{topic}\"}}").as_bytes());
+        client.sync();
+        client
+    }
+
+    /// Asks the server to end.
+    pub fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// How it ended.
+    pub fn ended(&mut self) -> Ended {
+        let serving = self.serving.take().unwrap();
+        let runtime = self.runtime.as_ref().unwrap();
+        runtime
+            .block_on(async { tokio::time::timeout(LIMIT, serving).await })
+            .expect("the server didn't end in time")
+            .unwrap()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

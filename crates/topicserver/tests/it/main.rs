@@ -1,0 +1,31 @@
+//! What a topic server does, as its clients and its operator see it: on real
+//! sockets and, where the process itself matters, on the real program.
+//!
+//! Every wait has a limit and says what it waited for. Nothing sleeps to let
+//! something else happen first.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod common;
+
+mod bad_frames;
+mod bad_streams;
+mod bytes;
+mod crowds;
+#[cfg(target_os = "linux")]
+mod descriptors;
+mod leaving;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(unix)]
+mod program;
+mod relaying;
+#[cfg(unix)]
+mod signals;
+mod slow_readers;
