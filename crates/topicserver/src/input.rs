@@ -244,7 +244,7 @@ impl<S: FrameSink> Runs<'_, S> {
     /// Makes the byte after a frame a line's end, if there is room for one.
     fn end_line(&mut self, end: usize) -> bool {
         match self.buffer.get_mut(end) {
-            Some(byte) if byte.is_ascii_whitespace() => *byte = b'\n',
+            Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) => *byte = b'\n',
             Some(_) => return false,
             None => self.buffer.put_u8(b'\n'),
         }

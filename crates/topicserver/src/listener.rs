@@ -74,7 +74,7 @@ pub(crate) async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
                     pause = PAUSES.0;
                 }
                 match shared.admit(peer) {
-                    Ok(place) => start(stream, place),
+                    Ok(place) => start(stream, peer, place),
                     Err(refusal) => refuse(stream, &refusal, &shared, &refusals),
                 }
             }
@@ -102,13 +102,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Gives a connection its session.
-fn start(stream: TcpStream, place: Place) {
+fn start(stream: TcpStream, peer: SocketAddr, place: Place) {
     // Without it a lone message would wait for the acknowledgement of the one
     // before; where it can't be set, that is all that is lost.
     let _ = stream.set_nodelay(true);
-    tracing::debug!(peer = %place.peer(), "connected");
     let (reader, writer) = stream.into_split();
-    let outbox = Arc::new(Outbox::new(writer, place.shared().config().max_outbox));
+    let limit = place.shared().config().max_outbox;
+    let outbox = Arc::new(Outbox::new(writer, peer, limit));
+    tracing::debug!(peer = %outbox.peer(), "connected");
     tokio::spawn(Session::new(reader, outbox, place).run());
 }
 

@@ -5,6 +5,7 @@
 //! connection's own session then waits for the socket and drains the queue.
 
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -35,6 +36,9 @@ const ROOM_FOR_NOTICES: usize = 16 * 1024;
 /// 3. when it returns, the bytes are written, or queued, or the connection is
 ///    about to be closed and its peer is told why.
 pub(crate) struct Outbox<T: ?Sized> {
+    /// Who gets it. As its parts, because a `SocketAddr` takes half as much again.
+    ip: IpAddr,
+    port: u16,
     /// Bytes that may wait.
     limit: usize,
     state: Mutex<State>,
@@ -74,9 +78,11 @@ pub(crate) enum Drain {
 }
 
 impl<T: Transport> Outbox<T> {
-    /// An outbox before `transport` in which `limit` bytes may wait.
-    pub(crate) fn new(transport: T, limit: usize) -> Self {
+    /// An outbox before `transport`, for `peer`, in which `limit` bytes may wait.
+    pub(crate) fn new(transport: T, peer: SocketAddr, limit: usize) -> Self {
         Self {
+            ip: peer.ip().to_canonical(),
+            port: peer.port(),
             limit,
             state: Mutex::new(State {
                 queue: None,
@@ -89,6 +95,11 @@ impl<T: Transport> Outbox<T> {
 }
 
 impl<T: Transport + ?Sized> Outbox<T> {
+    /// The peer's address, IPv4 as IPv4.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+
     /// Whether this is the outbox of the same connection.
     pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::addr_eq(self, other)
@@ -236,10 +247,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// An error in the form that a classic client prints.
     fn error_line(&self, code: ErrorCode, text: &str) -> Bytes {
-        let (source, destination) = self.transport.ends();
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let message = Message {
-            source: source.into(),
-            destination: destination.into(),
+            // Of a connection that is gone it can't be had; nobody will read it.
+            source: self.transport.local_addr().unwrap_or(nowhere).into(),
+            destination: self.peer().into(),
             topic: ErrorCode::TOPIC,
             text: &format!("{code}: {text}"),
         };

@@ -218,7 +218,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// Says to the peer and to the log why the connection ends.
     fn tell_end(&self, end: &End) {
         let (outbox, shared) = (self.live.outbox(), self.live.shared());
-        let peer = self.live.place.peer();
+        let peer = outbox.peer();
         match end {
             End::Finished => tracing::debug!(%peer, "the peer has closed the connection"),
             End::Broken(kind) => tracing::debug!(%peer, %kind, "the connection is lost"),
@@ -321,7 +321,7 @@ impl FrameSink for Live {
     fn reject(&mut self, error: &FrameError) {
         self.outbox()
             .tell(error.code(), &format!("{error}; the frame was ignored"));
-        let peer = self.place.peer();
+        let peer = self.outbox().peer();
         self.shared()
             .complain(peer, error.code(), &error.to_string());
     }
@@ -362,7 +362,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let place = Shared::new(Config::default()).admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(writer, 1000));
+        let outbox = Arc::new(Outbox::new(writer, address, 1000));
         let session = Session::new(reader, outbox, place).run();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
     }

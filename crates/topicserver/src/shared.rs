@@ -51,7 +51,6 @@ impl Shared {
             shared: self.clone(),
             key: self.connections.admit(ip)?,
             ip,
-            port: peer.port(),
         })
     }
 
@@ -73,19 +72,13 @@ impl Shared {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     key: usize,
-    /// The peer's; a `SocketAddr` would take half as much again.
+    /// The peer's, under which it is counted.
     ip: IpAddr,
-    port: u16,
 }
 
 impl Place {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// The peer's address, IPv4 as IPv4.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port)
     }
 
     /// Lets the connection be reached when the server ends.

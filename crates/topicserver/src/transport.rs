@@ -4,7 +4,7 @@
 //! doesn't take stays in the outbox.
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 
 use tokio::net::tcp::OwnedWriteHalf;
@@ -23,8 +23,8 @@ pub(crate) trait Transport: Send + Sync {
     /// Tells the peer that nothing more comes.
     fn finish(&self);
 
-    /// Our end of the connection and the peer's.
-    fn ends(&self) -> (SocketAddr, SocketAddr);
+    /// Our end of the connection.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 impl Transport for OwnedWriteHalf {
@@ -45,14 +45,7 @@ impl Transport for OwnedWriteHalf {
         let _ = socket2::SockRef::from(self.as_ref()).shutdown(Shutdown::Write);
     }
 
-    /// Asked of the system when an error is told, so that an idle connection
-    /// doesn't keep 64 bytes for it. Of a connection that is gone both are
-    /// `0.0.0.0:0`; nobody will read them.
-    fn ends(&self) -> (SocketAddr, SocketAddr) {
-        let gone = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        (
-            self.local_addr().unwrap_or(gone),
-            self.peer_addr().unwrap_or(gone),
-        )
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        OwnedWriteHalf::local_addr(self)
     }
 }
