@@ -184,6 +184,9 @@ impl Talk<'_> {
     /// Does what doesn't have to wait: begins the next frame, or sees that there
     /// is none to come.
     async fn prepare(&mut self) -> Option<Ending> {
+        if self.is_held_up() {
+            self.restart_drain();
+        }
         if self.broken.is_some() || self.link.outgoing.is_busy() {
             return None;
         }
@@ -247,6 +250,10 @@ impl Talk<'_> {
             }
             Event::Shown(Ok(())) => None,
             Event::Shown(Err(Closed)) => Some(Ending::ScreenClosed),
+            Event::TimeOver if self.is_held_up() => {
+                self.restart_drain();
+                None
+            }
             Event::TimeOver if self.closing.is_some() => Some(Ending::KeptOpen),
             Event::TimeOver => Some(self.both_done()),
         }
@@ -302,6 +309,12 @@ impl Talk<'_> {
             None if self.all.is_finished() => Ending::Done,
             None => Ending::Left,
         }
+    }
+
+    /// A direct peer may have closed long ago, and it is we who don't read,
+    /// because nobody reads our output. (A topic may go on for ever.)
+    fn is_held_up(&self) -> bool {
+        self.closing.is_some() && self.role != Role::Server && !self.all.screen.has_room()
     }
 
     fn restart_drain(&mut self) {

@@ -29,6 +29,9 @@ const BACKLOG: i32 = 128;
 const TURNED_AWAY: usize = 64;
 /// Accepting fails for a while when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Our peer may have left before the next one called, and the system may tell us
+/// of the call first. So long it may take to tell us of both.
+const GRACE: Duration = Duration::from_millis(5);
 /// Callers who don't give up mustn't fill the screen.
 const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,8 @@ struct Listener {
     port: u16,
     max_frame: usize,
     notices: Notices,
+    /// Who was accepted while our peer was there, and hasn't been turned away.
+    next: Option<Link>,
     /// Those who are being told why they aren't talked to.
     leaving: JoinSet<()>,
     /// When somebody was last said to have been turned away.
@@ -93,6 +98,7 @@ impl Listener {
             port,
             max_frame,
             notices,
+            next: None,
             leaving: JoinSet::new(),
             said_busy: None,
         })
@@ -101,7 +107,9 @@ impl Listener {
     async fn serve(&mut self, all: &mut Conversation) -> Result<(), Failure> {
         const KEPT: &str = "nobody is connected: what is typed is kept for the next caller";
         loop {
-            let mut link = match all.meanwhile(self.accept(), true, Some(KEPT)).await {
+            // What was kept before has been said.
+            let kept = (all.input.unsent() == 0).then_some(KEPT);
+            let mut link = match all.meanwhile(self.next_caller(), true, kept).await {
                 Meanwhile::Happened(link) => link,
                 Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
             };
@@ -147,6 +155,14 @@ impl Listener {
         }
     }
 
+    /// Who is to be talked to next.
+    async fn next_caller(&mut self) -> Link {
+        match self.next.take() {
+            Some(link) => link,
+            None => self.accept().await,
+        }
+    }
+
     /// The next caller who is still there.
     ///
     /// Cancel safe: whoever wasn't accepted still waits.
@@ -182,28 +198,37 @@ impl Listener {
             while self.leaving.len() >= TURNED_AWAY {
                 self.leaving.join_next().await;
             }
-            // Whoever calls now may come after our peer has left. What the system
-            // knows of that is asked for first, and read first.
-            tokio::task::yield_now().await;
-            let link = self.accept().await;
-            let now = Instant::now();
-            if self
-                .said_busy
-                .is_none_or(|said| now - said >= BUSY_NOTICE_EVERY)
-            {
-                self.said_busy = Some(now);
-                let notice = format_args!("told {} that you are busy", link.remote());
-                self.notices.say(notice);
+            if self.next.is_none() {
+                self.next = Some(self.accept().await);
             }
-            let reason = "somebody else is being talked to; try again later";
-            self.leaving.spawn(link.refuse(ErrorCode::Busy, reason));
+            sleep(GRACE).await;
+            if let Some(link) = self.next.take() {
+                self.say_busy(&link);
+                let reason = "somebody else is being talked to; try again later";
+                self.leaving.spawn(link.refuse(ErrorCode::Busy, reason));
+            }
             while self.leaving.try_join_next().is_some() {}
+        }
+    }
+
+    fn say_busy(&mut self, caller: &Link) {
+        let now = Instant::now();
+        let is_due = |said| now - said >= BUSY_NOTICE_EVERY;
+        if self.said_busy.is_none_or(is_due) {
+            self.said_busy = Some(now);
+            let notice = format_args!("told {} that you are busy", caller.remote());
+            self.notices.say(notice);
         }
     }
 
     /// Lets those who are being turned away hear why. Each has its own limit.
     async fn finish(mut self) {
         drop(self.socket);
+        if let Some(link) = self.next {
+            let reason = "nobody is here any more";
+            self.leaving
+                .spawn(link.refuse(ErrorCode::ShuttingDown, reason));
+        }
         while self.leaving.join_next().await.is_some() {}
     }
 }

@@ -22,8 +22,16 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// What was received can't be displayed.
+    #[error("can't write to standard output: {source}")]
+    Output {
+        /// What the system said.
+        source: io::Error,
+    },
     /// In direct mode: the peer is talking to somebody else.
-    #[error("{peer} is busy: it talks to somebody else, and got nothing of this; try again later")]
+    #[error(
+        "{peer} is busy talking to somebody else, and has read nothing of this; try again later"
+    )]
     Busy {
         /// Who was called.
         peer: String,

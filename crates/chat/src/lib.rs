@@ -85,18 +85,11 @@ async fn finish(conversation: Conversation, result: Result<(), Failure>) -> Exit
         notices,
         ..
     } = conversation;
-    let written = screen.finish().await;
-    let mut exit = Exit::Done;
-    if let Err(error) = written {
-        notices.say(format_args!("can't write to standard output: {error}"));
-        exit = Exit::Failed;
-    } else if let Err(failure) = result {
-        notices.say(failure);
-        exit = Exit::Failed;
-    }
-    if input.has_refused() {
-        exit = Exit::Failed;
-    }
-    notices.finish().await;
-    exit
+    let result = match screen.finish().await {
+        Ok(()) => result,
+        Err(source) => Err(Failure::Output { source }),
+    };
+    let failed = result.is_err() || input.has_refused();
+    notices.finish(result.err()).await;
+    if failed { Exit::Failed } else { Exit::Done }
 }

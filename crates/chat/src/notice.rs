@@ -33,6 +33,15 @@ enum Order {
     Finish(oneshot::Sender<()>),
 }
 
+impl Order {
+    fn write(what: impl Display) -> Self {
+        let mut line = String::from("chat: ");
+        push_escaped(&mut line, &what.to_string());
+        line.push('\n');
+        Self::Write(line)
+    }
+}
+
 impl Notices {
     /// Starts the writer.
     pub(crate) fn start() -> io::Result<Self> {
@@ -47,19 +56,20 @@ impl Notices {
 
     /// Says `what`, in one line whatever it holds. Never waits.
     pub(crate) fn say(&self, what: impl Display) {
-        let mut line = String::from("chat: ");
-        push_escaped(&mut line, &what.to_string());
-        line.push('\n');
-        if self.queue.try_send(Order::Write(line)).is_err() {
+        if self.queue.try_send(Order::write(what)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits until everything that was said is written.
-    pub(crate) async fn finish(&self) {
+    /// Says `last`, which is never left out, and waits until everything that was
+    /// said is written.
+    pub(crate) async fn finish(&self, last: Option<impl Display>) {
+        if let Some(last) = last {
+            // Only a writer that is gone takes nothing.
+            let _ = self.queue.send(Order::write(last)).await;
+        }
         let (done, written) = oneshot::channel();
         if self.queue.send(Order::Finish(done)).await.is_ok() {
-            // Only a writer that is gone doesn't answer.
             let _ = written.await;
         }
     }

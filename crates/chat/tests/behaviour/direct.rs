@@ -59,8 +59,7 @@ fn a_chat_that_calls_somebody_busy_says_so_and_fails() {
     let _first = Peer::connect(port);
     chat.notice("connected");
     let mut second = Process::caller(port, &[]);
-    second.feeds(b"hello?\n");
-    second.notice("is busy: it talks to somebody else");
+    second.notice("is busy talking to somebody else");
     assert!(second.line().starts_with("error:busy: "));
     assert_eq!(second.exit_code(), 1);
 }
@@ -157,6 +156,7 @@ fn the_caller_fails_when_the_connection_is_reset() {
     let (listener, address) = listen();
     let mut chat = Process::chat(&["-direct", "0", &address]);
     let peer = Peer::accept(&listener);
+    chat.notice("connected");
     chat.types("hello");
     peer.resets();
     assert_eq!(chat.exit_code(), 1);

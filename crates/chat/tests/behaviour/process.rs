@@ -106,9 +106,12 @@ impl Process {
 
     /// The next line of standard output.
     pub(crate) fn line(&mut self) -> String {
-        self.output
-            .next()
-            .unwrap_or_else(|| panic!("standard output ended; notices: {:#?}", self.notices.all()))
+        self.output.next().unwrap_or_else(|| {
+            panic!(
+                "standard output ended; notices: {:#?}",
+                self.notices.so_far()
+            )
+        })
     }
 
     /// The next line of standard output that isn't a probe (`relay.rs`).
@@ -146,9 +149,9 @@ impl Process {
         panic!("no notice {part:?}, but {others:#?}");
     }
 
-    /// All of standard error from here on.
+    /// The lines of standard error until its end.
     pub(crate) fn notices(&mut self) -> Vec<String> {
-        self.notices.all()
+        std::iter::from_fn(|| self.notices.next()).collect()
     }
 
     /// Waits for the end; the exit code.
@@ -160,7 +163,7 @@ impl Process {
             }
             if Instant::now() > deadline {
                 let _ = self.child.kill();
-                panic!("still running; notices: {:#?}", self.notices.all());
+                panic!("still running; notices: {:#?}", self.notices.so_far());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -228,7 +231,7 @@ impl Lines {
         }
     }
 
-    fn all(&self) -> Vec<String> {
+    fn so_far(&self) -> Vec<String> {
         self.0.try_iter().collect()
     }
 }
