@@ -8,6 +8,11 @@ use tokio::runtime::Runtime;
 use topicserver::{Config, Ended, LogLevel, Options, Server};
 use tracing_subscriber::filter::LevelFilter;
 
+/// Two parts of each connection are aligned to 128 bytes, which the system's
+/// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     start_log(options.log);

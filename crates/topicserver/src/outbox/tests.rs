@@ -69,18 +69,6 @@ fn taken(outbox: &Outbox<Socket>) -> String {
     String::from_utf8(outbox.transport.0.lock().bytes.clone()).unwrap()
 }
 
-/// The system's allocator pads tokio's parts of a connection, which are aligned
-/// to 128 bytes, with pieces of 104: an outbox with its counters fits in one, and
-/// takes no memory of its own.
-#[cfg(target_pointer_width = "64")]
-#[test]
-fn an_outbox_fits_in_the_padding() {
-    use tokio::net::tcp::OwnedWriteHalf;
-    let counters = 2 * size_of::<usize>();
-    let size = counters + size_of::<Outbox<OwnedWriteHalf>>();
-    assert!((89..=104).contains(&size), "{size}");
-}
-
 /// Gives the socket room for so much more, and lets the session drain.
 fn drain(outbox: &Outbox<Socket>, room: usize) -> Drain {
     outbox.transport.0.lock().room += room;
