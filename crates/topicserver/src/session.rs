@@ -120,7 +120,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
                     if filled {
                         // The topics get their turn before there is more for them.
                         cx.waker().wake_by_ref();
-                        return Poll::Pending;
+                        return self.poll_read_deadline(cx);
                     }
                 }
                 Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Stream(error)),
@@ -161,17 +161,20 @@ impl<R: AsyncRead + Unpin> Session<R> {
         if is_registered && self.input.is_partial() && self.read_deadline.is_none() {
             self.read_deadline = deadline(self.config().frame_timeout);
         }
-        match &mut self.read_deadline {
-            None => Poll::Pending,
-            Some(deadline) => {
-                ready!(deadline.as_mut().poll(cx));
-                Poll::Ready(End::Late(if is_registered {
-                    ErrorCode::UnfinishedFrame
-                } else {
-                    ErrorCode::RegistrationTimeout
-                }))
-            }
-        }
+        self.poll_read_deadline(cx)
+    }
+
+    /// A peer that sends without a pause has its deadline too.
+    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Some(deadline) = &mut self.read_deadline else {
+            return Poll::Pending;
+        };
+        ready!(deadline.as_mut().poll(cx));
+        Poll::Ready(End::Late(if self.live.subscriptions.is_registered() {
+            ErrorCode::UnfinishedFrame
+        } else {
+            ErrorCode::RegistrationTimeout
+        }))
     }
 
     /// Ends the connection: tells the peer why, lets it have what waits for it,
