@@ -5,7 +5,7 @@
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -186,11 +186,23 @@ impl<R: AsyncRead + Unpin> Session<R> {
             _ => config.drain_timeout,
         };
         self.tell_end(&end);
+        // Who has only finished sending still gets what was published before, and
+        // some of that may be on its way through the topics.
+        let topics = match end {
+            End::Finished => self.live.subscriptions.settle(),
+            _ => Vec::new(),
+        };
         let outbox = self.live.leave();
-        outbox.finish();
         if matches!(end, End::Broken(_) | End::Stalled) {
             return;
         }
+        let mut settling = pin!(async move {
+            for topic in topics {
+                // A topic that has gone has nothing left to hand on.
+                let _ = topic.await;
+            }
+        });
+        let mut is_settled = false;
         let mut deadline = sleep(timeout);
         let mut is_finished = false;
         let mut has_ended = matches!(end, End::Finished);
@@ -198,9 +210,13 @@ impl<R: AsyncRead + Unpin> Session<R> {
             // A peer that is still sending may not read before it has sent; and
             // closing a socket with bytes unread would destroy what we told it.
             has_ended = has_ended || poll_discard(&mut self.reader, cx).is_ready();
+            if !is_settled && settling.as_mut().poll(cx).is_ready() {
+                is_settled = true;
+                outbox.finish();
+            }
             match outbox.poll_drain(cx) {
                 Drain::Broken(_) => return Poll::Ready(()),
-                Drain::Empty if !is_finished => {
+                Drain::Empty if is_settled && !is_finished => {
                     outbox.finish_transport();
                     is_finished = true;
                     let latest = Instant::now() + LINGER;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wire::TopicName;
 
 use crate::outbox::SharedOutbox;
@@ -82,6 +83,12 @@ impl Subscriptions {
     /// The topic at a place that `find` gave.
     pub(crate) fn get(&self, place: usize) -> Option<&Arc<Topic>> {
         self.topics.get(place)
+    }
+
+    /// For each topic: resolves when all that was published there before has been
+    /// handed on.
+    pub(crate) fn settle(&self) -> Vec<oneshot::Receiver<()>> {
+        self.topics.iter().map(|topic| topic.settle()).collect()
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {
