@@ -64,6 +64,7 @@ impl Crowd {
             crowd.open_topic(&format!("{name}-{topic}"))?;
         }
         crowd.probe()?;
+        crowd.flush()?;
         Ok(crowd)
     }
 
@@ -135,6 +136,29 @@ impl Crowd {
             }
             patience = (patience * 2).min(LAST_PROBE);
         }
+        Ok(())
+    }
+
+    /// Sends a message on every lane and waits for all: whatever probes were
+    /// still under way have arrived before them, and no one's time is spent on
+    /// them later.
+    fn flush(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let mut expected = 0;
+        for lane in 0..self.floor.lanes.len() {
+            expected += self.floor.lanes[lane].fan;
+            self.send(lane, 1, Kind::Data)?;
+        }
+        while self.floor.deliveries < expected {
+            ensure!(
+                started.elapsed() < JOIN_LIMIT,
+                "{} of {expected} first messages have not arrived after {} s",
+                expected - self.floor.deliveries,
+                JOIN_LIMIT.as_secs()
+            );
+            self.turn(LAST_PROBE)?;
+        }
+        self.floor.reset();
         Ok(())
     }
 

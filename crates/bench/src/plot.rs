@@ -27,7 +27,7 @@ fn paint(svg: &mut String, curves: &[Curves], contenders: &[Contender]) -> Resul
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE).map_err(failed)?;
     let (title, rest) = root.split_vertically(TITLE);
-    write(&title, "Server CPU per delivery, µs", (16, 12), 20)?;
+    write(&title, "Server CPU per delivery, µs", (16, 12), 24)?;
     let (panels, legend) = rest.split_vertically(SIZE.1 - TITLE - LEGEND);
     for (area, curves) in panels.split_evenly((2, 2)).iter().zip(curves) {
         panel(area, curves, contenders)?;
@@ -38,7 +38,7 @@ fn paint(svg: &mut String, curves: &[Curves], contenders: &[Contender]) -> Resul
         legend
             .draw(&PathElement::new([(x, 14), (x + 28, 14)], style))
             .map_err(failed)?;
-        write(&legend, &contender.name, (x + 36, 7), 15)?;
+        write(&legend, &contender.name, (x + 36, 6), 19)?;
     }
     root.present().map_err(failed)
 }
@@ -63,8 +63,8 @@ fn panel(
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK)
-        .label_style((FONT, 13).into_font().color(&INK))
-        .axis_desc_style((FONT, 15).into_font().color(&INK))
+        .label_style((FONT, 17).into_font().color(&INK))
+        .axis_desc_style((FONT, 19).into_font().color(&INK))
         .x_label_formatter(&|value| short(*value))
         .y_label_formatter(&|value| short(*value))
         .draw()

@@ -16,8 +16,6 @@ const FILLING: u64 = 8 * 1024 * 1024;
 const FILLING_LIMIT: Duration = Duration::from_secs(4);
 /// Turns of each of the two.
 const TURNS: u32 = 8;
-/// The part of the measured time that warms each of them up.
-const WARM_UP: u32 = 8;
 
 /// One of the two, and what it has measured so far.
 struct Half {
@@ -35,9 +33,13 @@ pub(super) fn run(
     window: u64,
     bounds: Bounds,
 ) -> Result<Sample> {
-    let mut usual = Half::new(usual, layout, window, bounds)?;
-    let mut burdened = Half::new(burdened, layout, window, bounds)?;
-    burdened.stall(layout, window, bounds)?;
+    let mut usual = Half::new(usual, layout)?;
+    let mut burdened = Half::new(burdened, layout)?;
+    let last = burdened.crowd.last_member();
+    burdened.crowd.hub.stop_reading(last)?;
+    // Both are filled, not only the one that has to be: buffers grow with use.
+    usual.fill(layout, window, bounds)?;
+    burdened.fill(layout, window, bounds)?;
     let turn = Bounds {
         time: bounds.time / TURNS,
         messages: bounds.messages / u64::from(TURNS),
@@ -50,17 +52,11 @@ pub(super) fn run(
 }
 
 impl Half {
-    fn new(target: Target, layout: Layout, window: u64, bounds: Bounds) -> Result<Self> {
+    fn new(target: Target, layout: Layout) -> Result<Self> {
         let mut crowd = target.gather(layout)?;
         // The last one isn't waited for where it reads either, so that both
         // halves count the same receivers.
         crowd.stop_counting_last();
-        let warm_up = Bounds {
-            time: bounds.time / WARM_UP,
-            ..bounds
-        };
-        drive(&mut crowd, window, warm_up)?;
-        crowd.floor.reset();
         Ok(Self {
             crowd,
             pid: target.pid,
@@ -68,10 +64,9 @@ impl Half {
         })
     }
 
-    /// The last receiver reads no more, and everything that could hide it is
-    /// filled.
-    fn stall(&mut self, layout: Layout, window: u64, bounds: Bounds) -> Result<()> {
-        self.crowd.hub.stop_reading(self.crowd.last_member())?;
+    /// Sends so much that everything is filled that could hide a reader who
+    /// doesn't read.
+    fn fill(&mut self, layout: Layout, window: u64, bounds: Bounds) -> Result<()> {
         let filling = Bounds {
             time: FILLING_LIMIT.min(bounds.time * 4),
             messages: FILLING / layout.size as u64,
