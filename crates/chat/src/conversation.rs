@@ -19,12 +19,6 @@ use crate::link::{Incoming, Link, LinkError};
 use crate::notice::Notices;
 use crate::screen::{Closed, Screen};
 
-/// A direct peer that has finished may still be listening, as we are when our
-/// input has ended. It is sent what comes without a pause of this length: all
-/// of a file, but not what somebody may or may not type. The scheduler of a busy
-/// machine can keep a pipe waiting some tens of milliseconds.
-const PAUSE: Duration = Duration::from_millis(200);
-
 /// What outlives any single connection.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -41,6 +35,9 @@ pub(crate) struct Rules {
     pub(crate) stay: bool,
     /// So long after everything was sent, if the other side doesn't close.
     pub(crate) drain_timeout: Duration,
+    /// A direct peer that has finished may still be listening, as we are when
+    /// our input has ended: it is sent what comes without a longer pause.
+    pub(crate) pause: Duration,
 }
 
 /// What the other side is to us.
@@ -200,7 +197,8 @@ impl Talk<'_> {
             if self.all.input.has_ended() {
                 return Some(self.both_done());
             }
-            self.pause.get_or_insert_with(|| Instant::now() + PAUSE);
+            let pause = self.all.rules.pause;
+            self.pause.get_or_insert_with(|| Instant::now() + pause);
         } else if self.all.is_finished() && self.closing.is_none() {
             self.link.outgoing.shutdown().await;
             self.restart_drain();

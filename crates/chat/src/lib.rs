@@ -57,6 +57,7 @@ pub async fn run(config: Config) -> io::Result<Exit> {
         rules: Rules {
             stay: options.stay,
             drain_timeout: options.drain_timeout,
+            pause: plain::pause(),
         },
     };
     let dialer = |address, expected| Dialer {

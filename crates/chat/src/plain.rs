@@ -4,13 +4,28 @@
 //! ever: neither may hold up the conversation, and neither is waited for when
 //! the process ends. Owns standard input and standard output; knows no socket.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::lines::{LineSplitter, Typed};
 use crate::screen::{Screen, Writer};
+
+/// A file is there to be read at any time, and most pipes hold what comes next;
+/// on a busy machine their reader or writer may have to wait its turn.
+const PIPE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long standard input may pause before nothing more is expected soon. What
+/// a person at a terminal will type nobody knows.
+pub(crate) fn pause() -> Duration {
+    if io::stdin().is_terminal() {
+        Duration::ZERO
+    } else {
+        PIPE_PAUSE
+    }
+}
 
 /// Starts reading standard input. What comes out are the lines of one read at a
 /// time, so what waits is bounded by a read and `longest_line`, in bytes. The

@@ -201,36 +201,29 @@ fn an_input_that_cannot_be_read_is_a_failure() {
 #[test]
 fn a_slow_reader_of_the_output_gets_everything() {
     let (listener, address) = listen();
-    let arguments = ["-direct", "0", &address, "--drain-timeout", "0.05"];
     let mut command = chat();
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null());
-    let mut chat = command.stdout(Stdio::piped()).spawn().unwrap();
+    command.args(["-direct", "0", &address, "--drain-timeout", "1"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut chat = command.stderr(Stdio::null()).spawn().unwrap();
     let mut peer = Peer::accept(&listener);
-    assert_eq!(peer.rest(), "");
     let (fed, enough) = std::sync::mpsc::channel();
     let feeding = std::thread::spawn(move || {
         for number in 0..2_000 {
             peer.says("direct", &format!("{number} {}", "x".repeat(5_000)));
-            // A pipe holds a tenth of this, and nobody has read.
+            // A pipe holds a tenth of this.
             if number == 100 {
                 fed.send(()).unwrap();
             }
         }
     });
     enough.recv().unwrap();
-    // This is the slow reader: many times the limit.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(chat.stdin.take());
+    // This is the slow reader: it takes longer than the limit.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let output = crate::process::Lines::of(chat.stdout.take().unwrap());
     for number in 0..2_000 {
-        assert!(
-            output
-                .next()
-                .unwrap()
-                .starts_with(&format!("direct:{number} "))
-        );
+        let line = output.next().unwrap();
+        assert!(line.starts_with(&format!("direct:{number} ")), "{line}");
     }
     feeding.join().unwrap();
     assert!(chat.wait().unwrap().success());
@@ -239,7 +232,7 @@ fn a_slow_reader_of_the_output_gets_everything() {
 /// A blocked output stops what arrives, not what is sent.
 #[test]
 fn sending_goes_on_while_nobody_reads_the_output() {
-    let (mut chat, port) = Process::listener_with(&[], Output::Blocked);
+    let (mut chat, port) = Process::blocked_listener();
     let mut peer = Peer::connect(port);
     chat.notice("connected");
     let text = "x".repeat(1_000);

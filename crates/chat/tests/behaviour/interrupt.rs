@@ -1,7 +1,7 @@
 //! Ctrl-C ends it at once, whatever it is doing.
 
 use crate::peer::{Peer, listen};
-use crate::process::{Output, Process};
+use crate::process::Process;
 
 fn ends(mut chat: Process) {
     chat.interrupt();
@@ -45,7 +45,7 @@ fn while_it_waits_to_try_again() {
 
 #[test]
 fn while_nobody_reads_its_output() {
-    let (mut chat, port) = Process::listener_with(&[], Output::Blocked);
+    let (mut chat, port) = Process::blocked_listener();
     let mut peer = Peer::connect(port);
     chat.notice("connected");
     let text = "x".repeat(1_000);

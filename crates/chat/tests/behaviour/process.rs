@@ -1,6 +1,8 @@
 //! A running program with its three streams, watched line by line.
 
-use std::io::{BufRead, BufReader, Read, Write as _};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek as _, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -35,9 +37,13 @@ impl Process {
     }
 
     /// Runs `command`, watching its streams.
-    pub(crate) fn start(mut command: Command, output: Output) -> Self {
+    pub(crate) fn start(command: Command, output: Output) -> Self {
+        Self::start_with(command, Stdio::piped(), output)
+    }
+
+    fn start_with(mut command: Command, input: Stdio, output: Output) -> Self {
         let mut child = command
-            .stdin(Stdio::piped())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -56,16 +62,30 @@ impl Process {
 
     /// Runs `chat -direct PORT` with a free port; returns when it waits.
     pub(crate) fn listener(options: &[&str]) -> (Self, u16) {
-        Self::listener_with(options, Output::Read)
+        Self::listener_with(options, Stdio::piped, Output::Read)
     }
 
-    /// The same, with a choice of what is done with its standard output.
-    pub(crate) fn listener_with(options: &[&str], output: Output) -> (Self, u16) {
+    /// The same, but nobody reads its standard output.
+    pub(crate) fn blocked_listener() -> (Self, u16) {
+        Self::listener_with(&[], Stdio::piped, Output::Blocked)
+    }
+
+    /// The same, with a file as its standard input.
+    pub(crate) fn listener_reading(file: &File, options: &[&str]) -> (Self, u16) {
+        let input = || {
+            // The last try may have read some of it.
+            (&mut &*file).rewind().unwrap();
+            file.try_clone().unwrap().into()
+        };
+        Self::listener_with(options, input, Output::Read)
+    }
+
+    fn listener_with(options: &[&str], input: impl Fn() -> Stdio, output: Output) -> (Self, u16) {
         loop {
             let port = free_port();
             let mut command = chat();
             command.args(["-direct", &port.to_string()]).args(options);
-            let mut chat = Self::start(command, output);
+            let mut chat = Self::start_with(command, input(), output);
             // Somebody else can have taken the port meanwhile.
             if chat.next_notice().contains("waiting for a caller on port") {
                 return (chat, port);
@@ -82,6 +102,13 @@ impl Process {
         let mut chat = Self::chat(&arguments);
         chat.notice(&format!("connected to {address}"));
         chat
+    }
+
+    /// Runs `chat -direct 0` to call `address`, with a file as its standard input.
+    pub(crate) fn caller_reading(file: File, address: &str, options: &[&str]) -> Self {
+        let mut command = chat();
+        command.args(["-direct", "0", address]).args(options);
+        Self::start_with(command, file.into(), Output::Read)
     }
 
     /// Types a line.
@@ -234,6 +261,23 @@ impl Lines {
     fn so_far(&self) -> Vec<String> {
         self.0.try_iter().collect()
     }
+}
+
+/// A file of numbered lines of that length or longer, open to be read.
+pub(crate) fn file_of_lines(count: usize, length: usize) -> File {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("lines-{}-{number}", std::process::id());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let filler = "é".repeat(length / 2);
+    let lines: String = (0..count)
+        .map(|number| format!("{number} {filler}\n"))
+        .collect();
+    std::fs::write(&path, lines).unwrap();
+    let file = File::open(&path).unwrap();
+    // Where a file that is open can't be removed, it stays with the build.
+    let _ = std::fs::remove_file(&path);
+    file
 }
 
 /// A port that nobody listens on, below those that outgoing connections get.
