@@ -7,6 +7,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use wire::{
     Endpoint, Frame, FrameError, Limits, Message, Received, Registration, Scan, ScanError, Scanner,
     Value,
@@ -47,6 +49,8 @@ pub(crate) fn frame(data: &[u8]) {
         check_text(&error.to_string());
     }
     for (bytes, value) in &found {
+        let is_twice = value.notes.duplicate.is_some();
+        assert_eq!(has_key_twice(bytes).unwrap_or(is_twice), is_twice);
         let judged = serde_json::from_slice::<serde_json::Value>(bytes).ok();
         match Frame::read(bytes, value) {
             Ok(Frame::Registration(names)) => {
@@ -69,7 +73,7 @@ pub(crate) fn frame(data: &[u8]) {
                 );
                 check_message_again(&topic, &text);
             }
-            Err(error) => check_refusal(bytes, value, &error),
+            Err(error) => check_refusal(bytes, value, &error, judged.as_ref()),
         }
     }
 }
@@ -156,11 +160,30 @@ fn check_against_judge(limits: Limits, data: &[u8], whole: &(Vec<Found>, Option<
     }
 }
 
-/// A refusal can be told and logged, and is the same for whoever only receives.
-fn check_refusal(bytes: &[u8], value: &Value, error: &FrameError) {
+/// A refusal is right, can be told and logged, and spoils nothing for whoever only
+/// receives.
+fn check_refusal(
+    bytes: &[u8],
+    value: &Value,
+    error: &FrameError,
+    judged: Option<&serde_json::Value>,
+) {
     check_text(&error.to_string());
-    let received = Received::read(bytes, value);
-    if let Ok(received) = received {
+    if let Some(judged) = judged {
+        let has = |key: &str| judged.get(key).is_some();
+        let kinds = (has("topics"), has("message"), has("extended"));
+        let is_right = match error {
+            FrameError::NotAnObject(_) => !judged.is_object(),
+            FrameError::Unknown => judged.is_object() && kinds == (false, false, false),
+            FrameError::Extended => kinds == (false, false, true),
+            FrameError::Ambiguous => (kinds.0, kinds.1) == (true, true),
+            FrameError::Missing(key) => judged["message"].get(key).is_none(),
+            FrameError::Duplicate(_) => has_key_twice(bytes) == Some(true),
+            FrameError::WrongType { .. } | FrameError::BadTopic(_) => kinds.0 != kinds.1,
+        };
+        assert!(is_right, "{error}: {}", bytes.escape_ascii());
+    }
+    if let Ok(received) = Received::read(bytes, value) {
         // A receiver may show what a server doesn't relay: any topic, and a
         // message beside other keys.
         let (topic, text) = (received.topic.decode(), received.text.decode());
@@ -253,6 +276,57 @@ fn unique_names(topics: &serde_json::Value) -> Vec<String> {
 fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text)
         .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+}
+
+/// Whether one of the keys that decide a frame's way is there twice, as the judge
+/// reads it; `None` where it refuses some key, which has half a surrogate pair.
+fn has_key_twice(json: &[u8]) -> Option<bool> {
+    let twice = |members: &Members, keys: &[&str]| {
+        let count = |key: &&str| members.0.iter().filter(|(name, _)| name == key).count();
+        keys.iter().any(|key| count(key) > 1)
+    };
+    let outer = Members::of(std::str::from_utf8(json).ok()?)?;
+    let message = outer.0.iter().find(|(key, _)| key == "message");
+    let inner = match message {
+        Some((_, json)) => Members::of(json.get())?,
+        None => Members::default(),
+    };
+    let outer = twice(&outer, &["topics", "message", "extended"]);
+    Some(outer || twice(&inner, &["topic", "text"]))
+}
+
+/// The members of an object in their order, with those of equal keys.
+#[derive(Default)]
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// None of what is no object.
+    fn of(json: &str) -> Option<Self> {
+        if json.starts_with('{') {
+            return serde_json::from_str(json).ok();
+        }
+        Some(Self::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members, M::Error> {
+                let mut members = Members::default();
+                while let Some(key) = map.next_key()? {
+                    members.0.push((key, map.next_value()?));
+                }
+                Ok(members)
+            }
+        }
+        from.deserialize_map(Collect)
+    }
 }
 
 /// Objects and arrays within one another, in a text that is JSON.
