@@ -183,6 +183,8 @@ impl<R: AsyncRead + Unpin> Session<R> {
         let config = self.config();
         let timeout = match self.live.outbox().closing() {
             Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
+            // The server's own deadline comes first, and counts who is cut off.
+            Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
             _ => config.drain_timeout,
         };
         self.tell_end(&end);
