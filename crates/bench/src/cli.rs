@@ -75,6 +75,10 @@ pub(crate) struct Compare {
 /// Options of `sweep`.
 #[derive(Args, Debug)]
 pub(crate) struct Sweep {
+    /// Measure only along this axis (may be repeated): receivers, topics,
+    /// connections, bytes
+    #[arg(long = "axis", value_name = "NAME")]
+    pub(crate) axes: Vec<String>,
     /// Draw the result into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,

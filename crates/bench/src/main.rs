@@ -93,7 +93,7 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
         .contenders(std::env::var_os("PATH").as_deref())?;
     let bounds = options.choice.bounds()?;
     let mut curves = Vec::new();
-    for axis in &sweep::axes(options.choice.quick) {
+    for axis in &sweep::chosen(&options.axes, options.choice.quick)? {
         let measured = sweep::run(axis, &contenders, options.rounds, bounds)?;
         println!("{}", sweep::table(&measured, &contenders));
         curves.push(measured);

@@ -59,6 +59,8 @@ fn panel(
         .map_err(failed)?;
     chart
         .configure_mesh()
+        .x_labels(5)
+        .y_labels(5)
         .x_desc(curves.label)
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)

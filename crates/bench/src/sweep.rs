@@ -9,7 +9,7 @@ use crate::report::aligned;
 use crate::servers::Server;
 use crate::stats::Summary;
 use crate::workloads::{Bounds, MESSAGE, Target, measure_closed};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 /// What grows.
@@ -49,8 +49,21 @@ const BASE: Layout = Layout {
     size: MESSAGE,
 };
 
+/// The axes of these names; all when none is named.
+pub(crate) fn chosen(names: &[String], quick: bool) -> Result<Vec<Axis>> {
+    let mut all = axes(quick);
+    for name in names {
+        ensure!(
+            all.iter().any(|axis| axis.label == name),
+            "there is no axis {name:?}: receivers, topics, connections and bytes are there"
+        );
+    }
+    all.retain(|axis| names.is_empty() || names.iter().any(|name| name == axis.label));
+    Ok(all)
+}
+
 /// The four axes; `quick` keeps two small places of each.
-pub(crate) fn axes(quick: bool) -> Vec<Axis> {
+fn axes(quick: bool) -> Vec<Axis> {
     let point = |x, layout| Point {
         x,
         layout,
@@ -213,6 +226,25 @@ mod tests {
         let axes = axes(true);
         assert_eq!(axes[2].points[1].x, 505);
         assert!(axes.iter().all(|axis| axis.points.len() == 2));
+    }
+
+    #[test]
+    fn axes_are_chosen_by_name_and_unknown_ones_explained() {
+        let labels = |names: &[&str]| -> Result<Vec<&str>> {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            Ok(chosen(&names, true)?
+                .iter()
+                .map(|axis| axis.label)
+                .collect())
+        };
+        assert_eq!(labels(&[]).unwrap().len(), 4);
+        assert_eq!(labels(&["bytes"]).unwrap(), ["bytes"]);
+        assert!(
+            labels(&["depth"])
+                .unwrap_err()
+                .to_string()
+                .contains("connections")
+        );
     }
 
     #[test]
