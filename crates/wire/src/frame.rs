@@ -79,8 +79,8 @@ impl FrameError {
 impl<'a> Frame<'a> {
     /// Says what the value is that a scanner found in `bytes`.
     pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
-        let json = Json::new(&bytes[value.start..value.end]);
-        if !json.0.starts_with('{') {
+        let json = Json(&bytes[value.start..value.end]);
+        if !json.0.starts_with(b"{") {
             return Err(FrameError::NotAnObject(json.kind()));
         }
         let notes = &value.notes;
@@ -121,7 +121,7 @@ impl<'a> Received<'a> {
     /// Reads the message that a scanner found in `bytes`; any other frame is
     /// [`FrameError::Unknown`].
     pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
-        let json = Json::new(&bytes[value.start..value.end]);
+        let json = Json(&bytes[value.start..value.end]);
         match (value.notes.duplicate, value.notes.message) {
             (Some(key), _) => Err(FrameError::Duplicate(key)),
             (None, Some(message)) => Self::parts(json, message, value),
@@ -130,10 +130,10 @@ impl<'a> Received<'a> {
     }
 
     fn parts(json: Json<'a>, message: Span, value: &Value) -> Result<Self, FrameError> {
-        json.part(message).expect("message", "an object", '{')?;
+        json.part(message).expect("message", "an object", b'{')?;
         let part = |span: Option<Span>, name| {
             let part = json.part(span.ok_or(FrameError::Missing(name))?);
-            part.expect(name, "a string", '"').map(JsonStr)
+            part.expect(name, "a string", b'"').map(JsonStr)
         };
         Ok(Self {
             topic: part(value.notes.topic, "topic")?,
@@ -142,29 +142,24 @@ impl<'a> Received<'a> {
     }
 }
 
-/// A valid JSON value as text.
+/// A valid JSON value. The scanner has seen that it is UTF-8; as text it is only
+/// taken where somebody needs text.
 #[derive(Clone, Copy)]
-struct Json<'a>(&'a str);
+struct Json<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
-    /// `bytes` have passed the scanner, so they are UTF-8; should a caller have
-    /// mixed up two buffers, an empty text is no frame.
-    fn new(bytes: &'a [u8]) -> Self {
-        Self(std::str::from_utf8(bytes).unwrap_or_default())
-    }
-
     fn part(self, span: Span) -> Self {
         Self(self.0.get(span.range()).unwrap_or_default())
     }
 
-    /// The text, if its first character says that it has the right type.
+    /// The value, if its first byte says that it has the right type.
     fn expect(
         self,
         name: &'static str,
         expected: &'static str,
-        first: char,
-    ) -> Result<&'a str, FrameError> {
-        if self.0.starts_with(first) {
+        first: u8,
+    ) -> Result<&'a [u8], FrameError> {
+        if self.0.first() == Some(&first) {
             return Ok(self.0);
         }
         Err(FrameError::WrongType {
@@ -176,7 +171,7 @@ impl<'a> Json<'a> {
 
     /// What kind of value it is, in words.
     fn kind(self) -> &'static str {
-        match self.0.as_bytes().first() {
+        match self.0.first() {
             Some(b'{') => "an object",
             Some(b'[') => "an array",
             Some(b'"') => "a string",
@@ -189,17 +184,17 @@ impl<'a> Json<'a> {
     /// Reads `topics`: an array of names, or a lone one.
     fn read_topics(self) -> Result<Vec<TopicName>, FrameError> {
         const EXPECTED: &str = "an array of strings";
-        if self.0.starts_with('"') {
+        if self.0.starts_with(b"\"") {
             let name = JsonStr(self.0).as_topic()?;
             return Ok(vec![TopicName::new(&name)?]);
         }
-        let array = self.expect("topics", EXPECTED, '[')?;
+        let array = self.expect("topics", EXPECTED, b'[')?;
         let strings: Vec<&serde_json::value::RawValue> =
-            serde_json::from_str(array).unwrap_or_default();
+            serde_json::from_slice(array).unwrap_or_default();
         let mut names = Vec::with_capacity(strings.len());
         let mut seen = std::collections::HashSet::with_capacity(strings.len());
         for string in strings {
-            let string = Json(string.get()).expect("topics", EXPECTED, '"')?;
+            let string = Json(string.get().as_bytes()).expect("topics", EXPECTED, b'"')?;
             let name = TopicName::new(&JsonStr(string).as_topic()?)?;
             if seen.insert(name.clone()) {
                 names.push(name);
@@ -211,7 +206,7 @@ impl<'a> Json<'a> {
 
 /// A JSON string as it stands on the wire, quotation marks and escapes included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JsonStr<'a>(&'a str);
+pub struct JsonStr<'a>(&'a [u8]);
 
 impl<'a> JsonStr<'a> {
     /// The text that it stands for.
@@ -229,7 +224,7 @@ impl<'a> JsonStr<'a> {
     fn as_topic(self) -> Result<Cow<'a, str>, FrameError> {
         let name = match self.unescaped() {
             Some(plain) => Cow::Borrowed(plain),
-            None => match serde_json::from_str(self.0) {
+            None => match serde_json::from_slice(self.0) {
                 Ok(name) => Cow::Owned(name),
                 Err(_) => {
                     return Err(FrameError::WrongType {
@@ -246,14 +241,18 @@ impl<'a> JsonStr<'a> {
 
     /// The text between the quotation marks, if nothing in it is escaped.
     fn unescaped(self) -> Option<&'a str> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        (!inner.as_bytes().contains(&b'\\')).then_some(inner)
+        let inner = self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        if inner.contains(&b'\\') {
+            return None;
+        }
+        std::str::from_utf8(inner).ok()
     }
 }
 
 /// Decodes a string with escapes, lone surrogates included.
-fn decode_escaped(quoted: &str) -> String {
-    let bytes = serde_json::from_str::<WideText>(quoted).map_or_else(|_| Vec::new(), |text| text.0);
+fn decode_escaped(quoted: &[u8]) -> String {
+    let text = serde_json::from_slice::<WideText>(quoted);
+    let bytes = text.map_or_else(|_| Vec::new(), |text| text.0);
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

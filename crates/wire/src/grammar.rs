@@ -20,6 +20,11 @@ pub(crate) struct Grammar {
     objects: u128,
     /// Offset of the quotation mark before the string that is being read.
     text_start: usize,
+    /// Hexadecimal digits that an escape still needs.
+    digits: u8,
+    /// What is missing of `true`, `false` or `null`.
+    word: &'static [u8],
+    number: Number,
     /// The string that is being read is a key.
     in_key: bool,
     /// The string that is being read holds a backslash.
@@ -49,12 +54,14 @@ enum State {
     Text,
     /// What a backslash escapes.
     Escape,
-    /// So many more hexadecimal digits.
-    Hex(u8),
-    /// The rest of `true`, `false` or `null`.
-    Word(&'static [u8]),
-    /// More of a number.
-    Number(Number),
+    /// More hexadecimal digits: [`Grammar::digits`].
+    Hex,
+    /// The rest of `true`, `false` or `null`: [`Grammar::word`].
+    Word,
+    /// More of a number: [`Grammar::number`].
+    Number,
+    /// Nothing: the value is complete.
+    Done,
 }
 
 /// How far a number has come.
@@ -104,6 +111,9 @@ impl Grammar {
             max_depth,
             objects: 0,
             text_start: 0,
+            digits: 0,
+            word: b"",
+            number: Number::Zero,
             in_key: false,
             escaped: false,
             line_break: false,
@@ -136,9 +146,11 @@ impl Grammar {
         while let Some(&byte) = bytes.get(self.position) {
             match self.state {
                 State::Text => self.text(bytes, taker)?,
-                State::Number(number) => self.number(number, byte, taker)?,
-                State::Escape | State::Hex(_) => self.escape(byte)?,
-                State::Word(rest) => self.word(rest, byte, taker)?,
+                State::Number => self.number(byte, taker)?,
+                State::Escape => self.escape(byte)?,
+                State::Hex => self.hex(byte)?,
+                State::Word => self.word(byte, taker)?,
+                State::Done => break,
                 _ if is_space(byte) => self.space(byte),
                 State::FirstElement if byte == b']' => self.close(taker),
                 State::Value | State::FirstElement => self.value(byte, bytes, taker)?,
@@ -147,11 +159,8 @@ impl Grammar {
                 State::Colon => self.colon(byte)?,
                 State::Next => self.next(byte, taker)?,
             }
-            if self.state == State::Next && self.depth == 0 {
-                return Ok((self, true));
-            }
         }
-        Ok((self, false))
+        Ok((self, self.state == State::Done))
     }
 
     #[inline(always)]
@@ -164,21 +173,32 @@ impl Grammar {
     #[inline(always)]
     fn value(&mut self, byte: u8, bytes: &[u8], taker: &mut NoteTaker) -> Step {
         taker.value_start(self.depth, self.position);
+        match byte {
+            b'"' => self.open_text(false, bytes, taker),
+            b'{' => self.open(true),
+            b'[' => self.open(false),
+            _ => self.open_other(byte),
+        }
+    }
+
+    /// The first byte of a number or a word.
+    fn open_other(&mut self, byte: u8) -> Step {
         self.state = match byte {
-            b'"' => return self.open_text(false, bytes, taker),
-            b'{' => return self.open(true),
-            b'[' => return self.open(false),
-            b'-' => State::Number(Number::Minus),
-            b'0' => State::Number(Number::Zero),
-            b'1'..=b'9' => State::Number(Number::Integer),
-            b't' => State::Word(b"rue"),
-            b'f' => State::Word(b"alse"),
-            b'n' => State::Word(b"ull"),
+            b'-' | b'0'..=b'9' => State::Number,
+            b't' | b'f' | b'n' => State::Word,
             _ if self.state == State::FirstElement => {
                 return Err(self.unexpected(byte, "a value or ']'"));
             }
             _ => return Err(self.unexpected(byte, "a value")),
         };
+        match byte {
+            b'-' => self.number = Number::Minus,
+            b'0' => self.number = Number::Zero,
+            b't' => self.word = b"rue",
+            b'f' => self.word = b"alse",
+            b'n' => self.word = b"ull",
+            _ => self.number = Number::Integer,
+        }
         self.position += 1;
         Ok(())
     }
@@ -211,7 +231,10 @@ impl Grammar {
     #[inline(always)]
     fn value_end(&mut self, taker: &mut NoteTaker) {
         taker.value_end(self.depth, self.position);
-        self.state = State::Next;
+        self.state = match self.depth {
+            0 => State::Done,
+            _ => State::Next,
+        };
     }
 
     #[inline(always)]
@@ -288,51 +311,61 @@ impl Grammar {
         if self.in_key {
             taker.key(self.depth, quoted, bytes, self.escaped);
             self.state = State::Colon;
+            // Nearly always it stands right here.
+            if bytes.get(self.position) == Some(&b':') {
+                self.position += 1;
+                self.state = State::Value;
+            }
         } else {
             self.value_end(taker);
         }
     }
 
     fn escape(&mut self, byte: u8) -> Step {
-        self.state = match (self.state, byte) {
-            (State::Escape, b'u') => State::Hex(4),
-            (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => State::Text,
-            (State::Hex(1), _) if byte.is_ascii_hexdigit() => State::Text,
-            (State::Hex(left), _) if byte.is_ascii_hexdigit() => State::Hex(left - 1),
-            (State::Hex(_), _) => return Err(self.unexpected(byte, "a hexadecimal digit")),
+        self.state = match byte {
+            b'u' => State::Hex,
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
             _ => return Err(self.unexpected(byte, "an escape such as \\n")),
         };
+        self.digits = 4;
         self.position += 1;
         Ok(())
     }
 
-    fn word(&mut self, rest: &'static [u8], byte: u8, taker: &mut NoteTaker) -> Step {
-        match rest {
-            [expected, rest @ ..] if *expected == byte => {
-                self.position += 1;
-                self.state = State::Word(rest);
-                if rest.is_empty() {
-                    self.value_end(taker);
-                }
-                Ok(())
-            }
-            _ => Err(self.unexpected(byte, "true, false or null")),
+    fn hex(&mut self, byte: u8) -> Step {
+        if !byte.is_ascii_hexdigit() {
+            return Err(self.unexpected(byte, "a hexadecimal digit"));
         }
+        self.digits -= 1;
+        if self.digits == 0 {
+            self.state = State::Text;
+        }
+        self.position += 1;
+        Ok(())
     }
 
-    fn number(&mut self, number: Number, byte: u8, taker: &mut NoteTaker) -> Step {
-        match number.after(byte) {
+    fn word(&mut self, byte: u8, taker: &mut NoteTaker) -> Step {
+        match self.word {
+            [expected, rest @ ..] if *expected == byte => self.word = rest,
+            _ => return Err(self.unexpected(byte, "true, false or null")),
+        }
+        self.position += 1;
+        if self.word.is_empty() {
+            self.value_end(taker);
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, byte: u8, taker: &mut NoteTaker) -> Step {
+        match self.number.after(byte) {
             Some(number) => {
                 self.position += 1;
-                self.state = State::Number(number);
-                Ok(())
+                self.number = number;
             }
-            None if number.is_complete() => {
-                self.value_end(taker);
-                Ok(())
-            }
-            None => Err(self.unexpected(byte, "a digit")),
+            None if self.number.is_complete() => self.value_end(taker),
+            None => return Err(self.unexpected(byte, "a digit")),
         }
+        Ok(())
     }
 
     #[cold]
