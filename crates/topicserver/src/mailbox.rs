@@ -6,7 +6,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 /// A queue with one taker and many putters. `C` is what is put in.
 pub(crate) struct Mailbox<C> {
@@ -69,7 +69,7 @@ impl<C> Mailbox<C> {
         Poll::Pending
     }
 
-    /// Takes everything that waits, into `batch`, which must be empty.
+    /// Takes everything that waits, into `batch`, and waits if that is nothing.
     pub(crate) async fn take(&self, batch: &mut Vec<C>) {
         std::future::poll_fn(|cx| self.poll_take(cx, batch)).await;
     }
@@ -80,12 +80,26 @@ impl<C> Mailbox<C> {
             state.taker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        std::mem::swap(&mut state.commands, batch);
+        Self::empty(state, batch);
+        Poll::Ready(())
+    }
+
+    /// Adds what waits to `batch`, and doesn't wait.
+    pub(crate) fn take_more(&self, batch: &mut Vec<C>) {
+        Self::empty(self.state.lock(), batch);
+    }
+
+    fn empty(mut state: MutexGuard<'_, State<C>>, batch: &mut Vec<C>) {
+        if batch.is_empty() {
+            // Each side gets the room that the other one has made.
+            std::mem::swap(&mut state.commands, batch);
+        } else {
+            batch.append(&mut state.commands);
+        }
         state.bytes = 0;
         let putters = std::mem::take(&mut state.putters);
         drop(state);
         putters.into_iter().for_each(Waker::wake);
-        Poll::Ready(())
     }
 
     /// Whether nothing waits.
@@ -117,6 +131,24 @@ mod tests {
         assert_eq!(take(&mailbox), Some(vec![0, 1, 2, 3, 4]));
         assert_eq!(take(&mailbox), None);
         assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn what_comes_later_can_be_added_to_a_batch() {
+        let mailbox = Mailbox::new(1);
+        let mut batch: Vec<u32> = Vec::new();
+        mailbox.take_more(&mut batch);
+        assert!(batch.is_empty());
+        mailbox.put(1, 1);
+        mailbox.take_more(&mut batch);
+        mailbox.put(2, 1);
+        mailbox.take_more(&mut batch);
+        assert_eq!(batch, [1, 2]);
+        assert!(
+            mailbox
+                .poll_room(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        );
     }
 
     #[test]

@@ -93,6 +93,12 @@ impl Topic {
         let mut batch = Vec::new();
         loop {
             self.mailbox.take(&mut batch).await;
+            if members.has_several_publishers(&batch) {
+                // Others of them may have read something too: their sessions get
+                // their turn first, and every subscriber gets it all in one write.
+                tokio::task::yield_now().await;
+                self.mailbox.take_more(&mut batch);
+            }
             members.handle(&mut batch).await;
             if members.subscribers.is_empty() && registry.remove_if_idle(&self) {
                 return;
@@ -112,9 +118,26 @@ struct Members {
     subscribers: Vec<SharedOutbox>,
     /// What is to be handed on before the next change of subscribers.
     pending: Vec<Publication>,
+    /// Who published last, as its outbox's address. Should somebody else have got
+    /// that since, nothing is lost but a turn of waiting.
+    last_publisher: Option<usize>,
 }
 
 impl Members {
+    /// Whether the first of these publications is from another publisher than the
+    /// last one was.
+    fn has_several_publishers(&mut self, batch: &[Command]) -> bool {
+        let first = batch.iter().find_map(|command| match command {
+            Command::Publish(publication) => {
+                Some(Arc::as_ptr(&publication.from).cast::<()>().addr())
+            }
+            _ => None,
+        });
+        let last = self.last_publisher;
+        self.last_publisher = first.or(last);
+        first.is_some() && last.is_some() && first != last
+    }
+
     /// Does what the commands say, in their order, and empties `batch`.
     async fn handle(&mut self, batch: &mut Vec<Command>) {
         for command in batch.drain(..) {
