@@ -88,16 +88,23 @@ impl Connections {
 
     /// Closes all of them, after what waits for each.
     pub(crate) fn close_all(&self, code: ErrorCode, text: &str) {
-        let outboxes: Vec<_> = self
-            .table
-            .lock()
-            .outboxes
-            .iter()
-            .filter_map(|(_, outbox)| outbox.as_ref()?.upgrade())
-            .collect();
-        for outbox in outboxes {
+        for outbox in self.outboxes() {
             outbox.close(code, text);
         }
+    }
+
+    /// How many have bytes waiting that their sockets don't take.
+    pub(crate) fn count_waiting(&self) -> usize {
+        let waits = |outbox: &SharedOutbox| outbox.is_waiting();
+        self.outboxes().into_iter().filter(waits).count()
+    }
+
+    fn outboxes(&self) -> Vec<SharedOutbox> {
+        let table = self.table.lock();
+        let outboxes = table.outboxes.iter();
+        outboxes
+            .filter_map(|(_, outbox)| outbox.as_ref()?.upgrade())
+            .collect()
     }
 
     /// Resolves when there are none.

@@ -211,6 +211,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
+    /// Whether something waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state.lock().queue.is_some()
+    }
+
     /// Writes what waits, for the session, which is woken when there is more.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Drain {
         let mut state = self.state.lock();

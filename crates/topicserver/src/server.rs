@@ -23,7 +23,7 @@ pub struct Server {
 pub enum Ended {
     /// Everyone got what was queued for them.
     Drained,
-    /// So many connections hadn't taken everything when the time was up.
+    /// So many connections hadn't taken what was queued when the time was up.
     CutOff(usize),
 }
 
@@ -88,7 +88,10 @@ impl Server {
         };
         match tokio::time::timeout(self.shared.config().drain_timeout, drain).await {
             Ok(()) => Ended::Drained,
-            Err(_) => Ended::CutOff(connections.len()),
+            Err(_) => match connections.count_waiting() {
+                0 => Ended::Drained,
+                waiting => Ended::CutOff(waiting),
+            },
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use crate::input::{FrameSink, Input, Read};
 use crate::outbox::{Drain, Outbox, SharedOutbox};
 use crate::shared::{Place, Shared};
 use crate::subscriptions::Subscriptions;
-use crate::topic::Topic;
 use crate::transport::Transport;
 
 /// A deadline that is only there while it matters.
@@ -46,8 +44,6 @@ pub(crate) struct Session<R> {
 struct Live {
     place: Place,
     subscriptions: Subscriptions,
-    /// A topic that has enough to do: nothing is read until it has room.
-    full: Option<Arc<Topic>>,
 }
 
 /// Why a session ends.
@@ -78,7 +74,6 @@ impl<R: AsyncRead + Unpin> Session<R> {
             live: Live {
                 place,
                 subscriptions: Subscriptions::new(outbox),
-                full: None,
             },
         }
     }
@@ -102,10 +97,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
             if let Some(end) = self.drain(cx) {
                 return Poll::Ready(end);
             }
-            if let Some(topic) = &self.live.full {
-                ready!(topic.poll_room(cx));
-                self.live.full = None;
-            }
+            ready!(self.live.subscriptions.poll_room(cx));
             let limits = self.config().frame_limits;
             let read = self
                 .input
@@ -332,11 +324,7 @@ impl FrameSink for Live {
     }
 
     fn publish(&mut self, place: usize, frames: Bytes) {
-        if let Some(topic) = self.subscriptions.get(place)
-            && !topic.publish(self.subscriptions.outbox().clone(), frames)
-        {
-            self.full = Some(topic.clone());
-        }
+        self.subscriptions.publish(place, frames);
     }
 
     fn reject(&mut self, error: &FrameError) {
@@ -370,6 +358,8 @@ fn deadline(duration: Duration) -> Deadline {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;

@@ -16,7 +16,10 @@ pub(crate) struct Shared {
     config: Config,
     registry: Arc<Registry>,
     connections: Connections,
+    /// Of peers.
     complaints: Complaints,
+    /// Of the server's own, which no peer's nonsense shall hide.
+    troubles: Complaints,
 }
 
 impl Shared {
@@ -28,6 +31,7 @@ impl Shared {
                 config.max_connections_per_address,
             ),
             complaints: Complaints::default(),
+            troubles: Complaints::default(),
             config,
         })
     }
@@ -64,7 +68,7 @@ impl Shared {
 
     /// Logs a trouble of the server's own that may come again and again.
     pub(crate) fn warn(&self, write: impl FnOnce()) {
-        self.complaints.log(|_| write());
+        self.troubles.log(|_| write());
     }
 }
 

@@ -4,7 +4,9 @@
 //! its session ends.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
@@ -21,6 +23,8 @@ pub(crate) struct Subscriptions {
     last: u32,
     /// The connection has registered, be it for no topic at all.
     is_registered: bool,
+    /// A topic that was published to has enough to do for now.
+    is_slowed: bool,
 }
 
 impl Subscriptions {
@@ -30,6 +34,7 @@ impl Subscriptions {
             topics: Vec::new(),
             last: 0,
             is_registered: false,
+            is_slowed: false,
         }
     }
 
@@ -80,9 +85,23 @@ impl Subscriptions {
         Some(place)
     }
 
-    /// The topic at a place that `find` gave.
-    pub(crate) fn get(&self, place: usize) -> Option<&Arc<Topic>> {
-        self.topics.get(place)
+    /// Sends frames to everyone else in the topic at a place that `find` gave.
+    pub(crate) fn publish(&mut self, place: usize, frames: Bytes) {
+        if let Some(topic) = self.topics.get(place) {
+            let has_room = topic.publish(self.outbox.clone(), frames);
+            self.is_slowed |= !has_room;
+        }
+    }
+
+    /// Waits until all topics can take more, if one of them had enough to do.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_slowed {
+            for topic in &self.topics {
+                ready!(topic.poll_room(cx));
+            }
+            self.is_slowed = false;
+        }
+        Poll::Ready(())
     }
 
     /// For each topic: resolves when all that was published there before has been
@@ -102,5 +121,33 @@ impl Drop for Subscriptions {
         for topic in self.topics.drain(..) {
             topic.leave(self.outbox.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::outbox::tests::endless_outbox;
+
+    #[tokio::test]
+    async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
+        let registry = Arc::new(Registry::new(10));
+        let mut subscriptions = Subscriptions::new(endless_outbox());
+        for name in ["A", "B"] {
+            subscriptions.join(&TopicName::new(name).unwrap(), &registry);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(subscriptions.poll_room(&mut cx).is_ready());
+        for place in 0..2 {
+            subscriptions.publish(place, Bytes::from_static(b"more than ten bytes"));
+        }
+        assert!(subscriptions.poll_room(&mut cx).is_pending());
+        // Each of the two has room when its task has run.
+        let room = std::future::poll_fn(|cx| subscriptions.poll_room(cx));
+        tokio::time::timeout(std::time::Duration::from_secs(10), room)
+            .await
+            .unwrap();
     }
 }
