@@ -41,7 +41,7 @@ pub(crate) enum LinkError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// What came is no stream of frames.
-    #[error("what came is no frame ({0})")]
+    #[error("what came is no frame ({code}: {0})", code = .0.code())]
     Scan(#[from] ScanError),
     /// The stream ended within a frame.
     #[error("it ended in the middle of a frame")]

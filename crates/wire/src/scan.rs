@@ -53,7 +53,7 @@ pub struct Value {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// A byte that can't stand where it stands.
-    #[error("not JSON: found {} at byte {offset} of the frame, where {expected} should be", Found(*.found))]
+    #[error("found {} at byte {offset} of the frame, where {expected} should be", Found(*.found))]
     NotJson {
         /// The byte.
         found: u8,
@@ -63,16 +63,16 @@ pub enum ScanError {
         expected: &'static str,
     },
     /// A string with bytes that aren't UTF-8.
-    #[error("not UTF-8: the bytes of the frame are no text from byte {offset} on")]
+    #[error("the bytes of the frame are no text from byte {offset} on")]
     NotUtf8 {
         /// The first such byte, counted from the value's first byte.
         offset: usize,
     },
     /// More levels than [`Limits::max_depth`], which is given.
-    #[error("too deep: more than {0} objects and arrays within one another")]
+    #[error("more than {0} objects and arrays within one another")]
     TooDeep(usize),
     /// More bytes than [`Limits::max_frame`], which is given.
-    #[error("too long: a frame has at most {0} bytes")]
+    #[error("a frame has at most {0} bytes")]
     TooLong(usize),
 }
 

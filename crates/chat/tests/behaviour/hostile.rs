@@ -6,23 +6,23 @@ use crate::process::Process;
 /// What can't be read as frames, and a word of what is said about it.
 fn streams() -> Vec<(Vec<u8>, &'static str)> {
     vec![
-        (b"GET / HTTP/1.1\r\n\r\n".into(), "not JSON"),
+        (b"GET / HTTP/1.1\r\n\r\n".into(), "not-json"),
         (
             b"{\"message\":{\"topic\":\"a\",\"text\":\"\xff\"}}".into(),
-            "not UTF-8",
+            "not-utf8",
         ),
-        (b"[".repeat(1_000), "too deep"),
+        (b"[".repeat(1_000), "too-deep"),
         (
             b" {\"a\":[["
                 .iter()
                 .copied()
                 .chain(b"1,".repeat(40_000))
                 .collect(),
-            "too long",
+            "too-long",
         ),
         (
             [b"{\"text\":\"", b"x".repeat(70_000).as_slice()].concat(),
-            "too long",
+            "too-long",
         ),
     ]
 }

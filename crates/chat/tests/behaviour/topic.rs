@@ -133,7 +133,7 @@ fn without_reconnecting_a_lost_server_is_a_failure() {
 fn a_server_that_sends_no_frames_is_left_and_joined_again() {
     let (mut chat, mut server, listener, _) = joined(&[]);
     server.sends(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    assert!(chat.notice("is lost").contains("not JSON"));
+    assert!(chat.notice("is lost").contains("not-json"));
     let mut server = Peer::accept_registered(&listener, "t");
     server.says("t", "now in frames");
     assert_eq!(chat.line(), "t:now in frames");

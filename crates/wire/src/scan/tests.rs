@@ -248,7 +248,7 @@ fn an_error_says_where_and_what() {
     let error = scan_whole(b"  {\"a\": x}").1.unwrap();
     assert_eq!(
         error.to_string(),
-        "not JSON: found 'x' at byte 6 of the frame, where a value should be"
+        "found 'x' at byte 6 of the frame, where a value should be"
     );
     assert_eq!(error.code(), ErrorCode::NotJson);
     let error = scan_whole(b"\x1b").1.unwrap();
