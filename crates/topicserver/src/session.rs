@@ -316,7 +316,7 @@ impl FrameSink for Live {
         if place.is_none() {
             let text = format!(
                 "you aren't registered for {topic:?}, so your message was discarded; \
-                 send {{\"topics\":[{topic:?}]}} first"
+                 register for it first"
             );
             self.outbox().tell(ErrorCode::NotRegistered, &text);
         }
