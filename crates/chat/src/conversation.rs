@@ -36,8 +36,9 @@ pub(crate) struct Rules {
     /// So long after everything was sent, if the other side doesn't close.
     pub(crate) drain_timeout: Duration,
     /// A direct peer that has finished may still be listening, as we are when
-    /// our input has ended: it is sent what comes without a longer pause.
-    pub(crate) pause: Duration,
+    /// our input has ended: it is sent what comes without a longer pause. None
+    /// for an input that ends by itself.
+    pub(crate) pause: Option<Duration>,
 }
 
 /// What the other side is to us.
@@ -155,12 +156,42 @@ struct Talk<'a> {
     closing: Option<Instant>,
     /// A direct peer has sent everything; it may still be receiving.
     peer_done: bool,
-    /// It is sent what comes until then.
-    pause: Option<Instant>,
+    /// It is sent what comes until this is over.
+    pause: Option<Pause>,
     /// Something was sent to it since.
     late: bool,
     /// Nothing can be sent any more; what came before is still to be read.
     broken: Option<io::Error>,
+}
+
+/// A time in which nothing is typed. It passes in steps, and at each the input is
+/// heard first: a machine that stood still for a while is no input that pauses.
+#[derive(Debug)]
+struct Pause {
+    step: Duration,
+    step_end: Instant,
+    steps_left: u32,
+}
+
+impl Pause {
+    const STEPS: u32 = 5;
+
+    fn begin(length: Duration) -> Self {
+        let step = length / Self::STEPS;
+        Self {
+            step,
+            step_end: Instant::now() + step,
+            steps_left: Self::STEPS - 1,
+        }
+    }
+
+    /// A step is over: begins the next, if there is one.
+    fn goes_on(&mut self) -> bool {
+        let goes_on = self.steps_left > 0;
+        self.steps_left = self.steps_left.saturating_sub(1);
+        self.step_end = Instant::now() + self.step;
+        goes_on
+    }
 }
 
 /// What the loop woke up for.
@@ -197,8 +228,9 @@ impl Talk<'_> {
             if self.all.input.has_ended() {
                 return Some(self.both_done());
             }
-            let pause = self.all.rules.pause;
-            self.pause.get_or_insert_with(|| Instant::now() + pause);
+            if let Some(length) = self.all.rules.pause {
+                self.pause.get_or_insert_with(|| Pause::begin(length));
+            }
         } else if self.all.is_finished() && self.closing.is_none() {
             self.link.outgoing.shutdown().await;
             self.restart_drain();
@@ -213,7 +245,8 @@ impl Talk<'_> {
         } = &mut *self.link;
         let reads = !self.peer_done && screen.has_room();
         let writes = self.broken.is_none() && outgoing.is_busy();
-        let deadline = self.closing.or(self.pause);
+        let pause = self.pause.as_ref().map(|pause| pause.step_end);
+        let deadline = self.closing.or(pause);
         tokio::select! {
             () = input.receive(), if input.wants_more() => Event::Typed,
             read = read_before(incoming, reads, beside, !self.peer_done) => Event::Read(read),
@@ -253,6 +286,7 @@ impl Talk<'_> {
                 None
             }
             Event::TimeOver if self.closing.is_some() => Some(Ending::KeptOpen),
+            Event::TimeOver if self.pause.as_mut().is_some_and(Pause::goes_on) => None,
             Event::TimeOver => Some(self.both_done()),
         }
     }

@@ -19,6 +19,7 @@ use crate::dial::Dialer;
 use crate::failure::Failure;
 use crate::link::{Link, LinkError};
 use crate::notice::Notices;
+use crate::system;
 
 /// The topic of every message in direct mode.
 pub(crate) const TOPIC: &str = "direct";
@@ -260,9 +261,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // The default differs from system to system.
         socket.set_only_v6(false)?;
     }
-    // Elsewhere this would let two programs listen on one port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
+    system::reuse_address(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -18,6 +18,7 @@ mod plain;
 mod reconnect;
 mod sanitize;
 mod screen;
+mod system;
 mod topic;
 
 use std::io;

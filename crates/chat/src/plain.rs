@@ -12,18 +12,22 @@ use tokio::sync::mpsc;
 
 use crate::lines::{LineSplitter, Typed};
 use crate::screen::{Screen, Writer};
+use crate::system;
 
-/// A file is there to be read at any time, and most pipes hold what comes next;
-/// on a busy machine their reader or writer may have to wait its turn.
+/// Most pipes hold what comes next, but on a busy machine whoever fills or
+/// empties one may have to wait its turn.
 const PIPE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long standard input may pause before nothing more is expected soon. What
-/// a person at a terminal will type nobody knows.
-pub(crate) fn pause() -> Duration {
-    if io::stdin().is_terminal() {
-        Duration::ZERO
+/// How long standard input may pause before nothing more is expected soon: what
+/// a person at a terminal will type nobody knows, and a file goes on to its end.
+pub(crate) fn pause() -> Option<Duration> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        Some(Duration::ZERO)
+    } else if system::is_file(&stdin) {
+        None
     } else {
-        PIPE_PAUSE
+        Some(PIPE_PAUSE)
     }
 }
 

@@ -201,7 +201,7 @@ fn megabytes_go_both_ways_at_once() {
         let mut calling = Process::caller_reading(file, &format!("127.0.0.1:{port}"), &options);
         for (chat, count) in [(&mut calling, waiting_lines), (&mut waiting, calling_lines)] {
             let lines = chat.rest();
-            assert_eq!(lines.len(), count);
+            assert_eq!(lines.len(), count, "{:#?}", chat.notices());
             for (number, line) in lines.iter().enumerate() {
                 assert!(line.starts_with(&format!("direct:{number} é")), "{line}");
             }
