@@ -152,28 +152,29 @@ struct Talk<'a> {
     all: &'a mut Conversation,
     link: &'a mut Link,
     role: Role,
-    /// Everything is sent, and the other side was told so: it has until then.
-    closing: Option<Instant>,
+    /// Everything is sent, and the other side was told so: it has so long.
+    closing: Option<Countdown>,
     /// A direct peer has sent everything; it may still be receiving.
     peer_done: bool,
     /// It is sent what comes until this is over.
-    pause: Option<Pause>,
+    pause: Option<Countdown>,
     /// Something was sent to it since.
     late: bool,
     /// Nothing can be sent any more; what came before is still to be read.
     broken: Option<io::Error>,
 }
 
-/// A time in which nothing is typed. It passes in steps, and at each the input is
-/// heard first: a machine that stood still for a while is no input that pauses.
+/// A time in which nothing comes. It passes in steps, and at each whatever has
+/// come is heard first: a machine that stood still for a while is no peer that is
+/// silent, and no input that pauses.
 #[derive(Debug)]
-struct Pause {
+struct Countdown {
     step: Duration,
     step_end: Instant,
     steps_left: u32,
 }
 
-impl Pause {
+impl Countdown {
     const STEPS: u32 = 5;
 
     fn begin(length: Duration) -> Self {
@@ -229,7 +230,7 @@ impl Talk<'_> {
                 return Some(self.both_done());
             }
             if let Some(length) = self.all.rules.pause {
-                self.pause.get_or_insert_with(|| Pause::begin(length));
+                self.pause.get_or_insert_with(|| Countdown::begin(length));
             }
         } else if self.all.is_finished() && self.closing.is_none() {
             self.link.outgoing.shutdown().await;
@@ -245,8 +246,8 @@ impl Talk<'_> {
         } = &mut *self.link;
         let reads = !self.peer_done && screen.has_room();
         let writes = self.broken.is_none() && outgoing.is_busy();
-        let pause = self.pause.as_ref().map(|pause| pause.step_end);
-        let deadline = self.closing.or(pause);
+        let countdown = self.closing.as_ref().or(self.pause.as_ref());
+        let deadline = countdown.map(|countdown| countdown.step_end);
         tokio::select! {
             () = input.receive(), if input.wants_more() => Event::Typed,
             read = read_before(incoming, reads, beside, !self.peer_done) => Event::Read(read),
@@ -281,13 +282,21 @@ impl Talk<'_> {
             }
             Event::Shown(Ok(())) => None,
             Event::Shown(Err(Closed)) => Some(Ending::ScreenClosed),
-            Event::TimeOver if self.is_held_up() => {
-                self.restart_drain();
-                None
-            }
-            Event::TimeOver if self.closing.is_some() => Some(Ending::KeptOpen),
-            Event::TimeOver if self.pause.as_mut().is_some_and(Pause::goes_on) => None,
-            Event::TimeOver => Some(self.both_done()),
+            Event::TimeOver => self.time_over(),
+        }
+    }
+
+    fn time_over(&mut self) -> Option<Ending> {
+        if self.is_held_up() {
+            self.restart_drain();
+        }
+        let countdown = self.closing.as_mut().or(self.pause.as_mut());
+        if countdown.is_some_and(Countdown::goes_on) {
+            return None;
+        }
+        match self.closing {
+            Some(_) => Some(Ending::KeptOpen),
+            None => Some(self.both_done()),
         }
     }
 
@@ -350,7 +359,7 @@ impl Talk<'_> {
     }
 
     fn restart_drain(&mut self) {
-        self.closing = Some(Instant::now() + self.all.rules.drain_timeout);
+        self.closing = Some(Countdown::begin(self.all.rules.drain_timeout));
     }
 }
 

@@ -206,26 +206,20 @@ fn a_slow_reader_of_the_output_gets_everything() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut chat = command.stderr(Stdio::null()).spawn().unwrap();
     let mut peer = Peer::accept(&listener);
-    let (fed, enough) = std::sync::mpsc::channel();
-    let feeding = std::thread::spawn(move || {
-        for number in 0..2_000 {
-            peer.says("direct", &format!("{number} {}", "x".repeat(5_000)));
-            // A pipe holds a tenth of this.
-            if number == 100 {
-                fed.send(()).unwrap();
-            }
-        }
-    });
-    enough.recv().unwrap();
+    // More than chat and the pipe hold, and little enough for the connection.
+    let count = 80;
+    for number in 0..count {
+        peer.says("direct", &format!("{number} {}", "x".repeat(5_000)));
+    }
     drop(chat.stdin.take());
     // This is the slow reader: it takes longer than the limit.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let output = crate::process::Lines::of(chat.stdout.take().unwrap());
-    for number in 0..2_000 {
+    for number in 0..count {
         let line = output.next().unwrap();
         assert!(line.starts_with(&format!("direct:{number} ")), "{line}");
     }
-    feeding.join().unwrap();
+    drop(peer);
     assert!(chat.wait().unwrap().success());
 }
 
