@@ -38,11 +38,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// A long message to ten topics, each by its full name, has room in it; and
-    /// nobody follows more conversations than this by one connection.
+    /// More conversations than anybody follows, and enough for a gateway with a
+    /// topic for each of its sensors.
     pub const DEFAULT_MAX_TOPICS: usize = 1_000;
-    /// 1 MiB: about 5,000 short messages, some seconds of a busy topic; and a
-    /// thousand stalled readers cost 1 GiB at worst.
+    /// 1 MiB: about 5,000 short messages, which is some seconds of a busy topic; and
+    /// a thousand stalled readers cost 1 GiB at worst.
     pub const DEFAULT_MAX_OUTBOX: usize = 1024 * 1024;
     /// 256 KiB: four full reads. More wouldn't make the topic's task faster, only
     /// its publishers wait later.
@@ -54,7 +54,7 @@ impl Config {
     pub const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS: usize = 20_000;
     /// A person who types a registration by hand can do it in a minute.
     pub const DEFAULT_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
-    /// The largest frame takes 9 s over a telephone modem.
+    /// The largest frame by default takes 9 s over a telephone modem.
     pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
     /// Longer than TCP itself waits on a path that lost a few packets in a row.
     pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);

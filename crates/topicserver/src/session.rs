@@ -169,16 +169,10 @@ impl<R: AsyncRead + Unpin> Session<R> {
         }))
     }
 
-    /// Ends the connection: tells the peer why, lets it have what waits for it,
-    /// and gives it time to read that.
+    /// Ends the connection: tells the peer why, leaves its topics, and lets the
+    /// peer have what waits for it.
     async fn close(mut self, end: End) {
-        let config = self.config();
-        let timeout = match self.live.outbox().closing() {
-            Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
-            // The server's own deadline comes first, and counts who is cut off.
-            Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
-            _ => config.drain_timeout,
-        };
+        let timeout = self.farewell_timeout();
         self.tell_end(&end);
         // Who has only finished sending still gets what was published before, and
         // some of that may be on its way through the topics.
@@ -190,42 +184,24 @@ impl<R: AsyncRead + Unpin> Session<R> {
         if matches!(end, End::Broken(_) | End::Stalled) {
             return;
         }
-        let mut settling = pin!(async move {
+        let settling = async move {
             for topic in topics {
                 // A topic that has gone has nothing left to hand on.
                 let _ = topic.await;
             }
-        });
-        let mut is_settled = false;
-        let mut deadline = sleep(timeout);
-        let mut is_finished = false;
-        let mut has_ended = matches!(end, End::Finished);
-        std::future::poll_fn(|cx| {
-            // A peer that is still sending may not read before it has sent; and
-            // closing a socket with bytes unread would destroy what we told it.
-            has_ended = has_ended || poll_discard(&mut self.reader, cx).is_ready();
-            if !is_settled && settling.as_mut().poll(cx).is_ready() {
-                is_settled = true;
-                outbox.finish();
-            }
-            match outbox.poll_drain(cx) {
-                Drain::Broken(_) => return Poll::Ready(()),
-                Drain::Empty if is_settled && !is_finished => {
-                    outbox.finish_transport();
-                    is_finished = true;
-                    let latest = Instant::now() + LINGER;
-                    if latest < deadline.deadline() {
-                        deadline.as_mut().reset(latest);
-                    }
-                }
-                Drain::Empty | Drain::Waiting { .. } => {}
-            }
-            if is_finished && has_ended {
-                return Poll::Ready(());
-            }
-            deadline.as_mut().poll(cx)
-        })
-        .await;
+        };
+        let has_ended = matches!(end, End::Finished);
+        farewell(self.reader, has_ended, &outbox, settling, timeout).await;
+    }
+
+    fn farewell_timeout(&self) -> Duration {
+        let config = self.config();
+        match self.live.outbox().closing() {
+            Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
+            // The server's own deadline comes first, and counts who is cut off.
+            Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
+            _ => config.drain_timeout,
+        }
     }
 
     /// Says to the peer and to the log why the connection ends.
@@ -334,6 +310,47 @@ impl FrameSink for Live {
         self.shared()
             .complain(peer, error.code(), &error.to_string());
     }
+}
+
+/// Writes what waits, once everything has `settled`, and gives the peer time to
+/// read it and to close too.
+async fn farewell<R: AsyncRead + Unpin>(
+    mut reader: R,
+    mut has_ended: bool,
+    outbox: &Outbox<dyn Transport>,
+    settled: impl Future<Output = ()>,
+    timeout: Duration,
+) {
+    let mut settled = pin!(settled);
+    let mut is_settled = false;
+    let mut is_finished = false;
+    let mut deadline = sleep(timeout);
+    std::future::poll_fn(|cx| {
+        // A peer that is still sending may not read before it has sent; and
+        // closing a socket with bytes unread would destroy what we told it.
+        has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
+        if !is_settled && settled.as_mut().poll(cx).is_ready() {
+            is_settled = true;
+            outbox.finish();
+        }
+        match outbox.poll_drain(cx) {
+            Drain::Broken(_) => return Poll::Ready(()),
+            Drain::Empty if is_settled && !is_finished => {
+                outbox.finish_transport();
+                is_finished = true;
+                let latest = Instant::now() + LINGER;
+                if latest < deadline.deadline() {
+                    deadline.as_mut().reset(latest);
+                }
+            }
+            Drain::Empty | Drain::Waiting { .. } => {}
+        }
+        if is_finished && has_ended {
+            return Poll::Ready(());
+        }
+        deadline.as_mut().poll(cx)
+    })
+    .await;
 }
 
 /// Reads and forgets; ready when the peer sends no more.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::process::{Output, Process, free_port};
-use crate::relay::{start_server, wait_until_registered};
+use crate::server::{start_server, wait_until_registered};
 
 /// Runs `examples/classic_client.py`.
 fn classic(arguments: &[&str]) -> Process {

@@ -19,7 +19,7 @@ mod hostile;
 mod interrupt;
 mod peer;
 mod process;
-mod relay;
+mod server;
 mod specification;
 #[cfg(unix)]
 mod terminal;

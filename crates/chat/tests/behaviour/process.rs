@@ -141,7 +141,7 @@ impl Process {
         })
     }
 
-    /// The next line of standard output that isn't a probe (`relay.rs`).
+    /// The next line of standard output that isn't a probe (`server.rs`).
     pub(crate) fn said(&mut self) -> String {
         loop {
             let line = self.line();

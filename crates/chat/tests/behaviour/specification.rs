@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::peer::Peer;
 use crate::process::{Process, free_port};
-use crate::relay::{start_server, wait_until_registered};
+use crate::server::{start_server, wait_until_registered};
 
 /// Runs a command line as it stands.
 fn run(line: &str) -> Process {

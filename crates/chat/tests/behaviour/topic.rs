@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::peer::{Peer, listen};
 use crate::process::Process;
-use crate::relay::{start_server, wait_until_registered};
+use crate::server::{start_server, wait_until_registered};
 
 /// A chat on the topic `t`, and its server.
 fn joined(options: &[&str]) -> (Process, Peer, TcpListener, String) {

@@ -1,0 +1,52 @@
+//! The real topic server, in the tests' own process.
+
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
+
+use topicserver::{Config, Server};
+
+use crate::peer::Peer;
+use crate::process::Process;
+
+/// Starts a topic server; the address to give to clients. It ends with the
+/// tests.
+pub(crate) fn start_server() -> String {
+    let (bound, address) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let server = Server::bind(Config {
+                bind: Some("127.0.0.1".parse().unwrap()),
+                ..Config::default()
+            });
+            let server = server.unwrap();
+            bound.send(server.local_addr()).unwrap();
+            server.run(std::future::pending()).await
+        })
+    });
+    address.recv().unwrap().to_string()
+}
+
+/// Waits until `chat` is registered: until it shows what somebody else sends.
+pub(crate) fn wait_until_registered(server: &str, topic: &str, chat: &mut Process) {
+    let mut probe = Peer::new(TcpStream::connect(server).unwrap());
+    probe.sends(format!("{{\"topics\":[{topic:?}]}}").as_bytes());
+    let probe_text = format!("probe of {:?}", probe.ends().0);
+    let shown = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !shown.load(std::sync::atomic::Ordering::Relaxed) {
+                probe.says(topic, &probe_text);
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            probe.says(topic, "probed");
+        });
+        chat.line();
+        shown.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    while chat.line() != format!("{topic}:probed") {}
+}
