@@ -55,7 +55,11 @@ fn panel(
         .margin(12)
         .x_label_area_size(46)
         .y_label_area_size(52)
-        .build_cartesian_2d((across.0..across.1).log_scale(), (up.0..up.1).log_scale())
+        .build_cartesian_2d(
+            (across.0..across.1).log_scale(),
+            // Costs lie within a few powers of two, of ten hardly one.
+            (up.0..up.1).log_scale().base(2.0),
+        )
         .map_err(failed)?;
     chart
         .configure_mesh()
