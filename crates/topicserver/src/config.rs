@@ -165,9 +165,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether somebody wants more connections than by default.
+    /// Whether somebody has said how many connections there may be.
     pub fn asks_for_connections(&self) -> bool {
-        self.max_connections > Config::DEFAULT_MAX_CONNECTIONS
+        self.max_connections != Config::DEFAULT_MAX_CONNECTIONS
     }
 }
 
