@@ -102,7 +102,13 @@ async fn connect(server: &Dialer, topic: &TopicName) -> Result<Link, DialError> 
     let mut link = server.dial().await?;
     let (source, _) = link.endpoints();
     let topics = std::slice::from_ref(topic);
-    let registration = Registration { source, topics }.to_line();
+    let extended = None;
+    let registration = Registration {
+        source,
+        topics,
+        extended,
+    }
+    .to_line();
     match link.outgoing.write_first(&registration).await {
         Ok(()) => Ok(link),
         Err(error) => Err(server.failed(error)),

@@ -209,9 +209,13 @@ impl<S: FrameSink> Runs<'_, S> {
                 Some(place) => self.message(place, value),
                 None => self.skip(value),
             },
-            Ok(Frame::Registration(topics)) => {
+            Ok(Frame::Registration { topics, .. }) => {
                 self.skip(value);
                 self.sink.register(topics);
+            }
+            Ok(Frame::Request(_)) => {
+                self.skip(value);
+                self.sink.reject(&FrameError::Extended);
             }
             Err(error) => {
                 self.skip(value);

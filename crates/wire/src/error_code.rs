@@ -36,6 +36,14 @@ pub enum ErrorCode {
     UnfinishedFrame,
     /// The peer fell further behind than its outbox holds. Closed.
     SlowReader,
+    /// Another connection has the user's name. The registration is ignored.
+    NameTaken,
+    /// Nobody of that name is connected.
+    UnknownUser,
+    /// The message couldn't be stored; it was delivered to those who are there.
+    StorageFull,
+    /// The same client has come back on another connection. Closed.
+    Replaced,
     /// The program on the other side is ending.
     ShuttingDown,
     /// In direct mode: somebody else is being talked to.
@@ -60,6 +68,10 @@ impl ErrorCode {
             Self::RegistrationTimeout => "registration-timeout",
             Self::UnfinishedFrame => "unfinished-frame",
             Self::SlowReader => "slow-reader",
+            Self::NameTaken => "name-taken",
+            Self::UnknownUser => "unknown-user",
+            Self::StorageFull => "storage-full",
+            Self::Replaced => "replaced",
             Self::ShuttingDown => "shutting-down",
             Self::Busy => "busy",
         }

@@ -8,20 +8,32 @@ use std::net::SocketAddr;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::{ErrorCode, Span, TopicName, TopicNameError, Value};
+use crate::options::MessageOptions;
+use crate::{
+    ErrorCode, RegistrationOptions, Request, Span, TopicName, TopicNameError, Value, extended,
+};
 
 /// One frame as it was read, told by its keys.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Frame<'a> {
-    /// `topics`: these are the names, none twice, in the order given.
-    Registration(Vec<TopicName>),
+    /// `topics`.
+    Registration {
+        /// The names, none twice, in the order given.
+        topics: Vec<TopicName>,
+        /// `extended`, which makes the connection an extended one.
+        options: Option<Box<RegistrationOptions>>,
+    },
     /// `message`.
     Message {
         /// `message.topic`; an allowed name.
         topic: Cow<'a, str>,
         /// `message.text`.
         text: JsonStr<'a>,
+        /// `extended.id`: the sender wants an acknowledgement.
+        id: Option<Cow<'a, str>>,
     },
+    /// `extended` alone.
+    Request(Request<'a>),
 }
 
 /// Why an object is no frame that can be acted upon. The stream goes on.
@@ -38,9 +50,18 @@ pub enum FrameError {
     /// Both `topics` and `message`.
     #[error("a frame has either \"topics\" or \"message\"; this object has both")]
     Ambiguous,
-    /// A frame of the extended protocol, which this version doesn't know.
-    #[error("frames with nothing but \"extended\" are not known to this version")]
+    /// `extended` alone, with nothing in it that is known.
+    #[error(
+        "a frame with nothing but \"extended\" has one of \"leave\", \"who\", \"lookup\", \
+         \"topics\", \"ping\" in it; this one has none"
+    )]
     Extended,
+    /// `extended` alone, with more than one thing to answer.
+    #[error("a frame with nothing but \"extended\" asks one thing; this one asks several")]
+    SeveralRequests,
+    /// What stands under `extended` isn't what it must be.
+    #[error("\"extended\" can't be read: {0}")]
+    BadExtended(String),
     /// A key that decides the frame's way came twice.
     #[error("the key {0:?} comes twice")]
     Duplicate(&'static str),
@@ -68,9 +89,12 @@ impl FrameError {
         match self {
             Self::NotAnObject(_) => ErrorCode::NotAnObject,
             Self::Unknown | Self::Extended => ErrorCode::UnknownFrame,
-            Self::Ambiguous | Self::Duplicate(_) | Self::Missing(_) | Self::WrongType { .. } => {
-                ErrorCode::BadFrame
-            }
+            Self::Ambiguous
+            | Self::SeveralRequests
+            | Self::BadExtended(_)
+            | Self::Duplicate(_)
+            | Self::Missing(_)
+            | Self::WrongType { .. } => ErrorCode::BadFrame,
             Self::BadTopic(_) => ErrorCode::BadTopic,
         }
     }
@@ -88,21 +112,44 @@ impl<'a> Frame<'a> {
             return Err(FrameError::Duplicate(key));
         }
         match (notes.topics, notes.message) {
-            (Some(topics), None) => json.part(topics).read_topics().map(Self::Registration),
-            (None, Some(message)) => Self::read_message(json, message, value),
+            (Some(topics), None) => Ok(Self::Registration {
+                topics: json.part(topics).read_topics()?,
+                options: value.extended(bytes).map(extended::read).transpose()?,
+            }),
+            (None, Some(message)) => Self::read_message(json, message, bytes, value),
             (Some(_), Some(_)) => Err(FrameError::Ambiguous),
-            (None, None) if notes.extended.is_some() => Err(FrameError::Extended),
-            (None, None) => Err(FrameError::Unknown),
+            (None, None) => match value.extended(bytes) {
+                Some(extended) => Request::read(extended).map(Self::Request),
+                None => Err(FrameError::Unknown),
+            },
         }
     }
 
-    fn read_message(json: Json<'a>, message: Span, value: &Value) -> Result<Self, FrameError> {
+    fn read_message(
+        json: Json<'a>,
+        message: Span,
+        bytes: &'a [u8],
+        value: &Value,
+    ) -> Result<Self, FrameError> {
         let Received { topic, text } = Received::parts(json, message, value)?;
         Ok(Self::Message {
             topic: topic.as_topic()?,
             text,
+            id: match value.extended(bytes) {
+                Some(extended) => read_id(extended)?,
+                None => None,
+            },
         })
     }
+}
+
+/// Reads the id under which a message is to be acknowledged. Under `extended` a
+/// classic program may have anything at all, which is dropped.
+fn read_id(extended: &[u8]) -> Result<Option<Cow<'_, str>>, FrameError> {
+    if !extended.starts_with(b"{") {
+        return Ok(None);
+    }
+    extended::read(extended).map(|options: MessageOptions<'_>| options.id)
 }
 
 /// A message as its last receiver reads it: under whatever topic it came.
@@ -314,6 +361,9 @@ pub struct Registration<'a> {
     /// What it wants to receive, and may send to.
     #[serde(serialize_with = "write_names")]
     pub topics: &'a [TopicName],
+    /// What it asks for beside; `None` for a classic client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended: Option<&'a RegistrationOptions>,
 }
 
 /// A message to be written.
@@ -341,6 +391,24 @@ impl Message<'_> {
     pub fn to_line(&self) -> Vec<u8> {
         to_line(self)
     }
+
+    /// The same, to be acknowledged under an id.
+    pub fn to_line_with_id(&self, id: &str) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Asking<'a> {
+            extended: Id<'a>,
+            #[serde(flatten)]
+            message: &'a Message<'a>,
+        }
+        #[derive(serde::Serialize)]
+        struct Id<'a> {
+            id: &'a str,
+        }
+        to_line(&Asking {
+            extended: Id { id },
+            message: self,
+        })
+    }
 }
 
 impl Serialize for Message<'_> {
@@ -364,7 +432,7 @@ fn write_names<S: Serializer>(names: &[TopicName], to: S) -> Result<S::Ok, S::Er
 }
 
 /// Writing strings into memory can't fail; were it to, nothing is written.
-fn to_line(frame: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_line(frame: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(frame).unwrap_or_default();
     line.push(b'\n');
     line

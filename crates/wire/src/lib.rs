@@ -8,26 +8,41 @@
 //!    into pieces, checks that it is valid JSON within the [`Limits`], and notes
 //!    where in it the parts are that decide its way.
 //! 2. [`Frame::read`] takes such a value and says what it is: a registration,
-//!    a message, or something newer.
+//!    a message, or one of the extended protocol's requests. What a server says
+//!    beside messages is an [`Event`].
 //!
 //! "Not finished yet" is [`Scan::Partial`]; "can't be trusted any more" is
 //! [`ScanError`], after which the stream has no next value; "well-formed, but no
 //! frame that we know" is [`FrameError`], after which the stream goes on.
-//! Writing goes through [`Registration`] and [`Message`], one line each.
+//! Writing goes through [`Registration`], [`Message`], [`Event`] and
+//! [`EnvelopeWriter`], one line each.
 
 mod address;
+mod envelope;
 mod error_code;
+mod event;
+mod extended;
 mod frame;
 mod grammar;
 mod limits;
 mod notes;
+mod options;
 mod plain;
+mod request;
 mod scan;
 mod topic_name;
+mod user_name;
 
 pub use address::{Address, AddressError};
+pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
+pub use event::{
+    Ack, Event, Gap, Members, Person, Presence, Registered, Told, TopicState, TopicSummary,
+};
 pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
 pub use limits::Limits;
+pub use options::{ClientKey, MAX_ID_BYTES, Position, RegistrationOptions};
+pub use request::Request;
 pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
 pub use topic_name::{TopicName, TopicNameError};
+pub use user_name::{UserName, UserNameError};

@@ -49,6 +49,18 @@ pub struct Value {
     pub notes: Notes,
 }
 
+impl Value {
+    /// The value of `extended`, of a value that a scanner found in `bytes`.
+    pub(crate) fn extended<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let member = self.notes.extended?.range();
+        let member = bytes.get(self.start..self.end)?.get(member)?;
+        // The key is a string that holds no quotation mark, not even an escaped one.
+        let key_end = 1 + member.get(1..)?.iter().position(|byte| *byte == b'"')?;
+        let after_key = member.get(key_end + 1..)?.trim_ascii_start();
+        Some(after_key.strip_prefix(b":")?.trim_ascii_start())
+    }
+}
+
 /// Why a stream can't be read any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Limits, Scan, Scanner};
+use crate::{ClientKey, Endpoint, ErrorCode, Event, Limits, Position, Scan, Scanner, UserName};
 
 fn read(text: &str) -> Result<Frame<'_>, FrameError> {
     match Scanner::new(Limits::default()).scan(text.as_bytes()) {
@@ -14,14 +14,14 @@ fn read(text: &str) -> Result<Frame<'_>, FrameError> {
 
 fn topics(text: &str) -> Vec<String> {
     match read(text) {
-        Ok(Frame::Registration(names)) => names.iter().map(ToString::to_string).collect(),
+        Ok(Frame::Registration { topics, .. }) => topics.iter().map(ToString::to_string).collect(),
         other => panic!("{text:?} is {other:?}"),
     }
 }
 
 fn message(text: &str) -> (String, String) {
     match read(text) {
-        Ok(Frame::Message { topic, text }) => (topic.into_owned(), text.decode().into_owned()),
+        Ok(Frame::Message { topic, text, .. }) => (topic.into_owned(), text.decode().into_owned()),
         other => panic!("{text:?} is {other:?}"),
     }
 }
@@ -125,7 +125,7 @@ fn what_is_no_frame_is_told_apart() {
         ("not-an-object", &["[1]", "\"x\"", "true", "null "][..]),
         (
             "unknown-frame",
-            &["{}", r#"{"topic":"a"}"#, r#"{"extended":{"ping":7}}"#][..],
+            &["{}", r#"{"topic":"a"}"#, r#"{"extended":{}}"#][..],
         ),
         (
             "bad-frame",
@@ -177,7 +177,15 @@ fn frames_are_written_as_the_specification_shows_them() {
     let topics = ["a", "b"].map(|name| TopicName::new(name).unwrap());
     let topics = &topics;
     assert_eq!(
-        String::from_utf8(Registration { source, topics }.to_line()).unwrap(),
+        String::from_utf8(
+            Registration {
+                source,
+                topics,
+                extended: None
+            }
+            .to_line()
+        )
+        .unwrap(),
         "{\"source\":{\"ip\":\"192.168.1.1\",\"port\":\"2000\"},\"topics\":[\"a\",\"b\"]}\n"
     );
     let (topic, text) = ("lame-conversation", "This is \"such\"\na lame message");
@@ -207,7 +215,186 @@ proptest! {
         let line = String::from_utf8(line).unwrap();
         prop_assert_eq!(message(&line), (topic.clone(), text));
         let names = [TopicName::new(&topic).unwrap()];
-        let line = Registration { source: end, topics: &names }.to_line();
+        let line = Registration { source: end, topics: &names, extended: None }.to_line();
         prop_assert_eq!(topics(&String::from_utf8(line).unwrap()), [topic]);
+    }
+}
+
+#[test]
+fn a_registration_says_under_extended_who_comes_and_what_it_has() {
+    let frame = r#"{"topics":["T"],"extended":{"user":"alice","port":"2001","last":20,
+        "since":7,"client":"k","resume":{"T":{"epoch":"5f1c","seq":41}},"newer":[1]}}"#;
+    let Ok(Frame::Registration {
+        options: Some(options),
+        ..
+    }) = read(frame)
+    else {
+        panic!("{:?}", read(frame));
+    };
+    let position = Position {
+        epoch: "5f1c".into(),
+        seq: 41,
+    };
+    let expected = RegistrationOptions {
+        user: Some(UserName::new("alice").unwrap()),
+        port: Some(2001),
+        client: ClientKey::new("k"),
+        last: Some(20),
+        since: Some(7),
+        resume: [("T".to_owned(), position)].into(),
+    };
+    assert_eq!(*options, expected);
+    let topics = [TopicName::new("T").unwrap()];
+    let source = Endpoint::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let extended = Some(&expected);
+    let line = Registration {
+        source,
+        topics: &topics,
+        extended,
+    }
+    .to_line();
+    let again = read(std::str::from_utf8(&line).unwrap());
+    assert!(matches!(again, Ok(Frame::Registration { options: Some(o), .. }) if *o == expected));
+    for plain in [
+        r#"{"topics":[],"extended":{}}"#,
+        r#"{"\u0065xtended" : { } ,"topics":"T"}"#,
+    ] {
+        let read = read(plain);
+        assert!(
+            matches!(&read, Ok(Frame::Registration { options: Some(o), .. }) if **o == RegistrationOptions::default()),
+            "{read:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_registration_has_under_extended_is_checked() {
+    for (wrong, part) in [
+        (r#"{"user":""}"#, "empty"),
+        (r#"{"user":"a\u0000b"}"#, "control character"),
+        (r#"{"user":7}"#, "invalid type"),
+        (r#"{"port":"0"}"#, "a port from 1 to 65535"),
+        (r#"{"port":70000}"#, "a port from 1 to 65535"),
+        (r#"{"port":[]}"#, "a port from 1 to 65535"),
+        (r#"{"last":-1}"#, "invalid value"),
+        (r#"{"resume":{"T":{"seq":1}}}"#, "epoch"),
+        (r#"{"client":""}"#, "a client of 1 to 64 bytes"),
+        ("7", "no object"),
+        ("[]", "no object"),
+    ] {
+        let error = read(&format!(r#"{{"topics":[],"extended":{wrong}}}"#)).map(|_| ());
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadFrame, "{wrong}");
+        assert!(error.to_string().contains(part), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_message_may_ask_for_an_acknowledgement() {
+    let id = |text: &str| match read(text) {
+        Ok(Frame::Message { id, .. }) => Ok(id.map(Cow::into_owned)),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.code().as_str()),
+    };
+    let frame = |extended: &str| {
+        format!(r#"{{"extended":{extended},"message":{{"topic":"T","text":"x"}}}}"#)
+    };
+    assert_eq!(id(&frame(r#"{"id":"k7-1"}"#)), Ok(Some("k7-1".into())));
+    assert_eq!(
+        id(&frame(r#"{"id":"\u00e9","seq":3}"#)),
+        Ok(Some("é".into()))
+    );
+    for none in ["{}", r#"{"seq":58}"#, "7", "null", "[]"] {
+        assert_eq!(id(&frame(none)), Ok(None), "{none}");
+    }
+    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(129));
+    for wrong in [r#"{"id":""}"#, r#"{"id":7}"#, r#"{"id":null}"#, &long] {
+        assert_eq!(id(&frame(wrong)), Err("bad-frame"), "{wrong}");
+    }
+    let end = Endpoint::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let message = Message {
+        source: end,
+        destination: end,
+        topic: "T",
+        text: "x",
+    };
+    let line = message.to_line_with_id("a\"b");
+    assert!(line.starts_with(br#"{"extended":{"id":"a\"b"},"source":"#));
+    assert_eq!(
+        id(std::str::from_utf8(&line).unwrap()),
+        Ok(Some("a\"b".into()))
+    );
+}
+
+#[test]
+fn requests_are_read() {
+    let shown = |extended: &str| match read(&format!(r#"{{"extended":{extended}}}"#)) {
+        Ok(Frame::Request(request)) => format!("{request:?}"),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => error.code().to_string(),
+    };
+    let name = |name| TopicName::new(name).unwrap();
+    let is = |request: Request<'_>| format!("{request:?}");
+    assert_eq!(
+        shown(r#"{"leave":["T","U"]}"#),
+        is(Request::Leave(vec![name("T"), name("U")]))
+    );
+    assert_eq!(
+        shown(r#"{"leave":"T"}"#),
+        is(Request::Leave(vec![name("T")]))
+    );
+    assert_eq!(shown(r#"{"who":"T"}"#), is(Request::Who(name("T"))));
+    assert_eq!(
+        shown(r#"{"lookup":"al"}"#),
+        is(Request::Lookup("al".into()))
+    );
+    for topics in ["{}", "null", "1"] {
+        assert_eq!(
+            shown(&format!(r#"{{"topics":{topics}}}"#)),
+            is(Request::Topics)
+        );
+    }
+    for value in ["7", "null", r#"{"a":[1.50]}"#] {
+        match read(&format!(r#"{{"extended":{{"ping":{value}}}}}"#)) {
+            Ok(Frame::Request(Request::Ping(same))) => assert_eq!(same.get(), value),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(shown(r#"{"pong":1,"newer":2}"#), is(Request::Pong));
+    for unknown in ["{}", r#"{"ack":{}}"#] {
+        assert_eq!(shown(unknown), "unknown-frame");
+    }
+    for wrong in [
+        r#"{"who":"T","ping":1}"#,
+        r#"{"who":7}"#,
+        r#"{"leave":{}}"#,
+        "7",
+        "[]",
+    ] {
+        assert_eq!(shown(wrong), "bad-frame", "{wrong}");
+    }
+    assert_eq!(shown(r#"{"who":""}"#), "bad-topic");
+}
+
+#[test]
+fn events_are_written_as_they_are_read() {
+    for extended in [
+        r#"{"registered":{"user":"alice","topics":{"T":{"epoch":"5f1c","seq":57,"recovered":true}}}}"#,
+        r#"{"ack":{"id":"k7-1","topic":"T","seq":58}}"#,
+        r#"{"members":{"topic":"T","count":3,"users":[{"user":"alice","ip":"192.168.1.1","port":"2001"}]}}"#,
+        r#"{"found":{"user":"alice","ip":"192.168.1.1","port":"2001"}}"#,
+        r#"{"topics":[{"topic":"T","members":3,"seq":58}]}"#,
+        r#"{"pong":[1.50]}"#,
+        r#"{"joined":{"topic":"T","user":"bob","ip":"::1","port":"7"}}"#,
+        r#"{"left":{"topic":"T","user":"bob","ip":"::1","port":"7"}}"#,
+        r#"{"gap":{"topic":"T","from":12,"to":40}}"#,
+        r#"{"error":{"code":"not-registered","text":"a \"b\"","id":"k7-1"}}"#,
+    ] {
+        let line = format!("{{\"extended\":{extended}}}\n");
+        let Ok(Scan::Value(value)) = Scanner::new(Limits::default()).scan(line.as_bytes()) else {
+            panic!("{line}");
+        };
+        let event = Event::read(line.as_bytes(), &value).unwrap();
+        assert_eq!(String::from_utf8(event.to_line()).unwrap(), line);
     }
 }

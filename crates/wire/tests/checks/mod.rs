@@ -53,14 +53,14 @@ pub(crate) fn frame(data: &[u8]) {
         assert_eq!(has_key_twice(bytes).unwrap_or(is_twice), is_twice);
         let judged = serde_json::from_slice::<serde_json::Value>(bytes).ok();
         match Frame::read(bytes, value) {
-            Ok(Frame::Registration(names)) => {
+            Ok(Frame::Registration { topics: names, .. }) => {
                 let names: Vec<_> = names.iter().map(ToString::to_string).collect();
                 if let Some(judged) = &judged {
                     assert_eq!(names, unique_names(&judged["topics"]));
                 }
                 check_registration_again(&names);
             }
-            Ok(Frame::Message { topic, text }) => {
+            Ok(Frame::Message { topic, text, .. }) => {
                 let text = text.decode();
                 if let Some(judged) = &judged {
                     assert_eq!(judged["message"]["topic"], *topic);
@@ -72,6 +72,13 @@ pub(crate) fn frame(data: &[u8]) {
                     (topic.clone(), text.clone())
                 );
                 check_message_again(&topic, &text);
+            }
+            Ok(Frame::Request(_)) => {
+                if let Some(judged) = &judged {
+                    let keys = judged.as_object().expect("a request is an object");
+                    assert!(keys.contains_key("extended"));
+                    assert!(!keys.contains_key("topics") && !keys.contains_key("message"));
+                }
             }
             Err(error) => check_refusal(bytes, value, &error, judged.as_ref()),
         }
@@ -179,7 +186,10 @@ fn check_refusal(
             FrameError::Ambiguous => (kinds.0, kinds.1) == (true, true),
             FrameError::Missing(key) => judged["message"].get(key).is_none(),
             FrameError::Duplicate(_) => has_key_twice(bytes) == Some(true),
-            FrameError::WrongType { .. } | FrameError::BadTopic(_) => kinds.0 != kinds.1,
+            FrameError::WrongType { .. } => kinds.0 != kinds.1,
+            FrameError::BadTopic(_) => kinds.0 != kinds.1 || kinds == (false, false, true),
+            FrameError::BadExtended(_) => kinds.2,
+            FrameError::SeveralRequests => kinds == (false, false, true),
         };
         assert!(is_right, "{error}: {}", bytes.escape_ascii());
     }
@@ -205,11 +215,12 @@ fn check_registration_again(names: &[String]) {
     let line = Registration {
         source: end(),
         topics: &topics,
+        extended: None,
     }
     .to_line();
     let (bytes, value) = only_frame_of(&line);
     match Frame::read(&bytes, &value) {
-        Ok(Frame::Registration(again)) => assert_eq!(again, topics),
+        Ok(Frame::Registration { topics: again, .. }) => assert_eq!(again, topics),
         other => panic!("{other:?}"),
     }
 }
@@ -228,6 +239,7 @@ fn check_message_again(topic: &str, text: &str) {
         Ok(Frame::Message {
             topic: topic_again,
             text: text_again,
+            id: None,
         }) => {
             assert_eq!((&*topic_again, &*text_again.decode()), (topic, text));
         }

@@ -1,0 +1,131 @@
+//! The envelope: what a server puts, first, under `extended` into each message
+//! that goes to an extended connection.
+
+use std::io::Write as _;
+
+use crate::{UserName, Value, extended};
+
+/// An envelope as a client reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Envelope {
+    /// The message's place in its topic's order; `None` if it isn't stored.
+    pub seq: Option<u64>,
+    /// When the server took it: milliseconds since the Unix epoch.
+    pub time: Option<u64>,
+    /// Who sent it, if that connection has a name.
+    pub user: Option<String>,
+}
+
+impl Envelope {
+    /// Reads the envelope of the message that a scanner found in `bytes`; an empty
+    /// one if there is none, or none that can be read.
+    pub fn read(bytes: &[u8], value: &Value) -> Self {
+        let envelope = value.extended(bytes).map(extended::read);
+        envelope.and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// Writes the envelopes of messages that have all in common but their numbers.
+#[derive(Debug)]
+pub struct EnvelopeWriter {
+    /// Everything from the time on, the comma before the rest of the frame
+    /// included.
+    tail: Vec<u8>,
+}
+
+/// An envelope up to the sequence number.
+const HEAD: &[u8] = b"{\"extended\":{\"seq\":";
+/// The envelope of a message that isn't stored, up to its time.
+const UNSTORED_HEAD: &[u8] = b"{\"extended\":{\"stored\":false";
+/// Digits of the largest sequence number.
+const MOST_DIGITS: usize = 20;
+
+impl EnvelopeWriter {
+    /// For messages of `user` that the server took at `time`, in milliseconds
+    /// since the Unix epoch.
+    pub fn new(time: u64, user: Option<&UserName>) -> Self {
+        let mut tail = format!(",\"time\":{time}").into_bytes();
+        if let Some(user) = user {
+            tail.extend_from_slice(b",\"user\":");
+            // Writing a string into memory can't fail.
+            let _ = serde_json::to_writer(&mut tail, user.as_str());
+        }
+        tail.extend_from_slice(b"},");
+        Self { tail }
+    }
+
+    /// Bytes by which a frame grows at most.
+    pub fn len(&self) -> usize {
+        UNSTORED_HEAD.len().max(HEAD.len() + MOST_DIGITS) + self.tail.len()
+    }
+
+    /// Never: there is always a time.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Appends `frame`, an object with at least one member that begins with its
+    /// first byte, with the envelope as its first member.
+    pub fn write(&self, seq: u64, frame: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(HEAD);
+        // Writing into memory can't fail.
+        let _ = write!(out, "{seq}");
+        self.finish(frame, out);
+    }
+
+    /// The same for a message that isn't stored and so has no number.
+    pub fn write_unstored(&self, frame: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(UNSTORED_HEAD);
+        self.finish(frame, out);
+    }
+
+    fn finish(&self, frame: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.tail);
+        out.extend_from_slice(frame.get(1..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Received, Scan, Scanner};
+
+    fn read(line: &[u8]) -> (Envelope, String) {
+        let scan = Scanner::new(Limits::default()).scan(line).unwrap();
+        let Scan::Value(value) = scan else {
+            panic!("{scan:?}");
+        };
+        let text = Received::read(line, &value).unwrap().text.decode().into();
+        (Envelope::read(line, &value), text)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let user = UserName::new("al\"ice").unwrap();
+        let writer = EnvelopeWriter::new(1_763_796_000_123, Some(&user));
+        let frame = b"{ \"message\":{\"topic\":\"T\",\"text\":\"hi\"}}\n";
+        let mut line = Vec::new();
+        writer.write(u64::MAX, frame, &mut line);
+        assert_eq!(line.len(), frame.len() - 1 + writer.len());
+        let expected = Envelope {
+            seq: Some(u64::MAX),
+            time: Some(1_763_796_000_123),
+            user: Some("al\"ice".into()),
+        };
+        assert_eq!(read(&line), (expected, "hi".into()));
+    }
+
+    #[test]
+    fn what_is_not_stored_has_no_number() {
+        let writer = EnvelopeWriter::new(7, None);
+        let mut line = Vec::new();
+        writer.write_unstored(
+            b"{\"message\":{\"topic\":\"T\",\"text\":\"hi\"}}",
+            &mut line,
+        );
+        let (envelope, _) = read(&line);
+        assert_eq!((envelope.seq, envelope.time), (None, Some(7)));
+        assert!(line.starts_with(b"{\"extended\":{\"stored\":false,\"time\":7},\"message\""));
+    }
+}

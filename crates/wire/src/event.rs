@@ -1,0 +1,179 @@
+//! What a server says to an extended client beside messages: one type for those
+//! who write it and those who read it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::{FrameError, Value, extended};
+
+/// The member of `extended` in a frame of the server's.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event<'a> {
+    /// The answer to a registration, and to leaving: what the connection is
+    /// registered for now.
+    #[serde(borrow)]
+    Registered(Registered<'a>),
+    /// A message with an id is where it can't be lost any more.
+    #[serde(borrow)]
+    Ack(Ack<'a>),
+    /// The answer to `who`.
+    #[serde(borrow)]
+    Members(Members<'a>),
+    /// The answer to `lookup`.
+    #[serde(borrow)]
+    Found(Person<'a>),
+    /// The answer to `topics`.
+    #[serde(borrow)]
+    Topics(Vec<TopicSummary<'a>>),
+    /// The answer to `ping`: its value.
+    #[serde(borrow)]
+    Pong(&'a RawValue),
+    /// Is the client still there? To be answered with the same value.
+    #[serde(borrow)]
+    Ping(&'a RawValue),
+    /// A user has come into a topic.
+    #[serde(borrow)]
+    Joined(Presence<'a>),
+    /// A user has left a topic.
+    #[serde(borrow)]
+    Left(Presence<'a>),
+    /// Messages that can't be had any more.
+    #[serde(borrow)]
+    Gap(Gap<'a>),
+    /// Something went wrong.
+    #[serde(borrow)]
+    Error(Told<'a>),
+}
+
+/// See [`Event::Registered`].
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Registered<'a> {
+    /// The name that the connection has.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<Cow<'a, str>>,
+    /// Topic's name → how far it is.
+    pub topics: BTreeMap<String, TopicState>,
+}
+
+/// How far a topic is, at the moment at which a connection joined it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TopicState {
+    /// The unbroken life of its history; opaque.
+    pub epoch: String,
+    /// The newest message's sequence number; 0 if there never was one.
+    pub seq: u64,
+    /// To a resume: everything that was missed follows. False: what there is
+    /// follows, and something may be missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovered: Option<bool>,
+}
+
+/// See [`Event::Ack`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Ack<'a> {
+    /// The message's.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// Where it went.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Its sequence number there.
+    pub seq: u64,
+}
+
+/// See [`Event::Members`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Members<'a> {
+    /// The topic that was asked for.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Connections that are registered for it, those without a name included.
+    pub count: u64,
+    /// Those with a name, in its order; with very many of them, not all.
+    #[serde(borrow)]
+    pub users: Vec<Person<'a>>,
+}
+
+/// A user and where he can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Person<'a> {
+    /// The name.
+    #[serde(borrow)]
+    pub user: Cow<'a, str>,
+    /// The address from which he is connected.
+    #[serde(borrow)]
+    pub ip: Cow<'a, str>,
+    /// The port that he announced for direct calls; else that of his connection.
+    #[serde(borrow)]
+    pub port: Cow<'a, str>,
+}
+
+/// See [`Event::Topics`].
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TopicSummary<'a> {
+    /// The name.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Connections that are registered for it.
+    pub members: u64,
+    /// The newest message's sequence number; 0 if there never was one.
+    pub seq: u64,
+}
+
+/// See [`Event::Joined`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Presence<'a> {
+    /// Where.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Who.
+    #[serde(flatten, borrow)]
+    pub person: Person<'a>,
+}
+
+/// See [`Event::Gap`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Gap<'a> {
+    /// The topic in which they are missing.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// The first missing sequence number.
+    pub from: u64,
+    /// The last one.
+    pub to: u64,
+}
+
+/// See [`Event::Error`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Told<'a> {
+    /// One of [`ErrorCode`](crate::ErrorCode), as it is written.
+    #[serde(borrow)]
+    pub code: Cow<'a, str>,
+    /// What happened, to what, and what to do.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// Of the message that caused it, if it had one.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the frame that a scanner found in `bytes`. A frame that is none of
+    /// these, or not yet known, is an error after which the stream goes on.
+    pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
+        let event = value.extended(bytes).ok_or(FrameError::Unknown)?;
+        extended::read(event)
+    }
+
+    /// The frame as it goes over the wire: one line, with its end.
+    pub fn to_line(&self) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Frame<'a> {
+            extended: &'a Event<'a>,
+        }
+        crate::frame::to_line(&Frame { extended: self })
+    }
+}

@@ -1,0 +1,31 @@
+//! Reading the value of `extended`, and saying what is wrong with it.
+
+use serde::Deserialize;
+
+use crate::FrameError;
+
+/// Reads an object; `json` is valid JSON.
+pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FrameError> {
+    // serde would take an array as an object's members in their order.
+    if !json.starts_with(b"{") {
+        return Err(FrameError::BadExtended("it is no object".into()));
+    }
+    serde_json::from_slice(json).map_err(|error| FrameError::BadExtended(plain_words(&error)))
+}
+
+/// The longest explanation that a peer is told, in characters: what is wrong may
+/// quote what it sent, which may be long.
+const LONGEST_EXPLANATION: usize = 120;
+
+/// What `serde_json` says, without its line and column: within a frame on one
+/// line, and counted from a place that nobody sees, they help nobody.
+fn plain_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text[..end]
+        .chars()
+        .map(shown)
+        .take(LONGEST_EXPLANATION)
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! What a client asks of the server in a frame with nothing but `extended`.
+
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{FrameError, TopicName, extended};
+
+/// A question, or a wish, of an extended client.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// `leave`: of these topics it wants no more.
+    Leave(Vec<TopicName>),
+    /// `who`: who is in this topic?
+    Who(TopicName),
+    /// `lookup`: where is this user?
+    Lookup(Cow<'a, str>),
+    /// `topics`: what topics are there?
+    Topics,
+    /// `ping`: is the server still there? It answers with the same value.
+    Ping(&'a RawValue),
+    /// `pong`: the answer to a ping of the server's.
+    Pong,
+}
+
+/// The members of which there is one. That a member is there counts, even where
+/// it is null.
+#[derive(serde::Deserialize)]
+struct Members<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    leave: Option<Names<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    who: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    lookup: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "present")]
+    topics: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    ping: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    pong: Option<IgnoredAny>,
+}
+
+/// Names of topics, or a lone one, as in a registration.
+#[derive(serde::Deserialize)]
+#[serde(untagged, expecting = "\"leave\" is an array of strings")]
+enum Names<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+impl<'a> Request<'a> {
+    /// Reads the value of `extended`, which is valid JSON.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, FrameError> {
+        let members: Members<'a> = extended::read(json)?;
+        let mut found = Vec::with_capacity(1);
+        if let Some(names) = members.leave {
+            found.push(Self::Leave(names.read()?));
+        }
+        if let Some(topic) = members.who {
+            found.push(Self::Who(TopicName::new(&topic)?));
+        }
+        found.extend(members.lookup.map(Self::Lookup));
+        found.extend(members.topics.map(|_| Self::Topics));
+        found.extend(members.ping.map(Self::Ping));
+        found.extend(members.pong.map(|_| Self::Pong));
+        match (found.pop(), found.is_empty()) {
+            (Some(request), true) => Ok(request),
+            (Some(_), false) => Err(FrameError::SeveralRequests),
+            (None, _) => Err(FrameError::Extended),
+        }
+    }
+}
+
+impl Names<'_> {
+    fn read(self) -> Result<Vec<TopicName>, FrameError> {
+        let names = match self {
+            Self::One(name) => vec![name],
+            Self::Many(names) => names,
+        };
+        let read = |name: Cow<'_, str>| TopicName::new(&name).map_err(FrameError::from);
+        names.into_iter().map(read).collect()
+    }
+}
