@@ -13,6 +13,8 @@
 mod complaints;
 mod config;
 mod connections;
+#[allow(dead_code)]
+mod history;
 mod input;
 mod listener;
 mod mailbox;
@@ -23,6 +25,8 @@ mod run;
 mod server;
 mod session;
 mod shared;
+#[allow(dead_code)]
+mod store;
 mod subscriptions;
 mod topic;
 mod transport;

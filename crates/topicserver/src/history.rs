@@ -1,0 +1,3 @@
+//! What a topic remembers of its messages.
+
+pub(crate) mod entry;
