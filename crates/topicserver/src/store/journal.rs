@@ -64,7 +64,7 @@ fn mend_file(file: PathBuf) -> io::Result<Option<Cut>> {
 }
 
 /// How many bytes from the beginning are whole groups.
-pub(crate) fn whole_groups(bytes: &[u8]) -> usize {
+fn whole_groups(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(len) = group_len(&bytes[at..]) {
         at += len;
@@ -73,7 +73,7 @@ pub(crate) fn whole_groups(bytes: &[u8]) -> usize {
 }
 
 /// The length of the group that begins here, if it is whole and its checksum fits.
-fn group_len(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn group_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     if take::<1>(&mut rest)? != [START] {
         return None;

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::{Batch, Retention, Store, topic};
+use super::{Batch, Retention, Store, TopicId, topic};
 use crate::history::entry::{Entry, RememberedId};
 
 /// Keeps everything.
@@ -89,6 +90,19 @@ fn id(seq: u64, time: u64) -> RememberedId {
         text: 3,
         seq,
         time,
+    }
+}
+
+/// Appends batches in their order, without waiting for each.
+async fn append_all(store: &Store, topic: TopicId, batches: impl Iterator<Item = Batch>) {
+    let mut waiting = Vec::new();
+    for batch in batches {
+        let (done, stored) = oneshot::channel();
+        store.queue.append(topic, batch, done).await.unwrap();
+        waiting.push(stored);
+    }
+    for stored in waiting {
+        stored.await.unwrap().unwrap();
     }
 }
 
