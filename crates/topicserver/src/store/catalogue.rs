@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wire::TopicName;
 
 use super::database::{Tables, Trouble, record_of};
-use super::heads::{Head, Heads, Slot};
+use super::heads::{Heads, Slot};
 use super::record::{self, TopicRecord};
 use super::shared::Bounds;
 use super::topic::{Oldest, Position, State};
@@ -78,16 +78,6 @@ pub(crate) fn make(name: TopicName) -> Result<State, StoreError> {
         pending: position,
         is_trimmed: false,
     })
-}
-
-/// Says so if a topic that is being made gets the number of a lost one.
-pub(crate) fn check_unused(heads: &Heads, id: TopicId) {
-    if let Ok(Slot::Head(Head { seq, .. })) = heads.read(id) {
-        tracing::warn!(
-            "a topic is no longer in the history, nor are its messages up to number {seq}: \
-             the end of the history was damaged"
-        );
-    }
 }
 
 /// Reads a topic from the catalogue and the ends of its history.
@@ -193,10 +183,8 @@ pub(crate) fn newest_id_time(ids: &[RememberedId]) -> u64 {
 fn lost(heads: &Heads, id: TopicId, known: &TopicRecord, next: u64) -> Option<RangeInclusive<u64>> {
     let name = &known.name;
     match heads.read(id) {
-        Ok(Slot::Head(head)) if head.epoch == known.epoch && head.seq >= next => {
-            Some(next..=head.seq)
-        }
-        // Of an earlier epoch, or behind, which is normal after a loss of power.
+        Ok(Slot::Head(seq)) if seq >= next => Some(next..=seq),
+        // That it is behind is normal after a loss of power.
         Ok(Slot::Head(_) | Slot::Empty) => None,
         Ok(Slot::Damaged) => {
             tracing::warn!("can't tell whether topic {name:?} lost messages: its head is damaged");

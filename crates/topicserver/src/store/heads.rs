@@ -10,29 +10,17 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::TopicId;
 
 /// Bytes of a slot: a divisor of the page size, so that no slot crosses a page
-/// and none is written by halves.
-const SLOT: usize = 32;
-
-/// Bytes of a slot before its checksum.
-const CHECKED: usize = SLOT - 8;
+/// and none is written by halves. The number, and its checksum with the topic's.
+const SLOT: usize = 16;
 
 /// The file, open.
 pub(crate) struct Heads {
     file: File,
-}
-
-/// What a slot says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// The epoch in which it was written.
-    pub(crate) epoch: u64,
-    /// The newest sequence number.
-    pub(crate) seq: u64,
 }
 
 /// What was found in a slot.
@@ -40,9 +28,9 @@ pub(crate) struct Head {
 pub(crate) enum Slot {
     /// Nothing was ever written there.
     Empty,
-    /// What was written last.
-    Head(Head),
-    /// Something else.
+    /// The newest sequence number.
+    Head(u64),
+    /// Something that was never written there.
     Damaged,
 }
 
@@ -60,18 +48,32 @@ impl Heads {
     pub(crate) fn read(&self, topic: TopicId) -> io::Result<Slot> {
         let mut slot = [0; SLOT];
         match self.file.read_exact_at(&mut slot, offset(topic)) {
-            Ok(()) => Ok(decode(topic, &slot)),
+            Ok(()) => Ok(decode(topic, slot)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Slot::Empty),
             Err(error) => Err(error),
         }
     }
 
     /// Notes a topic's newest sequence number.
-    pub(crate) fn write(&self, topic: TopicId, head: Head) -> io::Result<()> {
-        self.file.write_all_at(&encode(topic, head), offset(topic))
+    pub(crate) fn write(&self, topic: TopicId, seq: u64) -> io::Result<()> {
+        self.file.write_all_at(&encode(topic, seq), offset(topic))
     }
 
-    /// Makes everything that was written durable.
+    /// Removes the slots from `next` on, which are of topics that nobody knows,
+    /// and says of how many topics there were messages.
+    pub(crate) fn remove_from(&self, next: TopicId) -> io::Result<usize> {
+        let begin = offset(next);
+        let len = self.file.metadata()?.len().saturating_sub(begin);
+        let mut slots = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.file.read_exact_at(&mut slots, begin)?;
+        if !slots.is_empty() {
+            self.file.set_len(begin)?;
+        }
+        let written = |slot: &&[u8]| slot.iter().any(|&byte| byte != 0);
+        Ok(slots.chunks(SLOT).filter(written).count())
+    }
+
+    /// Makes everything durable that was written.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -81,32 +83,25 @@ fn offset(topic: TopicId) -> u64 {
     u64::from(topic.0) * SLOT as u64
 }
 
-fn encode(topic: TopicId, head: Head) -> [u8; SLOT] {
+fn encode(topic: TopicId, seq: u64) -> [u8; SLOT] {
+    let number = seq.to_le_bytes();
+    let checksum = xxh3_64_with_seed(&number, topic.0.into()).to_le_bytes();
     let mut slot = [0; SLOT];
-    slot[..8].copy_from_slice(&head.epoch.to_le_bytes());
-    slot[8..16].copy_from_slice(&head.seq.to_le_bytes());
-    slot[16..20].copy_from_slice(&topic.0.to_le_bytes());
-    let checksum = xxh3_64(&slot[..CHECKED]);
-    slot[CHECKED..].copy_from_slice(&checksum.to_le_bytes());
+    slot[..8].copy_from_slice(&number);
+    slot[8..].copy_from_slice(&checksum);
     slot
 }
 
-fn decode(topic: TopicId, slot: &[u8; SLOT]) -> Slot {
-    if *slot == [0; SLOT] {
-        return Slot::Empty;
-    }
-    let number = |from: usize| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&slot[from..from + 8]);
-        u64::from_le_bytes(bytes)
-    };
-    let head = Head {
-        epoch: number(0),
-        seq: number(8),
-    };
-    match *slot == encode(topic, head) {
-        true => Slot::Head(head),
-        false => Slot::Damaged,
+fn decode(topic: TopicId, slot: [u8; SLOT]) -> Slot {
+    let mut number = [0; 8];
+    number.copy_from_slice(&slot[..8]);
+    let seq = u64::from_le_bytes(number);
+    if slot == [0; SLOT] {
+        Slot::Empty
+    } else if slot == encode(topic, seq) {
+        Slot::Head(seq)
+    } else {
+        Slot::Damaged
     }
 }
 
@@ -122,10 +117,9 @@ mod tests {
         let heads = Heads::open(&path).unwrap();
         let topic = TopicId(3);
         assert_eq!(heads.read(topic).unwrap(), Slot::Empty);
-        let head = |seq| Head { epoch: 7, seq };
-        heads.write(topic, head(1)).unwrap();
-        heads.write(topic, head(2)).unwrap();
-        assert_eq!(heads.read(topic).unwrap(), Slot::Head(head(2)));
+        heads.write(topic, 1).unwrap();
+        heads.write(topic, 2).unwrap();
+        assert_eq!(heads.read(topic).unwrap(), Slot::Head(2));
         assert_eq!(heads.read(TopicId(2)).unwrap(), Slot::Empty);
         assert_eq!(heads.read(TopicId(4)).unwrap(), Slot::Empty);
 
@@ -142,5 +136,20 @@ mod tests {
             let heads = Heads::open(&path).unwrap();
             assert_eq!(heads.read(topic).unwrap(), Slot::Empty, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn slots_of_topics_that_nobody_knows_are_counted_once() {
+        let directory = Directory::new();
+        let heads = Heads::open(&directory.path().join("heads")).unwrap();
+        assert_eq!(heads.remove_from(TopicId(1)).unwrap(), 0);
+        for topic in [1, 2, 5] {
+            heads.write(TopicId(topic), 7).unwrap();
+        }
+        assert_eq!(heads.remove_from(TopicId(6)).unwrap(), 0);
+        assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 2);
+        assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 0);
+        assert_eq!(heads.read(TopicId(1)).unwrap(), Slot::Head(7));
+        assert_eq!(heads.read(TopicId(2)).unwrap(), Slot::Empty);
     }
 }

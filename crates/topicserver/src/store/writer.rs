@@ -18,7 +18,7 @@ use wire::TopicName;
 use super::catalogue::{self, Found};
 use super::database::{Tables, Trouble};
 use super::directory::Directory;
-use super::heads::{Head, Heads};
+use super::heads::Heads;
 use super::record;
 use super::recovery::Outage;
 use super::retention::Sweep;
@@ -88,6 +88,15 @@ impl Writer {
         })?;
         let secret = secret(&tables).map_err(|error| broken(error.to_string()))?;
         let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.to_string()))?;
+        match heads.remove_from(TopicId(next_id)) {
+            Ok(0) => {}
+            Ok(topics) => tracing::warn!(
+                "the {topics} newest topics are no longer in the history: its end was damaged"
+            ),
+            Err(error) => {
+                tracing::warn!("can't tell whether the history lost whole topics: {error}");
+            }
+        }
         let shared = Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
@@ -332,7 +341,6 @@ impl Writer {
         }
         let id = TopicId(self.next_id);
         let state = catalogue::make(name.clone())?;
-        catalogue::check_unused(&self.heads, id);
         self.next_id += 1;
         let number = id.0.to_be_bytes();
         group.batch.insert(&tables.names, name.as_str(), number);
@@ -395,11 +403,7 @@ impl Writer {
             }
             state.durable = state.pending;
             state.bounds.set(state.bounds.first(), state.durable.next);
-            let head = Head {
-                epoch: state.epoch,
-                seq: state.durable.next - 1,
-            };
-            let noted = self.heads.write(*id, head);
+            let noted = self.heads.write(*id, state.durable.next - 1);
             if !state.is_trimmed && state.wants_trim(&self.limits, now, false) {
                 state.is_trimmed = true;
                 self.trims.push_back(*id);

@@ -183,6 +183,28 @@ async fn a_topic_that_lost_everything_goes_on_in_a_new_epoch() {
 }
 
 #[tokio::test]
+async fn a_second_loss_is_told_though_it_takes_the_epoch_of_the_first() {
+    let (directory, first) = written().await;
+    let (journal, ends) = journal_of(directory.path());
+    let [.., begin, _] = ends[..] else { panic!() };
+    let cut = || {
+        let file = OpenOptions::new().write(true).open(&journal).unwrap();
+        file.set_len(begin as u64).unwrap();
+    };
+    cut();
+    let store = open(&directory);
+    let second = store.load(&name("T")).await.unwrap();
+    store.append(second.id, batch(7, 1)).await.unwrap();
+    store.close().await;
+    cut();
+    let store = open(&directory);
+    let third = store.load(&name("T")).await.unwrap();
+    assert!(third.epoch != second.epoch && third.epoch != first.epoch);
+    assert_eq!((second.next, third.next), (7, 8));
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let directory = Directory::new();
     let store = open(&directory);
