@@ -17,7 +17,7 @@ use wire::TopicName;
 
 use super::catalogue;
 use super::database::{Tables, Trouble};
-use super::directory::Directory;
+use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::heads::Heads;
 use super::recovery::Outage;
 use super::retention::Sweep;
@@ -67,6 +67,8 @@ pub(crate) struct Writer {
     pub(super) doubtful: HashMap<TopicId, u64>,
     /// Why nothing can be written now.
     pub(super) outage: Option<Outage>,
+    /// Whether it was said that nothing can be written.
+    pub(super) outage_said: bool,
     /// Appends in the last group, and how long its flush took.
     last_group: (usize, Duration),
     /// Whether it was said that the heads can't be written.
@@ -81,9 +83,15 @@ impl Writer {
         id_window: Duration,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
-        let broken = |text| OpenError::Database {
-            path: directory.database(),
-            text,
+        let broken = |text| match directory.has_room(ROOM_FOR_A_GROUP) {
+            Ok(()) => OpenError::Database {
+                path: directory.database(),
+                text,
+            },
+            Err(source) => OpenError::Unusable {
+                path: path.to_owned(),
+                source,
+            },
         };
         let tables = Tables::open(&directory.database()).map_err(broken)?;
         let heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
@@ -117,6 +125,7 @@ impl Writer {
             sweep: Sweep::new(),
             doubtful: HashMap::new(),
             outage: None,
+            outage_said: false,
             last_group: (0, Duration::ZERO),
             heads_failed: false,
         };
@@ -217,6 +226,7 @@ impl Writer {
         }
         match results {
             Ok(results) => {
+                self.written();
                 for (request, result) in group.into_iter().zip(results) {
                     self.answer(request, result);
                 }
