@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -32,18 +32,6 @@ const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 
 /// The same, in requests.
 const MAX_GROUP: usize = 4096;
-
-/// How long a group waits for those who were in the last one and are likely to
-/// come again, at most: a part of what the flush takes. They have just been
-/// answered; without it the first of them would get a flush of its own, and all
-/// others wait for two.
-const MAX_PATIENCE: Duration = Duration::from_micros(500);
-
-/// The same as a part of the last flush's time.
-const PATIENCE: u32 = 2;
-
-/// How often it is looked who has come: less than a sleep can be told apart.
-const GLANCE: Duration = Duration::from_micros(20);
 
 /// The key of the secret in the table of what is there once.
 const SECRET: &str = "secret";
@@ -69,8 +57,6 @@ pub(crate) struct Writer {
     pub(super) outage: Option<Outage>,
     /// Whether it was said that nothing can be written.
     pub(super) outage_said: bool,
-    /// Appends in the last group, and how long its flush took.
-    last_group: (usize, Duration),
     /// Whether it was said that the heads can't be written.
     heads_failed: bool,
 }
@@ -126,7 +112,6 @@ impl Writer {
             doubtful: HashMap::new(),
             outage: None,
             outage_said: false,
-            last_group: (0, Duration::ZERO),
             heads_failed: false,
         };
         Ok((writer, secret))
@@ -171,11 +156,6 @@ impl Writer {
     fn gather(&self, waiting: &Receiver<Request>) -> (Vec<Request>, End) {
         let mut group = Vec::new();
         let mut bytes = 0;
-        let (expected, flush) = self.last_group;
-        // How many there were when it was looked last: as long as somebody comes,
-        // more may.
-        let mut glanced = 0;
-        let mut patience = (flush / PATIENCE).min(MAX_PATIENCE);
         let mut next = match self.time_to_chores() {
             Duration::ZERO => waiting.try_recv(),
             time => waiting.recv_timeout(time).map_err(|error| match error {
@@ -187,16 +167,7 @@ impl Writer {
             match next {
                 Ok(Request::Close(done)) => return (group, End::Closed(Some(done))),
                 Err(TryRecvError::Disconnected) => return (group, End::Closed(None)),
-                Err(TryRecvError::Empty) => {
-                    let is_enough = group.is_empty() || group.len() >= expected;
-                    if is_enough || group.len() == glanced || patience.is_zero() {
-                        return (group, End::NotYet);
-                    }
-                    glanced = group.len();
-                    let began = Instant::now();
-                    std::thread::sleep(GLANCE);
-                    patience = patience.saturating_sub(began.elapsed());
-                }
+                Err(TryRecvError::Empty) => return (group, End::NotYet),
                 Ok(request) => {
                     if let Request::Append { batch, .. } = &request {
                         bytes += queue::bytes(batch);

@@ -2,7 +2,6 @@
 //! memory and on disk, or nowhere.
 
 use std::io;
-use std::time::Instant;
 
 use fjall::OwnedWriteBatch;
 use wire::TopicName;
@@ -53,12 +52,7 @@ impl Writer {
         let written = match batch.is_empty() {
             true => Ok(()),
             false if !may_write => Err(Trouble::Poisoned),
-            false => {
-                let began = Instant::now();
-                let written = tables.commit(batch, true);
-                self.last_group = (group.appended.len(), began.elapsed());
-                written
-            }
+            false => tables.commit(batch, true),
         };
         match written {
             Ok(()) => self.settle(&group),
