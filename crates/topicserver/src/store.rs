@@ -201,7 +201,8 @@ impl Store {
 
     /// Stores a batch, and resolves when it is durable. Sequence numbers follow
     /// [`Loaded::next`] without a hole. After an error nothing of the batch is
-    /// stored, and the next one begins with the same sequence number.
+    /// stored, and the next one begins with the same sequence number. If nobody
+    /// waits for the end, the batch is stored all the same.
     pub(crate) async fn append(&self, topic: TopicId, batch: Batch) -> Result<(), StoreError> {
         let (done, stored) = oneshot::channel();
         self.queue.append(topic, batch, done).await?;

@@ -31,13 +31,22 @@ pub(crate) fn find_id(tables: &Tables, name: &TopicName) -> Result<Option<TopicI
     Ok(id.map(|id| record::read_id(&id)).transpose()?)
 }
 
-/// The number that the next topic gets.
+/// The number that the next topic gets: one that nothing in any table has,
+/// even if the catalogue has lost its end. Else a new topic could show what was
+/// said in another one.
 pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
-    let id = tables.meta.get(NEXT_ID)?;
-    Ok(match id {
+    let mut next = match tables.meta.get(NEXT_ID)? {
         Some(id) => record::read_id(&id)?.0,
         None => 1,
-    })
+    };
+    for table in [&tables.topics, &tables.history, &tables.ids] {
+        if let Some(last) = table.last_key_value() {
+            let key = last.key()?;
+            let id = record::read_id(key.get(..4).unwrap_or_default())?;
+            next = next.max(id.0.saturating_add(1));
+        }
+    }
+    Ok(next)
 }
 
 /// What the catalogue says of a topic.

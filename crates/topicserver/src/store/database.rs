@@ -8,6 +8,7 @@ use std::time::Duration;
 use fjall::config::BlockSizePolicy;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
+use super::directory::is_full;
 use super::record::{self, Damaged};
 use super::{StoreError, TopicId, journal};
 
@@ -253,11 +254,9 @@ impl From<fjall::Error> for StoreError {
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => Self::Full,
-            _ => Self::Io(error.to_string()),
+        match is_full(&error) {
+            true => Self::Full,
+            false => Self::Io(error.to_string()),
         }
     }
 }

@@ -6,14 +6,20 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::{OpenError, StoreError};
 
 /// What the file `format` says in a directory that this release can use.
 const FORMAT: &str = "natter history 1\n";
 
-/// Bytes that tell whether there is room: enough for most groups of messages,
-/// little enough to be written every second.
-const ROOM: usize = 1024 * 1024;
+/// Room for most groups of messages, and little enough to be tried every second.
+pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;
+
+/// Room for the largest table that the database writes from memory, and some
+/// more.
+pub(crate) const ROOM_FOR_A_TABLE: u64 = 40 * 1024 * 1024;
+
+/// Bytes that are written at a time to find out.
+const PIECE: usize = 256 * 1024;
 
 /// The directory, locked as long as this lives.
 pub(crate) struct Directory {
@@ -45,7 +51,11 @@ impl Directory {
             _lock: lock,
         };
         directory.check_format()?;
-        directory.has_room().map_err(unusable)?;
+        match directory.has_room(ROOM_FOR_A_GROUP) {
+            // What is there can be read, and there may be room later.
+            Err(error) if is_full(&error) => tracing::warn!("{}", StoreError::Full),
+            tried => tried.map_err(unusable)?,
+        }
         Ok(directory)
     }
 
@@ -89,15 +99,27 @@ impl Directory {
         self.path.join("heads")
     }
 
-    /// Says by trying whether something can be written.
-    pub(crate) fn has_room(&self) -> io::Result<()> {
+    /// Says by trying whether so many bytes can be written: nothing else takes
+    /// quotas and all kinds of file systems into account.
+    pub(crate) fn has_room(&self, bytes: u64) -> io::Result<()> {
         let path = self.path.join("room");
-        let written = std::fs::write(&path, vec![0; ROOM]);
+        let written = File::create(&path).and_then(|mut file| {
+            let piece = vec![0; PIECE];
+            (0..bytes.div_ceil(PIECE as u64)).try_for_each(|_| file.write_all(&piece))
+        });
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
             _ => written,
         }
     }
+}
+
+/// Whether there is no room, for whatever reason.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 fn lock(path: &Path) -> Result<File, TryLockError> {

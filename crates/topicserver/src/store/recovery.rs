@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::catalogue;
 use super::database::{Tables, Trouble};
+use super::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
 use super::writer::Writer;
 use super::{StoreError, TopicId};
 
@@ -17,36 +18,38 @@ pub(crate) struct Outage {
     error: StoreError,
     /// When it is tried again.
     retry: Instant,
-}
-
-impl Outage {
-    fn new(error: StoreError) -> Self {
-        Self {
-            error,
-            retry: Instant::now() + RETRY,
-        }
-    }
+    /// The room that there has to be before.
+    room: u64,
 }
 
 impl Writer {
     /// Opens the database again after something failed, and says why it did.
     /// An error: it can't be opened, or what is left can't be removed.
     pub(super) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
-        let is_over = matches!(trouble, Trouble::Poisoned) && self.directory.has_room().is_ok();
-        let error = match (trouble, self.directory.has_room()) {
-            (Trouble::Failed(error), _) => error,
-            (Trouble::Poisoned, Err(error)) => error.into(),
-            (Trouble::Poisoned, Ok(())) => Trouble::Poisoned.into_error(),
+        let (error, room) = match trouble {
+            Trouble::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
+            // It was the database's own threads that failed, which write tables.
+            Trouble::Poisoned => {
+                let room = self.directory.has_room(ROOM_FOR_A_TABLE);
+                (room.err().map(StoreError::from), ROOM_FOR_A_TABLE)
+            }
         };
-        if self.outage.is_none() {
+        let is_over = error.is_none();
+        let error = error.unwrap_or(Trouble::Poisoned.into_error());
+        if !std::mem::replace(&mut self.outage_said, true) {
             tracing::warn!("can't write the history: {error}; trying again");
         }
         let reopened = self.reopen(&error);
-        self.outage = match &reopened {
+        let left = match &reopened {
             Ok(()) if is_over => None,
-            Ok(()) => Some(Outage::new(error.clone())),
-            Err(error) => Some(Outage::new(error.clone())),
+            Ok(()) => Some(&error),
+            Err(error) => Some(error),
         };
+        self.outage = left.map(|error| Outage {
+            error: error.clone(),
+            retry: Instant::now() + RETRY,
+            room,
+        });
         reopened.map(|()| error)
     }
 
@@ -55,17 +58,29 @@ impl Writer {
         let Some(outage) = &self.outage else {
             return Ok(());
         };
-        let error = outage.error.clone();
+        let (error, room) = (outage.error.clone(), outage.room);
         if Instant::now() < outage.retry {
             return Err(error);
         }
-        let mended = match self.directory.has_room() {
-            Err(error) => Err(error.into()),
-            Ok(()) if self.tables().is_err() => self.reopen(&error),
-            Ok(()) => Ok(()),
+        // Reading comes first: it takes a database, but no room.
+        let opened = match self.tables() {
+            Ok(_) => Ok(()),
+            Err(_) => self.reopen(&error),
         };
-        self.outage = mended.clone().err().map(Outage::new);
+        let mended = opened.and_then(|()| Ok(self.directory.has_room(room)?));
+        self.outage = mended.clone().err().map(|error| Outage {
+            error,
+            retry: Instant::now() + RETRY,
+            room,
+        });
         mended
+    }
+
+    /// Something was written: says so, if it was said that nothing can be.
+    pub(super) fn written(&mut self) {
+        if std::mem::take(&mut self.outage_said) {
+            tracing::info!("the history is written again");
+        }
     }
 
     /// How long it is until there may be a database to read from again.
@@ -81,7 +96,7 @@ impl Writer {
     fn reopen(&mut self, error: &StoreError) -> Result<(), StoreError> {
         *self.shared.tables.write() = Err(error.clone());
         let tables = Tables::open(&self.directory.database()).map_err(|text| {
-            let room = self.directory.has_room();
+            let room = self.directory.has_room(ROOM_FOR_A_GROUP);
             room.err().map_or(StoreError::Io(text), StoreError::from)
         })?;
         for (&id, &next) in &self.doubtful {

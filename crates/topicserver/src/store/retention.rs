@@ -133,7 +133,7 @@ impl Writer {
         })?;
         trimmed.ids_from = ids_from;
         limits.trim_ids(&tables, id, &mut trimmed, now, |seq| {
-            delete(&tables.ids, seq)
+            delete(&tables.ids, seq);
         })?;
         if !batch.is_empty() {
             let mut record = state.record();
@@ -219,8 +219,7 @@ impl Limits {
             oldest_ids: None,
             has_more: false,
         };
-        let mut deleted = 0;
-        for record in Tables::records(&tables.history, id, first) {
+        for (deleted, record) in Tables::records(&tables.history, id, first).enumerate() {
             let (seq, bytes) = record_of(record)?;
             let header = record::read_header(&bytes);
             let keeps = header
@@ -235,7 +234,6 @@ impl Limits {
                 tracing::warn!("dropped the messages from {seq} on: {error}");
             }
             delete(seq);
-            deleted += 1;
         }
         Ok(trimmed)
     }
@@ -259,8 +257,8 @@ impl Limits {
         now: u64,
         mut delete: impl FnMut(u64),
     ) -> Result<(), StoreError> {
-        let mut deleted = 0;
-        for record in Tables::records(&tables.ids, id, trimmed.ids_from) {
+        let records = Tables::records(&tables.ids, id, trimmed.ids_from);
+        for (deleted, record) in records.enumerate() {
             let (seq, bytes) = record_of(record)?;
             let time = record::read_ids(&bytes).map_or(0, |ids| catalogue::newest_id_time(&ids));
             let keeps = seq >= trimmed.first && time.saturating_add(self.id_window) >= now;
@@ -272,7 +270,6 @@ impl Limits {
             }
             delete(seq);
             trimmed.ids_from = seq + 1;
-            deleted += 1;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod disk;
+mod kill;
 mod records;
 mod retention;
 mod speed;

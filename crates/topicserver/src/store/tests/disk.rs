@@ -110,7 +110,38 @@ async fn fill(size: &str) {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_at_the_start_is_told_in_words() {
+async fn a_server_starts_with_a_full_disk_and_writes_when_there_is_room() {
+    let Some(disk) = Tmpfs::new("size=12m") else {
+        return;
+    };
+    let store = open(&disk.0);
+    let topic = store.load(&name("T")).await.unwrap();
+    store.append(topic.id, batch(1, 10)).await.unwrap();
+    store.close().await;
+    std::fs::write(disk.0.path().join("ballast"), vec![0; 12 << 20]).unwrap_err();
+
+    let store = open(&disk.0);
+    let topic = store.load(&name("T")).await.unwrap();
+    assert_eq!((topic.epoch, topic.next), (topic.epoch, 11));
+    let read = store.read(topic.id, 1, usize::MAX).await.unwrap();
+    assert_eq!(seqs(&read), (1..=10).collect::<Vec<_>>());
+    // Opening it may have made a little room.
+    let mut next = 11;
+    while let Ok(()) = store.append(topic.id, batch(next, 1000)).await {
+        next += 1000;
+    }
+    let full = store.append(topic.id, batch(next, 1)).await;
+    assert_eq!(full, Err(StoreError::Full));
+    std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    while let Err(error) = store.append(topic.id, batch(next, 1)).await {
+        assert_eq!(error, StoreError::Full);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_at_the_first_start_is_told_in_words() {
     let Some(disk) = Tmpfs::new("size=1m") else {
         return;
     };

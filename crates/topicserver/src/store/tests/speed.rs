@@ -164,3 +164,32 @@ async fn a_hundred_thousand_topics() {
     report("topics listed", TOPICS as u64, began);
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, and takes seconds"]
+async fn appends_of_one_message_to_64_topics_that_are_kept_short() {
+    const EACH: u64 = 8_000;
+    let directory = Directory::new();
+    let short = Retention {
+        messages: 1_000,
+        ..KEEP
+    };
+    let store = Store::open(directory.path(), short, WINDOW).unwrap();
+    let began = Instant::now();
+    let mut writers = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let store = store.clone();
+        writers.spawn(async move {
+            let topic = store.load(&name(&format!("topic {n}"))).await.unwrap();
+            for seq in 1..=EACH {
+                store.append(topic.id, messages(seq, 1)).await.unwrap();
+            }
+            EACH + 1 - topic.first.load(std::sync::atomic::Ordering::Acquire)
+        });
+    }
+    let kept = writers.join_all().await;
+    report("64 appenders of one message, kept short", 64 * EACH, began);
+    println!("kept: {} of each", kept.iter().max().unwrap());
+    assert!(kept.iter().all(|&kept| kept < 2_500));
+    store.close().await;
+}
