@@ -32,6 +32,9 @@ pub(crate) enum Action {
     Run(Run),
     /// Run the bare relay: no parsing, one write per receiver
     Relay(RelayOptions),
+    /// Start a server and end it with this program: used by it alone
+    #[command(name = crate::guard::ARGUMENT, hide = true)]
+    Guard,
 }
 
 /// Which servers and how long.

@@ -7,6 +7,7 @@ mod compare;
 mod contender;
 mod crowd;
 mod floor;
+mod guard;
 mod hub;
 mod measure;
 mod payload;
@@ -45,6 +46,10 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         Action::Compare(options) => compare(&options),
         Action::Sweep(options) => sweep(&options),
         Action::Run(options) => run(&options),
+        Action::Guard => {
+            guard::run()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Relay(options) => {
             relay::run(options.port, options.group)?;
             Ok(ExitCode::SUCCESS)
