@@ -1,8 +1,9 @@
 //! A server's process: started by a guard of its own on a loopback port of its
 //! own, waited for until it accepts, and ended when dropped.
 
-use crate::contender::{Contender, System};
+use crate::contender::{Contender, Setup, System};
 use crate::guard;
+use crate::workloads::Target;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -24,7 +25,7 @@ pub(crate) struct Server {
     /// Its process.
     pid: u32,
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
 }
 
 /// The process that ends the server when this one is gone.
@@ -40,10 +41,10 @@ struct Guard {
 
 impl Server {
     /// Starts a fresh process of `contender` and waits until it accepts.
-    pub(crate) fn start(contender: &Contender, group: usize) -> Result<Self> {
+    pub(crate) fn start(contender: &Contender, setup: Setup) -> Result<Self> {
         let port = free_port()?;
         let mut guard = Guard::start().context("starting a guard")?;
-        let command = contender.command(port, &guard.folder, group)?;
+        let command = contender.command(port, &guard.folder, setup)?;
         let what = || format!("starting {} ({:?})", contender.name, contender.program);
         let server = Self {
             pid: guard.run(&command).with_context(what)?,
@@ -60,9 +61,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
+    /// Itself as what a workload is run against.
+    pub(crate) fn target(&self, contender: &Contender) -> Target {
+        let Contender {
+            system, variant, ..
+        } = *contender;
+        Target::new(system, variant, self.address, Some(self.pid))
     }
 
     fn wait_until(&self, accepts: impl Fn() -> bool) -> Result<()> {

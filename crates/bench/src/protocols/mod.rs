@@ -3,11 +3,14 @@
 //! honest client of each protocol, so that the servers are measured and not
 //! four client libraries.
 
+pub(crate) mod extended;
+pub(crate) mod journal;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
 pub(crate) mod natter;
 pub(crate) mod redis;
 pub(crate) mod relay;
+pub(crate) mod streams;
 
 use anyhow::{Context, Result, bail};
 
