@@ -11,6 +11,10 @@ use memchr::memmem;
 const HEAD: &[u8] = b"{\"extended\":{";
 /// What begins a message's envelope, after `HEAD`.
 const SEQUENCE: &[u8] = b"\"seq\":";
+/// The same of a message that the server doesn't keep and so doesn't number.
+const UNSTORED: &[u8] = b"\"stored\":false";
+/// What begins a question whether this end is still there.
+const PING: &[u8] = b"\"ping\":";
 /// What ends an envelope that holds no object of its own.
 const ENVELOPE_END: &[u8] = b"},";
 
@@ -31,8 +35,8 @@ fn register(topic: &str, wishes: &str, out: &mut Vec<u8>) {
 
 /// What a message's line says.
 struct Enveloped<'a> {
-    /// The sequence number that the server gave it.
-    sequence: u64,
+    /// The sequence number that the server gave it, if it keeps it.
+    sequence: Option<u64>,
     /// The frame behind the envelope, but for its first brace.
     rest: &'a [u8],
 }
@@ -42,15 +46,23 @@ fn message(line: &[u8]) -> Result<Option<Enveloped<'_>>> {
     let Some(envelope) = line.strip_prefix(HEAD) else {
         bail!("natter sent a line without an envelope: {}", shown(line));
     };
-    let Some(digits) = envelope.strip_prefix(SEQUENCE) else {
-        return quiet(envelope).map(|()| None).with_context(|| shown(line));
-    };
     let damaged = || format!("natter sent a damaged envelope: {}", shown(line));
+    let sequence = match envelope.strip_prefix(SEQUENCE) {
+        Some(digits) => Some(number(digits).with_context(damaged)?),
+        None if envelope.starts_with(UNSTORED) => None,
+        None => return quiet(envelope).map(|()| None).with_context(|| shown(line)),
+    };
     let end = memmem::find(envelope, ENVELOPE_END).with_context(damaged)?;
     Ok(Some(Enveloped {
-        sequence: number(digits).with_context(damaged)?,
+        sequence,
         rest: &envelope[end + ENVELOPE_END.len()..],
     }))
+}
+
+/// The answer to a line that wants one, which has the same value.
+fn pong(line: &[u8]) -> Option<Vec<u8>> {
+    let value = line.strip_prefix(HEAD)?.strip_prefix(PING)?;
+    Some([HEAD, b"\"pong\":", value].concat())
 }
 
 /// Refuses what may not come while nothing is wrong.
@@ -99,7 +111,7 @@ impl Codec for Extended {
                 used,
                 payload: rest,
             },
-            None => Step::Skip(used),
+            None => pong(payload).map_or(Step::Skip(used), |pong| Step::Answer(used, pong)),
         })
     }
 }
@@ -118,7 +130,13 @@ impl Codec for Kept {
     }
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>> {
-        Ok(natter::line(bytes))
+        let step = natter::line(bytes);
+        if let Step::Delivery { used, payload } = &step
+            && let Some(pong) = pong(payload)
+        {
+            return Ok(Step::Answer(*used, pong));
+        }
+        Ok(step)
     }
 }
 
@@ -146,7 +164,10 @@ impl Journal for Kept {
     fn reader(&self, topic: &str, count: u64) -> Box<dyn Reader> {
         let mut registration = Vec::new();
         register(topic, &format!("\"last\":{count}"), &mut registration);
-        Box::new(Replay { registration })
+        Box::new(Replay {
+            registration,
+            next: None,
+        })
     }
 }
 
@@ -164,6 +185,8 @@ fn acknowledgement(frame: &[u8]) -> Option<Answer> {
 /// A registration that wants the history; the server sends all of it by itself.
 struct Replay {
     registration: Vec<u8>,
+    /// The sequence number that must come next; `None` until the first has come.
+    next: Option<u64>,
 }
 
 impl Reader for Replay {
@@ -176,8 +199,17 @@ impl Reader for Replay {
         arrival: &'a [u8],
         _out: &mut Vec<u8>,
     ) -> Result<Option<(Position, &'a [u8])>> {
-        let found = message(arrival)?;
-        Ok(found.map(|message| ((message.sequence, 0), message.rest)))
+        let Some(Enveloped { sequence, rest }) = message(arrival)? else {
+            return Ok(None);
+        };
+        let sequence = sequence.context("natter replayed a message without its number")?;
+        ensure!(
+            self.next.is_none_or(|next| next == sequence),
+            "natter replayed sequence number {sequence} after {}",
+            self.next.unwrap_or_default().saturating_sub(1)
+        );
+        self.next = Some(sequence + 1);
+        Ok(Some(((sequence, 0), rest)))
     }
 }
 
@@ -192,12 +224,22 @@ mod tests {
         \"source\":{\"ip\":\"1\"},\"message\":{\"topic\":\"T\",\"text\":\"x\"}}\n";
     const REST: &[u8] =
         b"\"source\":{\"ip\":\"1\"},\"message\":{\"topic\":\"T\",\"text\":\"x\"}}\n";
+    const PING_7: &[u8] = b"{\"extended\":{\"ping\":7}}\n";
+    const PONG_7: &[u8] = b"{\"extended\":{\"pong\":7}}\n";
     const ERROR: &[u8] = b"{\"extended\":{\"error\":{\"code\":\"storage-full\",\"text\":\"\"}}}\n";
 
     #[test]
     fn messages_are_found_behind_their_envelopes_wherever_the_bytes_are_cut() {
-        let wire = [REGISTERED, MESSAGE, MESSAGE].concat();
-        holds_at_every_split(&Extended, &wire, &[REST, REST], b"");
+        let unstored = b"{\"extended\":{\"stored\":false,\"time\":1},\"message\":{}}\n";
+        let wire = [REGISTERED, MESSAGE, PING_7, unstored].concat();
+        let rest = b"\"message\":{}}\n";
+        holds_at_every_split(&Extended, &wire, &[REST, rest], PONG_7);
+    }
+
+    #[test]
+    fn what_concerns_the_history_is_given_out_whole_and_pings_are_answered() {
+        let wire = [REGISTERED, PING_7, MESSAGE].concat();
+        holds_at_every_split(&Kept, &wire, &[REGISTERED, MESSAGE], PONG_7);
     }
 
     #[test]
@@ -262,5 +304,7 @@ mod tests {
             Some(((58, 0), REST))
         );
         assert!(out.is_empty());
+        let again = reader.take(MESSAGE, &mut out).unwrap_err().to_string();
+        assert!(again.contains("58 after 58"), "{again}");
     }
 }

@@ -36,54 +36,28 @@ pub(super) fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contender::{System, Variant};
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::{SocketAddr, TcpListener};
+    use crate::workloads::fake::{Fake, acknowledgement};
     use std::time::Duration;
 
-    /// A server of one connection that acknowledges each message with what `ack`
-    /// makes of its id and its number in the topic.
-    fn server(ack: impl Fn(&str, u64) -> String + Send + 'static) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || -> std::io::Result<()> {
-            let mut peer = listener.accept()?.0;
-            let lines = BufReader::new(peer.try_clone()?).lines();
-            for (sequence, line) in (0..).zip(lines) {
-                let frame: serde_json::Value = serde_json::from_str(&line?)?;
-                let answer = match frame["extended"]["id"].as_str() {
-                    Some(id) => ack(id, sequence),
-                    None => "{\"extended\":{\"registered\":{\"topics\":{}}}}\n".to_owned(),
-                };
-                peer.write_all(answer.as_bytes())?;
-            }
-            Ok(())
-        });
-        address
-    }
-
-    fn acknowledgement(id: &str, sequence: u64) -> String {
-        format!(
-            "{{\"extended\":{{\"ack\":{{\"id\":\"{id}\",\"topic\":\"t-0\",\"seq\":{sequence}}}}}}}\n"
-        )
-    }
-
-    fn run_against(address: SocketAddr) -> Result<Sample> {
-        let target = Target::new(System::Natter, Variant::Usual, address, None);
+    fn run_against(fake: Fake) -> Result<Sample> {
         let bounds = Bounds {
             time: Duration::from_secs(60),
             messages: 100,
         };
-        run(target, 1, 4, bounds)
+        run(fake.start(), 1, 4, bounds)
     }
 
-    fn complaint(ack: impl Fn(&str, u64) -> String + Send + 'static) -> String {
-        format!("{:#}", run_against(server(ack)).unwrap_err())
+    fn complaint(ack: fn(&str, usize) -> String) -> String {
+        let fake = Fake {
+            ack,
+            ..Fake::sound()
+        };
+        format!("{:#}", run_against(fake).unwrap_err())
     }
 
     #[test]
     fn a_server_that_acknowledges_everything_once_gives_figures() {
-        let sample = run_against(server(acknowledgement)).unwrap();
+        let sample = run_against(Fake::sound()).unwrap();
         assert!(sample[&Metric::Acks] > 0.0 && sample[&Metric::P99] > 0.0);
         assert!(!sample.contains_key(&Metric::Throughput));
     }
@@ -94,6 +68,17 @@ mod tests {
             acknowledgement(id, sequence).repeat(1 + usize::from(id == "p0-40"))
         });
         assert!(text.contains("message 40 was acknowledged twice"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_leaves_an_acknowledgement_out_fails_the_run() {
+        let text = complaint(|id, sequence| {
+            acknowledgement(id, sequence).repeat(usize::from(id != "p0-40"))
+        });
+        assert!(
+            text.contains("messages 40 to 40 were not acknowledged"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod acks;
 mod catalogue;
 mod closed;
+#[cfg(test)]
+mod fake;
 mod idle;
 mod open;
 mod publishers;
