@@ -180,10 +180,28 @@ impl Contender {
         })
     }
 
+    /// Whether it keeps messages.
+    pub(crate) fn keeps(&self) -> bool {
+        self.system.journal().is_some() && !self.is_without_history()
+    }
+
     /// Whether it is ours and was told to keep no history.
     pub(crate) fn is_without_history(&self) -> bool {
-        let told = |pair: &[String]| pair[0] == HISTORY && pair[1] == "0";
-        self.options.windows(2).any(told) || self.options.contains(&format!("{HISTORY}=0"))
+        self.told(HISTORY) == Some("0")
+    }
+
+    /// What its own options set this one to: `--NAME VALUE` or `--NAME=VALUE`.
+    fn told(&self, name: &str) -> Option<&str> {
+        let mut words = self.options.iter();
+        words
+            .find_map(|word| match word.strip_prefix(name)? {
+                "" => Some(""),
+                rest => rest.strip_prefix('='),
+            })
+            .map(|value| match value {
+                "" => words.next().map_or("", String::as_str),
+                value => value,
+            })
     }
 
     /// The command that makes it listen on loopback `port`; `scratch` is a
@@ -228,13 +246,20 @@ impl Contender {
     }
 
     fn natter_options(&self, command: &mut Command, scratch: &Path, setup: Setup) {
-        if self.variant == Variant::Disk {
+        let is_on_disk = self.variant == Variant::Disk;
+        if is_on_disk {
             command.arg("--data").arg(scratch.join("data"));
-            if setup.keeps_much {
-                command.args(["--keep-messages", KEPT_ON_DISK]);
+        }
+        let much: &[(&str, &str)] = match (setup.keeps_much, is_on_disk) {
+            (false, _) => &[],
+            (true, false) => &[(HISTORY, KEPT_IN_MEMORY), ("--history-bytes", KEPT_BYTES)],
+            (true, true) => &[("--keep-messages", KEPT_ON_DISK)],
+        };
+        for (option, value) in much {
+            // What was typed wins, and an option may stand only once.
+            if self.told(option).is_none() {
+                command.args([option, value]);
             }
-        } else if setup.keeps_much {
-            command.args([HISTORY, KEPT_IN_MEMORY, "--history-bytes", KEPT_BYTES]);
         }
     }
 }
@@ -287,11 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_typed_is_not_said_twice() {
+        let mut natter = contender(System::Natter);
+        natter.options = vec!["--history-messages=5".to_owned()];
+        let setup = Setup {
+            keeps_much: true,
+            ..Setup::default()
+        };
+        let typed = arguments(&natter, setup);
+        assert!(!typed.contains("200000") && typed.contains("--history-bytes"));
+        assert!(natter.keeps());
+    }
+
+    #[test]
     fn own_options_come_last_and_tell_whether_there_is_a_history() {
         let mut bare = contender(System::Natter);
         assert!(!bare.is_without_history());
         bare.options = ["--history-messages", "0"].map(str::to_owned).to_vec();
-        assert!(bare.is_without_history());
+        assert!(bare.is_without_history() && !bare.keeps());
         assert!(arguments(&bare, Setup::default()).ends_with("warn --history-messages 0"));
     }
 }

@@ -61,7 +61,8 @@ pub(crate) fn table(outcome: &Outcome) -> String {
     );
     text.push_str(&aligned(&rows));
     for (contender, result, _) in outcome.rows() {
-        for failure in &result.failures {
+        // What goes wrong in every round is told once.
+        for failure in BTreeSet::from_iter(&result.failures) {
             let _ = writeln!(text, "\n**{} FAILED**: {failure}", contender.name);
         }
     }

@@ -134,7 +134,7 @@ impl Workload {
     /// Those that take part in it, in each variant that it compares.
     pub(crate) fn entrants(&self, contenders: &[Contender]) -> Vec<Contender> {
         let can = |contender: &&Contender| {
-            (!self.needs_journal() || contender.system.journal().is_some())
+            (!self.needs_journal() || contender.keeps())
                 && self
                     .variants
                     .iter()
