@@ -408,7 +408,7 @@ fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut all = acknowledgements.into_iter().peekable();
     while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
         let (id, topic) = ((&*id).into(), topic.into());
-        lines.extend(Event::Ack(wire::Ack { id, topic, seq }).to_line());
+        Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
         if all.peek().is_none_or(|next| !next.to.is(&to)) {
             to.answer(std::mem::take(&mut lines));
         }
