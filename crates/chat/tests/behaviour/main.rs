@@ -11,14 +11,18 @@
 )]
 
 mod classic;
+mod delivering;
 mod direct;
 mod ending;
 mod failures;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
+mod old_servers;
 mod peer;
 mod process;
+mod registering;
+mod resuming;
 mod server;
 mod specification;
 #[cfg(unix)]

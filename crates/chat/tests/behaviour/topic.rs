@@ -6,8 +6,8 @@ use crate::peer::{Peer, listen};
 use crate::process::Process;
 use crate::server::{start_server, wait_until_registered};
 
-/// A chat on the topic `t`, and its server.
-fn joined(options: &[&str]) -> (Process, Peer, TcpListener, String) {
+/// A chat on the topic `t`, and the server at which it is registered.
+pub(crate) fn joined(options: &[&str]) -> (Process, Peer, TcpListener, String) {
     let (listener, address) = listen();
     let mut arguments = vec!["-topic", &address, "t"];
     arguments.extend(options);
