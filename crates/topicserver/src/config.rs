@@ -35,6 +35,18 @@ pub struct Config {
     pub write_timeout: Duration,
     /// For what is queued to go out when a connection, or the server, ends.
     pub drain_timeout: Duration,
+    /// Messages that are kept in memory of each topic; 0 keeps none.
+    pub history_messages: usize,
+    /// Bytes that are kept in memory of each topic.
+    pub history_bytes: usize,
+    /// Bytes that are kept in memory of all topics together.
+    pub history_memory: usize,
+    /// For how long a message's id is remembered.
+    pub id_window: Duration,
+    /// Ids that are remembered of one publisher in one topic.
+    pub max_ids: usize,
+    /// Members of a topic who are still told of who comes and goes.
+    pub max_presence: usize,
 }
 
 impl Config {
@@ -60,6 +72,19 @@ impl Config {
     pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
     /// What a supervisor such as systemd or a person waits without asking.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+    /// An afternoon of a busy room, and more than anybody reads who comes late.
+    pub const DEFAULT_HISTORY_MESSAGES: usize = 1_000;
+    /// 1 MiB: a thousand messages of a kilobyte.
+    pub const DEFAULT_HISTORY_BYTES: usize = 1024 * 1024;
+    /// 256 MiB: a thousand busy topics, and what a small server can do without.
+    pub const DEFAULT_HISTORY_MEMORY: usize = 256 * 1024 * 1024;
+    /// Longer than a client that has lost its connection tries to come back.
+    pub const DEFAULT_ID_WINDOW: Duration = Duration::from_secs(600);
+    /// A publisher that sends without a pause has some seconds to send again what
+    /// wasn't acknowledged: far more than may be on its way.
+    pub const DEFAULT_MAX_IDS: usize = 100_000;
+    /// Everybody is told of everybody: for 100 who come, that is 5,000 lines.
+    pub const DEFAULT_MAX_PRESENCE: usize = 100;
 }
 
 impl Default for Config {
@@ -77,6 +102,12 @@ impl Default for Config {
             frame_timeout: Self::DEFAULT_FRAME_TIMEOUT,
             write_timeout: Self::DEFAULT_WRITE_TIMEOUT,
             drain_timeout: Self::DEFAULT_DRAIN_TIMEOUT,
+            history_messages: Self::DEFAULT_HISTORY_MESSAGES,
+            history_bytes: Self::DEFAULT_HISTORY_BYTES,
+            history_memory: Self::DEFAULT_HISTORY_MEMORY,
+            id_window: Self::DEFAULT_ID_WINDOW,
+            max_ids: Self::DEFAULT_MAX_IDS,
+            max_presence: Self::DEFAULT_MAX_PRESENCE,
         }
     }
 }
@@ -159,6 +190,37 @@ pub struct Options {
           default_value_t = Config::DEFAULT_DRAIN_TIMEOUT.as_secs())]
     pub drain_timeout: u64,
 
+    /// Messages of each topic that are kept in memory; 0 keeps none
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_HISTORY_MESSAGES,
+          value_parser = count(0))]
+    pub history_messages: usize,
+
+    /// Bytes of each topic's messages that are kept in memory; 0 keeps none
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_BYTES,
+          value_parser = count(0))]
+    pub history_bytes: usize,
+
+    /// Bytes of all topics' messages that are kept in memory; beyond it, the topic that
+    /// was not used for longest forgets its own
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
+          value_parser = count(0))]
+    pub history_memory: usize,
+
+    /// For how long the id of a message is remembered, so that it isn't delivered again
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
+          default_value_t = Config::DEFAULT_ID_WINDOW.as_secs())]
+    pub id_window: u64,
+
+    /// Ids that are remembered of one publisher in one topic
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_IDS,
+          value_parser = count(1))]
+    pub max_ids: usize,
+
+    /// Members of a topic up to which each is told who comes and goes
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_PRESENCE,
+          value_parser = count(0))]
+    pub max_presence: usize,
+
     /// Worker threads; by default one for each core
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
     pub threads: Option<usize>,
@@ -221,6 +283,12 @@ impl From<&Options> for Config {
             frame_timeout: Duration::from_secs(options.frame_timeout),
             write_timeout: Duration::from_secs(options.write_timeout),
             drain_timeout: Duration::from_secs(options.drain_timeout),
+            history_messages: options.history_messages,
+            history_bytes: options.history_bytes,
+            history_memory: options.history_memory,
+            id_window: Duration::from_secs(options.id_window),
+            max_ids: options.max_ids,
+            max_presence: options.max_presence,
         }
     }
 }

@@ -13,7 +13,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
-use wire::{Frame, FrameError, Limits, Scan, ScanError, Scanner, TopicName, Value};
+use wire::{
+    Frame, FrameError, JsonStr, Limits, RegistrationOptions, Request, Scan, ScanError, Scanner,
+    TopicName, Value,
+};
+
+use crate::publication::{Frames, Tag};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.
@@ -29,15 +34,21 @@ thread_local! {
 
 /// What becomes of the frames: a session, or a test.
 pub(crate) trait FrameSink {
-    /// The peer registers for these.
-    fn register(&mut self, topics: Vec<TopicName>);
+    /// The peer registers for these; with options, as an extended one.
+    fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>);
 
     /// Where a message for `topic` goes, as a number of the sink's own; `None`
     /// if it mustn't go there.
-    fn route(&mut self, topic: &str) -> Option<usize>;
+    fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize>;
 
-    /// Whole frames, one a line, that go to one place.
-    fn publish(&mut self, place: usize, frames: Bytes);
+    /// What has to be known of a message that is to be acknowledged.
+    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag>;
+
+    /// Messages that go to one place.
+    fn publish(&mut self, place: usize, frames: Frames);
+
+    /// The peer asks something.
+    fn request(&mut self, request: Request);
 
     /// An object that is no frame; the stream goes on.
     fn reject(&mut self, error: &FrameError);
@@ -196,8 +207,17 @@ struct Runs<'a, S> {
     sink: &'a mut S,
     /// Everything before is dealt with, or lies in `run`.
     at: usize,
-    /// Where the run goes, and where it begins; it ends at `at`.
-    run: Option<(usize, usize)>,
+    /// The run that ends at `at`.
+    run: Option<Open>,
+}
+
+/// A run that may go on.
+#[derive(Clone, Copy)]
+struct Open {
+    place: usize,
+    start: usize,
+    /// Frames so far.
+    count: u32,
 }
 
 impl<S: FrameSink> Runs<'_, S> {
@@ -205,17 +225,24 @@ impl<S: FrameSink> Runs<'_, S> {
     fn frame(&mut self, value: &Value) {
         let unread = &self.buffer[self.at..];
         match Frame::read(unread, value) {
-            Ok(Frame::Message { topic, .. }) => match self.sink.route(&topic) {
-                Some(place) => self.message(place, value),
-                None => self.skip(value),
-            },
-            Ok(Frame::Registration { topics, .. }) => {
-                self.skip(value);
-                self.sink.register(topics);
+            Ok(Frame::Message { topic, text, id }) => {
+                let place = self.sink.route(&topic, id.as_deref());
+                let tag = match (&place, &id) {
+                    (Some(_), Some(id)) => Some(self.sink.tag(id, text)),
+                    _ => None,
+                };
+                match place {
+                    Some(place) => self.message(place, value, tag),
+                    None => self.skip(value),
+                }
             }
-            Ok(Frame::Request(_)) => {
+            Ok(Frame::Registration { topics, options }) => {
                 self.skip(value);
-                self.sink.reject(&FrameError::Extended);
+                self.sink.register(topics, options);
+            }
+            Ok(Frame::Request(request)) => {
+                self.skip(value);
+                self.sink.request(request);
             }
             Err(error) => {
                 self.skip(value);
@@ -225,8 +252,8 @@ impl<S: FrameSink> Runs<'_, S> {
     }
 
     /// A message to be relayed: where it is, if it can stay there.
-    fn message(&mut self, place: usize, value: &Value) {
-        let continues = value.start == 0 && self.run.is_some_and(|(to, _)| to == place);
+    fn message(&mut self, place: usize, value: &Value, tag: Option<Box<Tag>>) {
+        let continues = value.start == 0 && self.run.is_some_and(|run| run.place == place);
         if !continues {
             self.flush();
         }
@@ -236,13 +263,20 @@ impl<S: FrameSink> Runs<'_, S> {
         }
         if value.notes.extended.is_some() || !self.end_line(frame.end) {
             self.flush();
-            let line = line_of(&self.buffer[value.start..value.end], value);
+            let bytes = line_of(&self.buffer[value.start..value.end], value);
             self.at = value.end;
-            self.sink.publish(place, line);
+            let count = 1;
+            self.sink.publish(place, Frames { bytes, count, tag });
             return;
         }
         self.at = frame.end + 1;
-        self.run.get_or_insert((place, frame.start));
+        let start = frame.start;
+        let run = self.run.get_or_insert(Open {
+            place,
+            start,
+            count: 0,
+        });
+        run.count += 1;
     }
 
     /// Makes the byte after a frame a line's end, if there is room for one.
@@ -265,8 +299,15 @@ impl<S: FrameSink> Runs<'_, S> {
     /// stood at `at` is now at its front.
     fn flush(&mut self) {
         let dealt_with = self.buffer.split_to(std::mem::take(&mut self.at));
-        if let Some((place, start)) = self.run.take() {
-            self.sink.publish(place, dealt_with.freeze().slice(start..));
+        if let Some(Open {
+            place,
+            start,
+            count,
+        }) = self.run.take()
+        {
+            let bytes = dealt_with.freeze().slice(start..);
+            let tag = None;
+            self.sink.publish(place, Frames { bytes, count, tag });
         }
     }
 }

@@ -10,21 +10,32 @@
 //! gives messages their order and `outbox` writes them, or keeps them while the
 //! peer's socket is full. `listener` lets connections in, `server` is the whole.
 
+mod catch_up;
 mod complaints;
 mod config;
 mod connections;
+mod directory;
+mod gathering;
+mod history;
+mod identity;
 mod input;
 mod listener;
+mod live;
 mod mailbox;
+mod members;
 mod outbox;
+mod publication;
 mod queue;
 mod registry;
+mod render;
 mod run;
 mod server;
 mod session;
 mod shared;
+mod start;
 mod subscriptions;
 mod topic;
+mod topic_log;
 mod transport;
 
 pub use config::{Config, LogLevel, Options};

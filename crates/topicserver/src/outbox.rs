@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use wire::{ErrorCode, Message};
+use wire::{ErrorCode, Event, Message, Told};
 
 use crate::queue::Queue;
 use crate::run::Run;
@@ -49,6 +49,10 @@ struct State {
     /// What waits; `None` when nothing does, which is nearly always.
     queue: Option<Box<Queue>>,
     stage: Stage,
+    /// The peer understands frames of the extended protocol.
+    is_extended: bool,
+    /// A topic has more for the peer than there was room for.
+    is_wanted: bool,
     /// The session, when it waits for something to happen here.
     session: Option<Waker>,
 }
@@ -87,6 +91,8 @@ impl<T: Transport> Outbox<T> {
             state: Mutex::new(State {
                 queue: None,
                 stage: Stage::Open,
+                is_extended: false,
+                is_wanted: false,
                 session: None,
             }),
             transport,
@@ -134,6 +140,116 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
+    /// Sends as many of several runs as there is room for, whole ones, and tells
+    /// their number. If that isn't all, [`take_wanted`](Self::take_wanted) says so
+    /// to the session when there is room again.
+    ///
+    /// The first run that waits always may. To a connection that is about to be
+    /// closed, everything is as good as sent.
+    pub(crate) fn offer<'a>(&self, mut runs: impl Iterator<Item = &'a Run> + Clone) -> usize {
+        let mut state = self.state.lock();
+        let mut accepted = 0;
+        loop {
+            let some = runs.clone().take(PIECES_PER_WRITE);
+            let count = some.clone().count();
+            let taken = self.offer_some(&mut state, some);
+            accepted += taken;
+            if count < PIECES_PER_WRITE || taken < count {
+                return accepted;
+            }
+            runs.nth(PIECES_PER_WRITE - 1);
+        }
+    }
+
+    fn offer_some<'a>(
+        &self,
+        state: &mut State,
+        runs: impl Iterator<Item = &'a Run> + Clone,
+    ) -> usize {
+        if state.stage != Stage::Open {
+            return runs.count();
+        }
+        let mut written = 0;
+        if state.queue.is_none() {
+            let pieces = runs.clone().map(Run::bytes);
+            match write_pieces(&self.transport, pieces) {
+                Ok(count) => written = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    state.break_off(&error);
+                    return runs.count();
+                }
+            }
+        }
+        for (index, run) in runs.clone().enumerate() {
+            let skipped = written.min(run.bytes().len());
+            written -= skipped;
+            let waiting = run.bytes().len() - skipped;
+            if waiting == 0 {
+                continue;
+            }
+            if state.queue.is_some() && state.queued() + waiting > self.limit {
+                state.is_wanted = true;
+                return index;
+            }
+            state.push(run.to_keep().slice(skipped..));
+        }
+        runs.count()
+    }
+
+    /// Whether somebody has more for the peer and half of the outbox is free now.
+    /// Said once; whoever finds it full again has to be told again.
+    pub(crate) fn take_wanted(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_due = state.is_wanted && state.queued() <= self.limit / 2;
+        if is_due {
+            state.is_wanted = false;
+        }
+        is_due
+    }
+
+    /// Sends a line that the peer has asked for, whatever waits already. What a peer
+    /// can ask for is bounded by not reading from it while
+    /// [`is_full`](Self::is_full).
+    pub(crate) fn answer(&self, line: Vec<u8>) {
+        let mut state = self.state.lock();
+        self.send_line(&mut state, line.into());
+    }
+
+    /// Sends a line that a peer can do without, unless much waits for it.
+    pub(crate) fn notify(&self, line: &Bytes) {
+        let mut state = self.state.lock();
+        if state.queued() < ROOM_FOR_NOTICES {
+            self.send_line(&mut state, line.clone());
+        }
+    }
+
+    fn send_line(&self, state: &mut State, mut line: Bytes) {
+        if state.stage != Stage::Open {
+            return;
+        }
+        if state.queue.is_none() {
+            match self.transport.try_write(&line) {
+                Ok(count) => line.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return state.break_off(&error),
+            }
+        }
+        if !line.is_empty() {
+            state.push(line);
+        }
+    }
+
+    /// Whether as much waits as may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state.lock().queued() >= self.limit
+    }
+
+    /// From now on the peer understands frames of the extended protocol.
+    pub(crate) fn set_extended(&self) {
+        self.state.lock().is_extended = true;
+    }
+
     /// Sends as many runs as go out in one system call.
     fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Run> + Clone) {
         let mut written = 0;
@@ -174,11 +290,17 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.push(run.to_keep().slice(written..));
     }
 
-    /// Tells the peer what was wrong with something it sent, and goes on.
-    pub(crate) fn tell(&self, code: ErrorCode, text: &str) {
+    /// Tells the peer what was wrong with something it sent, and goes on. Of a
+    /// message with an id it is told that it was this one, whatever waits already.
+    pub(crate) fn tell(&self, code: ErrorCode, text: &str, id: Option<&str>) {
         let mut state = self.state.lock();
-        if state.stage == Stage::Open && state.queued() < ROOM_FOR_NOTICES {
-            state.push(self.error_line(code, text));
+        let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
+        if state.stage == Stage::Open && has_room {
+            let line = match id {
+                Some(id) => extended_error(code, text, Some(id)),
+                None => self.error_line(&state, code, text),
+            };
+            state.push(line);
         }
     }
 
@@ -191,7 +313,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     fn close_locked(&self, state: &mut State, code: ErrorCode, text: &str) {
-        state.push(self.error_line(code, text));
+        let line = self.error_line(state, code, text);
+        state.push(line);
         state.stage = Stage::Closing(Some(code));
     }
 
@@ -250,8 +373,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.transport.finish();
     }
 
-    /// An error in the form that a classic client prints.
-    fn error_line(&self, code: ErrorCode, text: &str) -> Bytes {
+    /// An error in the form that the peer understands: a classic client prints it.
+    fn error_line(&self, state: &State, code: ErrorCode, text: &str) -> Bytes {
+        if state.is_extended {
+            return extended_error(code, text, None);
+        }
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let message = Message {
             // Of a connection that is gone it can't be had; nobody will read it.
@@ -309,6 +435,15 @@ impl State {
     }
 }
 
+fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Bytes {
+    let told = Told {
+        code: code.as_str().into(),
+        text: text.into(),
+        id: id.map(Into::into),
+    };
+    Event::Error(told).to_line().into()
+}
+
 /// Writes the first [`PIECES_PER_WRITE`] pieces in one system call.
 fn write_pieces<'a, T: Transport + ?Sized>(
     transport: &T,
@@ -320,7 +455,11 @@ fn write_pieces<'a, T: Transport + ?Sized>(
         *piece = IoSlice::new(bytes);
         count += 1;
     }
-    transport.try_write_vectored(&pieces[..count])
+    match &pieces[..count] {
+        [] => Ok(0),
+        [one] => transport.try_write(one),
+        several => transport.try_write_vectored(several),
+    }
 }
 
 #[cfg(test)]

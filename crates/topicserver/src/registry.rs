@@ -1,42 +1,153 @@
-//! Topic name → topic. A topic is there as long as somebody is registered for it.
+//! Topic name → topic. A topic is there as long as somebody is registered for it, or
+//! something of it is remembered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wire::TopicName;
+use wire::{Event, TopicName, TopicSummary};
 
+use crate::config::Config;
+use crate::history::budget::Budget;
+use crate::history::ids::IdLimits;
+use crate::history::memory::HistoryLimits;
 use crate::outbox::SharedOutbox;
-use crate::topic::Topic;
+use crate::topic::{Registration, Topic};
+
+/// Bytes of the names in a list of the topics: it should fit into a frame of the
+/// default size, whatever JSON makes of the names.
+const NAMES_BYTES: usize = 40 * 1024;
+
+/// What all topics are told at their beginning.
+pub(crate) struct TopicSettings {
+    /// Bytes that may wait for a topic's task before its publishers are slowed.
+    max_mailbox: usize,
+    /// With more members, nobody is told who comes and goes.
+    pub(crate) max_presence: usize,
+    pub(crate) history: HistoryLimits,
+    pub(crate) ids: IdLimits,
+    /// Of the memory of all histories.
+    pub(crate) budget: Arc<Budget>,
+}
 
 /// All topics. Its lock is held for a look into a table, never across an await.
 pub(crate) struct Registry {
-    /// Bytes that may wait for a topic's task before its publishers are slowed.
-    max_mailbox: usize,
+    settings: Arc<TopicSettings>,
     topics: Mutex<HashMap<TopicName, Arc<Topic>>>,
 }
 
 impl Registry {
-    pub(crate) fn new(max_mailbox: usize) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
+        let settings = TopicSettings {
+            max_mailbox: config.max_mailbox,
+            max_presence: config.max_presence,
+            history: HistoryLimits {
+                messages: config.history_messages,
+                bytes: config.history_bytes,
+            },
+            ids: IdLimits {
+                window,
+                per_publisher: config.max_ids,
+            },
+            budget: Budget::new(config.history_memory),
+        };
         Self {
-            max_mailbox,
+            settings: Arc::new(settings),
             topics: Mutex::default(),
         }
     }
 
-    /// Adds a subscriber to the topic of that name, which is made if need be.
-    ///
-    /// The joining is put in under the lock, so that the topic's task can't find
-    /// itself without subscribers and go away in between.
+    /// What topics are told at their beginning.
+    pub(crate) fn settings(&self) -> &Arc<TopicSettings> {
+        &self.settings
+    }
+
+    /// Adds a classic subscriber to the topic of that name, which is made if need be.
     pub(crate) fn join(self: &Arc<Self>, name: &TopicName, subscriber: SharedOutbox) -> Arc<Topic> {
+        self.with(name, |topic| topic.join(subscriber))
+    }
+
+    /// The same for an extended subscriber.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        name: &TopicName,
+        registration: Registration,
+    ) -> Arc<Topic> {
+        self.with(name, |topic| topic.register(registration))
+    }
+
+    /// Puts something into the topic of that name under the lock, so that the topic's
+    /// task can't find itself without anything to do and go away in between.
+    fn with(self: &Arc<Self>, name: &TopicName, put: impl FnOnce(&Topic)) -> Arc<Topic> {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
-            let topic = Arc::new(Topic::new(name.clone(), self.max_mailbox));
+            let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
             tokio::spawn(topic.clone().run(self.clone()));
             topic
         });
-        topic.join(subscriber);
+        put(topic);
         topic.clone()
+    }
+
+    /// Asks the topic of that name who is there; `None` if there is no such topic.
+    /// The flag is false when the topic has enough to do.
+    pub(crate) fn who(&self, name: &TopicName, asker: SharedOutbox) -> Option<(Arc<Topic>, bool)> {
+        let topics = self.topics.lock();
+        let topic = topics.get(name)?;
+        let has_room = topic.who(asker);
+        Some((topic.clone(), has_room))
+    }
+
+    /// The topics there are, those with most members first; with very many of them,
+    /// not all.
+    pub(crate) fn list(&self) -> Vec<u8> {
+        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
+        let summary = |topic: &'_ Arc<Topic>| {
+            let (members, seq) = topic.summary();
+            (std::cmp::Reverse(members as u64), topic.name().clone(), seq)
+        };
+        let mut summaries: Vec<_> = topics.iter().map(summary).collect();
+        summaries.sort();
+        let mut bytes = 0;
+        let listed = summaries.iter().take_while(|(_, name, _)| {
+            bytes += 64 + name.as_str().len();
+            bytes <= NAMES_BYTES
+        });
+        let listed = listed.map(|(members, name, seq)| TopicSummary {
+            topic: name.as_str().into(),
+            members: members.0,
+            seq: *seq,
+        });
+        Event::Topics(listed.collect()).to_line()
+    }
+
+    /// Has the topics that were not used for longest forget what they remember,
+    /// whenever all together take more memory than they may.
+    pub(crate) async fn keep_to_budget(&self) {
+        loop {
+            self.settings.budget.exceeded().await;
+            let mut topics: Vec<_> = self.topics.lock().values().cloned().collect();
+            topics.sort_by_cached_key(|topic| topic.age_and_bytes().0);
+            let mut missing = self.settings.budget.to_give_back();
+            let mut forgetting = Vec::new();
+            for topic in topics {
+                let (_, bytes) = topic.age_and_bytes();
+                if missing == 0 {
+                    break;
+                }
+                if bytes > 0 {
+                    topic.forget();
+                    forgetting.push(topic.settle());
+                    missing = missing.saturating_sub(bytes);
+                }
+            }
+            for topic in forgetting {
+                // A topic that has gone has nothing left to forget.
+                let _ = topic.await;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Forgets a topic that has no subscribers, unless somebody is just coming.
@@ -73,13 +184,17 @@ mod tests {
     use crate::outbox::tests::endless_outbox;
     use crate::subscriptions::Subscriptions;
 
+    fn registry() -> Arc<Registry> {
+        Arc::new(Registry::new(&Config::default()))
+    }
+
     fn name(name: &str) -> TopicName {
         TopicName::new(name).unwrap()
     }
 
     #[tokio::test]
     async fn a_topic_that_everyone_has_left_is_gone() {
-        let registry = Arc::new(Registry::new(1000));
+        let registry = registry();
         let mut first = Subscriptions::new(endless_outbox());
         let mut second = Subscriptions::new(endless_outbox());
         for n in 0..100 {
@@ -102,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_topic_survives_when_one_comes_as_the_last_one_leaves() {
-        let registry = Arc::new(Registry::new(1000));
+        let registry = registry();
         for _ in 0..1000 {
             let mut leaving = Subscriptions::new(endless_outbox());
             leaving.join(&name("T"), &registry);

@@ -4,18 +4,32 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-/// Whole frames, each on a line of its own, from one publisher to one topic.
+/// Whole frames, each on a line of its own.
+#[derive(Debug)]
 pub(crate) struct Run {
     bytes: Bytes,
+    /// How many frames there are.
+    count: u32,
     /// The same bytes in memory of their own, made when somebody keeps them.
     kept: OnceLock<Bytes>,
 }
 
 impl Run {
-    pub(crate) fn new(bytes: Bytes) -> Self {
+    /// Frames that lie in a read buffer.
+    pub(crate) fn new(bytes: Bytes, count: u32) -> Self {
         Self {
             bytes,
+            count,
             kept: OnceLock::new(),
+        }
+    }
+
+    /// Frames that have memory of their own.
+    pub(crate) fn owned(bytes: Bytes, count: u32) -> Self {
+        Self {
+            kept: OnceLock::from(bytes.clone()),
+            bytes,
+            count,
         }
     }
 
@@ -23,6 +37,11 @@ impl Run {
     /// all of it from being used again.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// How many lines there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
     }
 
     /// The lines for those who keep them longer than the delivery takes: one copy

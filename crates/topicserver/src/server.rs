@@ -78,6 +78,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         tokio::select! {
             () = listener::accept_all(self.listener, self.shared.clone()) => {}
+            () = self.shared.registry().keep_to_budget() => {}
             () = shutdown => {}
         }
         let connections = self.shared.connections();

@@ -9,16 +9,15 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep};
-use wire::{ErrorCode, FrameError, ScanError, TopicName};
+use wire::{ErrorCode, ScanError};
 
 use crate::config::Config;
-use crate::input::{FrameSink, Input, Read};
+use crate::input::{Input, Read};
+use crate::live::Live;
 use crate::outbox::{Drain, Outbox, SharedOutbox};
-use crate::shared::{Place, Shared};
-use crate::subscriptions::Subscriptions;
+use crate::shared::Place;
 use crate::transport::Transport;
 
 /// A deadline that is only there while it matters.
@@ -38,12 +37,6 @@ pub(crate) struct Session<R> {
     read_deadline: Deadline,
     /// Until when the peer must take something of what waits for it.
     write_deadline: Deadline,
-}
-
-/// The part of a session that acts on frames.
-struct Live {
-    place: Place,
-    subscriptions: Subscriptions,
 }
 
 /// Why a session ends.
@@ -71,10 +64,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
             input: Input::default(),
             read_deadline: deadline(place.shared().config().registration_timeout),
             write_deadline: None,
-            live: Live {
-                place,
-                subscriptions: Subscriptions::new(outbox),
-            },
+            live: Live::new(place, outbox),
         }
     }
 
@@ -97,7 +87,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
             if let Some(end) = self.drain(cx) {
                 return Poll::Ready(end);
             }
-            ready!(self.live.subscriptions.poll_room(cx));
+            // Who asks for more than it reads is answered later.
+            if self.live.outbox().is_full() {
+                return self.poll_read_deadline(cx);
+            }
+            ready!(self.live.poll_room(cx));
             let limits = self.config().frame_limits;
             let read = self
                 .input
@@ -106,7 +100,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 Poll::Pending => return self.poll_late(cx),
                 Poll::Ready(Ok(Ok(Read::End))) => return Poll::Ready(End::Finished),
                 Poll::Ready(Ok(Ok(Read::Some { finished, filled }))) => {
-                    if finished && self.live.subscriptions.is_registered() {
+                    if finished && self.live.is_registered() {
                         self.read_deadline = None;
                     }
                     if filled {
@@ -130,6 +124,9 @@ impl<R: AsyncRead + Unpin> Session<R> {
         if self.live.outbox().closing().is_some() {
             return Some(End::Closed);
         }
+        if self.live.outbox().take_wanted() {
+            self.live.tell_room();
+        }
         match drain {
             Drain::Waiting { progress: false } => {}
             _ => self.write_deadline = None,
@@ -149,7 +146,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// Nothing can be read: has it been so for too long? Until it registers, a
     /// peer has one deadline for that; later, one for each frame that it begins.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let is_registered = self.live.subscriptions.is_registered();
+        let is_registered = self.live.is_registered();
         if is_registered && self.input.is_partial() && self.read_deadline.is_none() {
             self.read_deadline = deadline(self.config().frame_timeout);
         }
@@ -162,7 +159,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
             return Poll::Pending;
         };
         ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(End::Late(if self.live.subscriptions.is_registered() {
+        Poll::Ready(End::Late(if self.live.is_registered() {
             ErrorCode::UnfinishedFrame
         } else {
             ErrorCode::RegistrationTimeout
@@ -177,7 +174,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
         // Who has only finished sending still gets what was published before, and
         // some of that may be on its way through the topics.
         let topics = match end {
-            End::Finished => self.live.subscriptions.settle(),
+            End::Finished => self.live.settle(),
             _ => Vec::new(),
         };
         let outbox = self.live.leave();
@@ -251,67 +248,6 @@ impl<R: AsyncRead + Unpin> Session<R> {
     }
 }
 
-impl Live {
-    fn shared(&self) -> &Shared {
-        self.place.shared()
-    }
-
-    fn outbox(&self) -> &Outbox<dyn Transport> {
-        self.subscriptions.outbox()
-    }
-
-    /// Leaves all topics; what waits for the peer is still there.
-    fn leave(&mut self) -> SharedOutbox {
-        let outbox = self.subscriptions.outbox().clone();
-        self.subscriptions = Subscriptions::new(outbox.clone());
-        outbox
-    }
-}
-
-impl FrameSink for Live {
-    fn register(&mut self, topics: Vec<TopicName>) {
-        let max = self.shared().config().max_topics;
-        let new = self.subscriptions.count_new(&topics);
-        if self.subscriptions.len() + new > max {
-            let text = format!(
-                "a connection may have {max} topics; you have {} and asked for {new} more; \
-                 none of these was added",
-                self.subscriptions.len()
-            );
-            return self.outbox().tell(ErrorCode::TooManyTopics, &text);
-        }
-        for name in &topics {
-            self.subscriptions
-                .join(name, self.place.shared().registry());
-        }
-        self.subscriptions.set_registered();
-    }
-
-    fn route(&mut self, topic: &str) -> Option<usize> {
-        let place = self.subscriptions.find(topic);
-        if place.is_none() {
-            let text = format!(
-                "you aren't registered for {topic:?}, so your message was discarded; \
-                 register for it first"
-            );
-            self.outbox().tell(ErrorCode::NotRegistered, &text);
-        }
-        place
-    }
-
-    fn publish(&mut self, place: usize, frames: Bytes) {
-        self.subscriptions.publish(place, frames);
-    }
-
-    fn reject(&mut self, error: &FrameError) {
-        self.outbox()
-            .tell(error.code(), &format!("{error}; the frame was ignored"));
-        let peer = self.outbox().peer();
-        self.shared()
-            .complain(peer, error.code(), &error.to_string());
-    }
-}
-
 /// Writes what waits, once everything has `settled`, and gives the peer time to
 /// read it and to close too.
 async fn farewell<R: AsyncRead + Unpin>(
@@ -380,6 +316,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::shared::Shared;
 
     /// With 144 bytes tokio's task takes 256; with one word more it would take
     /// 384, because it is aligned to 128. That is what an idle connection costs.

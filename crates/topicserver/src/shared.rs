@@ -8,6 +8,8 @@ use wire::ErrorCode;
 use crate::complaints::Complaints;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
+use crate::directory::Directory;
+use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
 use crate::registry::Registry;
 
@@ -16,6 +18,8 @@ pub(crate) struct Shared {
     config: Config,
     registry: Arc<Registry>,
     connections: Connections,
+    directory: Arc<Directory>,
+    hashes: Hashes,
     /// Of peers.
     complaints: Complaints,
     /// Of the server's own, which no peer's nonsense shall hide.
@@ -25,11 +29,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         Arc::new(Self {
-            registry: Arc::new(Registry::new(config.max_mailbox)),
+            registry: Arc::new(Registry::new(&config)),
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
             ),
+            directory: Arc::default(),
+            hashes: Hashes::random(),
             complaints: Complaints::default(),
             troubles: Complaints::default(),
             config,
@@ -42,6 +48,15 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// For names, keys and ids that are remembered.
+    pub(crate) fn hashes(&self) -> &Hashes {
+        &self.hashes
     }
 
     pub(crate) fn connections(&self) -> &Connections {

@@ -6,13 +6,17 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::TopicName;
+use wire::{RegistrationOptions, TopicName, UserName};
 
+use crate::gathering::Gathering;
+use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::publication::{Frames, Publication};
 use crate::registry::Registry;
-use crate::topic::Topic;
+use crate::run::Run;
+use crate::start::Start;
+use crate::topic::{Registration, Topic};
 
 /// A connection's memberships, sorted by name.
 pub(crate) struct Subscriptions {
@@ -61,16 +65,82 @@ impl Subscriptions {
         names.iter().filter(is_new).count()
     }
 
-    /// Joins a topic, unless the connection is in it already.
+    /// Joins a topic as a classic connection, unless it is in it already.
     pub(crate) fn join(&mut self, name: &TopicName, registry: &Arc<Registry>) {
         if let Err(place) = self.place(name.as_str()) {
             let topic = registry.join(name, self.outbox.clone());
-            // Nearly every connection has one topic: no room for four is taken.
-            if self.topics.is_empty() {
-                self.topics.reserve_exact(1);
-            }
-            self.topics.insert(place, topic);
+            self.insert(place, topic);
         }
+    }
+
+    /// Joins topics as an extended connection, and has those reported on that it is
+    /// in already. What the connection was registered for as a classic one, it is
+    /// now registered for as an extended one.
+    pub(crate) fn register(
+        &mut self,
+        names: &[TopicName],
+        options: &RegistrationOptions,
+        identity: &Arc<Identity>,
+        registry: &Arc<Registry>,
+        was_classic: bool,
+    ) {
+        let count = self.topics.len() + self.count_new(names);
+        let answer = Gathering::new(self.outbox.clone(), identity.user.clone(), count);
+        answer.finish_if_empty();
+        let outbox = self.outbox.clone();
+        let registration = |start| Registration {
+            outbox: outbox.clone(),
+            identity: identity.clone(),
+            start,
+            answer: answer.clone(),
+        };
+        for topic in &self.topics {
+            if names.contains(topic.name()) {
+                continue;
+            }
+            if was_classic {
+                topic.register(registration(Start::default()));
+            } else {
+                topic.report(answer.clone());
+            }
+        }
+        for name in names {
+            let start = Start::of(options, name.as_str());
+            let topic = registry.register(name, registration(start));
+            if let Err(place) = self.place(name.as_str()) {
+                self.insert(place, topic);
+            }
+        }
+    }
+
+    /// Leaves topics; those that the connection isn't in count as left. What remains
+    /// is answered.
+    pub(crate) fn leave(&mut self, names: &[TopicName], user: Option<UserName>) {
+        for name in names {
+            if let Ok(place) = self.place(name.as_str()) {
+                self.topics.remove(place).leave(self.outbox.clone());
+            }
+        }
+        let answer = Gathering::new(self.outbox.clone(), user, self.topics.len());
+        answer.finish_if_empty();
+        for topic in &self.topics {
+            topic.report(answer.clone());
+        }
+    }
+
+    /// Tells all topics that the outbox has room.
+    pub(crate) fn tell_room(&self) {
+        for topic in &self.topics {
+            topic.has_room_for(self.outbox.clone());
+        }
+    }
+
+    fn insert(&mut self, place: usize, topic: Arc<Topic>) {
+        // Nearly every connection has one topic: no room for four is taken.
+        if self.topics.is_empty() {
+            self.topics.reserve_exact(1);
+        }
+        self.topics.insert(place, topic);
     }
 
     /// The place of a topic; `None` if the connection isn't registered for it.
@@ -85,10 +155,20 @@ impl Subscriptions {
         Some(place)
     }
 
-    /// Sends frames to everyone else in the topic at a place that `find` gave.
-    pub(crate) fn publish(&mut self, place: usize, frames: Bytes) {
+    /// Sends messages to everyone else in the topic at a place that `find` gave.
+    pub(crate) fn publish(
+        &mut self,
+        place: usize,
+        frames: Frames,
+        identity: Option<Arc<Identity>>,
+    ) {
         if let Some(topic) = self.topics.get(place) {
-            let has_room = topic.publish(self.outbox.clone(), frames);
+            let has_room = topic.publish(Publication {
+                from: self.outbox.clone(),
+                identity,
+                run: Run::new(frames.bytes, frames.count),
+                tag: frames.tag,
+            });
             self.is_slowed |= !has_room;
         }
     }
@@ -128,12 +208,18 @@ impl Drop for Subscriptions {
 mod tests {
     use std::task::Waker;
 
+    use bytes::Bytes;
+
     use super::*;
+    use crate::config::Config;
     use crate::outbox::tests::endless_outbox;
 
     #[tokio::test]
     async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
-        let registry = Arc::new(Registry::new(10));
+        let registry = Arc::new(Registry::new(&Config {
+            max_mailbox: 10,
+            ..Config::default()
+        }));
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);
@@ -141,7 +227,12 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(subscriptions.poll_room(&mut cx).is_ready());
         for place in 0..2 {
-            subscriptions.publish(place, Bytes::from_static(b"more than ten bytes"));
+            let frames = Frames {
+                bytes: Bytes::from_static(b"more than ten bytes\n"),
+                count: 1,
+                tag: None,
+            };
+            subscriptions.publish(place, frames, None);
         }
         assert!(subscriptions.poll_room(&mut cx).is_pending());
         // Each of the two has room when its task has run.

@@ -1,42 +1,73 @@
-//! One topic: a task that alone owns its subscribers and so gives its messages
-//! one order. It never waits for a receiver.
+//! One topic: a task that alone owns its order and its subscribers. It never waits
+//! for a receiver.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::TopicName;
+use wire::{Event, TopicName, TopicState};
 
+use crate::catch_up::Position;
+use crate::gathering::Gathering;
+use crate::history::budget::Share;
+use crate::identity::Identity;
 use crate::mailbox::Mailbox;
+use crate::members::{Members, Subscriber, presence};
 use crate::outbox::SharedOutbox;
-use crate::registry::Registry;
-use crate::run::Run;
-
-/// Receivers that are served before other tasks of the same thread get their
-/// turn: about half a millisecond of writing.
-const RECEIVERS_PER_TURN: usize = 256;
+use crate::publication::Publication;
+use crate::registry::{Registry, TopicSettings};
+use crate::start::Start;
+use crate::topic_log::{Acknowledgement, Appended, TopicLog, now};
 
 /// Commands for which an idle topic keeps room.
 const KEPT_CAPACITY: usize = 32;
+
+/// What a command counts as in the mailbox that carries no message: its own size,
+/// roughly, so that a flood of them slows whoever sends it.
+const COMMAND_COST: usize = 64;
 
 /// A topic as sessions know it: a name, and where to put what they have for it.
 pub(crate) struct Topic {
     name: TopicName,
     mailbox: Mailbox<Command>,
+    /// Connections that are registered, as its task counted them last.
+    members: AtomicUsize,
+    /// The newest message's sequence number.
+    newest: AtomicU64,
+    /// When it was published to, or joined, last: milliseconds since the Unix epoch.
+    used: AtomicU64,
+    /// Bytes that it remembers.
+    remembered: Arc<AtomicUsize>,
 }
 
 enum Command {
+    /// A classic connection comes.
     Join(SharedOutbox),
+    /// An extended connection comes, or is here and asks for what it missed.
+    Register(Box<Registration>),
+    /// An extended connection wants to know how far the topic is.
+    Report(Arc<Gathering>),
+    /// The answer to a registration is on its way.
+    Open(SharedOutbox, Arc<Gathering>),
+    /// A connection whose outbox was full has room again.
+    Room(SharedOutbox),
     Leave(SharedOutbox),
     Publish(Publication),
+    /// Who is here?
+    Who(SharedOutbox),
+    /// There is no memory for what was said here.
+    Forget,
     /// Answered when everything before it has been handed on.
     Settle(oneshot::Sender<()>),
 }
 
-/// A run and who sent it, to whom it doesn't go back.
-struct Publication {
-    from: SharedOutbox,
-    run: Run,
+/// An extended connection that comes into a topic.
+pub(crate) struct Registration {
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) start: Start,
+    pub(crate) answer: Arc<Gathering>,
 }
 
 impl Topic {
@@ -44,6 +75,10 @@ impl Topic {
         Self {
             name,
             mailbox: Mailbox::new(max_mailbox),
+            members: AtomicUsize::new(0),
+            newest: AtomicU64::new(0),
+            used: AtomicU64::new(now()),
+            remembered: Arc::default(),
         }
     }
 
@@ -51,34 +86,73 @@ impl Topic {
         &self.name
     }
 
-    /// Adds a subscriber. Only the registry calls this, under its lock.
+    /// Connections that are registered, and the newest message's sequence number.
+    pub(crate) fn summary(&self) -> (usize, u64) {
+        (self.members.load(Relaxed), self.newest.load(Relaxed))
+    }
+
+    /// When it was used last, and how many bytes it remembers.
+    pub(crate) fn age_and_bytes(&self) -> (u64, usize) {
+        (self.used.load(Relaxed), self.remembered.load(Relaxed))
+    }
+
+    /// Adds a classic subscriber. Only the registry calls this, under its lock.
     pub(crate) fn join(&self, subscriber: SharedOutbox) {
-        self.mailbox.put(Command::Join(subscriber), 0);
+        self.put(Command::Join(subscriber));
+    }
+
+    /// Adds an extended subscriber. Only the registry calls this, under its lock.
+    pub(crate) fn register(&self, registration: Registration) {
+        self.put(Command::Register(Box::new(registration)));
+    }
+
+    /// Has the topic say how far it is.
+    pub(crate) fn report(&self, answer: Arc<Gathering>) {
+        self.put(Command::Report(answer));
+    }
+
+    /// Lets a connection have messages, whose registration was answered.
+    pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<Gathering>) {
+        self.put(Command::Open(subscriber, answer));
+    }
+
+    /// Says that a connection's outbox has room.
+    pub(crate) fn has_room_for(&self, subscriber: SharedOutbox) {
+        self.put(Command::Room(subscriber));
     }
 
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
-        self.mailbox.put(Command::Leave(subscriber), 0);
+        self.put(Command::Leave(subscriber));
     }
 
-    /// Sends frames to everyone but `from`. False: the topic has enough to do,
-    /// and the publisher should wait with [`poll_room`](Self::poll_room).
-    pub(crate) fn publish(&self, from: SharedOutbox, frames: Bytes) -> bool {
-        let bytes = frames.len();
-        let run = Run::new(frames);
-        self.mailbox
-            .put(Command::Publish(Publication { from, run }), bytes)
+    /// Answers a connection's question who is here. False: the topic has enough to
+    /// do, and whoever asks should wait with [`poll_room`](Self::poll_room).
+    pub(crate) fn who(&self, asker: SharedOutbox) -> bool {
+        self.put(Command::Who(asker))
+    }
+
+    /// Has the topic forget what it only keeps in memory.
+    pub(crate) fn forget(&self) {
+        self.put(Command::Forget);
+    }
+
+    /// Sends messages to everyone but their publisher. False: the topic has enough
+    /// to do, and the publisher should wait with [`poll_room`](Self::poll_room).
+    pub(crate) fn publish(&self, publication: Publication) -> bool {
+        let bytes = publication.run.bytes().len();
+        self.mailbox.put(Command::Publish(publication), bytes)
     }
 
     /// Waits until the topic can take more.
-    pub(crate) fn poll_room(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.mailbox.poll_room(cx)
     }
 
     /// Resolves when everything that was published before has been handed on.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
-        self.mailbox.put(Command::Settle(done), 0);
+        self.put(Command::Settle(done));
         settled
     }
 
@@ -87,20 +161,32 @@ impl Topic {
         self.mailbox.is_empty()
     }
 
-    /// The topic's task: lives until the last subscriber has left.
+    fn put(&self, command: Command) -> bool {
+        self.mailbox.put(command, COMMAND_COST)
+    }
+
+    /// The topic's task: lives as long as there are subscribers, or something to
+    /// remember.
     pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
-        let mut members = Members::default();
+        let mut task = Task::new(self.clone(), registry.settings());
         let mut batch = Vec::new();
         loop {
-            self.mailbox.take(&mut batch).await;
-            if members.has_several_publishers(&batch) {
+            if task.members.has_ready() {
+                // Others get their turn between two steps of catching up.
+                tokio::task::yield_now().await;
+                self.mailbox.take_more(&mut batch);
+            } else {
+                self.mailbox.take(&mut batch).await;
+            }
+            if task.has_several_publishers(&batch) {
                 // Others of them may have read something too: their sessions get
                 // their turn first, and every subscriber gets it all in one write.
                 tokio::task::yield_now().await;
                 self.mailbox.take_more(&mut batch);
             }
-            members.handle(&mut batch).await;
-            if members.subscribers.is_empty() && registry.remove_if_idle(&self) {
+            task.handle(&mut batch).await;
+            task.members.catch_up(self.name.as_str(), &task.log);
+            if task.is_over() && registry.remove_if_idle(&self) {
                 return;
             }
             if batch.capacity() > KEPT_CAPACITY {
@@ -112,18 +198,35 @@ impl Topic {
 }
 
 /// What the topic's task owns.
-#[derive(Default)]
-struct Members {
-    /// Everyone who is registered.
-    subscribers: Vec<SharedOutbox>,
-    /// What is to be handed on before the next change of subscribers.
+struct Task {
+    topic: Arc<Topic>,
+    settings: Arc<TopicSettings>,
+    members: Members,
+    log: TopicLog,
+    /// What is to be handed on before anything else is done.
     pending: Vec<Publication>,
     /// Who published last, as its outbox's address. Should somebody else have got
     /// that since, nothing is lost but a turn of waiting.
     last_publisher: Option<usize>,
 }
 
-impl Members {
+impl Task {
+    fn new(topic: Arc<Topic>, settings: &Arc<TopicSettings>) -> Self {
+        let share = Share::new(settings.budget.clone(), topic.remembered.clone());
+        Self {
+            log: TopicLog::new(settings.history, settings.ids, share),
+            settings: settings.clone(),
+            topic,
+            members: Members::default(),
+            pending: Vec::new(),
+            last_publisher: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.members.is_empty() && self.log.is_empty()
+    }
+
     /// Whether the first of these publications is from another publisher than the
     /// last one was.
     fn has_several_publishers(&mut self, batch: &[Command]) -> bool {
@@ -154,60 +257,115 @@ impl Members {
 
     fn change(&mut self, command: Command) {
         match command {
-            Command::Join(subscriber) => self.subscribers.push(subscriber),
-            Command::Leave(subscriber) => {
-                let known = |known: &SharedOutbox| known.is(&subscriber);
-                if let Some(place) = self.subscribers.iter().position(known) {
-                    self.subscribers.swap_remove(place);
-                }
+            Command::Join(subscriber) => self.members.add_classic(subscriber),
+            Command::Register(registration) => self.register(*registration),
+            Command::Report(answer) => {
+                answer.report(&self.topic, self.state(None), false);
             }
+            Command::Open(subscriber, answer) => self.members.open(&subscriber, &answer),
+            Command::Room(subscriber) => self.members.has_room(&subscriber),
+            Command::Leave(subscriber) => self.leave(&subscriber),
+            Command::Who(asker) => {
+                let answer = self.members.who(self.topic.name.as_str());
+                asker.answer(answer.to_line());
+            }
+            Command::Forget => self.log.forget(),
             Command::Settle(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
             }
             Command::Publish(publication) => self.pending.push(publication),
         }
+        self.topic.members.store(self.members.len(), Relaxed);
     }
 
-    /// Hands what is pending to every subscriber, in one write if its socket
-    /// takes it.
+    fn register(&mut self, registration: Registration) {
+        let Registration {
+            outbox,
+            identity,
+            start,
+            answer,
+        } = registration;
+        self.topic.used.store(now(), Relaxed);
+        let (next, recovered) = start.resolve(&self.log);
+        let place = self.members.find(&outbox).map(|known| &known.position);
+        let next = match (place, start.is_given()) {
+            // Nothing was asked for: it stays where it is.
+            (Some(Position::Behind { next, .. }), false) => *next,
+            _ => next,
+        };
+        let is_new = self.members.add_extended(Subscriber {
+            outbox: outbox.clone(),
+            identity: identity.clone(),
+            position: Position::unanswered(next, answer.clone()),
+        });
+        answer.report(&self.topic, self.state(recovered), true);
+        if is_new {
+            self.tell_presence(&identity, &outbox, Event::Joined);
+        }
+    }
+
+    fn leave(&mut self, subscriber: &SharedOutbox) {
+        if let Some(identity) = self.members.remove(subscriber) {
+            self.tell_presence(&identity, subscriber, Event::Left);
+        }
+    }
+
+    /// Tells the others, unless they are so many that it would be most of what they
+    /// are told: each comes and goes before all.
+    fn tell_presence<'a>(
+        &'a self,
+        identity: &'a Identity,
+        of: &SharedOutbox,
+        event: impl FnOnce(wire::Presence<'a>) -> Event<'a>,
+    ) {
+        if self.members.len() <= self.settings.max_presence
+            && !self.members.has_another(identity, of)
+            && let Some(event) = presence(self.topic.name.as_str(), identity, event)
+        {
+            self.members.tell(&event, of);
+        }
+    }
+
+    fn state(&self, recovered: Option<bool>) -> TopicState {
+        TopicState {
+            epoch: self.log.epoch(),
+            seq: self.log.next() - 1,
+            recovered,
+        }
+    }
+
+    /// Hands what is pending to every subscriber, and then tells the publishers who
+    /// want to know.
     async fn deliver(&mut self) {
         if self.pending.is_empty() {
             return;
         }
-        let mut turns = self.subscribers.chunks(RECEIVERS_PER_TURN).peekable();
-        while let Some(turn) = turns.next() {
-            deliver_turn(turn, &self.pending);
-            if turns.peek().is_some() {
-                tokio::task::yield_now().await;
-            }
-        }
+        let are_wanted = self.members.has_extended();
+        let Appended {
+            pieces,
+            acknowledgements,
+        } = self.log.append(&mut self.pending, are_wanted);
+        let next = self.log.next();
+        self.topic.newest.store(next - 1, Relaxed);
+        self.topic.used.store(self.log.time(), Relaxed);
+        self.members.deliver(&self.pending, &pieces, next).await;
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
+        acknowledge(self.topic.name.as_str(), acknowledgements);
     }
 }
 
-fn deliver_turn(subscribers: &[SharedOutbox], publications: &[Publication]) {
-    if let [one] = publications {
-        for subscriber in subscribers {
-            if !subscriber.is(&one.from) {
-                subscriber.send(&one.run);
-            }
+/// Tells publishers that their messages are where they can't be lost, each in one
+/// write as far as they follow one another.
+fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
+    let mut lines = Vec::new();
+    let mut all = acknowledgements.into_iter().peekable();
+    while let Some(Acknowledgement { to, id, seq }) = all.next() {
+        let (id, topic) = ((&*id).into(), topic.into());
+        lines.extend(Event::Ack(wire::Ack { id, topic, seq }).to_line());
+        if all.peek().is_none_or(|next| !next.to.is(&to)) {
+            to.answer(std::mem::take(&mut lines));
         }
-    } else {
-        for subscriber in subscribers {
-            send_others(subscriber, publications);
-        }
-    }
-}
-
-/// Sends a subscriber all that it didn't publish itself.
-fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
-    let others = publications
-        .iter()
-        .filter(|publication| !subscriber.is(&publication.from))
-        .map(|publication| &publication.run);
-    if others.clone().next().is_some() {
-        subscriber.send_all(others);
     }
 }

@@ -38,8 +38,6 @@ pub struct EnvelopeWriter {
 const HEAD: &[u8] = b"{\"extended\":{\"seq\":";
 /// The envelope of a message that isn't stored, up to its time.
 const UNSTORED_HEAD: &[u8] = b"{\"extended\":{\"stored\":false";
-/// Digits of the largest sequence number.
-const MOST_DIGITS: usize = 20;
 
 impl EnvelopeWriter {
     /// For messages of `user` that the server took at `time`, in milliseconds
@@ -55,32 +53,28 @@ impl EnvelopeWriter {
         Self { tail }
     }
 
-    /// Bytes by which a frame grows at most.
-    pub fn len(&self) -> usize {
-        UNSTORED_HEAD.len().max(HEAD.len() + MOST_DIGITS) + self.tail.len()
-    }
-
-    /// Never: there is always a time.
-    pub fn is_empty(&self) -> bool {
-        false
+    /// Bytes by which a frame grows.
+    pub fn growth(&self, seq: Option<u64>) -> usize {
+        let head = match seq {
+            Some(seq) => HEAD.len() + seq.checked_ilog10().unwrap_or(0) as usize + 1,
+            None => UNSTORED_HEAD.len(),
+        };
+        // The brace of the frame is replaced.
+        head + self.tail.len() - 1
     }
 
     /// Appends `frame`, an object with at least one member that begins with its
-    /// first byte, with the envelope as its first member.
-    pub fn write(&self, seq: u64, frame: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(HEAD);
-        // Writing into memory can't fail.
-        let _ = write!(out, "{seq}");
-        self.finish(frame, out);
-    }
-
-    /// The same for a message that isn't stored and so has no number.
-    pub fn write_unstored(&self, frame: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(UNSTORED_HEAD);
-        self.finish(frame, out);
-    }
-
-    fn finish(&self, frame: &[u8], out: &mut Vec<u8>) {
+    /// first byte, with the envelope as its first member. `seq` is none for a
+    /// message that isn't stored.
+    pub fn write(&self, seq: Option<u64>, frame: &[u8], out: &mut Vec<u8>) {
+        match seq {
+            Some(seq) => {
+                out.extend_from_slice(HEAD);
+                // Writing into memory can't fail.
+                let _ = write!(out, "{seq}");
+            }
+            None => out.extend_from_slice(UNSTORED_HEAD),
+        }
         out.extend_from_slice(&self.tail);
         out.extend_from_slice(frame.get(1..).unwrap_or_default());
     }
@@ -106,14 +100,35 @@ mod tests {
         let writer = EnvelopeWriter::new(1_763_796_000_123, Some(&user));
         let frame = b"{ \"message\":{\"topic\":\"T\",\"text\":\"hi\"}}\n";
         let mut line = Vec::new();
-        writer.write(u64::MAX, frame, &mut line);
-        assert_eq!(line.len(), frame.len() - 1 + writer.len());
+        writer.write(Some(u64::MAX), frame, &mut line);
         let expected = Envelope {
             seq: Some(u64::MAX),
             time: Some(1_763_796_000_123),
             user: Some("al\"ice".into()),
         };
         assert_eq!(read(&line), (expected, "hi".into()));
+    }
+
+    #[test]
+    fn a_frame_grows_by_what_is_foretold() {
+        let writer = EnvelopeWriter::new(7, None);
+        for seq in [
+            None,
+            Some(0),
+            Some(9),
+            Some(10),
+            Some(99),
+            Some(100),
+            Some(u64::MAX),
+        ] {
+            let mut line = Vec::new();
+            writer.write(seq, b"{\"a\":1}", &mut line);
+            assert_eq!(
+                line.len(),
+                b"{\"a\":1}".len() + writer.growth(seq),
+                "{seq:?}"
+            );
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum Frame<'a> {
         id: Option<Cow<'a, str>>,
     },
     /// `extended` alone.
-    Request(Request<'a>),
+    Request(Request),
 }
 
 /// Why an object is no frame that can be acted upon. The stream goes on.

@@ -9,17 +9,17 @@ use crate::{FrameError, TopicName, extended};
 
 /// A question, or a wish, of an extended client.
 #[derive(Debug)]
-pub enum Request<'a> {
+pub enum Request {
     /// `leave`: of these topics it wants no more.
     Leave(Vec<TopicName>),
     /// `who`: who is in this topic?
     Who(TopicName),
     /// `lookup`: where is this user?
-    Lookup(Cow<'a, str>),
+    Lookup(String),
     /// `topics`: what topics are there?
     Topics,
     /// `ping`: is the server still there? It answers with the same value.
-    Ping(&'a RawValue),
+    Ping(Box<RawValue>),
     /// `pong`: the answer to a ping of the server's.
     Pong,
 }
@@ -54,10 +54,10 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Op
     T::deserialize(from).map(Some)
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// Reads the value of `extended`, which is valid JSON.
-    pub(crate) fn read(json: &'a [u8]) -> Result<Self, FrameError> {
-        let members: Members<'a> = extended::read(json)?;
+    pub(crate) fn read(json: &[u8]) -> Result<Self, FrameError> {
+        let members: Members<'_> = extended::read(json)?;
         let mut found = Vec::with_capacity(1);
         if let Some(names) = members.leave {
             found.push(Self::Leave(names.read()?));
@@ -65,9 +65,9 @@ impl<'a> Request<'a> {
         if let Some(topic) = members.who {
             found.push(Self::Who(TopicName::new(&topic)?));
         }
-        found.extend(members.lookup.map(Self::Lookup));
+        found.extend(members.lookup.map(|user| Self::Lookup(user.into_owned())));
         found.extend(members.topics.map(|_| Self::Topics));
-        found.extend(members.ping.map(Self::Ping));
+        found.extend(members.ping.map(|value| Self::Ping(value.to_owned())));
         found.extend(members.pong.map(|_| Self::Pong));
         match (found.pop(), found.is_empty()) {
             (Some(request), true) => Ok(request),

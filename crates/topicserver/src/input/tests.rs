@@ -36,16 +36,19 @@ struct Log {
     /// Every run as it was published.
     runs: Vec<(usize, Bytes)>,
     unrouted: Vec<String>,
+    /// The ids of messages that are to be acknowledged.
+    ids: Vec<String>,
+    requests: Vec<String>,
     rejected: Vec<FrameError>,
 }
 
 impl FrameSink for Log {
-    fn register(&mut self, topics: Vec<TopicName>) {
+    fn register(&mut self, topics: Vec<TopicName>, _: Option<Box<RegistrationOptions>>) {
         self.registered
             .extend(topics.iter().map(ToString::to_string));
     }
 
-    fn route(&mut self, topic: &str) -> Option<usize> {
+    fn route(&mut self, topic: &str, _: Option<&str>) -> Option<usize> {
         let place = topic.parse().ok();
         if place.is_none() {
             self.unrouted.push(topic.to_owned());
@@ -53,8 +56,25 @@ impl FrameSink for Log {
         place
     }
 
-    fn publish(&mut self, place: usize, frames: Bytes) {
-        self.runs.push((place, frames));
+    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
+        Box::new(Tag {
+            id: id.into(),
+            origin: 0,
+            id_hash: 0,
+            text_hash: text.decode().len() as u64,
+            is_shared: false,
+        })
+    }
+
+    fn publish(&mut self, place: usize, frames: Frames) {
+        let lines = frames.bytes.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, frames.count as usize);
+        self.runs.push((place, frames.bytes));
+        self.ids.extend(frames.tag.map(|tag| tag.id.into()));
+    }
+
+    fn request(&mut self, request: Request) {
+        self.requests.push(format!("{request:?}"));
     }
 
     fn reject(&mut self, error: &FrameError) {

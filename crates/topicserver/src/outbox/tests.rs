@@ -62,7 +62,10 @@ pub(crate) fn endless_outbox() -> SharedOutbox {
 }
 
 fn run(text: &str) -> Run {
-    Run::new(Bytes::copy_from_slice(text.as_bytes()))
+    Run::new(
+        Bytes::copy_from_slice(text.as_bytes()),
+        text.lines().count() as u32,
+    )
 }
 
 fn taken(outbox: &Outbox<Socket>) -> String {
@@ -164,7 +167,7 @@ fn a_run_longer_than_the_limit_can_still_be_sent() {
 fn whole_notices_are_left_out_while_much_waits() {
     let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 1 << 20);
     for _ in 0..10_000 {
-        outbox.tell(ErrorCode::UnknownFrame, "what is this");
+        outbox.tell(ErrorCode::UnknownFrame, "what is this", None);
     }
     drain(&outbox, 1 << 20);
     let taken = taken(&outbox);
@@ -187,7 +190,7 @@ fn a_broken_connection_holds_nothing_and_takes_nothing() {
 fn kept_bytes_do_not_hold_the_read_buffer() {
     let block = Bytes::from(vec![b'x'; 65536]);
     let outboxes = [outbox(0), outbox(0)];
-    let run = Run::new(block.slice(..10));
+    let run = Run::new(block.slice(..10), 1);
     outboxes.iter().for_each(|outbox| outbox.send(&run));
     drop(run);
     assert!(

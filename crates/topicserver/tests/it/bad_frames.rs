@@ -53,7 +53,8 @@ fn an_object_of_no_known_kind_is_refused() {
         r#"{"source":{"ip":"1.2.3.4","port":"1"}}"#,
         r#"{"Topics":["t"]}"#,
         r#"{"inner":{"topics":["t"]}}"#,
-        r#"{"extended":{"ping":7}}"#,
+        r#"{"extended":{}}"#,
+        r#"{"extended":{"ack":{"id":"a","topic":"t","seq":1}}}"#,
     ] {
         refuses(frame, "unknown-frame");
     }

@@ -17,14 +17,19 @@ mod common;
 mod bad_frames;
 mod bad_streams;
 mod bytes;
+mod catching_up;
 mod crowds;
 #[cfg(target_os = "linux")]
 mod descriptors;
+mod directory;
+mod history;
+mod ids;
 mod leaving;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(unix)]
 mod program;
+mod registering;
 mod relaying;
 #[cfg(unix)]
 mod signals;

@@ -334,7 +334,7 @@ fn requests_are_read() {
         Err(error) => error.code().to_string(),
     };
     let name = |name| TopicName::new(name).unwrap();
-    let is = |request: Request<'_>| format!("{request:?}");
+    let is = |request: Request| format!("{request:?}");
     assert_eq!(
         shown(r#"{"leave":["T","U"]}"#),
         is(Request::Leave(vec![name("T"), name("U")]))

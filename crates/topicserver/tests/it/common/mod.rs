@@ -3,6 +3,7 @@
 
 mod bystanders;
 mod client;
+mod extended;
 #[cfg(unix)]
 mod process;
 mod server;

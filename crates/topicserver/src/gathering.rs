@@ -1,0 +1,78 @@
+//! The answer to a registration: each topic says how far it is, and the last one
+//! that does sends it off. Only then does any of them send messages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wire::{Event, Registered, TopicState, UserName};
+
+use crate::outbox::SharedOutbox;
+use crate::topic::Topic;
+
+/// An answer that isn't complete yet.
+pub(crate) struct Gathering {
+    outbox: SharedOutbox,
+    user: Option<UserName>,
+    state: Mutex<State>,
+}
+
+struct State {
+    topics: BTreeMap<String, TopicState>,
+    /// Those that haven't said anything.
+    missing: usize,
+    /// Those that wait for the answer to be sent.
+    waiting: Vec<Arc<Topic>>,
+}
+
+impl Gathering {
+    /// For a connection whose user has this name; so many topics will report.
+    pub(crate) fn new(outbox: SharedOutbox, user: Option<UserName>, topics: usize) -> Arc<Self> {
+        Arc::new(Self {
+            outbox,
+            user,
+            state: Mutex::new(State {
+                topics: BTreeMap::new(),
+                missing: topics,
+                waiting: Vec::new(),
+            }),
+        })
+    }
+
+    /// Sends the answer if no topic has to report.
+    pub(crate) fn finish_if_empty(&self) {
+        if self.state.lock().missing == 0 {
+            self.answer(BTreeMap::new());
+        }
+    }
+
+    /// A topic says how far it is, and whether it waits for the answer to be sent
+    /// before it sends anything.
+    pub(crate) fn report(self: &Arc<Self>, topic: &Arc<Topic>, how: TopicState, waits: bool) {
+        let (topics, waiting) = {
+            let mut state = self.state.lock();
+            state.topics.insert(topic.name().to_string(), how);
+            if waits {
+                state.waiting.push(topic.clone());
+            }
+            state.missing -= 1;
+            if state.missing > 0 {
+                return;
+            }
+            (
+                std::mem::take(&mut state.topics),
+                std::mem::take(&mut state.waiting),
+            )
+        };
+        self.answer(topics);
+        for topic in waiting {
+            topic.open(self.outbox.clone(), self.clone());
+        }
+    }
+
+    fn answer(&self, topics: BTreeMap<String, TopicState>) {
+        let user = self.user.as_ref().map(|name| name.as_str().into());
+        let line = Event::Registered(Registered { user, topics }).to_line();
+        self.outbox.answer(line);
+    }
+}

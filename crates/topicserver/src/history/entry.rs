@@ -1,0 +1,77 @@
+//! What is remembered, in the form in which it is kept and sent.
+
+use bytes::Bytes;
+
+/// Consecutive messages of one publisher, as extended connections get them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Sequence number of the first message.
+    pub(crate) first: u64,
+    /// How many there are, at least one; each is one line.
+    pub(crate) count: u32,
+    /// When they were published, in milliseconds since the Unix epoch.
+    pub(crate) time: u64,
+    /// Who published them: opaque.
+    pub(crate) publisher: u64,
+    /// The lines, each with its envelope and its line feed.
+    pub(crate) lines: Bytes,
+}
+
+impl Entry {
+    /// The sequence number after the last message.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + u64::from(self.count)
+    }
+
+    /// The part of it from the message `seq` on; nothing of it if `seq` comes after.
+    pub(crate) fn from_seq(&self, seq: u64) -> Bytes {
+        let skipped = seq.saturating_sub(self.first);
+        if skipped == 0 {
+            return self.lines.clone();
+        }
+        let mut ends = memchr::memchr_iter(b'\n', &self.lines);
+        let last_skipped = usize::try_from(skipped - 1).unwrap_or(usize::MAX);
+        let start = ends
+            .nth(last_skipped)
+            .map_or(self.lines.len(), |end| end + 1);
+        self.lines.slice(start..)
+    }
+}
+
+/// A message id that must not be delivered twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RememberedId {
+    /// Whose id it is: hash.
+    pub(crate) origin: u64,
+    /// The id: hash.
+    pub(crate) id: u64,
+    /// What the message said: hash.
+    pub(crate) text: u64,
+    /// The sequence number that the message got.
+    pub(crate) seq: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) time: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_from_any_of_its_messages() {
+        let entry = Entry {
+            first: 7,
+            count: 3,
+            time: 0,
+            publisher: 0,
+            lines: Bytes::from_static(b"a\nbb\nccc\n"),
+        };
+        assert_eq!(entry.end(), 10);
+        assert_eq!(entry.from_seq(1), "a\nbb\nccc\n");
+        assert_eq!(entry.from_seq(7), "a\nbb\nccc\n");
+        assert_eq!(entry.from_seq(8), "bb\nccc\n");
+        assert_eq!(entry.from_seq(9), "ccc\n");
+        assert_eq!(entry.from_seq(10), "");
+        assert_eq!(entry.from_seq(99), "");
+    }
+}

@@ -1,0 +1,211 @@
+//! One topic's newest messages, in memory: bounded in messages and in bytes.
+//!
+//! Entries have memory of their own: a small message never keeps a read buffer.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::history::entry::Entry;
+
+/// What an entry takes beside its lines.
+const ENTRY_COST: usize = size_of::<Entry>() + 2 * size_of::<usize>();
+
+/// How much a topic keeps in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HistoryLimits {
+    /// Messages; 0 keeps none.
+    pub(crate) messages: usize,
+    /// Bytes, what entries take beside their lines included.
+    pub(crate) bytes: usize,
+}
+
+/// The messages before a topic's next one, as far back as they are kept.
+pub(crate) struct History {
+    limits: HistoryLimits,
+    /// Without a hole, the oldest first.
+    entries: VecDeque<Entry>,
+    /// The sequence number that the next message gets.
+    next: u64,
+    bytes: usize,
+}
+
+impl History {
+    /// An empty one, before the message `next`.
+    pub(crate) fn new(limits: HistoryLimits, next: u64) -> Self {
+        Self {
+            limits,
+            entries: VecDeque::new(),
+            next,
+            bytes: 0,
+        }
+    }
+
+    /// Whether anything is ever kept.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.limits.messages > 0 && self.limits.bytes > 0
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The sequence number that the next message gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The oldest message that is kept; the next one if none is.
+    pub(crate) fn first(&self) -> u64 {
+        let kept = self.limits.messages as u64;
+        match self.entries.front() {
+            // Of the oldest entry, some messages may be too many.
+            Some(entry) => entry.first.max(self.next.saturating_sub(kept)),
+            None => self.next,
+        }
+    }
+
+    /// Adds the messages that come next.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        debug_assert_eq!(entry.first, self.next, "a hole in the history");
+        self.next = entry.end();
+        self.bytes += entry.lines.len() + ENTRY_COST;
+        self.entries.push_back(entry);
+        self.trim();
+    }
+
+    /// Passes over messages that aren't kept.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.forget();
+        self.next += count;
+    }
+
+    /// Forgets all messages, but not how many there were.
+    pub(crate) fn forget(&mut self) {
+        self.entries = VecDeque::new();
+        self.bytes = 0;
+    }
+
+    fn trim(&mut self) {
+        let kept = self.limits.messages as u64;
+        while let Some(oldest) = self.entries.front() {
+            if self.bytes <= self.limits.bytes && oldest.end() + kept > self.next {
+                return;
+            }
+            self.bytes -= oldest.lines.len() + ENTRY_COST;
+            self.entries.pop_front();
+        }
+    }
+
+    /// The entries from the one with the message `seq` on.
+    pub(crate) fn from_seq(&self, seq: u64) -> impl Iterator<Item = &Entry> + Clone {
+        let start = self.entries.partition_point(|entry| entry.end() <= seq);
+        self.entries.range(start..)
+    }
+
+    /// The first message from `time` on, in milliseconds since the Unix epoch; the
+    /// next one if there is none.
+    pub(crate) fn first_since(&self, time: u64) -> u64 {
+        let start = self.entries.partition_point(|entry| entry.time < time);
+        match self.entries.get(start) {
+            Some(entry) => entry.first.max(self.first()),
+            None => self.next,
+        }
+    }
+}
+
+/// An entry's lines from a message on, unless that is nothing.
+pub(crate) fn lines_from(entry: &Entry, seq: u64) -> Option<Bytes> {
+    (entry.end() > seq).then(|| entry.from_seq(seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(messages: usize, bytes: usize) -> History {
+        History::new(HistoryLimits { messages, bytes }, 1)
+    }
+
+    fn append(history: &mut History, count: u32, time: u64) {
+        let first = history.next();
+        let lines: String = (first..)
+            .take(count as usize)
+            .map(|n| format!("{n}\n"))
+            .collect();
+        history.append(Entry {
+            first,
+            count,
+            time,
+            publisher: 0,
+            lines: lines.into(),
+        });
+    }
+
+    fn read(history: &History, seq: u64) -> String {
+        let lines = history
+            .from_seq(seq)
+            .filter_map(|entry| lines_from(entry, seq));
+        lines
+            .map(|lines| String::from_utf8(lines.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn exactly_so_many_messages_are_kept() {
+        let mut history = history(5, 1 << 20);
+        assert_eq!((history.first(), history.next()), (1, 1));
+        for count in [3, 1, 3] {
+            append(&mut history, count, 0);
+        }
+        assert_eq!((history.first(), history.next()), (3, 8));
+        assert_eq!(read(&history, 3), "3\n4\n5\n6\n7\n");
+        assert_eq!(read(&history, 6), "6\n7\n");
+        assert_eq!(read(&history, 8), "");
+        append(&mut history, 1, 0);
+        assert_eq!(
+            (history.first(), read(&history, 4)),
+            (4, "4\n5\n6\n7\n8\n".into())
+        );
+    }
+
+    #[test]
+    fn no_more_bytes_are_kept_than_allowed() {
+        let mut history = history(1000, 10 * (ENTRY_COST + 4));
+        for _ in 0..50 {
+            append(&mut history, 1, 0);
+        }
+        assert!(history.bytes() <= history.limits.bytes);
+        assert!((9..=11).contains(&(history.next() - history.first())));
+        history.forget();
+        assert_eq!(
+            (history.bytes(), history.first(), history.next()),
+            (0, 51, 51)
+        );
+    }
+
+    #[test]
+    fn with_no_room_nothing_is_kept_and_counting_goes_on() {
+        for mut history in [history(0, 1 << 20), history(10, 0)] {
+            assert!(!history.is_enabled());
+            history.skip(3);
+            append(&mut history, 2, 0);
+            assert_eq!(
+                (history.first(), history.next(), history.bytes()),
+                (6, 6, 0)
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_finds_its_first_message() {
+        let mut history = history(3, 1 << 20);
+        assert_eq!(history.first_since(0), 1);
+        for (count, time) in [(2, 100), (1, 200), (1, 300)] {
+            append(&mut history, count, time);
+        }
+        let found = [0, 100, 101, 200, 300, 301].map(|time| history.first_since(time));
+        assert_eq!(found, [2, 2, 3, 3, 4, 5]);
+    }
+}

@@ -1,0 +1,274 @@
+//! The part of a session that acts on frames: it registers, publishes and answers.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::oneshot;
+use wire::{
+    ErrorCode, Event, FrameError, JsonStr, RegistrationOptions, Request, TopicName, UserName,
+};
+
+use crate::directory::{HeldName, Taken};
+use crate::identity::Identity;
+use crate::input::FrameSink;
+use crate::outbox::{Outbox, SharedOutbox};
+use crate::publication::{Frames, Tag};
+use crate::shared::{Place, Shared};
+use crate::subscriptions::Subscriptions;
+use crate::topic::Topic;
+use crate::transport::Transport;
+
+/// What a connection has and may do.
+pub(crate) struct Live {
+    place: Place,
+    subscriptions: Subscriptions,
+    /// Of an extended connection.
+    extended: Option<Box<Extended>>,
+}
+
+/// What only an extended connection has. In a box, because classic ones shall not
+/// keep room for it.
+#[derive(Default)]
+struct Extended {
+    /// Who it is, once it has registered as an extended connection.
+    identity: Option<Arc<Identity>>,
+    name: Option<HeldName>,
+    /// A topic that it has asked and that has enough to do for now.
+    slowed_by: Option<Arc<Topic>>,
+}
+
+impl Live {
+    pub(crate) fn new(place: Place, outbox: SharedOutbox) -> Self {
+        Self {
+            place,
+            subscriptions: Subscriptions::new(outbox),
+            extended: None,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.place.shared()
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox<dyn Transport> {
+        self.subscriptions.outbox()
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.subscriptions.is_registered()
+    }
+
+    /// Leaves all topics and gives the name back; what waits for the peer is still
+    /// there.
+    pub(crate) fn leave(&mut self) -> SharedOutbox {
+        let outbox = self.subscriptions.outbox().clone();
+        self.subscriptions = Subscriptions::new(outbox.clone());
+        self.extended = None;
+        outbox
+    }
+
+    /// Waits until all topics can take more, if one of them had enough to do.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(extended) = &mut self.extended
+            && let Some(topic) = &extended.slowed_by
+        {
+            ready!(topic.poll_room(cx));
+            extended.slowed_by = None;
+        }
+        self.subscriptions.poll_room(cx)
+    }
+
+    /// Tells the topics that have more for the peer that its outbox has room.
+    pub(crate) fn tell_room(&self) {
+        self.subscriptions.tell_room();
+    }
+
+    /// For each topic: resolves when all that was published there before has been
+    /// handed on.
+    pub(crate) fn settle(&self) -> Vec<oneshot::Receiver<()>> {
+        self.subscriptions.settle()
+    }
+
+    fn identity(&self) -> Option<&Arc<Identity>> {
+        self.extended.as_ref()?.identity.as_ref()
+    }
+
+    fn user(&self) -> Option<&UserName> {
+        self.identity()?.user.as_ref()
+    }
+
+    fn register_extended(&mut self, topics: &[TopicName], options: &RegistrationOptions) {
+        let was_classic = self.identity().is_none();
+        self.outbox().set_extended();
+        let Some(identity) = self.identify(options) else {
+            return;
+        };
+        let registry = self.place.shared().registry();
+        self.subscriptions
+            .register(topics, options, &identity, registry, was_classic);
+        self.subscriptions.set_registered();
+    }
+
+    /// Who the peer is now; `None` if it can't be that, which it was told.
+    fn identify(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
+        let known = self.identity().cloned();
+        if let Some(known) = &known {
+            match (&known.user, &options.user) {
+                (_, None) => return Some(known.clone()),
+                (Some(name), Some(same)) if name == same => return Some(known.clone()),
+                (Some(name), Some(other)) => {
+                    self.tell_name(&format!(
+                        "you are called {name:?} on this connection and can't become {other:?}; \
+                         connect again for that"
+                    ));
+                    return None;
+                }
+                (None, Some(_)) => {}
+            }
+        }
+        let outbox = self.subscriptions.outbox();
+        let identity = Arc::new(Identity::new(
+            self.shared().hashes(),
+            outbox.peer(),
+            options.user.clone(),
+            options.client.as_ref(),
+            options.port,
+        ));
+        let directory = self.shared().directory();
+        match directory.take(&identity, options.client.is_some(), outbox) {
+            Ok(name) => {
+                let extended = self.extended.get_or_insert_default();
+                extended.name = name;
+                extended.identity = Some(identity.clone());
+                Some(identity)
+            }
+            Err(Taken) => {
+                let name = options.user.as_ref().map_or("", UserName::as_str);
+                self.tell_name(&format!(
+                    "somebody else is called {name:?} here; register with another name"
+                ));
+                None
+            }
+        }
+    }
+
+    fn tell_name(&self, text: &str) {
+        self.outbox().tell(ErrorCode::NameTaken, text, None);
+    }
+
+    fn who(&mut self, name: &TopicName) {
+        let outbox = self.subscriptions.outbox().clone();
+        match self.shared().registry().who(name, outbox) {
+            None => {
+                let nobody = wire::Members {
+                    topic: name.as_str().into(),
+                    count: 0,
+                    users: Vec::new(),
+                };
+                self.answer(Event::Members(nobody).to_line());
+            }
+            Some((_, true)) => {}
+            Some((topic, false)) => {
+                self.extended.get_or_insert_default().slowed_by = Some(topic);
+            }
+        }
+    }
+
+    fn look_up(&self, user: &str) {
+        match self.shared().directory().find(user) {
+            Some(found) => self.answer(found),
+            None => {
+                let text = format!("nobody here is called {user:?}");
+                self.outbox().tell(ErrorCode::UnknownUser, &text, None);
+            }
+        }
+    }
+
+    fn answer(&self, line: Vec<u8>) {
+        self.outbox().answer(line);
+    }
+}
+
+impl FrameSink for Live {
+    fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
+        let max = self.shared().config().max_topics;
+        let new = self.subscriptions.count_new(&topics);
+        if self.subscriptions.len() + new > max {
+            if options.is_some() {
+                self.outbox().set_extended();
+            }
+            let text = format!(
+                "a connection may have {max} topics; you have {} and asked for {new} more; \
+                 none of these was added",
+                self.subscriptions.len()
+            );
+            return self.outbox().tell(ErrorCode::TooManyTopics, &text, None);
+        }
+        // Once extended, a connection stays so.
+        let is_extended = options.is_some() || self.identity().is_some();
+        if is_extended {
+            return self.register_extended(&topics, &options.unwrap_or_default());
+        }
+        for name in &topics {
+            self.subscriptions
+                .join(name, self.place.shared().registry());
+        }
+        self.subscriptions.set_registered();
+    }
+
+    fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize> {
+        let place = self.subscriptions.find(topic);
+        if place.is_none() {
+            let text = format!(
+                "you aren't registered for {topic:?}, so your message was discarded; \
+                 register for it first"
+            );
+            self.outbox().tell(ErrorCode::NotRegistered, &text, id);
+        }
+        place
+    }
+
+    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
+        let hashes = self.shared().hashes();
+        let origin = match self.identity() {
+            Some(identity) => identity.origin,
+            None => hashes.origin_of(self.outbox().peer().ip()),
+        };
+        Box::new(Tag {
+            id: id.into(),
+            origin,
+            id_hash: hashes.of("id", id.as_bytes()),
+            text_hash: hashes.of("text", text.decode().as_bytes()),
+            is_shared: self.identity().is_none_or(|identity| identity.is_shared),
+        })
+    }
+
+    fn publish(&mut self, place: usize, frames: Frames) {
+        let identity = self.identity().cloned();
+        self.subscriptions.publish(place, frames, identity);
+    }
+
+    fn request(&mut self, request: Request) {
+        // Whoever asks so understands the answer.
+        self.outbox().set_extended();
+        match request {
+            Request::Leave(topics) => {
+                let user = self.user().cloned();
+                self.subscriptions.leave(&topics, user);
+            }
+            Request::Who(topic) => self.who(&topic),
+            Request::Lookup(user) => self.look_up(&user),
+            Request::Topics => self.answer(self.shared().registry().list()),
+            Request::Ping(value) => self.answer(Event::Pong(&value).to_line()),
+            Request::Pong => {}
+        }
+    }
+
+    fn reject(&mut self, error: &FrameError) {
+        let text = format!("{error}; the frame was ignored");
+        self.outbox().tell(error.code(), &text, None);
+        let peer = self.outbox().peer();
+        self.shared()
+            .complain(peer, error.code(), &error.to_string());
+    }
+}

@@ -1,0 +1,264 @@
+//! Who is registered for one topic, and how each gets what is published.
+//!
+//! Nobody here waits for a receiver. A classic one whose outbox is full is
+//! disconnected by it. An extended one is sent nothing more at once, and is caught
+//! up from the history when its outbox has room again.
+
+use std::sync::Arc;
+
+use wire::{Event, Person, Presence};
+
+use crate::catch_up::{Position, Step};
+use crate::gathering::Gathering;
+use crate::identity::Identity;
+use crate::outbox::SharedOutbox;
+use crate::publication::Publication;
+use crate::topic_log::{Piece, TopicLog};
+
+/// Receivers that are served before other tasks of the same thread get their
+/// turn: about half a millisecond of writing.
+const RECEIVERS_PER_TURN: usize = 256;
+
+/// Readers that are caught up before new messages get their turn: each of them may
+/// take as long as a write of some ten kilobytes.
+const READERS_PER_TURN: usize = 8;
+
+/// Bytes of the names in the answer to `who`: it should fit into a frame of the
+/// default size, whatever JSON makes of the names.
+const NAMES_BYTES: usize = 40 * 1024;
+
+/// Everyone who is registered for a topic.
+#[derive(Default)]
+pub(crate) struct Members {
+    classic: Vec<SharedOutbox>,
+    extended: Vec<Subscriber>,
+    /// How many of the extended ones don't get what is published at once.
+    behind: usize,
+    /// Where the next turn of catching up begins.
+    turn: usize,
+}
+
+/// An extended connection in a topic.
+pub(crate) struct Subscriber {
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) position: Position,
+}
+
+impl Members {
+    pub(crate) fn len(&self) -> usize {
+        self.classic.len() + self.extended.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether somebody gets messages with an envelope.
+    pub(crate) fn has_extended(&self) -> bool {
+        !self.extended.is_empty()
+    }
+
+    pub(crate) fn add_classic(&mut self, outbox: SharedOutbox) {
+        self.classic.push(outbox);
+    }
+
+    /// Adds an extended connection, or changes its place in the order if it is in
+    /// the topic already. True if it is new to those who know of it.
+    pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> bool {
+        self.classic.retain(|known| !known.is(&subscriber.outbox));
+        self.behind += usize::from(subscriber.position.is_behind());
+        if let Some(known) = self.find(&subscriber.outbox) {
+            let was_known = known.identity.user == subscriber.identity.user;
+            let was_behind = known.position.is_behind();
+            *known = subscriber;
+            self.behind -= usize::from(was_behind);
+            return !was_known;
+        }
+        self.extended.push(subscriber);
+        true
+    }
+
+    /// The place in the order of an extended connection.
+    pub(crate) fn find(&mut self, outbox: &SharedOutbox) -> Option<&mut Subscriber> {
+        let mut all = self.extended.iter_mut();
+        all.find(|known| known.outbox.is(outbox))
+    }
+
+    /// Removes a connection; tells who it was, if it was an extended one.
+    pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Arc<Identity>> {
+        if let Some(place) = self.classic.iter().position(|known| known.is(outbox)) {
+            self.classic.swap_remove(place);
+            return None;
+        }
+        let mut extended = self.extended.iter();
+        let place = extended.position(|known| known.outbox.is(outbox))?;
+        let gone = self.extended.swap_remove(place);
+        self.behind -= usize::from(gone.position.is_behind());
+        Some(gone.identity)
+    }
+
+    /// Whether the same user is here with another connection: one that replaces it,
+    /// or that it replaces.
+    pub(crate) fn has_another(&self, identity: &Identity, outbox: &SharedOutbox) -> bool {
+        self.extended
+            .iter()
+            .any(|known| known.identity.user == identity.user && !known.outbox.is(outbox))
+    }
+
+    /// Tells the extended ones, but not `except`, of somebody's coming or going.
+    /// Who has much waiting isn't told: that can be asked for.
+    pub(crate) fn tell(&self, event: &Event<'_>, except: &SharedOutbox) {
+        let line = bytes::Bytes::from(event.to_line());
+        for subscriber in &self.extended {
+            if !subscriber.outbox.is(except) {
+                subscriber.outbox.notify(&line);
+            }
+        }
+    }
+
+    /// Who is here, for whoever asks.
+    pub(crate) fn who<'a>(&'a self, topic: &'a str) -> Event<'a> {
+        let mut users: Vec<Person<'a>> = self
+            .extended
+            .iter()
+            .filter_map(|subscriber| subscriber.identity.person())
+            .collect();
+        users.sort();
+        let mut bytes = 0;
+        users.retain(|person| {
+            bytes += 64 + person.user.len();
+            bytes <= NAMES_BYTES
+        });
+        Event::Members(wire::Members {
+            topic: topic.into(),
+            count: self.len() as u64,
+            users,
+        })
+    }
+
+    /// Hands messages to everyone but their publishers, to each in one write if its
+    /// socket takes it. `next` is the number of the message that comes after them.
+    pub(crate) async fn deliver(
+        &mut self,
+        publications: &[Publication],
+        pieces: &[Piece],
+        next: u64,
+    ) {
+        let mut turns = self.classic.chunks(RECEIVERS_PER_TURN).peekable();
+        while let Some(turn) = turns.next() {
+            deliver_classic(turn, publications);
+            if turns.peek().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut turns = self.extended.chunks_mut(RECEIVERS_PER_TURN).peekable();
+        while let Some(turn) = turns.next() {
+            for subscriber in turn {
+                self.behind += usize::from(subscriber.offer(publications, pieces, next));
+            }
+            if turns.peek().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// A connection's outbox has room again.
+    pub(crate) fn has_room(&mut self, outbox: &SharedOutbox) {
+        if let Some(subscriber) = self.find(outbox) {
+            subscriber.position.has_room();
+        }
+    }
+
+    /// The answer to a connection's registration is on its way.
+    pub(crate) fn open(&mut self, outbox: &SharedOutbox, answer: &Arc<Gathering>) {
+        if let Some(subscriber) = self.find(outbox) {
+            subscriber.position.open(answer);
+        }
+    }
+
+    /// Whether somebody can be caught up now.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.behind > 0 && self.extended.iter().any(|known| known.position.is_ready())
+    }
+
+    /// Sends those who are behind, and have room, some of what they missed.
+    pub(crate) fn catch_up(&mut self, topic: &str, log: &TopicLog) {
+        let count = self.extended.len();
+        let mut served = 0;
+        for offset in 0..count {
+            if self.behind == 0 || served == READERS_PER_TURN {
+                return;
+            }
+            let at = (self.turn + offset) % count;
+            let subscriber = &mut self.extended[at];
+            if !subscriber.position.is_ready() {
+                continue;
+            }
+            served += 1;
+            if subscriber.step(topic, log) == Step::CaughtUp {
+                self.behind -= 1;
+            }
+            if served == READERS_PER_TURN {
+                self.turn = at + 1;
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    /// Sends what others published, if this connection gets it at once. True if it
+    /// has fallen behind with that.
+    fn offer(&mut self, publications: &[Publication], pieces: &[Piece], next: u64) -> bool {
+        if self.position.is_behind() {
+            return false;
+        }
+        let is_others = |piece: &&Piece| {
+            let publication = publications.get(piece.publication);
+            publication.is_some_and(|publication| !publication.from.is(&self.outbox))
+        };
+        let others = pieces.iter().filter(is_others);
+        let accepted = self.outbox.offer(others.clone().map(|piece| &piece.run));
+        let Some(refused) = others.clone().nth(accepted) else {
+            return false;
+        };
+        self.position = Position::behind(refused.first.unwrap_or(next));
+        true
+    }
+}
+
+fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) {
+    if let [one] = publications {
+        for subscriber in subscribers {
+            if !subscriber.is(&one.from) {
+                subscriber.send(&one.run);
+            }
+        }
+    } else {
+        for subscriber in subscribers {
+            send_others(subscriber, publications);
+        }
+    }
+}
+
+/// Sends a subscriber all that it didn't publish itself.
+fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
+    let others = publications
+        .iter()
+        .filter(|publication| !subscriber.is(&publication.from))
+        .map(|publication| &publication.run);
+    if others.clone().next().is_some() {
+        subscriber.send_all(others);
+    }
+}
+
+/// That somebody has come or gone; `None` of somebody without a name.
+pub(crate) fn presence<'a>(
+    topic: &'a str,
+    identity: &'a Identity,
+    event: impl FnOnce(Presence<'a>) -> Event<'a>,
+) -> Option<Event<'a>> {
+    let person = identity.person()?;
+    let topic = topic.into();
+    Some(event(Presence { topic, person }))
+}
