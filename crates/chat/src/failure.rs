@@ -69,6 +69,17 @@ pub(crate) enum Failure {
         /// What was waited for.
         left: Left,
     },
+    /// In topic mode: what was asked for of the topic's past didn't come.
+    #[error(
+        "what {server} has of the topic's past did not come within {} s: is it running, and is \
+         the network up? (--ack-timeout waits longer)", .timeout.as_secs_f64()
+    )]
+    NoHistory {
+        /// The server.
+        server: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
     /// In topic mode: the server refused lines, each of which has been named.
     #[error("{} not delivered or not stored, as said above", refused(*.count))]
     Undelivered {

@@ -29,7 +29,7 @@ mod system;
 mod topic;
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cli::{Config, Extended, Mode};
 use conversation::{Conversation, Rules};
@@ -61,7 +61,8 @@ pub async fn run(config: Config) -> io::Result<Exit> {
     let (topic, session) = match &mode {
         Mode::Join { server, topic } => {
             let extended = options.extended.as_ref();
-            let setup = extended.map(|extended| setup(server, topic, extended));
+            let setup =
+                extended.map(|extended| setup(server, topic, extended, options.drain_timeout));
             let session = setup.map(|setup| Session::new(setup, notices.clone()));
             (topic.as_str(), session)
         }
@@ -108,9 +109,14 @@ pub async fn run(config: Config) -> io::Result<Exit> {
 }
 
 /// What a session with `server` is begun with.
-fn setup(server: &Address, topic: &TopicName, extended: &Extended) -> session::Setup {
+fn setup(
+    server: &Address,
+    topic: &TopicName,
+    extended: &Extended,
+    drain_timeout: Duration,
+) -> session::Setup {
     let history = match extended.history {
-        cli::History::None => History::None,
+        cli::History::None | cli::History::Last(0) => History::None,
         cli::History::Last(count) => History::Last(count),
         cli::History::Since(ago) => {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -124,6 +130,7 @@ fn setup(server: &Address, topic: &TopicName, extended: &Extended) -> session::S
         name: extended.name.clone(),
         history,
         ack_timeout: extended.ack_timeout,
+        drain_timeout,
         client: random::client_key(),
         run: random::digits(delivery::RUN_DIGITS),
     }

@@ -92,6 +92,15 @@ impl Seen {
         }
     }
 
+    /// Something up to that number, the newest when we registered, is still to come.
+    pub(crate) fn is_behind(&self, newest: u64) -> bool {
+        match self.seq {
+            Some(seq) => seq < newest,
+            // Before the first answer nobody knows.
+            None => self.history != History::None && (newest > 0 || self.epoch.is_none()),
+        }
+    }
+
     /// A message with that number came: true if it wasn't seen before.
     pub(crate) fn take(&mut self, number: u64) -> bool {
         let is_new = self.seq.is_none_or(|seq| number > seq);

@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) history: History,
     /// How long acknowledgements are waited for when the input has ended.
     pub(crate) ack_timeout: Duration,
+    /// How long a server may pause then that sends what it has of the past.
+    pub(crate) drain_timeout: Duration,
     /// The run's secret, by which the server knows us again.
     pub(crate) client: ClientKey,
     /// What the ids of this run begin with.
@@ -76,8 +78,15 @@ pub(crate) struct Session {
     to_register_again: bool,
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
-    /// How long acknowledgements are still waited for.
+    /// How long acknowledgements, or a connection to wait for them, are still waited
+    /// for.
     patience: Option<Countdown>,
+    /// How long what the server has of the past is still waited for.
+    arrears: Option<Countdown>,
+    /// It isn't waited for any longer.
+    gave_up_arrears: bool,
+    /// The number of the newest message when we registered.
+    newest: u64,
     /// Why the server ends the connection.
     farewell: Option<(String, String)>,
     /// Lines that the server refused.
@@ -133,6 +142,9 @@ impl Session {
             to_ping: false,
             to_pong: None,
             patience: None,
+            arrears: None,
+            gave_up_arrears: false,
+            newest: 0,
             farewell: None,
             refused: 0,
             sources: VecDeque::new(),
@@ -180,6 +192,10 @@ impl Session {
     /// The connection has ended: why, in the server's words if it said them.
     pub(crate) fn disconnected(&mut self, cause: LinkError) -> LinkError {
         self.pulse.stop();
+        if self.state == State::Extended {
+            self.state = State::Unanswered;
+        }
+        self.arrears = None;
         match &self.farewell {
             Some((code, text)) => LinkError::Told(format!("{code}: {text}")),
             None => cause,
@@ -267,9 +283,15 @@ impl Session {
             .say(format_args!("joined {topic} at {server}{again}"));
     }
 
-    /// Nothing is in flight.
+    /// Nothing is in flight, neither to the server nor, of the past, from it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.delivery.len() == 0
+        self.delivery.len() == 0 && !self.is_behind()
+    }
+
+    /// What was asked for of the past hasn't come. A server may not send it to who
+    /// has closed his side.
+    fn is_behind(&self) -> bool {
+        self.state != State::Classic && !self.gave_up_arrears && self.seen.is_behind(self.newest)
     }
 
     /// Nothing more needs to come for everything that was typed to have arrived.
@@ -290,33 +312,35 @@ impl Session {
         }
     }
 
-    /// Bytes came, or we are the ones who don't read.
+    /// Bytes came.
     pub(crate) fn heard(&mut self) {
         self.pulse.heard();
+        self.arrears = None;
     }
 
-    /// Nobody reads our output, so we don't read the acknowledgements.
+    /// Nobody reads our output, so we don't read the server.
     pub(crate) fn held_up(&mut self) {
-        self.pulse.heard();
+        self.heard();
         self.patience = None;
     }
 
     /// With the end of the input begins the time in which something must be
-    /// acknowledged; each acknowledgement begins it anew.
+    /// acknowledged; each acknowledgement begins it anew. When all is, what is still
+    /// to come of the past has its time.
     pub(crate) fn watch(&mut self, input: &Input) {
-        if self.state == State::Classic || (self.is_settled() && input.unsent() == 0) {
-            self.patience = None;
-        } else {
-            let length = self.setup.ack_timeout;
-            self.patience
-                .get_or_insert_with(|| Countdown::begin(length));
-        }
+        let is_sent = input.unsent() + self.delivery.len() == 0;
+        let is_behind = self.is_behind();
+        let waits_for_past = is_sent && is_behind && self.state == State::Extended;
+        let waits = self.state != State::Classic && !waits_for_past && (!is_sent || is_behind);
+        keep(&mut self.patience, waits, self.setup.ack_timeout);
+        keep(&mut self.arrears, waits_for_past, self.setup.drain_timeout);
     }
 
     /// When to look at the time next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let patience = self.patience.as_ref().map(Countdown::step_end);
-        self.pulse.step_end().into_iter().chain(patience).min()
+        let countdowns = self.patience.iter().chain(&self.arrears);
+        let deadlines = countdowns.map(Countdown::step_end);
+        deadlines.chain(self.pulse.step_end()).min()
     }
 
     /// Does what is due.
@@ -330,14 +354,38 @@ impl Session {
             }
             Beat::Lost => return Err(Halt::Lost(LinkError::Silent)),
         }
-        let patience = self.patience.as_mut().map(Countdown::check);
-        if patience == Some(Passed::Over) {
-            return Err(Halt::Failed(Failure::Unacknowledged {
-                server: self.setup.server.clone(),
-                timeout: self.setup.ack_timeout,
-                left: self.left(input),
-            }));
+        if is_over(&mut self.arrears) {
+            self.gave_up_arrears = true;
+        }
+        if is_over(&mut self.patience) {
+            return Err(Halt::Failed(self.out_of_patience(input)));
         }
         Ok(())
     }
+
+    fn out_of_patience(&self, input: &Input) -> Failure {
+        let server = self.setup.server.clone();
+        let timeout = self.setup.ack_timeout;
+        match self.left(input) {
+            Left::Unconfirmed { count: 0, .. } => Failure::NoHistory { server, timeout },
+            left => Failure::Unacknowledged {
+                server,
+                timeout,
+                left,
+            },
+        }
+    }
+}
+
+/// Begins a countdown, or ends it.
+fn keep(countdown: &mut Option<Countdown>, runs: bool, length: Duration) {
+    if runs {
+        countdown.get_or_insert_with(|| Countdown::begin(length));
+    } else {
+        *countdown = None;
+    }
+}
+
+fn is_over(countdown: &mut Option<Countdown>) -> bool {
+    countdown.as_mut().map(Countdown::check) == Some(Passed::Over)
 }

@@ -135,6 +135,31 @@ fn our_own_messages_before_the_history_has_come_take_no_room() {
 }
 
 #[test]
+fn what_is_still_to_come_is_known() {
+    let mut seen = Seen::new("t", History::None);
+    assert!(!seen.is_behind(0));
+    seen.registered(&state("e", 57, None));
+    assert!(!seen.is_behind(57));
+    seen.registered(&state("e", 58, Some(true)));
+    assert!(seen.is_behind(58));
+    seen.take(58);
+    assert!(!seen.is_behind(58));
+    for history in [History::Last(20), History::Since(1)] {
+        let mut seen = Seen::new("t", history);
+        assert!(seen.is_behind(0));
+        seen.registered(&state("e", 2, None));
+        assert!(seen.is_behind(2));
+        seen.take(1);
+        assert!(seen.is_behind(2));
+        seen.missing_up_to(2);
+        assert!(!seen.is_behind(2));
+        let mut seen = Seen::new("t", history);
+        seen.registered(&state("e", 0, None));
+        assert!(!seen.is_behind(0));
+    }
+}
+
+#[test]
 fn a_gap_is_behind_us() {
     let mut seen = Seen::new("t", History::None);
     seen.registered(&state("e", 57, None));

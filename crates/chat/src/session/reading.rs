@@ -131,6 +131,7 @@ impl Session {
             return Ok(());
         }
         let complete = self.seen.registered(now);
+        self.newest = now.seq;
         self.is_extended = true;
         self.pulse.listen();
         match std::mem::replace(&mut self.state, State::Extended) {

@@ -11,6 +11,7 @@
 )]
 
 mod classic;
+mod cuts;
 mod delivering;
 mod direct;
 mod ending;
@@ -21,6 +22,7 @@ mod interrupt;
 mod old_servers;
 mod peer;
 mod process;
+mod proxy;
 mod registering;
 mod resuming;
 mod server;

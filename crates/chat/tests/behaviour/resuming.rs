@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::peer::Peer;
+use crate::peer::{Peer, listen};
 use crate::process::Process;
 use crate::topic::joined;
 
@@ -164,6 +164,55 @@ fn our_own_messages_are_not_shown_if_a_server_sends_them_back() {
     assert_eq!(chat.line(), "t:last");
     assert_eq!(server.text(), "doubtful");
     assert_eq!(chat.finishes(), 0);
+}
+
+#[test]
+fn at_the_end_of_the_input_what_was_asked_for_of_the_past_is_still_waited_for() {
+    let (listener, address) = listen();
+    let mut chat = Process::chat(&["-topic", &address, "t", "--last", "2"]);
+    chat.ends_input();
+    let (mut server, _) = Peer::accept_registration(&listener);
+    server.tells(&json!({"ping": 1}));
+    assert_eq!(server.read(), json!({"extended": {"pong": 1}}));
+    server.tells(&json!({"registered": {"topics": {"t": {"epoch": "e", "seq": 2}}}}));
+    server.delivers(1, "t", "one");
+    server.tells(&json!({"ping": 2}));
+    assert_eq!(server.read(), json!({"extended": {"pong": 2}}));
+    // Also over another connection.
+    drop(server);
+    let recovered = json!({"epoch": "e", "seq": 2, "recovered": true});
+    let (mut server, registration) = back(&listener, &recovered);
+    assert_eq!(registration["extended"]["resume"]["t"]["seq"], 1);
+    server.delivers(2, "t", "two");
+    assert_eq!(server.rest(), "");
+    drop(server);
+    assert_eq!(chat.exit_code(), 0);
+    assert_eq!(chat.rest(), ["t:one", "t:two"]);
+}
+
+#[test]
+fn a_past_that_does_not_come_is_waited_for_as_long_as_anything_at_the_end() {
+    // Messages since a time: there may be none.
+    let (listener, address) = listen();
+    let options = ["--since", "1m", "--drain-timeout", "0.2"];
+    let mut chat = Process::chat(&[&["-topic", &address, "t"][..], &options].concat());
+    chat.ends_input();
+    let (mut server, _) = Peer::accept_registration(&listener);
+    server.tells(&json!({"registered": {"topics": {"t": {"epoch": "e", "seq": 2}}}}));
+    assert_eq!(server.rest(), "");
+    drop(server);
+    assert_eq!(chat.exit_code(), 0);
+
+    // A server that is away may have some.
+    let options = ["--last", "2", "--ack-timeout", "0.2"];
+    let mut chat = Process::chat(&[&["-topic", &address, "t"][..], &options].concat());
+    chat.ends_input();
+    let (mut server, _) = Peer::accept_registration(&listener);
+    server.tells(&json!({"registered": {"topics": {"t": {"epoch": "e", "seq": 2}}}}));
+    drop(server);
+    drop(listener);
+    assert_eq!(chat.exit_code(), 1);
+    chat.notice("has of the topic's past did not come within 0.2 s");
 }
 
 #[test]

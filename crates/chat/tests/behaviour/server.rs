@@ -12,6 +12,12 @@ use crate::process::Process;
 /// Starts a topic server; the address to give to clients. It ends with the
 /// tests.
 pub(crate) fn start_server() -> String {
+    start_server_with(&Config::default())
+}
+
+/// The same with other limits.
+pub(crate) fn start_server_with(config: &Config) -> String {
+    let config = config.clone();
     let (bound, address) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -21,7 +27,7 @@ pub(crate) fn start_server() -> String {
         runtime.block_on(async {
             let server = Server::bind(Config {
                 bind: Some("127.0.0.1".parse().unwrap()),
-                ..Config::default()
+                ..config
             });
             let server = server.unwrap();
             bound.send(server.local_addr()).unwrap();
