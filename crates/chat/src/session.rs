@@ -264,7 +264,6 @@ impl Session {
         self.state = State::Classic;
         self.seen.forget();
         self.pulse.stop();
-        self.patience = None;
         self.say_joined();
         if !std::mem::replace(&mut self.said_classic, true) {
             self.notices.say(format_args!(
@@ -389,3 +388,6 @@ fn keep(countdown: &mut Option<Countdown>, runs: bool, length: Duration) {
 fn is_over(countdown: &mut Option<Countdown>) -> bool {
     countdown.as_mut().map(Countdown::check) == Some(Passed::Over)
 }
+
+#[cfg(test)]
+mod tests;

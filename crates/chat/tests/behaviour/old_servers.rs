@@ -69,6 +69,8 @@ fn an_old_server_that_refuses_what_it_does_not_know_gets_everything_in_the_old_w
         assert_eq!(early["message"]["text"], "one");
         server.says("error", &format!("{code}: what is this?"));
         server.says("error", "not-registered: your message was discarded");
+        let id = &early["extended"]["id"];
+        server.tells(&json!({"error": {"code": "not-registered", "text": "", "id": id}}));
         let (here, there) = server.ends();
         assert_eq!(server.read(), json!({"source": there, "topics": ["t"]}));
         chat.types("two");
