@@ -30,6 +30,15 @@ const REFUSALS_AT_ONCE: usize = 64;
 /// How long a refused peer has to read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A peer whose machine or network is gone says nothing. After so long a silence the
+/// system asks it, and then every [`PROBE_INTERVAL`], and gives it up within a minute.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// See [`PROBE_AFTER`].
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// See [`PROBE_AFTER`]. Linux goes by the time that [`watch_over`] sets.
+#[cfg(not(windows))]
+const PROBES: u32 = 4;
+
 /// Listens on one address, or on all.
 pub(crate) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     match address {
@@ -106,11 +115,33 @@ fn start(stream: TcpStream, peer: SocketAddr, place: Place) {
     // Without it a lone message would wait for the acknowledgement of the one
     // before; where it can't be set, that is all that is lost.
     let _ = stream.set_nodelay(true);
+    watch_over(&stream, place.shared().config().write_timeout);
     let (reader, writer) = stream.into_split();
     let limit = place.shared().config().max_outbox;
     let outbox = Arc::new(Outbox::new(writer, peer, limit));
     tracing::debug!(peer = %outbox.peer(), "connected");
     tokio::spawn(Session::new(reader, outbox, place).run());
+}
+
+/// Has the system notice when the peer vanishes without a word. Where it can't, the
+/// connection stays until something is written to it.
+///
+/// A peer to which something is on its way isn't asked but sent it again, for a
+/// quarter of an hour by default, and for less with a time of one's own: that is a
+/// little less than the write deadline, so that the two together are a minute. (It
+/// also counts while a peer that is there has no room. That is what the write
+/// deadline is for, too.)
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
+fn watch_over(stream: &TcpStream, write_timeout: Duration) {
+    let socket = SockRef::from(stream);
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_INTERVAL);
+    #[cfg(not(windows))]
+    let probes = probes.with_retries(PROBES);
+    let _ = socket.set_tcp_keepalive(&probes);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(write_timeout - write_timeout / 12));
 }
 
 /// Tells a connection that there is no place for it.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 use topicserver::{Config, Options, Server};
-use wire::{Frame, Limits, Scan, Scanner};
+use wire::{Event, Frame, Limits, Scan, Scanner};
 
 const PAGE: &str = include_str!("../../../docs/protocol.md");
 const ERROR_CODES: &str = include_str!("../../wire/src/error_code.rs");
@@ -189,7 +189,9 @@ fn section(heading: &str) -> &'static str {
 fn assert_is_frame(text: &str) {
     match Scanner::new(Limits::default()).scan(text.as_bytes()) {
         Ok(Scan::Value(value)) => {
-            assert!(Frame::read(text.as_bytes(), &value).is_ok(), "{text}");
+            let bytes = text.as_bytes();
+            let is_frame = Frame::read(bytes, &value).is_ok() || Event::read(bytes, &value).is_ok();
+            assert!(is_frame, "{text}");
             assert_eq!(text[value.end..].trim(), "", "one frame a block");
         }
         other => panic!("{text} is {other:?}"),
