@@ -16,6 +16,7 @@ mod delivering;
 mod direct;
 mod ending;
 mod failures;
+mod history;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
 
+use tokio::sync::oneshot;
 use topicserver::{Config, Server};
 
 use crate::peer::Peer;
@@ -17,24 +18,58 @@ pub(crate) fn start_server() -> String {
 
 /// The same with other limits.
 pub(crate) fn start_server_with(config: &Config) -> String {
-    let config = config.clone();
-    let (bound, address) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let server = Server::bind(Config {
-                bind: Some("127.0.0.1".parse().unwrap()),
-                ..config
+    let server = Running::start(config);
+    std::mem::forget(server.stop);
+    server.address
+}
+
+/// A topic server that can be stopped.
+pub(crate) struct Running {
+    /// What to give to clients.
+    pub(crate) address: String,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts one on this machine.
+    pub(crate) fn start(config: &Config) -> Self {
+        let config = Config {
+            bind: Some("127.0.0.1".parse().unwrap()),
+            ..config.clone()
+        };
+        let (bound, address) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(config).unwrap();
+                bound.send(server.local_addr()).unwrap();
+                let stopped = async { drop(stopped.await) };
+                server.run(stopped).await
             });
-            let server = server.unwrap();
-            bound.send(server.local_addr()).unwrap();
-            server.run(std::future::pending()).await
+        });
+        let address = address.recv().unwrap().to_string();
+        Self {
+            address,
+            stop,
+            thread,
+        }
+    }
+
+    /// Ends it as SIGTERM does, and starts another one on the same port.
+    pub(crate) fn restart(self) -> Self {
+        let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap();
+        Self::start(&Config {
+            port,
+            ..Config::default()
         })
-    });
-    address.recv().unwrap().to_string()
+    }
 }
 
 /// Waits until `chat` is registered: until it shows what somebody else sends.
