@@ -16,9 +16,12 @@ use wire::{
 };
 
 mod reading;
+mod writing;
+
+use writing::Writing;
 
 use crate::countdown::{Countdown, Passed};
-use crate::delivery::{Delivery, LONGEST_ID, Next};
+use crate::delivery::{Delivery, LONGEST_ID};
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::left::Left;
@@ -35,8 +38,6 @@ pub(crate) const ID_MEMBER: usize = r#""extended":{"id":""},"#.len() + LONGEST_I
 
 /// Connections whose own end is remembered, to tell our own messages by.
 const SOURCES: usize = 8;
-/// Is the server still there?
-const PING: &[u8] = b"{\"extended\":{\"ping\":1}}\n";
 
 /// What a session is begun with.
 #[derive(Debug)]
@@ -104,16 +105,6 @@ enum State {
     Extended,
     /// It doesn't know of such: nothing is acknowledged, nothing numbered.
     Classic,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    /// What is nobody's line.
-    Other,
-    /// A line in flight.
-    Again(u64),
-    /// The input's next line.
-    Fresh,
 }
 
 /// Why a connection can't go on.
@@ -208,58 +199,26 @@ impl Session {
         self.farewell.as_ref().is_some_and(|(said, _)| said == code)
     }
 
-    /// The next frame to write, if there is one.
-    pub(crate) fn next_frame(
-        &mut self,
-        input: &Input,
-        source: Endpoint,
-        destination: Endpoint,
-    ) -> Option<Vec<u8>> {
-        self.writing = Writing::Other;
-        if std::mem::take(&mut self.to_register_again) {
-            return Some(self.registration(source, None));
-        }
-        if let Some(pong) = self.to_pong.take() {
-            return Some(pong);
-        }
-        if std::mem::take(&mut self.to_ping) {
-            return Some(PING.to_vec());
-        }
-        let (number, message) = match self.delivery.next() {
-            Next::Full => return None,
-            Next::Again { number, text } => {
-                self.writing = Writing::Again(number);
-                (number, input.message_of(text, source, destination))
-            }
-            Next::Fresh(number) => {
-                let message = input.message(source, destination)?;
-                self.writing = Writing::Fresh;
-                (number, message)
-            }
+    /// The server doesn't know the extended protocol, but takes part: what it was
+    /// sent won't be acknowledged.
+    fn go_on_classic(&mut self) {
+        self.delivery.forget();
+        self.writing = match self.writing {
+            Writing::Fresh => Writing::FreshForGood,
+            _ => Writing::Other,
         };
-        Some(match self.state {
-            State::Classic => message.to_line(),
-            _ => message.to_line_with_id(&self.delivery.id(number)),
-        })
+        self.fall_back();
     }
 
-    /// That frame was written whole.
-    pub(crate) fn wrote(&mut self, input: &mut Input) {
-        match std::mem::replace(&mut self.writing, Writing::Other) {
-            Writing::Other => {}
-            Writing::Again(number) if self.state == State::Classic => {
-                self.delivery.settle(&self.delivery.id(number));
-            }
-            Writing::Again(number) => self.delivery.wrote_again(number),
-            Writing::Fresh => match input.sent() {
-                Some(_) if self.state == State::Classic => {}
-                Some(text) => self.delivery.wrote_fresh(text),
-                None => {}
-            },
-        }
+    /// The server has refused the registration, because it doesn't know the extended
+    /// protocol, and with it all that was sent, what is being written included.
+    fn begin_again_classic(&mut self) {
+        self.delivery.reconnected();
+        self.writing = Writing::Other;
+        self.to_register_again = true;
+        self.fall_back();
     }
 
-    /// The server doesn't know the extended protocol.
     fn fall_back(&mut self) {
         self.state = State::Classic;
         self.seen.forget();
@@ -347,10 +306,7 @@ impl Session {
         match self.pulse.check() {
             Beat::Fine => {}
             Beat::Ask => self.to_ping = true,
-            Beat::Unanswered => {
-                self.delivery.forget();
-                self.fall_back();
-            }
+            Beat::Unanswered => self.go_on_classic(),
             Beat::Lost => return Err(Halt::Lost(LinkError::Silent)),
         }
         if is_over(&mut self.arrears) {

@@ -49,17 +49,13 @@ impl Session {
         let topic = letter.message.topic.decode();
         let text = letter.message.text.decode();
         if topic != ErrorCode::TOPIC {
-            self.delivery.forget();
-            self.fall_back();
+            self.go_on_classic();
             return Ok(true);
         }
         let (code, text) = text.split_once(": ").unwrap_or((&text, ""));
         let is = |error: ErrorCode| code == error.as_str();
         if is(ErrorCode::UnknownFrame) || is(ErrorCode::BadFrame) {
-            // We aren't registered, and nothing that we sent was relayed.
-            self.delivery.reconnected();
-            self.to_register_again = true;
-            self.fall_back();
+            self.begin_again_classic();
             return Ok(false);
         }
         if is(ErrorCode::NameTaken) {
