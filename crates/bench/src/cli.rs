@@ -1,9 +1,10 @@
 //! The command line: what was typed, and what is meant by it.
 
+use crate::builds;
 use crate::compare::Plan;
 use crate::contender::{Contender, System};
 use crate::workloads::{Bounds, CATALOGUE, Workload};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -32,14 +33,18 @@ pub(crate) enum Action {
     Run(Run),
     /// Run the bare relay: no parsing, one write per receiver
     Relay(RelayOptions),
+    /// Start a server and end it with this program: used by it alone
+    #[command(name = crate::guard::ARGUMENT, hide = true)]
+    Guard,
 }
 
 /// Which servers and how long.
 #[derive(Args, Debug)]
 pub(crate) struct Choice {
-    /// Our server's program, or NAME=PATH to compare several builds of it
+    /// Our server's program, perhaps with options of its own; NAME=PATH to
+    /// compare several builds, or one with several sets of options
     /// [default: the topicserver beside this program]
-    #[arg(long = "server", value_name = "[NAME=]PATH")]
+    #[arg(long = "server", value_name = "[NAME=]PATH [OPTIONS]")]
     pub(crate) servers: Vec<String>,
     /// Compare only these
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -179,15 +184,11 @@ impl Choice {
                 continue;
             }
             if system == System::Natter && !self.servers.is_empty() {
-                found.extend(self.own_builds()?);
+                found.extend(builds::parse(&self.servers)?);
                 continue;
             }
             match system.find_program(path) {
-                Ok(program) => found.push(Contender {
-                    name: system.name().to_owned(),
-                    system,
-                    program,
-                }),
+                Ok(program) => found.push(Contender::new(system, program)),
                 Err(error) => eprintln!("skipping {}: {error:#}", system.name()),
             }
         }
@@ -196,26 +197,6 @@ impl Choice {
             "there is no server to measure: see the lines above"
         );
         Ok(found)
-    }
-
-    fn own_builds(&self) -> Result<Vec<Contender>> {
-        let mut builds: Vec<Contender> = Vec::new();
-        for typed in &self.servers {
-            let (name, file) = typed
-                .split_once('=')
-                .unwrap_or((System::Natter.name(), typed));
-            let program = std::fs::canonicalize(file)
-                .with_context(|| format!("--server {typed}: there is no program {file}"))?;
-            if builds.iter().any(|build| build.name == name) {
-                bail!("--server {typed}: {name} is named twice: use NAME=PATH with two names");
-            }
-            builds.push(Contender {
-                name: name.to_owned(),
-                system: System::Natter,
-                program,
-            });
-        }
-        Ok(builds)
     }
 }
 
@@ -285,24 +266,6 @@ mod tests {
         assert!(complaint(&["--only", "relay", "--seconds", "1e9"]).contains("at most 600"));
         assert!(complaint(&["--server", "/nowhere/x"]).contains("no program"));
         assert!(complaint(&["--only", "kafka"]).contains("possible values"));
-    }
-
-    #[test]
-    fn two_builds_of_ours_need_two_names() {
-        let own = std::env::current_exe().unwrap();
-        let own = own.to_str().unwrap();
-        let both = [format!("old={own}"), format!("new={own}")];
-        let plan = compare(&[
-            "--only", "natter", "--server", &both[0], "--server", &both[1],
-        ]);
-        let names: Vec<_> = plan
-            .unwrap()
-            .contenders
-            .into_iter()
-            .map(|c| c.name)
-            .collect();
-        assert_eq!(names, ["old", "new"]);
-        assert!(complaint(&["--server", own, "--server", own]).contains("named twice"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 pub(crate) struct Plan {
     /// The workloads, in this order.
     pub(crate) workloads: Vec<Workload>,
-    /// The systems; ratios are those of the first to each other one.
+    /// The systems; who takes part in which workload, and how, the workload says.
     pub(crate) contenders: Vec<Contender>,
     /// Runs of each workload against each system.
     pub(crate) rounds: usize,
@@ -24,7 +24,9 @@ pub(crate) struct Plan {
 pub(crate) struct Outcome {
     /// Which workload.
     pub(crate) workload: Workload,
-    /// By contender, in the plan's order.
+    /// Who took part.
+    pub(crate) contenders: Vec<Contender>,
+    /// By contender.
     pub(crate) results: Vec<ContenderResult>,
 }
 
@@ -38,12 +40,17 @@ pub(crate) struct ContenderResult {
 }
 
 impl Plan {
-    /// Runs one workload's rounds.
-    pub(crate) fn run(&self, workload: Workload) -> Outcome {
+    /// Runs one workload's rounds; `None` when nobody can take part in it.
+    pub(crate) fn run(&self, workload: Workload) -> Option<Outcome> {
+        let contenders = workload.entrants(&self.contenders);
+        if contenders.is_empty() {
+            eprintln!("skipping {}: no server at hand can do it", workload.name);
+            return None;
+        }
         let mut results: Vec<ContenderResult> = Vec::new();
-        results.resize_with(self.contenders.len(), Default::default);
+        results.resize_with(contenders.len(), Default::default);
         for round in 1..=self.rounds {
-            for (contender, result) in self.contenders.iter().zip(&mut results) {
+            for (contender, result) in contenders.iter().zip(&mut results) {
                 let name = &contender.name;
                 eprintln!(
                     "{}: round {round} of {}: {name}",
@@ -58,7 +65,11 @@ impl Plan {
                 }
             }
         }
-        Outcome { workload, results }
+        Some(Outcome {
+            workload,
+            contenders,
+            results,
+        })
     }
 }
 
@@ -70,15 +81,11 @@ pub(crate) fn run_once(
 ) -> Result<Sample> {
     let mut servers = Vec::new();
     for _ in 0..workload.servers() {
-        servers.push(Server::start(contender, workload.group())?);
+        servers.push(Server::start(contender, workload.setup())?);
     }
     let targets: Vec<Target> = servers
         .iter()
-        .map(|server| Target {
-            codec: contender.system.codec(),
-            address: server.address,
-            pid: Some(server.pid()),
-        })
+        .map(|server| server.target(contender))
         .collect();
     workload.run(&targets, bounds).with_context(|| {
         let logs: Vec<String> = servers.iter().map(Server::log).collect();

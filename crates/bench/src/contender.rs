@@ -1,7 +1,10 @@
 //! The systems that are compared: what each is called, how it is spoken to,
-//! where its program is, and how it is told to listen on a loopback port with
-//! nothing kept on disk.
+//! where its program is, and how it is told to listen on a loopback port and
+//! what to keep.
 
+use crate::protocols::extended::{Extended, Kept};
+use crate::protocols::journal::Journal;
+use crate::protocols::streams::Streams;
 use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, natter::Natter, redis::Redis, relay::Relay};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -24,6 +27,17 @@ pub(crate) enum System {
     Mosquitto,
 }
 
+/// How a system is used, where a workload compares several ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// As it comes, and nothing on disk.
+    Usual,
+    /// Whatever it acknowledges has been flushed to disk.
+    Disk,
+    /// Receivers ask for natter's extended frames.
+    Extended,
+}
+
 /// A system with the program that runs it.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
@@ -31,8 +45,22 @@ pub(crate) struct Contender {
     pub(crate) name: String,
     /// Which system it is.
     pub(crate) system: System,
+    /// How it is used.
+    pub(crate) variant: Variant,
     /// Its program.
     pub(crate) program: PathBuf,
+    /// Further options of the program, as they were typed.
+    pub(crate) options: Vec<String>,
+}
+
+/// What a workload needs of the servers that it runs against.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Setup {
+    /// Consecutive connections that hear one another, where the server knows no
+    /// topics: this only concerns the relay. 0: all do.
+    pub(crate) group: usize,
+    /// The server must keep more messages of a topic than it does by itself.
+    pub(crate) keeps_much: bool,
 }
 
 /// Connections that a peer with a limit of its own is told to accept: more
@@ -41,16 +69,42 @@ const MAX_CLIENTS: &str = "19000";
 /// What the peers that have an option for it are given, so that a join storm
 /// measures the server and not a default (and what natter sets itself).
 const BACKLOG: &str = "4096";
+/// natter's option for the messages of a topic that it keeps in memory.
+const HISTORY: &str = "--history-messages";
+/// What natter is told to keep where a workload reads back much: as many
+/// messages as the workload writes, and room for them.
+const KEPT_IN_MEMORY: &str = "200000";
+const KEPT_BYTES: &str = "268435456";
+const KEPT_ON_DISK: &str = "10000000";
 
 impl System {
     /// How it is spoken to.
-    pub(crate) fn codec(self) -> &'static dyn Codec {
+    pub(crate) fn codec(self, variant: Variant) -> &'static dyn Codec {
         match self {
+            Self::Natter if variant == Variant::Extended => &Extended,
             Self::Natter => &Natter,
             Self::Relay => &Relay,
             Self::Redis => &Redis,
             Self::Nats => &Nats,
             Self::Mosquitto => &Mqtt,
+        }
+    }
+
+    /// How it is spoken to about what it keeps, if it keeps anything.
+    pub(crate) fn journal(self) -> Option<&'static dyn Journal> {
+        match self {
+            Self::Natter => Some(&Kept),
+            Self::Redis => Some(&Streams),
+            Self::Relay | Self::Nats | Self::Mosquitto => None,
+        }
+    }
+
+    /// Whether it can be used so.
+    fn can(self, variant: Variant) -> bool {
+        match variant {
+            Variant::Usual => true,
+            Variant::Disk => self.journal().is_some(),
+            Variant::Extended => self == Self::Natter,
         }
     }
 
@@ -101,23 +155,78 @@ impl System {
 }
 
 impl Contender {
+    /// A system in its usual variant, under its own name.
+    pub(crate) fn new(system: System, program: PathBuf) -> Self {
+        Self {
+            name: system.name().to_owned(),
+            system,
+            variant: Variant::Usual,
+            program,
+            options: Vec::new(),
+        }
+    }
+
+    /// The same system used in another way; `None` where it can't be.
+    pub(crate) fn used_as(&self, variant: Variant) -> Option<Self> {
+        let name = match variant {
+            Variant::Usual => self.name.clone(),
+            Variant::Disk => format!("{} on disk", self.name),
+            Variant::Extended => format!("{} extended", self.name),
+        };
+        self.system.can(variant).then(|| Self {
+            name,
+            variant,
+            ..self.clone()
+        })
+    }
+
+    /// Whether it keeps messages.
+    pub(crate) fn keeps(&self) -> bool {
+        self.system.journal().is_some() && !self.is_without_history()
+    }
+
+    /// Whether it is ours and was told to keep no history.
+    pub(crate) fn is_without_history(&self) -> bool {
+        self.told(HISTORY) == Some("0")
+    }
+
+    /// What its own options set this one to: `--NAME VALUE` or `--NAME=VALUE`.
+    fn told(&self, name: &str) -> Option<&str> {
+        let mut words = self.options.iter();
+        words
+            .find_map(|word| match word.strip_prefix(name)? {
+                "" => Some(""),
+                rest => rest.strip_prefix('='),
+            })
+            .map(|value| match value {
+                "" => words.next().map_or("", String::as_str),
+                value => value,
+            })
+    }
+
     /// The command that makes it listen on loopback `port`; `scratch` is a
-    /// folder of its own, `group` only concerns the relay.
-    pub(crate) fn command(&self, port: u16, scratch: &Path, group: usize) -> Result<Command> {
+    /// folder of its own.
+    pub(crate) fn command(&self, port: u16, scratch: &Path, setup: Setup) -> Result<Command> {
         let mut command = Command::new(&self.program);
         let port = port.to_string();
         match self.system {
             System::Natter => {
                 command.args([&port, "--bind", "127.0.0.1", "--log", "warn"]);
+                self.natter_options(&mut command, scratch, setup);
             }
             System::Relay => {
-                command.args(["relay", &port, "--group", &group.to_string()]);
+                command.args(["relay", &port, "--group", &setup.group.to_string()]);
             }
             System::Redis => {
                 command.args(["--port", &port, "--bind", "127.0.0.1", "--dir"]);
                 command.arg(scratch);
-                command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+                command.args(["--save", "", "--daemonize", "no"]);
                 command.args(["--maxclients", MAX_CLIENTS, "--tcp-backlog", BACKLOG]);
+                if self.variant == Variant::Disk {
+                    command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+                } else {
+                    command.args(["--appendonly", "no"]);
+                }
             }
             System::Nats => {
                 command.args(["-a", "127.0.0.1", "-p", &port]);
@@ -132,6 +241,95 @@ impl Contender {
                 command.arg("-c").arg(file);
             }
         }
+        command.args(&self.options);
         Ok(command)
+    }
+
+    fn natter_options(&self, command: &mut Command, scratch: &Path, setup: Setup) {
+        let is_on_disk = self.variant == Variant::Disk;
+        if is_on_disk {
+            command.arg("--data").arg(scratch.join("data"));
+        }
+        let much: &[(&str, &str)] = match (setup.keeps_much, is_on_disk) {
+            (false, _) => &[],
+            (true, false) => &[(HISTORY, KEPT_IN_MEMORY), ("--history-bytes", KEPT_BYTES)],
+            (true, true) => &[("--keep-messages", KEPT_ON_DISK)],
+        };
+        for (option, value) in much {
+            // What was typed wins, and an option may stand only once.
+            if self.told(option).is_none() {
+                command.args([option, value]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(contender: &Contender, setup: Setup) -> String {
+        let command = contender.command(2000, Path::new("scratch"), setup);
+        let command = command.unwrap();
+        let words: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_str().unwrap())
+            .collect();
+        words.join(" ")
+    }
+
+    fn contender(system: System) -> Contender {
+        Contender::new(system, "x".into())
+    }
+
+    #[test]
+    fn a_variant_has_its_own_name_and_options_and_is_only_for_those_who_can() {
+        let disk = contender(System::Natter).used_as(Variant::Disk).unwrap();
+        assert_eq!(disk.name, "natter on disk");
+        assert!(arguments(&disk, Setup::default()).ends_with("--data scratch/data"));
+        let disk = contender(System::Redis).used_as(Variant::Disk).unwrap();
+        let typed = arguments(&disk, Setup::default());
+        assert!(typed.ends_with("--appendonly yes --appendfsync always"));
+        assert!(contender(System::Nats).used_as(Variant::Disk).is_none());
+        assert!(
+            contender(System::Redis)
+                .used_as(Variant::Extended)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn who_must_keep_much_is_told_so() {
+        let setup = Setup {
+            group: 0,
+            keeps_much: true,
+        };
+        let natter = contender(System::Natter);
+        assert!(arguments(&natter, setup).contains("--history-messages 200000"));
+        let disk = natter.used_as(Variant::Disk).unwrap();
+        assert!(arguments(&disk, setup).contains("--keep-messages 10000000"));
+        assert!(arguments(&contender(System::Redis), setup).ends_with("--appendonly no"));
+    }
+
+    #[test]
+    fn what_was_typed_is_not_said_twice() {
+        let mut natter = contender(System::Natter);
+        natter.options = vec!["--history-messages=5".to_owned()];
+        let setup = Setup {
+            keeps_much: true,
+            ..Setup::default()
+        };
+        let typed = arguments(&natter, setup);
+        assert!(!typed.contains("200000") && typed.contains("--history-bytes"));
+        assert!(natter.keeps());
+    }
+
+    #[test]
+    fn own_options_come_last_and_tell_whether_there_is_a_history() {
+        let mut bare = contender(System::Natter);
+        assert!(!bare.is_without_history());
+        bare.options = ["--history-messages", "0"].map(str::to_owned).to_vec();
+        assert!(bare.is_without_history() && !bare.keeps());
+        assert!(arguments(&bare, Setup::default()).ends_with("warn --history-messages 0"));
     }
 }

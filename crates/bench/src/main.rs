@@ -2,17 +2,20 @@
 //! people would pick instead, in one run on one machine. This file: the
 //! arguments, what is printed, and the exit code.
 
+mod builds;
 mod cli;
 mod compare;
 mod contender;
 mod crowd;
 mod floor;
+mod guard;
 mod hub;
 mod measure;
 mod payload;
 mod plot;
 mod proc;
 mod protocols;
+mod receipts;
 mod relay;
 mod report;
 mod servers;
@@ -22,7 +25,7 @@ mod targets;
 mod verify;
 mod workloads;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cli::{Action, Cli, Compare, Run, Sweep};
 use std::path::Path;
@@ -45,6 +48,10 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         Action::Compare(options) => compare(&options),
         Action::Sweep(options) => sweep(&options),
         Action::Run(options) => run(&options),
+        Action::Guard => {
+            guard::run()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Relay(options) => {
             relay::run(options.port, options.group)?;
             Ok(ExitCode::SUCCESS)
@@ -55,7 +62,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
 fn compare(options: &Compare) -> Result<ExitCode> {
     if options.list {
         for workload in workloads::CATALOGUE {
-            println!("{:<18} {}", workload.name, workload.about);
+            println!("{:<26} {}", workload.name, workload.about);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -65,17 +72,22 @@ fn compare(options: &Compare) -> Result<ExitCode> {
     }
     let mut outcomes = Vec::new();
     for &workload in &plan.workloads {
-        let outcome = plan.run(workload);
-        println!("{}", report::table(&outcome, &plan.contenders));
-        outcomes.push(outcome);
+        if let Some(outcome) = plan.run(workload) {
+            println!("{}", report::table(&outcome));
+            outcomes.push(outcome);
+        }
     }
+    ensure!(
+        !outcomes.is_empty(),
+        "no workload has been run: see the lines above"
+    );
     if options.choice.quick {
         println!("Counts are tiny with --quick: these are no measurements.");
-    } else if let Some(table) = targets::table(&outcomes, &plan.contenders) {
+    } else if let Some(table) = targets::table(&outcomes) {
         println!("{table}");
     }
     if let Some(file) = &options.choice.json {
-        write_json(file, &report::json(&outcomes, &plan.contenders))?;
+        write_json(file, &report::json(&outcomes))?;
     }
     let mut results = outcomes.iter().flat_map(|outcome| &outcome.results);
     Ok(if results.any(|result| !result.failures.is_empty()) {
@@ -109,11 +121,8 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
 
 fn run(options: &Run) -> Result<ExitCode> {
     let (workload, bounds) = options.checked()?;
-    let target = workloads::Target {
-        codec: options.system.codec(),
-        address: options.address,
-        pid: options.pid,
-    };
+    let variant = workload.main_variant();
+    let target = workloads::Target::new(options.system, variant, options.address, options.pid);
     for (metric, value) in workload.run(&[target], bounds)? {
         println!("{:<20} {value:.3}", metric.describe().heading);
     }

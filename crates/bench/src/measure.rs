@@ -10,7 +10,11 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Metric {
     Throughput,
+    Acks,
+    Replayed,
     Cpu,
+    CpuPerAck,
+    CpuPerReplayed,
     CpuUser,
     CpuSystem,
     P50,
@@ -45,6 +49,10 @@ impl Metric {
     pub(crate) fn describe(self) -> Description {
         let (heading, key, compared) = match self {
             Self::Throughput => ("deliveries/s", "deliveries_per_second", true),
+            Self::Acks => ("acks/s", "acks_per_second", true),
+            Self::Replayed => ("messages/s", "replayed_per_second", true),
+            Self::CpuPerAck => ("CPU µs/ack", "cpu_per_ack_us", true),
+            Self::CpuPerReplayed => ("CPU µs/message", "cpu_per_replayed_us", true),
             Self::Cpu => ("CPU µs/delivery", "cpu_us", true),
             Self::CpuUser => ("user", "cpu_user_us", false),
             Self::CpuSystem => ("system", "cpu_system_us", false),
@@ -74,6 +82,16 @@ impl Metric {
 
 /// The figures of one run.
 pub(crate) type Sample = BTreeMap<Metric, f64>;
+
+/// The same figures, some of them of something else than deliveries.
+pub(crate) fn renamed(mut sample: Sample, names: &[(Metric, Metric)]) -> Sample {
+    for (from, to) in names {
+        if let Some(value) = sample.remove(from) {
+            sample.insert(*to, value);
+        }
+    }
+    sample
+}
 
 /// Reads the clocks at the beginning of what is measured.
 pub(crate) struct Meter {

@@ -163,11 +163,7 @@ mod tests {
 
     #[test]
     fn a_picture_names_its_axes_and_servers_even_where_figures_are_missing() {
-        let contender = |system: System| Contender {
-            name: system.name().to_owned(),
-            system,
-            program: "x".into(),
-        };
+        let contender = |system: System| Contender::new(system, "x".into());
         let contenders = [contender(System::Natter), contender(System::Redis)];
         let some = Summary::of(&[1.5]);
         let curves = [

@@ -2,7 +2,7 @@
 //! for programs.
 
 use crate::compare::{ContenderResult, Outcome};
-use crate::contender::Contender;
+use crate::contender::{Contender, Variant};
 use crate::measure::Metric;
 use crate::stats::Summary;
 use serde_json::{Map, Value, json};
@@ -21,10 +21,30 @@ impl ContenderResult {
     }
 }
 
+impl Outcome {
+    /// Those who took part, with their results and with whose figures theirs are
+    /// compared: the first one's, and on disk those of the first one on disk.
+    fn rows(&self) -> impl Iterator<Item = (&Contender, &ContenderResult, &ContenderResult)> {
+        let is_on_disk = |contender: &Contender| contender.variant == Variant::Disk;
+        let first_on_disk = self.contenders.iter().position(is_on_disk).unwrap_or(0);
+        self.contenders
+            .iter()
+            .zip(&self.results)
+            .map(move |(contender, result)| {
+                let ours = if is_on_disk(contender) {
+                    first_on_disk
+                } else {
+                    0
+                };
+                (contender, result, &self.results[ours])
+            })
+    }
+}
+
 /// The table of one workload: a line per system; each figure is the median of
 /// the rounds with minimum and maximum, `×` is the first system's median
 /// divided by this one's.
-pub(crate) fn table(outcome: &Outcome, contenders: &[Contender]) -> String {
+pub(crate) fn table(outcome: &Outcome) -> String {
     let metrics: BTreeSet<Metric> = outcome
         .results
         .iter()
@@ -32,16 +52,17 @@ pub(crate) fn table(outcome: &Outcome, contenders: &[Contender]) -> String {
         .flat_map(|sample| sample.keys().copied())
         .collect();
     let mut rows = vec![heading(&metrics)];
-    for (contender, result) in contenders.iter().zip(&outcome.results) {
-        rows.push(row(contender, result, &outcome.results[0], &metrics));
+    for (contender, result, ours) in outcome.rows() {
+        rows.push(row(contender, result, ours, &metrics));
     }
     let mut text = format!(
         "### {}\n\n{}.\n\n",
         outcome.workload.name, outcome.workload.about
     );
     text.push_str(&aligned(&rows));
-    for (contender, result) in contenders.iter().zip(&outcome.results) {
-        for failure in &result.failures {
+    for (contender, result, _) in outcome.rows() {
+        // What goes wrong in every round is told once.
+        for failure in BTreeSet::from_iter(&result.failures) {
             let _ = writeln!(text, "\n**{} FAILED**: {failure}", contender.name);
         }
     }
@@ -94,7 +115,7 @@ fn cell(summary: Summary) -> String {
 }
 
 /// Three significant digits, thousands separated.
-fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
@@ -148,14 +169,13 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// Every figure of every round.
-pub(crate) fn json(outcomes: &[Outcome], contenders: &[Contender]) -> Value {
+pub(crate) fn json(outcomes: &[Outcome]) -> Value {
     let workloads: Vec<Value> = outcomes
         .iter()
         .map(|outcome| {
-            let servers: Vec<Value> = contenders
-                .iter()
-                .zip(&outcome.results)
-                .map(|(contender, result)| server_json(contender, result, &outcome.results[0]))
+            let servers: Vec<Value> = outcome
+                .rows()
+                .map(|(contender, result, ours)| server_json(contender, result, ours))
                 .collect();
             json!({
                 "workload": outcome.workload.name,
@@ -218,30 +238,22 @@ mod tests {
     }
 
     fn contender(system: System) -> Contender {
-        Contender {
-            name: system.name().to_owned(),
-            system,
-            program: "x".into(),
-        }
+        Contender::new(system, "x".into())
     }
 
-    fn outcome() -> (Outcome, [Contender; 2]) {
+    fn outcome() -> Outcome {
         let mut failed = result(&[1.0]);
         failed.failures.push("message 3 is missing".to_owned());
-        let outcome = Outcome {
+        Outcome {
             workload: CATALOGUE[0],
+            contenders: [System::Natter, System::Redis].map(contender).to_vec(),
             results: vec![result(&[0.3, 0.5, 0.4]), failed],
-        };
-        (
-            outcome,
-            [contender(System::Natter), contender(System::Redis)],
-        )
+        }
     }
 
     #[test]
     fn a_table_shows_medians_ratios_and_failures() {
-        let (outcome, contenders) = outcome();
-        let text = table(&outcome, &contenders);
+        let text = table(&outcome());
         assert!(text.contains("0.400 [0.300–0.500]"), "{text}");
         assert!(text.contains("| 0.40 |"), "{text}");
         assert!(text.contains("|                1.00 |"), "{text}");
@@ -252,9 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_on_disk_is_compared_with_ours_on_disk() {
+        let systems = [System::Natter, System::Redis];
+        let mut outcome = outcome();
+        outcome
+            .contenders
+            .extend(systems.map(|system| contender(system).used_as(Variant::Disk).unwrap()));
+        outcome.results.extend([result(&[8.0]), result(&[16.0])]);
+        let text = table(&outcome);
+        let line = text.lines().find(|line| line.contains("redis on disk"));
+        assert!(line.unwrap().contains("| 0.50 |"), "{text}");
+    }
+
+    #[test]
     fn the_json_keeps_every_round() {
-        let (outcome, contenders) = outcome();
-        let json = json(&[outcome], &contenders);
+        let json = json(&[outcome()]);
         let servers = &json["workloads"][0]["servers"];
         assert_eq!(servers[0]["figures"]["cpu_us"]["rounds"][1], 0.5);
         assert_eq!(servers[1]["figures"]["cpu_us"]["ours_divided_by_this"], 0.4);

@@ -1,14 +1,15 @@
-//! A server's process: started on a loopback port of its own, waited for
-//! until it accepts, and ended, by its own handle, when dropped.
+//! A server's process: started by a guard of its own on a loopback port of its
+//! own, waited for until it accepts, and ended when dropped.
 
-use crate::contender::{Contender, System};
-use anyhow::{Context, Result, bail, ensure};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use crate::contender::{Contender, Setup, System};
+use crate::guard;
+use crate::workloads::Target;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A server that hasn't accepted by then has failed.
@@ -17,67 +18,64 @@ const START_POLL: Duration = Duration::from_millis(5);
 /// So much of a failed server's log is shown.
 const LOG_SHOWN: usize = 2000;
 
-static SCRATCHES: AtomicU32 = AtomicU32::new(0);
-
-/// A server that accepts connections; dropping it ends it.
+/// A server that accepts connections; dropping it ends it and removes what it
+/// has written.
 pub(crate) struct Server {
-    child: Child,
+    guard: Guard,
+    /// Its process.
+    pid: u32,
     /// Where it listens.
-    pub(crate) address: SocketAddr,
-    scratch: Scratch,
+    address: SocketAddr,
 }
 
-/// A folder that is removed with its content when dropped.
-struct Scratch(PathBuf);
+/// The process that ends the server when this one is gone.
+struct Guard {
+    child: Child,
+    /// Its standard input. The guard ends when this is closed, be it by `Drop` or
+    /// by the end of this process.
+    line: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    /// The server's own folder.
+    folder: PathBuf,
+}
 
 impl Server {
     /// Starts a fresh process of `contender` and waits until it accepts.
-    pub(crate) fn start(contender: &Contender, group: usize) -> Result<Self> {
-        let scratch = Scratch::new()?;
+    pub(crate) fn start(contender: &Contender, setup: Setup) -> Result<Self> {
         let port = free_port()?;
-        let mut command = contender.command(port, &scratch.0, group)?;
-        let log = File::create(scratch.log()).context("creating the server's log file")?;
-        command.stdin(Stdio::null()).stderr(log.try_clone()?);
+        let mut guard = Guard::start().context("starting a guard")?;
+        let command = contender.command(port, &guard.folder, setup)?;
+        let what = || format!("starting {} ({:?})", contender.name, contender.program);
+        let server = Self {
+            pid: guard.run(&command).with_context(what)?,
+            guard,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        };
         // The relay says that it listens: its clients join by connecting, so a
         // connection made to find out would be one of them.
-        let speaks = contender.system == System::Relay;
-        command.stdout(if speaks { Stdio::piped() } else { log.into() });
-        let mut server = Self {
-            child: spawn(&mut command, contender)?,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            scratch,
+        let ready = match contender.system {
+            System::Relay => server.wait_until(|| server.has_said_a_line()),
+            _ => server.wait_until(|| TcpStream::connect(server.address).is_ok()),
         };
-        let ready = if speaks {
-            server.await_line()
-        } else {
-            server.await_port()
-        };
-        ready.with_context(|| format!("starting {} ({:?})", contender.name, contender.program))?;
+        ready.with_context(what)?;
         Ok(server)
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Itself as what a workload is run against.
+    pub(crate) fn target(&self, contender: &Contender) -> Target {
+        let Contender {
+            system, variant, ..
+        } = *contender;
+        Target::new(system, variant, self.address, Some(self.pid))
     }
 
-    fn await_line(&mut self) -> Result<()> {
-        let output = self.child.stdout.take().context("the output isn't piped")?;
-        let mut line = String::new();
-        BufReader::new(output)
-            .read_line(&mut line)
-            .context("reading where it listens")?;
-        ensure!(!line.is_empty(), "it ended at once: {}", self.log());
-        Ok(())
-    }
-
-    fn await_port(&mut self) -> Result<()> {
+    fn wait_until(&self, accepts: impl Fn() -> bool) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < START_LIMIT {
-            if TcpStream::connect(self.address).is_ok() {
+            if accepts() {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait().context("looking after it")? {
+            if let Ok(status) = fs::read_to_string(self.guard.folder.join(guard::ENDED)) {
                 bail!("it ended at once ({status}): {}", self.log());
             }
             std::thread::sleep(START_POLL);
@@ -90,9 +88,17 @@ impl Server {
         );
     }
 
+    fn has_said_a_line(&self) -> bool {
+        fs::read(self.log_file()).is_ok_and(|log| log.contains(&b'\n'))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.guard.folder.join(guard::LOG)
+    }
+
     /// The end of what it has written.
     pub(crate) fn log(&self) -> String {
-        let bytes = fs::read(self.scratch.log()).unwrap_or_default();
+        let bytes = fs::read(self.log_file()).unwrap_or_default();
         let end = &bytes[bytes.len().saturating_sub(LOG_SHOWN)..];
         match String::from_utf8_lossy(end).trim() {
             "" => "it has logged nothing".to_owned(),
@@ -101,38 +107,71 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Guard {
+    /// A guard with a folder, which has nothing to guard yet.
+    fn start() -> Result<Self> {
+        let own = std::env::current_exe().context("finding this program's own file")?;
+        let mut command = Command::new(own);
+        command
+            .arg(guard::ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        apart(&mut command);
+        let mut child = command.spawn().context("running this program again")?;
+        let output = child.stdout.take().context("its output isn't piped")?;
+        let mut guard = Self {
+            line: child.stdin.take(),
+            child,
+            output: BufReader::new(output),
+            folder: PathBuf::new(),
+        };
+        guard.folder = Path::new(&guard.hear()?).to_owned();
+        Ok(guard)
+    }
+
+    /// Has it run the command in its care, and returns the server's process.
+    fn run(&mut self, command: &Command) -> Result<u32> {
+        let words: Option<Vec<&str>> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_str())
+            .collect();
+        let words = words.context("the command has a part that is not UTF-8")?;
+        let json = serde_json::to_string(&words).context("writing the command as JSON")?;
+        let line = self.line.as_mut().context("its input isn't piped")?;
+        writeln!(line, "{json}").context("telling the guard")?;
+        let answer = self.hear()?;
+        match answer.parse() {
+            Ok(pid) => Ok(pid),
+            Err(_) => bail!("{answer}"),
+        }
+    }
+
+    fn hear(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output
+            .read_line(&mut line)
+            .context("listening to the guard")?;
+        let line = line
+            .strip_suffix('\n')
+            .context("the guard ended at once: see the lines above")?;
+        Ok(line.to_owned())
+    }
+}
+
+impl Drop for Guard {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        let _ = self.child.kill();
+        self.line = None;
         let _ = self.child.wait();
     }
 }
 
-impl Scratch {
-    fn new() -> Result<Self> {
-        let number = SCRATCHES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("topicbench-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).with_context(|| format!("creating {path:?}"))?;
-        Ok(Self(path))
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("log")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn spawn(command: &mut Command, contender: &Contender) -> Result<Child> {
-    command
-        .spawn()
-        .with_context(|| format!("running {:?}: is it executable?", contender.program))
+/// A terminal sends its Ctrl-C to a whole group of processes: the guard has to
+/// outlive that, if only by a moment.
+fn apart(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
 }
 
 /// A port that nobody has now. Another program could take it before the server

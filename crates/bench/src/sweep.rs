@@ -2,13 +2,13 @@
 //! connections and message size: one axis at a time, all else as in
 //! `fanout-100-single`.
 
-use crate::contender::Contender;
+use crate::contender::{Contender, Setup};
 use crate::crowd::{Crowd, Layout};
 use crate::measure::{Metric, Sample};
 use crate::report::aligned;
 use crate::servers::Server;
 use crate::stats::Summary;
-use crate::workloads::{Bounds, MESSAGE, Target, measure_closed};
+use crate::workloads::{Bounds, MESSAGE, measure_closed};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -153,12 +153,12 @@ pub(crate) fn run(
 }
 
 fn measure(contender: &Contender, point: &Point, bounds: Bounds) -> Result<Sample> {
-    let server = Server::start(contender, point.layout.group())?;
-    let target = Target {
-        codec: contender.system.codec(),
-        address: server.address,
-        pid: Some(server.pid()),
+    let setup = Setup {
+        group: point.layout.group(),
+        ..Setup::default()
     };
+    let server = Server::start(contender, setup)?;
+    let target = server.target(contender);
     let mut crowd = target.gather(point.layout)?;
     let silent = Layout {
         topics: point.bystanders,
@@ -254,11 +254,7 @@ mod tests {
             about: "each alone",
             points: vec![(1, vec![Summary::of(&[2.0])]), (10, vec![None])],
         };
-        let contender = Contender {
-            name: "redis".to_owned(),
-            system: System::Redis,
-            program: "x".into(),
-        };
+        let contender = Contender::new(System::Redis, "x".into());
         let text = table(&curves, &[contender]);
         assert!(text.contains("| 1      |  2.00 |"), "{text}");
         assert!(text.contains("| 10     |       |"), "{text}");

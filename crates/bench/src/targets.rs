@@ -2,9 +2,9 @@
 //! and whether the run at hand keeps it.
 
 use crate::compare::Outcome;
-use crate::contender::{Contender, System};
+use crate::contender::{Contender, System, Variant};
 use crate::measure::Metric;
-use crate::report::aligned;
+use crate::report::{aligned, figure};
 
 /// What a figure of ours is divided by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +13,8 @@ enum Against {
     Itself,
     /// The same figure of this system.
     One(System),
+    /// The same figure of ours when it is told to keep no history.
+    WithoutHistory,
     /// The same figure of whichever of Redis, NATS and Mosquitto has the best.
     BestPeer,
 }
@@ -27,6 +29,8 @@ enum Promise {
 /// One promise.
 struct Target {
     workload: &'static str,
+    /// How both are used.
+    variant: Variant,
     metric: Metric,
     against: Against,
     promise: Promise,
@@ -44,16 +48,25 @@ const CPU: [(&str, f64); 6] = [
 ];
 /// What it may be in parts of the bare relay's.
 const CPU_OF_RELAY: f64 = 1.15;
+/// What keeping a history may cost, in parts of a delivery's time without it.
+const CPU_WITH_HISTORY: f64 = 1.05;
+/// The workloads in which that is measured.
+const FAN_OUTS: [&str; 3] = ["fanout-100-burst", "fanout-100-single", "fanout-1000"];
 const PEERS: [System; 3] = [System::Redis, System::Nats, System::Mosquitto];
 
 fn targets() -> Vec<Target> {
-    use Against::{BestPeer, Itself, One};
+    use Against::{BestPeer, Itself, One, WithoutHistory};
     use Promise::{AtLeast, AtMost};
     let target = |workload, metric, against, promise| Target {
         workload,
+        variant: Variant::Usual,
         metric,
         against,
         promise,
+    };
+    let on_disk = |workload, metric, against, promise| Target {
+        variant: Variant::Disk,
+        ..target(workload, metric, against, promise)
     };
     let mut all = Vec::new();
     for (workload, most) in CPU {
@@ -84,12 +97,23 @@ fn targets() -> Vec<Target> {
         ),
         target("stalled-reader", Metric::P99Kept, Itself, AtMost(1.05)),
     ]);
+    for workload in ["publish-ack-64", "publish-ack-64x16"] {
+        let redis = One(System::Redis);
+        all.push(on_disk(workload, Metric::Acks, redis, AtLeast(1.0)));
+    }
+    let (memory, disk) = (AtLeast(1_000_000.0), AtLeast(300_000.0));
+    all.push(target("replay-memory", Metric::Replayed, Itself, memory));
+    all.push(on_disk("replay-disk", Metric::Replayed, Itself, disk));
+    for workload in FAN_OUTS {
+        let most = AtMost(CPU_WITH_HISTORY);
+        all.push(target(workload, Metric::Cpu, WithoutHistory, most));
+    }
     all
 }
 
 /// The table of those promises that this run can tell anything of; `None`
 /// when there are none.
-pub(crate) fn table(outcomes: &[Outcome], contenders: &[Contender]) -> Option<String> {
+pub(crate) fn table(outcomes: &[Outcome]) -> Option<String> {
     let mut rows = vec![
         [
             "workload",
@@ -109,7 +133,7 @@ pub(crate) fn table(outcomes: &[Outcome], contenders: &[Contender]) -> Option<St
         else {
             continue;
         };
-        if let Some((measured, by)) = target.measure(outcome, contenders) {
+        if let Some((measured, by)) = target.measure(outcome) {
             rows.push(target.row(measured, by));
         }
     }
@@ -118,17 +142,22 @@ pub(crate) fn table(outcomes: &[Outcome], contenders: &[Contender]) -> Option<St
 
 impl Target {
     /// The ratio, and the name of what ours was divided by.
-    fn measure(&self, outcome: &Outcome, contenders: &[Contender]) -> Option<(f64, String)> {
-        let median = |system| {
-            let index = contenders
+    fn measure(&self, outcome: &Outcome) -> Option<(f64, String)> {
+        let median_of = |is_meant: &dyn Fn(&Contender) -> bool| {
+            let index = outcome
+                .contenders
                 .iter()
-                .position(|contender| contender.system == system)?;
-            Some(outcome.results[index].summary(self.metric)?.median)
+                .position(|one| one.variant == self.variant && is_meant(one))?;
+            let summary = outcome.results[index].summary(self.metric)?;
+            Some((summary.median, outcome.contenders[index].name.clone()))
         };
-        let ours = median(System::Natter)?;
+        let median = |system| Some(median_of(&|one| one.system == system)?.0);
+        let is_ours = |one: &Contender| one.system == System::Natter;
+        let (ours, _) = median_of(&|one| is_ours(one) && !one.is_without_history())?;
         let (theirs, name) = match self.against {
             Against::Itself => (1.0, "–".to_owned()),
-            Against::One(system) => (median(system)?, system.name().to_owned()),
+            Against::One(system) => median_of(&|one| one.system == system)?,
+            Against::WithoutHistory => median_of(&|one| is_ours(one) && one.is_without_history())?,
             Against::BestPeer => {
                 let (best, system) = PEERS
                     .into_iter()
@@ -152,10 +181,19 @@ impl Target {
             self.workload.to_owned(),
             self.metric.describe().heading.to_owned(),
             by,
-            format!("{sign} {promised}"),
-            format!("{measured:.2}"),
+            format!("{sign} {}", shown(promised)),
+            shown(measured),
             if kept { "yes" } else { "no" }.to_owned(),
         ]
+    }
+}
+
+/// A ratio with two decimals at most, or a count.
+fn shown(value: f64) -> String {
+    if value >= 1000.0 {
+        figure(value)
+    } else {
+        format!("{value:.2}")
     }
 }
 
@@ -167,20 +205,22 @@ mod tests {
     use crate::workloads::Workload;
 
     fn contender(system: System) -> Contender {
-        Contender {
-            name: system.name().to_owned(),
-            system,
-            program: "x".into(),
-        }
+        Contender::new(system, "x".into())
     }
 
-    fn outcome(workload: &str, metric: Metric, values: &[f64]) -> Outcome {
+    fn outcome(
+        workload: &str,
+        metric: Metric,
+        contenders: &[Contender],
+        values: &[f64],
+    ) -> Outcome {
         let results = values.iter().map(|&value| ContenderResult {
             samples: vec![Sample::from([(metric, value)])],
             failures: Vec::new(),
         });
         Outcome {
             workload: Workload::named(workload).unwrap(),
+            contenders: contenders.to_vec(),
             results: results.collect(),
         }
     }
@@ -196,10 +236,20 @@ mod tests {
     fn promises_kept_and_broken_are_told_apart() {
         let contenders = [System::Natter, System::Redis, System::Nats].map(contender);
         let outcomes = [
-            outcome("fanout-100-burst", Metric::Cpu, &[0.3, 0.6, 2.0]),
-            outcome("join-storm", Metric::Joins, &[900.0, 800.0, 1000.0]),
+            outcome(
+                "fanout-100-burst",
+                Metric::Cpu,
+                &contenders,
+                &[0.3, 0.6, 2.0],
+            ),
+            outcome(
+                "join-storm",
+                Metric::Joins,
+                &contenders,
+                &[900.0, 800.0, 1000.0],
+            ),
         ];
-        let text = table(&outcomes, &contenders).unwrap();
+        let text = table(&outcomes).unwrap();
         let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap();
         assert!(line("fanout-100-burst").contains("0.50") && line("redis").contains("yes"));
         assert!(line("best peer: nats").contains("0.90") && line("nats").contains("no"));
@@ -207,7 +257,46 @@ mod tests {
 
     #[test]
     fn without_ours_nothing_is_promised() {
-        let outcomes = [outcome("open-loop", Metric::P99, &[1.0])];
-        assert_eq!(table(&outcomes, &[contender(System::Redis)]), None);
+        let redis = [contender(System::Redis)];
+        let outcomes = [outcome("open-loop", Metric::P99, &redis, &[1.0])];
+        assert_eq!(table(&outcomes), None);
+    }
+
+    #[test]
+    fn what_is_promised_on_disk_is_measured_on_disk() {
+        let usual = [System::Natter, System::Redis].map(contender);
+        let contenders = Workload::named("publish-ack-64").unwrap().entrants(&usual);
+        let acks = outcome(
+            "publish-ack-64",
+            Metric::Acks,
+            &contenders,
+            &[9.0, 1.0, 3.0, 2.0],
+        );
+        let disk = Workload::named("replay-disk").unwrap().entrants(&usual);
+        let replay = outcome("replay-disk", Metric::Replayed, &disk, &[412_345.0, 1.0]);
+        let text = table(&[acks, replay]).unwrap();
+        let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap();
+        assert!(line("redis on disk").contains("1.50"), "{text}");
+        assert!(
+            line("replay-disk").contains("≥ 300,000 |  412,000"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn history_is_compared_with_none_whoever_is_named_first() {
+        let mut bare = contender(System::Natter);
+        bare.name = "bare".to_owned();
+        bare.options = vec!["--history-messages=0".to_owned()];
+        let contenders = [bare, contender(System::Natter)];
+        let outcomes = [outcome(
+            "fanout-1000",
+            Metric::Cpu,
+            &contenders,
+            &[2.0, 2.2],
+        )];
+        let text = table(&outcomes).unwrap();
+        let line = text.lines().find(|line| line.contains("bare")).unwrap();
+        assert!(line.contains("≤ 1.05") && line.contains("1.10"), "{text}");
     }
 }

@@ -10,14 +10,20 @@ use std::sync::Arc;
 use wire::{Event, Gap};
 
 use crate::gathering::Gathering;
+use crate::history::entry::Entry;
 use crate::history::memory::lines_from;
 use crate::members::Subscriber;
 use crate::run::Run;
+use crate::store::{Store, StoreError, TopicId};
+use crate::topic::Topic;
 use crate::topic_log::TopicLog;
 
 /// Bytes that a reader is given in one step: as much as a socket takes at once, and
 /// little enough that others hardly wait for it.
 const STEP: usize = 128 * 1024;
+
+/// Bytes that are read from disk for a reader at once. They are sent in one step.
+const READ: usize = STEP;
 
 /// A connection's place in a topic's order.
 pub(crate) enum Position {
@@ -37,6 +43,23 @@ pub(crate) enum Until {
     Answer(Arc<Gathering>),
     /// Room in its outbox.
     Room,
+    /// What it gets next, which is being read from disk.
+    Read,
+}
+
+/// What was read from disk for a connection.
+pub(crate) struct Missed {
+    /// From which message on.
+    pub(crate) from: u64,
+    pub(crate) entries: Result<Vec<Entry>, StoreError>,
+}
+
+impl Missed {
+    /// How many bytes of messages that is.
+    pub(crate) fn bytes(&self) -> usize {
+        let lines = |entries: &Vec<Entry>| entries.iter().map(|entry| entry.lines.len()).sum();
+        self.entries.as_ref().map_or(0, lines)
+    }
 }
 
 /// How far a step has brought a connection.
@@ -89,35 +112,107 @@ impl Position {
 }
 
 impl Subscriber {
-    /// Sends some of what the connection has missed, as much as its outbox takes.
-    pub(crate) fn step(&mut self, topic: &str, log: &TopicLog) -> Step {
+    /// Sends some of what the connection has missed, as much as its outbox takes; or
+    /// has it read from disk first.
+    pub(crate) fn step(&mut self, topic: &Arc<Topic>, log: &TopicLog) -> Step {
         let Position::Behind { mut next, .. } = self.position else {
             return Step::CaughtUp;
         };
+        let name = topic.name().as_str();
         if next < log.first() {
-            self.tell_gap(topic, next, log.first() - 1);
+            self.tell_gap(name, next, log.first() - 1);
             next = log.first();
         }
-        let (end, runs) = self.missed(next, log);
-        let accepted = self.outbox.offer(runs.iter().map(|(_, run)| run));
-        let (next, until) = match runs.get(accepted) {
-            Some((first, _)) => ((*first).max(next), Some(Until::Room)),
-            None => (end, None),
-        };
-        if until.is_none() && next >= log.next() {
-            self.position = Position::Live;
-            return Step::CaughtUp;
+        if next < log.history().first()
+            && let Some((store, id)) = log.on_disk()
+        {
+            self.read(topic, store, id, next);
+            return Step::Behind;
         }
+        let until = self.send(next, log.history().from_seq(next));
+        self.advance(until, log)
+    }
+
+    /// Takes what was read from disk, unless it isn't wanted any more.
+    pub(crate) fn take_read(&mut self, topic: &str, log: &TopicLog, missed: Missed) {
+        let next = match &self.position {
+            Position::Behind {
+                next,
+                until: Some(Until::Read),
+            } if *next == missed.from => *next,
+            _ => return,
+        };
+        match missed.entries {
+            Ok(entries) if entries.iter().any(|entry| entry.end() > next) => {
+                let reached = self.send_read(topic, next, &entries);
+                // Whether it has caught up is seen with the next step.
+                let (next, until) = reached;
+                self.position = Position::Behind { next, until };
+            }
+            Ok(_) | Err(_) => {
+                // What isn't there, though it should be, can't be had.
+                if let Err(error) = &missed.entries {
+                    tracing::warn!(topic, from = next, %error, "can't read messages from disk");
+                }
+                let there = log.history().first();
+                if there > next {
+                    self.tell_gap(topic, next, there - 1);
+                }
+                let (next, until) = (there.max(next), None);
+                self.position = Position::Behind { next, until };
+            }
+        }
+    }
+
+    /// Sends entries that were read, the oldest of which may have gone meanwhile.
+    fn send_read(&mut self, topic: &str, next: u64, entries: &[Entry]) -> (u64, Option<Until>) {
+        let first = entries.first().map_or(next, |entry| entry.first);
+        if first > next {
+            self.tell_gap(topic, next, first - 1);
+        }
+        self.send(next.max(first), entries.iter())
+    }
+
+    /// Has messages read from disk, on a thread that may block.
+    fn read(&mut self, topic: &Arc<Topic>, store: Store, id: TopicId, next: u64) {
+        let until = Some(Until::Read);
         self.position = Position::Behind { next, until };
-        Step::Behind
+        let (topic, outbox) = (topic.clone(), self.outbox.clone());
+        tokio::spawn(async move {
+            let entries = store.read(id, next, READ).await;
+            let missed = Missed {
+                from: next,
+                entries,
+            };
+            topic.has_read_for(outbox, missed);
+        });
+    }
+
+    /// Sends messages from `next` on, but not this connection's own; tells which one
+    /// is next then, and what must happen before.
+    fn send<'a>(
+        &self,
+        next: u64,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> (u64, Option<Until>) {
+        let (end, runs) = self.missed(next, entries);
+        let accepted = self.outbox.offer(runs.iter().map(|(_, run)| run));
+        match runs.get(accepted) {
+            Some((first, _)) => (*first, Some(Until::Room)),
+            None => (end, None),
+        }
     }
 
     /// What comes next, without what this connection published itself, each part
     /// with the number of its first message; and up to which message that is.
-    fn missed(&self, next: u64, log: &TopicLog) -> (u64, Vec<(u64, Run)>) {
+    fn missed<'a>(
+        &self,
+        next: u64,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> (u64, Vec<(u64, Run)>) {
         let (mut end, mut bytes) = (next, 0);
         let mut runs = Vec::new();
-        for entry in log.history().from_seq(next) {
+        for entry in entries {
             if bytes >= STEP {
                 break;
             }
@@ -133,6 +228,16 @@ impl Subscriber {
             }
         }
         (end, runs)
+    }
+
+    /// The connection gets the message after these next.
+    fn advance(&mut self, (next, until): (u64, Option<Until>), log: &TopicLog) -> Step {
+        if until.is_none() && next >= log.next() {
+            self.position = Position::Live;
+            return Step::CaughtUp;
+        }
+        self.position = Position::Behind { next, until };
+        Step::Behind
     }
 
     /// Says that messages can't be had any more.

@@ -2,6 +2,7 @@
 //! reason beside it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -47,6 +48,14 @@ pub struct Config {
     pub max_ids: usize,
     /// Members of a topic who are still told of who comes and goes.
     pub max_presence: usize,
+    /// Where messages are kept on disk; `None` keeps them in memory alone.
+    pub data: Option<PathBuf>,
+    /// How old messages on disk become.
+    pub keep_age: Duration,
+    /// Messages of a topic that are kept on disk.
+    pub keep_messages: u64,
+    /// Bytes of a topic's messages that are kept on disk.
+    pub keep_bytes: u64,
 }
 
 impl Config {
@@ -85,6 +94,12 @@ impl Config {
     pub const DEFAULT_MAX_IDS: usize = 100_000;
     /// Everybody is told of everybody: for 100 who come, that is 5,000 lines.
     pub const DEFAULT_MAX_PRESENCE: usize = 100;
+    /// 30 days: who was away for a holiday finds what was said.
+    pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    /// A million: a message every three seconds for those 30 days.
+    pub const DEFAULT_KEEP_MESSAGES: u64 = 1_000_000;
+    /// 1 GiB: a million messages of a kilobyte.
+    pub const DEFAULT_KEEP_BYTES: u64 = 1024 * 1024 * 1024;
 }
 
 impl Default for Config {
@@ -108,6 +123,10 @@ impl Default for Config {
             id_window: Self::DEFAULT_ID_WINDOW,
             max_ids: Self::DEFAULT_MAX_IDS,
             max_presence: Self::DEFAULT_MAX_PRESENCE,
+            data: None,
+            keep_age: Self::DEFAULT_KEEP_AGE,
+            keep_messages: Self::DEFAULT_KEEP_MESSAGES,
+            keep_bytes: Self::DEFAULT_KEEP_BYTES,
         }
     }
 }
@@ -221,6 +240,25 @@ pub struct Options {
           value_parser = count(0))]
     pub max_presence: usize,
 
+    /// Keep messages on disk, in this directory, so that they outlive the server
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data: Option<PathBuf>,
+
+    /// How old messages on disk become
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..),
+          default_value_t = Config::DEFAULT_KEEP_AGE.as_secs())]
+    pub keep_age: u64,
+
+    /// Messages of each topic that are kept on disk
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_KEEP_MESSAGES,
+          value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub keep_messages: u64,
+
+    /// Bytes of each topic's messages that are kept on disk
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_KEEP_BYTES,
+          value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub keep_bytes: u64,
+
     /// Worker threads; by default one for each core
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
     pub threads: Option<usize>,
@@ -289,6 +327,10 @@ impl From<&Options> for Config {
             id_window: Duration::from_secs(options.id_window),
             max_ids: options.max_ids,
             max_presence: options.max_presence,
+            data: options.data.clone(),
+            keep_age: Duration::from_secs(options.keep_age),
+            keep_messages: options.keep_messages,
+            keep_bytes: options.keep_bytes,
         }
     }
 }

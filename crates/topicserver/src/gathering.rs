@@ -47,17 +47,21 @@ impl Gathering {
     }
 
     /// A topic says how far it is, and whether it waits for the answer to be sent
-    /// before it sends anything.
-    pub(crate) fn report(self: &Arc<Self>, topic: &Arc<Topic>, how: TopicState, waits: bool) {
+    /// before it sends anything. True: the answer has been sent, and the topic needn't
+    /// wait. It isn't told again.
+    pub(crate) fn report(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        how: TopicState,
+        waits: bool,
+    ) -> bool {
         let (topics, waiting) = {
             let mut state = self.state.lock();
             state.topics.insert(topic.name().to_string(), how);
-            if waits {
-                state.waiting.push(topic.clone());
-            }
             state.missing -= 1;
             if state.missing > 0 {
-                return;
+                state.waiting.extend(waits.then(|| topic.clone()));
+                return false;
             }
             (
                 std::mem::take(&mut state.topics),
@@ -68,6 +72,7 @@ impl Gathering {
         for topic in waiting {
             topic.open(self.outbox.clone(), self.clone());
         }
+        true
     }
 
     fn answer(&self, topics: BTreeMap<String, TopicState>) {

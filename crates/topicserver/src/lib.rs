@@ -33,10 +33,11 @@ mod server;
 mod session;
 mod shared;
 mod start;
+mod store;
 mod subscriptions;
 mod topic;
 mod topic_log;
 mod transport;
 
 pub use config::{Config, LogLevel, Options};
-pub use server::{BindError, Ended, Server};
+pub use server::{Ended, Server, StartError};

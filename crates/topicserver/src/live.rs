@@ -258,7 +258,10 @@ impl FrameSink for Live {
             }
             Request::Who(topic) => self.who(&topic),
             Request::Lookup(user) => self.look_up(&user),
-            Request::Topics => self.answer(self.shared().registry().list()),
+            Request::Topics => {
+                let asker = self.subscriptions.outbox().clone();
+                self.shared().registry().list(asker);
+            }
             Request::Ping(value) => self.answer(Event::Pong(&value).to_line()),
             Request::Pong => {}
         }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use wire::{Event, Person, Presence};
 
-use crate::catch_up::{Position, Step};
+use crate::catch_up::{Missed, Position, Step};
 use crate::gathering::Gathering;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
+use crate::topic::Topic;
 use crate::topic_log::{Piece, TopicLog};
 
 /// Receivers that are served before other tasks of the same thread get their
@@ -22,6 +23,10 @@ const RECEIVERS_PER_TURN: usize = 256;
 /// Readers that are caught up before new messages get their turn: each of them may
 /// take as long as a write of some ten kilobytes.
 const READERS_PER_TURN: usize = 8;
+
+/// Steps of catching up that a connection gets at once when it has registered: more
+/// than an outbox of the default size takes.
+const STEPS_AT_OPENING: usize = 16;
 
 /// Bytes of the names in the answer to `who`: it should fit into a frame of the
 /// default size, whatever JSON makes of the names.
@@ -170,10 +175,40 @@ impl Members {
         }
     }
 
-    /// The answer to a connection's registration is on its way.
-    pub(crate) fn open(&mut self, outbox: &SharedOutbox, answer: &Arc<Gathering>) {
+    /// What a connection has missed was read from disk.
+    pub(crate) fn has_read(
+        &mut self,
+        topic: &str,
+        log: &TopicLog,
+        outbox: &SharedOutbox,
+        missed: Missed,
+    ) {
         if let Some(subscriber) = self.find(outbox) {
-            subscriber.position.open(answer);
+            subscriber.take_read(topic, log, missed);
+        }
+    }
+
+    /// The answer to a connection's registration is on its way: what it asked for
+    /// follows at once, as far as there is room, before the history has moved on.
+    pub(crate) fn open(
+        &mut self,
+        outbox: &SharedOutbox,
+        answer: &Arc<Gathering>,
+        topic: &Arc<Topic>,
+        log: &TopicLog,
+    ) {
+        let Some(subscriber) = self.find(outbox) else {
+            return;
+        };
+        subscriber.position.open(answer);
+        for _ in 0..STEPS_AT_OPENING {
+            if !subscriber.position.is_ready() {
+                return;
+            }
+            if subscriber.step(topic, log) == Step::CaughtUp {
+                self.behind -= 1;
+                return;
+            }
         }
     }
 
@@ -183,7 +218,7 @@ impl Members {
     }
 
     /// Sends those who are behind, and have room, some of what they missed.
-    pub(crate) fn catch_up(&mut self, topic: &str, log: &TopicLog) {
+    pub(crate) fn catch_up(&mut self, topic: &Arc<Topic>, log: &TopicLog) {
         let count = self.extended.len();
         let mut served = 0;
         for offset in 0..count {

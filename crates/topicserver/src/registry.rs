@@ -1,22 +1,27 @@
 //! Topic name → topic. A topic is there as long as somebody is registered for it, or
 //! something of it is remembered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
+use crate::complaints::Complaints;
 use crate::config::Config;
 use crate::history::budget::Budget;
 use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::outbox::SharedOutbox;
+use crate::store::Store;
 use crate::topic::{Registration, Topic};
 
 /// Bytes of the names in a list of the topics: it should fit into a frame of the
 /// default size, whatever JSON makes of the names.
 const NAMES_BYTES: usize = 40 * 1024;
+
+/// Topics on disk that are looked at for a list: more than fit into one.
+const STORED_TOPICS: usize = 1_000;
 
 /// What all topics are told at their beginning.
 pub(crate) struct TopicSettings {
@@ -28,6 +33,10 @@ pub(crate) struct TopicSettings {
     pub(crate) ids: IdLimits,
     /// Of the memory of all histories.
     pub(crate) budget: Arc<Budget>,
+    /// Where messages are kept on disk, if they are.
+    pub(crate) store: Option<Store>,
+    /// Log lines about it, which may come with every message.
+    pub(crate) troubles: Complaints,
 }
 
 /// All topics. Its lock is held for a look into a table, never across an await.
@@ -37,7 +46,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
         let settings = TopicSettings {
             max_mailbox: config.max_mailbox,
@@ -51,6 +60,8 @@ impl Registry {
                 per_publisher: config.max_ids,
             },
             budget: Budget::new(config.history_memory),
+            store,
+            troubles: Complaints::default(),
         };
         Self {
             settings: Arc::new(settings),
@@ -99,24 +110,42 @@ impl Registry {
         Some((topic.clone(), has_room))
     }
 
-    /// The topics there are, those with most members first; with very many of them,
-    /// not all.
-    pub(crate) fn list(&self) -> Vec<u8> {
-        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
-        let summary = |topic: &'_ Arc<Topic>| {
-            let (members, seq) = topic.summary();
-            (std::cmp::Reverse(members as u64), topic.name().clone(), seq)
+    /// Answers which topics there are, those with most members first; with very many
+    /// of them, not all. What is only on disk takes a moment to find.
+    pub(crate) fn list(self: &Arc<Self>, asker: SharedOutbox) {
+        let Some(store) = self.settings.store.clone() else {
+            return asker.answer(self.list_with(Vec::new()));
         };
-        let mut summaries: Vec<_> = topics.iter().map(summary).collect();
-        summaries.sort();
+        let registry = self.clone();
+        tokio::spawn(async move {
+            let stored = store.topics(STORED_TOPICS).await;
+            if let Err(error) = &stored {
+                tracing::warn!(%error, "can't list the topics on disk");
+            }
+            asker.answer(registry.list_with(stored.unwrap_or_default()));
+        });
+    }
+
+    fn list_with(&self, stored: Vec<(TopicName, u64)>) -> Vec<u8> {
+        let mut summaries: BTreeMap<_, _> = stored
+            .into_iter()
+            .map(|(name, seq)| (name, (0, seq)))
+            .collect();
+        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
+        for topic in topics {
+            let (members, seq) = topic.summary();
+            summaries.insert(topic.name().clone(), (members as u64, seq));
+        }
+        let mut summaries: Vec<_> = summaries.into_iter().collect();
+        summaries.sort_by_key(|(_, (members, _))| std::cmp::Reverse(*members));
         let mut bytes = 0;
-        let listed = summaries.iter().take_while(|(_, name, _)| {
+        let listed = summaries.iter().take_while(|(name, _)| {
             bytes += 64 + name.as_str().len();
             bytes <= NAMES_BYTES
         });
-        let listed = listed.map(|(members, name, seq)| TopicSummary {
+        let listed = listed.map(|(name, (members, seq))| TopicSummary {
             topic: name.as_str().into(),
-            members: members.0,
+            members: *members,
             seq: *seq,
         });
         Event::Topics(listed.collect()).to_line()
@@ -185,7 +214,7 @@ mod tests {
     use crate::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default()))
+        Arc::new(Registry::new(&Config::default(), None))
     }
 
     fn name(name: &str) -> TopicName {

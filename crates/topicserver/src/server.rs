@@ -10,6 +10,7 @@ use wire::ErrorCode;
 use crate::config::Config;
 use crate::listener;
 use crate::shared::Shared;
+use crate::store::{Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -27,13 +28,22 @@ pub enum Ended {
     CutOff(usize),
 }
 
-/// The port can't be had.
+/// Why a server can't start.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on port {port} of {}: {source}", Where(*.address))]
-pub struct BindError {
-    address: Option<IpAddr>,
-    port: u16,
-    source: io::Error,
+pub enum StartError {
+    /// The port can't be had.
+    #[error("can't listen on port {port} of {}: {source}", Where(*.address))]
+    Bind {
+        /// Where to listen; `None`: everywhere.
+        address: Option<IpAddr>,
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The history on disk can't be used.
+    #[error("{0}")]
+    Store(String),
 }
 
 /// An address, or all of them, in words.
@@ -49,23 +59,22 @@ impl std::fmt::Display for Where {
 }
 
 impl Server {
-    /// Takes the port. Must be called within a tokio runtime.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
+    /// Takes the port, and opens the history if it is to be on disk, which blocks.
+    /// Must be called within a tokio runtime.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
         let (address, port) = (config.bind, config.port);
         let bound = listener::bind(address, port)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        match bound {
-            Ok((local_addr, listener)) => Ok(Self {
-                listener,
-                local_addr,
-                shared: Shared::new(config),
-            }),
-            Err(source) => Err(BindError {
-                address,
-                port,
-                source,
-            }),
-        }
+        let (local_addr, listener) = bound.map_err(|source| StartError::Bind {
+            address,
+            port,
+            source,
+        })?;
+        Ok(Self {
+            listener,
+            local_addr,
+            shared: Shared::new(config.clone(), open_store(&config)?),
+        })
     }
 
     /// The address it listens on, with the port that it got.
@@ -87,12 +96,31 @@ impl Server {
             connections.close_all(ErrorCode::ShuttingDown, "the server is ending");
             connections.emptied().await;
         };
-        match tokio::time::timeout(self.shared.config().drain_timeout, drain).await {
+        let ended = match tokio::time::timeout(self.shared.config().drain_timeout, drain).await {
             Ok(()) => Ended::Drained,
             Err(_) => match connections.count_waiting() {
                 0 => Ended::Drained,
                 waiting => Ended::CutOff(waiting),
             },
+        };
+        if let Some(store) = self.shared.store() {
+            store.close().await;
         }
+        ended
     }
+}
+
+fn open_store(config: &Config) -> Result<Option<Store>, StartError> {
+    let Some(directory) = &config.data else {
+        return Ok(None);
+    };
+    let retention = Retention {
+        age: config.keep_age,
+        messages: config.keep_messages,
+        bytes: config.keep_bytes,
+    };
+    let store = Store::open(directory, retention, config.id_window);
+    store
+        .map(Some)
+        .map_err(|error| StartError::Store(error.to_string()))
 }

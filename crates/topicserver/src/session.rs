@@ -326,7 +326,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let place = Shared::new(Config::default()).admit(address).unwrap();
+        let place = Shared::new(Config::default(), None).admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
         let session = Session::new(reader, outbox, place).run();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));

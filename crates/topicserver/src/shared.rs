@@ -12,6 +12,7 @@ use crate::directory::Directory;
 use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
 use crate::registry::Registry;
+use crate::store::Store;
 
 /// The server as its sessions see it.
 pub(crate) struct Shared {
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     connections: Connections,
     directory: Arc<Directory>,
     hashes: Hashes,
+    store: Option<Store>,
     /// Of peers.
     complaints: Complaints,
     /// Of the server's own, which no peer's nonsense shall hide.
@@ -27,15 +29,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config, store: Option<Store>) -> Arc<Self> {
         Arc::new(Self {
-            registry: Arc::new(Registry::new(&config)),
+            hashes: match &store {
+                Some(store) => Hashes::new(store.secret()),
+                None => Hashes::random(),
+            },
+            registry: Arc::new(Registry::new(&config, store.clone())),
+            store,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
             ),
             directory: Arc::default(),
-            hashes: Hashes::random(),
             complaints: Complaints::default(),
             troubles: Complaints::default(),
             config,
@@ -57,6 +63,11 @@ impl Shared {
     /// For names, keys and ids that are remembered.
     pub(crate) fn hashes(&self) -> &Hashes {
         &self.hashes
+    }
+
+    /// Where messages are kept on disk, if they are.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     pub(crate) fn connections(&self) -> &Connections {

@@ -35,12 +35,15 @@ impl Start {
     ///
     /// A resume says it best; with both a number and a time, both must hold. With
     /// nothing, what comes next is wanted.
-    pub(crate) fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
+    pub(crate) async fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
         if let Some(position) = &self.resume {
             return resume(position, log);
         }
         let last = self.last.map(|last| log.next().saturating_sub(last));
-        let since = self.since.map(|time| log.first_since(time));
+        let since = match self.since {
+            Some(time) => Some(log.first_since(time).await),
+            None => None,
+        };
         let start = last.into_iter().chain(since).max();
         // What isn't there any more was not asked for by its number.
         let start = start.unwrap_or(log.next()).max(log.first());

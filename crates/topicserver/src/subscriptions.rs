@@ -216,10 +216,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
-        let registry = Arc::new(Registry::new(&Config {
+        let config = Config {
             max_mailbox: 10,
             ..Config::default()
-        }));
+        };
+        let registry = Arc::new(Registry::new(&config, None));
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use wire::{Event, TopicName, TopicState};
+use wire::{ErrorCode, Event, TopicName, TopicState};
 
-use crate::catch_up::Position;
+use crate::catch_up::{Missed, Position};
 use crate::gathering::Gathering;
 use crate::history::budget::Share;
 use crate::identity::Identity;
@@ -18,7 +18,8 @@ use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
 use crate::start::Start;
-use crate::topic_log::{Acknowledgement, Appended, TopicLog, now};
+use crate::store::StoreError;
+use crate::topic_log::{Acknowledgement, TopicLog, now};
 
 /// Commands for which an idle topic keeps room.
 const KEPT_CAPACITY: usize = 32;
@@ -52,6 +53,8 @@ enum Command {
     Open(SharedOutbox, Arc<Gathering>),
     /// A connection whose outbox was full has room again.
     Room(SharedOutbox),
+    /// What a connection has missed was read from disk.
+    Read(SharedOutbox, Missed),
     Leave(SharedOutbox),
     Publish(Publication),
     /// Who is here?
@@ -121,6 +124,12 @@ impl Topic {
         self.put(Command::Room(subscriber));
     }
 
+    /// Hands over what was read from disk for a connection.
+    pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, missed: Missed) {
+        let bytes = missed.bytes();
+        self.mailbox.put(Command::Read(subscriber, missed), bytes);
+    }
+
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
         self.put(Command::Leave(subscriber));
@@ -168,7 +177,7 @@ impl Topic {
     /// The topic's task: lives as long as there are subscribers, or something to
     /// remember.
     pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
-        let mut task = Task::new(self.clone(), registry.settings());
+        let mut task = Task::begin(self.clone(), registry.settings()).await;
         let mut batch = Vec::new();
         loop {
             if task.members.has_ready() {
@@ -185,7 +194,7 @@ impl Topic {
                 self.mailbox.take_more(&mut batch);
             }
             task.handle(&mut batch).await;
-            task.members.catch_up(self.name.as_str(), &task.log);
+            task.members.catch_up(&self, &task.log);
             if task.is_over() && registry.remove_if_idle(&self) {
                 return;
             }
@@ -211,10 +220,12 @@ struct Task {
 }
 
 impl Task {
-    fn new(topic: Arc<Topic>, settings: &Arc<TopicSettings>) -> Self {
+    async fn begin(topic: Arc<Topic>, settings: &Arc<TopicSettings>) -> Self {
         let share = Share::new(settings.budget.clone(), topic.remembered.clone());
+        let log = TopicLog::open(topic.name.clone(), settings.clone(), share).await;
+        topic.newest.store(log.next() - 1, Relaxed);
         Self {
-            log: TopicLog::new(settings.history, settings.ids, share),
+            log,
             settings: settings.clone(),
             topic,
             members: Members::default(),
@@ -248,22 +259,29 @@ impl Task {
                 Command::Publish(publication) => self.pending.push(publication),
                 other => {
                     self.deliver().await;
-                    self.change(other);
+                    self.change(other).await;
                 }
             }
         }
         self.deliver().await;
     }
 
-    fn change(&mut self, command: Command) {
+    async fn change(&mut self, command: Command) {
         match command {
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            Command::Register(registration) => self.register(*registration),
+            Command::Register(registration) => self.register(*registration).await,
             Command::Report(answer) => {
                 answer.report(&self.topic, self.state(None), false);
             }
-            Command::Open(subscriber, answer) => self.members.open(&subscriber, &answer),
+            Command::Open(subscriber, answer) => {
+                self.members
+                    .open(&subscriber, &answer, &self.topic, &self.log);
+            }
             Command::Room(subscriber) => self.members.has_room(&subscriber),
+            Command::Read(subscriber, missed) => {
+                let topic = self.topic.name.as_str();
+                self.members.has_read(topic, &self.log, &subscriber, missed);
+            }
             Command::Leave(subscriber) => self.leave(&subscriber),
             Command::Who(asker) => {
                 let answer = self.members.who(self.topic.name.as_str());
@@ -279,7 +297,7 @@ impl Task {
         self.topic.members.store(self.members.len(), Relaxed);
     }
 
-    fn register(&mut self, registration: Registration) {
+    async fn register(&mut self, registration: Registration) {
         let Registration {
             outbox,
             identity,
@@ -287,7 +305,7 @@ impl Task {
             answer,
         } = registration;
         self.topic.used.store(now(), Relaxed);
-        let (next, recovered) = start.resolve(&self.log);
+        let (next, recovered) = start.resolve(&self.log).await;
         let place = self.members.find(&outbox).map(|known| &known.position);
         let next = match (place, start.is_given()) {
             // Nothing was asked for: it stays where it is.
@@ -299,7 +317,9 @@ impl Task {
             identity: identity.clone(),
             position: Position::unanswered(next, answer.clone()),
         });
-        answer.report(&self.topic, self.state(recovered), true);
+        if answer.report(&self.topic, self.state(recovered), true) {
+            self.members.open(&outbox, &answer, &self.topic, &self.log);
+        }
         if is_new {
             self.tell_presence(&identity, &outbox, Event::Joined);
         }
@@ -342,17 +362,42 @@ impl Task {
             return;
         }
         let are_wanted = self.members.has_extended();
-        let Appended {
-            pieces,
-            acknowledgements,
-        } = self.log.append(&mut self.pending, are_wanted);
+        let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
         self.topic.used.store(self.log.time(), Relaxed);
-        self.members.deliver(&self.pending, &pieces, next).await;
+        self.members
+            .deliver(&self.pending, &appended.pieces, next)
+            .await;
+        if let Some(error) = &appended.error {
+            tell_unstored(&self.pending, &appended.refused, error);
+        }
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
-        acknowledge(self.topic.name.as_str(), acknowledgements);
+        acknowledge(self.topic.name.as_str(), appended.acknowledgements);
+    }
+}
+
+/// Tells publishers that their messages couldn't be stored: of those with an id which
+/// ones, of the others that it was so.
+fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], error: &StoreError) {
+    let text = format!(
+        "{}: your message was delivered to those who are here now, but isn't stored",
+        match error {
+            StoreError::Full => "the server's disk took no more",
+            _ => "the server can't use its history",
+        }
+    );
+    for Acknowledgement { to, id, .. } in refused {
+        to.tell(ErrorCode::StorageFull, &text, Some(id));
+    }
+    let mut told: Option<&SharedOutbox> = None;
+    for Publication { from, .. } in publications {
+        let has_id = refused.iter().any(|refused| refused.to.is(from));
+        if !has_id && !told.is_some_and(|told| told.is(from)) {
+            from.tell(ErrorCode::StorageFull, &text, None);
+            told = Some(from);
+        }
     }
 }
 
@@ -361,7 +406,7 @@ impl Task {
 fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut lines = Vec::new();
     let mut all = acknowledgements.into_iter().peekable();
-    while let Some(Acknowledgement { to, id, seq }) = all.next() {
+    while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
         let (id, topic) = ((&*id).into(), topic.into());
         lines.extend(Event::Ack(wire::Ack { id, topic, seq }).to_line());
         if all.peek().is_none_or(|next| !next.to.is(&to)) {

@@ -1,23 +1,31 @@
 //! A topic's order: what number each message gets, what of it is remembered, and
 //! which messages were there before.
+//!
+//! A message is remembered before anybody gets it: nobody has seen a message that a
+//! crash could take back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wire::EnvelopeWriter;
+use wire::{EnvelopeWriter, TopicName};
 
 use crate::history::budget::Share;
 use crate::history::entry::{Entry, RememberedId};
-use crate::history::ids::{IdLimits, Ids};
-use crate::history::memory::{History, HistoryLimits};
+use crate::history::ids::Ids;
+use crate::history::memory::History;
 use crate::identity::{Identity, random};
 use crate::outbox::SharedOutbox;
 use crate::publication::{Publication, Tag};
+use crate::registry::TopicSettings;
 use crate::render::render;
 use crate::run::Run;
+use crate::store::{Batch, Store, StoreError, TopicId};
 
 /// A topic's messages in their order.
 pub(crate) struct TopicLog {
+    name: TopicName,
+    settings: Arc<TopicSettings>,
     /// One unbroken life of the topic.
     epoch: u64,
     history: History,
@@ -25,6 +33,16 @@ pub(crate) struct TopicLog {
     share: Share,
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
+    /// Where its messages are on disk; `None` if they aren't, or can't be now.
+    stored: Option<Stored>,
+}
+
+/// A topic in the store.
+struct Stored {
+    store: Store,
+    id: TopicId,
+    /// The oldest message that is there; the next one if there is none.
+    first: Arc<AtomicU64>,
 }
 
 /// A part of a publication as extended connections get it.
@@ -41,6 +59,8 @@ pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
     pub(crate) id: Box<str>,
     pub(crate) seq: u64,
+    /// It is this message that was published, and not one that came before.
+    is_new: bool,
 }
 
 /// What was published, ready to be delivered.
@@ -49,17 +69,58 @@ pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
+    /// Of messages that couldn't be stored.
+    pub(crate) refused: Vec<Acknowledgement>,
+    /// Why they couldn't.
+    pub(crate) error: Option<StoreError>,
 }
 
 impl TopicLog {
-    pub(crate) fn new(history: HistoryLimits, ids: IdLimits, share: Share) -> Self {
-        Self {
+    /// The log of a topic as it begins: from the store, if there is one and it can
+    /// be read; it is tried again with the next message.
+    pub(crate) async fn open(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
+        let mut log = Self {
+            name,
             epoch: random(),
-            history: History::new(history, 1),
-            ids: Ids::new(ids),
+            history: History::new(settings.history, 1),
+            ids: Ids::new(settings.ids),
             share,
             time: 0,
+            stored: None,
+            settings,
+        };
+        if let Err(error) = log.load().await {
+            log.warn(&error);
         }
+        log
+    }
+
+    /// Finds the topic in the store, if there is one.
+    async fn load(&mut self) -> Result<(), StoreError> {
+        let Some(store) = self.settings.store.clone() else {
+            return Ok(());
+        };
+        if self.stored.is_some() {
+            return Ok(());
+        }
+        let loaded = store.load(&self.name).await?;
+        self.epoch = loaded.epoch;
+        self.history = History::new(self.settings.history, loaded.next);
+        self.time = loaded.time;
+        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
+        self.stored = Some(Stored {
+            store,
+            id: loaded.id,
+            first: loaded.first,
+        });
+        self.count_bytes();
+        Ok(())
+    }
+
+    fn warn(&self, error: &StoreError) {
+        let topic = &self.name;
+        let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
+        self.settings.troubles.log(|_| warn());
     }
 
     /// The life of the topic, as clients are told it.
@@ -72,19 +133,35 @@ impl TopicLog {
         self.history.next()
     }
 
-    /// The oldest message that can still be had; the next one if there is none.
-    pub(crate) fn first(&self) -> u64 {
-        self.history.first()
-    }
-
-    /// The first message that came at `time` or later; the next one if none did.
-    pub(crate) fn first_since(&self, time: u64) -> u64 {
-        self.history.first_since(time)
-    }
-
     /// When the newest message came: milliseconds since the Unix epoch.
     pub(crate) fn time(&self) -> u64 {
         self.time
+    }
+
+    /// The oldest message that can still be had; the next one if there is none.
+    pub(crate) fn first(&self) -> u64 {
+        match &self.stored {
+            Some(stored) => stored.first.load(Relaxed).min(self.history.first()),
+            None => self.history.first(),
+        }
+    }
+
+    /// The first message that came at `time` or later; the next one if none did.
+    pub(crate) async fn first_since(&self, time: u64) -> u64 {
+        let in_memory = self.history.first_since(time);
+        match &self.stored {
+            // There may be earlier ones on disk.
+            Some(stored) if in_memory == self.history.first() => {
+                match stored.store.first_since(stored.id, time).await {
+                    Ok(first) => first.min(in_memory),
+                    Err(error) => {
+                        self.warn(&error);
+                        in_memory
+                    }
+                }
+            }
+            _ => in_memory,
+        }
     }
 
     /// What is in memory.
@@ -92,67 +169,103 @@ impl TopicLog {
         &self.history
     }
 
-    /// Whether there is nothing for which the topic is worth keeping.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.history.bytes() + self.ids.bytes() == 0
+    /// Where messages are read that aren't in memory any more.
+    pub(crate) fn on_disk(&self) -> Option<(Store, TopicId)> {
+        let stored = self.stored.as_ref()?;
+        Some((stored.store.clone(), stored.id))
     }
 
-    /// Forgets what is only kept in memory.
+    /// Whether nothing is lost when the topic's task ends.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stored.is_some() || self.history.bytes() + self.ids.bytes() == 0
+    }
+
+    /// Forgets what is only kept in memory, or for speed. The ids of a stored topic
+    /// stay: they must be known as long as the topic's messages are taken.
     pub(crate) fn forget(&mut self) {
         self.history.forget();
-        self.ids.forget();
+        if self.stored.is_none() {
+            self.ids.forget();
+        }
         self.count_bytes();
     }
 
     /// Gives the messages their numbers and remembers them. Those that were there
     /// before are taken out of `publications`. Pieces are made if somebody wants
     /// them.
-    pub(crate) fn append(
+    pub(crate) async fn append(
         &mut self,
         publications: &mut Vec<Publication>,
         are_wanted: bool,
     ) -> Appended {
+        if let Err(error) = self.load().await {
+            return self.unstored(publications, Vec::new(), error);
+        }
         self.time = now().max(self.time);
-        let mut appended = Appended::default();
-        self.number(publications, &mut appended.acknowledgements);
-        if are_wanted || self.history.is_enabled() {
-            self.remember(publications, &mut appended.pieces);
-        } else {
+        self.ids.expire(self.time);
+        let (acknowledgements, ids) = self.number(publications);
+        if !are_wanted && !self.history.is_enabled() && self.stored.is_none() {
             let count = publications.iter().map(|one| u64::from(one.run.count()));
             self.history.skip(count.sum());
+            return Appended {
+                acknowledgements,
+                ..Appended::default()
+            };
+        }
+        let entries = self.entries(publications);
+        if let Err(error) = self.store(&entries, &ids).await {
+            ids.iter().for_each(|id| self.ids.take_back(id));
+            return self.unstored(publications, acknowledgements, error);
+        }
+        let mut pieces = Vec::with_capacity(entries.len());
+        for (publication, entry) in entries {
+            pieces.push(Piece {
+                run: Run::owned(entry.lines.clone(), entry.count),
+                first: Some(entry.first),
+                publication,
+            });
+            self.history.append(entry);
         }
         self.count_bytes();
-        appended
+        Appended {
+            pieces,
+            acknowledgements,
+            ..Appended::default()
+        }
     }
 
-    /// Takes out what was there before, and notes whom to acknowledge what.
+    /// Takes out what was there before; tells whom to acknowledge what, and which
+    /// ids are new.
     fn number(
         &mut self,
         publications: &mut Vec<Publication>,
-        acknowledgements: &mut Vec<Acknowledgement>,
-    ) {
+    ) -> (Vec<Acknowledgement>, Vec<RememberedId>) {
+        let (mut acknowledgements, mut ids) = (Vec::new(), Vec::new());
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
-            let seq = match publication.tag.take() {
-                None => None,
-                Some(tag) => {
-                    let known = self.known(&tag);
-                    if known.is_none() {
-                        self.ids.insert(remembered(&tag, next, self.time));
-                    }
-                    acknowledgements.push(Acknowledgement {
-                        to: publication.from.clone(),
-                        id: tag.id,
-                        seq: known.unwrap_or(next),
-                    });
-                    known
-                }
+            let count = u64::from(publication.run.count());
+            let Some(tag) = publication.tag.take() else {
+                next += count;
+                return true;
             };
-            if seq.is_none() {
-                next += u64::from(publication.run.count());
+            let known = self.known(&tag);
+            let is_new = known.is_none();
+            let seq = known.unwrap_or(next);
+            if is_new {
+                let id = remembered(&tag, next, self.time);
+                self.ids.insert(id);
+                ids.push(id);
+                next += count;
             }
-            seq.is_none()
+            acknowledgements.push(Acknowledgement {
+                to: publication.from.clone(),
+                id: tag.id,
+                seq,
+                is_new,
+            });
+            is_new
         });
+        (acknowledgements, ids)
     }
 
     /// The number of a message that was sent before under the same id.
@@ -164,28 +277,82 @@ impl TopicLog {
         (!tag.is_shared || known.text == tag.text_hash).then_some(known.seq)
     }
 
-    fn remember(&mut self, publications: &[Publication], pieces: &mut Vec<Piece>) {
+    /// The messages as they are kept and sent, each part with its publication.
+    fn entries(&self, publications: &[Publication]) -> Vec<(usize, Entry)> {
         let mut envelopes = Envelopes::at(self.time);
+        let mut next = self.history.next();
+        let mut entries = Vec::with_capacity(publications.len());
         for (index, publication) in publications.iter().enumerate() {
             let identity = publication.identity.as_ref();
             let publisher = identity.map_or(0, |identity| identity.publisher);
             let envelope = envelopes.of(identity);
-            for lines in render(&publication.run, Some(self.history.next()), envelope) {
-                let first = self.history.next();
-                let count = lines.count();
-                self.history.append(Entry {
-                    first,
-                    count,
+            for lines in render(&publication.run, Some(next), envelope) {
+                let entry = Entry {
+                    first: next,
+                    count: lines.count(),
                     time: self.time,
                     publisher,
                     lines: lines.bytes().clone(),
-                });
-                pieces.push(Piece {
-                    run: lines,
-                    first: Some(first),
-                    publication: index,
+                };
+                next = entry.end();
+                entries.push((index, entry));
+            }
+        }
+        entries
+    }
+
+    /// Resolves when the messages are where they can't be lost.
+    async fn store(
+        &self,
+        entries: &[(usize, Entry)],
+        ids: &[RememberedId],
+    ) -> Result<(), StoreError> {
+        match &self.stored {
+            Some(stored) if !entries.is_empty() => {
+                let batch = Batch {
+                    entries: entries.iter().map(|(_, entry)| entry.clone()).collect(),
+                    ids: ids.to_vec(),
+                };
+                stored.store.append(stored.id, batch).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Messages that couldn't be stored: those who are here get them all the same,
+    /// and are told.
+    fn unstored(
+        &self,
+        publications: &mut [Publication],
+        acknowledgements: Vec<Acknowledgement>,
+        error: StoreError,
+    ) -> Appended {
+        self.warn(&error);
+        let mut envelopes = Envelopes::at(now());
+        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
+            acknowledgements.into_iter().partition(|one| one.is_new);
+        let mut pieces = Vec::new();
+        for (index, publication) in publications.iter_mut().enumerate() {
+            if let Some(tag) = publication.tag.take() {
+                refused.push(Acknowledgement {
+                    to: publication.from.clone(),
+                    id: tag.id,
+                    seq: 0,
+                    is_new: true,
                 });
             }
+            let envelope = envelopes.of(publication.identity.as_ref());
+            pieces.extend(render(&publication.run, None, envelope).map(|run| Piece {
+                run,
+                first: None,
+                publication: index,
+            }));
+        }
+        Appended {
+            pieces,
+            acknowledgements,
+            refused,
+            error: Some(error),
         }
     }
 
@@ -206,13 +373,13 @@ impl Envelopes {
     }
 
     fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
+        let time = self.time;
         let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
         let is_same =
             |(last, _): &(Option<Arc<Identity>>, _)| user(last.as_ref()) == user(identity);
         if !self.last.as_ref().is_some_and(is_same) {
             self.last = None;
         }
-        let time = self.time;
         let make = || {
             let writer = EnvelopeWriter::new(time, user(identity).as_ref());
             (identity.cloned(), writer)

@@ -3,11 +3,14 @@
 //! honest client of each protocol, so that the servers are measured and not
 //! four client libraries.
 
+pub(crate) mod extended;
+pub(crate) mod journal;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
 pub(crate) mod natter;
 pub(crate) mod redis;
 pub(crate) mod relay;
+pub(crate) mod streams;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,7 +22,7 @@ pub(crate) enum Step<'a> {
     /// So many bytes that concern nobody.
     Skip(usize),
     /// So many bytes that the server wants answered with these.
-    Answer(usize, &'static [u8]),
+    Answer(usize, Vec<u8>),
     /// A published payload has arrived.
     Delivery {
         /// The bytes that it takes up on the wire.
@@ -91,7 +94,7 @@ fn consume(
             Step::Incomplete => break,
             Step::Skip(length) => used += length,
             Step::Answer(length, answer) => {
-                answers.extend_from_slice(answer);
+                answers.extend_from_slice(&answer);
                 used += length;
             }
             Step::Delivery {

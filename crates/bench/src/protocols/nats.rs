@@ -34,7 +34,7 @@ impl Codec for Nats {
             return delivery(bytes, line, start);
         }
         match line {
-            b"PING" => Ok(Step::Answer(start, b"PONG\r\n")),
+            b"PING" => Ok(Step::Answer(start, b"PONG\r\n".to_vec())),
             b"PONG" | b"+OK" => Ok(Step::Skip(start)),
             _ if line.starts_with(b"INFO ") => Ok(Step::Skip(start)),
             _ => bail!("NATS answered {}", shown(line)),

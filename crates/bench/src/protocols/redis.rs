@@ -30,7 +30,7 @@ impl Codec for Redis {
 }
 
 /// Appends a command as clients send it.
-fn command(words: &[&[u8]], out: &mut Vec<u8>) {
+pub(super) fn command(words: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());

@@ -9,9 +9,9 @@ use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 /// Nothing arriving for so long, while something should, fails the run.
-const STILLNESS: Duration = Duration::from_secs(10);
+pub(super) const STILLNESS: Duration = Duration::from_secs(10);
 /// The warm-up's part of the time that is measured.
-const WARM_UP: u32 = 8;
+pub(super) const WARM_UP: u32 = 8;
 
 /// Warms up, then measures.
 pub(crate) fn measure(

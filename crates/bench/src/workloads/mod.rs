@@ -1,19 +1,28 @@
 //! The workloads by name, and how one of them is run against one server.
 
+mod acks;
+mod catalogue;
 mod closed;
+#[cfg(test)]
+mod fake;
 mod idle;
 mod open;
+mod publishers;
+mod replay;
 mod stalled;
 mod storm;
 
+use crate::contender::{Contender, Setup, System, Variant};
 use crate::crowd::{Crowd, Layout};
 use crate::measure::Sample;
 use crate::payload::Template;
 use crate::protocols::Codec;
+use crate::protocols::journal::Journal;
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use catalogue::CATALOGUE;
 pub(crate) use closed::measure as measure_closed;
 
 /// The size of a message in most workloads: a sentence of chat in a frame.
@@ -30,6 +39,9 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// What it does, in a line.
     pub(crate) about: &'static str,
+    /// The ways of using a system that are compared; whoever can't be used in one
+    /// of them takes no part.
+    variants: &'static [Variant],
     shape: Shape,
 }
 
@@ -47,6 +59,10 @@ pub(crate) enum Shape {
     Idle { layout: Layout },
     /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
+    /// Publishers with a topic each keep `window` messages unacknowledged.
+    Acks { publishers: usize, window: u64 },
+    /// A reader comes late and reads back as many messages as a topic has.
+    Replay { messages: u64 },
 }
 
 /// How long and how much a run measures.
@@ -63,127 +79,13 @@ pub(crate) struct Bounds {
 pub(crate) struct Target {
     /// How it is spoken to.
     pub(crate) codec: &'static dyn Codec,
+    /// How it is spoken to about what it keeps, if it keeps anything.
+    journal: Option<&'static dyn Journal>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// Its process, if its clocks can be read.
     pub(crate) pid: Option<u32>,
 }
-
-const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
-    Layout {
-        topics,
-        publishers,
-        receivers,
-        size: MESSAGE,
-    }
-}
-
-/// All workloads, in the order of the report.
-pub(crate) const CATALOGUE: &[Workload] = &[
-    Workload {
-        name: "fanout-100-burst",
-        about: "1 publisher to 100 receivers, 32 messages in one write, then the next 32",
-        shape: Shape::Closed {
-            layout: layout(1, 1, 100),
-            window: 32,
-        },
-    },
-    Workload {
-        name: "fanout-100-single",
-        about: "1 publisher to 100 receivers, one message at a time",
-        shape: Shape::Closed {
-            layout: layout(1, 1, 100),
-            window: 1,
-        },
-    },
-    Workload {
-        name: "fanout-1000",
-        about: "1 publisher to 1,000 receivers, one message at a time",
-        shape: Shape::Closed {
-            layout: layout(1, 1, 1000),
-            window: 1,
-        },
-    },
-    Workload {
-        name: "topics-500x4",
-        about: "500 topics, each with 1 publisher and 4 receivers and one message at a time",
-        shape: Shape::Closed {
-            layout: layout(500, 1, 4),
-            window: 1,
-        },
-    },
-    Workload {
-        name: "one-to-one-burst",
-        about: "1 publisher to 1 receiver, 32 messages in one write, then the next 32",
-        shape: Shape::Closed {
-            layout: layout(1, 1, 1),
-            window: 32,
-        },
-    },
-    Workload {
-        name: "one-to-one-single",
-        about: "1 publisher to 1 receiver, one message at a time",
-        shape: Shape::Closed {
-            layout: layout(1, 1, 1),
-            window: 1,
-        },
-    },
-    Workload {
-        name: "large-8k",
-        about: "texts of 8 KiB from 1 publisher to 100 receivers, 4 in one write",
-        // The frame's exact size is set when the workload is run.
-        shape: Shape::Closed {
-            layout: Layout {
-                topics: 1,
-                publishers: 1,
-                receivers: 100,
-                size: LARGE_TEXT,
-            },
-            window: 4,
-        },
-    },
-    Workload {
-        name: "open-loop",
-        about: "1,000 messages a second to 100 receivers, latency from the intended send time",
-        shape: Shape::Open {
-            layout: layout(1, 1, 100),
-            per_second: 1000,
-        },
-    },
-    Workload {
-        name: "publishers-16",
-        about: "16 publishers to one topic with 100 receivers, each one message at a time",
-        shape: Shape::Closed {
-            layout: layout(1, 16, 100),
-            window: 1,
-        },
-    },
-    Workload {
-        name: "join-storm",
-        about: "5,000 connections opened and registered as fast as possible",
-        shape: Shape::Storm { connections: 5000 },
-    },
-    Workload {
-        name: "idle-10000",
-        about: "memory of 10,000 connections that have joined one of 100 topics",
-        shape: Shape::Idle {
-            layout: layout(100, 1, 100),
-        },
-    },
-    Workload {
-        name: "stalled-reader",
-        about: "100 receivers of 1 KiB messages, 8 in one write; one of them has stopped reading",
-        shape: Shape::Stalled {
-            layout: Layout {
-                topics: 1,
-                publishers: 1,
-                receivers: 100,
-                size: 1024,
-            },
-            window: 8,
-        },
-    },
-];
 
 impl Workload {
     /// The workload of this name.
@@ -208,19 +110,51 @@ impl Workload {
             | Shape::Idle { layout }
             | Shape::Stalled { layout, .. } => shrink(layout),
             Shape::Storm { connections } => *connections = 50,
+            Shape::Acks { publishers, .. } => *publishers = (*publishers).min(3),
+            // More than natter keeps in memory, or Redis gives in a page.
+            Shape::Replay { messages } => *messages = 2500,
         }
         self
     }
 
-    /// Connections that hear one another, where the server knows no topics;
-    /// 0 if all do.
-    pub(crate) fn group(&self) -> usize {
-        match self.shape {
+    /// What it needs of the servers.
+    pub(crate) fn setup(&self) -> Setup {
+        let group = match self.shape {
             Shape::Closed { layout, .. } | Shape::Idle { layout } if layout.topics > 1 => {
                 layout.group()
             }
             _ => 0,
+        };
+        Setup {
+            group,
+            keeps_much: matches!(self.shape, Shape::Replay { .. }),
         }
+    }
+
+    /// Those that take part in it, in each variant that it compares.
+    pub(crate) fn entrants(&self, contenders: &[Contender]) -> Vec<Contender> {
+        let can = |contender: &&Contender| {
+            (!self.needs_journal() || contender.keeps())
+                && self
+                    .variants
+                    .iter()
+                    .all(|&variant| contender.used_as(variant).is_some())
+        };
+        let able: Vec<&Contender> = contenders.iter().filter(can).collect();
+        self.variants
+            .iter()
+            .flat_map(|&variant| able.iter().filter_map(move |one| one.used_as(variant)))
+            .collect()
+    }
+
+    /// Whether it is about what a server keeps.
+    fn needs_journal(&self) -> bool {
+        matches!(self.shape, Shape::Acks { .. } | Shape::Replay { .. })
+    }
+
+    /// How `run` uses the server that it is given.
+    pub(crate) fn main_variant(&self) -> Variant {
+        self.variants.last().copied().unwrap_or(Variant::Usual)
     }
 
     /// How many servers of a kind it needs at once.
@@ -251,11 +185,34 @@ impl Workload {
             Shape::Stalled { layout, window } => {
                 stalled::run(target, targets[1], layout, window, bounds)
             }
+            Shape::Acks { publishers, window } => acks::run(target, publishers, window, bounds),
+            Shape::Replay { messages } => replay::run(target, messages, bounds),
         }
     }
 }
 
 impl Target {
+    /// A server of this system, used in this way.
+    pub(crate) fn new(
+        system: System,
+        variant: Variant,
+        address: SocketAddr,
+        pid: Option<u32>,
+    ) -> Self {
+        Self {
+            codec: system.codec(variant),
+            journal: system.journal(),
+            address,
+            pid,
+        }
+    }
+
+    /// How it is spoken to about what it keeps.
+    fn journal(&self) -> Result<&'static dyn Journal> {
+        self.journal
+            .context("this system keeps nothing: natter and redis do")
+    }
+
     /// Connects and registers a crowd.
     pub(crate) fn gather(&self, layout: Layout) -> Result<Crowd> {
         Crowd::gather(self.codec, self.address, layout, TOPIC)
@@ -279,6 +236,27 @@ mod tests {
         assert_eq!(Workload::named("large-8k").unwrap().name, "large-8k");
         let error = Workload::named("fast").unwrap_err().to_string();
         assert!(error.contains("--list"), "{error}");
+    }
+
+    #[test]
+    fn entrants_are_those_who_can_in_every_variant() {
+        let contenders = [System::Natter, System::Relay, System::Redis]
+            .map(|system| Contender::new(system, "x".into()));
+        let names = |workload: &str| -> Vec<String> {
+            let entrants = Workload::named(workload).unwrap().entrants(&contenders);
+            entrants.into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names("large-8k"), ["natter", "relay", "redis"]);
+        assert_eq!(
+            names("publish-ack-64"),
+            ["natter", "redis", "natter on disk", "redis on disk"]
+        );
+        assert_eq!(names("replay-memory"), ["natter", "redis"]);
+        assert_eq!(names("replay-disk"), ["natter on disk", "redis on disk"]);
+        assert_eq!(
+            names("fanout-100-burst-extended"),
+            ["natter", "natter extended"]
+        );
     }
 
     #[test]

@@ -22,7 +22,13 @@ pub(crate) struct Ids {
     limits: IdLimits,
     publishers: HashMap<u64, Publisher>,
     count: usize,
+    /// When all publishers' ids were last looked through.
+    expired: u64,
 }
+
+/// Into so many parts is the window divided: after each of them, what has become too
+/// old is forgotten, also of publishers who have gone.
+const PARTS_OF_WINDOW: u64 = 10;
 
 /// The ids of one publisher.
 #[derive(Default)]
@@ -39,6 +45,7 @@ impl Ids {
             limits,
             publishers: HashMap::new(),
             count: 0,
+            expired: 0,
         }
     }
 
@@ -78,8 +85,12 @@ impl Ids {
         }
     }
 
-    /// Forgets what is too old, of all publishers.
+    /// Forgets what is too old, of all publishers, from time to time.
     pub(crate) fn expire(&mut self, now: u64) {
+        if self.count == 0 || now - self.expired.min(now) <= self.limits.window / PARTS_OF_WINDOW {
+            return;
+        }
+        self.expired = now;
         let oldest_time = now.saturating_sub(self.limits.window);
         self.publishers.retain(|_, publisher| {
             while publisher
@@ -142,7 +153,9 @@ mod tests {
         assert_eq!(ids.find(2, 7, 1000), None);
         ids.expire(1100);
         assert!(ids.bytes() > 0);
-        ids.expire(1101);
+        ids.expire(1110);
+        assert!(ids.bytes() > 0, "it isn't looked at each time");
+        ids.expire(1111);
         assert_eq!(ids.bytes(), 0);
         assert!(ids.publishers.is_empty());
     }

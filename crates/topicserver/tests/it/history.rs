@@ -1,5 +1,7 @@
 //! What those get who come later, or come back.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use serde_json::{Value, json};
 use topicserver::Config;
 
@@ -224,13 +226,15 @@ fn history_outlives_those_who_made_it() {
 fn nothing_falls_between_the_replay_and_what_is_live() {
     let server = TestServer::start();
     let addr = server.addr();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when something below fails, or the publisher would go on for ever.
+        let stop_at_end = StopAtEnd(&stop);
         let publishing = scope.spawn(|| {
             let mut sender = Client::connect(addr);
             sender.register_extended(&["T"], json!({}));
             let mut number = 0;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Relaxed) {
                 let burst: Vec<u8> = (0..50)
                     .flat_map(|_| {
                         number += 1;
@@ -269,8 +273,16 @@ fn nothing_falls_between_the_replay_and_what_is_live() {
                 expect_numbers(&mut reader, to + 1..to + 200);
             }
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(stop_at_end);
         assert!(publishing.join().unwrap() > 0);
         assert!(epoch.is_string());
     });
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }

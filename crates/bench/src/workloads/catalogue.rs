@@ -1,0 +1,182 @@
+//! The catalogue: every workload with its name and its numbers.
+
+use super::{LARGE_TEXT, MESSAGE, Shape, Workload};
+use crate::contender::Variant;
+use crate::crowd::Layout;
+
+const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
+    Layout {
+        topics,
+        publishers,
+        receivers,
+        size: MESSAGE,
+    }
+}
+
+/// A workload of every system as it comes.
+const fn usual(name: &'static str, about: &'static str, shape: Shape) -> Workload {
+    Workload {
+        name,
+        about,
+        variants: &[Variant::Usual],
+        shape,
+    }
+}
+
+/// Publishing with acknowledgement, in memory and on disk.
+const fn acks(name: &'static str, about: &'static str, publishers: usize, window: u64) -> Workload {
+    Workload {
+        name,
+        about,
+        variants: &[Variant::Usual, Variant::Disk],
+        shape: Shape::Acks { publishers, window },
+    }
+}
+
+/// All workloads, in the order of the report.
+pub(crate) const CATALOGUE: &[Workload] = &[
+    usual(
+        "fanout-100-burst",
+        "1 publisher to 100 receivers, 32 messages in one write, then the next 32",
+        Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 32,
+        },
+    ),
+    Workload {
+        name: "fanout-100-burst-extended",
+        about: "fanout-100-burst, with receivers of classic and of extended frames",
+        variants: &[Variant::Usual, Variant::Extended],
+        shape: Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 32,
+        },
+    },
+    usual(
+        "fanout-100-single",
+        "1 publisher to 100 receivers, one message at a time",
+        Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 1,
+        },
+    ),
+    usual(
+        "fanout-1000",
+        "1 publisher to 1,000 receivers, one message at a time",
+        Shape::Closed {
+            layout: layout(1, 1, 1000),
+            window: 1,
+        },
+    ),
+    usual(
+        "topics-500x4",
+        "500 topics, each with 1 publisher and 4 receivers and one message at a time",
+        Shape::Closed {
+            layout: layout(500, 1, 4),
+            window: 1,
+        },
+    ),
+    usual(
+        "one-to-one-burst",
+        "1 publisher to 1 receiver, 32 messages in one write, then the next 32",
+        Shape::Closed {
+            layout: layout(1, 1, 1),
+            window: 32,
+        },
+    ),
+    usual(
+        "one-to-one-single",
+        "1 publisher to 1 receiver, one message at a time",
+        Shape::Closed {
+            layout: layout(1, 1, 1),
+            window: 1,
+        },
+    ),
+    usual(
+        "large-8k",
+        "texts of 8 KiB from 1 publisher to 100 receivers, 4 in one write",
+        // The frame's exact size is set when the workload is run.
+        Shape::Closed {
+            layout: Layout {
+                topics: 1,
+                publishers: 1,
+                receivers: 100,
+                size: LARGE_TEXT,
+            },
+            window: 4,
+        },
+    ),
+    usual(
+        "open-loop",
+        "1,000 messages a second to 100 receivers, latency from the intended send time",
+        Shape::Open {
+            layout: layout(1, 1, 100),
+            per_second: 1000,
+        },
+    ),
+    usual(
+        "publishers-16",
+        "16 publishers to one topic with 100 receivers, each one message at a time",
+        Shape::Closed {
+            layout: layout(1, 16, 100),
+            window: 1,
+        },
+    ),
+    usual(
+        "join-storm",
+        "5,000 connections opened and registered as fast as possible",
+        Shape::Storm { connections: 5000 },
+    ),
+    usual(
+        "idle-10000",
+        "memory of 10,000 connections that have joined one of 100 topics",
+        Shape::Idle {
+            layout: layout(100, 1, 100),
+        },
+    ),
+    usual(
+        "stalled-reader",
+        "100 receivers of 1 KiB messages, 8 in one write; one of them has stopped reading",
+        Shape::Stalled {
+            layout: Layout {
+                topics: 1,
+                publishers: 1,
+                receivers: 100,
+                size: 1024,
+            },
+            window: 8,
+        },
+    ),
+    acks(
+        "publish-ack-1",
+        "1 publisher with 1 message unacknowledged",
+        1,
+        1,
+    ),
+    acks(
+        "publish-ack-64",
+        "64 publishers, each with a topic of its own and 1 message unacknowledged",
+        64,
+        1,
+    ),
+    acks(
+        "publish-ack-64x16",
+        "64 publishers, each with a topic of its own and 16 messages unacknowledged",
+        64,
+        16,
+    ),
+    Workload {
+        name: "replay-memory",
+        about: "1 reader reads back the 200,000 messages of a topic, kept in memory",
+        variants: &[Variant::Usual],
+        shape: Shape::Replay { messages: 200_000 },
+    },
+    Workload {
+        name: "replay-disk",
+        about: "1 reader reads back the 1,000,000 messages of a topic, kept on disk",
+        variants: &[Variant::Disk],
+        shape: Shape::Replay {
+            messages: 1_000_000,
+        },
+    },
+];

@@ -1,0 +1,246 @@
+//! The history on disk: what was published, kept over restarts.
+//!
+//! One thread of its own writes for all topics: what waits is written together
+//! and flushed once. Reading happens on threads that may block. Nobody else
+//! touches the directory, and no method blocks a thread of the runtime.
+//!
+//! What was acknowledged can be lost only to a damaged disk, and then the loss
+//! is told: a topic whose end is missing gets a new epoch.
+
+mod catalogue;
+mod database;
+mod directory;
+mod heads;
+mod journal;
+mod reader;
+mod record;
+mod recovery;
+mod retention;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wire::TopicName;
+
+use crate::history::entry::{Entry, RememberedId};
+use reader::Reader;
+use writer::Writer;
+use writer::queue::Queue;
+
+/// A topic's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TopicId(pub(crate) u32);
+
+/// The store, as everybody uses it. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Store {
+    secret: [u8; 16],
+    queue: Queue,
+    reader: Reader,
+}
+
+/// What a topic's task needs when it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// The topic's number.
+    pub(crate) id: TopicId,
+    /// The unbroken life of the history that goes on; a new one after a loss.
+    pub(crate) epoch: u64,
+    /// The sequence number that the next message gets; the first ever is 1.
+    pub(crate) next: u64,
+    /// The oldest sequence number that is still there, or the next one to come
+    /// when there is none. Retention moves it on. As long as this is kept, the
+    /// store keeps what it knows of the topic in memory.
+    pub(crate) first: Arc<AtomicU64>,
+    /// When the newest message was published, in milliseconds since the Unix
+    /// epoch; 0 if there is none.
+    pub(crate) time: u64,
+    /// The ids within the window, in the order of their messages.
+    pub(crate) ids: Vec<RememberedId>,
+}
+
+/// What is stored together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    /// What was published. A topic's times shouldn't go back.
+    pub(crate) entries: Vec<Entry>,
+    /// The ids of these messages.
+    pub(crate) ids: Vec<RememberedId>,
+}
+
+/// How much of a topic is kept. Whole records are deleted, and somewhat later
+/// than they might be, so that it costs little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// Older messages are deleted.
+    pub(crate) age: Duration,
+    /// The oldest messages are deleted when there are more than these.
+    pub(crate) messages: u64,
+    /// The same for the bytes of the records that hold them.
+    pub(crate) bytes: u64,
+}
+
+/// Why the store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// There is a file where the directory should be.
+    #[error("{} is no directory: name one, or a path where one can be made", .0.display())]
+    NoDirectory(PathBuf),
+    /// The system says no.
+    #[error(
+        "can't keep the history in {}: {source}; the server must be able to write there",
+        path.display()
+    )]
+    Unusable {
+        /// What was tried.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another server has it.
+    #[error(
+        "the history in {} is in use by another topicserver: stop that one, or give this one \
+         a directory of its own",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// It was made by another release, or isn't a history.
+    #[error(
+        "{} holds no history that this topicserver can read ({found}): use the release that \
+         made it, or another directory",
+        path.display()
+    )]
+    OtherFormat {
+        /// The directory.
+        path: PathBuf,
+        /// What it says of itself.
+        found: String,
+    },
+    /// The database doesn't open.
+    #[error(
+        "the history in {} can't be opened: {text}; restore it from a backup, or move it away \
+         to begin anew",
+        path.display()
+    )]
+    Database {
+        /// The database's directory.
+        path: PathBuf,
+        /// What the database said.
+        text: String,
+    },
+}
+
+/// Why the store didn't do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// There is no room; there may be later.
+    #[error("the disk that holds the history is full")]
+    Full,
+    /// Something else is wrong with the disk, or with what is on it.
+    #[error("the history can't be used: {0}")]
+    Io(String),
+    /// The entries don't continue the topic.
+    #[error("message {got} can't be stored where {expected} is the next")]
+    OutOfOrder {
+        /// The sequence number that would have been right.
+        expected: u64,
+        /// The one that was given.
+        got: u64,
+    },
+    /// The store has been closed.
+    #[error("the history is closed")]
+    Closed,
+}
+
+impl StoreError {
+    fn panicked() -> Self {
+        Self::Io("the database failed unexpectedly".to_owned())
+    }
+}
+
+impl Store {
+    /// Opens the store in `directory`, which is made if need be, and starts its
+    /// thread. Blocks. The ids of messages are remembered for `id_window`.
+    pub(crate) fn open(
+        directory: &Path,
+        retention: Retention,
+        id_window: Duration,
+    ) -> Result<Self, OpenError> {
+        let (writer, secret) = Writer::open(directory, retention, id_window)?;
+        let reader = Reader::new(writer.shared());
+        let queue = writer.start().map_err(|source| OpenError::Unusable {
+            path: directory.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            secret,
+            queue,
+            reader,
+        })
+    }
+
+    /// 16 random bytes that were made with the directory and stay the same.
+    pub(crate) fn secret(&self) -> [u8; 16] {
+        self.secret
+    }
+
+    /// Says what is known of a topic, which is made if it isn't there.
+    pub(crate) async fn load(&self, name: &TopicName) -> Result<Loaded, StoreError> {
+        let (done, loaded) = oneshot::channel();
+        self.queue.load(name.clone(), done)?;
+        loaded.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Stores a batch, and resolves when it is durable. Sequence numbers follow
+    /// [`Loaded::next`] without a hole. After an error nothing of the batch is
+    /// stored, and the next one begins with the same sequence number. If nobody
+    /// waits for the end, the batch is stored all the same.
+    pub(crate) async fn append(&self, topic: TopicId, batch: Batch) -> Result<(), StoreError> {
+        let (done, stored) = oneshot::channel();
+        self.queue.append(topic, batch, done).await?;
+        stored.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The entries from the one that holds `from` on, or from the next that
+    /// exists: about `max_bytes` of them, and at least one if there is one.
+    pub(crate) async fn read(
+        &self,
+        topic: TopicId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let read = move |reader: &Reader| reader.read(topic, from, max_bytes);
+        self.reader.run(read).await
+    }
+
+    /// The sequence number of the first message at or after `time`, or of the
+    /// next one to come.
+    pub(crate) async fn first_since(&self, topic: TopicId, time: u64) -> Result<u64, StoreError> {
+        let find = move |reader: &Reader| reader.first_since(topic, time);
+        self.reader.run(find).await
+    }
+
+    /// At most `limit` topics in the order of their names, with their newest
+    /// sequence numbers.
+    pub(crate) async fn topics(&self, limit: usize) -> Result<Vec<(TopicName, u64)>, StoreError> {
+        self.reader.run(move |reader| reader.topics(limit)).await
+    }
+
+    /// Flushes what there is, ends the writer and releases the lock. Whatever is
+    /// asked afterwards gets [`StoreError::Closed`].
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.close(done).is_ok() {
+            // An error means that the writer has ended, which is what was asked.
+            let _ = closed.await;
+        }
+    }
+}

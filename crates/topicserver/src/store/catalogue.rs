@@ -1,0 +1,240 @@
+//! Topics from the catalogue: finding one, making one, and noticing that the
+//! history holds less than was acknowledged.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use wire::TopicName;
+
+use super::database::{Tables, Trouble, record_of};
+use super::heads::{Heads, Slot};
+use super::record::{self, TopicRecord};
+use super::shared::Bounds;
+use super::topic::{Oldest, Position, State};
+use super::{StoreError, TopicId};
+use crate::history::entry::RememberedId;
+
+/// The key of the next topic's number in the table of what is there once.
+pub(crate) const NEXT_ID: &str = "next topic";
+
+/// A topic that was read from the catalogue.
+pub(crate) struct Found {
+    pub(crate) state: State,
+    /// The acknowledged messages that are gone. The state has a new epoch then,
+    /// which isn't in the catalogue yet.
+    pub(crate) lost: Option<RangeInclusive<u64>>,
+}
+
+/// The number of the topic of that name.
+pub(crate) fn find_id(tables: &Tables, name: &TopicName) -> Result<Option<TopicId>, StoreError> {
+    let id = tables.names.get(name.as_str())?;
+    Ok(id.map(|id| record::read_id(&id)).transpose()?)
+}
+
+/// The number that the next topic gets: one that nothing in any table has,
+/// even if the catalogue has lost its end. Else a new topic could show what was
+/// said in another one.
+pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
+    let mut next = match tables.meta.get(NEXT_ID)? {
+        Some(id) => record::read_id(&id)?.0,
+        None => 1,
+    };
+    for table in [&tables.topics, &tables.history, &tables.ids] {
+        if let Some(last) = table.last_key_value() {
+            let key = last.key()?;
+            let id = record::read_id(key.get(..4).unwrap_or_default())?;
+            next = next.max(id.0.saturating_add(1));
+        }
+    }
+    Ok(next)
+}
+
+/// What the catalogue says of a topic.
+pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, StoreError> {
+    match tables.topics.get(id.0.to_be_bytes())? {
+        Some(record) => Ok(TopicRecord::read(&record)?),
+        None => Err(StoreError::Io(format!("there is no topic {}", id.0))),
+    }
+}
+
+/// Where a topic begins at the earliest, and which message is next, without
+/// more being read than that takes.
+pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreError> {
+    let record = find_record(tables, id)?;
+    let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
+    let end = match last {
+        Some((seq, bytes)) => seq + u64::from(record::read_header(&bytes)?.messages),
+        None => 0,
+    };
+    Ok((record.first, end.max(record.floor)))
+}
+
+/// A topic that is new: its state.
+pub(crate) fn make(name: TopicName) -> Result<State, StoreError> {
+    let position = Position {
+        next: 1,
+        total: 0,
+        time: 0,
+        oldest: None,
+        oldest_ids: None,
+    };
+    Ok(State {
+        name,
+        epoch: new_epoch()?,
+        bounds: Arc::new(Bounds::new(1, 1)),
+        ids_from: 1,
+        durable: position,
+        pending: position,
+        is_trimmed: false,
+    })
+}
+
+/// Reads a topic from the catalogue and the ends of its history.
+pub(crate) fn read(tables: &Tables, heads: &Heads, id: TopicId) -> Result<Found, StoreError> {
+    let known = find_record(tables, id)?;
+    let name = TopicName::new(&known.name).map_err(|error| StoreError::Io(error.to_string()))?;
+    let (end, damaged) = newest(tables, id, &known)?;
+    let mut position = Position {
+        next: end.next.max(known.floor),
+        oldest: None,
+        oldest_ids: oldest_ids(tables, id, known.ids_from)?,
+        ..end
+    };
+    let mut first = position.next;
+    if let Some(record) = Tables::records(&tables.history, id, known.first).next() {
+        let (seq, bytes) = record_of(record)?;
+        first = seq;
+        position.oldest = Some(oldest_of(&bytes));
+    }
+    let lost = lost(heads, id, &known, position.next).or(damaged);
+    let mut epoch = known.epoch;
+    if let Some(lost) = &lost {
+        position.next = position.next.max(lost.end() + 1);
+        epoch = new_epoch()?;
+        if position.oldest.is_none() {
+            first = position.next;
+        }
+    }
+    let state = State {
+        name,
+        epoch,
+        bounds: Arc::new(Bounds::new(first, position.next)),
+        ids_from: known.ids_from,
+        durable: position,
+        pending: position,
+        is_trimmed: false,
+    };
+    Ok(Found { state, lost })
+}
+
+/// Where the history ends, and what is damaged there. Damaged records are
+/// dropped, with a word.
+fn newest(
+    tables: &Tables,
+    id: TopicId,
+    known: &TopicRecord,
+) -> Result<(Position, Option<RangeInclusive<u64>>), StoreError> {
+    let mut damaged: Option<RangeInclusive<u64>> = None;
+    let position = |next, total, time| Position {
+        next,
+        total,
+        time,
+        oldest: None,
+        oldest_ids: None,
+    };
+    while let Some((seq, bytes)) = Tables::last_at(&tables.history, id, known.first, u64::MAX)? {
+        let header = record::read_header(&bytes);
+        let entries = record::read_history(seq, bytes.into());
+        let error = match (header, entries) {
+            (Ok(header), Ok(_)) => {
+                let next = seq + u64::from(header.messages);
+                return Ok((position(next, header.total, header.time), damaged));
+            }
+            (Err(error), _) | (_, Err(error)) => error,
+        };
+        let name = &known.name;
+        tracing::warn!("dropped the record of topic {name:?} from message {seq} on: {error}");
+        let mut batch = tables.batch();
+        batch.remove(&tables.history, record::key(id, seq));
+        tables.commit(batch, true).map_err(Trouble::into_error)?;
+        let last = damaged.map_or(seq, |damaged| *damaged.end());
+        damaged = Some(seq..=last);
+    }
+    Ok((position(0, 0, 0), damaged))
+}
+
+/// What has to be known of a record when it is the oldest.
+pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
+    match record::read_header(record) {
+        Ok(header) => Oldest {
+            time: header.time,
+            before: header.total.saturating_sub(record.len() as u64),
+        },
+        // It looks old and large, and so is looked at by the retention.
+        Err(_) => Oldest { time: 0, before: 0 },
+    }
+}
+
+fn oldest_ids(tables: &Tables, id: TopicId, from: u64) -> Result<Option<u64>, StoreError> {
+    let Some(record) = Tables::records(&tables.ids, id, from).next() else {
+        return Ok(None);
+    };
+    let (_, bytes) = record_of(record)?;
+    Ok(Some(newest_id_time(&record::read_ids(&bytes)?)))
+}
+
+/// When the newest of these ids was used.
+pub(crate) fn newest_id_time(ids: &[RememberedId]) -> u64 {
+    ids.iter().map(|id| id.time).max().unwrap_or(0)
+}
+
+/// The messages that were acknowledged and aren't in the history.
+fn lost(heads: &Heads, id: TopicId, known: &TopicRecord, next: u64) -> Option<RangeInclusive<u64>> {
+    let name = &known.name;
+    match heads.read(id) {
+        Ok(Slot::Head(seq)) if seq >= next => Some(next..=seq),
+        // That it is behind is normal after a loss of power.
+        Ok(Slot::Head(_) | Slot::Empty) => None,
+        Ok(Slot::Damaged) => {
+            tracing::warn!("can't tell whether topic {name:?} lost messages: its head is damaged");
+            None
+        }
+        Err(error) => {
+            tracing::warn!("can't tell whether topic {name:?} lost messages: {error}");
+            None
+        }
+    }
+}
+
+/// The ids of a topic that aren't older than `since`, in the order of their
+/// messages. Only records that hold such ids are read, and one more.
+pub(crate) fn remembered_ids(
+    tables: &Tables,
+    id: TopicId,
+    from: u64,
+    since: u64,
+) -> Result<Vec<RememberedId>, StoreError> {
+    let mut newest_first = Vec::new();
+    for record in Tables::records(&tables.ids, id, from).rev() {
+        let (seq, bytes) = record_of(record)?;
+        let ids = match record::read_ids(&bytes) {
+            Ok(ids) => ids,
+            Err(error) => {
+                tracing::warn!("dropped the ids of the messages from {seq} on: {error}");
+                continue;
+            }
+        };
+        if newest_id_time(&ids) < since {
+            break;
+        }
+        newest_first.extend(ids.into_iter().rev().filter(|id| id.time >= since));
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// A random number that isn't 0.
+fn new_epoch() -> Result<u64, StoreError> {
+    let random = getrandom::u64().map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(random.max(1))
+}

@@ -1,0 +1,131 @@
+//! The directory that the store lives in: whose it is, which format it has, and
+//! that only one server uses it.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::{OpenError, StoreError};
+
+/// What the file `format` says in a directory that this release can use.
+const FORMAT: &str = "natter history 1\n";
+
+/// Room for most groups of messages, and little enough to be tried every second.
+pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;
+
+/// Room for the largest table that the database writes from memory, and some
+/// more.
+pub(crate) const ROOM_FOR_A_TABLE: u64 = 40 * 1024 * 1024;
+
+/// Bytes that are written at a time to find out.
+const PIECE: usize = 256 * 1024;
+
+/// The directory, locked as long as this lives.
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Locked; the lock goes with the file.
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if need be, locks it, and checks its format.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        };
+        if path.exists() && !path.is_dir() {
+            return Err(OpenError::NoDirectory(path.to_owned()));
+        }
+        // What people wrote to each other is nobody else's business.
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).map_err(unusable)?;
+        let lock = lock(&path.join("lock")).map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+            TryLockError::Error(source) => unusable(source),
+        })?;
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.check_format()?;
+        match directory.has_room(ROOM_FOR_A_GROUP) {
+            // What is there can be read, and there may be room later.
+            Err(error) if is_full(&error) => tracing::warn!("{}", StoreError::Full),
+            tried => tried.map_err(unusable)?,
+        }
+        Ok(directory)
+    }
+
+    fn check_format(&self) -> Result<(), OpenError> {
+        let path = self.path.join("format");
+        let other = |found| OpenError::OtherFormat {
+            path: self.path.clone(),
+            found,
+        };
+        match std::fs::read(&path) {
+            Ok(found) if found == FORMAT.as_bytes() => Ok(()),
+            Ok(found) => Err(other(format!("{:.40}", found.escape_ascii()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.database().exists() || self.heads().exists() {
+                    return Err(other("no file `format`".to_owned()));
+                }
+                self.write_format(&path)
+                    .map_err(|source| OpenError::Unusable { path, source })
+            }
+            Err(source) => Err(OpenError::Unusable { path, source }),
+        }
+    }
+
+    /// Writes the file whole or not at all.
+    fn write_format(&self, path: &Path) -> io::Result<()> {
+        let new = self.path.join("format.new");
+        let mut file = File::create(&new)?;
+        file.write_all(FORMAT.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("database")
+    }
+
+    /// Where the newest sequence numbers are kept a second time.
+    pub(crate) fn heads(&self) -> PathBuf {
+        self.path.join("heads")
+    }
+
+    /// Says by trying whether so many bytes can be written: nothing else takes
+    /// quotas and all kinds of file systems into account.
+    pub(crate) fn has_room(&self, bytes: u64) -> io::Result<()> {
+        let path = self.path.join("room");
+        let written = File::create(&path).and_then(|mut file| {
+            let piece = vec![0; PIECE];
+            (0..bytes.div_ceil(PIECE as u64)).try_for_each(|_| file.write_all(&piece))
+        });
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+            _ => written,
+        }
+    }
+}
+
+/// Whether there is no room, for whatever reason.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false);
+    let file = file.open(path).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}

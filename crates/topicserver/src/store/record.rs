@@ -1,0 +1,229 @@
+//! The records of the store as bytes: keys, pieces of history, remembered ids,
+//! what is known of a topic. Reading them is total: damaged bytes are an error.
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::TopicId;
+use crate::history::entry::{Entry, RememberedId};
+
+/// The first byte of every record. Another one was written by another release.
+const VERSION: u8 = 1;
+
+/// Version, messages, newest time, total.
+const HISTORY_HEADER: usize = 1 + 4 + 8 + 8;
+
+/// Count, time, publisher, length of the lines.
+const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
+
+/// Origin, id, text, sequence number, time.
+const ID_BYTES: usize = 5 * 8;
+
+/// A record can't be read: its bytes aren't what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a damaged record: {0}")]
+pub(crate) struct Damaged(&'static str);
+
+/// Where the record is whose first message is `seq`. Keys are in the order of
+/// topics, and in each topic in the order of its messages.
+pub(crate) type Key = [u8; 12];
+
+/// The key of a topic's record that begins with `seq`.
+pub(crate) fn key(topic: TopicId, seq: u64) -> Key {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&topic.0.to_be_bytes());
+    key[4..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// The sequence number in a key.
+pub(crate) fn seq_of(key: &[u8]) -> Result<u64, Damaged> {
+    let seq = key.get(4..).and_then(|seq| seq.try_into().ok());
+    seq.map(u64::from_be_bytes)
+        .ok_or(Damaged("a key has not 12 bytes"))
+}
+
+/// What a piece of history says of itself before its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Messages in it.
+    pub(crate) messages: u32,
+    /// When the newest of them was published, in milliseconds since the Unix epoch.
+    pub(crate) time: u64,
+    /// Bytes of all records that the topic ever had, this one included: the
+    /// difference of two of them is what lies between, without reading it.
+    pub(crate) total: u64,
+}
+
+/// How many bytes the record of these entries has.
+pub(crate) fn history_len(entries: &[Entry]) -> usize {
+    let entry_len = |entry: &Entry| ENTRY_HEADER + entry.lines.len();
+    HISTORY_HEADER + entries.iter().map(entry_len).sum::<usize>()
+}
+
+/// A piece of history as a record. `total_before` is the topic's total without it.
+pub(crate) fn write_history(entries: &[Entry], total_before: u64) -> (Header, Vec<u8>) {
+    let len = history_len(entries);
+    let header = Header {
+        messages: entries.iter().map(|entry| entry.count).sum(),
+        time: entries.iter().map(|entry| entry.time).max().unwrap_or(0),
+        total: total_before + len as u64,
+    };
+    let mut record = Vec::with_capacity(len);
+    record.put_u8(VERSION);
+    record.put_u32_le(header.messages);
+    record.put_u64_le(header.time);
+    record.put_u64_le(header.total);
+    for entry in entries {
+        record.put_u32_le(entry.count);
+        record.put_u64_le(entry.time);
+        record.put_u64_le(entry.publisher);
+        // Pieces are cut far below 4 GiB, and one line is one frame.
+        record.put_u32_le(u32::try_from(entry.lines.len()).unwrap_or(u32::MAX));
+        record.extend_from_slice(&entry.lines);
+    }
+    (header, record)
+}
+
+/// Reads what a piece of history says of itself.
+pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
+    take_version(&mut record)?;
+    if record.len() < HISTORY_HEADER - 1 {
+        return Err(Damaged("history without a header"));
+    }
+    let header = Header {
+        messages: record.get_u32_le(),
+        time: record.get_u64_le(),
+        total: record.get_u64_le(),
+    };
+    match header.messages {
+        0 => Err(Damaged("history without a message")),
+        _ => Ok(header),
+    }
+}
+
+/// Reads a piece of history whose first message is `first`. The entries share
+/// the record's memory.
+pub(crate) fn read_history(first: u64, mut record: Bytes) -> Result<Vec<Entry>, Damaged> {
+    let header = read_header(&record)?;
+    record.advance(HISTORY_HEADER);
+    let end = first
+        .checked_add(header.messages.into())
+        .ok_or(Damaged("sequence numbers without end"))?;
+    let mut entries = Vec::new();
+    let mut next = first;
+    while !record.is_empty() {
+        if record.len() < ENTRY_HEADER {
+            return Err(Damaged("half an entry"));
+        }
+        let count = record.get_u32_le();
+        let time = record.get_u64_le();
+        let publisher = record.get_u64_le();
+        let len = record.get_u32_le() as usize;
+        if len > record.len() || count == 0 || u64::from(count) > end - next {
+            return Err(Damaged("an entry that doesn't fit"));
+        }
+        entries.push(Entry {
+            first: next,
+            count,
+            time,
+            publisher,
+            lines: record.split_to(len),
+        });
+        next += u64::from(count);
+    }
+    match next == end {
+        true => Ok(entries),
+        false => Err(Damaged("history with messages missing")),
+    }
+}
+
+/// Remembered ids as a record.
+pub(crate) fn write_ids(ids: &[RememberedId]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(1 + ids.len() * ID_BYTES);
+    record.put_u8(VERSION);
+    for id in ids {
+        for number in [id.origin, id.id, id.text, id.seq, id.time] {
+            record.put_u64_le(number);
+        }
+    }
+    record
+}
+
+/// Reads remembered ids.
+pub(crate) fn read_ids(mut record: &[u8]) -> Result<Vec<RememberedId>, Damaged> {
+    take_version(&mut record)?;
+    if !record.len().is_multiple_of(ID_BYTES) {
+        return Err(Damaged("half an id"));
+    }
+    let mut ids = Vec::with_capacity(record.len() / ID_BYTES);
+    while record.has_remaining() {
+        ids.push(RememberedId {
+            origin: record.get_u64_le(),
+            id: record.get_u64_le(),
+            text: record.get_u64_le(),
+            seq: record.get_u64_le(),
+            time: record.get_u64_le(),
+        });
+    }
+    Ok(ids)
+}
+
+/// What the catalogue knows of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicRecord {
+    /// Which unbroken life of its history this is.
+    pub(crate) epoch: u64,
+    /// The next sequence number is not below this, whatever the history holds.
+    pub(crate) floor: u64,
+    /// The history holds nothing before this.
+    pub(crate) first: u64,
+    /// There are no ids before this.
+    pub(crate) ids_from: u64,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl TopicRecord {
+    /// As bytes.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut record = Vec::with_capacity(1 + 4 * 8 + self.name.len());
+        record.put_u8(VERSION);
+        for number in [self.epoch, self.floor, self.first, self.ids_from] {
+            record.put_u64_le(number);
+        }
+        record.extend_from_slice(self.name.as_bytes());
+        record
+    }
+
+    /// From bytes.
+    pub(crate) fn read(mut record: &[u8]) -> Result<Self, Damaged> {
+        take_version(&mut record)?;
+        if record.len() < 4 * 8 {
+            return Err(Damaged("half a topic"));
+        }
+        Ok(Self {
+            epoch: record.get_u64_le(),
+            floor: record.get_u64_le(),
+            first: record.get_u64_le(),
+            ids_from: record.get_u64_le(),
+            name: std::str::from_utf8(record)
+                .map_err(|_| Damaged("a topic's name isn't UTF-8"))?
+                .to_owned(),
+        })
+    }
+}
+
+/// A topic's number, as it is kept beside its name.
+pub(crate) fn read_id(record: &[u8]) -> Result<TopicId, Damaged> {
+    let id = record.try_into().map(u32::from_be_bytes);
+    id.map(TopicId)
+        .map_err(|_| Damaged("a topic's number has not 4 bytes"))
+}
+
+fn take_version(record: &mut &[u8]) -> Result<(), Damaged> {
+    match record.try_get_u8() {
+        Ok(VERSION) => Ok(()),
+        Ok(_) => Err(Damaged("of an unknown version")),
+        Err(_) => Err(Damaged("nothing in it")),
+    }
+}

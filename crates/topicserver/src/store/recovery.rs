@@ -1,0 +1,124 @@
+//! When something can't be written: the database gives itself up after the first
+//! failure, so it is closed and opened again, and what a failed group may have
+//! left is removed. While there is no room, it waits for room.
+
+use std::time::{Duration, Instant};
+
+use super::catalogue;
+use super::database::{Tables, Trouble};
+use super::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
+use super::writer::Writer;
+use super::{StoreError, TopicId};
+
+/// Between two attempts to write again. Each may have to read the journal.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why nothing can be written now.
+pub(crate) struct Outage {
+    error: StoreError,
+    /// When it is tried again.
+    retry: Instant,
+    /// The room that there has to be before.
+    room: u64,
+}
+
+impl Writer {
+    /// Opens the database again after something failed, and says why it did.
+    /// An error: it can't be opened, or what is left can't be removed.
+    pub(super) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
+        let (error, room) = match trouble {
+            Trouble::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
+            // It was the database's own threads that failed, which write tables.
+            Trouble::Poisoned => {
+                let room = self.directory.has_room(ROOM_FOR_A_TABLE);
+                (room.err().map(StoreError::from), ROOM_FOR_A_TABLE)
+            }
+        };
+        let is_over = error.is_none();
+        let error = error.unwrap_or(Trouble::Poisoned.into_error());
+        if !std::mem::replace(&mut self.outage_said, true) {
+            tracing::warn!("can't write the history: {error}; trying again");
+        }
+        let reopened = self.reopen(&error);
+        let left = match &reopened {
+            Ok(()) if is_over => None,
+            Ok(()) => Some(&error),
+            Err(error) => Some(error),
+        };
+        self.outage = left.map(|error| Outage {
+            error: error.clone(),
+            retry: Instant::now() + RETRY,
+            room,
+        });
+        reopened.map(|()| error)
+    }
+
+    /// Says whether something can be written, after trying to mend what isn't.
+    pub(super) fn ready(&mut self) -> Result<(), StoreError> {
+        let Some(outage) = &self.outage else {
+            return Ok(());
+        };
+        let (error, room) = (outage.error.clone(), outage.room);
+        if Instant::now() < outage.retry {
+            return Err(error);
+        }
+        // Reading comes first: it takes a database, but no room.
+        let opened = match self.tables() {
+            Ok(_) => Ok(()),
+            Err(_) => self.reopen(&error),
+        };
+        let mended = opened.and_then(|()| Ok(self.directory.has_room(room)?));
+        self.outage = mended.clone().err().map(|error| Outage {
+            error,
+            retry: Instant::now() + RETRY,
+            room,
+        });
+        mended
+    }
+
+    /// Something was written: says so, if it was said that nothing can be.
+    pub(super) fn written(&mut self) {
+        if std::mem::take(&mut self.outage_said) {
+            tracing::info!("the history is written again");
+        }
+    }
+
+    /// How long it is until there may be a database to read from again.
+    pub(super) fn time_to_retry(&self) -> Option<Duration> {
+        let outage = self.outage.as_ref()?;
+        let time = outage.retry.saturating_duration_since(Instant::now());
+        // Zero would mean that there is something to do at once, for ever.
+        self.tables().is_err().then_some(time.max(RETRY / 100))
+    }
+
+    /// Closes the database and opens it. Meanwhile, and if it fails, readers get
+    /// the error.
+    fn reopen(&mut self, error: &StoreError) -> Result<(), StoreError> {
+        *self.shared.tables.write() = Err(error.clone());
+        let tables = Tables::open(&self.directory.database()).map_err(|text| {
+            let room = self.directory.has_room(ROOM_FOR_A_GROUP);
+            room.err().map_or(StoreError::Io(text), StoreError::from)
+        })?;
+        for (&id, &next) in &self.doubtful {
+            remove_from(&tables, id, next)?;
+        }
+        self.doubtful.clear();
+        self.next_id = self.next_id.max(catalogue::next_id(&tables)?);
+        *self.shared.tables.write() = Ok(tables);
+        Ok(())
+    }
+}
+
+/// Removes what there is of a topic from a sequence number on.
+fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError> {
+    let mut batch = tables.batch();
+    for table in [&tables.history, &tables.ids] {
+        for record in Tables::records(table, id, next) {
+            batch.remove(table, record.key()?);
+        }
+    }
+    match batch.is_empty() {
+        true => Ok(()),
+        false => tables.commit(batch, true).map_err(Trouble::into_error),
+    }
+}

@@ -1,0 +1,127 @@
+//! Records: what was written is read, and what is damaged is an error.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::TopicId;
+use crate::store::record::{self, TopicRecord};
+
+fn entries() -> impl Strategy<Value = (u64, Vec<Entry>)> {
+    let parts = vec(
+        (
+            1..5_u32,
+            any::<u64>(),
+            any::<u64>(),
+            vec(any::<u8>(), 0..50),
+        ),
+        1..6,
+    );
+    (0..u64::MAX - 100, parts).prop_map(|(first, parts)| {
+        let mut next = first;
+        let entries = parts.into_iter().map(|(count, time, publisher, lines)| {
+            let first = next;
+            next += u64::from(count);
+            let lines = Bytes::from(lines);
+            Entry {
+                first,
+                count,
+                time,
+                publisher,
+                lines,
+            }
+        });
+        (first, entries.collect())
+    })
+}
+
+fn ids() -> impl Strategy<Value = Vec<RememberedId>> {
+    vec(any::<[u64; 5]>(), 0..5).prop_map(|ids| {
+        let id = |[origin, id, text, seq, time]: [u64; 5]| RememberedId {
+            origin,
+            id,
+            text,
+            seq,
+            time,
+        };
+        ids.into_iter().map(id).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn history_is_read_as_it_was_written((first, entries) in entries(), before in 0..u64::MAX / 2) {
+        let (header, bytes) = record::write_history(&entries, before);
+        prop_assert_eq!(bytes.len(), record::history_len(&entries));
+        prop_assert_eq!(header.total, before + bytes.len() as u64);
+        prop_assert_eq!(record::read_header(&bytes), Ok(header));
+        prop_assert_eq!(record::read_history(first, bytes.into()), Ok(entries));
+    }
+
+    #[test]
+    fn half_a_record_is_an_error((first, entries) in entries(), cut in any::<prop::sample::Index>()) {
+        let (_, mut bytes) = record::write_history(&entries, 0);
+        bytes.truncate(cut.index(bytes.len()));
+        prop_assert!(record::read_history(first, bytes.into()).is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_never_panic(
+        (first, entries) in entries(),
+        ids in ids(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let topic = TopicRecord { epoch: 1, floor: 2, first: 3, ids_from: 4, name: "T".to_owned() };
+        for mut bytes in [record::write_history(&entries, 0).1, record::write_ids(&ids), topic.write()] {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            read_as_everything(first, &bytes);
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(first in any::<u64>(), mut bytes in vec(any::<u8>(), 0..100)) {
+        read_as_everything(first, &bytes);
+        if let Some(version) = bytes.first_mut() {
+            *version = 1;
+        }
+        read_as_everything(first, &bytes);
+    }
+
+    #[test]
+    fn ids_are_read_as_they_were_written(ids in ids()) {
+        prop_assert_eq!(record::read_ids(&record::write_ids(&ids)), Ok(ids));
+    }
+
+    #[test]
+    fn topics_are_read_as_they_were_written(numbers in any::<[u64; 4]>(), name in ".{1,20}") {
+        let [epoch, floor, first, ids_from] = numbers;
+        let topic = TopicRecord { epoch, floor, first, ids_from, name };
+        prop_assert_eq!(TopicRecord::read(&topic.write()), Ok(topic));
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_topics_and_messages(a in any::<(u32, u64)>(), b in any::<(u32, u64)>()) {
+        let key = |(topic, seq)| record::key(TopicId(topic), seq);
+        prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+        prop_assert_eq!(record::seq_of(&key(a)), Ok(a.1));
+    }
+}
+
+fn read_as_everything(first: u64, bytes: &[u8]) {
+    let _ = record::read_history(first, Bytes::copy_from_slice(bytes));
+    let _ = record::read_header(bytes);
+    let _ = record::read_ids(bytes);
+    let _ = TopicRecord::read(bytes);
+    let _ = record::seq_of(bytes);
+    let _ = record::read_id(bytes);
+}
+
+#[test]
+fn a_record_of_another_version_is_an_error() {
+    let (_, mut bytes) = record::write_history(&[entry(1, 1, 1)], 0);
+    bytes[0] = 2;
+    let error = record::read_history(1, bytes.into()).unwrap_err();
+    assert_eq!(error.to_string(), "a damaged record: of an unknown version");
+}

@@ -1,0 +1,195 @@
+//! A topic as the writer has it in memory: where it stands, and whether it
+//! holds more than it should.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wire::TopicName;
+
+use super::record::{self, TopicRecord};
+use super::shared::Bounds;
+use super::{Retention, StoreError};
+use crate::history::entry::Entry;
+
+/// Bytes at which a record is cut: a read gets about that much more than it
+/// wants at most, and a merge of tables holds it in memory.
+const MAX_RECORD: usize = 256 * 1024;
+
+/// A topic may hold this part more than its limits before it is trimmed back
+/// to them, so that there are many records to delete at once.
+const SLACK: u64 = 8;
+
+/// The same for what is too old, at most: messages needn't go to the second.
+const MAX_AGE_SLACK: u64 = 60 * 1000;
+
+/// A topic in memory.
+pub(crate) struct State {
+    pub(crate) name: TopicName,
+    pub(crate) epoch: u64,
+    pub(crate) bounds: Arc<Bounds>,
+    /// There are no ids before this sequence number.
+    pub(crate) ids_from: u64,
+    /// What is durable.
+    pub(crate) durable: Position,
+    /// What will be when the group that is being written is durable.
+    pub(crate) pending: Position,
+    /// Whether it waits to be trimmed.
+    pub(crate) is_trimmed: bool,
+}
+
+/// Where a topic stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The next sequence number.
+    pub(crate) next: u64,
+    /// Bytes of all records that it ever had.
+    pub(crate) total: u64,
+    /// When the newest message was published; 0 if there is none.
+    pub(crate) time: u64,
+    /// The oldest record, if there is one.
+    pub(crate) oldest: Option<Oldest>,
+    /// The time of the newest id in the oldest record of ids.
+    pub(crate) oldest_ids: Option<u64>,
+}
+
+/// What has to be known of a topic's oldest record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Oldest {
+    /// When its newest message was published.
+    pub(crate) time: u64,
+    /// The topic's total before it.
+    pub(crate) before: u64,
+}
+
+impl State {
+    /// What the catalogue should say.
+    pub(crate) fn record(&self) -> TopicRecord {
+        TopicRecord {
+            epoch: self.epoch,
+            floor: self.durable.next,
+            first: self.bounds.first(),
+            ids_from: self.ids_from,
+            name: self.name.as_str().to_owned(),
+        }
+    }
+
+    /// Whether there is enough to delete. `exactly`: whether there is anything.
+    pub(crate) fn wants_trim(&self, limits: &Limits, now: u64, exactly: bool) -> bool {
+        let with_slack = |limit: u64, most: u64| match exactly {
+            true => limit,
+            false => limit.saturating_add((limit / SLACK).min(most)),
+        };
+        let too_old =
+            |time: u64, age: u64| time.saturating_add(with_slack(age, MAX_AGE_SLACK)) < now;
+        let position = &self.durable;
+        let messages = position.next - self.bounds.first();
+        position.oldest.is_some_and(|oldest| {
+            too_old(oldest.time, limits.age)
+                || messages > with_slack(limits.messages, u64::MAX)
+                || position.total - oldest.before > with_slack(limits.bytes, u64::MAX)
+        }) || position
+            .oldest_ids
+            .is_some_and(|time| too_old(time, limits.id_window))
+    }
+}
+
+/// How much of each topic is kept, with times in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) age: u64,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) id_window: u64,
+}
+
+impl Limits {
+    pub(crate) fn new(retention: Retention, id_window: Duration) -> Self {
+        Self {
+            age: milliseconds(retention.age),
+            messages: retention.messages,
+            bytes: retention.bytes,
+            id_window: milliseconds(id_window),
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    // A clock before 1970 makes everything young.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, milliseconds)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Says whether the entries continue a topic whose next message is `next`, and
+/// which is next after them.
+pub(crate) fn check_order(entries: &[Entry], next: u64) -> Result<u64, StoreError> {
+    let mut expected = next;
+    for entry in entries {
+        if entry.first != expected || entry.count == 0 {
+            let got = entry.first;
+            return Err(StoreError::OutOfOrder { expected, got });
+        }
+        expected += u64::from(entry.count);
+    }
+    Ok(expected)
+}
+
+/// Cuts entries into records of bounded size; one line stays whole.
+pub(crate) fn cut(entries: &[Entry]) -> Vec<Cow<'_, [Entry]>> {
+    if record::history_len(entries) <= MAX_RECORD {
+        return vec![Cow::Borrowed(entries)];
+    }
+    let mut pieces = Vec::new();
+    let mut piece: Vec<Entry> = Vec::new();
+    for part in entries.iter().flat_map(cut_entry) {
+        let len = record::history_len(&piece) + part.lines.len();
+        if !piece.is_empty() && len > MAX_RECORD {
+            pieces.push(Cow::Owned(std::mem::take(&mut piece)));
+        }
+        piece.push(part);
+    }
+    pieces.push(Cow::Owned(piece));
+    pieces
+}
+
+fn cut_entry(entry: &Entry) -> Vec<Entry> {
+    let mut parts = Vec::new();
+    let mut rest = entry.clone();
+    while rest.count > 1 && rest.lines.len() > MAX_RECORD / 2 {
+        let (count, len) = lines_within(&rest.lines, MAX_RECORD / 2);
+        if count >= rest.count || len == 0 {
+            break;
+        }
+        let lines = rest.lines.split_to(len);
+        let part = Entry {
+            count,
+            lines,
+            ..rest.clone()
+        };
+        rest.first += u64::from(count);
+        rest.count -= count;
+        parts.push(part);
+    }
+    parts.push(rest);
+    parts
+}
+
+/// As many whole lines as have `max` bytes together, but at least one: how many,
+/// and their bytes.
+fn lines_within(lines: &[u8], max: usize) -> (u32, usize) {
+    let mut count = 0;
+    let mut len = 0;
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        if count > 0 && len + line.len() > max {
+            break;
+        }
+        count += 1;
+        len += line.len();
+    }
+    (count, len)
+}

@@ -1,0 +1,294 @@
+//! The writer: one thread that writes for all topics. What waits is written as
+//! one group, flushed once, and then acknowledged.
+
+mod group;
+pub(crate) mod queue;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
+use wire::TopicName;
+
+use super::catalogue;
+use super::database::{Tables, Trouble};
+use super::directory::{Directory, ROOM_FOR_A_GROUP};
+use super::heads::Heads;
+use super::recovery::Outage;
+use super::retention::Sweep;
+use super::shared::Shared;
+use super::topic::{self, Limits, State};
+use super::{Loaded, OpenError, Retention, StoreError, TopicId};
+use queue::{Queue, Request};
+
+/// Bytes of lines at which a group is written, though more may wait: who came
+/// first shall not wait for much longer than a flush takes.
+const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same, in requests.
+const MAX_GROUP: usize = 4096;
+
+/// The key of the secret in the table of what is there once.
+const SECRET: &str = "secret";
+
+/// All that the writer's thread owns.
+pub(crate) struct Writer {
+    pub(super) directory: Directory,
+    pub(super) shared: Arc<Shared>,
+    pub(super) heads: Heads,
+    pub(super) limits: Limits,
+    /// The number of the next topic that is made.
+    pub(super) next_id: u32,
+    /// The topics in memory.
+    pub(super) topics: HashMap<TopicId, State>,
+    /// The same by their names.
+    pub(super) ids: HashMap<TopicName, TopicId>,
+    /// Topics that hold more than they should.
+    pub(super) trims: VecDeque<TopicId>,
+    pub(super) sweep: Sweep,
+    /// Topics of which it isn't known what was written from that number on.
+    pub(super) doubtful: HashMap<TopicId, u64>,
+    /// Why nothing can be written now.
+    pub(super) outage: Option<Outage>,
+    /// Whether it was said that nothing can be written.
+    pub(super) outage_said: bool,
+    /// Whether it was said that the heads can't be written.
+    heads_failed: bool,
+}
+
+impl Writer {
+    /// Opens everything. Also says the directory's secret.
+    pub(crate) fn open(
+        path: &Path,
+        retention: Retention,
+        id_window: Duration,
+    ) -> Result<(Self, [u8; 16]), OpenError> {
+        let directory = Directory::open(path)?;
+        let broken = |text| match directory.has_room(ROOM_FOR_A_GROUP) {
+            Ok(()) => OpenError::Database {
+                path: directory.database(),
+                text,
+            },
+            Err(source) => OpenError::Unusable {
+                path: path.to_owned(),
+                source,
+            },
+        };
+        let tables = Tables::open(&directory.database()).map_err(broken)?;
+        let heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
+            path: directory.heads(),
+            source,
+        })?;
+        let secret = secret(&tables).map_err(|error| broken(error.to_string()))?;
+        let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.to_string()))?;
+        match heads.remove_from(TopicId(next_id)) {
+            Ok(0) => {}
+            Ok(topics) => tracing::warn!(
+                "the {topics} newest topics are no longer in the history: its end was damaged"
+            ),
+            Err(error) => {
+                tracing::warn!("can't tell whether the history lost whole topics: {error}");
+            }
+        }
+        let shared = Shared {
+            tables: RwLock::new(Ok(tables)),
+            bounds: Mutex::default(),
+        };
+        let writer = Self {
+            directory,
+            shared: Arc::new(shared),
+            heads,
+            limits: Limits::new(retention, id_window),
+            next_id,
+            topics: HashMap::new(),
+            ids: HashMap::new(),
+            trims: VecDeque::new(),
+            sweep: Sweep::new(),
+            doubtful: HashMap::new(),
+            outage: None,
+            outage_said: false,
+            heads_failed: false,
+        };
+        Ok((writer, secret))
+    }
+
+    /// What the readers need.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// Starts the thread. It ends when it is told to, or nobody is left to.
+    pub(crate) fn start(self) -> io::Result<Queue> {
+        let (requests, waiting) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("history".to_owned());
+        thread.spawn(move || {
+            let done = self.run(&waiting);
+            // The lock has been released by now.
+            if let Some(done) = done {
+                let _ = done.send(());
+            }
+        })?;
+        Ok(Queue::new(requests))
+    }
+
+    fn run(mut self, waiting: &Receiver<Request>) -> Option<oneshot::Sender<()>> {
+        loop {
+            let (group, end) = self.gather(waiting);
+            if !group.is_empty() {
+                self.serve(group);
+            }
+            match end {
+                End::NotYet => self.do_chores(),
+                End::Closed(done) => {
+                    self.finish();
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// Takes what waits, and waits if that is nothing and there are no chores.
+    fn gather(&self, waiting: &Receiver<Request>) -> (Vec<Request>, End) {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        let mut next = match self.time_to_chores() {
+            Duration::ZERO => waiting.try_recv(),
+            time => waiting.recv_timeout(time).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            }),
+        };
+        loop {
+            match next {
+                Ok(Request::Close(done)) => return (group, End::Closed(Some(done))),
+                Err(TryRecvError::Disconnected) => return (group, End::Closed(None)),
+                Err(TryRecvError::Empty) => return (group, End::NotYet),
+                Ok(request) => {
+                    if let Request::Append { batch, .. } = &request {
+                        bytes += queue::bytes(batch);
+                    }
+                    group.push(request);
+                }
+            }
+            if group.len() >= MAX_GROUP || bytes >= MAX_GROUP_BYTES {
+                return (group, End::NotYet);
+            }
+            next = waiting.try_recv();
+        }
+    }
+
+    /// Does what a group asks for, and answers.
+    fn serve(&mut self, group: Vec<Request>) {
+        if let Err(error) = self.ready() {
+            return self.refuse(group, &error);
+        }
+        let mut results = self.write(&group, true);
+        if matches!(results, Err(Trouble::Poisoned))
+            && self.recover(Trouble::Poisoned).is_ok()
+            && self.outage.is_none()
+        {
+            // Nothing of it was written: it was something earlier that failed.
+            results = self.write(&group, true);
+        }
+        match results {
+            Ok(results) => {
+                self.written();
+                for (request, result) in group.into_iter().zip(results) {
+                    self.answer(request, result);
+                }
+            }
+            Err(trouble) => {
+                // Before the answer, so that nothing of the group is left when
+                // its senders hear of it.
+                let error = match self.recover(trouble) {
+                    Ok(error) | Err(error) => error,
+                };
+                for request in group {
+                    self.answer(request, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Answers as well as it is possible without writing.
+    fn refuse(&mut self, group: Vec<Request>, error: &StoreError) {
+        for request in group {
+            let result = match &request {
+                Request::Load { .. } => self.write(std::slice::from_ref(&request), false),
+                _ => Err(Trouble::Failed(error.clone())),
+            };
+            let result = result.ok().and_then(|mut results| results.pop());
+            self.answer(request, result.unwrap_or(Err(error.clone())));
+        }
+    }
+
+    fn answer(&self, request: Request, result: Result<TopicId, StoreError>) {
+        // Whoever asked may have stopped waiting.
+        match request {
+            Request::Append { done, .. } => {
+                let _ = done.send(result.map(|_| ()));
+            }
+            Request::Load { done, .. } => {
+                let _ = done.send(result.and_then(|id| self.loaded(id)));
+            }
+            Request::Close(_) => {}
+        }
+    }
+
+    fn loaded(&self, id: TopicId) -> Result<Loaded, StoreError> {
+        let tables = self.tables()?;
+        let Some(state) = self.topics.get(&id) else {
+            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+        };
+        let since = topic::now().saturating_sub(self.limits.id_window);
+        Ok(Loaded {
+            id,
+            epoch: state.epoch,
+            next: state.durable.next,
+            first: state.bounds.first.clone(),
+            time: state.durable.time,
+            ids: catalogue::remembered_ids(&tables, id, state.ids_from, since)?,
+        })
+    }
+
+    /// The database, or why there is none.
+    pub(super) fn tables(&self) -> Result<Tables, StoreError> {
+        self.shared.tables.read().clone()
+    }
+
+    /// Makes everything durable and closes the database.
+    fn finish(self) {
+        let flushed = self.tables().and_then(|tables| tables.flush());
+        let noted = self.heads.flush().map_err(StoreError::from);
+        if let Err(error) = flushed.and(noted) {
+            tracing::warn!("the history may not be complete on disk: {error}");
+        }
+        *self.shared.tables.write() = Err(StoreError::Closed);
+    }
+}
+
+/// Whether the writer should end.
+enum End {
+    NotYet,
+    /// Yes; and somebody may want to know when.
+    Closed(Option<oneshot::Sender<()>>),
+}
+
+/// The directory's secret, which is made if there is none.
+fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
+    if let Some(secret) = tables.meta.get(SECRET)? {
+        let secret = secret.as_ref().try_into();
+        return secret.map_err(|_| StoreError::Io("its secret is damaged".to_owned()));
+    }
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| StoreError::Io(error.to_string()))?;
+    let mut batch = tables.batch();
+    batch.insert(&tables.meta, SECRET, secret);
+    tables.commit(batch, true).map_err(Trouble::into_error)?;
+    Ok(secret)
+}

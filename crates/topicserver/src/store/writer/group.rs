@@ -1,0 +1,227 @@
+//! Groups of requests: written together, flushed once, and then either all in
+//! memory and on disk, or nowhere.
+
+use std::io;
+
+use fjall::OwnedWriteBatch;
+use wire::TopicName;
+
+use super::Writer;
+use super::queue::Request;
+use crate::store::catalogue::{self, Found};
+use crate::store::database::{Tables, Trouble};
+use crate::store::record;
+use crate::store::topic::{self, Oldest, State};
+use crate::store::{Batch, StoreError, TopicId};
+
+/// A group while it is put together.
+struct Group {
+    batch: OwnedWriteBatch,
+    /// Topics that get messages.
+    appended: Vec<TopicId>,
+    /// Topics that are in memory only since this group, and change with it.
+    changed: Vec<TopicId>,
+}
+
+impl Writer {
+    /// Writes a group, all or nothing, and flushes it. Says for each request
+    /// which topic it is about. If it `may_write` nothing, that is an error
+    /// where something would have to be.
+    pub(super) fn write(
+        &mut self,
+        requests: &[Request],
+        may_write: bool,
+    ) -> Result<Vec<Result<TopicId, StoreError>>, Trouble> {
+        let tables = self.tables().map_err(Trouble::Failed)?;
+        let mut group = Group {
+            batch: tables.batch(),
+            appended: Vec::new(),
+            changed: Vec::new(),
+        };
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            results.push(match request {
+                Request::Append { topic, batch, .. } => {
+                    self.add(&tables, &mut group, *topic, batch)
+                }
+                Request::Load { name, .. } => self.find_or_make(&tables, &mut group, name),
+                Request::Close(_) => Err(StoreError::Closed),
+            });
+        }
+        let batch = std::mem::replace(&mut group.batch, tables.batch());
+        let written = match batch.is_empty() {
+            true => Ok(()),
+            false if !may_write => Err(Trouble::Poisoned),
+            false => tables.commit(batch, true),
+        };
+        match written {
+            Ok(()) => self.settle(&group),
+            Err(trouble) => {
+                self.undo(&group, matches!(trouble, Trouble::Failed(_)));
+                return Err(trouble);
+            }
+        }
+        Ok(results)
+    }
+
+    /// Adds a batch of messages to the group.
+    fn add(
+        &mut self,
+        tables: &Tables,
+        group: &mut Group,
+        id: TopicId,
+        batch: &Batch,
+    ) -> Result<TopicId, StoreError> {
+        if !self.topics.contains_key(&id) {
+            self.bring(tables, group, id)?;
+        }
+        let Some(state) = self.topics.get_mut(&id) else {
+            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+        };
+        let position = &mut state.pending;
+        let next = topic::check_order(&batch.entries, position.next)?;
+        let Some(first) = batch.entries.first() else {
+            return Ok(id);
+        };
+        for entries in topic::cut(&batch.entries) {
+            let Some(begin) = entries.first() else {
+                continue;
+            };
+            let (header, bytes) = record::write_history(&entries, position.total);
+            position.oldest.get_or_insert(Oldest {
+                time: header.time,
+                before: position.total,
+            });
+            position.total = header.total;
+            position.time = position.time.max(header.time);
+            let key = record::key(id, begin.first);
+            group.batch.insert(&tables.history, key, bytes);
+        }
+        if !batch.ids.is_empty() {
+            let time = catalogue::newest_id_time(&batch.ids);
+            position.oldest_ids.get_or_insert(time);
+            let key = record::key(id, first.first);
+            group
+                .batch
+                .insert(&tables.ids, key, record::write_ids(&batch.ids));
+        }
+        position.next = next;
+        group.appended.push(id);
+        Ok(id)
+    }
+
+    fn find_or_make(
+        &mut self,
+        tables: &Tables,
+        group: &mut Group,
+        name: &TopicName,
+    ) -> Result<TopicId, StoreError> {
+        if let Some(&id) = self.ids.get(name) {
+            return Ok(id);
+        }
+        if let Some(id) = catalogue::find_id(tables, name)? {
+            self.bring(tables, group, id)?;
+            return Ok(id);
+        }
+        let id = TopicId(self.next_id);
+        let state = catalogue::make(name.clone())?;
+        self.next_id += 1;
+        let number = id.0.to_be_bytes();
+        group.batch.insert(&tables.names, name.as_str(), number);
+        group
+            .batch
+            .insert(&tables.topics, number, state.record().write());
+        group
+            .batch
+            .insert(&tables.meta, catalogue::NEXT_ID, self.next_id.to_be_bytes());
+        group.changed.push(id);
+        self.keep(id, state);
+        Ok(id)
+    }
+
+    /// Brings a topic into memory. If it has lost something, its new epoch goes
+    /// into the group.
+    fn bring(&mut self, tables: &Tables, group: &mut Group, id: TopicId) -> Result<(), StoreError> {
+        let Found { state, lost } = catalogue::read(tables, &self.heads, id)?;
+        if let Some(lost) = lost {
+            let (name, first, last) = (&state.name, lost.start(), lost.end());
+            tracing::warn!(
+                "topic {:?} has lost the messages {first} to {last}: the end of the history was \
+                 damaged; it goes on after them, in a new epoch",
+                name.as_str()
+            );
+            let number = id.0.to_be_bytes();
+            group
+                .batch
+                .insert(&tables.topics, number, state.record().write());
+            group.changed.push(id);
+        }
+        self.keep(id, state);
+        Ok(())
+    }
+
+    /// Keeps a topic in memory.
+    pub(in crate::store) fn keep(&mut self, id: TopicId, state: State) {
+        self.ids.insert(state.name.clone(), id);
+        self.shared.bounds.lock().insert(id, state.bounds.clone());
+        self.topics.insert(id, state);
+    }
+
+    /// Forgets what is in memory of a topic.
+    pub(in crate::store) fn forget(&mut self, id: TopicId) {
+        self.shared.bounds.lock().remove(&id);
+        if let Some(state) = self.topics.remove(&id) {
+            self.ids.remove(&state.name);
+        }
+    }
+
+    /// The group is durable.
+    fn settle(&mut self, group: &Group) {
+        let now = topic::now();
+        for id in &group.appended {
+            let Some(state) = self.topics.get_mut(id) else {
+                continue;
+            };
+            if state.durable == state.pending {
+                continue;
+            }
+            state.durable = state.pending;
+            state.bounds.set(state.bounds.first(), state.durable.next);
+            let noted = self.heads.write(*id, state.durable.next - 1);
+            if !state.is_trimmed && state.wants_trim(&self.limits, now, false) {
+                state.is_trimmed = true;
+                self.trims.push_back(*id);
+            }
+            self.check_heads(noted);
+        }
+    }
+
+    fn check_heads(&mut self, noted: io::Result<()>) {
+        match noted {
+            Ok(()) => self.heads_failed = false,
+            Err(_) if self.heads_failed => {}
+            Err(error) => {
+                self.heads_failed = true;
+                tracing::warn!(
+                    "can't note the newest sequence numbers: {error}; should the history be \
+                     damaged now, nobody could tell what it lost"
+                );
+            }
+        }
+    }
+
+    /// The group failed: memory says again what it said before.
+    fn undo(&mut self, group: &Group, may_be_written: bool) {
+        for id in &group.appended {
+            if let Some(state) = self.topics.get_mut(id) {
+                state.pending = state.durable;
+                if may_be_written {
+                    self.doubtful.insert(*id, state.durable.next);
+                }
+            }
+        }
+        for id in &group.changed {
+            self.forget(*id);
+        }
+    }
+}
