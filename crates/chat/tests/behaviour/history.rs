@@ -1,5 +1,7 @@
 //! What the real topic server remembers, and what `chat` makes of it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use topicserver::Config;
 
@@ -92,4 +94,54 @@ fn a_server_that_is_restarted_is_joined_again_and_what_it_forgot_is_said() {
     reader.notice("some messages of t that were sent meanwhile could not be recovered");
     assert_eq!(reader.finishes(), 0);
     assert_eq!(reader.rest(), [""; 0]);
+}
+
+#[test]
+fn a_pipe_over_a_server_that_keeps_its_history_on_disk_survives_its_restarts() {
+    const BATCH: usize = 2_000;
+    let name = format!("data-{}", std::process::id());
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut server = Running::start(&Config {
+        data: Some(data.clone()),
+        ..Config::default()
+    });
+    let address = server.address.clone();
+    let mut reader = Process::chat(&["-topic", &address, "t"]);
+    let mut writer = Process::chat(&["-topic", &address, "t"]);
+    reader.notice("joined t at");
+    writer.notice("joined t at");
+    for batch in 0..4 {
+        let numbers = batch * BATCH..(batch + 1) * BATCH;
+        let lines: String = numbers.clone().map(|n| format!("{n}\n")).collect();
+        writer.feeds(lines.as_bytes());
+        assert_eq!(reader.line(), format!("t:{}", numbers.start));
+        if batch < 3 {
+            // In the midst of it.
+            server = server.restart();
+            until_joined_again(&mut reader);
+            until_joined_again(&mut writer);
+        }
+        for number in numbers.skip(1) {
+            assert_eq!(reader.line(), format!("t:{number}"));
+        }
+    }
+    assert_eq!(writer.finishes(), 0, "{:#?}", writer.notices());
+    assert_eq!(reader.finishes(), 0);
+    assert_eq!(reader.rest(), [""; 0]);
+    assert_eq!(writer.rest(), [""; 0]);
+    drop(server);
+    let _ = std::fs::remove_dir_all(data);
+}
+
+/// Waits until a chat that lost its server is back, without having lost anything.
+fn until_joined_again(chat: &mut Process) {
+    chat.notice("is lost: shutting-down");
+    loop {
+        let notice = chat.next_notice();
+        let is_loss = notice.contains("recovered") || notice.contains("can't be had");
+        assert!(!is_loss, "{notice}");
+        if notice.starts_with("chat: joined t at") {
+            return;
+        }
+    }
 }

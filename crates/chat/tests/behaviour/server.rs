@@ -25,6 +25,7 @@ pub(crate) fn start_server_with(config: &Config) -> String {
 
 /// A topic server that can be stopped.
 pub(crate) struct Running {
+    config: Config,
     /// What to give to clients.
     pub(crate) address: String,
     stop: oneshot::Sender<()>,
@@ -38,6 +39,7 @@ impl Running {
             bind: Some("127.0.0.1".parse().unwrap()),
             ..config.clone()
         };
+        let started = config.clone();
         let (bound, address) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -46,7 +48,7 @@ impl Running {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let server = Server::bind(config).unwrap();
+                let server = Server::bind(started).unwrap();
                 bound.send(server.local_addr()).unwrap();
                 let stopped = async { drop(stopped.await) };
                 server.run(stopped).await
@@ -54,6 +56,7 @@ impl Running {
         });
         let address = address.recv().unwrap().to_string();
         Self {
+            config,
             address,
             stop,
             thread,
@@ -67,7 +70,7 @@ impl Running {
         self.thread.join().unwrap();
         Self::start(&Config {
             port,
-            ..Config::default()
+            ..self.config
         })
     }
 }
