@@ -139,7 +139,7 @@ impl Session {
         }
         if !complete {
             self.notices.say(format_args!(
-                "some messages of {} that were sent meanwhile could not be recovered",
+                "messages of {} that were sent meanwhile may be missing: not all could be recovered",
                 self.setup.topic
             ));
         }

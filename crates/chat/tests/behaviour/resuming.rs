@@ -102,7 +102,9 @@ fn what_can_not_be_recovered_is_said() {
         &listener,
         &json!({"epoch": "e2", "seq": 2, "recovered": false}),
     );
-    chat.notice("some messages of t that were sent meanwhile could not be recovered");
+    chat.notice(
+        "messages of t that were sent meanwhile may be missing: not all could be recovered",
+    );
     server.delivers(1, "t", "new one");
     server.delivers(2, "t", "new two");
     assert_eq!(chat.line(), "t:new one");
