@@ -292,6 +292,43 @@ fn what_was_lost_on_its_way_in_the_middle_of_a_frame_is_sent_whole() {
     assert_eq!(chat.exit_code(), 0);
 }
 
+#[test]
+fn what_is_not_acknowledged_is_bounded_and_the_rest_of_the_input_waits() {
+    let (listener, address) = listen();
+    let file = crate::process::file_of_lines(2_000, 1_000);
+    let mut chat = Process::reading(file, &["-topic", &address, "t"]);
+    let mut server = Peer::accept_registered(&listener, "t");
+    let mut frames = Vec::new();
+    // Until it answers twice without having anything to send in between.
+    for quiet in 0..2 {
+        loop {
+            let before = frames.len();
+            server.tells(&json!({"ping": quiet}));
+            loop {
+                let frame = server.read();
+                if frame.get("message").is_none() {
+                    break;
+                }
+                frames.push(frame);
+            }
+            if frames.len() == before {
+                break;
+            }
+        }
+    }
+    let bytes: usize = frames.iter().map(|frame| text(frame).len()).sum();
+    assert!(bytes < 300 * 1024, "{bytes}");
+    for frame in &frames {
+        server.acknowledges(frame, 1);
+    }
+    for _ in frames.len()..2_000 {
+        server.frame();
+    }
+    assert_eq!(server.rest(), "");
+    drop(server);
+    assert_eq!(chat.exit_code(), 0);
+}
+
 /// The same as `settle`, in the midst of any number of messages.
 fn settle_in(server: &mut Peer) {
     server.tells(&json!({"ping": 0}));
