@@ -14,7 +14,7 @@ use crate::history::budget::Share;
 use crate::history::entry::{Entry, RememberedId};
 use crate::history::ids::Ids;
 use crate::history::memory::History;
-use crate::identity::{Identity, random};
+use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::{Publication, Tag};
 use crate::registry::TopicSettings;
@@ -86,8 +86,8 @@ impl TopicLog {
     /// be read; it is tried again with the next message.
     pub(crate) async fn open(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
         let mut log = Self {
+            epoch: settings.epoch_of(&name),
             name,
-            epoch: random(),
             history: History::new(settings.history, 1),
             ids: Ids::new(settings.ids),
             share,
@@ -129,6 +129,14 @@ impl TopicLog {
         let topic = &self.name;
         let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
         self.settings.troubles.log(|_| warn());
+    }
+
+    /// The topic may be about to be forgotten altogether: should it come again, that
+    /// is another life, if there was a message in this one.
+    pub(crate) fn end_life(&self) {
+        if self.stored.is_none() && self.next() > 1 {
+            self.settings.lives.fetch_add(1, Relaxed);
+        }
     }
 
     /// The life of the topic, as clients are told it.
