@@ -13,23 +13,26 @@ use wire::{Address, Limits, TopicName, UserName};
 
 const USAGE: &str = "chat [OPTIONS] -direct PORT
        chat [OPTIONS] -direct 0 ADDRESS:PORT
-       chat [OPTIONS] -topic ADDRESS:PORT TOPIC";
+       chat [OPTIONS] -topic ADDRESS:PORT TOPIC...";
 
 const DETAILS: &str = "\
 Each line typed is one message; what arrives is printed as TOPIC:TEXT. Notices go
 to standard error. The end of the input (Ctrl-D, or a pipe's end) ends the chat.
+On a terminal, lines are edited and there are commands: type /help. With several
+topics, lines go to the first one, or to the one that /topic chooses.
 A long option may be written with one dash or with two.
 
 Examples:
   chat -direct 10000                         wait for somebody to call
   chat -direct 0 127.0.0.1:10000             call them
   chat -topic 127.0.0.1:20000 lame-conversation
+  chat -topic 127.0.0.1:20000 lab lunch      two topics at once
   tail -f log | chat -topic [::1]:20000 log  send lines as they come
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130
-interrupted.";
+interrupted; on a terminal also 143 terminated, 129 hung up.";
 
 /// Room for the longest topic and addresses and some text. Less would refuse
 /// every line.
@@ -59,12 +62,12 @@ pub enum Mode {
         /// Whom.
         peer: Address,
     },
-    /// `-topic ADDRESS:PORT TOPIC`: talk with everybody on a topic.
+    /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
         /// Where the topic server is.
         server: Address,
-        /// The topic.
-        topic: TopicName,
+        /// The topics, at least one, none twice.
+        topics: Vec<TopicName>,
     },
 }
 
@@ -83,9 +86,29 @@ pub struct Options {
     pub max_frame: usize,
     /// What arrives is printed as JSON.
     pub json: bool,
+    /// On a terminal too, one line in is one message out.
+    pub plain: bool,
+    /// When there are colours.
+    pub color: When,
+    /// A mention of one's name rings.
+    pub bell: bool,
+    /// What is typed on a terminal is remembered from run to run.
+    pub history_file: bool,
     /// In topic mode: what is asked of the server beyond the specification;
     /// nothing with `--classic`.
     pub extended: Option<Extended>,
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// On any terminal.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// What is asked of a server beyond the specification.
@@ -140,8 +163,9 @@ struct Typed {
     no_reconnect: bool,
     /// By topic: the name by which others know you
     ///
-    /// 1 to 64 characters, and nobody else may have it at that moment. None by
-    /// default, because nobody needs one to take part.
+    /// 1 to 64 characters, and nobody else may have it at that moment. On a
+    /// terminal your login name by default; otherwise none, because nobody needs
+    /// one to take part.
     #[arg(long, value_name = "NAME", conflicts_with = "classic")]
     name: Option<UserName>,
     /// By topic: begin with the last COUNT messages
@@ -193,7 +217,26 @@ struct Typed {
     /// 64 KiB is what servers allow by default, and more than anybody types.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME, value_parser = frame_size)]
     max_frame: usize,
-    /// PORT, or 0 and ADDRESS:PORT, or ADDRESS:PORT and TOPIC.
+    /// On a terminal: do as in a pipe, one line in, one message out
+    ///
+    /// Otherwise lines are edited there, and shown with names, times and colours.
+    #[arg(long)]
+    plain: bool,
+    /// When to use colours
+    ///
+    /// There are none in a pipe. auto heeds NO_COLOR.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// On a terminal: don't ring when your name is mentioned
+    #[arg(long)]
+    no_bell: bool,
+    /// On a terminal: don't remember what was typed from run to run
+    ///
+    /// Otherwise it is kept in natter/history in the state directory, readable by
+    /// you alone.
+    #[arg(long)]
+    no_history_file: bool,
+    /// PORT, or 0 and ADDRESS:PORT, or ADDRESS:PORT and TOPICs.
     #[arg(hide = true)]
     rest: Vec<String>,
 }
@@ -271,6 +314,10 @@ impl Typed {
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
                 json: self.json,
+                plain: self.plain,
+                color: self.color,
+                bell: !self.no_bell,
+                history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),
             },
         })
@@ -327,15 +374,22 @@ fn topic(rest: &[&str]) -> Result<Mode, String> {
         [server] => Err(format!(
             "-topic needs a topic after the server's address: type `chat -topic {server} TOPIC`"
         )),
-        [server, topic] => Ok(Mode::Join {
+        [server, names @ ..] => Ok(Mode::Join {
             server: server.parse().map_err(|error| format!("{error}"))?,
-            topic: TopicName::new(topic).map_err(|error| error.to_string())?,
+            topics: read_topics(names)?,
         }),
-        [_, _, more, ..] => Err(format!(
-            "-topic takes one topic, and {more:?} is too much: \
-             put quotation marks around a topic with spaces"
-        )),
     }
+}
+
+fn read_topics(names: &[&str]) -> Result<Vec<TopicName>, String> {
+    let mut topics = Vec::new();
+    for name in names {
+        let topic = TopicName::new(name).map_err(|error| error.to_string())?;
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    Ok(topics)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

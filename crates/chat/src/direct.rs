@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use wire::ErrorCode;
+use wire::{ErrorCode, TopicName};
 
 use crate::conversation::{Conversation, Ending, Meanwhile, Role};
 use crate::dial::Dialer;
@@ -22,7 +22,7 @@ use crate::notice::Notices;
 use crate::system;
 
 /// The topic of every message in direct mode.
-pub(crate) const TOPIC: &str = "direct";
+const TOPIC: &str = "direct";
 
 /// Callers that may wait to be accepted: more than people have friends.
 const BACKLOG: i32 = 128;
@@ -35,6 +35,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(5);
 /// Callers who don't give up mustn't fill the screen.
 const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
+
+/// The topic of every message in direct mode.
+pub(crate) fn topic() -> TopicName {
+    TopicName::new(TOPIC).unwrap_or_else(|_| unreachable!("it is allowed as one"))
+}
 
 /// Calls somebody, and talks until one of the two has finished.
 pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), Failure> {

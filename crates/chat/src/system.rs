@@ -31,3 +31,54 @@ pub(crate) fn is_file(stdin: &io::Stdin) -> bool {
 pub(crate) fn is_file(_stdin: &io::Stdin) -> bool {
     false
 }
+
+/// Ends the program as Ctrl-C does.
+#[cfg(unix)]
+pub(crate) fn interrupt() {
+    use nix::sys::signal::{Signal, raise};
+    // It can only fail for a signal that doesn't exist.
+    let _ = raise(Signal::SIGINT);
+}
+
+/// Here the end of the input has to do.
+#[cfg(not(unix))]
+pub(crate) fn interrupt() {}
+
+/// How the terminal is that standard input comes from.
+#[cfg(unix)]
+pub(crate) struct Settings(Option<std::sync::Mutex<nix::sys::termios::Termios>>);
+
+#[cfg(unix)]
+impl Settings {
+    /// As they are now.
+    pub(crate) fn of_stdin() -> Self {
+        let settings = nix::sys::termios::tcgetattr(io::stdin());
+        Self(settings.ok().map(std::sync::Mutex::new))
+    }
+
+    /// Makes the terminal what it was.
+    pub(crate) fn put_back(&self) {
+        use nix::sys::termios::{SetArg, tcsetattr};
+        if let Some(settings) = &self.0 {
+            let settings = settings.lock();
+            let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
+            // A terminal that is gone needn't be put back.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &settings);
+        }
+    }
+}
+
+/// Here the line editor has to put the terminal back itself.
+#[cfg(not(unix))]
+pub(crate) struct Settings;
+
+#[cfg(not(unix))]
+impl Settings {
+    /// Nothing is known of them.
+    pub(crate) fn of_stdin() -> Self {
+        Self
+    }
+
+    /// Nothing is changed.
+    pub(crate) fn put_back(&self) {}
+}

@@ -38,7 +38,7 @@ fn the_command_lines_of_the_specification_are_read() {
         mode("chat -topic 127.0.0.1:20000 lame-conversation"),
         Mode::Join {
             server: "127.0.0.1:20000".parse().unwrap(),
-            topic: "lame-conversation".parse().unwrap()
+            topics: vec!["lame-conversation".parse().unwrap()]
         }
     );
 }
@@ -60,6 +60,10 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 drain_timeout: Duration::from_millis(500),
                 max_frame: 2000,
                 json: true,
+                plain: false,
+                color: When::Auto,
+                bell: true,
+                history_file: true,
                 extended: None,
             }
         );
@@ -84,6 +88,10 @@ fn defaults_are_those_that_help_names() {
             drain_timeout: Duration::from_secs(3),
             max_frame: 65536,
             json: false,
+            plain: false,
+            color: When::Auto,
+            bell: true,
+            history_file: true,
             extended: None,
         }
     );
@@ -130,9 +138,19 @@ fn what_a_server_is_asked_for_is_read_with_one_dash_and_two() {
 }
 
 #[test]
+fn several_topics_are_joined_each_once() {
+    let Mode::Join { topics, .. } = mode("chat -topic a:1 one two one three") else {
+        panic!("not by topic");
+    };
+    let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+    assert!(mistake("chat -topic host:1 one a\tb").contains("control character"));
+}
+
+#[test]
 fn nothing_is_rewritten_but_long_options_before_two_dashes() {
     let topic = |line| match mode(line) {
-        Mode::Join { topic, .. } => topic.to_string(),
+        Mode::Join { topics, .. } => topics[0].to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(topic("chat -topic a:1 -- -stay"), "-stay");
@@ -164,10 +182,6 @@ fn each_mistake_has_its_own_answer() {
         ("chat -topic", "type `chat -topic ADDRESS:PORT TOPIC`"),
         ("chat -topic host:1", "type `chat -topic host:1 TOPIC`"),
         ("chat -topic host topic", "\"host\" has no port"),
-        (
-            "chat -topic host:1 lame conversation",
-            "put quotation marks",
-        ),
         (
             "chat -topic host:1 a\tb",
             "can't hold a control character, this one holds \\u{9}",

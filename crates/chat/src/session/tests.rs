@@ -30,8 +30,11 @@ async fn begin(link: &Link) -> (Session, Input, mpsc::Sender<Vec<Typed>>) {
     input.receive().await;
     let setup = Setup {
         server: "a:1".into(),
-        topic: TopicName::new("t").expect("a name"),
+        topics: vec![TopicName::new("t").expect("a name")],
         name: None,
+        any_name: false,
+        is_watched: false,
+        people: crate::people::People::default(),
         history: History::None,
         ack_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(3),
