@@ -12,7 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use wire::{Address, Limits, TopicName, UserName};
 
 const USAGE: &str = "chat [OPTIONS] -direct PORT
-       chat [OPTIONS] -direct 0 ADDRESS:PORT
+       chat [OPTIONS] -direct 0 [NAME@]ADDRESS:PORT
        chat [OPTIONS] -topic ADDRESS:PORT TOPIC...";
 
 const DETAILS: &str = "\
@@ -25,6 +25,7 @@ A long option may be written with one dash or with two.
 Examples:
   chat -direct 10000                         wait for somebody to call
   chat -direct 0 127.0.0.1:10000             call them
+  chat -direct 0 alice@127.0.0.1:20000       call whom that topic server knows
   chat -topic 127.0.0.1:20000 lame-conversation
   chat -topic 127.0.0.1:20000 lab lunch      two topics at once
   tail -f log | chat -topic [::1]:20000 log  send lines as they come
@@ -61,6 +62,13 @@ pub enum Mode {
     Call {
         /// Whom.
         peer: Address,
+    },
+    /// `-direct 0 NAME@ADDRESS:PORT`: call somebody whom a topic server knows.
+    CallUser {
+        /// Whom.
+        user: UserName,
+        /// Where the topic server is.
+        server: Address,
     },
     /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
@@ -120,6 +128,8 @@ pub struct Extended {
     pub history: History,
     /// How long acknowledgements are waited for when the input has ended.
     pub ack_timeout: Duration,
+    /// On a terminal: where direct calls are taken, and that is announced.
+    pub listen: Option<u16>,
 }
 
 /// What is wanted of the time before we came.
@@ -217,6 +227,13 @@ struct Typed {
     /// 64 KiB is what servers allow by default, and more than anybody types.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME, value_parser = frame_size)]
     max_frame: usize,
+    /// By topic, on a terminal: take direct calls on PORT
+    ///
+    /// The server is told of it, so that others can call you by name. You are asked
+    /// before anybody is let through.
+    #[arg(long, value_name = "PORT", conflicts_with = "classic",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    listen: Option<u16>,
     /// On a terminal: do as in a pipe, one line in, one message out
     ///
     /// Otherwise lines are edited there, and shown with names, times and colours.
@@ -285,6 +302,7 @@ impl Typed {
         let mode = match (self.direct, self.topic) {
             (true, false) if self.name.is_some() => return Err(only_by_topic("name")),
             (true, false) if self.last.is_some() => return Err(only_by_topic("last")),
+            (true, false) if self.listen.is_some() => return Err(only_by_topic("listen")),
             (true, false) if self.since.is_some() => return Err(only_by_topic("since")),
             (true, false) => direct(&rest)?,
             (false, true) => topic(&rest)?,
@@ -304,6 +322,7 @@ impl Typed {
             name: self.name,
             history,
             ack_timeout: self.ack_timeout,
+            listen: self.listen,
         };
         Ok(Config {
             mode,
@@ -340,6 +359,14 @@ fn direct(rest: &[&str]) -> Result<Mode, String> {
         (0, []) => Err("-direct 0 calls somebody, and needs to know whom: \
                         type `chat -direct 0 ADDRESS:PORT`"
             .into()),
+        (0, [peer]) if peer.contains('@') => {
+            // A name may hold one too, an address can't.
+            let (user, server) = peer.rsplit_once('@').unwrap_or_default();
+            Ok(Mode::CallUser {
+                user: UserName::new(user).map_err(|error| error.to_string())?,
+                server: server.parse().map_err(|error| format!("{error}"))?,
+            })
+        }
         (0, [peer]) => {
             let peer = peer.parse().map_err(|error| format!("{error}"))?;
             Ok(Mode::Call { peer })

@@ -15,6 +15,7 @@ mod talk;
 
 use talk::Talk;
 
+use crate::calls::Calls;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::left::Left;
@@ -31,6 +32,8 @@ pub(crate) struct Conversation {
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,
     pub(crate) rules: Rules,
+    /// The line for direct calls beside a topic.
+    pub(crate) calls: Option<Calls>,
     /// With a topic server that is asked for more than the specification has.
     pub(crate) session: Option<Session>,
 }
@@ -154,6 +157,11 @@ impl Conversation {
         while let Some(order) = self.input.order() {
             match (order, &mut self.session) {
                 (Order::Search(text), _) => self.screen.search(&text),
+                (Order::Line(step), _) => {
+                    if let Some(calls) = &self.calls {
+                        calls.take(step);
+                    }
+                }
                 (order, Some(session)) => session.obey(order),
                 (_, None) => self
                     .notices

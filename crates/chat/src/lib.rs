@@ -6,6 +6,7 @@
 
 pub mod cli;
 
+mod calls;
 mod conversation;
 mod countdown;
 mod delivery;
@@ -35,6 +36,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use calls::Calls;
 use cli::{Config, Extended, Mode, Options, When};
 use conversation::{Conversation, Rules};
 use dial::Dialer;
@@ -89,18 +91,30 @@ pub async fn run(config: Config, around: Surroundings) -> io::Result<Exit> {
     } else {
         (Notices::start()?, None)
     };
+    let calls = match start_calls(&mode, &options, interactive, &notices, &people) {
+        Ok(calls) => calls,
+        Err(failure) => {
+            drop(said);
+            notices.finish(Some(failure)).await;
+            return Ok(Exit::Failed);
+        }
+    };
     let (topics, session) = match &mode {
         Mode::Join { server, topics } => {
             let login = around.login.as_deref().filter(|_| interactive);
             let setup = options.extended.as_ref().map(|extended| session::Setup {
                 drain_timeout: options.drain_timeout,
                 is_watched: interactive,
+                port: extended.listen.filter(|_| interactive),
+                calls: calls.clone(),
                 ..setup(server, topics, extended, login, people.clone())
             });
             let session = setup.map(|setup| Session::new(setup, notices.clone()));
             (topics.clone(), session)
         }
-        Mode::Wait { .. } | Mode::Call { .. } => (vec![direct::topic()], None),
+        Mode::Wait { .. } | Mode::Call { .. } | Mode::CallUser { .. } => {
+            (vec![direct::topic()], None)
+        }
     };
     let (reserved, envelope) = match session {
         Some(_) => (session::ID_MEMBER, session::ENVELOPE),
@@ -122,6 +136,7 @@ pub async fn run(config: Config, around: Surroundings) -> io::Result<Exit> {
             drain_timeout: options.drain_timeout,
             pause: plain::pause(),
         },
+        calls,
         session,
     };
     let dialer = |address, expected| Dialer {
@@ -134,12 +149,34 @@ pub async fn run(config: Config, around: Surroundings) -> io::Result<Exit> {
     let result = match mode {
         Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
         Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer, "chat")).await,
+        Mode::CallUser { user, server } => {
+            let server = dialer(server, "topicserver");
+            direct::call_user(&mut conversation, &server, &user).await
+        }
         Mode::Join { server, .. } => {
             let server = dialer(server, "topicserver");
             topic::join(&mut conversation, &server, &topics, options.reconnect).await
         }
     };
     Ok(finish(conversation, restore, result).await)
+}
+
+/// The line for direct calls: a person's, beside a topic.
+fn start_calls(
+    mode: &Mode,
+    options: &Options,
+    interactive: bool,
+    notices: &Notices,
+    people: &People,
+) -> Result<Option<Calls>, Failure> {
+    match (mode, &options.extended) {
+        (Mode::Join { .. }, Some(extended)) if interactive => {
+            let (frame, timeout) = (options.max_frame, options.connect_timeout);
+            let (notices, people) = (notices.clone(), people.clone());
+            Calls::start(extended.listen, frame, timeout, notices, people).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Where lines come from, and where everything is shown.
@@ -219,6 +256,8 @@ fn setup(
     session::Setup {
         server: server.to_string(),
         topics: topics.to_vec(),
+        port: None,
+        calls: None,
         any_name: extended.name.is_none(),
         name: extended.name.clone().or(login),
         is_watched: false,

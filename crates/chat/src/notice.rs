@@ -12,6 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::input::Line;
 use crate::sanitize::push_escaped;
 
 /// Notices that wait to be written; what comes on top is counted, not kept. More
@@ -31,6 +32,8 @@ pub(crate) struct Notices {
 pub(crate) enum Order {
     /// Something to say.
     Say(Notice),
+    /// What was said in a direct call, and by whom; our own without a name.
+    Line(Option<String>, Line),
     /// Answered when everything before it has been written.
     Finish(oneshot::Sender<()>),
 }
@@ -42,13 +45,28 @@ pub(crate) struct Notice {
     pub(crate) text: String,
     /// Something is lost, or isn't as it should be.
     pub(crate) is_warning: bool,
+    /// A person should look here.
+    pub(crate) rings: bool,
+}
+
+/// What is shown among messages.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// A notice, and how many had no room after it.
+    Notice(Notice, usize),
+    /// What was said in a direct call, and by whom; our own without a name.
+    Line(Option<String>, Line),
 }
 
 impl Notice {
     fn new(what: impl Display, is_warning: bool) -> Self {
         let mut text = String::new();
         push_escaped(&mut text, &what.to_string());
-        Self { text, is_warning }
+        Self {
+            text,
+            is_warning,
+            rings: false,
+        }
     }
 
     fn write(&self) {
@@ -65,10 +83,10 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// What was said next, and how many notices had no room after it; waits for it.
+    /// What was said next; waits for it.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<(Notice, usize)> {
+    pub(crate) async fn next(&mut self) -> Option<Shown> {
         loop {
             let order = self.orders.recv().await?;
             if let Some(notice) = self.take(order) {
@@ -78,7 +96,7 @@ impl Said {
     }
 
     /// The same, if something was said already.
-    pub(crate) fn try_next(&mut self) -> Option<(Notice, usize)> {
+    pub(crate) fn try_next(&mut self) -> Option<Shown> {
         loop {
             let order = self.orders.try_recv().ok()?;
             if let Some(notice) = self.take(order) {
@@ -87,9 +105,13 @@ impl Said {
         }
     }
 
-    fn take(&self, order: Order) -> Option<(Notice, usize)> {
+    fn take(&self, order: Order) -> Option<Shown> {
         match order {
-            Order::Say(notice) => Some((notice, self.left_out.swap(0, Ordering::Relaxed))),
+            Order::Say(notice) => {
+                let left_out = self.left_out.swap(0, Ordering::Relaxed);
+                Some(Shown::Notice(notice, left_out))
+            }
+            Order::Line(who, line) => Some(Shown::Line(who, line)),
             // It is in the right hands, which write it in its turn.
             Order::Finish(done) => {
                 let _ = done.send(());
@@ -129,6 +151,25 @@ impl Notices {
         self.queue(Notice::new(what, true));
     }
 
+    /// Says what a person should see at once.
+    pub(crate) fn ring(&self, what: impl Display) {
+        self.queue(Notice {
+            rings: true,
+            ..Notice::new(what, true)
+        });
+    }
+
+    /// Shows what somebody has said in a direct call.
+    pub(crate) async fn show(&self, who: String, line: Line) {
+        // Only who has ended takes nothing.
+        let _ = self.queue.send(Order::Line(Some(who), line)).await;
+    }
+
+    /// Shows what we have said there.
+    pub(crate) async fn show_own(&self, line: Line) {
+        let _ = self.queue.send(Order::Line(None, line)).await;
+    }
+
     fn queue(&self, notice: Notice) {
         if self.queue.try_send(Order::Say(notice)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +198,8 @@ fn write_all(mut said: Said) {
     while let Some(order) = said.orders.blocking_recv() {
         match order {
             Order::Say(notice) => notice.write(),
+            // There are no direct calls beside a topic in a pipe.
+            Order::Line(..) => {}
             Order::Finish(done) => {
                 let _ = done.send(());
             }

@@ -5,6 +5,8 @@
 
 use wire::{TopicName, UserName};
 
+use crate::calls::Step;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -25,6 +27,10 @@ pub(crate) enum Order {
     Topics,
     /// Where is this user?
     Lookup(UserName),
+    /// Call this user directly.
+    Call(UserName),
+    /// Do this about a call.
+    Line(Step),
     /// What of all that was shown holds this text?
     Search(String),
 }

@@ -1,10 +1,12 @@
-//! Who is known to be here, and who we are.
+//! Who is known to be here, who we are, and who calls.
 //!
 //! Filled by whoever hears of people; read by what completes names and tells a
 //! mention of ours. Each holds it for a moment and never waits.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sanitize::push_name;
 
 /// Names that are remembered: more than anybody completes. Beyond it, whoever is
 /// new is not.
@@ -18,6 +20,17 @@ pub(crate) struct People(Arc<Mutex<Known>>);
 struct Known {
     me: Option<String>,
     others: BTreeSet<String>,
+    /// Who calls us, and waits to be let through.
+    caller: Option<String>,
+    /// A call has ended since that was asked last.
+    call_ended: bool,
+}
+
+/// It looks the same whether it is escaped or not, so that it can be typed.
+fn is_harmless(name: &str) -> bool {
+    let mut escaped = String::new();
+    push_name(&mut escaped, name);
+    escaped == name
 }
 
 impl People {
@@ -48,12 +61,32 @@ impl People {
         self.lock().me.clone()
     }
 
+    /// Somebody calls, or nobody does any more.
+    pub(crate) fn call_from(&self, caller: Option<&str>) {
+        self.lock().caller = caller.map(Into::into);
+    }
+
+    /// Who calls.
+    pub(crate) fn caller(&self) -> Option<String> {
+        self.lock().caller.clone()
+    }
+
+    /// The call has ended, or came to nothing.
+    pub(crate) fn end_call(&self) {
+        self.lock().call_ended = true;
+    }
+
+    /// True if a call has ended since this was asked last.
+    pub(crate) fn has_call_ended(&self) -> bool {
+        std::mem::take(&mut self.lock().call_ended)
+    }
+
     /// Those whose names begin so.
     pub(crate) fn beginning_with(&self, start: &str) -> Vec<String> {
         let known = self.lock();
         let others = known.others.iter();
         others
-            .filter(|name| name.starts_with(start))
+            .filter(|name| name.starts_with(start) && is_harmless(name))
             .cloned()
             .collect()
     }

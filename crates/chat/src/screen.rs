@@ -139,8 +139,8 @@ impl Screen {
 
     fn show_notices(&mut self) {
         if let Style::Terminal(look, said) = &mut self.style {
-            while let Some((notice, left_out)) = said.try_next() {
-                look.push_notice(&mut self.waiting, &notice, left_out);
+            while let Some(shown) = said.try_next() {
+                look.push_shown(&mut self.waiting, &shown);
             }
         }
     }
@@ -163,9 +163,7 @@ impl Screen {
             };
             tokio::select! {
                 () = self.to_writer.closed() => return Err(Closed),
-                Some((notice, left_out)) = said.next() => {
-                    look.push_notice(&mut self.waiting, &notice, left_out);
-                }
+                Some(shown) = said.next() => look.push_shown(&mut self.waiting, &shown),
             }
         }
         let place = self.to_writer.reserve().await.map_err(|_| Closed)?;

@@ -20,11 +20,13 @@ mod place;
 mod reading;
 mod writing;
 
+pub(crate) use asking::question;
 pub(crate) use place::Order;
 use place::Place;
 pub(crate) use reading::Mail;
 use writing::Writing;
 
+use crate::calls::Calls;
 use crate::countdown::{Countdown, Passed};
 use crate::delivery::{Delivery, LONGEST_ID};
 use crate::failure::Failure;
@@ -57,6 +59,10 @@ pub(crate) struct Setup {
     /// A person looks on, who wants to know who is there and who comes and goes.
     pub(crate) is_watched: bool,
     pub(crate) history: History,
+    /// Where we can be called directly.
+    pub(crate) port: Option<u16>,
+    /// The line for direct calls.
+    pub(crate) calls: Option<Calls>,
     /// Who is known to be here.
     pub(crate) people: People,
     /// How long acknowledgements are waited for when the input has ended.
@@ -92,6 +98,8 @@ pub(crate) struct Session {
     to_pong: Option<Vec<u8>>,
     /// What a person asked for.
     requests: VecDeque<asking::Request>,
+    /// Whom to call when the server says where they are.
+    to_call: Option<UserName>,
     /// How long acknowledgements, or a connection to wait for them, are still waited
     /// for.
     patience: Option<Countdown>,
@@ -156,6 +164,7 @@ impl Session {
             to_ping: false,
             to_pong: None,
             requests: VecDeque::new(),
+            to_call: None,
             patience: None,
             arrears: None,
             gave_up_arrears: false,
@@ -193,6 +202,7 @@ impl Session {
     fn whole_registration(&self, source: Endpoint) -> Vec<u8> {
         let mut options = RegistrationOptions {
             user: self.setup.name.clone(),
+            port: self.setup.port,
             client: Some(self.setup.client.clone()),
             ..RegistrationOptions::default()
         };

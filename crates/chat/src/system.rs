@@ -44,6 +44,18 @@ pub(crate) fn interrupt() {
 #[cfg(not(unix))]
 pub(crate) fn interrupt() {}
 
+/// Stops the program as Ctrl-Z does; returns when it goes on.
+#[cfg(unix)]
+pub(crate) fn stop() {
+    use nix::sys::signal::{Signal, raise};
+    // Sent to this very thread, so that it goes no further.
+    let _ = raise(Signal::SIGTSTP);
+}
+
+/// Here no program can be stopped.
+#[cfg(not(unix))]
+pub(crate) fn stop() {}
+
 /// How the terminal is that standard input comes from.
 #[cfg(unix)]
 pub(crate) struct Settings(Option<std::sync::Mutex<nix::sys::termios::Termios>>);
@@ -56,16 +68,41 @@ impl Settings {
         Self(settings.ok().map(std::sync::Mutex::new))
     }
 
+    /// Lets keys come as they are typed, and shows none of them: also between two
+    /// lines that are edited, when the line editor gives the terminal back.
+    pub(crate) fn hush(&self) {
+        use nix::sys::termios::{InputFlags, LocalFlags};
+        let Some(mut settings) = self.saved() else {
+            return;
+        };
+        let lines = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::IEXTEN;
+        settings.local_flags &= !lines;
+        settings.input_flags &= !(InputFlags::ICRNL | InputFlags::IXON);
+        set(&settings);
+    }
+
     /// Makes the terminal what it was.
     pub(crate) fn put_back(&self) {
-        use nix::sys::termios::{SetArg, tcsetattr};
-        if let Some(settings) = &self.0 {
-            let settings = settings.lock();
-            let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
-            // A terminal that is gone needn't be put back.
-            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &settings);
+        if let Some(settings) = self.saved() {
+            set(&settings);
         }
     }
+
+    fn saved(&self) -> Option<nix::sys::termios::Termios> {
+        let settings = self.0.as_ref()?.lock();
+        Some(
+            settings
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone(),
+        )
+    }
+}
+
+#[cfg(unix)]
+fn set(settings: &nix::sys::termios::Termios) {
+    use nix::sys::termios::{SetArg, tcsetattr};
+    // A terminal that is gone needs no settings.
+    let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, settings);
 }
 
 /// Here the line editor has to put the terminal back itself.
@@ -78,6 +115,9 @@ impl Settings {
     pub(crate) fn of_stdin() -> Self {
         Self
     }
+
+    /// Nothing is changed.
+    pub(crate) fn hush(&self) {}
 
     /// Nothing is changed.
     pub(crate) fn put_back(&self) {}

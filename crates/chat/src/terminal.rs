@@ -90,7 +90,8 @@ pub(crate) fn start(setup: Setup, said: Said) -> io::Result<Terminal> {
         topics,
         is_colored,
     };
-    let mut editor = Editor::new(assistant, desk, history).map_err(io::Error::other)?;
+    let mut editor =
+        Editor::new(assistant, desk, restore.settings(), history).map_err(io::Error::other)?;
     let printer = editor.printer().map_err(io::Error::other)?;
     let look = Look::new(Paint::new(is_colored), rings, TimeZone::system(), people);
     let (screen, writer) = Screen::for_person(look, said);

@@ -102,6 +102,7 @@ fn defaults_are_those_that_help_names() {
             name: None,
             history: History::None,
             ack_timeout: Duration::from_secs(30),
+            listen: None,
         })
     );
     let help = Typed::command().render_help().to_string();
@@ -123,6 +124,7 @@ fn what_a_server_is_asked_for_is_read_with_one_dash_and_two() {
                 name: Some(UserName::new("alice").unwrap()),
                 history: History::Since(Duration::from_secs(600)),
                 ack_timeout: Duration::from_millis(500),
+                listen: None,
             })
         );
     }

@@ -5,6 +5,7 @@
 use wire::{Endpoint, Members, Person, Registration, RegistrationOptions, TopicName, TopicSummary};
 
 use super::{Place, Session, State};
+use crate::calls::Step;
 use crate::input::Input;
 use crate::order::Order;
 use crate::seen::History;
@@ -35,8 +36,12 @@ impl Session {
             Order::Who(topic) => self.ask(frame("who", topic.as_str())),
             Order::Topics => self.ask(Request::Frame(b"{\"extended\":{\"topics\":{}}}\n".to_vec())),
             Order::Lookup(user) => self.ask(frame("lookup", user.as_str())),
+            Order::Call(user) => {
+                self.ask(frame("lookup", user.as_str()));
+                self.to_call = Some(user);
+            }
             // That isn't the server's to know.
-            Order::Search(_) => {}
+            Order::Search(_) | Order::Line(_) => {}
         }
     }
 
@@ -81,7 +86,7 @@ impl Session {
                 let options = is_extended.then(RegistrationOptions::default);
                 if !is_extended {
                     self.place(topic.as_str())?.is_in = true;
-                    self.say_joined(&[topic.clone()]);
+                    self.say_joined(std::slice::from_ref(&topic));
                 }
                 Some(registration(source, &topic, options.as_ref()))
             }
@@ -143,7 +148,18 @@ impl Session {
             true => format!("[{ip}]"),
             false => ip.to_string(),
         };
-        self.notices.say(format_args!("{user} is at {ip}:{port}"));
+        let address = format!("{ip}:{port}");
+        let is_wanted = self
+            .to_call
+            .as_ref()
+            .is_some_and(|name| name.as_str() == user);
+        if let (true, Some(calls), Ok(address)) = (is_wanted, &self.setup.calls, address.parse()) {
+            self.to_call = None;
+            let name = user.to_string();
+            calls.take(Step::Dial { name, address });
+        } else {
+            self.notices.say(format_args!("{user} is at {address}"));
+        }
     }
 
     /// What topics there are.
@@ -182,8 +198,12 @@ fn registration(
     .to_line()
 }
 
-/// A frame with nothing but `extended`, and that one member.
 fn frame(name: &str, value: impl serde::Serialize) -> Request {
+    Request::Frame(question(name, value))
+}
+
+/// A frame with nothing but `extended`, and that one member.
+pub(crate) fn question(name: &str, value: impl serde::Serialize) -> Vec<u8> {
     #[derive(serde::Serialize)]
     struct Frame<'a, T> {
         extended: std::collections::BTreeMap<&'a str, T>,
@@ -192,5 +212,5 @@ fn frame(name: &str, value: impl serde::Serialize) -> Request {
     // Writing strings into memory can't fail.
     let mut line = serde_json::to_vec(&Frame { extended }).unwrap_or_default();
     line.push(b'\n');
-    Request::Frame(line)
+    line
 }

@@ -84,10 +84,9 @@ impl Session {
             return Ok(false);
         }
         if is(ErrorCode::NameTaken) {
-            if self.takes_another_name() {
-                return Ok(false);
-            }
             self.told(code, text)?;
+            // Another name is tried, which has been said.
+            return Ok(!self.setup.any_name);
         }
         // What was sent before we had a name is sent again.
         let is_too_early = self.setup.any_name && is(ErrorCode::NotRegistered);
@@ -314,6 +313,9 @@ impl Session {
             return Ok(());
         }
         if self.state == State::Extended {
+            if is(&ErrorCode::UnknownUser) && self.to_call.take().is_some() {
+                self.setup.people.end_call();
+            }
             let server = &self.setup.server;
             self.notices
                 .warn(format_args!("{server} says: {code}: {text}"));
@@ -323,6 +325,9 @@ impl Session {
         if self.is_extended {
             // It had us before: our old connection may still hold the name.
             return Err(Halt::Lost(LinkError::Told(said)));
+        }
+        if is(&ErrorCode::NameTaken) && self.takes_another_name() {
+            return Ok(());
         }
         match &self.setup.name {
             Some(name) if is(&ErrorCode::NameTaken) => Err(Halt::Failed(Failure::NameTaken {

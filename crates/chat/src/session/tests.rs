@@ -34,6 +34,8 @@ async fn begin(link: &Link) -> (Session, Input, mpsc::Sender<Vec<Typed>>) {
         name: None,
         any_name: false,
         is_watched: false,
+        port: None,
+        calls: None,
         people: crate::people::People::default(),
         history: History::None,
         ack_timeout: Duration::from_secs(30),
@@ -76,6 +78,7 @@ async fn talk(stream: TcpStream) -> (Ending, Duration) {
             drain_timeout: Duration::from_secs(3),
             pause: None,
         },
+        calls: None,
         session: Some(session),
     };
     let began = Instant::now();

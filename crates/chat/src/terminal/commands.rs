@@ -24,6 +24,14 @@ pub(super) enum Command {
     Topics,
     /// `/lookup`.
     Lookup(UserName),
+    /// `/call`.
+    Call(UserName),
+    /// `/accept`.
+    Accept,
+    /// `/decline`.
+    Decline,
+    /// `/hangup`.
+    HangUp,
     /// `/last`.
     Last(u64),
     /// `/search`.
@@ -42,7 +50,7 @@ struct Entry {
     does: &'static str,
 }
 
-const COMMANDS: [Entry; 12] = [
+const COMMANDS: [Entry; 16] = [
     entry(
         "/join",
         "TOPIC",
@@ -61,6 +69,14 @@ const COMMANDS: [Entry; 12] = [
     entry("/who", "[TOPIC]", "who is there"),
     entry("/topics", "", "what topics the server has"),
     entry("/lookup", "NAME", "where somebody can be reached"),
+    entry(
+        "/call",
+        "NAME",
+        "talk with somebody directly, if they --listen",
+    ),
+    entry("/accept", "", "talk with whoever calls you"),
+    entry("/decline", "", "don't"),
+    entry("/hangup", "", "end the call"),
     entry("/last", "COUNT", "show the last messages again"),
     entry("/search", "TEXT", "what of this run holds TEXT"),
     entry("/me", "TEXT", "say what you do: * alice waves"),
@@ -105,6 +121,13 @@ pub(super) fn read(line: &str) -> Result<Command, String> {
             let name = UserName::new(&needed()?).map_err(|error| error.to_string())?;
             Ok(Command::Lookup(name))
         }
+        "/call" => {
+            let name = UserName::new(&needed()?).map_err(|error| error.to_string())?;
+            Ok(Command::Call(name))
+        }
+        "/accept" => Ok(Command::Accept),
+        "/decline" => Ok(Command::Decline),
+        "/hangup" => Ok(Command::HangUp),
         "/last" => match needed()?.parse() {
             Ok(count) if count > 0 => Ok(Command::Last(count)),
             _ => Err(format!(

@@ -9,6 +9,7 @@ use wire::TopicName;
 
 use super::commands::{self, Command};
 use super::helper::Topics;
+use crate::calls::Step;
 use crate::input::Line;
 use crate::lines::Typed;
 use crate::order::Order;
@@ -24,6 +25,8 @@ pub(super) struct Desk {
     topics: Topics,
     /// Where one speaks.
     chosen: Option<TopicName>,
+    /// Or rather on the line, with somebody who is called so.
+    call: Option<String>,
     /// They are a server's, and can be joined and left.
     has_server: bool,
     people: People,
@@ -48,15 +51,22 @@ impl Desk {
         Self {
             topics,
             chosen,
+            call: None,
             has_server,
             people,
         }
     }
 
     /// What stands before the line that is typed.
-    pub(super) fn prompt(&self) -> String {
+    pub(super) fn prompt(&mut self) -> String {
+        if self.people.has_call_ended() {
+            self.call = None;
+        }
         let mut prompt = String::new();
-        if let Some(topic) = &self.chosen {
+        if let Some(name) = &self.call {
+            prompt.push('@');
+            push_name(&mut prompt, name);
+        } else if let Some(topic) = &self.chosen {
             push_name(&mut prompt, topic.as_str());
         }
         if let Some((end, _)) = prompt.char_indices().nth(LONGEST_PROMPT) {
@@ -100,6 +110,20 @@ impl Desk {
             Command::Who(topic) => Order::Who(self.here(topic)?),
             Command::Topics => Order::Topics,
             Command::Lookup(user) => Order::Lookup(user),
+            Command::Call(user) => {
+                self.people.has_call_ended();
+                self.call = Some(user.to_string());
+                Order::Call(user)
+            }
+            Command::Accept => {
+                self.call = Some(self.people.caller().ok_or("nobody calls you")?);
+                Order::Line(Step::Accept)
+            }
+            Command::Decline => Order::Line(Step::Decline),
+            Command::HangUp => {
+                self.call = None;
+                Order::Line(Step::HangUp)
+            }
             Command::Last(count) => Order::Last {
                 topic: self.here(None)?,
                 count,
@@ -109,6 +133,10 @@ impl Desk {
     }
 
     fn line(&self, text: String) -> Result<Outcome, String> {
+        if self.call.is_some() {
+            let order = Order::Line(Step::Say(text));
+            return Ok(Outcome::Send(Typed::Order(order)));
+        }
         let topic = self.here(None)?.as_str().into();
         Ok(Outcome::Send(Typed::Addressed(Line { topic, text })))
     }
@@ -125,6 +153,7 @@ impl Desk {
             topics.push(topic.clone());
         }
         self.chosen = Some(topic.clone());
+        self.call = None;
         Order::Join(topic)
     }
 
@@ -146,6 +175,7 @@ impl Desk {
             return Err(format!("you aren't in {topic}: /join {topic} first"));
         }
         self.chosen = Some(topic);
+        self.call = None;
         Ok(Outcome::Nothing)
     }
 
@@ -164,9 +194,9 @@ fn lock(topics: &Topics) -> MutexGuard<'_, Vec<TopicName>> {
 }
 
 /// One line for the person alone.
-fn tell(what: String) -> Outcome {
+fn tell(what: impl AsRef<str>) -> Outcome {
     let mut line = String::from("-- ");
-    crate::sanitize::push_escaped(&mut line, &what);
+    crate::sanitize::push_escaped(&mut line, what.as_ref());
     line.push('\n');
     Outcome::Tell(line)
 }

@@ -21,7 +21,7 @@ pub(super) fn run(mut writer: Writer, tty: &Tty, mut printer: impl ExternalPrint
     let mut next = Instant::now();
     while let Some(lines) = writer.lines.blocking_recv() {
         sleep(next.saturating_duration_since(Instant::now()));
-        outcome = tty.print(&mut printer, lines);
+        outcome = tty.print(&mut printer, &lines);
         if outcome.is_err() {
             break;
         }

@@ -7,7 +7,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -22,7 +22,10 @@ use super::desk::{Desk, Outcome};
 use super::helper::Assistant;
 use super::tty::Tty;
 use super::width::rows;
+use crate::calls::Step;
 use crate::lines::Typed;
+use crate::order::Order;
+use crate::system::{self, Settings};
 
 /// Lines that are remembered from run to run.
 const REMEMBERED: usize = 1_000;
@@ -35,6 +38,7 @@ pub(super) struct Editor {
     desk: Desk,
     tty: Arc<Tty>,
     keys: Arc<Keys>,
+    settings: Arc<Settings>,
     /// Where lines are remembered.
     history: Option<PathBuf>,
 }
@@ -44,6 +48,10 @@ pub(super) struct Editor {
 struct Keys {
     /// It was broken by hand, not by a paste.
     is_broken: AtomicBool,
+    /// Not entered: we are to stop until we are told to go on.
+    is_stopping: AtomicBool,
+    /// Where the cursor was then.
+    cursor: AtomicUsize,
 }
 
 /// How a round at the keyboard ended.
@@ -61,6 +69,7 @@ impl Editor {
     pub(super) fn new(
         assistant: Assistant,
         desk: Desk,
+        settings: Arc<Settings>,
         history: Option<PathBuf>,
     ) -> rustyline::Result<Self> {
         let tty = Arc::clone(&assistant.tty);
@@ -85,6 +94,7 @@ impl Editor {
             desk,
             tty,
             keys,
+            settings,
             history,
         })
     }
@@ -112,7 +122,7 @@ impl Editor {
                 Err(ReadlineError::Interrupted) => return Left::Interrupted,
                 Err(error) => return Left::Failed(io::Error::other(error)),
             };
-            let outcomes = self.outcomes(&prompt, text);
+            let outcomes = self.outcomes(&prompt, &text);
             let mut typed = Vec::new();
             for outcome in outcomes {
                 match outcome {
@@ -130,31 +140,46 @@ impl Editor {
 
     fn read(&mut self, prompt: &str) -> rustyline::Result<String> {
         self.keys.is_broken.store(false, Ordering::Relaxed);
-        self.tty.begin();
-        let text = self.line.readline(prompt);
-        self.tty.leave();
-        text
+        let (mut text, mut cursor) = (String::new(), 0);
+        loop {
+            let (left, right) = text.split_at_checked(cursor).unwrap_or((&text, ""));
+            self.tty.begin();
+            let read = self.line.readline_with_initial(prompt, (left, right));
+            self.tty.leave();
+            if !self.keys.is_stopping.swap(false, Ordering::Relaxed) {
+                return read;
+            }
+            self.settings.put_back();
+            system::stop();
+            self.settings.hush();
+            text = read?;
+            cursor = self.keys.cursor.load(Ordering::Relaxed);
+        }
     }
 
     /// What comes of a line that was entered.
-    fn outcomes(&mut self, prompt: &str, text: String) -> Vec<Outcome> {
+    fn outcomes(&mut self, prompt: &str, text: &str) -> Vec<Outcome> {
         if text.trim().is_empty() {
-            self.erase(prompt, &text);
+            self.erase(prompt, text);
             return Vec::new();
         }
-        self.remember(&text);
+        self.remember(text);
         if text.contains('\n') && !self.keys.is_broken.load(Ordering::Relaxed) {
             return self.ask_about_paste(text);
         }
-        let outcome = self.desk.take(&text);
-        if matches!(outcome, Outcome::Send(Typed::Addressed(_))) {
-            self.erase(prompt, &text);
+        let outcome = self.desk.take(text);
+        let is_said = matches!(
+            outcome,
+            Outcome::Send(Typed::Addressed(_) | Typed::Order(Order::Line(Step::Say(_))))
+        );
+        if is_said {
+            self.erase(prompt, text);
         }
         vec![outcome]
     }
 
     /// A pasted block is one question, not twelve accidents.
-    fn ask_about_paste(&mut self, text: String) -> Vec<Outcome> {
+    fn ask_about_paste(&mut self, text: &str) -> Vec<Outcome> {
         let text = text.trim_end_matches('\n');
         let count = text.lines().count();
         let question = format!("send these {count} lines? y: yes, o: as one message, n: no ");
@@ -243,6 +268,16 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
         Some(Cmd::Kill(Movement::WholeBuffer))
     };
     bind(KeyEvent::ctrl('c'), Box::new(Key(interrupt)));
+    let (leaving, stopping) = (Arc::clone(tty), Arc::clone(keys));
+    // The line editor's own way lets the thread run on after the signal, and take
+    // the terminal before the program has stopped.
+    let stop = move |context: &EventContext<'_>| {
+        leaving.leave();
+        stopping.cursor.store(context.pos(), Ordering::Relaxed);
+        stopping.is_stopping.store(true, Ordering::Relaxed);
+        Some(Cmd::AcceptLine)
+    };
+    bind(KeyEvent::ctrl('z'), Box::new(Key(stop)));
     let keys = Arc::clone(keys);
     let line_break = move |_: &EventContext<'_>| {
         keys.is_broken.store(true, Ordering::Relaxed);

@@ -91,7 +91,7 @@ impl Completer for Assistant {
 impl Assistant {
     fn topics(&self, word: &str) -> Vec<String> {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = topics.iter().map(|topic| topic.to_string());
+        let names = topics.iter().map(ToString::to_string);
         names.filter(|name| name.starts_with(word)).collect()
     }
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::color::{Paint, Shade, of_name};
 use crate::input::Line;
-use crate::notice::Notice;
+use crate::notice::{Notice, Shown};
 use crate::people::People;
 use crate::sanitize::{is_mixed, push_escaped, push_name};
 use crate::session::{Mail, Order};
@@ -115,8 +115,26 @@ impl Look {
         out.push('\n');
     }
 
+    /// What comes beside messages by topic.
+    pub(crate) fn push_shown(&mut self, out: &mut String, shown: &Shown) {
+        match shown {
+            Shown::Notice(notice, left_out) => self.push_notice(out, notice, *left_out),
+            Shown::Line(None, line) => self.push_own(out, line),
+            Shown::Line(Some(who), line) => self.push_entry(
+                out,
+                &Entry {
+                    time: None,
+                    user: Some(who),
+                    topic: &line.topic,
+                    text: &line.text,
+                    is_mention: false,
+                },
+            ),
+        }
+    }
+
     /// Something that the program has to say.
-    pub(crate) fn push_notice(&mut self, out: &mut String, notice: &Notice, left_out: usize) {
+    fn push_notice(&mut self, out: &mut String, notice: &Notice, left_out: usize) {
         let (shade, mark) = match notice.is_warning {
             true => (Shade::Warning, "!! "),
             false => (Shade::Dim, "-- "),
@@ -126,6 +144,9 @@ impl Look {
             out.push_str(&notice.text);
         });
         out.push('\n');
+        if notice.rings && self.rings {
+            out.push('\u{7}');
+        }
         if left_out > 0 {
             self.push_rule(out, &format!("{left_out} notices were left out"));
         }

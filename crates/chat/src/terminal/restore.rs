@@ -24,6 +24,7 @@ impl Restore {
     /// Remembers how the terminal is, also for a panic.
     pub(super) fn save(tty: Arc<Tty>) -> Self {
         let settings = Arc::new(Settings::of_stdin());
+        settings.hush();
         let (saved, seen) = (Arc::clone(&settings), Arc::clone(&tty));
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -31,6 +32,11 @@ impl Restore {
             usual(panic);
         }));
         Self { settings, tty }
+    }
+
+    /// The settings, for whoever gives the terminal away for a while.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
     }
 }
 

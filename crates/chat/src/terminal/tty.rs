@@ -88,11 +88,7 @@ impl Tty {
     }
 
     /// Shows whole lines above the one that is edited; returns when they are shown.
-    pub(super) fn print(
-        &self,
-        printer: &mut impl ExternalPrinter,
-        lines: String,
-    ) -> io::Result<()> {
+    pub(super) fn print(&self, printer: &mut impl ExternalPrinter, lines: &str) -> io::Result<()> {
         let is_waiting = |state: &mut State| match state.phase {
             Phase::Over => false,
             Phase::Editing => state.is_printing,
@@ -101,7 +97,7 @@ impl Tty {
         let mut state = self.wait_while(self.lock(), is_waiting);
         if state.phase == Phase::Editing {
             state.is_printing = true;
-            printer.print(lines.clone()).map_err(io::Error::other)?;
+            printer.print(lines.to_owned()).map_err(io::Error::other)?;
             let is_waiting = |state: &mut State| state.phase != Phase::Over && state.is_printing;
             state = self.wait_while(state, is_waiting);
             if !state.is_printing {
