@@ -323,6 +323,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
             state.stage = Stage::Closing(None);
+            state.wake();
         }
     }
 
@@ -332,6 +333,19 @@ impl<T: Transport + ?Sized> Outbox<T> {
             Stage::Closing(reason) => Some(reason),
             Stage::Open | Stage::Broken(_) => None,
         }
+    }
+
+    /// Resolves when nothing more is taken, for the one who waits for nothing else here.
+    pub(crate) async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if state.stage != Stage::Open {
+                return Poll::Ready(());
+            }
+            state.wait(cx.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether something waits.

@@ -15,6 +15,7 @@ use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
+use crate::publication::Publication;
 use crate::store::Store;
 use crate::topic::{Registration, Topic};
 
@@ -104,6 +105,18 @@ impl Registry {
         registration: Registration,
     ) -> Arc<Topic> {
         self.with(name, |topic| topic.register(registration))
+    }
+
+    /// Publishes to the topic of that name, without being registered for it. The flag
+    /// is false when the topic has enough to do.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        name: &TopicName,
+        publication: Publication,
+    ) -> (Arc<Topic>, bool) {
+        let mut has_room = true;
+        let topic = self.with(name, |topic| has_room = topic.publish(publication));
+        (topic, has_room)
     }
 
     /// Puts something into the topic of that name under the lock, so that the topic's

@@ -410,7 +410,7 @@ impl Task {
             .deliver(&self.pending, &appended.pieces, next)
             .await;
         if let Some(error) = &appended.error {
-            tell_unstored(&self.pending, &appended.refused, error);
+            tell_unstored(&self.pending, appended.refused, error);
         }
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
@@ -420,7 +420,11 @@ impl Task {
 
 /// Tells publishers that their messages couldn't be stored: of those with an id which
 /// ones, of the others that it was so.
-fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], error: &StoreError) {
+fn tell_unstored(
+    publications: &[Publication],
+    mut refused: Vec<Acknowledgement>,
+    error: &StoreError,
+) {
     let text = format!(
         "{}: your message was delivered to those who are here now, but isn't stored",
         match error {
@@ -428,8 +432,15 @@ fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], erro
             _ => "the server can't use its history",
         }
     );
-    for Acknowledgement { to, id, .. } in refused {
-        to.tell(ErrorCode::StorageFull, &text, Some(id));
+    for Acknowledgement {
+        to, id, receipt, ..
+    } in &mut refused
+    {
+        match receipt.take() {
+            // Whoever wanted to know may have gone.
+            Some(receipt) => drop(receipt.send(Err(text.clone()))),
+            None => to.tell(ErrorCode::StorageFull, &text, Some(id)),
+        }
     }
     let mut told: Option<&SharedOutbox> = None;
     for Publication { from, .. } in publications {
@@ -446,8 +457,20 @@ fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], erro
 fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut lines = Vec::new();
     let mut all = acknowledgements.into_iter().peekable();
-    while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
-        let (id, topic) = ((&*id).into(), topic.into());
+    while let Some(Acknowledgement {
+        to,
+        id,
+        stored,
+        receipt,
+        ..
+    }) = all.next()
+    {
+        if let Some(receipt) = receipt {
+            // Whoever wanted to know may have gone.
+            let _ = receipt.send(Ok(stored));
+            continue;
+        }
+        let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
         Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
         if all.peek().is_none_or(|next| !next.to.is(&to)) {
             to.answer(std::mem::take(&mut lines));

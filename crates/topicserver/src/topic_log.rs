@@ -16,7 +16,7 @@ use crate::history::ids::Ids;
 use crate::history::memory::History;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::publication::{Publication, Tag};
+use crate::publication::{Publication, Receipt, Stored, Tag};
 use crate::registry::TopicSettings;
 use crate::render::Renderer;
 use crate::run::Run;
@@ -40,11 +40,11 @@ pub(crate) struct TopicLog {
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
-    stored: Option<Stored>,
+    stored: Option<StoredTopic>,
 }
 
 /// A topic in the store.
-struct Stored {
+struct StoredTopic {
     store: Store,
     id: TopicId,
     /// The oldest message that is there; the next one if there is none.
@@ -60,11 +60,14 @@ pub(crate) struct Piece {
     pub(crate) publication: usize,
 }
 
-/// What a publisher is to be told of a message with an id.
+/// What a publisher is to be told of a message.
 pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
+    /// Empty where there is a receipt and no id.
     pub(crate) id: Box<str>,
-    pub(crate) seq: u64,
+    pub(crate) stored: Stored,
+    /// Where it is told, if that isn't the outbox.
+    pub(crate) receipt: Option<Receipt>,
     /// It is this message that was published, and not one that came before.
     is_new: bool,
 }
@@ -116,7 +119,7 @@ impl TopicLog {
         for id in loaded.ids {
             self.ids.find_or_insert(id, false);
         }
-        self.stored = Some(Stored {
+        self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
             first: loaded.first,
@@ -256,22 +259,29 @@ impl TopicLog {
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
             let count = u64::from(publication.run.count());
-            let Some(tag) = publication.tag.take() else {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_none() && receipt.is_none() {
                 next += count;
                 return true;
-            };
-            let id = remembered(&tag, next, self.time);
-            let known = self.ids.find_or_insert(id, tag.is_shared);
+            }
+            let id = tag
+                .as_ref()
+                .map(|tag| (remembered(tag, next, self.time), tag.is_shared));
+            let known = id.and_then(|(id, is_shared)| self.ids.find_or_insert(id, is_shared));
             let is_new = known.is_none();
-            let seq = known.unwrap_or(next);
+            let (seq, time) = (next, self.time);
             if is_new {
-                ids.push(id);
+                ids.extend(id.map(|(id, _)| id));
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
                 to: publication.from.clone(),
-                id: tag.id,
-                seq,
+                id: tag.map(|tag| tag.id).unwrap_or_default(),
+                stored: known.map_or(Stored { seq, time }, |known| Stored {
+                    seq: known.seq,
+                    time: known.time,
+                }),
+                receipt,
                 is_new,
             });
             is_new
@@ -345,11 +355,13 @@ impl TopicLog {
         let mut renderer = Renderer::new(rendered_size(publications, 0));
         let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
-            if let Some(tag) = publication.tag.take() {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_some() || receipt.is_some() {
                 refused.push(Acknowledgement {
                     to: publication.from.clone(),
-                    id: tag.id,
-                    seq: 0,
+                    id: tag.map(|tag| tag.id).unwrap_or_default(),
+                    stored: Stored { seq: 0, time: 0 },
+                    receipt,
                     is_new: true,
                 });
             }

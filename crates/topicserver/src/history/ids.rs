@@ -80,20 +80,23 @@ impl Ids {
         self.count * ID_COST
     }
 
-    /// The sequence number of the message that has the id already, if that isn't too
-    /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
+    /// The message that has the id already, if that isn't too long ago. Otherwise the id is remembered, and the publisher's oldest ones are
     /// forgotten for it.
     ///
     /// Where several publishers may use the same ids, because the server can't tell
     /// them apart (`is_shared`), it is only the same message if it says the same.
-    pub(crate) fn find_or_insert(&mut self, new: RememberedId, is_shared: bool) -> Option<u64> {
+    pub(crate) fn find_or_insert(
+        &mut self,
+        new: RememberedId,
+        is_shared: bool,
+    ) -> Option<RememberedId> {
         let oldest_time = new.time.saturating_sub(self.limits.window);
         let publisher = self.publishers.entry(new.origin).or_default();
         if let Some(known) = publisher.find(new.id)
             && known.time >= oldest_time
             && (!is_shared || known.text == new.text)
         {
-            return Some(known.seq);
+            return Some(*known);
         }
         publisher.insert(new);
         self.count += 1;
@@ -178,6 +181,11 @@ mod tests {
         }
     }
 
+    /// The number of the message that has the id already.
+    fn seq_of(ids: &mut Ids, id: RememberedId, is_shared: bool) -> Option<u64> {
+        ids.find_or_insert(id, is_shared).map(|known| known.seq)
+    }
+
     fn ids() -> Ids {
         Ids::new(IdLimits {
             window: 100,
@@ -188,11 +196,11 @@ mod tests {
     #[test]
     fn an_id_is_known_for_the_window_and_of_its_publisher_alone() {
         let mut ids = ids();
-        assert_eq!(ids.find_or_insert(id(1, 7, 50, 1000), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 1100), false), Some(50));
-        assert_eq!(ids.find_or_insert(id(2, 7, 51, 1100), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 1101), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 53, 1101), false), Some(52));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 50, 1000), false), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 1100), false), Some(50));
+        assert_eq!(seq_of(&mut ids, id(2, 7, 51, 1100), false), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 1101), false), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 53, 1101), false), Some(52));
     }
 
     #[test]
@@ -201,8 +209,8 @@ mod tests {
         ids.find_or_insert(id(1, 7, 50, 0), true);
         let mut same = id(1, 7, 51, 0);
         same.text = 50;
-        assert_eq!(ids.find_or_insert(same, true), Some(50));
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), true), None);
+        assert_eq!(seq_of(&mut ids, same, true), Some(50));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 0), true), None);
     }
 
     #[test]
@@ -237,9 +245,9 @@ mod tests {
         let mut ids = ids();
         ids.find_or_insert(id(1, 7, 50, 0), false);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 0), false), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 0), false), None);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), false), Some(51));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 0), false), Some(51));
         ids.forget();
         assert_eq!(ids.bytes(), 0);
     }
