@@ -17,9 +17,12 @@ mod common;
 mod requests;
 
 mod abuse;
+mod browser;
 mod door;
 mod guard;
 mod openapi;
+#[cfg(unix)]
+mod page;
 mod publishing;
 mod streaming;
 mod websocket;

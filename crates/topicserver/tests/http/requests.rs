@@ -94,11 +94,11 @@ impl Http {
         let mut headers = Vec::new();
         loop {
             let line = self.line();
-            let Some((name, value)) = line.split_once(": ") else {
+            let Some((name, value)) = line.split_once(':') else {
                 assert_eq!(line, "");
                 break;
             };
-            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         Answer {
             status,

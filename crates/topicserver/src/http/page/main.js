@@ -36,6 +36,7 @@ async function register() {
   view.status("off", "Connected, catching up");
   for (const room of rooms.values()) await history(room);
   const resume = {};
+  for (const room of rooms.values()) room.isJoined = false;
   for (const room of rooms.values()) if (room.place) resume[room.topic] = room.place;
   link.send({
     topics: Array.from(rooms.keys()),

@@ -21,7 +21,7 @@ export class Room {
     this.items = [];
     this.life = 0;
     this.pending = new Map();
-    this.log = el("ol", { class: "log", role: "log", "aria-live": "off", "aria-label": `Messages in ${topic}` });
+    this.log = el("div", { class: "log", role: "log", "aria-live": "off", "aria-label": `Messages in ${topic}` });
     this.scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `What was said in ${topic}` }, this.log);
     for (const message of keep.pending(topic)) this.showPending(message);
   }
@@ -52,13 +52,11 @@ export class Room {
   // The server says how far the topic is; says in words what that means to who was away.
   registered(state, wasAway) {
     const missed = state.seq - this.seq;
-    if (this.epoch !== null && this.epoch !== state.epoch) {
+    if (this.epoch !== null && (this.epoch !== state.epoch || missed < 0)) {
       this.life += 1;
       this.seq = 0;
       this.note("The server's history began anew: what was said meanwhile may be lost", "note loss");
-    } else if (wasAway && state.recovered === false) {
-      this.note("Some messages could not be recovered", "note loss");
-    } else if (wasAway) {
+    } else if (wasAway && state.recovered) {
       const many = missed === 1 ? "1 message" : `${missed} messages`;
       this.note(missed > 0 ? `Back again, ${many} caught up` : "Back again, nothing missed");
     }
@@ -151,7 +149,7 @@ export class Room {
   }
 
   note(text, kind = "note") {
-    const item = { time: Date.now(), element: el("li", { class: kind }, text), note: true };
+    const item = { time: Date.now(), element: el("div", { class: kind }, text), note: true };
     item.life = this.life;
     this.items.push(item);
     this.log.append(item.element);
@@ -159,7 +157,7 @@ export class Room {
   }
 
   render(user, text, time, kind) {
-    return el("li", { class: kind || undefined },
+    return el("div", { class: kind || undefined },
       el("span", { class: "who" }, user), timeOf(time),
       el("span", { class: "text" }, ...linked(text)));
   }
@@ -191,7 +189,7 @@ export class Room {
     if (at === this.items.length || this.items.slice(at).every((later) => later.seq === undefined)) {
       if (day !== this.day) {
         this.day = day;
-        const divider = { life: this.life, note: true, element: el("li", { class: "note" }, day) };
+        const divider = { life: this.life, note: true, element: el("div", { class: "note" }, day) };
         this.items.splice(at, 0, divider);
         this.log.insertBefore(divider.element, next);
         at += 1;

@@ -56,6 +56,13 @@ impl Process {
         Self::run(command)
     }
 
+    /// Starts the program on a port that another one had.
+    pub fn start_at(port: u16, options: &[&str]) -> Self {
+        let mut command = program();
+        command.arg(port.to_string()).args(options);
+        Self::run(command)
+    }
+
     /// The same, with something done to the process before, in the shell's words.
     pub fn start_after(preparation: &str, options: &[&str]) -> Self {
         let mut command = Command::new("sh");
