@@ -62,7 +62,7 @@ impl std::fmt::Display for Where {
 fn advice(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program has it; end that one, or choose another port".into()
+            "it is in use; end the program that has it, or choose another port".into()
         }
         io::ErrorKind::PermissionDenied => {
             "that takes more rights; choose a port from 1024 on".into()
