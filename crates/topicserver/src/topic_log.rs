@@ -59,8 +59,6 @@ pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
     pub(crate) id: Box<str>,
     pub(crate) seq: u64,
-    /// It is this message that was published, and not one that came before.
-    is_new: bool,
 }
 
 /// What was published, ready to be delivered.
@@ -261,7 +259,6 @@ impl TopicLog {
                 to: publication.from.clone(),
                 id: tag.id,
                 seq,
-                is_new,
             });
             is_new
         });
@@ -329,8 +326,10 @@ impl TopicLog {
     ) -> Appended {
         self.warn(&error);
         let mut envelopes = Envelopes::at(now());
+        // Also what came again together with the first one is refused.
+        let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
-            acknowledgements.into_iter().partition(|one| one.is_new);
+            acknowledgements.into_iter().partition(|one| one.seq >= next);
         let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
             if let Some(tag) = publication.tag.take() {
@@ -338,7 +337,6 @@ impl TopicLog {
                     to: publication.from.clone(),
                     id: tag.id,
                     seq: 0,
-                    is_new: true,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
