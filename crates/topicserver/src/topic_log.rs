@@ -101,7 +101,9 @@ impl TopicLog {
         if self.stored.is_some() {
             return Ok(());
         }
-        let loaded = store.load(&self.name).await?;
+        // A topic that is made only now, because the disk was full before, keeps the
+        // epoch that its members know.
+        let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
@@ -328,8 +330,9 @@ impl TopicLog {
         let mut envelopes = Envelopes::at(now());
         // Also what came again together with the first one is refused.
         let next = self.next();
-        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
-            acknowledgements.into_iter().partition(|one| one.seq >= next);
+        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
+            .into_iter()
+            .partition(|one| one.seq >= next);
         let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
             if let Some(tag) = publication.tag.take() {
