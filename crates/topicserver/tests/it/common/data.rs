@@ -1,6 +1,7 @@
 //! Where a server keeps its history on disk, and what befalls it there.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -107,8 +108,11 @@ impl SmallDisk {
 
     /// Takes all the room that is left.
     pub fn fill(&self) {
-        let error = std::fs::write(self.ballast(), vec![1; 256 << 20]).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+        let mut ballast = File::create(self.ballast()).unwrap();
+        let error = std::iter::repeat_with(|| ballast.write_all(&[1; 4096]))
+            .find_map(Result::err)
+            .unwrap();
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     }
 
     /// Gives it back.
