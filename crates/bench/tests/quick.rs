@@ -109,7 +109,6 @@ fn every_classic_workload_runs_against_topicserver() {
 }
 
 #[test]
-#[ignore = "topicserver doesn't speak the extended protocol yet"]
 fn extended_receivers_run_against_topicserver() {
     if has_topicserver() {
         runs("natter", &["fanout-100-burst-extended"]);
@@ -117,7 +116,6 @@ fn extended_receivers_run_against_topicserver() {
 }
 
 #[test]
-#[ignore = "topicserver keeps nothing yet"]
 fn every_workload_of_keeping_runs_against_topicserver() {
     if has_topicserver() {
         runs("natter", &KEEPING);

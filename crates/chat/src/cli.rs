@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use wire::{Address, Limits, TopicName};
+use wire::{Address, Limits, TopicName, UserName};
 
 const USAGE: &str = "chat [OPTIONS] -direct PORT
        chat [OPTIONS] -direct 0 ADDRESS:PORT
@@ -25,6 +25,7 @@ Examples:
   chat -direct 0 127.0.0.1:10000             call them
   chat -topic 127.0.0.1:20000 lame-conversation
   tail -f log | chat -topic [::1]:20000 log  send lines as they come
+  chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130
@@ -80,6 +81,33 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// The longest frame that is sent or received, in bytes.
     pub max_frame: usize,
+    /// What arrives is printed as JSON.
+    pub json: bool,
+    /// In topic mode: what is asked of the server beyond the specification;
+    /// nothing with `--classic`.
+    pub extended: Option<Extended>,
+}
+
+/// What is asked of a server beyond the specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// The name by which others know us.
+    pub name: Option<UserName>,
+    /// What is wanted of the time before we came.
+    pub history: History,
+    /// How long acknowledgements are waited for when the input has ended.
+    pub ack_timeout: Duration,
+}
+
+/// What is wanted of the time before we came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Nothing.
+    None,
+    /// So many of the newest messages.
+    Last(u64),
+    /// Those that are no older than this.
+    Since(Duration),
 }
 
 /// What was typed.
@@ -110,6 +138,43 @@ struct Typed {
     /// people want to be back, not to notice.
     #[arg(long)]
     no_reconnect: bool,
+    /// By topic: the name by which others know you
+    ///
+    /// 1 to 64 characters, and nobody else may have it at that moment. None by
+    /// default, because nobody needs one to take part.
+    #[arg(long, value_name = "NAME", conflicts_with = "classic")]
+    name: Option<UserName>,
+    /// By topic: begin with the last COUNT messages
+    ///
+    /// As far as the server keeps them. None by default: what a script reads
+    /// shouldn't depend on what was said before it came.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["classic", "since"])]
+    last: Option<u64>,
+    /// By topic: begin with the messages of the last TIME, as 90s, 10m, 2h or 1d
+    ///
+    /// As far as the server keeps them. None by default, as with --last.
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "classic")]
+    since: Option<Duration>,
+    /// Print each message as a JSON object: topic, text, user, time, seq
+    ///
+    /// One a line, for programs; what isn't known isn't in it, and time is in
+    /// milliseconds since 1970. Otherwise it is TOPIC:TEXT, for people.
+    #[arg(long)]
+    json: bool,
+    /// By topic: send nothing but what the original specification has
+    ///
+    /// Nothing is acknowledged then, and what is missed while the connection is
+    /// lost stays missed. Otherwise more is asked for, and a server that doesn't
+    /// know what is meant is talked to as if this had been typed.
+    #[arg(long)]
+    classic: bool,
+    /// By topic: how long acknowledgements may take when the input has ended
+    ///
+    /// Counted anew from each that comes. Then the chat fails, and names what may
+    /// not have arrived. 30 seconds, because a server that was restarted is back by
+    /// then, and whoever waits for a pipe wants to know.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = positive_seconds)]
+    ack_timeout: Duration,
     /// The longest that connecting may take
     ///
     /// Looking up the name and trying each of its addresses included. 10 seconds
@@ -175,6 +240,9 @@ impl Typed {
     fn meant(self) -> Result<Config, String> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
         let mode = match (self.direct, self.topic) {
+            (true, false) if self.name.is_some() => return Err(only_by_topic("name")),
+            (true, false) if self.last.is_some() => return Err(only_by_topic("last")),
+            (true, false) if self.since.is_some() => return Err(only_by_topic("since")),
             (true, false) => direct(&rest)?,
             (false, true) => topic(&rest)?,
             (true, true) => {
@@ -184,6 +252,16 @@ impl Typed {
                 return Err("choose a way to chat: -direct or -topic".into());
             }
         };
+        let history = match (self.last, self.since) {
+            (Some(count), _) => History::Last(count),
+            (None, Some(ago)) => History::Since(ago),
+            (None, None) => History::None,
+        };
+        let extended = Extended {
+            name: self.name,
+            history,
+            ack_timeout: self.ack_timeout,
+        };
         Ok(Config {
             mode,
             options: Options {
@@ -192,9 +270,15 @@ impl Typed {
                 connect_timeout: self.connect_timeout,
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
+                json: self.json,
+                extended: (self.topic && !self.classic).then_some(extended),
             },
         })
     }
+}
+
+fn only_by_topic(option: &str) -> String {
+    format!("--{option} is for a topic: in direct mode nobody is there who could know of it")
 }
 
 fn direct(rest: &[&str]) -> Result<Mode, String> {
@@ -270,6 +354,23 @@ fn positive_seconds(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("a number of seconds above 0".into()),
         duration => Ok(duration),
     }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number and s, m, h or d, such as 90s, 10m, 2h or 1d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number = &text[..text.len() - unit.len_utf8()];
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let length = number.checked_mul(seconds).filter(|_| is_number);
+    length.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn frame_size(text: &str) -> Result<usize, String> {

@@ -40,6 +40,7 @@ const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), Failure> {
     let mut link = match all.meanwhile(dialer.dial(), false, None).await {
         Meanwhile::Happened(link) => link?,
+        Meanwhile::Failed(failure) => return Err(failure),
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
     let peer = dialer.address.to_string();
@@ -50,14 +51,11 @@ pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), 
         Ending::KeptOpen => say_kept_open(&all.notices, &peer),
         Ending::Busy => return Err(Failure::Busy { peer }),
         Ending::Done | Ending::ScreenClosed => {}
+        Ending::Failed(failure) => return Err(failure),
         Ending::Lost(cause) => {
-            let unsent = all.input.unsent();
+            let left = all.left();
             tell_why(link, &cause).await;
-            return Err(Failure::Lost {
-                peer,
-                cause,
-                unsent,
-            });
+            return Err(Failure::Lost { peer, cause, left });
         }
     }
     Ok(())
@@ -112,6 +110,7 @@ impl Listener {
             let kept = (all.input.unsent() == 0).then_some(KEPT);
             let mut link = match all.meanwhile(self.next_caller(), true, kept).await {
                 Meanwhile::Happened(link) => link,
+                Meanwhile::Failed(failure) => return Err(failure),
                 Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
             };
             let peer = link.remote().to_string();
@@ -119,17 +118,15 @@ impl Listener {
             let ending = all.talk(&mut link, Role::Caller, self.turn_away()).await;
             match ending {
                 Ending::Done | Ending::ScreenClosed => return Ok(()),
+                Ending::Failed(failure) => return Err(failure),
                 Ending::KeptOpen => {
                     say_kept_open(&all.notices, &peer);
                     return Ok(());
                 }
                 Ending::Left | Ending::Busy => all.notices.say(format_args!("{peer} left")),
                 Ending::Lost(cause) if all.is_finished() => {
-                    return Err(Failure::Lost {
-                        peer,
-                        cause,
-                        unsent: 0,
-                    });
+                    let left = all.left();
+                    return Err(Failure::Lost { peer, cause, left });
                 }
                 Ending::Lost(cause) => {
                     let notice = format_args!("the connection to {peer} is lost: {cause}");

@@ -4,8 +4,10 @@
 //! Each is said once, at the end of the run.
 
 use std::io;
+use std::time::Duration;
 
 use crate::dial::DialError;
+use crate::left::Left;
 use crate::link::LinkError;
 
 /// Why a run failed.
@@ -37,14 +39,14 @@ pub(crate) enum Failure {
         peer: String,
     },
     /// A connection was made, and is lost.
-    #[error("the connection to {peer} is lost: {cause}; {}", left_over(*.unsent))]
+    #[error("the connection to {peer} is lost: {cause}; {left}")]
     Lost {
         /// Whose connection.
         peer: String,
         /// How it was lost.
         cause: LinkError,
-        /// Lines that have not been handed to it whole.
-        unsent: usize,
+        /// What of the input it didn't get.
+        left: Left,
     },
     /// In topic mode: the input has ended while there is no connection.
     #[error(
@@ -54,6 +56,59 @@ pub(crate) enum Failure {
         /// The server.
         server: String,
     },
+    /// In topic mode: acknowledgements didn't come in time.
+    #[error(
+        "{server} acknowledged nothing for {} s: {left}; is it running, and is the network up? \
+         (--ack-timeout waits longer)", .timeout.as_secs_f64()
+    )]
+    Unacknowledged {
+        /// The server.
+        server: String,
+        /// How long was waited.
+        timeout: Duration,
+        /// What was waited for.
+        left: Left,
+    },
+    /// In topic mode: what was asked for of the topic's past didn't come.
+    #[error(
+        "what {server} has of the topic's past did not come within {} s: is it running, and is \
+         the network up? (--ack-timeout waits longer)", .timeout.as_secs_f64()
+    )]
+    NoHistory {
+        /// The server.
+        server: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// In topic mode: the server refused lines, each of which has been named.
+    #[error("{} not delivered or not stored, as said above", refused(*.count))]
+    Undelivered {
+        /// The number of lines.
+        count: u64,
+    },
+    /// In topic mode: somebody else has the name.
+    #[error("the name {name} is taken at {server}: choose another one (--name)")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The server.
+        server: String,
+    },
+    /// In topic mode: the server won't have us.
+    #[error("{server} refused to let us join: {said}")]
+    Refused {
+        /// The server.
+        server: String,
+        /// Its words.
+        said: String,
+    },
+}
+
+fn refused(count: u64) -> String {
+    match count {
+        1 => "1 line was".into(),
+        many => format!("{many} lines were"),
+    }
 }
 
 fn bind_advice(error: &io::Error) -> String {
@@ -65,13 +120,5 @@ fn bind_advice(error: &io::Error) -> String {
             "that takes more rights; choose a port from 1024 on".into()
         }
         _ => error.to_string(),
-    }
-}
-
-fn left_over(count: usize) -> String {
-    match count {
-        0 => "the last lines may not have arrived".into(),
-        1 => "1 line could not be sent".into(),
-        many => format!("{many} lines could not be sent"),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Input {
     topic: String,
     /// The longest frame, in bytes.
     max_frame: usize,
+    /// Of which so many are kept free, for what is sent with a line.
+    reserved: usize,
     notices: Notices,
     waiting: VecDeque<String>,
     /// What `waiting` costs, in bytes.
@@ -46,12 +48,14 @@ impl Input {
         keyboard: mpsc::Receiver<Vec<Typed>>,
         topic: &str,
         max_frame: usize,
+        reserved: usize,
         notices: Notices,
     ) -> Self {
         Self {
             keyboard,
             topic: topic.into(),
             max_frame,
+            reserved,
             notices,
             waiting: VecDeque::new(),
             cost: 0,
@@ -92,23 +96,37 @@ impl Input {
         self.waiting.len()
     }
 
-    /// The next frame to send, if a line is waiting.
-    pub(crate) fn next_frame(&self, source: Endpoint, destination: Endpoint) -> Option<Vec<u8>> {
-        let text = self.waiting.front()?;
-        let message = Message {
-            source,
-            destination,
-            topic: &self.topic,
-            text,
-        };
-        Some(message.to_line())
+    /// The next line to send.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.waiting.front().map(String::as_str)
     }
 
-    /// The next line's frame was handed to the connection whole.
-    pub(crate) fn sent(&mut self) {
-        if let Some(text) = self.waiting.pop_front() {
-            self.cost -= text.len() + LINE_COST;
+    /// The next line as a message.
+    pub(crate) fn message(&self, source: Endpoint, destination: Endpoint) -> Option<Message<'_>> {
+        Some(self.message_of(self.first()?, source, destination))
+    }
+
+    /// Any line as a message.
+    pub(crate) fn message_of<'a>(
+        &'a self,
+        text: &'a str,
+        source: Endpoint,
+        destination: Endpoint,
+    ) -> Message<'a> {
+        let topic = &self.topic;
+        Message {
+            source,
+            destination,
+            topic,
+            text,
         }
+    }
+
+    /// The next line's frame was handed to the connection whole: the line.
+    pub(crate) fn sent(&mut self) -> Option<String> {
+        let text = self.waiting.pop_front()?;
+        self.cost -= text.len() + LINE_COST;
+        Some(text)
     }
 
     fn take(&mut self, typed: Typed) {
@@ -152,15 +170,11 @@ impl Input {
     /// Whether a line can be sent doesn't depend on who is connected: the
     /// longest addresses are assumed.
     fn fits(&self, text: &str) -> bool {
-        let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX));
-        let frame = |text| Message {
-            source: longest.into(),
-            destination: longest.into(),
-            topic: &self.topic,
-            text,
-        };
+        let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX)).into();
+        let frame = |text| self.message_of(text, longest, longest).to_line();
+        let room = self.max_frame - self.reserved;
         // Most lines are far from the limit, and needn't be written to know it.
-        let most = text.len() * LONGEST_ESCAPE + frame("").to_line().len();
-        most <= self.max_frame || frame(text).to_line().trim_ascii_end().len() <= self.max_frame
+        let most = text.len() * LONGEST_ESCAPE + frame("").len();
+        most <= room || frame(text).trim_ascii_end().len() <= room
     }
 }

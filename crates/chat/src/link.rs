@@ -11,7 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use wire::{Endpoint, ErrorCode, Limits, Message, Received, Scan, ScanError, Scanner};
+use wire::{
+    Endpoint, Envelope, ErrorCode, Event, Limits, Message, Received, Scan, ScanError, Scanner,
+    Value,
+};
 
 /// What one read may bring: some hundred messages, or one of the longest.
 const READ: usize = 64 * 1024;
@@ -49,6 +52,12 @@ pub(crate) enum LinkError {
     /// The stream ended, and shouldn't have.
     #[error("the other side closed it")]
     Closed,
+    /// The server said why it ends it.
+    #[error("{0}")]
+    Told(String),
+    /// Nothing was heard for too long, though it was asked.
+    #[error("nothing was heard of the other side any more")]
+    Silent,
 }
 
 impl Link {
@@ -114,6 +123,36 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// One frame that came.
+#[derive(Debug)]
+pub(crate) enum Said<'a> {
+    /// A message.
+    Message(Letter<'a>),
+    /// What a server says beside messages.
+    Event(Event<'a>),
+}
+
+/// A message that came, and what came with it.
+#[derive(Debug)]
+pub(crate) struct Letter<'a> {
+    /// What is shown.
+    pub(crate) message: Received<'a>,
+    bytes: &'a [u8],
+    value: Value,
+}
+
+impl Letter<'_> {
+    /// The whole frame, as it came.
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.bytes[self.value.start..self.value.end]
+    }
+
+    /// What the server has written on it, if it is one that does.
+    pub(crate) fn envelope(&self) -> Envelope {
+        Envelope::read(self.bytes, &self.value)
+    }
+}
+
 /// Frames in.
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -151,9 +190,9 @@ impl Incoming {
         self.half.read_buf(&mut self.buffer).await
     }
 
-    /// The next message of what was read. Frames that are none are passed over.
-    /// After an error the stream can't be read on.
-    pub(crate) fn next_message(&mut self) -> Result<Option<Received<'_>>, ScanError> {
+    /// The next frame of what was read. What is none is passed over. After an
+    /// error the stream can't be read on.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Said<'_>>, ScanError> {
         loop {
             let bytes = &self.buffer[self.consumed..];
             let value = match self.scanner.scan(bytes)? {
@@ -170,7 +209,14 @@ impl Incoming {
             };
             self.consumed += value.end;
             if let Ok(message) = Received::read(bytes, &value) {
-                return Ok(Some(message));
+                return Ok(Some(Said::Message(Letter {
+                    message,
+                    bytes,
+                    value,
+                })));
+            }
+            if let Ok(event) = Event::read(bytes, &value) {
+                return Ok(Some(Said::Event(event)));
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::lines::{LineSplitter, Typed};
-use crate::screen::{Screen, Writer};
+use crate::screen::{Format, Screen, Writer};
 use crate::system;
 
 /// Most pipes hold what comes next, but on a busy machine whoever fills or
@@ -43,8 +43,8 @@ pub(crate) fn keyboard(longest_line: usize) -> io::Result<mpsc::Receiver<Vec<Typ
 }
 
 /// Starts writing to standard output.
-pub(crate) fn screen() -> io::Result<Screen> {
-    let (screen, writer) = Screen::new();
+pub(crate) fn screen(format: Format) -> io::Result<Screen> {
+    let (screen, writer) = Screen::new(format);
     thread::Builder::new()
         .name("screen".into())
         .spawn(move || write_lines(writer))?;

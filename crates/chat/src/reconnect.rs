@@ -2,7 +2,6 @@
 //!
 //! Owns the state of the back-off and nothing else: it neither sleeps nor dials.
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 /// Soon enough that a server that was restarted is hardly missed.
@@ -45,10 +44,9 @@ impl BackOff {
     }
 }
 
-/// A number from 0 to 1. The standard library seeds each hasher at random, which
-/// is random enough for jitter.
+/// A number from 0 to 1.
 fn random() -> f64 {
-    let bits = std::hash::RandomState::new().build_hasher().finish() as u32;
+    let bits = crate::random::number() as u32;
     f64::from(bits) / f64::from(u32::MAX)
 }
 

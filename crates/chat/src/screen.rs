@@ -8,14 +8,26 @@ use std::io;
 
 use tokio::sync::{mpsc, oneshot};
 
+use wire::Envelope;
+
 use crate::sanitize::push_escaped;
 
 /// Bytes of lines that may wait before the peer is read no further.
 const ROOM: usize = 64 * 1024;
 
+/// How a message is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `TOPIC:TEXT`, for people; control characters escaped.
+    Plain,
+    /// One JSON object, for programs.
+    Json,
+}
+
 /// The way to standard output.
 #[derive(Debug)]
 pub(crate) struct Screen {
+    format: Format,
     /// Lines that the writer hasn't got yet.
     waiting: String,
     /// To the writer, which closes it when nothing more can be written.
@@ -39,11 +51,12 @@ pub(crate) struct Closed;
 
 impl Screen {
     /// A screen, and the end that its writer works on.
-    pub(crate) fn new() -> (Self, Writer) {
+    pub(crate) fn new(format: Format) -> (Self, Writer) {
         // One piece on its way and one waiting: more would only be more memory.
         let (to_writer, lines) = mpsc::channel(1);
         let (sender, outcome) = oneshot::channel();
         let screen = Self {
+            format,
             waiting: String::new(),
             to_writer,
             outcome,
@@ -55,11 +68,18 @@ impl Screen {
         (screen, writer)
     }
 
-    /// Shows one message, in one line.
-    pub(crate) fn show(&mut self, topic: &str, text: &str) {
-        push_escaped(&mut self.waiting, topic);
-        self.waiting.push(':');
-        push_escaped(&mut self.waiting, text);
+    /// Shows one message, in one line, with what the server has written on it.
+    pub(crate) fn show(&mut self, topic: &str, text: &str, envelope: &Envelope) {
+        match self.format {
+            Format::Plain => {
+                push_escaped(&mut self.waiting, topic);
+                self.waiting.push(':');
+                push_escaped(&mut self.waiting, text);
+            }
+            // What JSON lets pass and a terminal shouldn't get is escaped in the
+            // form that JSON has for it, too: it is still the same text.
+            Format::Json => push_escaped(&mut self.waiting, &json(topic, text, envelope)),
+        }
         self.waiting.push('\n');
     }
 
@@ -93,6 +113,77 @@ impl Screen {
         match self.outcome.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+/// A message as a JSON object; what isn't known isn't in it.
+fn json(topic: &str, text: &str, envelope: &Envelope) -> String {
+    #[derive(serde::Serialize)]
+    struct Shown<'a> {
+        topic: &'a str,
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+    }
+    let shown = Shown {
+        topic,
+        text,
+        user: envelope.user.as_deref(),
+        time: envelope.time,
+        seq: envelope.seq,
+    };
+    // Writing strings and numbers into memory can't fail.
+    serde_json::to_string(&shown).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(format: Format, text: &str, envelope: &Envelope) -> String {
+        let (mut screen, _writer) = Screen::new(format);
+        screen.show("t", text, envelope);
+        screen.waiting
+    }
+
+    #[test]
+    fn json_has_what_is_known_in_one_line() {
+        let nothing = Envelope::default();
+        let line = shown(Format::Json, "hi", &nothing);
+        assert_eq!(line, "{\"topic\":\"t\",\"text\":\"hi\"}\n");
+        let all = Envelope {
+            seq: Some(58),
+            time: Some(1_763_796_000_123),
+            user: Some("bob".into()),
+        };
+        assert_eq!(
+            shown(Format::Json, "hi", &all),
+            "{\"topic\":\"t\",\"text\":\"hi\",\"user\":\"bob\",\
+             \"time\":1763796000123,\"seq\":58}\n"
+        );
+        assert_eq!(shown(Format::Plain, "hi", &all), "t:hi\n");
+    }
+
+    #[test]
+    fn json_keeps_every_text_and_steers_no_terminal() {
+        for text in [
+            "a\nb\r\t\0\u{8}\u{c}",
+            "\u{1b}[2J\u{7f}\u{9b}31m\u{85}",
+            "\u{2028}\u{202e}txt.exe\u{2066}",
+            r"C:\new\u0041 \\",
+            "\"quoted\" é 騒ぎ 🎈",
+        ] {
+            let line = shown(Format::Json, text, &Envelope::default());
+            let object = line.strip_suffix('\n').expect("one line");
+            assert!(!object.contains(char::is_control), "{object:?}");
+            assert!(!object.contains(['\u{2028}', '\u{202e}', '\u{2066}']));
+            let value: serde_json::Value = serde_json::from_str(object).expect("JSON");
+            assert_eq!(value["text"], text);
         }
     }
 }

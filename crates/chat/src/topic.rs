@@ -1,9 +1,11 @@
 //! Topic mode: everybody who is registered for a topic at one server.
 //!
 //! Dials, registers, and does both again when the connection is lost. What is
-//! typed meanwhile is kept by the conversation. Never speaks direct mode.
+//! typed meanwhile is kept by the conversation, and what the new connection has to
+//! make good by its session. Never speaks direct mode.
 
 use std::future::pending;
+use std::io;
 
 use tokio::time::{Instant, sleep};
 use wire::{Registration, TopicName};
@@ -13,6 +15,7 @@ use crate::dial::{DialError, Dialer};
 use crate::failure::Failure;
 use crate::link::{Link, LinkError};
 use crate::reconnect::BackOff;
+use crate::session::Session;
 
 /// Takes part in `topic` until the input or the connection ends; with
 /// `reconnect`, only the input.
@@ -23,15 +26,27 @@ pub(crate) async fn join(
     reconnect: bool,
 ) -> Result<(), Failure> {
     let address = &server.address;
-    let mut link = match all.meanwhile(connect(server, topic), false, None).await {
+    let mut link = match all.meanwhile(server.dial(), false, None).await {
         Meanwhile::Happened(link) => link?,
+        Meanwhile::Failed(failure) => return Err(failure),
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
-    all.notices.say(format_args!("joined {topic} at {address}"));
     let mut back_off = BackOff::new();
+    let mut again = "";
     loop {
         let began = Instant::now();
-        let cause = match all.talk(&mut link, Role::Server, pending()).await {
+        let ending = match register(all, &mut link, topic).await {
+            Ok(()) => {
+                if all.session.is_none() {
+                    let notice = format_args!("joined {topic} at {address}{again}");
+                    all.notices.say(notice);
+                }
+                again = " again";
+                all.talk(&mut link, Role::Server, pending()).await
+            }
+            Err(error) => Ending::Lost(error.into()),
+        };
+        let cause = match ending {
             Ending::Done | Ending::ScreenClosed => return Ok(()),
             Ending::KeptOpen => {
                 all.notices.say(format_args!(
@@ -40,26 +55,32 @@ pub(crate) async fn join(
                 ));
                 return Ok(());
             }
+            Ending::Failed(failure) => return Err(failure),
             Ending::Lost(cause) => cause,
             Ending::Left | Ending::Busy => LinkError::Closed,
         };
         back_off.connection_ended(began.elapsed());
-        if !reconnect || all.is_finished() {
+        let cause = match &mut all.session {
+            Some(session) => session.disconnected(cause),
+            None => cause,
+        };
+        let is_finished = all.is_finished();
+        let is_replaced = all.session.as_ref().is_some_and(Session::is_replaced);
+        let is_safe = all.session.as_ref().is_some_and(Session::is_safe);
+        if (!reconnect || is_replaced || is_finished) && !(is_finished && is_safe) {
             return Err(Failure::Lost {
                 peer: address.to_string(),
                 cause,
-                unsent: all.input.unsent(),
+                left: all.left(),
             });
         }
         let notice = format_args!("the connection to {address} is lost: {cause}");
         all.notices.say(notice);
         drop(link);
-        link = match connect_again(all, server, topic, &mut back_off).await? {
+        link = match connect_again(all, server, &mut back_off).await? {
             Some(link) => link,
             None => return Ok(()),
         };
-        all.notices
-            .say(format_args!("joined {topic} at {address} again"));
     }
 }
 
@@ -67,7 +88,6 @@ pub(crate) async fn join(
 async fn connect_again(
     all: &mut Conversation,
     server: &Dialer,
-    topic: &TopicName,
     back_off: &mut BackOff,
 ) -> Result<Option<Link>, Failure> {
     const KEPT: &str = "not connected: what is typed is kept and sent later";
@@ -82,7 +102,7 @@ async fn connect_again(
                 Some(error) => notices.say(format_args!("trying again in {seconds:.1} s: {error}")),
             }
             sleep(pause).await;
-            match connect(server, topic).await {
+            match server.dial().await {
                 Ok(link) => return link,
                 Err(error) => failed = Some(error),
             }
@@ -91,26 +111,26 @@ async fn connect_again(
     match all.meanwhile(attempts, true, Some(KEPT)).await {
         Meanwhile::Happened(link) => Ok(Some(link)),
         Meanwhile::ScreenClosed => Ok(None),
+        Meanwhile::Failed(failure) => Err(failure),
+        Meanwhile::NothingLeft if all.session.as_ref().is_some_and(Session::is_safe) => Ok(None),
         Meanwhile::NothingLeft => Err(Failure::EndedUnconnected {
             server: server.address.to_string(),
         }),
     }
 }
 
-/// Dials and registers: the registration is the first frame of a connection.
-async fn connect(server: &Dialer, topic: &TopicName) -> Result<Link, DialError> {
-    let mut link = server.dial().await?;
+/// Registers: the first frame of a connection.
+async fn register(all: &mut Conversation, link: &mut Link, topic: &TopicName) -> io::Result<()> {
     let (source, _) = link.endpoints();
     let topics = std::slice::from_ref(topic);
-    let extended = None;
-    let registration = Registration {
-        source,
-        topics,
-        extended,
-    }
-    .to_line();
-    match link.outgoing.write_first(&registration).await {
-        Ok(()) => Ok(link),
-        Err(error) => Err(server.failed(error)),
-    }
+    let registration = match &mut all.session {
+        Some(session) => session.connected(source),
+        None => Registration {
+            source,
+            topics,
+            extended: None,
+        }
+        .to_line(),
+    };
+    link.outgoing.write_first(&registration).await
 }

@@ -11,7 +11,6 @@ use wire::{Event, Gap};
 
 use crate::gathering::Gathering;
 use crate::history::entry::Entry;
-use crate::history::memory::lines_from;
 use crate::members::Subscriber;
 use crate::run::Run;
 use crate::store::{Store, StoreError, TopicId};
@@ -129,7 +128,7 @@ impl Subscriber {
             self.read(topic, store, id, next);
             return Step::Behind;
         }
-        let until = self.send(next, log.history().from_seq(next));
+        let until = self.send(next, log.history().entries_from(next));
         self.advance(until, log)
     }
 
@@ -220,7 +219,8 @@ impl Subscriber {
             if entry.publisher == self.identity.publisher {
                 continue;
             }
-            if let Some(lines) = lines_from(entry, next) {
+            let lines = entry.lines_from(next);
+            if !lines.is_empty() {
                 bytes += lines.len();
                 let first = entry.first.max(next);
                 let count = u32::try_from(end - first).unwrap_or(u32::MAX);

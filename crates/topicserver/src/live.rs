@@ -83,10 +83,11 @@ impl Live {
         self.subscriptions.tell_room();
     }
 
-    /// For each topic: resolves when all that was published there before has been
-    /// handed on.
-    pub(crate) fn settle(&self) -> Vec<oneshot::Receiver<()>> {
-        self.subscriptions.settle()
+    /// Gives the name back, and leaves each topic when all that was published there
+    /// before has been handed on; resolves then.
+    pub(crate) fn finish(&mut self) -> Vec<oneshot::Receiver<()>> {
+        self.extended = None;
+        self.subscriptions.finish()
     }
 
     fn identity(&self) -> Option<&Arc<Identity>> {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wire::{Event, Person, Presence};
 
 use crate::catch_up::{Missed, Position, Step};
@@ -41,6 +42,8 @@ pub(crate) struct Members {
     behind: usize,
     /// Where the next turn of catching up begins.
     turn: usize,
+    /// Those that send no more and have just caught up.
+    finished: Vec<(SharedOutbox, oneshot::Sender<()>)>,
 }
 
 /// An extended connection in a topic.
@@ -48,6 +51,8 @@ pub(crate) struct Subscriber {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
     pub(crate) position: Position,
+    /// It sends no more, and leaves when it has caught up: who is told then.
+    pub(crate) finished: Option<oneshot::Sender<()>>,
 }
 
 impl Members {
@@ -197,7 +202,8 @@ impl Members {
         topic: &Arc<Topic>,
         log: &TopicLog,
     ) {
-        let Some(subscriber) = self.find(outbox) else {
+        let mut all = self.extended.iter_mut();
+        let Some(subscriber) = all.find(|known| known.outbox.is(outbox)) else {
             return;
         };
         subscriber.position.open(answer);
@@ -206,10 +212,16 @@ impl Members {
                 return;
             }
             if subscriber.step(topic, log) == Step::CaughtUp {
+                self.finished.extend(subscriber.take_finished());
                 self.behind -= 1;
                 return;
             }
         }
+    }
+
+    /// One that sends no more and has just caught up, if there is one.
+    pub(crate) fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
+        self.finished.pop()
     }
 
     /// Whether somebody can be caught up now.
@@ -232,6 +244,7 @@ impl Members {
             }
             served += 1;
             if subscriber.step(topic, log) == Step::CaughtUp {
+                self.finished.extend(subscriber.take_finished());
                 self.behind -= 1;
             }
             if served == READERS_PER_TURN {
@@ -242,6 +255,11 @@ impl Members {
 }
 
 impl Subscriber {
+    fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
+        let done = self.finished.take()?;
+        Some((self.outbox.clone(), done))
+    }
+
     /// Sends what others published, if this connection gets it at once. True if it
     /// has fallen behind with that.
     fn offer(&mut self, publications: &[Publication], pieces: &[Piece], next: u64) -> bool {

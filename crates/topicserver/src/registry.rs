@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
@@ -12,6 +13,7 @@ use crate::config::Config;
 use crate::history::budget::Budget;
 use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
+use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
 use crate::topic::{Registration, Topic};
@@ -31,12 +33,26 @@ pub(crate) struct TopicSettings {
     pub(crate) max_presence: usize,
     pub(crate) history: HistoryLimits,
     pub(crate) ids: IdLimits,
+    /// How often a topic that is only kept in memory was forgotten.
+    pub(crate) lives: AtomicU64,
+    /// Makes the epochs of topics that are only kept in memory.
+    hashes: Hashes,
     /// Of the memory of all histories.
     pub(crate) budget: Arc<Budget>,
     /// Where messages are kept on disk, if they are.
     pub(crate) store: Option<Store>,
     /// Log lines about it, which may come with every message.
     pub(crate) troubles: Complaints,
+}
+
+impl TopicSettings {
+    /// The epoch of a topic of this name that begins anew, in memory. As long as none
+    /// was forgotten in which something was said, that is the same one: whoever comes
+    /// back to a topic in which nothing was ever said has missed nothing.
+    pub(crate) fn epoch_of(&self, name: &TopicName) -> u64 {
+        let life = self.lives.load(Relaxed).to_string();
+        self.hashes.of(&life, name.as_str().as_bytes())
+    }
 }
 
 /// All topics. Its lock is held for a look into a table, never across an await.
@@ -59,6 +75,8 @@ impl Registry {
                 window,
                 per_publisher: config.max_ids,
             },
+            lives: AtomicU64::new(0),
+            hashes: Hashes::random(),
             budget: Budget::new(config.history_memory),
             store,
             troubles: Complaints::default(),

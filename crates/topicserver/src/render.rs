@@ -1,55 +1,80 @@
 //! Frames as they came → frames as extended connections get them, each with its
 //! envelope: made once, whoever gets them, and kept as they are.
 
+use bytes::{Bytes, BytesMut};
 use wire::EnvelopeWriter;
 
 use crate::run::Run;
 
-/// Bytes of a run that are rendered into one piece, unless a single line is longer:
+/// Bytes that are rendered into one piece of memory, unless a single line is longer:
 /// what is forgotten at once, and what a reader keeps from being forgotten who is
 /// sent one line of it.
 const PIECE: usize = 16 * 1024;
 
-/// The lines of `run` with their envelopes, in pieces that have memory of their own.
-/// They are numbered from `first` on; `None` for messages that aren't stored.
-pub(crate) fn render(
-    run: &Run,
-    first: Option<u64>,
-    envelope: &EnvelopeWriter,
-) -> impl Iterator<Item = Run> {
-    let mut rest = &run.bytes()[..];
-    let mut next = first;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
+/// Renders what was published at one moment. What belongs together lies together, in
+/// few pieces of memory, because an allocation for each message costs more than its
+/// rendering.
+pub(crate) struct Renderer {
+    /// Bytes that are still to be rendered, at least.
+    expected: usize,
+    memory: BytesMut,
+    line: Vec<u8>,
+}
+
+impl Renderer {
+    /// For messages of so many bytes, with their envelopes.
+    pub(crate) fn new(expected: usize) -> Self {
+        Self {
+            expected,
+            memory: BytesMut::new(),
+            line: Vec::new(),
         }
-        let (piece, after) = rest.split_at(cut(rest));
-        rest = after;
-        let run = render_piece(piece, next, envelope);
-        next = next.map(|next| next + u64::from(run.count()));
-        Some(run)
-    })
-}
-
-/// Where a piece ends: after the last line that fits into it, or the first one.
-fn cut(lines: &[u8]) -> usize {
-    let within = &lines[..lines.len().min(PIECE)];
-    let end = memchr::memrchr(b'\n', within).or_else(|| memchr::memchr(b'\n', lines));
-    end.map_or(lines.len(), |end| end + 1)
-}
-
-fn render_piece(lines: &[u8], first: Option<u64>, envelope: &EnvelopeWriter) -> Run {
-    let count = memchr::memchr_iter(b'\n', lines).count();
-    // For a lone line, that is exact.
-    let growth = envelope.growth(first.map(|first| first + count as u64 - 1));
-    let mut rendered = Vec::with_capacity(lines.len() + count * growth);
-    let (mut seq, mut start) = (first, 0);
-    for end in memchr::memchr_iter(b'\n', lines) {
-        envelope.write(seq, &lines[start..=end], &mut rendered);
-        seq = seq.map(|seq| seq + 1);
-        start = end + 1;
     }
-    Run::owned(rendered.into(), u32::try_from(count).unwrap_or(u32::MAX))
+
+    /// Renders the lines of `run`, numbered from `first` on; `None` for messages that
+    /// aren't stored. Hands over parts of it in their order.
+    pub(crate) fn render(
+        &mut self,
+        run: &Run,
+        first: Option<u64>,
+        envelope: &EnvelopeWriter,
+        mut give: impl FnMut(Run),
+    ) {
+        let lines = run.bytes();
+        let (mut start, mut count, mut seq) = (0, 0, first);
+        for end in memchr::memchr_iter(b'\n', lines) {
+            self.line.clear();
+            envelope.write(seq, &lines[start..=end], &mut self.line);
+            if !self.has_room() {
+                self.give(&mut count, &mut give);
+                self.make_room();
+            }
+            self.memory.extend_from_slice(&self.line);
+            count += 1;
+            seq = seq.map(|seq| seq + 1);
+            start = end + 1;
+        }
+        self.give(&mut count, &mut give);
+    }
+
+    fn has_room(&self) -> bool {
+        self.line.len() <= self.memory.capacity() - self.memory.len()
+    }
+
+    /// Takes memory for what is to come, as far as it goes into one piece.
+    fn make_room(&mut self) {
+        let size = self.expected.min(PIECE).max(self.line.len());
+        self.memory = BytesMut::with_capacity(size);
+    }
+
+    fn give(&mut self, count: &mut u32, give: &mut impl FnMut(Run)) {
+        if *count > 0 {
+            let bytes: Bytes = self.memory.split().freeze();
+            self.expected = self.expected.saturating_sub(bytes.len());
+            give(Run::owned(bytes, *count));
+            *count = 0;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,21 +84,21 @@ mod tests {
     fn rendered(lines: &str, first: Option<u64>) -> (Vec<usize>, String) {
         let run = Run::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
-        let pieces: Vec<_> = render(&run, first, &envelope).collect();
-        let counts = pieces.iter().map(|piece| piece.count() as usize).collect();
-        let bytes: Vec<_> = pieces
-            .iter()
-            .flat_map(|piece| piece.bytes().to_vec())
-            .collect();
+        let (mut counts, mut bytes) = (Vec::new(), Vec::new());
+        let expected = lines.len() + lines.lines().count() * envelope.growth(first);
+        Renderer::new(expected).render(&run, first, &envelope, |piece| {
+            counts.push(piece.count() as usize);
+            bytes.extend_from_slice(piece.bytes());
+        });
         (counts, String::from_utf8(bytes).unwrap())
     }
 
     #[test]
     fn every_line_gets_its_number() {
-        let (counts, lines) = rendered("{\"a\":1}\n{\"b\":2}\n", Some(9));
+        let (counts, lines) = rendered("{\"a\":1}\n{\"b\":2}\n", Some(1));
         assert_eq!(counts, [2]);
-        let expected = "{\"extended\":{\"seq\":9,\"time\":5},\"a\":1}\n\
-                        {\"extended\":{\"seq\":10,\"time\":5},\"b\":2}\n";
+        let expected = "{\"extended\":{\"seq\":1,\"time\":5},\"a\":1}\n\
+                        {\"extended\":{\"seq\":2,\"time\":5},\"b\":2}\n";
         assert_eq!(lines, expected);
         assert!(rendered("{\"a\":1}\n", None).1.contains("\"stored\":false"));
     }
@@ -87,5 +112,21 @@ mod tests {
         assert!(lines.lines().last().unwrap().contains("\"seq\":7,"));
         let longer = format!("{{\"a\":\"{}\"}}\n", "x".repeat(2 * PIECE));
         assert_eq!(rendered(&longer.repeat(2), Some(1)).0, [1, 1]);
+    }
+
+    #[test]
+    fn what_is_published_together_lies_together() {
+        let run = Run::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
+        let envelope = EnvelopeWriter::new(5, None);
+        let size = run.bytes().len() + envelope.growth(Some(1));
+        let mut renderer = Renderer::new(3 * size);
+        let mut parts = Vec::new();
+        for seq in 1..=3 {
+            renderer.render(&run, Some(seq), &envelope, |part| parts.push(part));
+        }
+        assert_eq!(parts.len(), 3);
+        let at = |part: &Run| part.bytes().as_ptr().addr();
+        assert_eq!(at(&parts[1]), at(&parts[0]) + size);
+        assert_eq!(at(&parts[2]), at(&parts[1]) + size);
     }
 }

@@ -10,7 +10,9 @@ pub(crate) struct Run {
     bytes: Bytes,
     /// How many frames there are.
     count: u32,
-    /// The same bytes in memory of their own, made when somebody keeps them.
+    /// The bytes have memory of their own.
+    is_owned: bool,
+    /// Otherwise, a copy that has, made when somebody keeps them.
     kept: OnceLock<Bytes>,
 }
 
@@ -20,6 +22,7 @@ impl Run {
         Self {
             bytes,
             count,
+            is_owned: false,
             kept: OnceLock::new(),
         }
     }
@@ -27,9 +30,10 @@ impl Run {
     /// Frames that have memory of their own.
     pub(crate) fn owned(bytes: Bytes, count: u32) -> Self {
         Self {
-            kept: OnceLock::from(bytes.clone()),
             bytes,
             count,
+            is_owned: true,
+            kept: OnceLock::new(),
         }
     }
 
@@ -47,6 +51,9 @@ impl Run {
     /// The lines for those who keep them longer than the delivery takes: one copy
     /// that all of them share.
     pub(crate) fn to_keep(&self) -> &Bytes {
+        if self.is_owned {
+            return &self.bytes;
+        }
         self.kept
             .get_or_init(|| Bytes::copy_from_slice(&self.bytes))
     }

@@ -70,10 +70,11 @@ impl Server {
             port,
             source,
         })?;
+        let store = open_store(&config)?;
         Ok(Self {
             listener,
             local_addr,
-            shared: Shared::new(config.clone(), open_store(&config)?),
+            shared: Shared::new(config, store),
         })
     }
 

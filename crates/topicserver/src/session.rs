@@ -16,9 +16,8 @@ use wire::{ErrorCode, ScanError};
 use crate::config::Config;
 use crate::input::{Input, Read};
 use crate::live::Live;
-use crate::outbox::{Drain, Outbox, SharedOutbox};
+use crate::outbox::{Drain, SharedOutbox};
 use crate::shared::Place;
-use crate::transport::Transport;
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -171,24 +170,25 @@ impl<R: AsyncRead + Unpin> Session<R> {
     async fn close(mut self, end: End) {
         let timeout = self.farewell_timeout();
         self.tell_end(&end);
-        // Who has only finished sending still gets what was published before, and
-        // some of that may be on its way through the topics.
-        let topics = match end {
-            End::Finished => self.live.settle(),
-            _ => Vec::new(),
-        };
-        let outbox = self.live.leave();
         if matches!(end, End::Broken(_) | End::Stalled) {
             return;
         }
+        let has_ended = matches!(end, End::Finished);
+        // Who has only finished sending still gets what was published before. Some of
+        // that may be on its way through the topics, or come from their history.
+        let topics = if has_ended {
+            self.live.finish()
+        } else {
+            self.live.leave();
+            Vec::new()
+        };
         let settling = async move {
             for topic in topics {
                 // A topic that has gone has nothing left to hand on.
                 let _ = topic.await;
             }
         };
-        let has_ended = matches!(end, End::Finished);
-        farewell(self.reader, has_ended, &outbox, settling, timeout).await;
+        farewell(self.reader, has_ended, &self.live, settling, timeout).await;
     }
 
     fn farewell_timeout(&self) -> Duration {
@@ -253,10 +253,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
 async fn farewell<R: AsyncRead + Unpin>(
     mut reader: R,
     mut has_ended: bool,
-    outbox: &Outbox<dyn Transport>,
+    live: &Live,
     settled: impl Future<Output = ()>,
     timeout: Duration,
 ) {
+    let outbox = live.outbox();
     let mut settled = pin!(settled);
     let mut is_settled = false;
     let mut is_finished = false;
@@ -269,7 +270,11 @@ async fn farewell<R: AsyncRead + Unpin>(
             is_settled = true;
             outbox.finish();
         }
-        match outbox.poll_drain(cx) {
+        let drain = outbox.poll_drain(cx);
+        if outbox.take_wanted() {
+            live.tell_room();
+        }
+        match drain {
             Drain::Broken(_) => return Poll::Ready(()),
             Drain::Empty if is_settled && !is_finished => {
                 outbox.finish_transport();
@@ -316,6 +321,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::outbox::Outbox;
     use crate::shared::Shared;
 
     /// With 144 bytes tokio's task takes 256; with one word more it would take

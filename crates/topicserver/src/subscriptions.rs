@@ -184,10 +184,11 @@ impl Subscriptions {
         Poll::Ready(())
     }
 
-    /// For each topic: resolves when all that was published there before has been
-    /// handed on.
-    pub(crate) fn settle(&self) -> Vec<oneshot::Receiver<()>> {
-        self.topics.iter().map(|topic| topic.settle()).collect()
+    /// Leaves each topic when all that was published there before has been handed
+    /// on, and resolves then.
+    pub(crate) fn finish(&self) -> Vec<oneshot::Receiver<()>> {
+        let finish = |topic: &Arc<Topic>| topic.finish(self.outbox.clone());
+        self.topics.iter().map(finish).collect()
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {

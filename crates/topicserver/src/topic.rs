@@ -56,6 +56,9 @@ enum Command {
     /// What a connection has missed was read from disk.
     Read(SharedOutbox, Missed),
     Leave(SharedOutbox),
+    /// A connection that sends no more leaves when it has got what was published
+    /// before. Answered then.
+    Finish(SharedOutbox, oneshot::Sender<()>),
     Publish(Publication),
     /// Who is here?
     Who(SharedOutbox),
@@ -158,6 +161,14 @@ impl Topic {
         self.mailbox.poll_room(cx)
     }
 
+    /// Removes a subscriber when everything that was published before has been handed
+    /// to it, and resolves then.
+    pub(crate) fn finish(&self, subscriber: SharedOutbox) -> oneshot::Receiver<()> {
+        let (done, finished) = oneshot::channel();
+        self.put(Command::Finish(subscriber, done));
+        finished
+    }
+
     /// Resolves when everything that was published before has been handed on.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
@@ -195,8 +206,12 @@ impl Topic {
             }
             task.handle(&mut batch).await;
             task.members.catch_up(&self, &task.log);
-            if task.is_over() && registry.remove_if_idle(&self) {
-                return;
+            task.remove_finished();
+            if task.is_over() {
+                task.log.end_life();
+                if registry.remove_if_idle(&self) {
+                    return;
+                }
             }
             if batch.capacity() > KEPT_CAPACITY {
                 batch = Vec::new();
@@ -283,6 +298,7 @@ impl Task {
                 self.members.has_read(topic, &self.log, &subscriber, missed);
             }
             Command::Leave(subscriber) => self.leave(&subscriber),
+            Command::Finish(subscriber, done) => self.finish(&subscriber, done),
             Command::Who(asker) => {
                 let answer = self.members.who(self.topic.name.as_str());
                 asker.answer(answer.to_line());
@@ -316,12 +332,36 @@ impl Task {
             outbox: outbox.clone(),
             identity: identity.clone(),
             position: Position::unanswered(next, answer.clone()),
+            finished: None,
         });
         if answer.report(&self.topic, self.state(recovered), true) {
             self.members.open(&outbox, &answer, &self.topic, &self.log);
         }
         if is_new {
             self.tell_presence(&identity, &outbox, Event::Joined);
+        }
+    }
+
+    /// One that is behind stays until it has caught up; others leave at once.
+    fn finish(&mut self, subscriber: &SharedOutbox, done: oneshot::Sender<()>) {
+        if let Some(known) = self.members.find(subscriber)
+            && known.position.is_behind()
+        {
+            // It gets what comes meanwhile, too.
+            known.finished = Some(done);
+            return;
+        }
+        self.leave(subscriber);
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(());
+    }
+
+    /// Lets those go who have finished and have caught up.
+    fn remove_finished(&mut self) {
+        while let Some((subscriber, done)) = self.members.take_finished() {
+            self.leave(&subscriber);
+            let _ = done.send(());
+            self.topic.members.store(self.members.len(), Relaxed);
         }
     }
 
@@ -408,7 +448,7 @@ fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut all = acknowledgements.into_iter().peekable();
     while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
         let (id, topic) = ((&*id).into(), topic.into());
-        lines.extend(Event::Ack(wire::Ack { id, topic, seq }).to_line());
+        Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
         if all.peek().is_none_or(|next| !next.to.is(&to)) {
             to.answer(std::mem::take(&mut lines));
         }

@@ -14,13 +14,19 @@ use crate::history::budget::Share;
 use crate::history::entry::{Entry, RememberedId};
 use crate::history::ids::Ids;
 use crate::history::memory::History;
-use crate::identity::{Identity, random};
+use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::{Publication, Tag};
 use crate::registry::TopicSettings;
-use crate::render::render;
+use crate::render::Renderer;
 use crate::run::Run;
 use crate::store::{Batch, Store, StoreError, TopicId};
+
+/// What an envelope without a name adds to a frame, with a number of one digit.
+const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len();
+
+/// What a name adds, beside itself.
+const NAME_COST: usize = r#","user":"""#.len();
 
 /// A topic's messages in their order.
 pub(crate) struct TopicLog {
@@ -78,8 +84,8 @@ impl TopicLog {
     /// be read; it is tried again with the next message.
     pub(crate) async fn open(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
         let mut log = Self {
+            epoch: settings.epoch_of(&name),
             name,
-            epoch: random(),
             history: History::new(settings.history, 1),
             ids: Ids::new(settings.ids),
             share,
@@ -107,7 +113,9 @@ impl TopicLog {
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
+        for id in loaded.ids {
+            self.ids.find_or_insert(id, false);
+        }
         self.stored = Some(Stored {
             store,
             id: loaded.id,
@@ -121,6 +129,14 @@ impl TopicLog {
         let topic = &self.name;
         let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
         self.settings.troubles.log(|_| warn());
+    }
+
+    /// The topic may be about to be forgotten altogether: should it come again, that
+    /// is another life, if there was a message in this one.
+    pub(crate) fn end_life(&self) {
+        if self.stored.is_none() && self.next() > 1 {
+            self.settings.lives.fetch_add(1, Relaxed);
+        }
     }
 
     /// The life of the topic, as clients are told it.
@@ -212,18 +228,14 @@ impl TopicLog {
                 ..Appended::default()
             };
         }
-        let entries = self.entries(publications);
-        if let Err(error) = self.store(&entries, &ids).await {
+        let parts = self.render(publications);
+        if let Err(error) = self.store(&parts, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
             return self.unstored(publications, acknowledgements, error);
         }
-        let mut pieces = Vec::with_capacity(entries.len());
-        for (publication, entry) in entries {
-            pieces.push(Piece {
-                run: Run::owned(entry.lines.clone(), entry.count),
-                first: Some(entry.first),
-                publication,
-            });
+        let mut pieces = Vec::with_capacity(parts.len());
+        for (piece, entry) in parts {
+            pieces.push(piece);
             self.history.append(entry);
         }
         self.count_bytes();
@@ -248,12 +260,11 @@ impl TopicLog {
                 next += count;
                 return true;
             };
-            let known = self.known(&tag);
+            let id = remembered(&tag, next, self.time);
+            let known = self.ids.find_or_insert(id, tag.is_shared);
             let is_new = known.is_none();
             let seq = known.unwrap_or(next);
             if is_new {
-                let id = remembered(&tag, next, self.time);
-                self.ids.insert(id);
                 ids.push(id);
                 next += count;
             }
@@ -267,49 +278,49 @@ impl TopicLog {
         (acknowledgements, ids)
     }
 
-    /// The number of a message that was sent before under the same id.
-    ///
-    /// Where several publishers may use the same ids, because the server can't tell
-    /// them apart, it is only the same message if it says the same.
-    fn known(&self, tag: &Tag) -> Option<u64> {
-        let known = self.ids.find(tag.origin, tag.id_hash, self.time)?;
-        (!tag.is_shared || known.text == tag.text_hash).then_some(known.seq)
-    }
-
-    /// The messages as they are kept and sent, each part with its publication.
-    fn entries(&self, publications: &[Publication]) -> Vec<(usize, Entry)> {
+    /// The messages as they are sent and as they are kept.
+    fn render(&self, publications: &[Publication]) -> Vec<(Piece, Entry)> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
-        let mut entries = Vec::with_capacity(publications.len());
-        for (index, publication) in publications.iter().enumerate() {
-            let identity = publication.identity.as_ref();
+        let mut renderer = Renderer::new(rendered_size(publications, next));
+        let mut parts = Vec::with_capacity(publications.len());
+        for (publication, published) in publications.iter().enumerate() {
+            let identity = published.identity.as_ref();
             let publisher = identity.map_or(0, |identity| identity.publisher);
             let envelope = envelopes.of(identity);
-            for lines in render(&publication.run, Some(next), envelope) {
+            renderer.render(&published.run, Some(next), envelope, |run| {
                 let entry = Entry {
                     first: next,
-                    count: lines.count(),
+                    count: run.count(),
                     time: self.time,
                     publisher,
-                    lines: lines.bytes().clone(),
+                    lines: run.bytes().clone(),
                 };
+                let first = Some(next);
                 next = entry.end();
-                entries.push((index, entry));
-            }
+                parts.push((
+                    Piece {
+                        run,
+                        first,
+                        publication,
+                    },
+                    entry,
+                ));
+            });
         }
-        entries
+        parts
     }
 
     /// Resolves when the messages are where they can't be lost.
     async fn store(
         &self,
-        entries: &[(usize, Entry)],
+        parts: &[(Piece, Entry)],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
-            Some(stored) if !entries.is_empty() => {
+            Some(stored) if !parts.is_empty() => {
                 let batch = Batch {
-                    entries: entries.iter().map(|(_, entry)| entry.clone()).collect(),
+                    entries: parts.iter().map(|(_, entry)| entry.clone()).collect(),
                     ids: ids.to_vec(),
                 };
                 stored.store.append(stored.id, batch).await
@@ -333,6 +344,7 @@ impl TopicLog {
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.seq >= next);
+        let mut renderer = Renderer::new(rendered_size(publications, 0));
         let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
             if let Some(tag) = publication.tag.take() {
@@ -343,11 +355,13 @@ impl TopicLog {
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
-            pieces.extend(render(&publication.run, None, envelope).map(|run| Piece {
-                run,
-                first: None,
-                publication: index,
-            }));
+            renderer.render(&publication.run, None, envelope, |run| {
+                pieces.push(Piece {
+                    run,
+                    first: None,
+                    publication: index,
+                });
+            });
         }
         Appended {
             pieces,
@@ -387,6 +401,18 @@ impl Envelopes {
         };
         &self.last.get_or_insert_with(make).1
     }
+}
+
+/// Bytes that messages take with their envelopes, as far as that can be foreseen:
+/// exactly for a lone one, and without names.
+fn rendered_size(publications: &[Publication], next: u64) -> usize {
+    let size = |publication: &Publication| {
+        let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
+        let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
+        let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name;
+        publication.run.bytes().len() + publication.run.count() as usize * growth
+    };
+    publications.iter().map(size).sum()
 }
 
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {

@@ -1,8 +1,6 @@
 //! The envelope: what a server puts, first, under `extended` into each message
 //! that goes to an extended connection.
 
-use std::io::Write as _;
-
 use crate::{UserName, Value, extended};
 
 /// An envelope as a client reads it.
@@ -70,8 +68,7 @@ impl EnvelopeWriter {
         match seq {
             Some(seq) => {
                 out.extend_from_slice(HEAD);
-                // Writing into memory can't fail.
-                let _ = write!(out, "{seq}");
+                out.extend_from_slice(itoa::Buffer::new().format(seq).as_bytes());
             }
             None => out.extend_from_slice(UNSTORED_HEAD),
         }
@@ -135,7 +132,8 @@ mod tests {
     fn what_is_not_stored_has_no_number() {
         let writer = EnvelopeWriter::new(7, None);
         let mut line = Vec::new();
-        writer.write_unstored(
+        writer.write(
+            None,
             b"{\"message\":{\"topic\":\"T\",\"text\":\"hi\"}}",
             &mut line,
         );

@@ -170,10 +170,19 @@ impl<'a> Event<'a> {
 
     /// The frame as it goes over the wire: one line, with its end.
     pub fn to_line(&self) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.write_line(&mut line);
+        line
+    }
+
+    /// Appends the same to other lines.
+    pub fn write_line(&self, lines: &mut Vec<u8>) {
         #[derive(serde::Serialize)]
         struct Frame<'a> {
             extended: &'a Event<'a>,
         }
-        crate::frame::to_line(&Frame { extended: self })
+        // Writing into memory can't fail.
+        let _ = serde_json::to_writer(&mut *lines, &Frame { extended: self });
+        lines.push(b'\n');
     }
 }

@@ -46,8 +46,8 @@ fn the_command_lines_of_the_specification_are_read() {
 #[test]
 fn one_dash_and_two_mean_the_same_for_every_long_option() {
     for line in [
-        "chat -direct 1 -stay -no-reconnect -connect-timeout 2 -drain-timeout 0.5 -max-frame 2000",
-        "chat --stay 1 --no-reconnect --drain-timeout=0.5 --max-frame=2000 --connect-timeout=2 --direct",
+        "chat -direct 1 -stay -no-reconnect -connect-timeout 2 -drain-timeout 0.5 -max-frame 2000 -json",
+        "chat --stay 1 --json --no-reconnect --drain-timeout=0.5 --max-frame=2000 --connect-timeout=2 --direct",
     ] {
         let config = read(line).unwrap();
         assert_eq!(config.mode, Mode::Wait { port: 1 });
@@ -59,6 +59,8 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 connect_timeout: Duration::from_secs(2),
                 drain_timeout: Duration::from_millis(500),
                 max_frame: 2000,
+                json: true,
+                extended: None,
             }
         );
     }
@@ -81,11 +83,49 @@ fn defaults_are_those_that_help_names() {
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(3),
             max_frame: 65536,
+            json: false,
+            extended: None,
         }
     );
+    let options = read("chat -topic a:1 t").unwrap().options;
+    assert_eq!(
+        options.extended,
+        Some(Extended {
+            name: None,
+            history: History::None,
+            ack_timeout: Duration::from_secs(30),
+        })
+    );
     let help = Typed::command().render_help().to_string();
-    for default in ["[default: 10]", "[default: 3]", "[default: 65536]"] {
-        assert!(help.contains(default), "{help}");
+    for default in ["10", "3", "65536", "30"].map(|value| format!("[default: {value}]")) {
+        assert!(help.contains(&default), "{help}");
+    }
+}
+
+#[test]
+fn what_a_server_is_asked_for_is_read_with_one_dash_and_two() {
+    let extended = |line: &str| read(line).unwrap().options.extended;
+    for line in [
+        "chat -topic a:1 t -name alice -since 10m -ack-timeout 0.5",
+        "chat --topic a:1 t --name=alice --since=10m --ack-timeout=0.5",
+    ] {
+        assert_eq!(
+            extended(line),
+            Some(Extended {
+                name: Some(UserName::new("alice").unwrap()),
+                history: History::Since(Duration::from_secs(600)),
+                ack_timeout: Duration::from_millis(500),
+            })
+        );
+    }
+    let history = |line: &str| extended(line).unwrap().history;
+    assert_eq!(history("chat -topic a:1 t -last 20"), History::Last(20));
+    for (time, seconds) in [("0s", 0), ("90s", 90), ("2h", 7200), ("3d", 259_200)] {
+        let line = format!("chat -topic a:1 t -since {time}");
+        assert_eq!(history(&line), History::Since(Duration::from_secs(seconds)));
+    }
+    for line in ["chat -topic a:1 t -classic", "chat -topic a:1 t --classic"] {
+        assert_eq!(extended(line), None);
     }
 }
 
@@ -143,6 +183,53 @@ fn each_mistake_has_its_own_answer() {
         (
             "chat -direct 1 --drain-timeout=-1",
             "a number of seconds from 0 to 86400",
+        ),
+        ("chat -direct 1 --name alice", "--name is for a topic"),
+        ("chat -direct 1 --last 2", "--last is for a topic"),
+        ("chat -direct 1 --since 2m", "--since is for a topic"),
+        (
+            "chat -topic host:1 t --since 10",
+            "a number and s, m, h or d",
+        ),
+        (
+            "chat -topic host:1 t --since +1m",
+            "a number and s, m, h or d",
+        ),
+        (
+            "chat -topic host:1 t --since 99999999999999999999d",
+            "a number and s, m, h or d",
+        ),
+        (
+            "chat -topic host:1 t --since 9999999999999999999d",
+            "a number and s, m, h or d",
+        ),
+        (
+            "chat -topic host:1 t --since é",
+            "a number and s, m, h or d",
+        ),
+        (
+            "chat -topic host:1 t --last 2 --since 2m",
+            "cannot be used with",
+        ),
+        (
+            "chat -topic host:1 t --last 2 --classic",
+            "cannot be used with",
+        ),
+        (
+            "chat -topic host:1 t --classic --name bob",
+            "cannot be used with",
+        ),
+        (
+            "chat -topic host:1 t --classic --since 2m",
+            "cannot be used with",
+        ),
+        (
+            "chat -topic host:1 t --ack-timeout 0",
+            "a number of seconds above 0",
+        ),
+        (
+            "chat -topic host:1 t --name a\u{7}",
+            "a user's name can't hold a control character",
         ),
         (
             "chat -direct 1 --max-frame 10",

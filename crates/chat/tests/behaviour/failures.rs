@@ -115,7 +115,7 @@ fn help_and_version_go_to_standard_output() {
 #[test]
 fn an_unread_line_of_a_reset_connection_is_a_failure_also_at_the_end() {
     let (listener, address) = listen();
-    let mut chat = Process::chat(&["-topic", &address, "t"]);
+    let mut chat = Process::chat(&["-topic", &address, "t", "--classic"]);
     let mut server = Peer::accept_registered(&listener, "t");
     chat.types("last");
     chat.ends_input();

@@ -11,14 +11,21 @@
 )]
 
 mod classic;
+mod cuts;
+mod delivering;
 mod direct;
 mod ending;
 mod failures;
+mod history;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
+mod old_servers;
 mod peer;
 mod process;
+mod proxy;
+mod registering;
+mod resuming;
 mod server;
 mod specification;
 #[cfg(unix)]

@@ -12,6 +12,9 @@ use crate::process::LIMIT;
 pub(crate) struct Peer {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
+    /// The sequence number of the last message; each that is read and wants to be
+    /// acknowledged gets the next one.
+    pub(crate) seq: u64,
 }
 
 impl Peer {
@@ -19,7 +22,11 @@ impl Peer {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, reader }
+        Self {
+            stream,
+            reader,
+            seq: 0,
+        }
     }
 
     /// Connects to that port of this machine.
@@ -46,12 +53,45 @@ impl Peer {
         }
     }
 
-    /// Waits for a client of a topic, and for its registration.
+    /// Waits for a client of a topic, and for its registration, which is answered
+    /// if it is an extended one.
     pub(crate) fn accept_registered(listener: &TcpListener, topic: &str) -> Self {
-        let mut peer = Self::accept(listener);
-        let frame = peer.frame();
-        assert_eq!(frame["topics"], json!([topic]), "{frame}");
+        let (mut peer, registration) = Self::accept_registration(listener);
+        assert_eq!(registration["topics"], json!([topic]), "{registration}");
+        if registration.get("extended").is_some() {
+            let state = json!({"epoch": "e1", "seq": 0});
+            peer.tells(&json!({"registered": {"topics": {topic: state}}}));
+        }
         peer
+    }
+
+    /// Waits for a client and for its registration, and leaves the answer to the
+    /// test.
+    pub(crate) fn accept_registration(listener: &TcpListener) -> (Self, Value) {
+        let mut peer = Self::accept(listener);
+        let registration = peer.read();
+        assert!(registration.get("topics").is_some(), "{registration}");
+        (peer, registration)
+    }
+
+    /// Sends what a server says beside messages.
+    pub(crate) fn tells(&mut self, event: &Value) {
+        self.sends(format!("{}\n", json!({"extended": event})).as_bytes());
+    }
+
+    /// Acknowledges a message that was read.
+    pub(crate) fn acknowledges(&mut self, frame: &Value, seq: u64) {
+        let (id, topic) = (&frame["extended"]["id"], &frame["message"]["topic"]);
+        assert!(id.is_string(), "{frame}");
+        self.tells(&json!({"ack": {"id": id, "topic": topic, "seq": seq}}));
+    }
+
+    /// Sends a message as an extended server does.
+    pub(crate) fn delivers(&mut self, seq: u64, topic: &str, text: &str) {
+        let envelope = json!({"seq": seq, "time": 1_763_796_000_123_u64, "user": "bob"});
+        let message = json!({"topic": topic, "text": text});
+        let frame = json!({"extended": envelope, "source": {}, "message": message});
+        self.sends(format!("{frame}\n").as_bytes());
     }
 
     /// Sends a message as the specification shows it.
@@ -72,8 +112,18 @@ impl Peer {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// The next frame, which stands on a line of its own.
+    /// The next frame; it is acknowledged if it wants to be.
     pub(crate) fn frame(&mut self) -> Value {
+        let frame = self.read();
+        if frame["extended"].get("id").is_some() {
+            self.seq += 1;
+            self.acknowledges(&frame, self.seq);
+        }
+        frame
+    }
+
+    /// The next frame, which stands on a line of its own.
+    pub(crate) fn read(&mut self) -> Value {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         assert!(line.ends_with('\n'), "{line:?}");

@@ -106,8 +106,13 @@ impl Process {
 
     /// Runs `chat -direct 0` to call `address`, with a file as its standard input.
     pub(crate) fn caller_reading(file: File, address: &str, options: &[&str]) -> Self {
+        Self::reading(file, &[&["-direct", "0", address], options].concat())
+    }
+
+    /// Runs `chat` with these arguments and a file as its standard input.
+    pub(crate) fn reading(file: File, arguments: &[&str]) -> Self {
         let mut command = chat();
-        command.args(["-direct", "0", address]).args(options);
+        command.args(arguments);
         Self::start_with(command, file.into(), Output::Read)
     }
 

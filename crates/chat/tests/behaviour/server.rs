@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
 
+use tokio::sync::oneshot;
 use topicserver::{Config, Server};
 
 use crate::peer::Peer;
@@ -12,23 +13,66 @@ use crate::process::Process;
 /// Starts a topic server; the address to give to clients. It ends with the
 /// tests.
 pub(crate) fn start_server() -> String {
-    let (bound, address) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let server = Server::bind(Config {
-                bind: Some("127.0.0.1".parse().unwrap()),
-                ..Config::default()
+    start_server_with(&Config::default())
+}
+
+/// The same with other limits.
+pub(crate) fn start_server_with(config: &Config) -> String {
+    let server = Running::start(config);
+    std::mem::forget(server.stop);
+    server.address
+}
+
+/// A topic server that can be stopped.
+pub(crate) struct Running {
+    config: Config,
+    /// What to give to clients.
+    pub(crate) address: String,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts one on this machine.
+    pub(crate) fn start(config: &Config) -> Self {
+        let config = Config {
+            bind: Some("127.0.0.1".parse().unwrap()),
+            ..config.clone()
+        };
+        let started = config.clone();
+        let (bound, address) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(started).unwrap();
+                bound.send(server.local_addr()).unwrap();
+                let stopped = async { drop(stopped.await) };
+                server.run(stopped).await
             });
-            let server = server.unwrap();
-            bound.send(server.local_addr()).unwrap();
-            server.run(std::future::pending()).await
+        });
+        let address = address.recv().unwrap().to_string();
+        Self {
+            config,
+            address,
+            stop,
+            thread,
+        }
+    }
+
+    /// Ends it as SIGTERM does, and starts another one on the same port.
+    pub(crate) fn restart(self) -> Self {
+        let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap();
+        Self::start(&Config {
+            port,
+            ..self.config
         })
-    });
-    address.recv().unwrap().to_string()
+    }
 }
 
 /// Waits until `chat` is registered: until it shows what somebody else sends.

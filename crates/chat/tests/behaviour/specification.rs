@@ -71,7 +71,7 @@ fn clients_talk_by_topic() {
 fn frames_are_those_of_the_specification() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let mut chat = Process::chat(&["-topic", &address, "lame-conversation"]);
+    let mut chat = Process::chat(&["-topic", &address, "lame-conversation", "--classic"]);
     let mut server = Peer::accept(&listener);
     let (here, there) = server.ends();
     assert_eq!(

@@ -24,7 +24,7 @@ impl Entry {
     }
 
     /// The part of it from the message `seq` on; nothing of it if `seq` comes after.
-    pub(crate) fn from_seq(&self, seq: u64) -> Bytes {
+    pub(crate) fn lines_from(&self, seq: u64) -> Bytes {
         let skipped = seq.saturating_sub(self.first);
         if skipped == 0 {
             return self.lines.clone();
@@ -67,11 +67,11 @@ mod tests {
             lines: Bytes::from_static(b"a\nbb\nccc\n"),
         };
         assert_eq!(entry.end(), 10);
-        assert_eq!(entry.from_seq(1), "a\nbb\nccc\n");
-        assert_eq!(entry.from_seq(7), "a\nbb\nccc\n");
-        assert_eq!(entry.from_seq(8), "bb\nccc\n");
-        assert_eq!(entry.from_seq(9), "ccc\n");
-        assert_eq!(entry.from_seq(10), "");
-        assert_eq!(entry.from_seq(99), "");
+        assert_eq!(entry.lines_from(1), "a\nbb\nccc\n");
+        assert_eq!(entry.lines_from(7), "a\nbb\nccc\n");
+        assert_eq!(entry.lines_from(8), "bb\nccc\n");
+        assert_eq!(entry.lines_from(9), "ccc\n");
+        assert_eq!(entry.lines_from(10), "");
+        assert_eq!(entry.lines_from(99), "");
     }
 }

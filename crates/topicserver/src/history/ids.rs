@@ -2,11 +2,16 @@
 //! is acknowledged again and not delivered again.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::history::entry::RememberedId;
 
 /// What an id takes: its place in the order and in the table.
-const ID_COST: usize = 2 * size_of::<RememberedId>() + 16;
+const ID_COST: usize = size_of::<RememberedId>() + 2 * size_of::<(u64, u64)>();
+
+/// Into so many parts is the window divided: after each of them, what has become too
+/// old is forgotten, also of publishers who have gone.
+const PARTS_OF_WINDOW: u64 = 10;
 
 /// For how long ids are remembered, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -20,30 +25,51 @@ pub(crate) struct IdLimits {
 /// The ids of one topic.
 pub(crate) struct Ids {
     limits: IdLimits,
-    publishers: HashMap<u64, Publisher>,
+    publishers: HashMap<u64, Publisher, Hashed>,
     count: usize,
     /// When all publishers' ids were last looked through.
     expired: u64,
 }
-
-/// Into so many parts is the window divided: after each of them, what has become too
-/// old is forgotten, also of publishers who have gone.
-const PARTS_OF_WINDOW: u64 = 10;
 
 /// The ids of one publisher.
 #[derive(Default)]
 struct Publisher {
     /// The oldest first. Some may have been taken back, or come again, since.
     order: VecDeque<RememberedId>,
-    /// Id → the message that it was last given to.
-    known: HashMap<u64, RememberedId>,
+    /// How many have been forgotten: the first one's number.
+    forgotten: u64,
+    /// Id → the number, in the order, of the message that it was last given to.
+    known: HashMap<u64, u64, Hashed>,
+}
+
+/// Keys that are hashes already, with a secret.
+type Hashed = BuildHasherDefault<AsItIs>;
+
+/// Takes a number for its own hash.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
 }
 
 impl Ids {
     pub(crate) fn new(limits: IdLimits) -> Self {
         Self {
             limits,
-            publishers: HashMap::new(),
+            publishers: HashMap::default(),
             count: 0,
             expired: 0,
         }
@@ -54,32 +80,37 @@ impl Ids {
         self.count * ID_COST
     }
 
-    /// The message that an id of a publisher's was given to, if that isn't too long
-    /// ago.
-    pub(crate) fn find(&self, origin: u64, id: u64, now: u64) -> Option<&RememberedId> {
-        let known = self.publishers.get(&origin)?.known.get(&id)?;
-        (known.time + self.limits.window >= now).then_some(known)
-    }
-
-    /// Remembers an id; the publisher's oldest ones are forgotten for it.
-    pub(crate) fn insert(&mut self, new: RememberedId) {
-        let publisher = self.publishers.entry(new.origin).or_default();
-        publisher.order.push_back(new);
-        publisher.known.insert(new.id, new);
-        self.count += 1;
+    /// The sequence number of the message that has the id already, if that isn't too
+    /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
+    /// forgotten for it.
+    ///
+    /// Where several publishers may use the same ids, because the server can't tell
+    /// them apart (`is_shared`), it is only the same message if it says the same.
+    pub(crate) fn find_or_insert(&mut self, new: RememberedId, is_shared: bool) -> Option<u64> {
         let oldest_time = new.time.saturating_sub(self.limits.window);
+        let publisher = self.publishers.entry(new.origin).or_default();
+        if let Some(known) = publisher.find(new.id)
+            && known.time >= oldest_time
+            && (!is_shared || known.text == new.text)
+        {
+            return Some(known.seq);
+        }
+        publisher.insert(new);
+        self.count += 1;
         while let Some(oldest) = publisher.order.front() {
             if oldest.time >= oldest_time && publisher.order.len() <= self.limits.per_publisher {
                 break;
             }
-            self.count -= publisher.forget_oldest();
+            publisher.forget_oldest();
+            self.count -= 1;
         }
+        None
     }
 
     /// Takes back an id whose message wasn't stored.
     pub(crate) fn take_back(&mut self, id: &RememberedId) {
         if let Some(publisher) = self.publishers.get_mut(&id.origin)
-            && publisher.known.get(&id.id) == Some(id)
+            && publisher.find(id.id) == Some(id)
         {
             publisher.known.remove(&id.id);
         }
@@ -87,18 +118,17 @@ impl Ids {
 
     /// Forgets what is too old, of all publishers, from time to time.
     pub(crate) fn expire(&mut self, now: u64) {
-        if self.count == 0 || now - self.expired.min(now) <= self.limits.window / PARTS_OF_WINDOW {
+        let part = self.limits.window / PARTS_OF_WINDOW;
+        if self.count == 0 || now.saturating_sub(self.expired) <= part {
             return;
         }
         self.expired = now;
         let oldest_time = now.saturating_sub(self.limits.window);
         self.publishers.retain(|_, publisher| {
-            while publisher
-                .order
-                .front()
-                .is_some_and(|id| id.time < oldest_time)
-            {
-                self.count -= publisher.forget_oldest();
+            let is_old = |id: &RememberedId| id.time < oldest_time;
+            while publisher.order.front().is_some_and(is_old) {
+                publisher.forget_oldest();
+                self.count -= 1;
             }
             !publisher.order.is_empty()
         });
@@ -111,15 +141,26 @@ impl Ids {
 }
 
 impl Publisher {
-    /// How many were forgotten: one, or none if there is none.
-    fn forget_oldest(&mut self) -> usize {
-        let Some(oldest) = self.order.pop_front() else {
-            return 0;
-        };
-        if self.known.get(&oldest.id) == Some(&oldest) {
-            self.known.remove(&oldest.id);
+    fn find(&self, id: u64) -> Option<&RememberedId> {
+        let number = *self.known.get(&id)?;
+        let place = usize::try_from(number.checked_sub(self.forgotten)?).ok()?;
+        self.order.get(place)
+    }
+
+    fn insert(&mut self, new: RememberedId) {
+        let number = self.forgotten + self.order.len() as u64;
+        self.order.push_back(new);
+        self.known.insert(new.id, number);
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.order.pop_front() {
+            // Unless it was taken back, or given to a later message.
+            if self.known.get(&oldest.id) == Some(&self.forgotten) {
+                self.known.remove(&oldest.id);
+            }
+            self.forgotten += 1;
         }
-        1
     }
 }
 
@@ -131,7 +172,7 @@ mod tests {
         RememberedId {
             origin,
             id,
-            text: 0,
+            text: seq,
             seq,
             time,
         }
@@ -147,10 +188,27 @@ mod tests {
     #[test]
     fn an_id_is_known_for_the_window_and_of_its_publisher_alone() {
         let mut ids = ids();
-        ids.insert(id(1, 7, 50, 1000));
-        assert_eq!(ids.find(1, 7, 1100).map(|id| id.seq), Some(50));
-        assert_eq!(ids.find(1, 7, 1101), None);
-        assert_eq!(ids.find(2, 7, 1000), None);
+        assert_eq!(ids.find_or_insert(id(1, 7, 50, 1000), false), None);
+        assert_eq!(ids.find_or_insert(id(1, 7, 51, 1100), false), Some(50));
+        assert_eq!(ids.find_or_insert(id(2, 7, 51, 1100), false), None);
+        assert_eq!(ids.find_or_insert(id(1, 7, 52, 1101), false), None);
+        assert_eq!(ids.find_or_insert(id(1, 7, 53, 1101), false), Some(52));
+    }
+
+    #[test]
+    fn a_shared_id_is_known_by_what_its_message_says() {
+        let mut ids = ids();
+        ids.find_or_insert(id(1, 7, 50, 0), true);
+        let mut same = id(1, 7, 51, 0);
+        same.text = 50;
+        assert_eq!(ids.find_or_insert(same, true), Some(50));
+        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), true), None);
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten_from_time_to_time() {
+        let mut ids = ids();
+        ids.find_or_insert(id(1, 7, 50, 1000), false);
         ids.expire(1100);
         assert!(ids.bytes() > 0);
         ids.expire(1110);
@@ -163,25 +221,25 @@ mod tests {
     #[test]
     fn a_publisher_that_sends_many_forgets_its_own_oldest() {
         let mut ids = ids();
-        ids.insert(id(2, 1, 1, 0));
+        ids.find_or_insert(id(2, 1, 1, 0), false);
         for n in 1..=5 {
-            ids.insert(id(1, n, n, 0));
+            ids.find_or_insert(id(1, n, n, 0), false);
         }
-        let known: Vec<_> = (1..=5).filter(|n| ids.find(1, *n, 0).is_some()).collect();
-        assert_eq!(known, [3, 4, 5]);
-        assert!(ids.find(2, 1, 0).is_some());
+        let known = |ids: &mut Ids, n| ids.find_or_insert(id(1, n, 99, 0), false).is_some();
+        assert!(known(&mut ids, 3) && known(&mut ids, 4) && known(&mut ids, 5));
         assert_eq!(ids.bytes(), 4 * ID_COST);
+        assert!(!known(&mut ids, 2));
+        assert!(ids.find_or_insert(id(2, 1, 9, 0), false).is_some());
     }
 
     #[test]
     fn what_is_taken_back_is_not_known_and_may_come_again() {
         let mut ids = ids();
-        ids.insert(id(1, 7, 50, 0));
+        ids.find_or_insert(id(1, 7, 50, 0), false);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find(1, 7, 0), None);
-        ids.insert(id(1, 7, 51, 0));
+        assert_eq!(ids.find_or_insert(id(1, 7, 51, 0), false), None);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find(1, 7, 0).map(|id| id.seq), Some(51));
+        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), false), Some(51));
         ids.forget();
         assert_eq!(ids.bytes(), 0);
     }

@@ -4,8 +4,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use crate::history::entry::Entry;
 
 /// What an entry takes beside its lines.
@@ -99,7 +97,7 @@ impl History {
     }
 
     /// The entries from the one with the message `seq` on.
-    pub(crate) fn from_seq(&self, seq: u64) -> impl Iterator<Item = &Entry> + Clone {
+    pub(crate) fn entries_from(&self, seq: u64) -> impl Iterator<Item = &Entry> + Clone {
         let start = self.entries.partition_point(|entry| entry.end() <= seq);
         self.entries.range(start..)
     }
@@ -113,11 +111,6 @@ impl History {
             None => self.next,
         }
     }
-}
-
-/// An entry's lines from a message on, unless that is nothing.
-pub(crate) fn lines_from(entry: &Entry, seq: u64) -> Option<Bytes> {
-    (entry.end() > seq).then(|| entry.from_seq(seq))
 }
 
 #[cfg(test)]
@@ -144,9 +137,7 @@ mod tests {
     }
 
     fn read(history: &History, seq: u64) -> String {
-        let lines = history
-            .from_seq(seq)
-            .filter_map(|entry| lines_from(entry, seq));
+        let lines = history.entries_from(seq).map(|entry| entry.lines_from(seq));
         lines
             .map(|lines| String::from_utf8(lines.to_vec()).unwrap())
             .collect()

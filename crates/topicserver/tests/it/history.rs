@@ -286,3 +286,48 @@ impl Drop for StopAtEnd<'_> {
         self.0.store(true, Relaxed);
     }
 }
+
+#[test]
+fn who_sends_no_more_gets_all_of_what_it_asked_for() {
+    let server = TestServer::with(Config {
+        history_messages: 100_000,
+        history_bytes: 100 << 20,
+        max_outbox: 64 * 1024,
+        ..Config::default()
+    });
+    let (mut sender, _) = server.extended(&["T"], json!({}));
+    publish(&mut sender, "T", 20_000);
+    let mut late = Client::connect_narrow(server.addr());
+    late.send(br#"{"topics":["T"],"extended":{"last":20000}}"#);
+    late.finish_sending();
+    late.expect_event("registered");
+    expect_numbers(&mut late, 1..=20_000);
+    late.expect_end();
+}
+
+#[test]
+fn who_comes_back_to_a_topic_in_which_nothing_was_said_has_missed_nothing() {
+    let server = TestServer::start();
+    let (mut alone, answer) = server.extended(&["T"], json!({}));
+    alone.finish_sending();
+    alone.expect_end();
+    let resume = json!({"resume": {"T": {"epoch": epoch(&answer), "seq": 0}}});
+    let (_alone, again) = server.extended(&["T"], resume);
+    assert_eq!(again["topics"]["T"]["recovered"], true);
+}
+
+#[test]
+fn a_topic_that_was_forgotten_begins_another_life() {
+    let server = TestServer::with(Config {
+        history_messages: 0,
+        ..Config::default()
+    });
+    let (mut client, answer) = server.extended(&["T"], json!({}));
+    publish(&mut client, "T", 3);
+    client.finish_sending();
+    client.expect_end();
+    let resume = json!({"resume": {"T": {"epoch": epoch(&answer), "seq": 0}}});
+    let (_client, again) = server.extended(&["T"], resume);
+    assert_eq!(again["topics"]["T"]["recovered"], false);
+    assert_ne!(again["topics"]["T"]["epoch"], *epoch(&answer));
+}

@@ -8,6 +8,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    // What json!() makes is handed over as it is.
+    clippy::needless_pass_by_value,
     missing_docs,
     unreachable_pub
 )]
