@@ -113,9 +113,7 @@ impl TopicLog {
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        for id in loaded.ids {
-            self.ids.find_or_insert(id, false);
-        }
+        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
         self.stored = Some(Stored {
             store,
             id: loaded.id,

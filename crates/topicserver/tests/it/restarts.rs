@@ -86,6 +86,22 @@ fn ones_own_messages_are_known_after_a_restart() {
 }
 
 #[test]
+fn an_id_that_several_use_is_known_after_a_restart_for_what_was_said_last() {
+    let directory = Directory::new();
+    let mut server = directory.serve(&[]);
+    let (mut nameless, _) = extended(&server, &["T"], json!({}));
+    for (text, seq) in [("one", 1), ("two", 2), ("two", 2)] {
+        nameless.say_with_id("T", text, "1");
+        assert_eq!(nameless.expect_ack("T", "1"), seq);
+    }
+    server.terminate();
+    let server = directory.serve(&[]);
+    let (mut nameless, _) = extended(&server, &["T"], json!({}));
+    nameless.say_with_id("T", "two", "1");
+    assert_eq!(nameless.expect_ack("T", "1"), 2);
+}
+
+#[test]
 fn what_memory_no_longer_has_is_read_from_disk() {
     let directory = Directory::new();
     let options = ["--history-messages", "10"];
