@@ -5,6 +5,7 @@
 //! `NATTER_MODEL_CASES=5000` tries so many conversations on each kind of server
 //! instead of the few of a normal run, which takes some seconds.
 
+mod answers;
 mod reference;
 mod seat;
 mod world;

@@ -1,7 +1,7 @@
 //! What a server must know: per topic an order of messages, and the ids that were
 //! used lately.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::TOPICS;
 
@@ -54,9 +54,8 @@ pub enum Expected {
 
 #[derive(Default)]
 pub struct Topic {
-    /// Once somebody was told.
+    /// Once somebody was told: the same for as long as the server remembers anything.
     pub epoch: Option<String>,
-    pub members: BTreeSet<usize>,
     log: Vec<Message>,
     ids: BTreeMap<Origin, VecDeque<Known>>,
 }
@@ -132,15 +131,6 @@ impl Topic {
             .chain(messages.map(Message::expected))
             .collect()
     }
-
-    /// Somebody has gone: a topic that is only in memory goes with the last one, if
-    /// there is nothing to remember.
-    pub fn leave(&mut self, seat: usize, is_stored: bool) {
-        self.members.remove(&seat);
-        if self.members.is_empty() && self.log.is_empty() && !is_stored {
-            self.epoch = None;
-        }
-    }
 }
 
 /// All topics.
@@ -163,11 +153,8 @@ impl Reference {
     }
 
     pub fn restart(&mut self) {
-        for topic in self.topics.values_mut() {
-            match self.is_stored {
-                true => topic.members.clear(),
-                false => *topic = Topic::default(),
-            }
+        if !self.is_stored {
+            *self = Self::new(false);
         }
     }
 }

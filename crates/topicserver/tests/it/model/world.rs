@@ -1,12 +1,13 @@
 //! A server, those who talk on it, and the model that says what they must see.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use topicserver::Config;
 
+use super::answers::Answers;
 use super::reference::{Expected, IDS, KEPT, Message, Reference};
 use super::seat::{Event, Link, Seat, WHO};
 use super::{Draft, Start, Step};
@@ -35,19 +36,6 @@ pub struct World<'a> {
     /// Texts so far.
     texts: u64,
     counts: &'a Counts,
-}
-
-/// What the server must tell of messages that were sent.
-#[derive(Default)]
-struct Answers {
-    /// Per topic, in its order: id and number.
-    acks: BTreeMap<String, VecDeque<(String, u64)>>,
-    /// Of messages for topics that the sender isn't in.
-    errors: VecDeque<Option<String>>,
-    /// The topics that were published to, which are asked who is there.
-    topics: Vec<&'static str>,
-    /// Whether the connection itself has answered that it has read everything.
-    is_synced: bool,
 }
 
 fn count(count: &Cell<u64>) {
@@ -114,13 +102,11 @@ impl<'a> World<'a> {
             Step::Leave { topic, .. } => self.leave(seat, topic),
             Step::Drop { after, .. } => {
                 self.seats[seat].read(*after);
-                self.is_gone(seat);
                 self.seats[seat].link = None;
             }
             Step::Finish { .. } => {
-                self.is_gone(seat);
                 self.seats[seat].link().client.finish_sending();
-                self.seats[seat].read_to_end(None, self.reference.is_stored);
+                self.seats[seat].read_to_end(None, false);
             }
             _ => self.seats[seat].read_all(),
         }
@@ -147,7 +133,6 @@ impl<'a> World<'a> {
         link.client.register(topics);
         for topic in topics {
             link.expected.entry(topic).or_default();
-            self.reference.topic(topic).members.insert(seat);
         }
         // Nobody may publish before it is registered.
         self.seats[seat].read_all();
@@ -160,7 +145,6 @@ impl<'a> World<'a> {
         let answer = self.registered(seat, topics, &options);
         assert_eq!(answer["user"].as_str(), WHO[seat].user, "{answer}");
         for topic in topics {
-            self.reference.topic(topic).members.insert(seat);
             let link = self.seats[seat].link();
             link.expected.entry(topic).or_default();
         }
@@ -376,15 +360,6 @@ impl<'a> World<'a> {
             }
             other => panic!("waiting for registered, got {other:?}"),
         }
-        let is_stored = self.reference.is_stored;
-        self.reference.topic(topic).leave(seat, is_stored);
-    }
-
-    fn is_gone(&mut self, seat: usize) {
-        let is_stored = self.reference.is_stored;
-        for topic in super::TOPICS {
-            self.reference.topic(topic).leave(seat, is_stored);
-        }
     }
 
     fn restart(&mut self) {
@@ -406,33 +381,4 @@ impl<'a> World<'a> {
 enum Wanted {
     Last(u64),
     After { epoch: String, seq: u64 },
-}
-
-impl Answers {
-    fn are_complete(&self, is_classic: bool) -> bool {
-        let has_topics = !is_classic && !self.topics.is_empty();
-        let acks = self.acks.values().all(VecDeque::is_empty);
-        acks && self.errors.is_empty() && !has_topics && (self.is_synced || !is_classic)
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Ack { topic, id, seq } => {
-                let next = self.acks.get_mut(&topic).and_then(VecDeque::pop_front);
-                assert_eq!(next, Some((id, seq)), "an acknowledgement of {topic}");
-            }
-            Event::Error { code, id } if code == "not-registered" => {
-                assert_eq!(self.errors.pop_front(), Some(id), "an error");
-            }
-            Event::Error { code, id: None } if code == "unknown-frame" => self.is_synced = true,
-            Event::Members(topic) => {
-                let place = self.topics.iter().position(|asked| **asked == topic);
-                self.topics
-                    .remove(place.expect("an answer that was asked for"));
-                let acks = self.acks.get(&topic);
-                assert!(acks.is_none_or(VecDeque::is_empty), "what was before it");
-            }
-            other => panic!("unexpected: {other:?}"),
-        }
-    }
 }
