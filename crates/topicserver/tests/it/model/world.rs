@@ -301,7 +301,9 @@ impl<'a> World<'a> {
         match id {
             Some(id) => frame["extended"] = json!({"id": id.to_string()}),
             // What only the server says can't be forged.
-            None if self.texts % 2 == 0 => frame["extended"] = json!({"seq": 99, "user": "eve"}),
+            None if self.texts.is_multiple_of(2) => {
+                frame["extended"] = json!({"seq": 99, "user": "eve"})
+            }
             None => {}
         }
         let who = &WHO[seat];
