@@ -302,7 +302,7 @@ impl<'a> World<'a> {
             Some(id) => frame["extended"] = json!({"id": id.to_string()}),
             // What only the server says can't be forged.
             None if self.texts.is_multiple_of(2) => {
-                frame["extended"] = json!({"seq": 99, "user": "eve"})
+                frame["extended"] = json!({"seq": 99, "user": "eve"});
             }
             None => {}
         }
