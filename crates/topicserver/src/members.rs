@@ -206,6 +206,7 @@ impl Members {
         let Some(subscriber) = all.find(|known| known.outbox.is(outbox)) else {
             return;
         };
+        answer.pass();
         subscriber.position.open(answer);
         for _ in 0..STEPS_AT_OPENING {
             if !subscriber.position.is_ready() {

@@ -334,6 +334,8 @@ impl Task {
             position: Position::unanswered(next, answer.clone()),
             finished: None,
         });
+        // Whoever has been answered is counted.
+        self.topic.members.store(self.members.len(), Relaxed);
         if answer.report(&self.topic, self.state(recovered), true) {
             self.members.open(&outbox, &answer, &self.topic, &self.log);
         }

@@ -65,8 +65,6 @@ pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
     pub(crate) id: Box<str>,
     pub(crate) seq: u64,
-    /// It is this message that was published, and not one that came before.
-    is_new: bool,
 }
 
 /// What was published, ready to be delivered.
@@ -109,13 +107,13 @@ impl TopicLog {
         if self.stored.is_some() {
             return Ok(());
         }
-        let loaded = store.load(&self.name).await?;
+        // A topic that is made only now, because the disk was full before, keeps the
+        // epoch that its members know.
+        let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        for id in loaded.ids {
-            self.ids.find_or_insert(id, false);
-        }
+        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
         self.stored = Some(Stored {
             store,
             id: loaded.id,
@@ -272,7 +270,6 @@ impl TopicLog {
                 to: publication.from.clone(),
                 id: tag.id,
                 seq,
-                is_new,
             });
             is_new
         });
@@ -340,8 +337,11 @@ impl TopicLog {
     ) -> Appended {
         self.warn(&error);
         let mut envelopes = Envelopes::at(now());
-        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
-            acknowledgements.into_iter().partition(|one| one.is_new);
+        // Also what came again together with the first one is refused.
+        let next = self.next();
+        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
+            .into_iter()
+            .partition(|one| one.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
         let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
@@ -350,7 +350,6 @@ impl TopicLog {
                     to: publication.from.clone(),
                     id: tag.id,
                     seq: 0,
-                    is_new: true,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());

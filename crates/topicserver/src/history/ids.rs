@@ -95,6 +95,15 @@ impl Ids {
         {
             return Some(known.seq);
         }
+        self.insert(new);
+        None
+    }
+
+    /// Remembers an id, whatever it was before; the publisher's oldest ones are
+    /// forgotten for it.
+    pub(crate) fn insert(&mut self, new: RememberedId) {
+        let oldest_time = new.time.saturating_sub(self.limits.window);
+        let publisher = self.publishers.entry(new.origin).or_default();
         publisher.insert(new);
         self.count += 1;
         while let Some(oldest) = publisher.order.front() {
@@ -104,7 +113,6 @@ impl Ids {
             publisher.forget_oldest();
             self.count -= 1;
         }
-        None
     }
 
     /// Takes back an id whose message wasn't stored.
