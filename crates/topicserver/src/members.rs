@@ -14,8 +14,9 @@ use crate::gathering::Gathering;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
+use crate::render::Rendered;
 use crate::topic::Topic;
-use crate::topic_log::{Piece, TopicLog};
+use crate::topic_log::TopicLog;
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -152,7 +153,7 @@ impl Members {
     pub(crate) async fn deliver(
         &mut self,
         publications: &[Publication],
-        pieces: &[Piece],
+        pieces: &[Rendered],
         next: u64,
     ) {
         let mut turns = self.classic.chunks(RECEIVERS_PER_TURN).peekable();
@@ -263,11 +264,11 @@ impl Subscriber {
 
     /// Sends what others published, if this connection gets it at once. True if it
     /// has fallen behind with that.
-    fn offer(&mut self, publications: &[Publication], pieces: &[Piece], next: u64) -> bool {
+    fn offer(&mut self, publications: &[Publication], pieces: &[Rendered], next: u64) -> bool {
         if self.position.is_behind() {
             return false;
         }
-        let is_others = |piece: &&Piece| {
+        let is_others = |piece: &&Rendered| {
             let publication = publications.get(piece.publication);
             publication.is_some_and(|publication| !publication.from.is(&self.outbox))
         };

@@ -18,8 +18,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::{Publication, Tag};
 use crate::registry::TopicSettings;
-use crate::render::Renderer;
-use crate::run::Run;
+use crate::render::{Rendered, Renderer};
 use crate::store::{Batch, Store, StoreError, TopicId};
 
 /// What an envelope without a name adds to a frame, with a number of one digit.
@@ -51,15 +50,6 @@ struct Stored {
     first: Arc<AtomicU64>,
 }
 
-/// A part of a publication as extended connections get it.
-pub(crate) struct Piece {
-    pub(crate) run: Run,
-    /// The sequence number of its first message; `None` if it isn't stored.
-    pub(crate) first: Option<u64>,
-    /// Which publication it is a part of.
-    pub(crate) publication: usize,
-}
-
 /// What a publisher is to be told of a message with an id.
 pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
@@ -71,7 +61,7 @@ pub(crate) struct Acknowledgement {
 #[derive(Default)]
 pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Rendered>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
     /// Of messages that couldn't be stored.
     pub(crate) refused: Vec<Acknowledgement>,
@@ -282,42 +272,34 @@ impl TopicLog {
     }
 
     /// The messages as they are sent and as they are kept.
-    fn render(&self, publications: &[Publication]) -> Vec<(Piece, Entry)> {
+    fn render(&self, publications: &[Publication]) -> Vec<(Rendered, Entry)> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
         let mut renderer = Renderer::new(rendered_size(publications, next));
-        let mut parts = Vec::with_capacity(publications.len());
-        for (publication, published) in publications.iter().enumerate() {
-            let identity = published.identity.as_ref();
-            let publisher = identity.map_or(0, |identity| identity.publisher);
-            let envelope = envelopes.of(identity);
-            renderer.render(&published.run, Some(next), envelope, |run| {
-                let entry = Entry {
-                    first: next,
-                    count: run.count(),
-                    time: self.time,
-                    publisher,
-                    lines: run.bytes().clone(),
-                };
-                let first = Some(next);
-                next = entry.end();
-                parts.push((
-                    Piece {
-                        run,
-                        first,
-                        publication,
-                    },
-                    entry,
-                ));
-            });
+        for (index, publication) in publications.iter().enumerate() {
+            let envelope = envelopes.of(publication.identity.as_ref());
+            renderer.add(index, &publication.run, Some(next), envelope);
+            next += u64::from(publication.run.count());
         }
-        parts
+        let entry = |piece: Rendered| {
+            let identity = publications.get(piece.publication);
+            let identity = identity.and_then(|publication| publication.identity.as_ref());
+            let entry = Entry {
+                first: piece.first.unwrap_or(next),
+                count: piece.run.count(),
+                time: self.time,
+                publisher: identity.map_or(0, |identity| identity.publisher),
+                lines: piece.run.bytes().clone(),
+            };
+            (piece, entry)
+        };
+        renderer.finish().into_iter().map(entry).collect()
     }
 
     /// Resolves when the messages are where they can't be lost.
     async fn store(
         &self,
-        parts: &[(Piece, Entry)],
+        parts: &[(Rendered, Entry)],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
@@ -348,7 +330,6 @@ impl TopicLog {
             .into_iter()
             .partition(|one| one.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
-        let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
             if let Some(tag) = publication.tag.take() {
                 refused.push(Acknowledgement {
@@ -358,14 +339,9 @@ impl TopicLog {
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.render(&publication.run, None, envelope, |run| {
-                pieces.push(Piece {
-                    run,
-                    first: None,
-                    publication: index,
-                });
-            });
+            renderer.add(index, &publication.run, None, envelope);
         }
+        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
