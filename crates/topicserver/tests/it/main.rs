@@ -38,6 +38,7 @@ mod memory;
 mod model;
 #[cfg(unix)]
 mod program;
+mod promises;
 mod registering;
 mod relaying;
 #[cfg(unix)]
