@@ -198,7 +198,7 @@ impl Subscriber {
             Ok(_) | Err(_) => {
                 // What isn't there, though it should be, can't be had.
                 if let Err(error) = &missed.entries {
-                    tracing::warn!(topic, from = next, %error, "can't read messages from disk");
+                    log.complain(error, "older messages can't be read");
                 }
                 let there = log.history().first();
                 if there > next {

@@ -77,8 +77,12 @@ impl Config {
     pub const DEFAULT_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
     /// The largest frame by default takes 9 s over a telephone modem.
     pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
-    /// Longer than TCP itself waits on a path that lost a few packets in a row.
-    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Longer than TCP itself waits on a path that lost a few packets in a row, and less
+    /// than a minute with what [`WRITE_GRACE`](Self::WRITE_GRACE) adds.
+    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(50);
+    /// After the write deadline, until the system gives up a peer that doesn't even
+    /// acknowledge what was sent to it: it has heard of the deadline before.
+    pub const WRITE_GRACE: Duration = Duration::from_secs(5);
     /// What a supervisor such as systemd or a person waits without asking.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
     /// An afternoon of a busy room, and more than anybody reads who comes late.

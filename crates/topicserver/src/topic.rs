@@ -108,13 +108,14 @@ impl Topic {
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
-    pub(crate) fn register(&self, registration: Registration) {
-        self.put(Command::Register(Box::new(registration)));
+    /// False: the topic has enough to do, as with [`who`](Self::who).
+    pub(crate) fn register(&self, registration: Registration) -> bool {
+        self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Has the topic say how far it is.
-    pub(crate) fn report(&self, answer: Arc<Gathering>) {
-        self.put(Command::Report(answer));
+    /// Has the topic say how far it is. False as above.
+    pub(crate) fn report(&self, answer: Arc<Gathering>) -> bool {
+        self.put(Command::Report(answer))
     }
 
     /// Lets a connection have messages, whose registration was answered.
@@ -321,13 +322,16 @@ impl Task {
             answer,
         } = registration;
         self.topic.used.store(now(), Relaxed);
+        if !start.is_given()
+            && let Some(known) = self.members.find(&outbox)
+            && known.identity.user == identity.user
+        {
+            // It wants nothing but what it gets already.
+            known.identity = identity;
+            answer.report(&self.topic, self.state(None), false);
+            return;
+        }
         let (next, recovered) = start.resolve(&self.log).await;
-        let place = self.members.find(&outbox).map(|known| &known.position);
-        let next = match (place, start.is_given()) {
-            // Nothing was asked for: it stays where it is.
-            (Some(Position::Behind { next, .. }), false) => *next,
-            _ => next,
-        };
         let is_new = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity: identity.clone(),

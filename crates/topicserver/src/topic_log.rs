@@ -124,8 +124,13 @@ impl TopicLog {
     }
 
     fn warn(&self, error: &StoreError) {
+        self.complain(error, "messages aren't stored");
+    }
+
+    /// Logs a trouble with the store, unless there is too much of it.
+    pub(crate) fn complain(&self, error: &StoreError, what: &str) {
         let topic = &self.name;
-        let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
+        let warn = || tracing::warn!(%topic, %error, "{what}");
         self.settings.troubles.log(|_| warn());
     }
 
@@ -169,7 +174,7 @@ impl TopicLog {
                 match stored.store.first_since(stored.id, time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
-                        self.warn(&error);
+                        self.complain(&error, "older messages can't be found");
                         in_memory
                     }
                 }
