@@ -194,6 +194,13 @@ impl Members {
         }
     }
 
+    /// The answer to a connection's registration has to wait for other topics.
+    pub(crate) fn keep_promise(&mut self, outbox: &SharedOutbox, log: &TopicLog) {
+        if let Some(subscriber) = self.find(outbox) {
+            subscriber.keep_promise(log);
+        }
+    }
+
     /// The answer to a connection's registration is on its way: what it asked for
     /// follows at once, as far as there is room, before the history has moved on.
     pub(crate) fn open(
@@ -208,7 +215,9 @@ impl Members {
             return;
         };
         answer.pass();
-        subscriber.position.open(answer);
+        if let Some(promised) = subscriber.position.open(answer) {
+            subscriber.send_promised(topic.name().as_str(), &promised);
+        }
         for _ in 0..STEPS_AT_OPENING {
             if !subscriber.position.is_ready() {
                 return;

@@ -342,6 +342,8 @@ impl Task {
         self.topic.members.store(self.members.len(), Relaxed);
         if answer.report(&self.topic, self.state(recovered), true) {
             self.members.open(&outbox, &answer, &self.topic, &self.log);
+        } else {
+            self.members.keep_promise(&outbox, &self.log);
         }
         if is_new {
             self.tell_presence(&identity, &outbox, Event::Joined);

@@ -254,7 +254,7 @@ impl TopicLog {
                 return true;
             };
             let id = remembered(&tag, next, self.time);
-            let known = self.ids.find_or_insert(id, tag.is_shared);
+            let known = self.ids.find_or_insert(id);
             let is_new = known.is_none();
             let seq = known.unwrap_or(next);
             if is_new {
@@ -397,7 +397,11 @@ fn rendered_size(publications: &[Publication], next: u64) -> usize {
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: tag.origin,
-        id: tag.id_hash,
+        // Of publishers that can't be told apart, each has its own by what it says.
+        id: match tag.is_shared {
+            true => tag.id_hash ^ tag.text_hash,
+            false => tag.id_hash,
+        },
         text: tag.text_hash,
         seq,
         time,

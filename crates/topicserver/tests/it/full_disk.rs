@@ -197,7 +197,7 @@ fn storing_goes_on_without_a_restart_when_there_is_room() {
 #[test]
 fn an_id_that_comes_twice_at_once_is_never_acknowledged_for_what_isnt_stored() {
     let Some(mut full) = full() else { return };
-    // In one piece, behind what keeps the topic busy, so that all of it is one batch.
+    // In one piece, so that the topic gets several of them at once.
     let twice = json!({"extended": {"id": "twice"}, "message": {"topic": "T", "text": "x"}});
     let burst = format!("{twice}\n").repeat(20);
     full.publisher.send(burst.as_bytes());

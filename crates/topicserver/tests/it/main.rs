@@ -29,6 +29,8 @@ mod damaged_end;
 mod descriptors;
 mod directory;
 #[cfg(target_os = "linux")]
+mod filling_disk;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod history;
 mod ids;
@@ -38,6 +40,7 @@ mod memory;
 mod model;
 #[cfg(unix)]
 mod program;
+mod promises;
 mod registering;
 mod relaying;
 #[cfg(unix)]

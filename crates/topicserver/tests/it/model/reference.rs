@@ -100,10 +100,10 @@ impl Topic {
         message.seq = self.newest() + 1;
         if let Some(id) = id {
             let ids = self.ids.entry(origin.clone()).or_default();
-            let known = ids.iter().rev().find(|known| known.id == id);
-            if let Some(known) = known
-                && (*origin != Origin::Address || known.text == message.text)
-            {
+            let is_same = |known: &&Known| {
+                known.id == id && (*origin != Origin::Address || known.text == message.text)
+            };
+            if let Some(known) = ids.iter().find(is_same) {
                 return (known.seq, None);
             }
             let (text, seq) = (message.text.clone(), message.seq);
