@@ -89,8 +89,12 @@ impl Config {
     pub const DEFAULT_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
     /// The largest frame by default takes 9 s over a telephone modem.
     pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
-    /// Longer than TCP itself waits on a path that lost a few packets in a row.
-    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Longer than TCP itself waits on a path that lost a few packets in a row, and less
+    /// than a minute with what [`WRITE_GRACE`](Self::WRITE_GRACE) adds.
+    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(50);
+    /// After the write deadline, until the system gives up a peer that doesn't even
+    /// acknowledge what was sent to it: it has heard of the deadline before.
+    pub const WRITE_GRACE: Duration = Duration::from_secs(5);
     /// What a supervisor such as systemd or a person waits without asking.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
     /// An afternoon of a busy room, and more than anybody reads who comes late.
@@ -385,46 +389,4 @@ impl From<&Options> for Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_options_are_consistent() {
-        Options::command().debug_assert();
-    }
-
-    #[test]
-    fn without_options_everything_has_its_default() {
-        let options = Options::parse_from(["topicserver", "20000"]);
-        let expected = Config {
-            port: 20000,
-            ..Config::default()
-        };
-        assert_eq!(
-            format!("{:?}", Config::from(&options)),
-            format!("{expected:?}")
-        );
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for wrong in [
-            &["20000", "--max-frame", "10"][..],
-            &["20000", "--max-depth", "129"],
-            &["20000", "--max-topics", "0"],
-            &["20000", "--max-outbox", "x"],
-            &["20000", "--bind", "nowhere"],
-            &["20000", "--log", "loud"],
-            &["20000", "--registration-timeout", "0"],
-            &["70000"],
-            &["-1"],
-            &[],
-        ] {
-            let arguments = ["topicserver"].iter().chain(wrong);
-            let error = Options::try_parse_from(arguments).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{wrong:?}");
-        }
-    }
-}
+mod tests;

@@ -65,7 +65,11 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
+    let data = config.data.clone();
     let server = Server::bind(config)?;
+    if let Some(data) = data {
+        tracing::info!("keeping messages in {}", data.display());
+    }
     tracing::info!("listening on {}", server.local_addr());
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {

@@ -18,8 +18,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::{Publication, Receipt, Stored, Tag};
 use crate::registry::TopicSettings;
-use crate::render::Renderer;
-use crate::run::Run;
+use crate::render::{Rendered, Renderer};
 use crate::store::{Batch, Store, StoreError, TopicId};
 
 /// What an envelope without a name adds to a frame, with a number of one digit.
@@ -51,15 +50,6 @@ struct StoredTopic {
     first: Arc<AtomicU64>,
 }
 
-/// A part of a publication as extended connections get it.
-pub(crate) struct Piece {
-    pub(crate) run: Run,
-    /// The sequence number of its first message; `None` if it isn't stored.
-    pub(crate) first: Option<u64>,
-    /// Which publication it is a part of.
-    pub(crate) publication: usize,
-}
-
 /// What a publisher is to be told of a message.
 pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
@@ -68,15 +58,13 @@ pub(crate) struct Acknowledgement {
     pub(crate) stored: Stored,
     /// Where it is told, if that isn't the outbox.
     pub(crate) receipt: Option<Receipt>,
-    /// It is this message that was published, and not one that came before.
-    is_new: bool,
 }
 
 /// What was published, ready to be delivered.
 #[derive(Default)]
 pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Rendered>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
     /// Of messages that couldn't be stored.
     pub(crate) refused: Vec<Acknowledgement>,
@@ -112,13 +100,13 @@ impl TopicLog {
         if self.stored.is_some() {
             return Ok(());
         }
-        let loaded = store.load(&self.name).await?;
+        // A topic that is made only now, because the disk was full before, keeps the
+        // epoch that its members know.
+        let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        for id in loaded.ids {
-            self.ids.find_or_insert(id, false);
-        }
+        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
         self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
@@ -129,8 +117,13 @@ impl TopicLog {
     }
 
     fn warn(&self, error: &StoreError) {
+        self.complain(error, "messages aren't stored");
+    }
+
+    /// Logs a trouble with the store, unless there is too much of it.
+    pub(crate) fn complain(&self, error: &StoreError, what: &str) {
         let topic = &self.name;
-        let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
+        let warn = || tracing::warn!(%topic, %error, "{what}");
         self.settings.troubles.log(|_| warn());
     }
 
@@ -174,7 +167,7 @@ impl TopicLog {
                 match stored.store.first_since(stored.id, time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
-                        self.warn(&error);
+                        self.complain(&error, "older messages can't be found");
                         in_memory
                     }
                 }
@@ -264,25 +257,19 @@ impl TopicLog {
                 next += count;
                 return true;
             }
-            let id = tag
-                .as_ref()
-                .map(|tag| (remembered(tag, next, self.time), tag.is_shared));
-            let known = id.and_then(|(id, is_shared)| self.ids.find_or_insert(id, is_shared));
+            let id = tag.as_ref().map(|tag| remembered(tag, next, self.time));
+            let known = id.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
             let (seq, time) = (next, self.time);
             if is_new {
-                ids.extend(id.map(|(id, _)| id));
+                ids.extend(id);
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
                 to: publication.from.clone(),
                 id: tag.map(|tag| tag.id).unwrap_or_default(),
-                stored: known.map_or(Stored { seq, time }, |known| Stored {
-                    seq: known.seq,
-                    time: known.time,
-                }),
+                stored: known.unwrap_or(Stored { seq, time }),
                 receipt,
-                is_new,
             });
             is_new
         });
@@ -290,42 +277,34 @@ impl TopicLog {
     }
 
     /// The messages as they are sent and as they are kept.
-    fn render(&self, publications: &[Publication]) -> Vec<(Piece, Entry)> {
+    fn render(&self, publications: &[Publication]) -> Vec<(Rendered, Entry)> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
         let mut renderer = Renderer::new(rendered_size(publications, next));
-        let mut parts = Vec::with_capacity(publications.len());
-        for (publication, published) in publications.iter().enumerate() {
-            let identity = published.identity.as_ref();
-            let publisher = identity.map_or(0, |identity| identity.publisher);
-            let envelope = envelopes.of(identity);
-            renderer.render(&published.run, Some(next), envelope, |run| {
-                let entry = Entry {
-                    first: next,
-                    count: run.count(),
-                    time: self.time,
-                    publisher,
-                    lines: run.bytes().clone(),
-                };
-                let first = Some(next);
-                next = entry.end();
-                parts.push((
-                    Piece {
-                        run,
-                        first,
-                        publication,
-                    },
-                    entry,
-                ));
-            });
+        for (index, publication) in publications.iter().enumerate() {
+            let envelope = envelopes.of(publication.identity.as_ref());
+            renderer.add(index, &publication.run, Some(next), envelope);
+            next += u64::from(publication.run.count());
         }
-        parts
+        let entry = |piece: Rendered| {
+            let identity = publications.get(piece.publication);
+            let identity = identity.and_then(|publication| publication.identity.as_ref());
+            let entry = Entry {
+                first: piece.first.unwrap_or(next),
+                count: piece.run.count(),
+                time: self.time,
+                publisher: identity.map_or(0, |identity| identity.publisher),
+                lines: piece.run.bytes().clone(),
+            };
+            (piece, entry)
+        };
+        renderer.finish().into_iter().map(entry).collect()
     }
 
     /// Resolves when the messages are where they can't be lost.
     async fn store(
         &self,
-        parts: &[(Piece, Entry)],
+        parts: &[(Rendered, Entry)],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
@@ -350,10 +329,12 @@ impl TopicLog {
     ) -> Appended {
         self.warn(&error);
         let mut envelopes = Envelopes::at(now());
-        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
-            acknowledgements.into_iter().partition(|one| one.is_new);
+        // Also what came again together with the first one is refused.
+        let next = self.next();
+        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
+            .into_iter()
+            .partition(|one| one.stored.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
-        let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
             let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
             if tag.is_some() || receipt.is_some() {
@@ -362,18 +343,12 @@ impl TopicLog {
                     id: tag.map(|tag| tag.id).unwrap_or_default(),
                     stored: Stored { seq: 0, time: 0 },
                     receipt,
-                    is_new: true,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.render(&publication.run, None, envelope, |run| {
-                pieces.push(Piece {
-                    run,
-                    first: None,
-                    publication: index,
-                });
-            });
+            renderer.add(index, &publication.run, None, envelope);
         }
+        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
@@ -429,7 +404,11 @@ fn rendered_size(publications: &[Publication], next: u64) -> usize {
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: tag.origin,
-        id: tag.id_hash,
+        // Of publishers that can't be told apart, each has its own by what it says.
+        id: match tag.is_shared {
+            true => tag.id_hash ^ tag.text_hash,
+            false => tag.id_hash,
+        },
         text: tag.text_hash,
         seq,
         time,

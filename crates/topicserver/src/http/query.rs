@@ -35,7 +35,15 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
         match query {
             Ok(Query(asked)) => Ok(Self(asked)),
-            Err(error) => Err(Problem::bad_request(error.body_text())),
+            Err(error) => {
+                let text = error.body_text();
+                let text = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
+                Err(Problem::bad_request(format!(
+                    "the query can't be read: {text}"
+                )))
+            }
         }
     }
 }

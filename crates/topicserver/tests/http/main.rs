@@ -18,6 +18,8 @@ mod requests;
 
 mod abuse;
 mod browser;
+#[cfg(unix)]
+mod curl;
 mod door;
 mod guard;
 mod openapi;

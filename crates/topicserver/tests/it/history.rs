@@ -223,6 +223,28 @@ fn history_outlives_those_who_made_it() {
 }
 
 #[test]
+fn what_is_published_after_the_answer_pushes_nothing_out_of_the_replay() {
+    // Of several topics, so that one of them has to wait for the answer.
+    let topics = ["S", "T", "U"];
+    let server = TestServer::with(Config {
+        history_messages: 3,
+        ..Config::default()
+    });
+    let (mut sender, _) = server.extended(&topics, json!({}));
+    publish(&mut sender, "T", 3);
+    for round in 1..=300 {
+        let newest = 3 * round;
+        let (mut reader, _) = server.extended(&topics, json!({"last": 3}));
+        let burst: Vec<u8> = (newest + 1..=newest + 3)
+            .flat_map(|number| crate::common::message("T", &number.to_string()))
+            .collect();
+        sender.send(&burst);
+        expect_numbers(&mut reader, newest - 2..=newest + 3);
+        sender.sync_topic("T");
+    }
+}
+
+#[test]
 fn nothing_falls_between_the_replay_and_what_is_live() {
     let server = TestServer::start();
     let addr = server.addr();

@@ -56,13 +56,6 @@ impl Process {
         Self::run(command)
     }
 
-    /// Starts the program on a port that another one had.
-    pub fn start_at(port: u16, options: &[&str]) -> Self {
-        let mut command = program();
-        command.arg(port.to_string()).args(options);
-        Self::run(command)
-    }
-
     /// The same, with something done to the process before, in the shell's words.
     pub fn start_after(preparation: &str, options: &[&str]) -> Self {
         let mut command = Command::new("sh");
@@ -154,6 +147,20 @@ impl Process {
             .status()
             .unwrap();
         assert!(status.success(), "can't send SIG{name}");
+    }
+
+    /// Ends it at once, in the middle of whatever it does, and waits for that.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.wait();
+    }
+
+    /// Asks it to end in order, and waits for that.
+    #[track_caller]
+    pub fn terminate(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "{status}: {:#?}", self.log());
     }
 
     /// Waits for it to end. Its log is complete then, and nothing may have come
