@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -142,7 +142,7 @@ async fn answer(
             visitor
                 .shared()
                 .complain(visitor.peer, problem.code, &problem.text);
-            return Ok(guard::secure(problem.into_response(), None));
+            return Ok(guard::refuse(problem));
         }
     };
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {

@@ -160,6 +160,15 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -
     })
 }
 
+/// The answer to who may not ask. What comes after on the same connection isn't looked
+/// at: somebody else may have put it there.
+pub(crate) fn refuse(problem: Problem) -> Response {
+    let mut response = secure(problem.into_response(), None);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
 /// What every answer says to a browser.
 pub(crate) fn secure(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
