@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -76,11 +76,31 @@ impl Drop for Again {
     }
 }
 
-/// The twenty lines of Python in docs/protocol.md.
-struct Python(Child);
+/// A program that says what it is told to, and prints what it hears.
+struct Speaker(Child);
 
-impl Python {
-    fn join(addr: SocketAddr) -> Self {
+impl Speaker {
+    /// `chat`, if it has been built beside the server; else it is left out, and that is
+    /// said.
+    fn chat(addr: SocketAddr) -> Option<Self> {
+        let chat = std::path::Path::new(env!("CARGO_BIN_EXE_topicserver")).with_file_name("chat");
+        let help = Command::new(&chat).arg("--help").output();
+        let knows_names = |help: Output| String::from_utf8_lossy(&help.stdout).contains("--name");
+        if !help.is_ok_and(knows_names) {
+            println!("without chat: {} isn't built, or old", chat.display());
+            return None;
+        }
+        let child = Command::new(chat)
+            .args(["-topic", &addr.to_string(), TOPIC, "--name", "chat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Some(Self(child.unwrap()))
+    }
+
+    /// The twenty lines of Python in docs/protocol.md.
+    fn python(addr: SocketAddr) -> Self {
         let page = include_str!("../../../../docs/protocol.md");
         let code = page.split("```python\n").nth(1).unwrap();
         let code = code.split("```").next().unwrap();
@@ -114,7 +134,7 @@ fn people_and_programs_of_every_kind_see_each_other() {
         return;
     };
     let server = TestServer::start();
-    let mut python = Python::join(server.addr());
+    let mut python = Speaker::python(server.addr());
     python.say("python here");
     let (mut program, _) = server.extended(&[TOPIC], json!({"user": "program"}));
     let is_there = || {
@@ -122,6 +142,12 @@ fn people_and_programs_of_every_kind_see_each_other() {
         (seq == 1).then_some(())
     };
     eventually("Python's first message", is_there);
+    let chat = Speaker::chat(server.addr());
+    let has_chat = || {
+        let who = Http::to(&server).get(&format!("/-/topics/{TOPIC}/who"), &[]);
+        (chat.is_none() || who.text().contains("\"chat\"")).then_some(())
+    };
+    eventually("chat", has_chat);
     let alice = driver.browser(1000, 700);
     join(&alice, server.addr(), "alice");
     let bob = driver.browser(1000, 700);
@@ -151,16 +177,22 @@ fn people_and_programs_of_every_kind_see_each_other() {
         "http://127.0.0.1/x"
     );
     let people = "document.querySelector('#people').innerText.replace(/\\n+/g, '|')";
+    let and_chat = if chat.is_some() { "|chat" } else { "" };
     bob.wait(&format!(
-        "{people} === 'alice|bob (you)|program|and one without a name'"
+        "{people} === 'alice|bob (you){and_chat}|program|and one without a name'"
     ));
-    let printed = python.end();
     let texts = [
         "hello \u{1f388}, this is @bob's page: http://127.0.0.1/x.",
         "hi alice",
         "and I am a program",
     ];
-    assert_eq!(printed, texts.map(|text| format!("{TOPIC}:{text}")));
+    let heard = texts.map(|text| format!("{TOPIC}:{text}"));
+    if let Some(mut chat) = chat {
+        chat.say("and chat");
+        alice.wait("document.body.innerText.includes('and chat')");
+        assert_eq!(chat.end(), heard);
+    }
+    assert_eq!(python.end()[..3], heard);
     drop(bob);
     alice.wait("!document.querySelector('#people').innerText.includes('bob')");
     assert_eq!(alice.complaints(), [""; 0]);
