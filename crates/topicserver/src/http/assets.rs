@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
 };
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
@@ -13,9 +13,17 @@ use crate::http::problem::Problem;
 
 /// What the page may do: load what is this server's, and talk to it. No script or
 /// style within the page itself, so that nothing that somebody writes can become one.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                           img-src 'self'; connect-src 'self'; base-uri 'none'; \
-                           form-action 'none'; frame-ancestors 'none'";
+fn page_policy(headers: &HeaderMap) -> String {
+    // To some browsers, the page's own host over WebSocket is another one. The name was
+    // checked: it is a host's and nothing else.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let sockets = host.map_or(String::new(), |host| format!(" ws://{host} wss://{host}"));
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'{sockets}; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+}
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -62,14 +70,20 @@ const ASSETS: [Asset; 10] = assets![
 /// At the root: the page for a browser, and a few words for everything else.
 pub(crate) async fn index(headers: HeaderMap) -> Response {
     match Form::wanted(&headers) {
-        Form::Page => page(),
+        Form::Page => page(&headers),
         Form::Lines | Form::Events => USAGE.into_response(),
     }
 }
 
 /// The page, which finds out from its own address which topic it is at.
-pub(crate) fn page() -> Response {
-    asset("index.html")
+pub(crate) fn page(headers: &HeaderMap) -> Response {
+    let mut response = asset("index.html");
+    if let Ok(policy) = page_policy(headers).parse() {
+        response
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 pub(crate) async fn icon() -> Response {
@@ -96,7 +110,6 @@ fn asset(name: &str) -> Response {
     };
     let headers = [
         (CONTENT_TYPE, asset.kind),
-        (CONTENT_SECURITY_POLICY, PAGE_POLICY),
         // Asked for again each time: a new server brings a new page.
         (CACHE_CONTROL, "no-cache"),
     ];

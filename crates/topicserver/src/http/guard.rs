@@ -103,10 +103,15 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<String>, Problem> {
         return Err(Problem::bad_request("a request says its Host"));
     }
     match host.map(HeaderValue::to_str) {
-        Some(Ok(host)) => Ok(Some(host.to_owned())),
-        Some(Err(_)) => Err(Problem::bad_request("Host is no text")),
+        Some(Ok(host)) if host.bytes().all(is_of_host) => Ok(Some(host.to_owned())),
+        Some(_) => Err(Problem::bad_request("Host is a name or an address")),
         None => Ok(None),
     }
+}
+
+/// What a host and its port consist of.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
 }
 
 /// A header that may come once: of two, two readers could take either.
@@ -249,6 +254,8 @@ mod tests {
             assert_eq!(check(Some(host), None), refused, "{host}");
         }
         assert_eq!(check(None, None), Err(ErrorCode::BadRequest));
+        let odd = Some("x; script-src *.localhost");
+        assert_eq!(check(odd, None), Err(ErrorCode::BadRequest));
     }
 
     #[test]

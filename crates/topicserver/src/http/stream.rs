@@ -34,7 +34,7 @@ pub(crate) async fn open(
 ) -> Result<Response, Problem> {
     let form = Form::wanted(&headers);
     if form == Form::Page {
-        return Ok(assets::page());
+        return Ok(assets::page(&headers));
     }
     let last_event_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str());
     let last_event_id = match last_event_id {

@@ -118,6 +118,7 @@ fn what_two_readers_could_take_differently_is_refused() {
         http.send(format!("POST /smuggled HTTP/1.1\r\n{host}{head}\r\n\r\n{hidden}").as_bytes());
         let status = http.answer().status;
         assert!((400..500).contains(&status), "{shape}: {status}");
+        http.expect_end();
     }
     // Both a length and a coding: the coding counts, and what follows is a request of
     // its own or the connection's end; never a part of the body.
