@@ -26,5 +26,7 @@ mod openapi;
 #[cfg(unix)]
 mod page;
 mod publishing;
+#[cfg(target_os = "linux")]
+mod speed;
 mod streaming;
 mod websocket;
