@@ -13,6 +13,7 @@ use wire::{ErrorCode, Message};
 
 use crate::config::Config;
 use crate::connections::Refusal;
+use crate::http;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::{Place, Shared};
@@ -121,7 +122,7 @@ fn start(stream: TcpStream, peer: SocketAddr, place: Place) {
     let limit = place.shared().config().max_outbox;
     let outbox = Arc::new(Outbox::new(writer, peer, limit));
     tracing::debug!(peer = %outbox.peer(), "connected");
-    tokio::spawn(Session::new(reader, outbox, place).run());
+    tokio::spawn(Session::new(reader, outbox, place).enter(http::serve));
 }
 
 /// Has the system notice when the peer vanishes without a word. Where it can't, the

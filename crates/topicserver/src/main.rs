@@ -44,7 +44,11 @@ fn start_log(level: LogLevel) {
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
     let runtime = runtime(options.threads).context("can't start worker threads")?;
-    let code = runtime.block_on(run(Config::from(options)));
+    let config = Config {
+        host_name: gethostname::gethostname().into_string().ok(),
+        ..Config::from(options)
+    };
+    let code = runtime.block_on(run(config));
     // A second signal ends the process whatever its tasks are doing.
     runtime.shutdown_background();
     code

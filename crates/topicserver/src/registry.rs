@@ -15,6 +15,7 @@ use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
+use crate::publication::Publication;
 use crate::store::Store;
 use crate::topic::{Registration, Topic};
 
@@ -105,6 +106,16 @@ impl Registry {
         registration: Registration,
     ) -> (Arc<Topic>, bool) {
         self.with(name, |topic| topic.register(registration))
+    }
+
+    /// Publishes to the topic of that name, without being registered for it. The flag
+    /// is false when the topic has enough to do.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        name: &TopicName,
+        publication: Publication,
+    ) -> (Arc<Topic>, bool) {
+        self.with(name, |topic| topic.publish(publication))
     }
 
     /// Puts something into the topic of that name under the lock, so that the topic's

@@ -169,6 +169,7 @@ impl Subscriptions {
                 identity,
                 run: Run::new(frames.bytes, frames.count),
                 tag: frames.tag,
+                receipt: None,
             });
             self.is_slowed |= !has_room;
         }

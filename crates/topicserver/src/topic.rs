@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use wire::{ErrorCode, Event, TopicName, TopicState};
+use wire::{Event, TopicName, TopicState};
 
+use crate::acknowledgements::{acknowledge, tell_unstored};
 use crate::catch_up::{Missed, Position};
 use crate::gathering::Gathering;
 use crate::history::budget::Share;
@@ -18,8 +19,7 @@ use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
 use crate::start::Start;
-use crate::store::StoreError;
-use crate::topic_log::{Acknowledgement, TopicLog, now};
+use crate::topic_log::{TopicLog, now};
 
 /// Commands for which an idle topic keeps room.
 const KEPT_CAPACITY: usize = 32;
@@ -423,47 +423,10 @@ impl Task {
             .deliver(&self.pending, &appended.pieces, next)
             .await;
         if let Some(error) = &appended.error {
-            tell_unstored(&self.pending, &appended.refused, error);
+            tell_unstored(&self.pending, appended.refused, error);
         }
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
-    }
-}
-
-/// Tells publishers that their messages couldn't be stored: of those with an id which
-/// ones, of the others that it was so.
-fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], error: &StoreError) {
-    let text = format!(
-        "{}: your message was delivered to those who are here now, but isn't stored",
-        match error {
-            StoreError::Full => "the server's disk took no more",
-            _ => "the server can't use its history",
-        }
-    );
-    for Acknowledgement { to, id, .. } in refused {
-        to.tell(ErrorCode::StorageFull, &text, Some(id));
-    }
-    let mut told: Option<&SharedOutbox> = None;
-    for Publication { from, .. } in publications {
-        let has_id = refused.iter().any(|refused| refused.to.is(from));
-        if !has_id && !told.is_some_and(|told| told.is(from)) {
-            from.tell(ErrorCode::StorageFull, &text, None);
-            told = Some(from);
-        }
-    }
-}
-
-/// Tells publishers that their messages are where they can't be lost, each in one
-/// write as far as they follow one another.
-fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
-    let mut lines = Vec::new();
-    let mut all = acknowledgements.into_iter().peekable();
-    while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
-        let (id, topic) = ((&*id).into(), topic.into());
-        Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
-        if all.peek().is_none_or(|next| !next.to.is(&to)) {
-            to.answer(std::mem::take(&mut lines));
-        }
     }
 }

@@ -16,7 +16,7 @@ use crate::history::ids::Ids;
 use crate::history::memory::History;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::publication::{Publication, Tag};
+use crate::publication::{Publication, Receipt, Stored, Tag};
 use crate::registry::TopicSettings;
 use crate::render::{Rendered, Renderer};
 use crate::store::{Batch, Store, StoreError, TopicId};
@@ -39,22 +39,25 @@ pub(crate) struct TopicLog {
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
-    stored: Option<Stored>,
+    stored: Option<StoredTopic>,
 }
 
 /// A topic in the store.
-struct Stored {
+struct StoredTopic {
     store: Store,
     id: TopicId,
     /// The oldest message that is there; the next one if there is none.
     first: Arc<AtomicU64>,
 }
 
-/// What a publisher is to be told of a message with an id.
+/// What a publisher is to be told of a message.
 pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
+    /// Empty where there is a receipt and no id.
     pub(crate) id: Box<str>,
-    pub(crate) seq: u64,
+    pub(crate) stored: Stored,
+    /// Where it is told, if that isn't the outbox.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// What was published, ready to be delivered.
@@ -104,7 +107,7 @@ impl TopicLog {
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
         loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
-        self.stored = Some(Stored {
+        self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
             first: loaded.first,
@@ -249,22 +252,24 @@ impl TopicLog {
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
             let count = u64::from(publication.run.count());
-            let Some(tag) = publication.tag.take() else {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_none() && receipt.is_none() {
                 next += count;
                 return true;
-            };
-            let id = remembered(&tag, next, self.time);
-            let known = self.ids.find_or_insert(id);
+            }
+            let id = tag.as_ref().map(|tag| remembered(tag, next, self.time));
+            let known = id.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
-            let seq = known.unwrap_or(next);
+            let (seq, time) = (next, self.time);
             if is_new {
-                ids.push(id);
+                ids.extend(id);
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
                 to: publication.from.clone(),
-                id: tag.id,
-                seq,
+                id: tag.map(|tag| tag.id).unwrap_or_default(),
+                stored: known.unwrap_or(Stored { seq, time }),
+                receipt,
             });
             is_new
         });
@@ -328,14 +333,16 @@ impl TopicLog {
         let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
-            .partition(|one| one.seq >= next);
+            .partition(|one| one.stored.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
         for (index, publication) in publications.iter_mut().enumerate() {
-            if let Some(tag) = publication.tag.take() {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_some() || receipt.is_some() {
                 refused.push(Acknowledgement {
                     to: publication.from.clone(),
-                    id: tag.id,
-                    seq: 0,
+                    id: tag.map(|tag| tag.id).unwrap_or_default(),
+                    stored: Stored { seq: 0, time: 0 },
+                    receipt,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());

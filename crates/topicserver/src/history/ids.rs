@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::history::entry::RememberedId;
+use crate::publication::Stored;
 
 /// What an id takes: its place in the order and in the table.
 const ID_COST: usize = size_of::<RememberedId>() + 2 * size_of::<(u64, u64)>();
@@ -80,16 +81,17 @@ impl Ids {
         self.count * ID_COST
     }
 
-    /// The sequence number of the message that has the id already, if that isn't too
+    /// Where the message is that has the id already, if that isn't too
     /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
     /// forgotten for it.
-    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<u64> {
+    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Stored> {
         let oldest_time = new.time.saturating_sub(self.limits.window);
         let publisher = self.publishers.entry(new.origin).or_default();
         if let Some(known) = publisher.find(new.id)
             && known.time >= oldest_time
         {
-            return Some(known.seq);
+            let (seq, time) = (known.seq, known.time);
+            return Some(Stored { seq, time });
         }
         self.insert(new);
         None
@@ -182,6 +184,11 @@ mod tests {
         }
     }
 
+    /// The number of the message that has the id already.
+    fn seq_of(ids: &mut Ids, id: RememberedId) -> Option<u64> {
+        ids.find_or_insert(id).map(|known| known.seq)
+    }
+
     fn ids() -> Ids {
         Ids::new(IdLimits {
             window: 100,
@@ -192,11 +199,11 @@ mod tests {
     #[test]
     fn an_id_is_known_for_the_window_and_of_its_publisher_alone() {
         let mut ids = ids();
-        assert_eq!(ids.find_or_insert(id(1, 7, 50, 1000)), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 1100)), Some(50));
-        assert_eq!(ids.find_or_insert(id(2, 7, 51, 1100)), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 1101)), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 53, 1101)), Some(52));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 50, 1000)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 1100)), Some(50));
+        assert_eq!(seq_of(&mut ids, id(2, 7, 51, 1100)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 1101)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 53, 1101)), Some(52));
     }
 
     #[test]
@@ -231,9 +238,9 @@ mod tests {
         let mut ids = ids();
         ids.find_or_insert(id(1, 7, 50, 0));
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 0)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 0)), None);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0)), Some(51));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 0)), Some(51));
         ids.forget();
         assert_eq!(ids.bytes(), 0);
     }
