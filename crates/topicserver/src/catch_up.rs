@@ -249,8 +249,8 @@ impl Subscriber {
         }
     }
 
-    /// What comes next, without what this connection published itself, each part
-    /// with the number of its first message; and up to which message that is.
+    /// What comes next, without what this connection published itself and didn't ask
+    /// for, each part with the number of its first message; and up to which message that is.
     fn missed<'a>(
         &self,
         next: u64,
@@ -263,7 +263,8 @@ impl Subscriber {
                 break;
             }
             end = entry.end();
-            if entry.publisher == self.identity.publisher {
+            let is_own = entry.publisher == self.identity.publisher;
+            if is_own && entry.first >= self.own_before {
                 continue;
             }
             let lines = entry.lines_from(next);

@@ -52,6 +52,9 @@ pub(crate) struct Subscriber {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
     pub(crate) position: Position,
+    /// Before this message it gets its own ones too: it asked for the last ones, not for
+    /// what it missed.
+    pub(crate) own_before: u64,
     /// It sends no more, and leaves when it has caught up: who is told then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }

@@ -336,6 +336,11 @@ impl Task {
             outbox: outbox.clone(),
             identity: identity.clone(),
             position: Position::unanswered(next, answer.clone()),
+            own_before: if start.is_resume() {
+                0
+            } else {
+                self.log.next()
+            },
             finished: None,
         });
         // Whoever has been answered is counted.

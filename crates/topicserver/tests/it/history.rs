@@ -155,6 +155,9 @@ fn ones_own_messages_come_back_with_the_last_but_not_with_a_resume() {
     assert_eq!(again["topics"]["T"]["recovered"], true);
     client.expect_delivered("T", "2", 2);
     client.sync_topic("T");
+    client.register_extended(&["T"], json!({"last": 9}));
+    expect_numbers(&mut client, 1..=2);
+    client.sync_topic("T");
     let (mut stranger, _) = server.extended(&["T"], json!({"last": 9}));
     expect_numbers(&mut stranger, 1..=2);
 }

@@ -135,12 +135,22 @@ fn converse(is_stored: bool) {
         panic!("{error}");
     }
     println!("{cases} conversations: {counts:?}");
-    // It isn't about nothing.
-    for count in [&counts.stored, &counts.repeated, &counts.recovered] {
-        assert_ne!(count.get(), 0, "{counts:?}");
+    if is_stored {
+        assert_eq!(
+            (counts.gaps.get(), counts.broken.get()),
+            (0, 0),
+            "{counts:?}"
+        );
     }
-    assert_eq!(counts.gaps.get() > 0, !is_stored, "{counts:?}");
-    assert_eq!(counts.broken.get() > 0, !is_stored, "{counts:?}");
+    // It isn't about nothing, unless there are very few.
+    let mut happened = vec![&counts.stored, &counts.repeated, &counts.recovered];
+    if !is_stored {
+        happened.extend([&counts.gaps, &counts.broken]);
+    }
+    assert!(
+        cases < usual || happened.iter().all(|count| count.get() > 0),
+        "{counts:?}"
+    );
 }
 
 #[test]

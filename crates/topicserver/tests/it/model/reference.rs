@@ -116,8 +116,13 @@ impl Topic {
         (message.seq, Some(message))
     }
 
-    /// What a reader gets that wants the messages from `next` on.
-    pub fn replay(&self, next: u64, reader: &Publisher, is_stored: bool) -> VecDeque<Expected> {
+    /// What a reader gets that wants the messages from `next` on, but not its `own`.
+    pub fn replay(
+        &self,
+        next: u64,
+        own: Option<&Publisher>,
+        is_stored: bool,
+    ) -> VecDeque<Expected> {
         let first = self.first(is_stored);
         let gap = (next < first).then(|| Expected::Gap {
             from: next,
@@ -126,7 +131,8 @@ impl Topic {
         let messages = self
             .log
             .iter()
-            .filter(|message| message.seq >= next.max(first) && message.publisher != *reader);
+            .filter(|message| message.seq >= next.max(first))
+            .filter(|message| own != Some(&message.publisher));
         gap.into_iter()
             .chain(messages.map(Message::expected))
             .collect()

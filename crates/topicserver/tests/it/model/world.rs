@@ -252,7 +252,12 @@ impl<'a> World<'a> {
         if is_asked || is_new {
             seat.read.insert(name, (epoch, next - 1));
         }
-        let replay = topic.replay(next, &seat.link().publisher, is_stored);
+        // Who asks for the last messages gets its own among them.
+        let own = match wanted {
+            Some(Wanted::Last(_)) => None,
+            _ => Some(seat.link().publisher.clone()),
+        };
+        let replay = topic.replay(next, own.as_ref(), is_stored);
         if let Some(Expected::Gap { .. }) = replay.front() {
             count(&self.counts.gaps);
         }
