@@ -25,6 +25,10 @@ mod guard;
 mod openapi;
 #[cfg(unix)]
 mod page;
+#[cfg(unix)]
+mod page_away;
+#[cfg(unix)]
+mod proxy;
 mod publishing;
 #[cfg(target_os = "linux")]
 mod speed;

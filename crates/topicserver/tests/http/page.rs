@@ -10,33 +10,33 @@ use crate::browser::{Browser, Driver, ENTER};
 use crate::common::{Client, Process, TestServer, eventually, program};
 use crate::requests::Http;
 
-const TOPIC: &str = "lame-conversation";
+pub const TOPIC: &str = "lame-conversation";
 
 /// Opens the page at a topic, and gives a name.
-fn join(browser: &Browser, addr: SocketAddr, name: &str) {
+pub fn join(browser: &Browser, addr: SocketAddr, name: &str) {
     browser.open(&format!("http://{addr}/{TOPIC}"));
     browser.wait("document.querySelector('#join').open");
     browser.write("#name", &format!("{name}{ENTER}"));
     connected(browser);
 }
 
-fn connected(browser: &Browser) {
+pub fn connected(browser: &Browser) {
     browser.wait("document.querySelector('#status').dataset.state === 'on'");
 }
 
-fn say(browser: &Browser, text: &str) {
+pub fn say(browser: &Browser, text: &str) {
     browser.write("#say", &format!("{text}{ENTER}"));
 }
 
 /// What is shown as said, in its order: who and what.
-fn said(browser: &Browser) -> Vec<(String, String)> {
+pub fn said(browser: &Browser) -> Vec<(String, String)> {
     let script = "return Array.from(document.querySelectorAll('.log > :not(.note)'), (item) =>
         [item.querySelector('.who').innerText, item.querySelector('.text').innerText])";
     serde_json::from_value(browser.run(script)).unwrap()
 }
 
 #[track_caller]
-fn expect_said(browser: &Browser, expected: &[(&str, &str)]) {
+pub fn expect_said(browser: &Browser, expected: &[(&str, &str)]) {
     let expected: Vec<_> = expected
         .iter()
         .map(|(who, what)| ((*who).to_owned(), (*what).to_owned()))
