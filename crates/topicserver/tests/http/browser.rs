@@ -17,7 +17,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys as WebDriver writes them.
 pub const ENTER: &str = "\u{e007}";
-pub const TAB: &str = "\u{e004}";
+pub const ESCAPE: &str = "\u{e00c}";
 
 /// A driver of its own. It ends when this is dropped, and its browsers with it.
 pub struct Driver {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, Driver, ENTER};
+use crate::browser::{Browser, Driver, ENTER, ESCAPE};
 use crate::common::{Client, Process, TestServer, eventually, program};
 use crate::requests::Http;
 
@@ -375,6 +375,8 @@ fn it_fits_a_phone_and_a_wide_screen() {
         browser.wait("document.querySelector('#qr svg')");
         assert_eq!(browser.run(overflow), 0, "{name}");
         browser.keep_picture(&format!("page-{name}-share"));
+        browser.press(&[ESCAPE]);
+        browser.wait("!document.querySelector('#link').open");
     }
 }
 

@@ -252,11 +252,12 @@ $("say").onkeydown = (event) => {
   }
 };
 document.onkeydown = (event) => {
-  if (event.altKey && event.key === "ArrowDown") step(1);
+  if (event.key === "Escape") view.menu(false);
+  else if (event.altKey && event.key === "ArrowDown") step(1);
   else if (event.altKey && event.key === "ArrowUp") step(-1);
-  else if (event.key === "Escape") view.menu(false);
   else return;
-  event.preventDefault();
+  // Escape has its own meaning in a dialog.
+  if (event.key !== "Escape") event.preventDefault();
 };
 $("add").onsubmit = (event) => {
   event.preventDefault();

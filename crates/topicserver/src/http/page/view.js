@@ -63,13 +63,21 @@ export function ask(name, topic, why, then) {
     then(answer);
   };
   // Without a name there is nothing to go back to.
-  dialog.oncancel = (event) => event.preventDefault();
+  const isNeeded = !name || why !== "";
+  dialog.oncancel = (event) => {
+    if (isNeeded) event.preventDefault();
+  };
+  $("join-cancel").hidden = isNeeded;
+  $("join-cancel").onclick = () => dialog.close();
   if (!dialog.open) dialog.showModal();
 }
 
 export function share(address) {
   $("address").value = address;
   $("qr").replaceChildren(picture(address));
+  $("share-hint").textContent = /^(localhost|127\.|\[::1\])/.test(location.hostname)
+    ? "This address only works on this machine. To share it, open the page under the machine's address in your network."
+    : "Whoever opens this address on your network is in.";
   $("copy").textContent = "Copy";
   $("copy").onclick = async () => {
     $("address").select();
