@@ -38,12 +38,21 @@ pub(crate) enum Position {
 
 /// What a connection that is behind waits for.
 pub(crate) enum Until {
-    /// The answer to its registration, which comes before all messages.
-    Answer(Arc<Gathering>),
+    /// The answer to its registration, which comes before all messages; and what was
+    /// promised with it, if that may be forgotten meanwhile.
+    Answer(Arc<Gathering>, Option<Box<Promised>>),
     /// Room in its outbox.
     Room,
     /// What it gets next, which is being read from disk.
     Read,
+}
+
+/// What the history had for a connection when it registered. Other topics may have to
+/// answer first, and a busy topic's history moves on quickly.
+pub(crate) struct Promised {
+    /// The oldest message that there was.
+    first: u64,
+    entries: Vec<Entry>,
 }
 
 /// What was read from disk for a connection.
@@ -79,7 +88,7 @@ impl Position {
 
     /// Of a connection that waits for the answer to its registration.
     pub(crate) fn unanswered(next: u64, answer: Arc<Gathering>) -> Self {
-        let until = Some(Until::Answer(answer));
+        let until = Some(Until::Answer(answer, None));
         Self::Behind { next, until }
     }
 
@@ -100,17 +109,55 @@ impl Position {
         }
     }
 
-    /// An answer to a registration was sent. It may not be the last one.
-    pub(crate) fn open(&mut self, answer: &Arc<Gathering>) {
+    /// An answer to a registration was sent. It may not be the last one. What was
+    /// promised with it comes first.
+    pub(crate) fn open(&mut self, answer: &Arc<Gathering>) -> Option<Box<Promised>> {
         if let Self::Behind { until, .. } = self
-            && matches!(until, Some(Until::Answer(awaited)) if Arc::ptr_eq(awaited, answer))
+            && let Some(Until::Answer(awaited, promised)) = until
+            && Arc::ptr_eq(awaited, answer)
         {
+            let promised = promised.take();
             *until = None;
+            return promised;
         }
+        None
     }
 }
 
 impl Subscriber {
+    /// The answer to its registration has to wait for other topics: keeps what it is
+    /// promised, if that is only in memory.
+    pub(crate) fn keep_promise(&mut self, log: &TopicLog) {
+        if let Position::Behind { next, until } = &mut self.position
+            && let Some(Until::Answer(_, promised)) = until
+            && *next < log.next()
+            && log.on_disk().is_none()
+        {
+            let entries = log.history().entries_from(*next).cloned().collect();
+            let first = log.first();
+            *promised = Some(Box::new(Promised { first, entries }));
+        }
+    }
+
+    /// Sends what was promised, as much as the outbox takes. The rest is sent from the
+    /// history as the reader takes it.
+    pub(crate) fn send_promised(&mut self, topic: &str, promised: &Promised) {
+        while let Position::Behind { next, until: None } = self.position {
+            if next < promised.first {
+                self.tell_gap(topic, next, promised.first - 1);
+            }
+            let next = next.max(promised.first);
+            let entries = promised.entries.iter();
+            let mut entries = entries.skip_while(|entry| entry.end() <= next).peekable();
+            if entries.peek().is_none() {
+                self.position = Position::Behind { next, until: None };
+                return;
+            }
+            let (next, until) = self.send(next, entries);
+            self.position = Position::Behind { next, until };
+        }
+    }
+
     /// Sends some of what the connection has missed, as much as its outbox takes; or
     /// has it read from disk first.
     pub(crate) fn step(&mut self, topic: &Arc<Topic>, log: &TopicLog) -> Step {
@@ -151,7 +198,7 @@ impl Subscriber {
             Ok(_) | Err(_) => {
                 // What isn't there, though it should be, can't be had.
                 if let Err(error) = &missed.entries {
-                    tracing::warn!(topic, from = next, %error, "can't read messages from disk");
+                    log.complain(error, "older messages can't be read");
                 }
                 let there = log.history().first();
                 if there > next {
@@ -202,8 +249,8 @@ impl Subscriber {
         }
     }
 
-    /// What comes next, without what this connection published itself, each part
-    /// with the number of its first message; and up to which message that is.
+    /// What comes next, without what this connection published itself and didn't ask
+    /// for, each part with the number of its first message; and up to which message that is.
     fn missed<'a>(
         &self,
         next: u64,
@@ -216,7 +263,8 @@ impl Subscriber {
                 break;
             }
             end = entry.end();
-            if entry.publisher == self.identity.publisher {
+            let is_own = entry.publisher == self.identity.publisher;
+            if is_own && entry.first >= self.own_before {
                 continue;
             }
             let lines = entry.lines_from(next);

@@ -50,6 +50,18 @@ pub struct Config {
     pub max_presence: usize,
     /// Where messages are kept on disk; `None` keeps them in memory alone.
     pub data: Option<PathBuf>,
+    /// Bytes of an HTTP request before its body.
+    pub max_headers: usize,
+    /// Sites whose pages may send requests, as `scheme://host[:port]`.
+    pub allow_origins: Vec<String>,
+    /// Names under which browsers may reach the server, beside its addresses,
+    /// `localhost`, and `host_name`.
+    pub allow_hosts: Vec<String>,
+    /// The machine's own name.
+    pub host_name: Option<String>,
+    /// How often a WebSocket is asked whether it is still there, and an event stream
+    /// kept from looking dead.
+    pub ping_interval: Duration,
     /// How old messages on disk become.
     pub keep_age: Duration,
     /// Messages of a topic that are kept on disk.
@@ -77,8 +89,12 @@ impl Config {
     pub const DEFAULT_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
     /// The largest frame by default takes 9 s over a telephone modem.
     pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
-    /// Longer than TCP itself waits on a path that lost a few packets in a row.
-    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Longer than TCP itself waits on a path that lost a few packets in a row, and less
+    /// than a minute with what [`WRITE_GRACE`](Self::WRITE_GRACE) adds.
+    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(50);
+    /// After the write deadline, until the system gives up a peer that doesn't even
+    /// acknowledge what was sent to it: it has heard of the deadline before.
+    pub const WRITE_GRACE: Duration = Duration::from_secs(5);
     /// What a supervisor such as systemd or a person waits without asking.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
     /// An afternoon of a busy room, and more than anybody reads who comes late.
@@ -94,6 +110,12 @@ impl Config {
     pub const DEFAULT_MAX_IDS: usize = 100_000;
     /// Everybody is told of everybody: for 100 who come, that is 5,000 lines.
     pub const DEFAULT_MAX_PRESENCE: usize = 100;
+    /// 16 KiB: browsers send 1 to 4, and cookies of other servers on the same host
+    /// come with them.
+    pub const DEFAULT_MAX_HEADERS: usize = 16 * 1024;
+    /// Half of the minute after which most proxies and routers forget a connection
+    /// that is silent.
+    pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
     /// 30 days: who was away for a holiday finds what was said.
     pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
     /// A million: a message every three seconds for those 30 days.
@@ -124,6 +146,11 @@ impl Default for Config {
             max_ids: Self::DEFAULT_MAX_IDS,
             max_presence: Self::DEFAULT_MAX_PRESENCE,
             data: None,
+            max_headers: Self::DEFAULT_MAX_HEADERS,
+            allow_origins: Vec::new(),
+            allow_hosts: Vec::new(),
+            host_name: None,
+            ping_interval: Self::DEFAULT_PING_INTERVAL,
             keep_age: Self::DEFAULT_KEEP_AGE,
             keep_messages: Self::DEFAULT_KEEP_MESSAGES,
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
@@ -259,6 +286,27 @@ pub struct Options {
           value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub keep_bytes: u64,
 
+    /// Let pages of another site, SCHEME://HOST or SCHEME://HOST:PORT, read and write here;
+    /// may be given several times
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub allow_origins: Vec<String>,
+
+    /// Let browsers reach the server under this name too, beside its addresses, localhost
+    /// and the machine's own name; may be given several times
+    #[arg(long = "allow-host", value_name = "NAME")]
+    pub allow_hosts: Vec<String>,
+
+    /// Bytes of an HTTP request before its body
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_HEADERS,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1024..=1024 * 1024))]
+    pub max_headers: usize,
+
+    /// How often a WebSocket is asked whether it is still there; two that are unanswered
+    /// end it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_PING_INTERVAL.as_secs())]
+    pub ping_interval: u64,
+
     /// Worker threads; by default one for each core
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
     pub threads: Option<usize>,
@@ -328,6 +376,11 @@ impl From<&Options> for Config {
             max_ids: options.max_ids,
             max_presence: options.max_presence,
             data: options.data.clone(),
+            max_headers: options.max_headers,
+            allow_origins: options.allow_origins.clone(),
+            allow_hosts: options.allow_hosts.clone(),
+            host_name: None,
+            ping_interval: Duration::from_secs(options.ping_interval),
             keep_age: Duration::from_secs(options.keep_age),
             keep_messages: options.keep_messages,
             keep_bytes: options.keep_bytes,
@@ -336,46 +389,4 @@ impl From<&Options> for Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_options_are_consistent() {
-        Options::command().debug_assert();
-    }
-
-    #[test]
-    fn without_options_everything_has_its_default() {
-        let options = Options::parse_from(["topicserver", "20000"]);
-        let expected = Config {
-            port: 20000,
-            ..Config::default()
-        };
-        assert_eq!(
-            format!("{:?}", Config::from(&options)),
-            format!("{expected:?}")
-        );
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for wrong in [
-            &["20000", "--max-frame", "10"][..],
-            &["20000", "--max-depth", "129"],
-            &["20000", "--max-topics", "0"],
-            &["20000", "--max-outbox", "x"],
-            &["20000", "--bind", "nowhere"],
-            &["20000", "--log", "loud"],
-            &["20000", "--registration-timeout", "0"],
-            &["70000"],
-            &["-1"],
-            &[],
-        ] {
-            let arguments = ["topicserver"].iter().chain(wrong);
-            let error = Options::try_parse_from(arguments).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{wrong:?}");
-        }
-    }
-}
+mod tests;

@@ -25,7 +25,23 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Table {
     outboxes: Slab<Option<Weak<Outbox<dyn Transport>>>>,
+    /// How many of these are sessions within a connection that is counted.
+    within: usize,
+    /// Why all are closed, those included that come now.
+    closing: Option<(ErrorCode, Arc<str>)>,
     per_address: HashMap<IpAddr, usize>,
+}
+
+impl Table {
+    /// Counts a connection less.
+    fn leave(&mut self, peer: IpAddr) {
+        if let Some(here) = self.per_address.get_mut(&peer) {
+            *here -= 1;
+            if *here == 0 {
+                self.per_address.remove(&peer);
+            }
+        }
+    }
 }
 
 /// Why a connection isn't taken.
@@ -50,7 +66,7 @@ impl Connections {
     /// Counts a new connection and gives it a key.
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
-        if table.outboxes.len() >= self.max {
+        if table.outboxes.len() - table.within >= self.max {
             return Err(Refusal::Full(self.max));
         }
         let here = table.per_address.entry(peer).or_default();
@@ -61,33 +77,51 @@ impl Connections {
         Ok(table.outboxes.insert(None))
     }
 
-    /// Lets a connection be reached when the server ends.
-    pub(crate) fn set_outbox(&self, key: usize, outbox: &SharedOutbox) {
-        self.table.lock().outboxes[key] = Some(Arc::downgrade(outbox));
+    /// Gives a key to a session within a connection that has one.
+    pub(crate) fn admit_within(&self) -> usize {
+        let mut table = self.table.lock();
+        table.within += 1;
+        table.outboxes.insert(None)
     }
 
-    /// Forgets a connection.
-    pub(crate) fn remove(&self, key: usize, peer: IpAddr) {
+    /// Lets a connection be reached when the server ends.
+    pub(crate) fn set_outbox(&self, key: usize, outbox: &SharedOutbox) {
+        let mut table = self.table.lock();
+        table.outboxes[key] = Some(Arc::downgrade(outbox));
+        let closing = table.closing.clone();
+        drop(table);
+        if let Some((code, text)) = closing {
+            outbox.close(code, &text);
+        }
+    }
+
+    /// Forgets a connection from `peer`; without one, a session within a connection.
+    pub(crate) fn remove(&self, key: usize, peer: Option<IpAddr>) {
         let mut table = self.table.lock();
         table.outboxes.remove(key);
-        if let Some(here) = table.per_address.get_mut(&peer) {
-            *here -= 1;
-            if *here == 0 {
-                table.per_address.remove(&peer);
-            }
+        match peer {
+            None => table.within -= 1,
+            Some(peer) => table.leave(peer),
         }
         if table.outboxes.is_empty() {
             self.emptied.notify_one();
         }
     }
 
-    /// How many there are.
+    /// How many connections there are.
+    pub(crate) fn count(&self) -> usize {
+        let table = self.table.lock();
+        table.outboxes.len() - table.within
+    }
+
+    /// How many there are, with the sessions within them.
     pub(crate) fn len(&self) -> usize {
         self.table.lock().outboxes.len()
     }
 
-    /// Closes all of them, after what waits for each.
+    /// Closes all of them, and those that come later, after what waits for each.
     pub(crate) fn close_all(&self, code: ErrorCode, text: &str) {
+        self.table.lock().closing = Some((code, text.into()));
         for outbox in self.outboxes() {
             outbox.close(code, text);
         }
@@ -132,15 +166,26 @@ mod tests {
         assert_eq!(connections.admit(one), Err(Refusal::AddressFull(2)));
         connections.admit(two).unwrap();
         assert_eq!(connections.admit(ip("10.0.0.3")), Err(Refusal::Full(3)));
-        connections.remove(first, one);
+        connections.remove(first, Some(one));
         assert!(connections.admit(one).is_ok());
+    }
+
+    #[test]
+    fn a_session_within_a_connection_takes_no_place() {
+        let connections = Connections::new(1, 1);
+        let key = connections.admit_within();
+        let within = connections.admit(ip("10.0.0.1"));
+        assert!(within.is_ok());
+        assert_eq!(connections.len(), 2);
+        connections.remove(key, None);
+        assert_eq!(connections.admit(ip("10.0.0.2")), Err(Refusal::Full(1)));
     }
 
     #[test]
     fn an_address_that_has_no_connections_is_forgotten() {
         let connections = Connections::new(3, 2);
         let key = connections.admit(ip("10.0.0.1")).unwrap();
-        connections.remove(key, ip("10.0.0.1"));
+        connections.remove(key, Some(ip("10.0.0.1")));
         assert!(connections.table.lock().per_address.is_empty());
     }
 }

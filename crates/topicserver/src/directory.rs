@@ -75,6 +75,11 @@ impl Directory {
         }))
     }
 
+    /// Whether somebody is connected under that name.
+    pub(crate) fn has(&self, user: &UserName) -> bool {
+        self.users.lock().contains_key(user)
+    }
+
     /// The answer to who asks for a user; `None` if nobody has that name.
     pub(crate) fn find(&self, user: &str) -> Option<Vec<u8>> {
         let identity = self.users.lock().get(user)?.identity.clone();

@@ -55,24 +55,26 @@ impl Gathering {
         how: TopicState,
         waits: bool,
     ) -> bool {
-        let (topics, waiting) = {
-            let mut state = self.state.lock();
-            state.topics.insert(topic.name().to_string(), how);
-            state.missing -= 1;
-            if state.missing > 0 {
-                state.waiting.extend(waits.then(|| topic.clone()));
-                return false;
-            }
-            (
-                std::mem::take(&mut state.topics),
-                std::mem::take(&mut state.waiting),
-            )
-        };
-        self.answer(topics);
-        for topic in waiting {
+        let mut state = self.state.lock();
+        state.topics.insert(topic.name().to_string(), how);
+        state.missing -= 1;
+        if state.missing > 0 {
+            state.waiting.extend(waits.then(|| topic.clone()));
+            return false;
+        }
+        // They are told first: what is published by whoever has seen the answer comes
+        // after what was asked for, and can't push it out of the history.
+        for topic in std::mem::take(&mut state.waiting) {
             topic.open(self.outbox.clone(), self.clone());
         }
+        self.answer(std::mem::take(&mut state.topics));
         true
+    }
+
+    /// Returns when the answer is in the outbox: those who were told to open may come
+    /// a moment before it, and this is that moment.
+    pub(crate) fn pass(&self) {
+        drop(self.state.lock());
     }
 
     fn answer(&self, topics: BTreeMap<String, TopicState>) {

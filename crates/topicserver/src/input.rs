@@ -18,6 +18,7 @@ use wire::{
     TopicName, Value,
 };
 
+use crate::door::Protocol;
 use crate::publication::{Frames, Tag};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
@@ -68,6 +69,14 @@ pub(crate) enum Read {
     },
 }
 
+/// What came of a connection's first read.
+#[derive(Debug)]
+pub(crate) enum First {
+    Json(Read),
+    /// Something else; the bytes are kept.
+    Foreign(Protocol),
+}
+
 /// A peer's bytes between two reads: nothing, unless a frame is unfinished.
 #[derive(Default)]
 pub(crate) struct Input {
@@ -86,6 +95,36 @@ impl Input {
         self.partial.is_some()
     }
 
+    /// What was read and isn't JSON.
+    pub(crate) fn into_foreign(self) -> Bytes {
+        let partial = self.partial.map(|partial| partial.bytes.freeze());
+        partial.unwrap_or_default()
+    }
+
+    /// Reads the first bytes of a connection: a session's if they are JSON, and else
+    /// what they are, untouched.
+    pub(crate) fn poll_first<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        cx: &mut Context<'_>,
+        limits: Limits,
+        sink: &mut impl FrameSink,
+    ) -> Poll<io::Result<Result<First, ScanError>>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            make_room(buffer);
+            let room = buffer.capacity();
+            let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
+            if count > 0 && Protocol::of(buffer) != Protocol::Json {
+                let first = First::Foreign(Protocol::of(buffer));
+                self.keep(buffer, Scanner::new(limits));
+                buffer.clear();
+                return Poll::Ready(Ok(Ok(first)));
+            }
+            let read = self.handle(buffer, count, room, limits, sink);
+            Poll::Ready(Ok(read.map(First::Json)))
+        })
+    }
+
     /// Reads once and hands the frames to `sink`.
     ///
     /// The outer error is the connection's, the inner one the peer's, whose
@@ -101,18 +140,30 @@ impl Input {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            if count == 0 {
-                return Poll::Ready(Ok(Ok(Read::End)));
-            }
-            let result = match self.partial.take() {
-                Some(partial) => self.read_on(*partial, buffer, sink),
-                None => self.read_new(buffer, limits, sink),
-            };
-            buffer.clear();
-            Poll::Ready(Ok(result.map(|finished| Read::Some {
-                finished,
-                filled: count == room,
-            })))
+            Poll::Ready(Ok(self.handle(buffer, count, room, limits, sink)))
+        })
+    }
+
+    /// Deals with what a read has brought for which there was so much room.
+    fn handle(
+        &mut self,
+        buffer: &mut BytesMut,
+        count: usize,
+        room: usize,
+        limits: Limits,
+        sink: &mut impl FrameSink,
+    ) -> Result<Read, ScanError> {
+        if count == 0 {
+            return Ok(Read::End);
+        }
+        let result = match self.partial.take() {
+            Some(partial) => self.read_on(*partial, buffer, sink),
+            None => self.read_new(buffer, limits, sink),
+        };
+        buffer.clear();
+        result.map(|finished| Read::Some {
+            finished,
+            filled: count == room,
         })
     }
 

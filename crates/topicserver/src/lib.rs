@@ -10,13 +10,16 @@
 //! gives messages their order and `outbox` writes them, or keeps them while the
 //! peer's socket is full. `listener` lets connections in, `server` is the whole.
 
+mod acknowledgements;
 mod catch_up;
 mod complaints;
 mod config;
 mod connections;
 mod directory;
+mod door;
 mod gathering;
 mod history;
+mod http;
 mod identity;
 mod input;
 mod listener;

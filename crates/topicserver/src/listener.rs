@@ -11,7 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{ErrorCode, Message};
 
+use crate::config::Config;
 use crate::connections::Refusal;
+use crate::http;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::{Place, Shared};
@@ -120,17 +122,16 @@ fn start(stream: TcpStream, peer: SocketAddr, place: Place) {
     let limit = place.shared().config().max_outbox;
     let outbox = Arc::new(Outbox::new(writer, peer, limit));
     tracing::debug!(peer = %outbox.peer(), "connected");
-    tokio::spawn(Session::new(reader, outbox, place).run());
+    tokio::spawn(Session::new(reader, outbox, place).enter(http::serve));
 }
 
 /// Has the system notice when the peer vanishes without a word. Where it can't, the
 /// connection stays until something is written to it.
 ///
 /// A peer to which something is on its way isn't asked but sent it again, for a
-/// quarter of an hour by default, and for less with a time of one's own: that is a
-/// little less than the write deadline, so that the two together are a minute. (It
-/// also counts while a peer that is there has no room. That is what the write
-/// deadline is for, too.)
+/// quarter of an hour by default, and for less with a time of one's own. That also
+/// counts while a peer that is there has no room, so it is a little more than the write
+/// deadline, which is for those.
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
 fn watch_over(stream: &TcpStream, write_timeout: Duration) {
     let socket = SockRef::from(stream);
@@ -141,7 +142,7 @@ fn watch_over(stream: &TcpStream, write_timeout: Duration) {
     let probes = probes.with_retries(PROBES);
     let _ = socket.set_tcp_keepalive(&probes);
     #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(write_timeout - write_timeout / 12));
+    let _ = socket.set_tcp_user_timeout(Some(write_timeout + Config::WRITE_GRACE));
 }
 
 /// Tells a connection that there is no place for it.

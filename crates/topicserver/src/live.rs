@@ -46,6 +46,11 @@ impl Live {
         }
     }
 
+    /// The connection's outbox and its place, when there is no session any more.
+    pub(crate) fn into_parts(self) -> (SharedOutbox, Place) {
+        (self.subscriptions.outbox().clone(), self.place)
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.place.shared()
     }
@@ -230,18 +235,9 @@ impl FrameSink for Live {
     }
 
     fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
-        let hashes = self.shared().hashes();
-        let origin = match self.identity() {
-            Some(identity) => identity.origin,
-            None => hashes.origin_of(self.outbox().peer().ip()),
-        };
-        Box::new(Tag {
-            id: id.into(),
-            origin,
-            id_hash: hashes.of("id", id.as_bytes()),
-            text_hash: hashes.of("text", text.decode().as_bytes()),
-            is_shared: self.identity().is_none_or(|identity| identity.is_shared),
-        })
+        let (hashes, ip) = (self.shared().hashes(), self.outbox().peer().ip());
+        let identity = self.identity().map(Arc::as_ref);
+        Box::new(Tag::new(hashes, id, &text.decode(), identity, ip))
     }
 
     fn publish(&mut self, place: usize, frames: Frames) {

@@ -44,7 +44,11 @@ fn start_log(level: LogLevel) {
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
     let runtime = runtime(options.threads).context("can't start worker threads")?;
-    let code = runtime.block_on(run(Config::from(options)));
+    let config = Config {
+        host_name: gethostname::gethostname().into_string().ok(),
+        ..Config::from(options)
+    };
+    let code = runtime.block_on(run(config));
     // A second signal ends the process whatever its tasks are doing.
     runtime.shutdown_background();
     code
@@ -61,7 +65,11 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
+    let data = config.data.clone();
     let server = Server::bind(config)?;
+    if let Some(data) = data {
+        tracing::info!("keeping messages in {}", data.display());
+    }
     tracing::info!("listening on {}", server.local_addr());
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {

@@ -14,8 +14,9 @@ use crate::gathering::Gathering;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
+use crate::render::Rendered;
 use crate::topic::Topic;
-use crate::topic_log::{Piece, TopicLog};
+use crate::topic_log::TopicLog;
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -51,6 +52,9 @@ pub(crate) struct Subscriber {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
     pub(crate) position: Position,
+    /// Before this message it gets its own ones too: it asked for the last ones, not for
+    /// what it missed.
+    pub(crate) own_before: u64,
     /// It sends no more, and leaves when it has caught up: who is told then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
@@ -152,7 +156,7 @@ impl Members {
     pub(crate) async fn deliver(
         &mut self,
         publications: &[Publication],
-        pieces: &[Piece],
+        pieces: &[Rendered],
         next: u64,
     ) {
         let mut turns = self.classic.chunks(RECEIVERS_PER_TURN).peekable();
@@ -193,6 +197,13 @@ impl Members {
         }
     }
 
+    /// The answer to a connection's registration has to wait for other topics.
+    pub(crate) fn keep_promise(&mut self, outbox: &SharedOutbox, log: &TopicLog) {
+        if let Some(subscriber) = self.find(outbox) {
+            subscriber.keep_promise(log);
+        }
+    }
+
     /// The answer to a connection's registration is on its way: what it asked for
     /// follows at once, as far as there is room, before the history has moved on.
     pub(crate) fn open(
@@ -206,7 +217,10 @@ impl Members {
         let Some(subscriber) = all.find(|known| known.outbox.is(outbox)) else {
             return;
         };
-        subscriber.position.open(answer);
+        answer.pass();
+        if let Some(promised) = subscriber.position.open(answer) {
+            subscriber.send_promised(topic.name().as_str(), &promised);
+        }
         for _ in 0..STEPS_AT_OPENING {
             if !subscriber.position.is_ready() {
                 return;
@@ -262,11 +276,11 @@ impl Subscriber {
 
     /// Sends what others published, if this connection gets it at once. True if it
     /// has fallen behind with that.
-    fn offer(&mut self, publications: &[Publication], pieces: &[Piece], next: u64) -> bool {
+    fn offer(&mut self, publications: &[Publication], pieces: &[Rendered], next: u64) -> bool {
         if self.position.is_behind() {
             return false;
         }
-        let is_others = |piece: &&Piece| {
+        let is_others = |piece: &&Rendered| {
             let publication = publications.get(piece.publication);
             publication.is_some_and(|publication| !publication.from.is(&self.outbox))
         };

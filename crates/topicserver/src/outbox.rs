@@ -4,25 +4,24 @@
 //! writes them to its socket, and queues only what the socket doesn't take. The
 //! connection's own session then waits for the socket and drains the queue.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use wire::{ErrorCode, Event, Message, Told};
 
-use crate::queue::Queue;
 use crate::run::Run;
 use crate::transport::Transport;
 
+mod state;
+
+use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
+
 /// An outbox as topics and sessions share it.
 pub(crate) type SharedOutbox = Arc<Outbox<dyn Transport>>;
-
-/// Pieces of the queue that go out in one system call. Linux takes 1,024; with
-/// this many the call's own cost has become small against the copying.
-const PIECES_PER_WRITE: usize = 64;
 
 /// Bytes that may wait before a peer is no longer told of its small errors: who
 /// doesn't read what was wrong shall not be disconnected for our telling it.
@@ -43,28 +42,6 @@ pub(crate) struct Outbox<T: ?Sized> {
     limit: usize,
     state: Mutex<State>,
     transport: T,
-}
-
-struct State {
-    /// What waits; `None` when nothing does, which is nearly always.
-    queue: Option<Box<Queue>>,
-    stage: Stage,
-    /// The peer understands frames of the extended protocol.
-    is_extended: bool,
-    /// A topic has more for the peer than there was room for.
-    is_wanted: bool,
-    /// The session, when it waits for something to happen here.
-    session: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Everything is sent on.
-    Open,
-    /// What is queued still goes out, and nothing more comes.
-    Closing(Option<ErrorCode>),
-    /// The connection is gone.
-    Broken(io::ErrorKind),
 }
 
 /// How far a session's draining has come.
@@ -88,13 +65,7 @@ impl<T: Transport> Outbox<T> {
             ip: peer.ip().to_canonical(),
             port: peer.port(),
             limit,
-            state: Mutex::new(State {
-                queue: None,
-                stage: Stage::Open,
-                is_extended: false,
-                is_wanted: false,
-                session: None,
-            }),
+            state: Mutex::default(),
             transport,
         }
     }
@@ -323,6 +294,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
             state.stage = Stage::Closing(None);
+            state.wake();
         }
     }
 
@@ -332,6 +304,19 @@ impl<T: Transport + ?Sized> Outbox<T> {
             Stage::Closing(reason) => Some(reason),
             Stage::Open | Stage::Broken(_) => None,
         }
+    }
+
+    /// Resolves when nothing more is taken, for the one who waits for nothing else here.
+    pub(crate) async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if state.stage != Stage::Open {
+                return Poll::Ready(());
+            }
+            state.wait(cx.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether something waits.
@@ -390,51 +375,6 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 }
 
-impl State {
-    /// Bytes that wait.
-    fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes())
-    }
-
-    fn push(&mut self, bytes: Bytes) {
-        self.queue.get_or_insert_default().push(bytes);
-        self.wake();
-    }
-
-    fn break_off(&mut self, error: &io::Error) {
-        self.queue = None;
-        self.stage = Stage::Broken(error.kind());
-        self.wake();
-    }
-
-    /// Lets the session look here again.
-    fn wake(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.wake();
-        }
-    }
-
-    fn wait(&mut self, session: &Waker) {
-        match &mut self.session {
-            Some(known) => known.clone_from(session),
-            none => *none = Some(session.clone()),
-        }
-    }
-
-    /// Writes the front of the queue, once.
-    fn write_to<T: Transport + ?Sized>(&mut self, transport: &T) -> io::Result<()> {
-        let Some(queue) = &mut self.queue else {
-            return Ok(());
-        };
-        let written = write_pieces(transport, queue.iter())?;
-        queue.remove(written);
-        if queue.bytes() == 0 {
-            self.queue = None;
-        }
-        Ok(())
-    }
-}
-
 fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Bytes {
     let told = Told {
         code: code.as_str().into(),
@@ -442,24 +382,6 @@ fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Bytes {
         id: id.map(Into::into),
     };
     Event::Error(told).to_line().into()
-}
-
-/// Writes the first [`PIECES_PER_WRITE`] pieces in one system call.
-fn write_pieces<'a, T: Transport + ?Sized>(
-    transport: &T,
-    bytes: impl Iterator<Item = &'a Bytes>,
-) -> io::Result<usize> {
-    let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
-    let mut count = 0;
-    for (piece, bytes) in pieces.iter_mut().zip(bytes) {
-        *piece = IoSlice::new(bytes);
-        count += 1;
-    }
-    match &pieces[..count] {
-        [] => Ok(0),
-        [one] => transport.try_write(one),
-        several => transport.try_write_vectored(several),
-    }
 }
 
 #[cfg(test)]

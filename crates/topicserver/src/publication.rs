@@ -1,10 +1,12 @@
 //! What a publisher gives to a topic.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
-use crate::identity::Identity;
+use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
 use crate::run::Run;
 
@@ -16,6 +18,21 @@ pub(crate) struct Publication {
     pub(crate) run: Run,
     /// Of a message that is to be acknowledged; its run is this message alone.
     pub(crate) tag: Option<Box<Tag>>,
+    /// Told what has become of it, in the place of an acknowledgement in a line.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+/// Where it is told what has become of a publication: what is wrong, in words, if it
+/// couldn't be stored.
+pub(crate) type Receipt = oneshot::Sender<Result<Stored, String>>;
+
+/// Where a publication is in its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// The sequence number of its first message.
+    pub(crate) seq: u64,
+    /// When it came: milliseconds since the Unix epoch.
+    pub(crate) time: u64,
 }
 
 /// The id of a message.
@@ -32,6 +49,29 @@ pub(crate) struct Tag {
     /// Its sender has told the server neither a name nor a key: somebody else at
     /// the same address may use the same ids.
     pub(crate) is_shared: bool,
+}
+
+impl Tag {
+    /// The id of a message that says `text`, of whoever this is, or of somebody at an
+    /// address.
+    pub(crate) fn new(
+        hashes: &Hashes,
+        id: &str,
+        text: &str,
+        identity: Option<&Identity>,
+        ip: IpAddr,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            origin: match identity {
+                Some(identity) => identity.origin,
+                None => hashes.origin_of(ip),
+            },
+            id_hash: hashes.of("id", id.as_bytes()),
+            text_hash: hashes.of("text", text.as_bytes()),
+            is_shared: identity.is_none_or(|identity| identity.is_shared),
+        }
+    }
 }
 
 /// Frames as they come out of the input.

@@ -15,6 +15,7 @@ use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
+use crate::publication::Publication;
 use crate::store::Store;
 use crate::topic::{Registration, Topic};
 
@@ -94,29 +95,44 @@ impl Registry {
 
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
     pub(crate) fn join(self: &Arc<Self>, name: &TopicName, subscriber: SharedOutbox) -> Arc<Topic> {
-        self.with(name, |topic| topic.join(subscriber))
+        self.with(name, |topic| topic.join(subscriber)).0
     }
 
-    /// The same for an extended subscriber.
+    /// The same for an extended subscriber. The flag is false when the topic has
+    /// enough to do.
     pub(crate) fn register(
         self: &Arc<Self>,
         name: &TopicName,
         registration: Registration,
-    ) -> Arc<Topic> {
+    ) -> (Arc<Topic>, bool) {
         self.with(name, |topic| topic.register(registration))
+    }
+
+    /// Publishes to the topic of that name, without being registered for it. The flag
+    /// is false when the topic has enough to do.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        name: &TopicName,
+        publication: Publication,
+    ) -> (Arc<Topic>, bool) {
+        self.with(name, |topic| topic.publish(publication))
     }
 
     /// Puts something into the topic of that name under the lock, so that the topic's
     /// task can't find itself without anything to do and go away in between.
-    fn with(self: &Arc<Self>, name: &TopicName, put: impl FnOnce(&Topic)) -> Arc<Topic> {
+    fn with<T>(
+        self: &Arc<Self>,
+        name: &TopicName,
+        put: impl FnOnce(&Topic) -> T,
+    ) -> (Arc<Topic>, T) {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
             let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
             tokio::spawn(topic.clone().run(self.clone()));
             topic
         });
-        put(topic);
-        topic.clone()
+        let result = put(topic);
+        (topic.clone(), result)
     }
 
     /// Asks the topic of that name who is there; `None` if there is no such topic.

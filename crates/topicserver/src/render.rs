@@ -1,7 +1,7 @@
 //! Frames as they came → frames as extended connections get them, each with its
 //! envelope: made once, whoever gets them, and kept as they are.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use wire::EnvelopeWriter;
 
 use crate::run::Run;
@@ -15,10 +15,30 @@ const PIECE: usize = 16 * 1024;
 /// few pieces of memory, because an allocation for each message costs more than its
 /// rendering.
 pub(crate) struct Renderer {
-    /// Bytes that are still to be rendered, at least.
+    /// Bytes that are still to be rendered, about.
     expected: usize,
-    memory: BytesMut,
-    line: Vec<u8>,
+    /// The piece of memory that is being filled, and the parts in it.
+    memory: Vec<u8>,
+    open: Vec<Open>,
+    done: Vec<Rendered>,
+}
+
+/// A part of the piece that is being filled.
+struct Open {
+    publication: usize,
+    first: Option<u64>,
+    count: u32,
+    start: usize,
+}
+
+/// Consecutive lines of one publication, in memory of their own.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    /// Which publication it is a part of.
+    pub(crate) publication: usize,
+    /// The sequence number of its first message; `None` if it isn't stored.
+    pub(crate) first: Option<u64>,
+    pub(crate) run: Run,
 }
 
 impl Renderer {
@@ -26,54 +46,81 @@ impl Renderer {
     pub(crate) fn new(expected: usize) -> Self {
         Self {
             expected,
-            memory: BytesMut::new(),
-            line: Vec::new(),
+            memory: Vec::new(),
+            open: Vec::new(),
+            done: Vec::new(),
         }
     }
 
-    /// Renders the lines of `run`, numbered from `first` on; `None` for messages that
-    /// aren't stored. Hands over parts of it in their order.
-    pub(crate) fn render(
+    /// Renders the lines of a publication, numbered from `first` on; `None` for
+    /// messages that aren't stored.
+    pub(crate) fn add(
         &mut self,
+        publication: usize,
         run: &Run,
-        first: Option<u64>,
+        mut first: Option<u64>,
         envelope: &EnvelopeWriter,
-        mut give: impl FnMut(Run),
     ) {
         let lines = run.bytes();
-        let (mut start, mut count, mut seq) = (0, 0, first);
+        let (mut start, mut count) = (0, 0);
+        self.begin(publication, first);
         for end in memchr::memchr_iter(b'\n', lines) {
-            self.line.clear();
-            envelope.write(seq, &lines[start..=end], &mut self.line);
-            if !self.has_room() {
-                self.give(&mut count, &mut give);
-                self.make_room();
+            let line = &lines[start..=end];
+            let seq = first.map(|first| first + u64::from(count));
+            let size = line.len() + envelope.growth(seq);
+            if self.memory.capacity() - self.memory.len() < size {
+                self.end(count);
+                self.seal(size);
+                (first, count) = (seq, 0);
+                self.begin(publication, first);
             }
-            self.memory.extend_from_slice(&self.line);
+            envelope.write(seq, line, &mut self.memory);
             count += 1;
-            seq = seq.map(|seq| seq + 1);
             start = end + 1;
         }
-        self.give(&mut count, &mut give);
+        self.end(count);
     }
 
-    fn has_room(&self) -> bool {
-        self.line.len() <= self.memory.capacity() - self.memory.len()
+    /// Everything that was rendered, in its order.
+    pub(crate) fn finish(mut self) -> Vec<Rendered> {
+        self.seal(0);
+        self.done
     }
 
-    /// Takes memory for what is to come, as far as it goes into one piece.
-    fn make_room(&mut self) {
-        let size = self.expected.min(PIECE).max(self.line.len());
-        self.memory = BytesMut::with_capacity(size);
+    fn begin(&mut self, publication: usize, first: Option<u64>) {
+        self.open.push(Open {
+            publication,
+            first,
+            count: 0,
+            start: self.memory.len(),
+        });
     }
 
-    fn give(&mut self, count: &mut u32, give: &mut impl FnMut(Run)) {
-        if *count > 0 {
-            let bytes: Bytes = self.memory.split().freeze();
-            self.expected = self.expected.saturating_sub(bytes.len());
-            give(Run::owned(bytes, *count));
-            *count = 0;
+    fn end(&mut self, count: u32) {
+        match self.open.last_mut() {
+            Some(open) if count > 0 => open.count = count,
+            _ => drop(self.open.pop()),
         }
+    }
+
+    /// Hands over what was rendered into this piece of memory, and takes another one,
+    /// in which there is room for `size` bytes at least.
+    fn seal(&mut self, size: usize) {
+        let filled = Bytes::from(std::mem::take(&mut self.memory));
+        self.expected = self.expected.saturating_sub(filled.len());
+        let mut end = filled.len();
+        let at = self.done.len();
+        for open in self.open.drain(..).rev() {
+            self.done.push(Rendered {
+                publication: open.publication,
+                first: open.first,
+                run: Run::owned(filled.slice(open.start..end), open.count),
+            });
+            end = open.start;
+        }
+        self.done[at..].reverse();
+        self.memory
+            .reserve_exact(self.expected.min(PIECE).max(size));
     }
 }
 
@@ -84,12 +131,20 @@ mod tests {
     fn rendered(lines: &str, first: Option<u64>) -> (Vec<usize>, String) {
         let run = Run::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
-        let (mut counts, mut bytes) = (Vec::new(), Vec::new());
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
-        Renderer::new(expected).render(&run, first, &envelope, |piece| {
-            counts.push(piece.count() as usize);
-            bytes.extend_from_slice(piece.bytes());
-        });
+        let mut renderer = Renderer::new(expected);
+        renderer.add(0, &run, first, &envelope);
+        let parts = renderer.finish();
+        let mut next = first;
+        for part in &parts {
+            assert_eq!((part.publication, part.first), (0, next));
+            next = next.map(|next| next + u64::from(part.run.count()));
+        }
+        let counts = parts.iter().map(|part| part.run.count() as usize).collect();
+        let bytes: Vec<_> = parts
+            .iter()
+            .flat_map(|part| part.run.bytes().to_vec())
+            .collect();
         (counts, String::from_utf8(bytes).unwrap())
     }
 
@@ -120,12 +175,12 @@ mod tests {
         let envelope = EnvelopeWriter::new(5, None);
         let size = run.bytes().len() + envelope.growth(Some(1));
         let mut renderer = Renderer::new(3 * size);
-        let mut parts = Vec::new();
-        for seq in 1..=3 {
-            renderer.render(&run, Some(seq), &envelope, |part| parts.push(part));
+        for seq in 1..=3_u8 {
+            renderer.add(seq.into(), &run, Some(seq.into()), &envelope);
         }
+        let parts = renderer.finish();
         assert_eq!(parts.len(), 3);
-        let at = |part: &Run| part.bytes().as_ptr().addr();
+        let at = |part: &Rendered| part.run.bytes().as_ptr().addr();
         assert_eq!(at(&parts[1]), at(&parts[0]) + size);
         assert_eq!(at(&parts[2]), at(&parts[1]) + size);
     }

@@ -32,14 +32,14 @@ pub enum Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port can't be had.
-    #[error("can't listen on port {port} of {}: {source}", Where(*.address))]
+    #[error("can't listen on port {port} of {}: {}", Where(*.address), advice(.cause))]
     Bind {
         /// Where to listen; `None`: everywhere.
         address: Option<IpAddr>,
         /// The port.
         port: u16,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The history on disk can't be used.
     #[error("{0}")]
@@ -58,6 +58,19 @@ impl std::fmt::Display for Where {
     }
 }
 
+/// What the system said, and what to do.
+fn advice(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            "it is in use; end the program that has it, or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "that takes more rights; choose a port from 1024 on".into()
+        }
+        _ => cause.to_string(),
+    }
+}
+
 impl Server {
     /// Takes the port, and opens the history if it is to be on disk, which blocks.
     /// Must be called within a tokio runtime.
@@ -65,10 +78,10 @@ impl Server {
         let (address, port) = (config.bind, config.port);
         let bound = listener::bind(address, port)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local_addr, listener) = bound.map_err(|source| StartError::Bind {
+        let (local_addr, listener) = bound.map_err(|cause| StartError::Bind {
             address,
             port,
-            source,
+            cause,
         })?;
         let store = open_store(&config)?;
         Ok(Self {

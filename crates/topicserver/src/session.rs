@@ -14,7 +14,8 @@ use tokio::time::{Instant, Sleep};
 use wire::{ErrorCode, ScanError};
 
 use crate::config::Config;
-use crate::input::{Input, Read};
+use crate::door::{Foreign, Protocol};
+use crate::input::{First, Input, Read};
 use crate::live::Live;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::shared::Place;
@@ -38,6 +39,16 @@ pub(crate) struct Session<R> {
     write_deadline: Deadline,
 }
 
+/// What a connection begins with.
+enum Begin {
+    /// Frames.
+    Json,
+    /// An HTTP request, whose first bytes are in the input.
+    Http,
+    /// Nothing.
+    End(End),
+}
+
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
@@ -49,6 +60,8 @@ enum End {
     Stalled,
     /// The peer's stream can't be read any further.
     Stream(ScanError),
+    /// The peer wants to speak TLS.
+    Tls,
     /// The peer kept us waiting.
     Late(ErrorCode),
     /// The connection is gone.
@@ -80,6 +93,44 @@ impl<R: AsyncRead + Unpin> Session<R> {
         }
     }
 
+    /// The same for a connection that may speak HTTP: it is handed to `http` then.
+    #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
+    pub(crate) fn enter<F>(mut self, http: impl FnOnce(Foreign<R>) -> F) -> impl Future<Output = ()>
+    where
+        F: Future<Output = ()>,
+    {
+        async move {
+            let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
+                Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
+                Begin::Http => return Box::pin(http(self.hand_over())).await,
+                Begin::End(end) => end,
+            };
+            Box::pin(self.close(end)).await;
+        }
+    }
+
+    /// Until the first bytes are there; the same waiting as that for all others.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Begin> {
+        if let Some(end) = self.drain(cx) {
+            return Poll::Ready(Begin::End(end));
+        }
+        let limits = self.config().frame_limits;
+        let first = self
+            .input
+            .poll_first(&mut self.reader, cx, limits, &mut self.live);
+        Poll::Ready(match first {
+            Poll::Pending => return self.poll_late(cx).map(Begin::End),
+            Poll::Ready(Ok(Ok(First::Foreign(Protocol::Tls)))) => Begin::End(End::Tls),
+            Poll::Ready(Ok(Ok(First::Foreign(_)))) => Begin::Http,
+            Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
+                Some(end) => Begin::End(end),
+                None => Begin::Json,
+            },
+            Poll::Ready(Ok(Err(error))) => Begin::End(End::Stream(error)),
+            Poll::Ready(Err(error)) => Begin::End(End::Broken(error.kind())),
+        })
+    }
+
     /// Everything a session waits for.
     fn poll_live(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
@@ -97,12 +148,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 .poll_read(&mut self.reader, cx, limits, &mut self.live);
             match read {
                 Poll::Pending => return self.poll_late(cx),
-                Poll::Ready(Ok(Ok(Read::End))) => return Poll::Ready(End::Finished),
-                Poll::Ready(Ok(Ok(Read::Some { finished, filled }))) => {
-                    if finished && self.live.is_registered() {
-                        self.read_deadline = None;
+                Poll::Ready(Ok(Ok(read))) => {
+                    if let Some(end) = self.note(&read) {
+                        return Poll::Ready(end);
                     }
-                    if filled {
+                    if matches!(read, Read::Some { filled: true, .. }) {
                         // The topics get their turn before there is more for them.
                         cx.waker().wake_by_ref();
                         return self.poll_read_deadline(cx);
@@ -111,6 +161,29 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Stream(error)),
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error.kind())),
             }
+        }
+    }
+
+    /// What a read means for the deadlines, or the session's end.
+    fn note(&mut self, read: &Read) -> Option<End> {
+        match read {
+            Read::End => return Some(End::Finished),
+            Read::Some { finished: true, .. } if self.live.is_registered() => {
+                self.read_deadline = None;
+            }
+            Read::Some { .. } => {}
+        }
+        None
+    }
+
+    /// What is left of a session whose peer speaks something else.
+    fn hand_over(self) -> Foreign<R> {
+        let (outbox, place) = self.live.into_parts();
+        Foreign {
+            reader: self.reader,
+            bytes: self.input.into_foreign(),
+            outbox,
+            place,
         }
     }
 
@@ -211,6 +284,12 @@ impl<R: AsyncRead + Unpin> Session<R> {
             End::Stream(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
                 shared.complain(peer, error.code(), &error.to_string());
+            }
+            End::Tls => {
+                let text = "this server doesn't speak TLS; connect without it, or put a proxy \
+                            that does before it";
+                outbox.close(ErrorCode::TlsNotSupported, text);
+                shared.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Late(code) => {
                 let text = self.lateness(*code);
@@ -334,7 +413,7 @@ mod tests {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let place = Shared::new(Config::default(), None).admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
-        let session = Session::new(reader, outbox, place).run();
+        let session = Session::new(reader, outbox, place).enter(crate::http::serve);
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
     }
 }

@@ -9,6 +9,7 @@ use crate::complaints::Complaints;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
 use crate::directory::Directory;
+use crate::http::Web;
 use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
 use crate::registry::Registry;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    web: Web,
     /// Of peers.
     complaints: Complaints,
     /// Of the server's own, which no peer's nonsense shall hide.
@@ -42,6 +44,7 @@ impl Shared {
                 config.max_connections_per_address,
             ),
             directory: Arc::default(),
+            web: Web::new(&config),
             complaints: Complaints::default(),
             troubles: Complaints::default(),
             config,
@@ -70,6 +73,11 @@ impl Shared {
         self.store.as_ref()
     }
 
+    /// What HTTP requests are answered with.
+    pub(crate) fn web(&self) -> &Web {
+        &self.web
+    }
+
     pub(crate) fn connections(&self) -> &Connections {
         &self.connections
     }
@@ -80,8 +88,18 @@ impl Shared {
         Ok(Place {
             shared: self.clone(),
             key: self.connections.admit(ip)?,
-            ip,
+            ip: Some(ip),
         })
+    }
+
+    /// A place for a session within a connection that has its own: it can be reached
+    /// when the server ends, and doesn't count as a connection.
+    pub(crate) fn admit_within(self: &Arc<Self>) -> Place {
+        Place {
+            shared: self.clone(),
+            key: self.connections.admit_within(),
+            ip: None,
+        }
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
@@ -102,8 +120,8 @@ impl Shared {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     key: usize,
-    /// The peer's, under which it is counted.
-    ip: IpAddr,
+    /// The peer's, under which it is counted; `None` within a connection that counts.
+    ip: Option<IpAddr>,
 }
 
 impl Place {

@@ -30,6 +30,11 @@ impl Start {
         self.last.is_some() || self.since.is_some() || self.resume.is_some()
     }
 
+    /// Whether it says what the client has already.
+    pub(crate) fn is_resume(&self) -> bool {
+        self.resume.is_some()
+    }
+
     /// The first message that is wanted and, for a resume, whether nothing is
     /// missing between it and what the client has.
     ///

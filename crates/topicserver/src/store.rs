@@ -192,10 +192,14 @@ impl Store {
         self.secret
     }
 
-    /// Says what is known of a topic, which is made if it isn't there.
-    pub(crate) async fn load(&self, name: &TopicName) -> Result<Loaded, StoreError> {
+    /// Says what is known of a topic, which is made with this epoch if it isn't there.
+    pub(crate) async fn load_or_make(
+        &self,
+        name: &TopicName,
+        epoch: u64,
+    ) -> Result<Loaded, StoreError> {
         let (done, loaded) = oneshot::channel();
-        self.queue.load(name.clone(), done)?;
+        self.queue.load(name.clone(), epoch, done)?;
         loaded.await.map_err(|_| StoreError::Closed)?
     }
 

@@ -98,15 +98,16 @@ impl Subscriptions {
             if names.contains(topic.name()) {
                 continue;
             }
-            if was_classic {
-                topic.register(registration(Start::default()));
-            } else {
-                topic.report(answer.clone());
-            }
+            let has_room = match was_classic {
+                true => topic.register(registration(Start::default())),
+                false => topic.report(answer.clone()),
+            };
+            self.is_slowed |= !has_room;
         }
         for name in names {
             let start = Start::of(options, name.as_str());
-            let topic = registry.register(name, registration(start));
+            let (topic, has_room) = registry.register(name, registration(start));
+            self.is_slowed |= !has_room;
             if let Err(place) = self.place(name.as_str()) {
                 self.insert(place, topic);
             }
@@ -124,7 +125,7 @@ impl Subscriptions {
         let answer = Gathering::new(self.outbox.clone(), user, self.topics.len());
         answer.finish_if_empty();
         for topic in &self.topics {
-            topic.report(answer.clone());
+            self.is_slowed |= !topic.report(answer.clone());
         }
     }
 
@@ -168,6 +169,7 @@ impl Subscriptions {
                 identity,
                 run: Run::new(frames.bytes, frames.count),
                 tag: frames.tag,
+                receipt: None,
             });
             self.is_slowed |= !has_room;
         }

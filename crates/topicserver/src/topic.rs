@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use wire::{ErrorCode, Event, TopicName, TopicState};
+use wire::{Event, TopicName, TopicState};
 
+use crate::acknowledgements::{acknowledge, tell_unstored};
 use crate::catch_up::{Missed, Position};
 use crate::gathering::Gathering;
 use crate::history::budget::Share;
@@ -18,8 +19,7 @@ use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
 use crate::start::Start;
-use crate::store::StoreError;
-use crate::topic_log::{Acknowledgement, TopicLog, now};
+use crate::topic_log::{TopicLog, now};
 
 /// Commands for which an idle topic keeps room.
 const KEPT_CAPACITY: usize = 32;
@@ -108,13 +108,14 @@ impl Topic {
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
-    pub(crate) fn register(&self, registration: Registration) {
-        self.put(Command::Register(Box::new(registration)));
+    /// False: the topic has enough to do, as with [`who`](Self::who).
+    pub(crate) fn register(&self, registration: Registration) -> bool {
+        self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Has the topic say how far it is.
-    pub(crate) fn report(&self, answer: Arc<Gathering>) {
-        self.put(Command::Report(answer));
+    /// Has the topic say how far it is. False as above.
+    pub(crate) fn report(&self, answer: Arc<Gathering>) -> bool {
+        self.put(Command::Report(answer))
     }
 
     /// Lets a connection have messages, whose registration was answered.
@@ -321,21 +322,33 @@ impl Task {
             answer,
         } = registration;
         self.topic.used.store(now(), Relaxed);
+        if !start.is_given()
+            && let Some(known) = self.members.find(&outbox)
+            && known.identity.user == identity.user
+        {
+            // It wants nothing but what it gets already.
+            known.identity = identity;
+            answer.report(&self.topic, self.state(None), false);
+            return;
+        }
         let (next, recovered) = start.resolve(&self.log).await;
-        let place = self.members.find(&outbox).map(|known| &known.position);
-        let next = match (place, start.is_given()) {
-            // Nothing was asked for: it stays where it is.
-            (Some(Position::Behind { next, .. }), false) => *next,
-            _ => next,
-        };
         let is_new = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity: identity.clone(),
             position: Position::unanswered(next, answer.clone()),
+            own_before: if start.is_resume() {
+                0
+            } else {
+                self.log.next()
+            },
             finished: None,
         });
+        // Whoever has been answered is counted.
+        self.topic.members.store(self.members.len(), Relaxed);
         if answer.report(&self.topic, self.state(recovered), true) {
             self.members.open(&outbox, &answer, &self.topic, &self.log);
+        } else {
+            self.members.keep_promise(&outbox, &self.log);
         }
         if is_new {
             self.tell_presence(&identity, &outbox, Event::Joined);
@@ -410,47 +423,10 @@ impl Task {
             .deliver(&self.pending, &appended.pieces, next)
             .await;
         if let Some(error) = &appended.error {
-            tell_unstored(&self.pending, &appended.refused, error);
+            tell_unstored(&self.pending, appended.refused, error);
         }
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
-    }
-}
-
-/// Tells publishers that their messages couldn't be stored: of those with an id which
-/// ones, of the others that it was so.
-fn tell_unstored(publications: &[Publication], refused: &[Acknowledgement], error: &StoreError) {
-    let text = format!(
-        "{}: your message was delivered to those who are here now, but isn't stored",
-        match error {
-            StoreError::Full => "the server's disk took no more",
-            _ => "the server can't use its history",
-        }
-    );
-    for Acknowledgement { to, id, .. } in refused {
-        to.tell(ErrorCode::StorageFull, &text, Some(id));
-    }
-    let mut told: Option<&SharedOutbox> = None;
-    for Publication { from, .. } in publications {
-        let has_id = refused.iter().any(|refused| refused.to.is(from));
-        if !has_id && !told.is_some_and(|told| told.is(from)) {
-            from.tell(ErrorCode::StorageFull, &text, None);
-            told = Some(from);
-        }
-    }
-}
-
-/// Tells publishers that their messages are where they can't be lost, each in one
-/// write as far as they follow one another.
-fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
-    let mut lines = Vec::new();
-    let mut all = acknowledgements.into_iter().peekable();
-    while let Some(Acknowledgement { to, id, seq, .. }) = all.next() {
-        let (id, topic) = ((&*id).into(), topic.into());
-        Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
-        if all.peek().is_none_or(|next| !next.to.is(&to)) {
-            to.answer(std::mem::take(&mut lines));
-        }
     }
 }

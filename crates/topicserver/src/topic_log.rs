@@ -16,10 +16,9 @@ use crate::history::ids::Ids;
 use crate::history::memory::History;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::publication::{Publication, Tag};
+use crate::publication::{Publication, Receipt, Stored, Tag};
 use crate::registry::TopicSettings;
-use crate::render::Renderer;
-use crate::run::Run;
+use crate::render::{Rendered, Renderer};
 use crate::store::{Batch, Store, StoreError, TopicId};
 
 /// What an envelope without a name adds to a frame, with a number of one digit.
@@ -40,40 +39,32 @@ pub(crate) struct TopicLog {
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
-    stored: Option<Stored>,
+    stored: Option<StoredTopic>,
 }
 
 /// A topic in the store.
-struct Stored {
+struct StoredTopic {
     store: Store,
     id: TopicId,
     /// The oldest message that is there; the next one if there is none.
     first: Arc<AtomicU64>,
 }
 
-/// A part of a publication as extended connections get it.
-pub(crate) struct Piece {
-    pub(crate) run: Run,
-    /// The sequence number of its first message; `None` if it isn't stored.
-    pub(crate) first: Option<u64>,
-    /// Which publication it is a part of.
-    pub(crate) publication: usize,
-}
-
-/// What a publisher is to be told of a message with an id.
+/// What a publisher is to be told of a message.
 pub(crate) struct Acknowledgement {
     pub(crate) to: SharedOutbox,
+    /// Empty where there is a receipt and no id.
     pub(crate) id: Box<str>,
-    pub(crate) seq: u64,
-    /// It is this message that was published, and not one that came before.
-    is_new: bool,
+    pub(crate) stored: Stored,
+    /// Where it is told, if that isn't the outbox.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// What was published, ready to be delivered.
 #[derive(Default)]
 pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Rendered>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
     /// Of messages that couldn't be stored.
     pub(crate) refused: Vec<Acknowledgement>,
@@ -109,14 +100,14 @@ impl TopicLog {
         if self.stored.is_some() {
             return Ok(());
         }
-        let loaded = store.load(&self.name).await?;
+        // A topic that is made only now, because the disk was full before, keeps the
+        // epoch that its members know.
+        let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        for id in loaded.ids {
-            self.ids.find_or_insert(id, false);
-        }
-        self.stored = Some(Stored {
+        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
+        self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
             first: loaded.first,
@@ -126,8 +117,13 @@ impl TopicLog {
     }
 
     fn warn(&self, error: &StoreError) {
+        self.complain(error, "messages aren't stored");
+    }
+
+    /// Logs a trouble with the store, unless there is too much of it.
+    pub(crate) fn complain(&self, error: &StoreError, what: &str) {
         let topic = &self.name;
-        let warn = || tracing::warn!(%topic, %error, "messages aren't stored");
+        let warn = || tracing::warn!(%topic, %error, "{what}");
         self.settings.troubles.log(|_| warn());
     }
 
@@ -171,7 +167,7 @@ impl TopicLog {
                 match stored.store.first_since(stored.id, time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
-                        self.warn(&error);
+                        self.complain(&error, "older messages can't be found");
                         in_memory
                     }
                 }
@@ -256,23 +252,24 @@ impl TopicLog {
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
             let count = u64::from(publication.run.count());
-            let Some(tag) = publication.tag.take() else {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_none() && receipt.is_none() {
                 next += count;
                 return true;
-            };
-            let id = remembered(&tag, next, self.time);
-            let known = self.ids.find_or_insert(id, tag.is_shared);
+            }
+            let id = tag.as_ref().map(|tag| remembered(tag, next, self.time));
+            let known = id.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
-            let seq = known.unwrap_or(next);
+            let (seq, time) = (next, self.time);
             if is_new {
-                ids.push(id);
+                ids.extend(id);
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
                 to: publication.from.clone(),
-                id: tag.id,
-                seq,
-                is_new,
+                id: tag.map(|tag| tag.id).unwrap_or_default(),
+                stored: known.unwrap_or(Stored { seq, time }),
+                receipt,
             });
             is_new
         });
@@ -280,42 +277,34 @@ impl TopicLog {
     }
 
     /// The messages as they are sent and as they are kept.
-    fn render(&self, publications: &[Publication]) -> Vec<(Piece, Entry)> {
+    fn render(&self, publications: &[Publication]) -> Vec<(Rendered, Entry)> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
         let mut renderer = Renderer::new(rendered_size(publications, next));
-        let mut parts = Vec::with_capacity(publications.len());
-        for (publication, published) in publications.iter().enumerate() {
-            let identity = published.identity.as_ref();
-            let publisher = identity.map_or(0, |identity| identity.publisher);
-            let envelope = envelopes.of(identity);
-            renderer.render(&published.run, Some(next), envelope, |run| {
-                let entry = Entry {
-                    first: next,
-                    count: run.count(),
-                    time: self.time,
-                    publisher,
-                    lines: run.bytes().clone(),
-                };
-                let first = Some(next);
-                next = entry.end();
-                parts.push((
-                    Piece {
-                        run,
-                        first,
-                        publication,
-                    },
-                    entry,
-                ));
-            });
+        for (index, publication) in publications.iter().enumerate() {
+            let envelope = envelopes.of(publication.identity.as_ref());
+            renderer.add(index, &publication.run, Some(next), envelope);
+            next += u64::from(publication.run.count());
         }
-        parts
+        let entry = |piece: Rendered| {
+            let identity = publications.get(piece.publication);
+            let identity = identity.and_then(|publication| publication.identity.as_ref());
+            let entry = Entry {
+                first: piece.first.unwrap_or(next),
+                count: piece.run.count(),
+                time: self.time,
+                publisher: identity.map_or(0, |identity| identity.publisher),
+                lines: piece.run.bytes().clone(),
+            };
+            (piece, entry)
+        };
+        renderer.finish().into_iter().map(entry).collect()
     }
 
     /// Resolves when the messages are where they can't be lost.
     async fn store(
         &self,
-        parts: &[(Piece, Entry)],
+        parts: &[(Rendered, Entry)],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
@@ -340,28 +329,26 @@ impl TopicLog {
     ) -> Appended {
         self.warn(&error);
         let mut envelopes = Envelopes::at(now());
-        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) =
-            acknowledgements.into_iter().partition(|one| one.is_new);
+        // Also what came again together with the first one is refused.
+        let next = self.next();
+        let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
+            .into_iter()
+            .partition(|one| one.stored.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
-        let mut pieces = Vec::new();
         for (index, publication) in publications.iter_mut().enumerate() {
-            if let Some(tag) = publication.tag.take() {
+            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
+            if tag.is_some() || receipt.is_some() {
                 refused.push(Acknowledgement {
                     to: publication.from.clone(),
-                    id: tag.id,
-                    seq: 0,
-                    is_new: true,
+                    id: tag.map(|tag| tag.id).unwrap_or_default(),
+                    stored: Stored { seq: 0, time: 0 },
+                    receipt,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.render(&publication.run, None, envelope, |run| {
-                pieces.push(Piece {
-                    run,
-                    first: None,
-                    publication: index,
-                });
-            });
+            renderer.add(index, &publication.run, None, envelope);
         }
+        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
@@ -417,7 +404,11 @@ fn rendered_size(publications: &[Publication], next: u64) -> usize {
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: tag.origin,
-        id: tag.id_hash,
+        // Of publishers that can't be told apart, each has its own by what it says.
+        id: match tag.is_shared {
+            true => tag.id_hash ^ tag.text_hash,
+            false => tag.id_hash,
+        },
         text: tag.text_hash,
         seq,
         time,

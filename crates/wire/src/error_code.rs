@@ -44,6 +44,18 @@ pub enum ErrorCode {
     StorageFull,
     /// The same client has come back on another connection. Closed.
     Replaced,
+    /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
+    TlsNotSupported,
+    /// Over HTTP: the request can't be understood.
+    BadRequest,
+    /// Over HTTP: the request comes from a page of another site.
+    ForbiddenOrigin,
+    /// Over HTTP: the request asks for a host that isn't this server.
+    ForbiddenHost,
+    /// Over HTTP: there is nothing at this path.
+    NotFound,
+    /// Over HTTP: what is at this path doesn't take this method.
+    MethodNotAllowed,
     /// The program on the other side is ending.
     ShuttingDown,
     /// In direct mode: somebody else is being talked to.
@@ -72,6 +84,12 @@ impl ErrorCode {
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",
             Self::Replaced => "replaced",
+            Self::TlsNotSupported => "tls-not-supported",
+            Self::BadRequest => "bad-request",
+            Self::ForbiddenOrigin => "forbidden-origin",
+            Self::ForbiddenHost => "forbidden-host",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
             Self::ShuttingDown => "shutting-down",
             Self::Busy => "busy",
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::history::entry::RememberedId;
+use crate::publication::Stored;
 
 /// What an id takes: its place in the order and in the table.
 const ID_COST: usize = size_of::<RememberedId>() + 2 * size_of::<(u64, u64)>();
@@ -80,21 +81,27 @@ impl Ids {
         self.count * ID_COST
     }
 
-    /// The sequence number of the message that has the id already, if that isn't too
+    /// Where the message is that has the id already, if that isn't too
     /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
     /// forgotten for it.
-    ///
-    /// Where several publishers may use the same ids, because the server can't tell
-    /// them apart (`is_shared`), it is only the same message if it says the same.
-    pub(crate) fn find_or_insert(&mut self, new: RememberedId, is_shared: bool) -> Option<u64> {
+    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Stored> {
         let oldest_time = new.time.saturating_sub(self.limits.window);
         let publisher = self.publishers.entry(new.origin).or_default();
         if let Some(known) = publisher.find(new.id)
             && known.time >= oldest_time
-            && (!is_shared || known.text == new.text)
         {
-            return Some(known.seq);
+            let (seq, time) = (known.seq, known.time);
+            return Some(Stored { seq, time });
         }
+        self.insert(new);
+        None
+    }
+
+    /// Remembers an id, whatever it was before; the publisher's oldest ones are
+    /// forgotten for it.
+    pub(crate) fn insert(&mut self, new: RememberedId) {
+        let oldest_time = new.time.saturating_sub(self.limits.window);
+        let publisher = self.publishers.entry(new.origin).or_default();
         publisher.insert(new);
         self.count += 1;
         while let Some(oldest) = publisher.order.front() {
@@ -104,7 +111,6 @@ impl Ids {
             publisher.forget_oldest();
             self.count -= 1;
         }
-        None
     }
 
     /// Takes back an id whose message wasn't stored.
@@ -178,6 +184,11 @@ mod tests {
         }
     }
 
+    /// The number of the message that has the id already.
+    fn seq_of(ids: &mut Ids, id: RememberedId) -> Option<u64> {
+        ids.find_or_insert(id).map(|known| known.seq)
+    }
+
     fn ids() -> Ids {
         Ids::new(IdLimits {
             window: 100,
@@ -188,27 +199,17 @@ mod tests {
     #[test]
     fn an_id_is_known_for_the_window_and_of_its_publisher_alone() {
         let mut ids = ids();
-        assert_eq!(ids.find_or_insert(id(1, 7, 50, 1000), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 1100), false), Some(50));
-        assert_eq!(ids.find_or_insert(id(2, 7, 51, 1100), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 1101), false), None);
-        assert_eq!(ids.find_or_insert(id(1, 7, 53, 1101), false), Some(52));
-    }
-
-    #[test]
-    fn a_shared_id_is_known_by_what_its_message_says() {
-        let mut ids = ids();
-        ids.find_or_insert(id(1, 7, 50, 0), true);
-        let mut same = id(1, 7, 51, 0);
-        same.text = 50;
-        assert_eq!(ids.find_or_insert(same, true), Some(50));
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), true), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 50, 1000)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 1100)), Some(50));
+        assert_eq!(seq_of(&mut ids, id(2, 7, 51, 1100)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 1101)), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 53, 1101)), Some(52));
     }
 
     #[test]
     fn what_is_too_old_is_forgotten_from_time_to_time() {
         let mut ids = ids();
-        ids.find_or_insert(id(1, 7, 50, 1000), false);
+        ids.find_or_insert(id(1, 7, 50, 1000));
         ids.expire(1100);
         assert!(ids.bytes() > 0);
         ids.expire(1110);
@@ -221,25 +222,25 @@ mod tests {
     #[test]
     fn a_publisher_that_sends_many_forgets_its_own_oldest() {
         let mut ids = ids();
-        ids.find_or_insert(id(2, 1, 1, 0), false);
+        ids.find_or_insert(id(2, 1, 1, 0));
         for n in 1..=5 {
-            ids.find_or_insert(id(1, n, n, 0), false);
+            ids.find_or_insert(id(1, n, n, 0));
         }
-        let known = |ids: &mut Ids, n| ids.find_or_insert(id(1, n, 99, 0), false).is_some();
+        let known = |ids: &mut Ids, n| ids.find_or_insert(id(1, n, 99, 0)).is_some();
         assert!(known(&mut ids, 3) && known(&mut ids, 4) && known(&mut ids, 5));
         assert_eq!(ids.bytes(), 4 * ID_COST);
         assert!(!known(&mut ids, 2));
-        assert!(ids.find_or_insert(id(2, 1, 9, 0), false).is_some());
+        assert!(ids.find_or_insert(id(2, 1, 9, 0)).is_some());
     }
 
     #[test]
     fn what_is_taken_back_is_not_known_and_may_come_again() {
         let mut ids = ids();
-        ids.find_or_insert(id(1, 7, 50, 0), false);
+        ids.find_or_insert(id(1, 7, 50, 0));
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 51, 0), false), None);
+        assert_eq!(seq_of(&mut ids, id(1, 7, 51, 0)), None);
         ids.take_back(&id(1, 7, 50, 0));
-        assert_eq!(ids.find_or_insert(id(1, 7, 52, 0), false), Some(51));
+        assert_eq!(seq_of(&mut ids, id(1, 7, 52, 0)), Some(51));
         ids.forget();
         assert_eq!(ids.bytes(), 0);
     }

@@ -1,5 +1,8 @@
 //! An outbox before a socket that takes only so much.
 
+use std::io::IoSlice;
+use std::task::Waker;
+
 use super::*;
 
 /// A socket that takes `room` bytes and then blocks, and remembers them.

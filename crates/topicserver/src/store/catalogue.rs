@@ -70,7 +70,7 @@ pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreErro
 }
 
 /// A topic that is new: its state.
-pub(crate) fn make(name: TopicName) -> Result<State, StoreError> {
+pub(crate) fn make(name: TopicName, epoch: u64) -> State {
     let position = Position {
         next: 1,
         total: 0,
@@ -78,15 +78,15 @@ pub(crate) fn make(name: TopicName) -> Result<State, StoreError> {
         oldest: None,
         oldest_ids: None,
     };
-    Ok(State {
+    State {
         name,
-        epoch: new_epoch()?,
+        epoch,
         bounds: Arc::new(Bounds::new(1, 1)),
         ids_from: 1,
         durable: position,
         pending: position,
         is_trimmed: false,
-    })
+    }
 }
 
 /// Reads a topic from the catalogue and the ends of its history.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::{Batch, Retention, Store, TopicId, topic};
+use super::{Batch, Loaded, Retention, Store, StoreError, TopicId, topic};
 use crate::history::entry::{Entry, RememberedId};
 
 /// Keeps everything.
@@ -47,6 +47,14 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Store {
+    /// A topic, which is made if it isn't there.
+    async fn load(&self, name: &TopicName) -> Result<Loaded, StoreError> {
+        let epoch = getrandom::u64().unwrap();
+        self.load_or_make(name, epoch).await
     }
 }
 

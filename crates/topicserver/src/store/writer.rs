@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
@@ -59,6 +60,8 @@ pub(crate) struct Writer {
     pub(super) outage_said: bool,
     /// Whether it was said that the heads can't be written.
     heads_failed: bool,
+    /// Where those run who wait for answers, if the store was opened there.
+    runtime: Option<Handle>,
 }
 
 impl Writer {
@@ -113,6 +116,7 @@ impl Writer {
             outage: None,
             outage_said: false,
             heads_failed: false,
+            runtime: Handle::try_current().ok(),
         };
         Ok((writer, secret))
     }
@@ -198,9 +202,7 @@ impl Writer {
         match results {
             Ok(results) => {
                 self.written();
-                for (request, result) in group.into_iter().zip(results) {
-                    self.answer(request, result);
-                }
+                self.answer_all(group.into_iter().zip(results).collect());
             }
             Err(trouble) => {
                 // Before the answer, so that nothing of the group is left when
@@ -224,6 +226,29 @@ impl Writer {
             };
             let result = result.ok().and_then(|mut results| results.pop());
             self.answer(request, result.unwrap_or(Err(error.clone())));
+        }
+    }
+
+    /// Answers a group. Waking a task from here costs a system call; so one is woken,
+    /// and wakes those who wait, each of which costs nothing there.
+    fn answer_all(&self, mut group: Vec<(Request, Result<TopicId, StoreError>)>) {
+        let is_append = |(request, _): &(Request, _)| matches!(request, Request::Append { .. });
+        if let Some(runtime) = &self.runtime
+            && group.len() > 1
+            && group.iter().all(is_append)
+        {
+            runtime.spawn(async move {
+                for (request, result) in group.drain(..) {
+                    if let Request::Append { done, .. } = request {
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(result.map(|_| ()));
+                    }
+                }
+            });
+            return;
+        }
+        for (request, result) in group {
+            self.answer(request, result);
         }
     }
 

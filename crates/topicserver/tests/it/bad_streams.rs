@@ -40,7 +40,7 @@ fn what_isnt_json_is_told_and_closed() {
     let server = TestServer::start();
     for bytes in [
         "hello\n",
-        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "HELO localhost\r\n",
         "{topics:['t']}",
         "{\"topics\":[\"t\",]}",
         "{\"topics\":[\"t\"],}",
@@ -62,12 +62,7 @@ fn what_isnt_json_is_told_and_closed() {
     ] {
         closes(&server, bytes.as_bytes(), "not-json");
     }
-    for bytes in [
-        &b"\0"[..],
-        b"\x16\x03\x01\x02\x00\x01",
-        b"\xff\xfe",
-        b"{\"a\":\xff}",
-    ] {
+    for bytes in [&b"\0"[..], b"\xff\xfe", b"{\"a\":\xff}"] {
         closes(&server, bytes, "not-json");
     }
 }

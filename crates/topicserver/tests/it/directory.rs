@@ -100,6 +100,7 @@ fn topics_are_listed_with_members_and_newest_number() {
     let (mut client, _) = server.extended(&["T", "U"], json!({}));
     let _other = server.join(&["T"]);
     client.say("U", "x");
+    client.sync_topic("T");
     client.sync_topic("U");
     client.ask(json!({"topics": {}}));
     let expected = json!([

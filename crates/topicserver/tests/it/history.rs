@@ -155,6 +155,9 @@ fn ones_own_messages_come_back_with_the_last_but_not_with_a_resume() {
     assert_eq!(again["topics"]["T"]["recovered"], true);
     client.expect_delivered("T", "2", 2);
     client.sync_topic("T");
+    client.register_extended(&["T"], json!({"last": 9}));
+    expect_numbers(&mut client, 1..=2);
+    client.sync_topic("T");
     let (mut stranger, _) = server.extended(&["T"], json!({"last": 9}));
     expect_numbers(&mut stranger, 1..=2);
 }
@@ -220,6 +223,28 @@ fn history_outlives_those_who_made_it() {
     let (mut reader, again) = server.extended(&["T"], resume);
     assert_eq!(again["topics"]["T"]["recovered"], true);
     expect_numbers(&mut reader, 1..=2);
+}
+
+#[test]
+fn what_is_published_after_the_answer_pushes_nothing_out_of_the_replay() {
+    // Of several topics, so that one of them has to wait for the answer.
+    let topics = ["S", "T", "U"];
+    let server = TestServer::with(Config {
+        history_messages: 3,
+        ..Config::default()
+    });
+    let (mut sender, _) = server.extended(&topics, json!({}));
+    publish(&mut sender, "T", 3);
+    for round in 1..=300 {
+        let newest = 3 * round;
+        let (mut reader, _) = server.extended(&topics, json!({"last": 3}));
+        let burst: Vec<u8> = (newest + 1..=newest + 3)
+            .flat_map(|number| crate::common::message("T", &number.to_string()))
+            .collect();
+        sender.send(&burst);
+        expect_numbers(&mut reader, newest - 2..=newest + 3);
+        sender.sync_topic("T");
+    }
 }
 
 #[test]

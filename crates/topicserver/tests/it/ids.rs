@@ -78,6 +78,12 @@ fn the_same_id_of_somebody_else_is_another_message() {
         assert_eq!(client.expect_ack("T", "1"), seq);
         receiver.expect_delivered("T", text, seq);
     }
+    // Each may send its own again, also the one who was there first.
+    for (text, seq) in [("a", seq - 1), ("b", seq), ("a", seq - 1)] {
+        let (mut client, _) = server.extended(&["T"], json!({}));
+        client.say_with_id("T", text, "1");
+        assert_eq!(client.expect_ack("T", "1"), seq);
+    }
 }
 
 #[test]

@@ -20,19 +20,31 @@ mod bad_frames;
 mod bad_streams;
 mod bytes;
 mod catching_up;
+#[cfg(unix)]
+mod crashes;
 mod crowds;
+#[cfg(unix)]
+mod damaged_end;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod directory;
+#[cfg(target_os = "linux")]
+mod filling_disk;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod history;
 mod ids;
 mod leaving;
 #[cfg(target_os = "linux")]
 mod memory;
+mod model;
 #[cfg(unix)]
 mod program;
+mod promises;
 mod registering;
 mod relaying;
+#[cfg(unix)]
+mod restarts;
 #[cfg(unix)]
 mod signals;
 mod slow_readers;

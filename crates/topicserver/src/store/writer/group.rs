@@ -44,7 +44,9 @@ impl Writer {
                 Request::Append { topic, batch, .. } => {
                     self.add(&tables, &mut group, *topic, batch)
                 }
-                Request::Load { name, .. } => self.find_or_make(&tables, &mut group, name),
+                Request::Load { name, epoch, .. } => {
+                    self.find_or_make(&tables, &mut group, name, *epoch)
+                }
                 Request::Close(_) => Err(StoreError::Closed),
             });
         }
@@ -115,6 +117,7 @@ impl Writer {
         tables: &Tables,
         group: &mut Group,
         name: &TopicName,
+        epoch: u64,
     ) -> Result<TopicId, StoreError> {
         if let Some(&id) = self.ids.get(name) {
             return Ok(id);
@@ -124,7 +127,7 @@ impl Writer {
             return Ok(id);
         }
         let id = TopicId(self.next_id);
-        let state = catalogue::make(name.clone())?;
+        let state = catalogue::make(name.clone(), epoch);
         self.next_id += 1;
         let number = id.0.to_be_bytes();
         group.batch.insert(&tables.names, name.as_str(), number);

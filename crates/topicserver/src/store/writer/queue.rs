@@ -25,6 +25,8 @@ pub(crate) enum Request {
     /// Say what is known of a topic.
     Load {
         name: TopicName,
+        /// Of the topic if it is new.
+        epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     },
     /// End.
@@ -66,9 +68,10 @@ impl Queue {
     pub(crate) fn load(
         &self,
         name: TopicName,
+        epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     ) -> Result<(), StoreError> {
-        self.put(Request::Load { name, done })
+        self.put(Request::Load { name, epoch, done })
     }
 
     /// Puts in that it is over.

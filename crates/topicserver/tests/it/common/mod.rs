@@ -3,7 +3,11 @@
 
 mod bystanders;
 mod client;
+#[cfg(unix)]
+mod data;
 mod extended;
+#[cfg(unix)]
+mod frail;
 #[cfg(unix)]
 mod process;
 mod server;
@@ -12,6 +16,10 @@ use std::time::{Duration, Instant};
 
 pub use bystanders::Bystanders;
 pub use client::{Client, message, registration};
+#[cfg(unix)]
+pub use data::{Directory, SmallDisk};
+#[cfg(unix)]
+pub use frail::Frail;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
 pub use server::TestServer;

@@ -149,6 +149,20 @@ impl Process {
         assert!(status.success(), "can't send SIG{name}");
     }
 
+    /// Ends it at once, in the middle of whatever it does, and waits for that.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.wait();
+    }
+
+    /// Asks it to end in order, and waits for that.
+    #[track_caller]
+    pub fn terminate(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "{status}: {:#?}", self.log());
+    }
+
     /// Waits for it to end. Its log is complete then, and nothing may have come
     /// on standard output, which is for messages.
     #[track_caller]

@@ -1,0 +1,68 @@
+//! What publishers are told of their messages when those have been handed on.
+
+use wire::{ErrorCode, Event};
+
+use crate::outbox::SharedOutbox;
+use crate::publication::Publication;
+use crate::store::StoreError;
+use crate::topic_log::Acknowledgement;
+
+/// Tells publishers that their messages couldn't be stored: of those with an id which
+/// ones, of the others that it was so.
+pub(crate) fn tell_unstored(
+    publications: &[Publication],
+    mut refused: Vec<Acknowledgement>,
+    error: &StoreError,
+) {
+    let text = format!(
+        "{}: your message was delivered to those who are here now, but isn't stored",
+        match error {
+            StoreError::Full => "the server's disk took no more",
+            _ => "the server can't use its history",
+        }
+    );
+    for Acknowledgement {
+        to, id, receipt, ..
+    } in &mut refused
+    {
+        match receipt.take() {
+            // Whoever wanted to know may have gone.
+            Some(receipt) => drop(receipt.send(Err(text.clone()))),
+            None => to.tell(ErrorCode::StorageFull, &text, Some(id)),
+        }
+    }
+    let mut told: Option<&SharedOutbox> = None;
+    for Publication { from, .. } in publications {
+        let has_id = refused.iter().any(|refused| refused.to.is(from));
+        if !has_id && !told.is_some_and(|told| told.is(from)) {
+            from.tell(ErrorCode::StorageFull, &text, None);
+            told = Some(from);
+        }
+    }
+}
+
+/// Tells publishers that their messages are where they can't be lost, each in one
+/// write as far as they follow one another.
+pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
+    let mut lines = Vec::new();
+    let mut all = acknowledgements.into_iter().peekable();
+    while let Some(Acknowledgement {
+        to,
+        id,
+        stored,
+        receipt,
+        ..
+    }) = all.next()
+    {
+        if let Some(receipt) = receipt {
+            // Whoever wanted to know may have gone.
+            let _ = receipt.send(Ok(stored));
+            continue;
+        }
+        let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
+        Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
+        if all.peek().is_none_or(|next| !next.to.is(&to)) {
+            to.answer(std::mem::take(&mut lines));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Options as they are typed.
+
+use clap::CommandFactory;
+
+use super::*;
+
+#[test]
+fn the_options_are_consistent() {
+    Options::command().debug_assert();
+}
+
+#[test]
+fn without_options_everything_has_its_default() {
+    let options = Options::parse_from(["topicserver", "20000"]);
+    let expected = Config {
+        port: 20000,
+        ..Config::default()
+    };
+    assert_eq!(
+        format!("{:?}", Config::from(&options)),
+        format!("{expected:?}")
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for wrong in [
+        &["20000", "--max-frame", "10"][..],
+        &["20000", "--max-depth", "129"],
+        &["20000", "--max-topics", "0"],
+        &["20000", "--max-outbox", "x"],
+        &["20000", "--bind", "nowhere"],
+        &["20000", "--log", "loud"],
+        &["20000", "--registration-timeout", "0"],
+        &["70000"],
+        &["-1"],
+        &[],
+    ] {
+        let arguments = ["topicserver"].iter().chain(wrong);
+        let error = Options::try_parse_from(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{wrong:?}");
+    }
+}

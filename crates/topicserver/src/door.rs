@@ -1,0 +1,91 @@
+//! Which protocol a connection speaks, told by its first bytes.
+//!
+//! The session that reads them asks here, and goes on if it is JSON: a connection that
+//! is silent costs nothing more, and one that speaks JSON is read as it always was.
+
+use bytes::Bytes;
+
+use crate::outbox::SharedOutbox;
+use crate::shared::Place;
+
+/// The first byte of a TLS record that carries a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What HTTP requests begin with.
+const METHODS: [&[u8]; 9] = [
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"OPTIONS ",
+    b"PUT ",
+    b"DELETE ",
+    b"PATCH ",
+    b"CONNECT ",
+    b"TRACE ",
+];
+
+/// What the first bytes are the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// JSON, or nonsense, which whoever reads JSON says best.
+    Json,
+    Http,
+    Tls,
+}
+
+impl Protocol {
+    /// Of a connection whose first bytes, at least one, are these.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes.first() {
+            Some(b'{') => Self::Json,
+            Some(&TLS_HANDSHAKE) => Self::Tls,
+            Some(b'A'..=b'Z') if METHODS.iter().any(|method| begins_like(bytes, method)) => {
+                Self::Http
+            }
+            _ => Self::Json,
+        }
+    }
+}
+
+/// Whether `bytes` begin with `method`, as far as they go.
+fn begins_like(bytes: &[u8], method: &[u8]) -> bool {
+    let length = bytes.len().min(method.len());
+    bytes[..length] == method[..length]
+}
+
+/// A connection that speaks something else than JSON.
+pub(crate) struct Foreign<R> {
+    pub(crate) reader: R,
+    /// What was read already.
+    pub(crate) bytes: Bytes,
+    /// By which it is reached when the server ends.
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) place: Place,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_protocol() {
+        for (bytes, protocol) in [
+            (&b"{"[..], Protocol::Json),
+            (b" \n{", Protocol::Json),
+            (b"\n", Protocol::Json),
+            (b"G", Protocol::Http),
+            (b"GET / HTTP/1.1\r\n", Protocol::Http),
+            (b"POST /lab", Protocol::Http),
+            (b"OPTIO", Protocol::Http),
+            (b"\x16\x03\x01", Protocol::Tls),
+            (b"GOT / HTTP/1.1", Protocol::Json),
+            (b"HELO there", Protocol::Json),
+            (b"GET/", Protocol::Json),
+            (b"get / HTTP/1.1", Protocol::Json),
+            (b"[1]", Protocol::Json),
+            (b"\0", Protocol::Json),
+        ] {
+            assert_eq!(Protocol::of(bytes), protocol, "{bytes:?}");
+        }
+    }
+}

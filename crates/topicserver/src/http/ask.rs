@@ -1,0 +1,80 @@
+//! What can be asked over HTTP: the same questions as on the wire, and their answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::http::StatusCode;
+use axum::response::Response;
+use wire::ErrorCode;
+
+use crate::http::Visitor;
+use crate::http::pipe::{Inlet, pipe};
+use crate::http::problem::{Problem, json};
+use crate::http::query::Topic;
+use crate::outbox::{Outbox, SharedOutbox};
+
+/// More than the longest answer: it is kept below the size of a frame.
+const ANSWER_ROOM: usize = 1024 * 1024;
+
+/// Far more than a topic takes for what waits for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) async fn health(Extension(visitor): Extension<Arc<Visitor>>) -> Response {
+    let connections = visitor.shared().connections().count();
+    let health = serde_json::json!({"status": "ok", "connections": connections});
+    json(StatusCode::OK, &health)
+}
+
+pub(crate) async fn topics(
+    Extension(visitor): Extension<Arc<Visitor>>,
+) -> Result<Response, Problem> {
+    let (asker, answer) = asker(&visitor);
+    visitor.shared().registry().list(asker);
+    answered(&answer).await
+}
+
+pub(crate) async fn who(
+    Extension(visitor): Extension<Arc<Visitor>>,
+    Topic(topic): Topic,
+) -> Result<Response, Problem> {
+    let (asker, answer) = asker(&visitor);
+    if visitor.shared().registry().who(&topic, asker).is_none() {
+        let nobody = wire::Members {
+            topic: topic.as_str().into(),
+            count: 0,
+            users: Vec::new(),
+        };
+        return Ok(json(
+            StatusCode::OK,
+            &serde_json::json!({ "members": nobody }),
+        ));
+    }
+    answered(&answer).await
+}
+
+/// An outbox for one answer, and where that comes out.
+fn asker(visitor: &Visitor) -> (SharedOutbox, Inlet) {
+    let (outlet, inlet) = pipe(visitor.local, ANSWER_ROOM);
+    let outbox = Outbox::new(outlet, visitor.peer, ANSWER_ROOM);
+    (Arc::new(outbox), inlet)
+}
+
+/// The answer, out of the frame in which it comes.
+async fn answered(answer: &Inlet) -> Result<Response, Problem> {
+    #[derive(serde::Deserialize)]
+    struct Frame<'a> {
+        #[serde(borrow)]
+        extended: &'a serde_json::value::RawValue,
+    }
+    let line = tokio::time::timeout(ANSWER_TIMEOUT, answer.take()).await;
+    let line = line.ok().flatten().unwrap_or_default();
+    match serde_json::from_slice::<Frame<'_>>(&line) {
+        Ok(frame) => Ok(json(StatusCode::OK, &frame.extended)),
+        Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::ShuttingDown,
+            "the server is ending, or too busy to answer",
+        )),
+    }
+}

@@ -1,0 +1,158 @@
+//! A socket as the HTTP library needs it: with what the door has read already, and
+//! with a deadline for a peer that takes nothing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Sleep;
+
+use crate::outbox::{Outbox, SharedOutbox};
+use crate::transport::Transport;
+
+/// How long a connection stays after the last answer, for its peer to read it: closing
+/// with bytes unread would reset it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection that speaks HTTP.
+pub(crate) struct Io {
+    reader: Arc<OwnedReadHalf>,
+    /// What was read before it was known that this is HTTP.
+    first: Bytes,
+    /// The sending side is closed when nobody has it any more.
+    outbox: SharedOutbox,
+    write_timeout: Duration,
+    /// Until when the peer must take something.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Io {
+    pub(crate) fn new(
+        reader: Arc<OwnedReadHalf>,
+        first: Bytes,
+        outbox: SharedOutbox,
+        write_timeout: Duration,
+    ) -> Self {
+        Self {
+            reader,
+            first,
+            outbox,
+            write_timeout,
+            deadline: None,
+        }
+    }
+
+    fn stream(&self) -> &TcpStream {
+        (*self.reader).as_ref()
+    }
+
+    /// Writes when the socket takes something; an error when it takes nothing for too
+    /// long.
+    fn poll_try(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write(self.stream()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => {
+                    self.deadline = None;
+                    return Poll::Ready(result);
+                }
+            }
+            if let Poll::Ready(ready) = self.stream().poll_write_ready(cx) {
+                ready?;
+                continue;
+            }
+            let timeout = self.write_timeout;
+            let deadline = self
+                .deadline
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+            ready!(deadline.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..count]);
+            self.first.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match self.stream().try_read(buffer.initialize_unfilled()) {
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream().poll_read_ready(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outbox.finish_transport();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Says that nothing more comes, and waits a moment for the peer to close too.
+pub(crate) async fn linger(reader: &OwnedReadHalf, outbox: &Outbox<dyn Transport>) {
+    outbox.finish_transport();
+    let stream: &TcpStream = reader.as_ref();
+    let discarding = async {
+        let mut bytes = [0; 4096];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut bytes) {
+                Ok(0) => return,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    };
+    // Who goes on sending has had its moment.
+    let _ = tokio::time::timeout(LINGER, discarding).await;
+}

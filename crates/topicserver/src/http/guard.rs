@@ -1,0 +1,283 @@
+//! Who may ask: any program may; a web page may if it comes from this server, or from
+//! a site that is allowed. Otherwise, any page that somebody looks at could read and
+//! write what is said in his network.
+//!
+//! Two checks do it, and both only concern browsers. `Origin` says which site's page
+//! asks. `Host` says under which name the server was reached: a name that isn't its own
+//! may be a site's that lets its name lead here (DNS rebinding).
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use wire::ErrorCode;
+
+use crate::config::Config;
+use crate::http::problem::Problem;
+
+/// What is allowed beyond the server's own page and names.
+pub(crate) struct Guard {
+    origins: Vec<String>,
+    hosts: Vec<String>,
+}
+
+impl Guard {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut hosts: Vec<_> = config
+            .allow_hosts
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
+        if let Some(name) = &config.host_name {
+            let name = name.to_ascii_lowercase();
+            if let Some((short, _)) = name.split_once('.') {
+                hosts.push(format!("{short}.local"));
+                hosts.push(short.to_owned());
+            }
+            hosts.push(format!("{name}.local"));
+            hosts.push(name);
+        }
+        Self {
+            origins: config.allow_origins.clone(),
+            hosts,
+        }
+    }
+
+    /// The site whose page asks and is allowed to, if it isn't our own.
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, Problem> {
+        let host = host_of(request)?;
+        if let Some(host) = &host {
+            self.check_host(host)?;
+        }
+        let Some(origin) = single(request.headers(), &header::ORIGIN)? else {
+            return Ok(None);
+        };
+        let text = origin.to_str().unwrap_or_default();
+        if host.is_some_and(|host| is_same(text, &host)) {
+            return Ok(None);
+        }
+        if self.origins.iter().any(|allowed| allowed == text) {
+            return Ok(Some(origin.clone()));
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::ForbiddenOrigin,
+            format!(
+                "a page of {text:?} may not use this server; start it with --allow-origin and \
+                 that to let it"
+            ),
+        ))
+    }
+
+    fn check_host(&self, host: &str) -> Result<(), Problem> {
+        let name = name_of(host).to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let is_address = || {
+            let inner = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+            inner.unwrap_or(name).parse::<IpAddr>().is_ok()
+        };
+        let is_local = || name == "localhost" || name.ends_with(".localhost");
+        if is_address() || is_local() || self.hosts.iter().any(|allowed| allowed == name) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            ErrorCode::ForbiddenHost,
+            format!(
+                "this server isn't known as {name:?}; use its address, or start it with \
+                 --allow-host and that name"
+            ),
+        ))
+    }
+}
+
+/// The host and port under which the server was reached; HTTP/1.0 needn't say.
+fn host_of<B>(request: &Request<B>) -> Result<Option<String>, Problem> {
+    if let Some(authority) = request.uri().authority() {
+        return Ok(Some(authority.as_str().to_owned()));
+    }
+    let host = single(request.headers(), &header::HOST)?;
+    if host.is_none() && request.version() >= axum::http::Version::HTTP_11 {
+        return Err(Problem::bad_request("a request says its Host"));
+    }
+    match host.map(HeaderValue::to_str) {
+        Some(Ok(host)) if host.bytes().all(is_of_host) => Ok(Some(host.to_owned())),
+        Some(_) => Err(Problem::bad_request("Host is a name or an address")),
+        None => Ok(None),
+    }
+}
+
+/// What a host and its port consist of.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
+}
+
+/// A header that may come once: of two, two readers could take either.
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        Some(_) => Err(Problem::bad_request(format!("{name} comes twice"))),
+        None => Ok(first),
+    }
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
+
+/// Whether an origin is the page of this server under the same name and port.
+fn is_same(origin: &str, host: &str) -> bool {
+    let (rest, default) = match origin.split_once("://") {
+        Some(("http", rest)) => (rest, ":80"),
+        Some(("https", rest)) => (rest, ":443"),
+        _ => return false,
+    };
+    let host = host.strip_suffix(default).unwrap_or(host);
+    rest.eq_ignore_ascii_case(host)
+}
+
+/// The answer to a browser that asks whether a page of another site may ask.
+pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -> Option<Response> {
+    let is_preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    (is_preflight && origin.is_some()).then(|| {
+        let headers = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "content-type, last-event-id",
+            ),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ];
+        (StatusCode::NO_CONTENT, headers).into_response()
+    })
+}
+
+/// The answer to who may not ask. What comes after on the same connection isn't looked
+/// at: somebody else may have put it there.
+pub(crate) fn refuse(problem: Problem) -> Response {
+    let mut response = secure(problem.into_response(), None);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// What every answer says to a browser.
+pub(crate) fn secure(mut response: Response, origin: Option<HeaderValue>) -> Response {
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    };
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(header::CACHE_CONTROL, "no-store");
+    set(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    );
+    set(header::VARY, "origin, accept");
+    let resources = HeaderName::from_static("cross-origin-resource-policy");
+    match origin {
+        None => set(resources, "same-origin"),
+        Some(origin) => {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard() -> Guard {
+        Guard::new(&Config {
+            allow_origins: vec!["https://wiki.example".into()],
+            allow_hosts: vec!["Chat.Example".into()],
+            host_name: Some("box.lab".into()),
+            ..Config::default()
+        })
+    }
+
+    fn check(host: Option<&str>, origin: Option<&str>) -> Result<bool, ErrorCode> {
+        let mut request = Request::builder().uri("/lab");
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let checked = guard().check(&request.body(()).unwrap());
+        checked.map(|o| o.is_some()).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_addresses_and_names() {
+        for host in [
+            "127.0.0.1:20000",
+            "[::1]:20000",
+            "[::1]",
+            "10.1.2.3",
+            "localhost:20000",
+            "LOCALHOST",
+            "natter.localhost",
+            "box",
+            "box.lab:20000",
+            "box.local",
+            "BOX.lab.",
+            "chat.example",
+        ] {
+            assert_eq!(check(Some(host), None), Ok(false), "{host}");
+        }
+        for host in [
+            "evil.example:20000",
+            "box.evil.example",
+            "10.1.2.3.example",
+            "",
+        ] {
+            let refused = Err(ErrorCode::ForbiddenHost);
+            assert_eq!(check(Some(host), None), refused, "{host}");
+        }
+        assert_eq!(check(None, None), Err(ErrorCode::BadRequest));
+        let odd = Some("x; script-src *.localhost");
+        assert_eq!(check(odd, None), Err(ErrorCode::BadRequest));
+    }
+
+    #[test]
+    fn a_page_may_ask_its_own_server_and_where_it_is_allowed() {
+        let host = Some("127.0.0.1:20000");
+        assert_eq!(check(host, Some("http://127.0.0.1:20000")), Ok(false));
+        assert_eq!(check(Some("box"), Some("http://box")), Ok(false));
+        assert_eq!(check(Some("box:80"), Some("http://box")), Ok(false));
+        assert_eq!(check(Some("box"), Some("https://box")), Ok(false));
+        assert_eq!(check(host, Some("https://wiki.example")), Ok(true));
+        for origin in [
+            "http://127.0.0.1:20001",
+            "http://127.0.0.1",
+            "http://evil.example",
+            "http://wiki.example",
+            "https://wiki.example.evil",
+            "null",
+            "file://",
+            "",
+        ] {
+            let refused = Err(ErrorCode::ForbiddenOrigin);
+            assert_eq!(check(host, Some(origin)), refused, "{origin}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! `POST /TOPIC`: the body becomes a message, or each of its lines one.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
+
+use crate::http::Visitor;
+use crate::http::pipe::pipe;
+use crate::http::problem::{Problem, json};
+use crate::http::query::{Asked, Topic};
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use crate::publication::{Publication, Stored, Tag};
+use crate::run::Run;
+
+/// How the body becomes messages.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublishQuery {
+    /// `lines`: one of each line.
+    split: Option<String>,
+    /// Who says it.
+    user: Option<String>,
+    /// Under which it is only published once, however often it is sent.
+    id: Option<String>,
+}
+
+/// A body in JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonBody {
+    text: String,
+    user: Option<String>,
+    id: Option<String>,
+}
+
+/// What is to be said.
+struct Said {
+    texts: Vec<String>,
+    user: Option<String>,
+    id: Option<String>,
+}
+
+pub(crate) async fn publish(
+    Extension(visitor): Extension<Arc<Visitor>>,
+    Topic(topic): Topic,
+    Asked(query): Asked<PublishQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read(&visitor, &headers, body).await?;
+    let said = said(query, &headers, &bytes)?;
+    let lines = lines(&visitor, &topic, &said.texts)?;
+    let count = said.texts.len();
+    let identity = identify(&visitor, said.user.as_deref())?;
+    let tag = match said.id.as_deref() {
+        Some(id) => Some(tag(&visitor, id, &said.texts, identity.as_deref())?),
+        None => None,
+    };
+    let (receipt, stored) = oneshot::channel();
+    let (outlet, _) = pipe(visitor.local, 0);
+    let publication = Publication {
+        from: Arc::new(Outbox::new(outlet, visitor.peer, 0)),
+        identity,
+        run: Run::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
+        tag,
+        receipt: Some(receipt),
+    };
+    // Whoever waits for the receipt is slowed by that.
+    let (_topic, _has_room) = visitor.shared().registry().publish(&topic, publication);
+    match stored.await {
+        Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
+        Ok(Err(text)) => Err(Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            ErrorCode::StorageFull,
+            text,
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::ShuttingDown,
+            "the server is ending: the message may be lost",
+        )),
+    }
+}
+
+/// Where the message is; of several, the last one, and how many there are.
+fn answer(topic: &TopicName, stored: Stored, count: usize) -> Response {
+    #[derive(serde::Serialize)]
+    struct Published<'a> {
+        topic: &'a str,
+        seq: u64,
+        time: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<usize>,
+    }
+    let published = Published {
+        topic: topic.as_str(),
+        seq: stored.seq + (count as u64).saturating_sub(1),
+        time: stored.time,
+        count: (count > 1).then_some(count),
+    };
+    json(StatusCode::OK, &published)
+}
+
+/// The whole body, which may have as many bytes as a frame.
+async fn read(visitor: &Visitor, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let config = visitor.config();
+    let max = config.frame_limits.max_frame;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(too_long(max));
+    }
+    let timeout = config.frame_timeout;
+    match tokio::time::timeout(timeout, axum::body::to_bytes(body, max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(too_long(max)),
+        Ok(Err(_)) => Err(Problem::bad_request("the body can't be read to its end")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::UnfinishedFrame,
+            format!("the body wasn't finished within {} s", timeout.as_secs()),
+        )),
+    }
+}
+
+/// Whether the limit was what ended the body; the library hides its type, and says so
+/// in these words.
+fn is_too_long(error: &axum::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source.is_some_and(|source| source.to_string().contains("length limit"))
+}
+
+fn too_long(max: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::TooLong,
+        format!("a message, and the body that brings it, has at most {max} bytes"),
+    )
+}
+
+/// What the body says.
+fn said(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Said, Problem> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .map_or("", |kind| kind.to_str().unwrap_or("?"));
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let mut said = if kind.eq_ignore_ascii_case("application/json") {
+        let body: JsonBody = serde_json::from_slice(bytes).map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::BadFrame,
+                format!("the body isn't {{\"text\":\"…\"}}: {error}"),
+            )
+        })?;
+        Said {
+            texts: vec![body.text],
+            user: body.user.or(query.user),
+            id: body.id.or(query.id),
+        }
+    } else if kind.to_ascii_lowercase().starts_with("multipart/") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::BadRequest,
+            "the body is the message, or JSON with its text; not a form's parts",
+        ));
+    } else {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::NotUtf8,
+                format!("the body is no text from byte {} on", error.valid_up_to()),
+            )
+        })?;
+        Said {
+            texts: vec![text.to_owned()],
+            user: query.user,
+            id: query.id,
+        }
+    };
+    match query.split.as_deref() {
+        None => {}
+        Some("lines") => said.texts = said.texts.iter().flat_map(|t| split(t)).collect(),
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "split is \"lines\", not {other:?}"
+            )));
+        }
+    }
+    match (said.texts.len(), &said.id) {
+        (0, _) => Err(Problem::bad_request("there is no line in the body")),
+        (2.., Some(_)) => Err(Problem::bad_request("an id is for one message")),
+        _ => Ok(said),
+    }
+}
+
+/// The lines of a text, without their ends.
+fn split(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(str::to_owned)
+}
+
+/// The frames, one a line.
+fn lines(visitor: &Visitor, topic: &TopicName, texts: &[String]) -> Result<Bytes, Problem> {
+    let max = visitor.config().frame_limits.max_frame;
+    let mut lines = Vec::new();
+    for text in texts {
+        let message = Message {
+            source: visitor.peer.into(),
+            destination: visitor.local.into(),
+            topic: topic.as_str(),
+            text,
+        };
+        let line = message.to_line();
+        // The line's end doesn't count, and quotation marks take two bytes in JSON.
+        if line.len() > max + 1 {
+            return Err(too_long(max));
+        }
+        lines.extend_from_slice(&line);
+    }
+    Ok(lines.into())
+}
+
+/// Who says it, if that is said: nobody who is connected under that name.
+fn identify(visitor: &Visitor, user: Option<&str>) -> Result<Option<Arc<Identity>>, Problem> {
+    let Some(user) = user else {
+        return Ok(None);
+    };
+    let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
+    if visitor.shared().directory().has(&name) {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            ErrorCode::NameTaken,
+            format!("somebody else is called {user:?} here; use another name"),
+        ));
+    }
+    let hashes = visitor.shared().hashes();
+    let identity = Identity::new(hashes, visitor.peer, Some(name), None, None);
+    Ok(Some(Arc::new(identity)))
+}
+
+fn tag(
+    visitor: &Visitor,
+    id: &str,
+    texts: &[String],
+    identity: Option<&Identity>,
+) -> Result<Box<Tag>, Problem> {
+    if !(1..=MAX_ID_BYTES).contains(&id.len()) {
+        return Err(Problem::bad_request(format!(
+            "an id has 1 to {MAX_ID_BYTES} bytes"
+        )));
+    }
+    let hashes = visitor.shared().hashes();
+    let text = texts.first().map_or("", String::as_str);
+    let ip = visitor.peer.ip();
+    Ok(Box::new(Tag::new(hashes, id, text, identity, ip)))
+}

@@ -1,0 +1,192 @@
+//! What stands in a request's path and query.
+
+use std::time::Duration;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde::Deserialize;
+use wire::{Position, RegistrationOptions, TopicName};
+
+use crate::http::problem::Problem;
+use crate::topic_log::now;
+
+/// The topic that a path names.
+pub(crate) struct Topic(pub(crate) TopicName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Topic {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        let Path(name) = path.map_err(|error| Problem::bad_request(error.body_text()))?;
+        Ok(Self(TopicName::new(&name)?))
+    }
+}
+
+/// What a query says; what isn't known is refused, because it would be a mistake.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        match query {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => {
+                let text = error.body_text();
+                let text = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
+                Err(Problem::bad_request(format!(
+                    "the query can't be read: {text}"
+                )))
+            }
+        }
+    }
+}
+
+/// What a stream begins and ends with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamQuery {
+    /// So many of the newest messages.
+    last: Option<u64>,
+    /// Those that came since then: a time in milliseconds, or how long ago.
+    since: Option<String>,
+    /// Those after this one: epoch and number.
+    resume: Option<String>,
+    /// `1`: end when what there is has been sent.
+    poll: Option<String>,
+}
+
+impl StreamQuery {
+    /// The same as a registration says it, and whether that is all. A browser that comes back says itself what
+    /// it has, in `last_event_id`.
+    pub(crate) fn options(
+        &self,
+        topic: &TopicName,
+        last_event_id: Option<&str>,
+    ) -> Result<(RegistrationOptions, bool), Problem> {
+        let is_poll = is_set("poll", self.poll.as_deref())?;
+        let mut options = RegistrationOptions {
+            last: self.last,
+            since: self.since.as_deref().map(moment).transpose()?,
+            ..RegistrationOptions::default()
+        };
+        if let Some(id) = last_event_id.or(self.resume.as_deref()) {
+            let position = position(id)?;
+            options.resume.insert(topic.as_str().to_owned(), position);
+        }
+        // Without a word of what is wanted of the past, a poll wants all there is.
+        let is_open = options.last.is_none() && options.since.is_none();
+        if is_poll && is_open && options.resume.is_empty() {
+            options.since = Some(0);
+        }
+        Ok((options, is_poll))
+    }
+}
+
+/// A flag in a query.
+pub(crate) fn is_set(name: &str, value: Option<&str>) -> Result<bool, Problem> {
+    match value {
+        None | Some("0" | "false") => Ok(false),
+        Some("" | "1" | "true") => Ok(true),
+        Some(other) => Err(Problem::bad_request(format!(
+            "{name} is 1 or 0, not {other:?}"
+        ))),
+    }
+}
+
+/// `EPOCH:SEQ`, as an event's id has it.
+fn position(id: &str) -> Result<Position, Problem> {
+    let parts = id.split_once(':').filter(|(epoch, _)| !epoch.is_empty());
+    let seq = parts.and_then(|(_, seq)| seq.parse().ok());
+    match (parts, seq) {
+        (Some((epoch, _)), Some(seq)) => Ok(Position {
+            epoch: epoch.to_owned(),
+            seq,
+        }),
+        _ => Err(Problem::bad_request(format!(
+            "a place to go on from is EPOCH:NUMBER, as in an event's id, not {id:?}"
+        ))),
+    }
+}
+
+/// A moment in milliseconds since the Unix epoch: so itself, or as `90s`, `10m`, `2h`
+/// or `1d` ago.
+fn moment(since: &str) -> Result<u64, Problem> {
+    let digits = since.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = since.split_at(digits);
+    let seconds_each = match unit {
+        "" => None,
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(60 * 60),
+        "d" => Some(24 * 60 * 60),
+        _ => return Err(bad_moment(since)),
+    };
+    let number: u64 = number.parse().map_err(|_| bad_moment(since))?;
+    let Some(seconds_each) = seconds_each else {
+        return Ok(number);
+    };
+    let ago = Duration::from_secs(number.saturating_mul(seconds_each)).as_millis();
+    Ok(now().saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
+}
+
+fn bad_moment(since: &str) -> Problem {
+    Problem::bad_request(format!(
+        "since is how long ago, as in 90s, 10m, 2h or 1d, or milliseconds since 1970; \
+         {since:?} is neither"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_milliseconds_or_how_long_ago() {
+        assert_eq!(moment("1763796000000").unwrap(), 1_763_796_000_000);
+        for (since, ago) in [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            let seconds = (now() - moment(since).unwrap()) / 1000;
+            assert!((ago..ago + 10).contains(&seconds), "{since}: {seconds}");
+        }
+        assert_eq!(moment("99999999999999999d").unwrap(), 0);
+        for wrong in [
+            "",
+            "m",
+            "10x",
+            "-5m",
+            "1.5h",
+            "10 m",
+            "99999999999999999999",
+        ] {
+            assert!(moment(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_an_epoch_and_a_number() {
+        let place = position("5f1c:41").unwrap();
+        assert_eq!((place.epoch.as_str(), place.seq), ("5f1c", 41));
+        for wrong in ["", "41", "5f1c", ":41", "5f1c:", "5f1c:x", "5f1c:-1"] {
+            assert!(position(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_poll_without_a_word_wants_everything() {
+        let topic = TopicName::new("lab").unwrap();
+        let query = StreamQuery {
+            poll: Some("1".into()),
+            ..StreamQuery::default()
+        };
+        let (options, is_poll) = query.options(&topic, None).unwrap();
+        assert_eq!((is_poll, options.since), (true, Some(0)));
+        let (options, _) = query.options(&topic, Some("5f1c:1")).unwrap();
+        assert_eq!((options.since, options.resume.len()), (None, 1));
+    }
+}

@@ -1,0 +1,53 @@
+//! Which request goes where. `openapi.json` says the same for people and programs, and
+//! a test holds it against this.
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::{any, get};
+use wire::ErrorCode;
+
+use crate::http::problem::Problem;
+use crate::http::{ask, assets, publish, socket, stream};
+
+/// Topics are paths; what is the server's own lies under `/-/`.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/", get(assets::index).post(no_topic))
+        .route("/favicon.ico", get(assets::icon))
+        .route("/-/health", get(ask::health))
+        .route("/-/topics", get(ask::topics))
+        .route("/-/topics/{topic}/who", get(ask::who))
+        .route("/-/ws", get(socket::open))
+        .route("/-/openapi.json", get(assets::openapi))
+        .route("/-/page/{file}", get(assets::file))
+        .route("/-", any(nothing_here))
+        .route("/-/", any(nothing_here))
+        .route("/-/{*rest}", any(nothing_here))
+        .route("/{*topic}", get(stream::open).post(publish::publish))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here)
+}
+
+async fn no_topic() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        ErrorCode::BadTopic,
+        "the path names the topic, as in /lab",
+    )
+}
+
+async fn nothing_here(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        ErrorCode::NotFound,
+        format!("there is nothing at {:?}", uri.path()),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::MethodNotAllowed,
+        format!("{:?} doesn't take {method}", uri.path()),
+    )
+}

@@ -1,0 +1,122 @@
+//! `GET /TOPIC`: what is said there, as it comes, by a session like every other.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use wire::{Registration, RegistrationOptions, TopicName};
+
+use crate::http::negotiate::Form;
+use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
+use crate::http::problem::Problem;
+use crate::http::query::{Asked, StreamQuery, Topic};
+use crate::http::sse::Events;
+use crate::http::{Visitor, assets};
+use crate::outbox::Outbox;
+use crate::session::Session;
+
+/// By which a browser says what it has already.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+pub(crate) async fn open(
+    Extension(visitor): Extension<Arc<Visitor>>,
+    method: Method,
+    Topic(topic): Topic,
+    Asked(query): Asked<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let form = Form::wanted(&headers);
+    if form == Form::Page {
+        return Ok(assets::page(&headers));
+    }
+    let last_event_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str());
+    let last_event_id = match last_event_id {
+        // A browser sends an empty one if it has none.
+        None | Some(Ok("")) => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
+    };
+    let (options, is_poll) = query.options(&topic, last_event_id)?;
+    let kind = match form {
+        Form::Events => "text/event-stream",
+        _ => "application/x-ndjson",
+    };
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        stream(visitor, &topic, &options, is_poll, form)
+    };
+    Ok((StatusCode::OK, [(CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// Begins a session that is registered for the topic; what it gets is the body.
+fn stream(
+    visitor: Arc<Visitor>,
+    topic: &TopicName,
+    options: &RegistrationOptions,
+    is_poll: bool,
+    form: Form,
+) -> Body {
+    let registration = Registration {
+        source: visitor.peer.into(),
+        topics: std::slice::from_ref(topic),
+        extended: Some(options),
+    };
+    let config = visitor.config();
+    let (outlet, inlet) = pipe(visitor.local, STREAM_ROOM);
+    let outbox = Arc::new(Outbox::new(outlet, visitor.peer, config.max_outbox));
+    let reader = inlet.lifeline(registration.to_line(), is_poll);
+    let session = Session::new(reader, outbox, visitor.shared().admit_within());
+    tokio::spawn(session.run());
+    let is_at_its_end =
+        options.last.is_none() && options.since.is_none() && options.resume.is_empty();
+    let events = (form == Form::Events)
+        .then(|| Events::new(topic.clone(), is_at_its_end, config.ping_interval));
+    Body::new(Stream {
+        inlet,
+        events,
+        _visitor: visitor,
+    })
+}
+
+/// The body of an answer that goes on as long as both sides want.
+struct Stream {
+    inlet: Inlet,
+    /// Makes events of the lines, if that is wanted.
+    events: Option<Events>,
+    /// The connection counts as long as this is there.
+    _visitor: Arc<Visitor>,
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        let Some(events) = &mut this.events else {
+            let bytes = ready!(this.inlet.poll_take(cx));
+            return Poll::Ready(bytes.map(|bytes| Ok(http_body::Frame::data(bytes))));
+        };
+        loop {
+            let bytes = match this.inlet.poll_take(cx) {
+                Poll::Ready(Some(bytes)) => events.convert(&bytes),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => ready!(events.poll_silence(cx)),
+            };
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(http_body::Frame::data(bytes))));
+            }
+        }
+    }
+}

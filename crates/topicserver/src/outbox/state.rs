@@ -1,0 +1,103 @@
+//! What an outbox keeps under its lock.
+
+use std::io::{self, IoSlice};
+use std::task::Waker;
+
+use bytes::Bytes;
+use wire::ErrorCode;
+
+use crate::queue::Queue;
+use crate::transport::Transport;
+
+/// Pieces of the queue that go out in one system call. Linux takes 1,024; with
+/// this many the call's own cost has become small against the copying.
+pub(super) const PIECES_PER_WRITE: usize = 64;
+
+/// What waits, and whether more may.
+#[derive(Default)]
+pub(super) struct State {
+    /// What waits; `None` when nothing does, which is nearly always.
+    pub(super) queue: Option<Box<Queue>>,
+    pub(super) stage: Stage,
+    /// The peer understands frames of the extended protocol.
+    pub(super) is_extended: bool,
+    /// A topic has more for the peer than there was room for.
+    pub(super) is_wanted: bool,
+    /// The session, when it waits for something to happen here.
+    pub(super) session: Option<Waker>,
+}
+
+/// How far the connection is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Everything is sent on.
+    #[default]
+    Open,
+    /// What is queued still goes out, and nothing more comes.
+    Closing(Option<ErrorCode>),
+    /// The connection is gone.
+    Broken(io::ErrorKind),
+}
+
+impl State {
+    /// Bytes that wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.queue.get_or_insert_default().push(bytes);
+        self.wake();
+    }
+
+    pub(super) fn break_off(&mut self, error: &io::Error) {
+        self.queue = None;
+        self.stage = Stage::Broken(error.kind());
+        self.wake();
+    }
+
+    /// Lets the session look here again.
+    pub(super) fn wake(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.wake();
+        }
+    }
+
+    pub(super) fn wait(&mut self, session: &Waker) {
+        match &mut self.session {
+            Some(known) => known.clone_from(session),
+            none => *none = Some(session.clone()),
+        }
+    }
+
+    /// Writes the front of the queue, once.
+    pub(super) fn write_to<T: Transport + ?Sized>(&mut self, transport: &T) -> io::Result<()> {
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        let written = write_pieces(transport, queue.iter())?;
+        queue.remove(written);
+        if queue.bytes() == 0 {
+            self.queue = None;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the first [`PIECES_PER_WRITE`] pieces in one system call.
+pub(super) fn write_pieces<'a, T: Transport + ?Sized>(
+    transport: &T,
+    bytes: impl Iterator<Item = &'a Bytes>,
+) -> io::Result<usize> {
+    let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
+    let mut count = 0;
+    for (piece, bytes) in pieces.iter_mut().zip(bytes) {
+        *piece = IoSlice::new(bytes);
+        count += 1;
+    }
+    match &pieces[..count] {
+        [] => Ok(0),
+        [one] => transport.try_write(one),
+        several => transport.try_write_vectored(several),
+    }
+}

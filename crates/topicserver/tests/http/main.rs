@@ -1,0 +1,36 @@
+//! The same port for everyone: what programs, browsers and those who mean no good get
+//! over HTTP, Server-Sent Events and WebSocket, on real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports
+)]
+
+#[path = "../it/common/mod.rs"]
+mod common;
+mod requests;
+
+mod abuse;
+mod browser;
+#[cfg(unix)]
+mod curl;
+mod door;
+mod guard;
+mod openapi;
+#[cfg(unix)]
+mod page;
+#[cfg(unix)]
+mod page_away;
+#[cfg(unix)]
+mod proxy;
+mod publishing;
+#[cfg(target_os = "linux")]
+mod speed;
+mod streaming;
+mod websocket;

@@ -1,0 +1,391 @@
+//! A server, those who talk on it, and the model that says what they must see.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use topicserver::Config;
+
+use super::answers::Answers;
+use super::reference::{Expected, IDS, KEPT, Message, Reference};
+use super::seat::{Event, Link, Seat, WHO};
+use super::{Draft, Start, Step};
+use crate::common::{Client, Directory, LIMIT, TestServer};
+
+/// What has happened in all conversations, so that it is seen to be something.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub stored: Cell<u64>,
+    pub repeated: Cell<u64>,
+    /// Resumes that got exactly what was missed, and others.
+    pub recovered: Cell<u64>,
+    pub broken: Cell<u64>,
+    pub gaps: Cell<u64>,
+}
+
+pub struct World<'a> {
+    server: TestServer,
+    /// In no topic: asks on behalf of those who can't.
+    probe: Client,
+    directory: Option<Directory>,
+    reference: Reference,
+    seats: Vec<Seat>,
+    /// Connections so far.
+    connections: u64,
+    /// Texts so far.
+    texts: u64,
+    counts: &'a Counts,
+}
+
+fn count(count: &Cell<u64>) {
+    count.set(count.get() + 1);
+}
+
+fn serve(directory: Option<&Directory>) -> (TestServer, Client) {
+    let server = TestServer::with(Config {
+        history_messages: usize::try_from(KEPT).unwrap(),
+        max_ids: IDS,
+        max_presence: 0,
+        data: directory.map(|directory| directory.path().to_owned()),
+        ..Config::default()
+    });
+    let (probe, _) = server.extended(&[], json!({}));
+    (server, probe)
+}
+
+impl<'a> World<'a> {
+    pub fn new(is_stored: bool, counts: &'a Counts) -> Self {
+        let directory = is_stored.then(Directory::new);
+        let (server, probe) = serve(directory.as_ref());
+        Self {
+            server,
+            probe,
+            directory,
+            reference: Reference::new(is_stored),
+            seats: (0..WHO.len()).map(Seat::new).collect(),
+            connections: 0,
+            texts: 0,
+            counts,
+        }
+    }
+
+    pub fn take(&mut self, step: &Step) {
+        match step {
+            Step::Register {
+                seat,
+                topics,
+                start,
+            } => match WHO[*seat].is_classic {
+                true => self.register_classic(*seat, topics),
+                false => self.register(*seat, topics, start),
+            },
+            Step::Restart => self.restart(),
+            Step::Publish { seat, .. }
+            | Step::Read { seat }
+            | Step::Leave { seat, .. }
+            | Step::Drop { seat, .. }
+            | Step::Finish { seat } => {
+                let count = self.seats.len();
+                let mut seats = (*seat..*seat + count).map(|seat| seat % count);
+                if let Some(seat) = seats.find(|seat| self.seats[*seat].link.is_some()) {
+                    self.act(seat, step);
+                }
+            }
+        }
+    }
+
+    /// Somebody who is connected does something.
+    fn act(&mut self, seat: usize, step: &Step) {
+        match step {
+            Step::Publish { messages, .. } => self.publish(seat, messages),
+            Step::Leave { topic, .. } => self.leave(seat, topic),
+            Step::Drop { after, .. } => {
+                self.seats[seat].read(*after);
+                self.seats[seat].link = None;
+            }
+            Step::Finish { .. } => {
+                self.seats[seat].link().client.finish_sending();
+                self.seats[seat].read_to_end(None, false);
+            }
+            _ => self.seats[seat].read_all(),
+        }
+    }
+
+    /// Everybody has seen everything.
+    pub fn end(&mut self) {
+        let here = self.seats.iter_mut().filter(|seat| seat.link.is_some());
+        here.for_each(Seat::read_all);
+    }
+
+    fn connect(&mut self, seat: usize) {
+        if self.seats[seat].link.is_none() {
+            self.connections += 1;
+            let client = self.server.connect();
+            let link = Link::new(client, &WHO[seat], self.connections);
+            self.seats[seat].link = Some(link);
+        }
+    }
+
+    fn register_classic(&mut self, seat: usize, topics: &[&'static str]) {
+        self.connect(seat);
+        let link = self.seats[seat].link();
+        link.client.register(topics);
+        for topic in topics {
+            link.expected.entry(topic).or_default();
+        }
+        // Nobody may publish before it is registered.
+        self.seats[seat].read_all();
+    }
+
+    fn register(&mut self, seat: usize, topics: &[&'static str], start: &Start) {
+        self.connect(seat);
+        self.seats[seat].read_all();
+        let (options, wanted) = self.options(seat, topics, start);
+        let answer = self.registered(seat, topics, &options);
+        assert_eq!(answer["user"].as_str(), WHO[seat].user, "{answer}");
+        for topic in topics {
+            let link = self.seats[seat].link();
+            link.expected.entry(topic).or_default();
+        }
+        let link = self.seats[seat].link();
+        let states = answer["topics"].as_object().unwrap();
+        assert!(states.keys().eq(link.expected.keys()), "{answer}");
+        let names: Vec<_> = link.expected.keys().copied().collect();
+        for name in names {
+            let is_asked = topics.contains(&name);
+            let wanted = wanted.get(name).filter(|_| is_asked);
+            self.begin(seat, name, &states[name], is_asked, wanted);
+        }
+    }
+
+    /// The options of a registration, and per topic from what on it wants messages.
+    fn options(
+        &mut self,
+        seat: usize,
+        topics: &[&'static str],
+        start: &Start,
+    ) -> (Value, BTreeMap<&'static str, Wanted>) {
+        let (who, read) = (&WHO[seat], &self.seats[seat].read);
+        let mut options = json!({});
+        let mut wanted = BTreeMap::new();
+        if let Some(user) = who.user {
+            options["user"] = json!(user);
+        }
+        if let Some(key) = who.key {
+            options["client"] = json!(key);
+        }
+        match start {
+            Start::Nothing => {}
+            Start::Last(last) => {
+                options["last"] = json!(last);
+                wanted.extend(topics.iter().map(|topic| (*topic, Wanted::Last(*last))));
+            }
+            Start::Resume(back) => {
+                options["resume"] = json!({});
+                for topic in topics {
+                    if let Some((epoch, seq)) = read.get(topic) {
+                        let seq = seq.saturating_sub(*back);
+                        options["resume"][topic] = json!({"epoch": epoch, "seq": seq});
+                        let epoch = epoch.clone();
+                        wanted.insert(*topic, Wanted::After { epoch, seq });
+                    }
+                }
+            }
+        }
+        (options, wanted)
+    }
+
+    /// Registers. Its name may be held for a moment by its last connection.
+    fn registered(&mut self, seat: usize, topics: &[&str], options: &Value) -> Value {
+        let frame = json!({"topics": topics, "extended": options});
+        let began = Instant::now();
+        loop {
+            let seat = &mut self.seats[seat];
+            seat.link().client.send(format!("{frame}\n").as_bytes());
+            match seat.event() {
+                Event::Registered(answer) => return answer,
+                Event::Error { code, .. } if code == "name-taken" => {
+                    assert!(began.elapsed() < LIMIT, "the name isn't given back");
+                }
+                other => panic!("waiting for registered, got {other:?}"),
+            }
+        }
+    }
+
+    /// Checks what a registration was answered of a topic, and says what comes then.
+    fn begin(
+        &mut self,
+        seat: usize,
+        name: &'static str,
+        state: &Value,
+        is_asked: bool,
+        wanted: Option<&Wanted>,
+    ) {
+        let is_stored = self.reference.is_stored;
+        let topic = self.reference.topic(name);
+        let told = state["epoch"].as_str().unwrap().to_owned();
+        let epoch = topic.epoch.get_or_insert(told.clone()).clone();
+        assert_eq!(told, epoch, "the epoch of {name} has changed");
+        let newest = topic.newest();
+        assert_eq!(state["seq"], newest, "{name}: {state}");
+        let (next, recovered) = match wanted {
+            None => (newest + 1, None),
+            Some(Wanted::Last(last)) => {
+                let next = (newest + 1).saturating_sub(*last);
+                (next.max(topic.first(is_stored)), None)
+            }
+            Some(Wanted::After { epoch: known, seq }) if *known == epoch && *seq <= newest => {
+                (seq + 1, Some(seq + 1 >= topic.first(is_stored)))
+            }
+            Some(Wanted::After { .. }) => (topic.first(is_stored), Some(false)),
+        };
+        assert_eq!(state["recovered"].as_bool(), recovered, "{name}: {state}");
+        match recovered {
+            Some(true) => count(&self.counts.recovered),
+            Some(false) => count(&self.counts.broken),
+            None => {}
+        }
+        let seat = &mut self.seats[seat];
+        let is_new = seat.read.get(name).is_none_or(|(known, _)| *known != epoch);
+        // Without a start, a member stays where it is.
+        if is_asked || is_new {
+            seat.read.insert(name, (epoch, next - 1));
+        }
+        // Who asks for the last messages gets its own among them.
+        let own = match wanted {
+            Some(Wanted::Last(_)) => None,
+            _ => Some(seat.link().publisher.clone()),
+        };
+        let replay = topic.replay(next, own.as_ref(), is_stored);
+        if let Some(Expected::Gap { .. }) = replay.front() {
+            count(&self.counts.gaps);
+        }
+        let expected = &mut seat.link().expected;
+        expected.get_mut(name).unwrap().extend(replay);
+    }
+
+    fn publish(&mut self, seat: usize, drafts: &[Draft]) {
+        let (mut bytes, mut answers) = (Vec::new(), Answers::default());
+        for draft in drafts {
+            bytes.extend(self.publish_one(seat, draft, &mut answers));
+        }
+        answers.topics.dedup();
+        for topic in &answers.topics {
+            let frame = json!({"extended": {"who": topic}});
+            if !WHO[seat].is_classic {
+                bytes.extend(format!("{frame}\n").into_bytes());
+            }
+        }
+        if WHO[seat].is_classic {
+            bytes.extend(b"{}\n");
+        }
+        let seat = &mut self.seats[seat];
+        seat.link().client.send(&bytes);
+        while !answers.are_complete(seat.who.is_classic) {
+            answers.take(seat.event());
+        }
+        if seat.who.is_classic {
+            // What it sent has been read; the topics may be at it still.
+            answers
+                .topics
+                .iter()
+                .for_each(|topic| self.probe.sync_topic(topic));
+        }
+    }
+
+    /// The frame, after the model has seen it.
+    fn publish_one(&mut self, seat: usize, draft: &Draft, answers: &mut Answers) -> Vec<u8> {
+        let Draft { topic, id, is_same } = draft;
+        self.texts += 1;
+        let text = match (id, is_same) {
+            (Some(id), true) => format!("same {id}"),
+            _ => format!("text {}", self.texts),
+        };
+        let mut frame = json!({"message": {"topic": topic, "text": text}});
+        match id {
+            Some(id) => frame["extended"] = json!({"id": id.to_string()}),
+            // What only the server says can't be forged.
+            None if self.texts.is_multiple_of(2) => {
+                frame["extended"] = json!({"seq": 99, "user": "eve"});
+            }
+            None => {}
+        }
+        let who = &WHO[seat];
+        let is_member = self.seats[seat].link().expected.contains_key(topic);
+        if is_member {
+            let message = Message {
+                seq: 0,
+                text,
+                user: who.user,
+                publisher: self.seats[seat].link().publisher.clone(),
+            };
+            let reference = self.reference.topic(topic);
+            let (seq, new) = reference.publish(*id, &who.origin(), message);
+            if let Some(id) = id {
+                let acks = answers.acks.entry((*topic).to_owned()).or_default();
+                acks.push_back((id.to_string(), seq));
+            }
+            match new {
+                Some(message) => self.deliver(seat, topic, &message),
+                None => count(&self.counts.repeated),
+            }
+            if !answers.topics.contains(topic) {
+                answers.topics.push(topic);
+            }
+        } else {
+            answers.errors.push_back(id.map(|id| id.to_string()));
+        }
+        format!("{frame}\n").into_bytes()
+    }
+
+    /// Everybody in the topic but the publisher gets it.
+    fn deliver(&mut self, from: usize, topic: &str, message: &Message) {
+        count(&self.counts.stored);
+        for (number, seat) in self.seats.iter_mut().enumerate() {
+            let link = seat.link.as_mut().filter(|_| number != from);
+            if let Some(expected) = link.and_then(|link| link.expected.get_mut(topic)) {
+                expected.push_back(message.expected());
+            }
+        }
+    }
+
+    fn leave(&mut self, seat: usize, topic: &'static str) {
+        if WHO[seat].is_classic {
+            return;
+        }
+        // What it still gets from disk it wouldn't get.
+        self.seats[seat].read_all();
+        let link = self.seats[seat].link();
+        link.ask(&json!({ "leave": [topic] }));
+        link.expected.remove(topic);
+        let remaining: Vec<_> = link.expected.keys().copied().collect();
+        match self.seats[seat].event() {
+            Event::Registered(answer) => {
+                let topics = answer["topics"].as_object().unwrap();
+                assert!(topics.keys().eq(&remaining), "{answer}");
+            }
+            other => panic!("waiting for registered, got {other:?}"),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.server.stop();
+        for seat in self.seats.iter_mut().filter(|seat| seat.link.is_some()) {
+            seat.read_to_end(Some("shutting-down"), self.reference.is_stored);
+        }
+        self.probe.expect_extended_error("shutting-down");
+        self.probe.expect_end();
+        // Nothing is left open that the server would wait for.
+        self.probe.finish_sending();
+        self.server.ended();
+        self.reference.restart();
+        (self.server, self.probe) = serve(self.directory.as_ref());
+    }
+}
+
+/// From what on a registration wants a topic.
+enum Wanted {
+    Last(u64),
+    After { epoch: String, seq: u64 },
+}
