@@ -7,6 +7,7 @@
 pub mod cli;
 
 mod calls;
+mod config;
 mod conversation;
 mod countdown;
 mod delivery;
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub term: Option<String>,
     /// Where programs remember things from run to run.
     pub state: Option<PathBuf>,
+    /// Where people keep what they want of programs.
+    pub config: Option<PathBuf>,
 }
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
@@ -102,6 +105,10 @@ pub async fn run(config: Config, around: Surroundings) -> io::Result<Exit> {
     let (topics, session) = match &mode {
         Mode::Join { server, topics } => {
             let login = around.login.as_deref().filter(|_| interactive);
+            let login = match &options.usual_name {
+                Some(name) if interactive => Some(name.as_str()),
+                _ => login,
+            };
             let setup = options.extended.as_ref().map(|extended| session::Setup {
                 drain_timeout: options.drain_timeout,
                 is_watched: interactive,

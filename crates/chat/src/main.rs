@@ -19,7 +19,8 @@ const TERMINATED: u8 = 143;
 const HUNG_UP: u8 = 129;
 
 fn main() -> ExitCode {
-    let config = match chat::cli::parse(std::env::args_os()) {
+    let around = surroundings();
+    let config = match chat::cli::parse(std::env::args_os(), &around) {
         Ok(config) => config,
         Err(answer) => {
             // Help goes to standard output, and nobody reading it is no error.
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(FAILED));
         }
     };
-    match run(config, surroundings()) {
+    match run(config, around) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("chat: {error:#}");
@@ -52,6 +53,7 @@ fn surroundings() -> Surroundings {
         no_color: text("NO_COLOR").is_some(),
         term: text("TERM"),
         state,
+        config: path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config"))),
     }
 }
 

@@ -3,7 +3,10 @@
 use super::*;
 
 fn read(line: &str) -> Result<Config, clap::Error> {
-    parse(line.split(' ').map(OsString::from))
+    parse(
+        line.split(' ').map(OsString::from),
+        &Surroundings::default(),
+    )
 }
 
 fn mode(line: &str) -> Mode {
@@ -64,6 +67,7 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 color: When::Auto,
                 bell: true,
                 history_file: true,
+                usual_name: None,
                 extended: None,
             }
         );
@@ -92,6 +96,7 @@ fn defaults_are_those_that_help_names() {
             color: When::Auto,
             bell: true,
             history_file: true,
+            usual_name: None,
             extended: None,
         }
     );
@@ -255,7 +260,11 @@ fn each_mistake_has_its_own_answer() {
         let said = mistake(line);
         assert!(said.contains(answer), "{line}: {said}");
     }
-    let empty = parse(["chat", "-topic", "a:1", ""].map(OsString::from)).unwrap_err();
+    let empty = parse(
+        ["chat", "-topic", "a:1", ""].map(OsString::from),
+        &Surroundings::default(),
+    )
+    .unwrap_err();
     assert!(empty.to_string().contains("a topic's name can't be empty"));
 }
 
@@ -264,6 +273,49 @@ fn each_mistake_has_its_own_answer() {
 fn an_argument_that_is_no_text_is_wrong_usage() {
     use std::os::unix::ffi::OsStringExt as _;
     let argument = OsString::from_vec(b"-topic\xff".to_vec());
-    let error = parse(["chat".into(), argument]).unwrap_err();
+    let error = parse(["chat".into(), argument], &Surroundings::default()).unwrap_err();
     assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn an_option_goes_before_the_environment_and_that_before_the_file() {
+    let folder = std::env::temp_dir().join(format!("natter-cli-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("natter")).unwrap();
+    let text = "name = \"carol\"\ncolor = \"always\"\nbell = false\n[servers]\nlab = \"a:1\"\n";
+    std::fs::write(folder.join("natter").join("chat.toml"), text).unwrap();
+    let around = |no_color| Surroundings {
+        no_color,
+        config: Some(folder.clone()),
+        login: Some("alice".into()),
+        ..Surroundings::default()
+    };
+    let read = |line: &str, no_color| parse(line.split(' ').map(OsString::from), &around(no_color));
+    let config = read("chat -topic lab t", false).unwrap();
+    assert!(matches!(&config.mode, Mode::Join { server, .. } if server.port == 1));
+    assert_eq!(
+        (config.options.color, config.options.bell),
+        (When::Always, false)
+    );
+    assert_eq!(config.options.usual_name.unwrap().as_str(), "carol");
+    let color = |line: &str| read(line, true).unwrap().options.color;
+    assert_eq!(color("chat -topic lab t"), When::Never);
+    assert_eq!(color("chat -topic lab t -color auto"), When::Auto);
+    assert_eq!(color("chat -topic lab t -color always"), When::Always);
+    assert!(read("chat -topic lab t -no-config", false).is_err());
+    assert!(matches!(
+        read("chat -direct 0 bob@lab", false).unwrap().mode,
+        Mode::CallUser { server, .. } if server.port == 1
+    ));
+    let printed = read("chat --print-config --no-bell", true).unwrap_err();
+    assert_eq!(printed.exit_code(), 0);
+    let printed = printed.to_string();
+    for line in [
+        "name = \"carol\" # file",
+        "color = \"never\" # environment",
+        "bell = false # option",
+        "lab = \"a:1\" # file",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

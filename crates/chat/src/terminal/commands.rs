@@ -87,8 +87,8 @@ const COMMANDS: [Entry; 16] = [
 
 const KEYS: &str = "\
 Tab completes, Up and Ctrl-R bring back what was typed, Alt-Enter begins another
-line of the same message. (!) after a name: its letters are of several scripts,
-so it may look like somebody else's.
+line of the same message. (!) after a name: its letters are of several
+scripts, so it may look like somebody else's.
 ";
 
 const fn entry(name: &'static str, takes: &'static str, does: &'static str) -> Entry {
