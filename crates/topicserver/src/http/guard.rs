@@ -52,7 +52,10 @@ impl Guard {
             self.check_host(host)?;
         }
         let Some(origin) = single(request.headers(), &header::ORIGIN)? else {
-            return Ok(None);
+            return match is_of_another_site(request.headers()) {
+                true => Err(forbidden_origin("another site")),
+                false => Ok(None),
+            };
         };
         let text = origin.to_str().unwrap_or_default();
         if host.is_some_and(|host| is_same(text, &host)) {
@@ -61,14 +64,7 @@ impl Guard {
         if self.origins.iter().any(|allowed| allowed == text) {
             return Ok(Some(origin.clone()));
         }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            ErrorCode::ForbiddenOrigin,
-            format!(
-                "a page of {text:?} may not use this server; start it with --allow-origin and \
-                 that to let it"
-            ),
-        ))
+        Err(forbidden_origin(text))
     }
 
     fn check_host(&self, host: &str) -> Result<(), Problem> {
@@ -91,6 +87,27 @@ impl Guard {
             ),
         ))
     }
+}
+
+fn forbidden_origin(origin: &str) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        ErrorCode::ForbiddenOrigin,
+        format!(
+            "a page of {origin:?} may not use this server; start it with --allow-origin and \
+             that to let it"
+        ),
+    )
+}
+
+/// Whether a browser says that a page of another site loads this as if it were a part
+/// of it, such as a picture. It doesn't say whose then. Following a link is no such thing.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let says = |name: &str, values: &[&str]| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| values.contains(&value))
+    };
+    says("sec-fetch-site", &["cross-site", "same-site"]) && !says("sec-fetch-mode", &["navigate"])
 }
 
 /// The host and port under which the server was reached; HTTP/1.0 needn't say.

@@ -48,6 +48,19 @@ fn a_page_of_another_site_can_neither_write_nor_read() {
 }
 
 #[test]
+fn a_page_of_another_site_cant_load_a_topic_as_a_picture() {
+    let server = server();
+    for site in ["cross-site", "same-site"] {
+        let site = format!("sec-fetch-site: {site}");
+        let answer = Http::to(&server).get("/lab?poll=1", &[&site, "sec-fetch-mode: no-cors"]);
+        answer.expect_problem(403, "forbidden-origin");
+        // A link on that page may lead here.
+        let link = [&site, "sec-fetch-mode: navigate", "accept: text/html"];
+        assert_eq!(Http::to(&server).get("/lab", &link).status, 200);
+    }
+}
+
+#[test]
 fn the_servers_own_page_may() {
     let server = server();
     let own = format!("origin: http://{}", server.addr());

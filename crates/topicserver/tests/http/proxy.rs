@@ -30,10 +30,9 @@ impl Proxy {
         let accepting = state.clone();
         // It ends with the test's process.
         thread::spawn(move || {
-            listener
-                .incoming()
-                .flatten()
-                .for_each(|stream| accepting.take(stream))
+            for stream in listener.incoming().flatten() {
+                accepting.take(stream);
+            }
         });
         Self { addr, state }
     }
