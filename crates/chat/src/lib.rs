@@ -94,6 +94,13 @@ pub async fn run(config: Config, around: Surroundings) -> io::Result<Exit> {
     } else {
         (Notices::start()?, None)
     };
+    let listens = options
+        .extended
+        .as_ref()
+        .and_then(|extended| extended.listen);
+    if listens.is_some() && !interactive {
+        notices.say("--listen is for a terminal: here nobody can be asked, and no calls are taken");
+    }
     let calls = match start_calls(&mode, &options, interactive, &notices, &people) {
         Ok(calls) => calls,
         Err(failure) => {
@@ -290,6 +297,9 @@ async fn finish(
         session,
         ..
     } = conversation;
+    let has_refused = input.has_refused();
+    // Whoever types on isn't waited for.
+    drop(input);
     let result = match screen.finish().await {
         Ok(()) => result,
         Err(source) => Err(Failure::Output { source }),
@@ -299,7 +309,7 @@ async fn finish(
         (result, _) => result,
     };
     drop(restore);
-    let failed = result.is_err() || input.has_refused();
+    let failed = result.is_err() || has_refused;
     notices.finish(result.err()).await;
     if failed { Exit::Failed } else { Exit::Done }
 }

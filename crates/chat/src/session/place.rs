@@ -112,3 +112,55 @@ impl Place {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(seq: u64) -> TopicState {
+        TopicState {
+            epoch: "e".into(),
+            seq,
+            recovered: None,
+        }
+    }
+
+    fn place(history: History, seq: u64) -> Place {
+        let topic = TopicName::new("t").expect("a name");
+        let mut place = Place::new(topic, history);
+        place.connected();
+        assert!(place.arrive(&state(seq)));
+        place
+    }
+
+    const MORE: Option<Order> = Some(Order::Replayed { is_last: false });
+    const LAST: Option<Order> = Some(Order::Replayed { is_last: true });
+
+    #[test]
+    fn what_was_asked_for_of_the_past_is_told_from_what_is_live() {
+        let mut place = place(History::Last(2), 7);
+        let orders: Vec<_> = (5..=8).map(|seq| place.take(seq)).collect();
+        assert_eq!(orders, [None, MORE, LAST, Some(Order::Live)]);
+    }
+
+    #[test]
+    fn the_last_messages_are_shown_again_once_they_are_asked_for() {
+        let mut place = place(History::None, 7);
+        assert_eq!(place.take(6), None);
+        place.ask_again();
+        place.answered(&state(8));
+        let orders: Vec<_> = (6..=9).map(|seq| place.take(seq)).collect();
+        assert_eq!(orders, [MORE, MORE, LAST, Some(Order::Live)]);
+        assert_eq!(place.take(6), None);
+    }
+
+    #[test]
+    fn a_live_message_ends_a_replay_whose_end_was_our_own() {
+        let mut place = place(History::None, 7);
+        place.ask_again();
+        place.answered(&state(8));
+        assert_eq!(place.take(7), MORE);
+        assert_eq!(place.take(9), Some(Order::Live));
+        assert_eq!(place.take(7), None);
+    }
+}

@@ -200,3 +200,66 @@ fn tell(what: impl AsRef<str>) -> Outcome {
     line.push('\n');
     Outcome::Tell(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desk(topics: &[&str], has_server: bool) -> Desk {
+        let topics = topics
+            .iter()
+            .map(|name| TopicName::new(name).expect("a name"));
+        let topics = Topics::new(topics.collect::<Vec<_>>().into());
+        Desk::new(topics, has_server, People::default())
+    }
+
+    /// Where a line goes that is said now.
+    fn topic(desk: &mut Desk) -> Option<String> {
+        match desk.take("hi") {
+            Outcome::Send(Typed::Addressed(line)) => Some(line.topic.as_ref().into()),
+            _ => None,
+        }
+    }
+
+    fn told(outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Tell(lines) => lines,
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn one_speaks_in_the_first_topic_and_then_where_one_chooses() {
+        let mut desk = desk(&["one", "two"], true);
+        assert_eq!(desk.prompt(), "one> ");
+        desk.take("/topic two");
+        assert_eq!(topic(&mut desk).as_deref(), Some("two"));
+        desk.take("/join three");
+        assert_eq!(desk.prompt(), "three> ");
+        desk.take("/leave");
+        assert_eq!(topic(&mut desk).as_deref(), Some("one"));
+        desk.take("/leave one");
+        desk.take("/leave two");
+        assert_eq!(desk.prompt(), "> ");
+        assert_eq!(topic(&mut desk), None);
+        assert!(told(desk.take("hi")).contains("/join one first"));
+    }
+
+    #[test]
+    fn without_a_server_there_are_no_topics_to_choose() {
+        let mut desk = desk(&["direct"], false);
+        for line in ["/join lab", "/who", "/topics", "/last 3", "/call bob"] {
+            assert!(
+                told(desk.take(line)).contains("only you and another one"),
+                "{line}"
+            );
+        }
+        assert!(matches!(desk.take("/quit"), Outcome::Quit));
+    }
+
+    #[test]
+    fn a_long_topic_leaves_room_for_the_line() {
+        let mut desk = desk(&["騒".repeat(80).as_str()], true);
+        assert_eq!(desk.prompt().chars().count(), LONGEST_PROMPT + 3);
+    }
+}

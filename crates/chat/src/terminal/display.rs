@@ -27,6 +27,7 @@ pub(super) fn run(mut writer: Writer, tty: &Tty, mut printer: impl ExternalPrint
         }
         next = Instant::now() + PACE;
     }
+    let outcome = outcome.and_then(|()| tty.flush());
     // Closed first: whoever asks for the outcome has seen that it ended.
     drop(writer.lines);
     let _ = writer.outcome.send(outcome);

@@ -132,7 +132,12 @@ impl Editor {
                     Outcome::Quit => return Left::Ended,
                 }
             }
-            if !typed.is_empty() && to.blocking_send(typed).is_err() {
+            if typed.is_empty() {
+                continue;
+            }
+            // There may be no room for it until what arrives is shown.
+            self.tty.go_away();
+            if to.blocking_send(typed).is_err() {
                 return Left::Ended;
             }
         }

@@ -91,6 +91,7 @@ impl Look {
 
     /// A line of our own that has arrived.
     pub(crate) fn push_own(&mut self, out: &mut String, line: &Line) {
+        self.turn_to(out, false);
         let me = self.people.me();
         self.push_entry(
             out,

@@ -54,3 +54,44 @@ fn put_back(settings: &Settings, tty: &Tty) {
     let _ = io::stdout().flush();
     settings.put_back();
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use nix::sys::termios::tcgetattr;
+    use pty_process::blocking::{Command, open};
+
+    use super::*;
+
+    #[test]
+    #[ignore = "is run by the next one, on a terminal of its own"]
+    fn a_thread_panics() {
+        let before = tcgetattr(io::stdin()).expect("a terminal");
+        let restore = Restore::save(Arc::new(Tty::default()));
+        assert_ne!(tcgetattr(io::stdin()).expect("a terminal"), before);
+        let panicking = std::thread::spawn(|| panic!("on purpose"));
+        assert!(panicking.join().is_err());
+        assert_eq!(tcgetattr(io::stdin()).expect("a terminal"), before);
+        drop(restore);
+    }
+
+    #[test]
+    fn a_panic_on_any_thread_puts_the_terminal_back() {
+        let (mut pty, terminal) = open().expect("a terminal");
+        let arguments = [
+            "--ignored",
+            "--exact",
+            "terminal::restore::tests::a_thread_panics",
+        ];
+        let this = std::env::current_exe().expect("this program");
+        let mut child = Command::new(this)
+            .args(arguments)
+            .spawn(terminal)
+            .expect("started");
+        let mut output = Vec::new();
+        // A terminal's end is an error.
+        let _ = io::Read::read_to_end(&mut pty, &mut output);
+        let output = String::from_utf8_lossy(&output);
+        assert!(child.wait().expect("ended").success(), "{output}");
+        assert!(output.contains("1 passed"), "{output}");
+    }
+}
