@@ -97,7 +97,8 @@ impl Look {
             out,
             &Entry {
                 time: None,
-                user: me.as_deref(),
+                // Where nobody has a name, who said it must be told all the same.
+                user: Some(me.as_deref().unwrap_or("you")),
                 topic: &line.topic,
                 text: &line.text,
                 is_mention: false,

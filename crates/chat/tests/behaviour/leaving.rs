@@ -18,6 +18,30 @@ fn person(half_a_line: &str) -> Person {
     person
 }
 
+#[test]
+fn what_was_typed_is_there_again_in_the_next_run_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = start_server();
+    let state = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("state-{}", std::process::id()));
+    let environment = [("XDG_STATE_HOME", state.to_str().unwrap())];
+    for (options, keys, expected) in [
+        (&[][..], "remember me\r", "alice  t:remember me"),
+        (&[][..], "\u{1b}[A", "t> remember me"),
+        (&["--no-history-file"][..], "\u{1b}[Anothing", "t> nothing"),
+    ] {
+        let arguments = [&["-topic", &server, "t"], options].concat();
+        let person = Person::with(12, 60, &arguments, &environment);
+        person.sees("in t: ");
+        person.types(keys);
+        person.sees(expected);
+    }
+    let file = state.join("natter").join("history");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    std::fs::remove_dir_all(&state).unwrap();
+}
+
 /// Presses these keys, and expects that to be the end.
 fn ends_with(keys: &str, code: i32) {
     let mut person = person("");
