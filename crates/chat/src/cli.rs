@@ -5,37 +5,41 @@
 //! is to answer (help, a version, an error) is returned.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use wire::{Address, Limits, TopicName, UserName};
 
+use crate::Surroundings;
+use crate::config::File;
+use wishes::Wishes;
+
 const USAGE: &str = "chat [OPTIONS] -direct PORT
-       chat [OPTIONS] -direct 0 ADDRESS:PORT
-       chat [OPTIONS] -topic ADDRESS:PORT TOPIC";
+       chat [OPTIONS] -direct 0 [NAME@]ADDRESS:PORT
+       chat [OPTIONS] -topic ADDRESS:PORT TOPIC...";
 
 const DETAILS: &str = "\
 Each line typed is one message; what arrives is printed as TOPIC:TEXT. Notices go
 to standard error. The end of the input (Ctrl-D, or a pipe's end) ends the chat.
+On a terminal, lines are edited and there are commands: type /help. With several
+topics, lines go to the first one, or to the one that /topic chooses.
 A long option may be written with one dash or with two.
 
 Examples:
   chat -direct 10000                         wait for somebody to call
   chat -direct 0 127.0.0.1:10000             call them
+  chat -direct 0 alice@127.0.0.1:20000       call whom that topic server knows
   chat -topic 127.0.0.1:20000 lame-conversation
+  chat -topic 127.0.0.1:20000 lab lunch      two topics at once
   tail -f log | chat -topic [::1]:20000 log  send lines as they come
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130
-interrupted.";
-
-/// Room for the longest topic and addresses and some text. Less would refuse
-/// every line.
-const SMALLEST_FRAME: usize = 1024;
-/// A day: longer waits are typing errors.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+interrupted; on a terminal also 143 terminated, 129 hung up.";
 
 /// What is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +63,19 @@ pub enum Mode {
         /// Whom.
         peer: Address,
     },
-    /// `-topic ADDRESS:PORT TOPIC`: talk with everybody on a topic.
+    /// `-direct 0 NAME@ADDRESS:PORT`: call somebody whom a topic server knows.
+    CallUser {
+        /// Whom.
+        user: UserName,
+        /// Where the topic server is.
+        server: Address,
+    },
+    /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
         /// Where the topic server is.
         server: Address,
-        /// The topic.
-        topic: TopicName,
+        /// The topics, at least one, none twice.
+        topics: Vec<TopicName>,
     },
 }
 
@@ -83,9 +94,50 @@ pub struct Options {
     pub max_frame: usize,
     /// What arrives is printed as JSON.
     pub json: bool,
+    /// On a terminal too, one line in is one message out.
+    pub plain: bool,
+    /// When there are colours.
+    pub color: When,
+    /// A mention of one's name rings.
+    pub bell: bool,
+    /// What is typed on a terminal is remembered from run to run.
+    pub history_file: bool,
+    /// What to be called on a terminal, if no name was given for this run.
+    pub usual_name: Option<UserName>,
     /// In topic mode: what is asked of the server beyond the specification;
     /// nothing with `--classic`.
     pub extended: Option<Extended>,
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// On any terminal.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl When {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// Reads what is written.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let all = [Self::Auto, Self::Always, Self::Never];
+        let mut all = all.into_iter().filter(|when| when.as_str() == text);
+        let wrong = || format!("color is auto, always or never, not {text:?}");
+        all.next().ok_or_else(wrong)
+    }
 }
 
 /// What is asked of a server beyond the specification.
@@ -97,6 +149,8 @@ pub struct Extended {
     pub history: History,
     /// How long acknowledgements are waited for when the input has ended.
     pub ack_timeout: Duration,
+    /// On a terminal: where direct calls are taken, and that is announced.
+    pub listen: Option<u16>,
 }
 
 /// What is wanted of the time before we came.
@@ -140,8 +194,9 @@ struct Typed {
     no_reconnect: bool,
     /// By topic: the name by which others know you
     ///
-    /// 1 to 64 characters, and nobody else may have it at that moment. None by
-    /// default, because nobody needs one to take part.
+    /// 1 to 64 characters, and nobody else may have it at that moment. On a
+    /// terminal your login name by default; otherwise none, because nobody needs
+    /// one to take part.
     #[arg(long, value_name = "NAME", conflicts_with = "classic")]
     name: Option<UserName>,
     /// By topic: begin with the last COUNT messages
@@ -153,7 +208,7 @@ struct Typed {
     /// By topic: begin with the messages of the last TIME, as 90s, 10m, 2h or 1d
     ///
     /// As far as the server keeps them. None by default, as with --last.
-    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "classic")]
+    #[arg(long, value_name = "TIME", value_parser = values::time, conflicts_with = "classic")]
     since: Option<Duration>,
     /// Print each message as a JSON object: topic, text, user, time, seq
     ///
@@ -173,27 +228,62 @@ struct Typed {
     /// Counted anew from each that comes. Then the chat fails, and names what may
     /// not have arrived. 30 seconds, because a server that was restarted is back by
     /// then, and whoever waits for a pipe wants to know.
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = positive_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::positive_seconds)]
     ack_timeout: Duration,
     /// The longest that connecting may take
     ///
     /// Looking up the name and trying each of its addresses included. 10 seconds
     /// are plenty on any network, and short enough to wait for.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = values::positive_seconds)]
     connect_timeout: Duration,
     /// How long the other side has to close when everything is sent
     ///
     /// What arrives until then is printed. 3 seconds, because whoever has
     /// nothing more to say closes at once, and nobody should wait for the rest.
     /// In direct mode they count anew whenever something arrives.
-    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = values::seconds)]
     drain_timeout: Duration,
     /// The longest frame, sent or received
     ///
     /// 64 KiB is what servers allow by default, and more than anybody types.
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME, value_parser = frame_size)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME, value_parser = values::frame_size)]
     max_frame: usize,
-    /// PORT, or 0 and ADDRESS:PORT, or ADDRESS:PORT and TOPIC.
+    /// By topic, on a terminal: take direct calls on PORT
+    ///
+    /// The server is told of it, so that others can call you by name. You are asked
+    /// before anybody is let through.
+    #[arg(long, value_name = "PORT", conflicts_with = "classic",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    listen: Option<u16>,
+    /// On a terminal: do as in a pipe, one line in, one message out
+    ///
+    /// Otherwise lines are edited there, and shown with names, times and colours.
+    #[arg(long)]
+    plain: bool,
+    /// When to use colours
+    ///
+    /// There are none in a pipe. auto heeds NO_COLOR.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// On a terminal: don't ring when your name is mentioned
+    #[arg(long)]
+    no_bell: bool,
+    /// On a terminal: don't remember what was typed from run to run
+    ///
+    /// Otherwise it is kept in natter/history in the state directory, readable by
+    /// you alone.
+    #[arg(long)]
+    no_history_file: bool,
+    /// Read this configuration file, not natter/chat.toml in the usual place
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    config: Option<PathBuf>,
+    /// Read no configuration file
+    #[arg(long)]
+    no_config: bool,
+    /// Print what is in force by default, and from where, and do nothing else
+    #[arg(long)]
+    print_config: bool,
+    /// PORT, or 0 and ADDRESS:PORT, or ADDRESS:PORT and TOPICs.
     #[arg(hide = true)]
     rest: Vec<String>,
 }
@@ -202,14 +292,23 @@ struct Typed {
 ///
 /// The error is what to answer instead of chatting: help, the version, or what
 /// was wrong with the usage, each with its exit code.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, clap::Error> {
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    around: &Surroundings,
+) -> Result<Config, clap::Error> {
     let mut command = Typed::command();
     command.build();
     let arguments = with_two_dashes(&command, arguments);
-    let typed = Typed::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)?;
-    typed
-        .meant()
-        .map_err(|message| command.error(ErrorKind::ValueValidation, message))
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let typed = Typed::from_arg_matches(&matches)?;
+    let mut wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
+    let file = typed.file(around).map_err(&mut wrong)?;
+    let is_given = |option: &str| matches.value_source(option) == Some(ValueSource::CommandLine);
+    let wishes = Wishes::new(&typed, &is_given, around, file);
+    if typed.print_config {
+        return Err(clap::Error::raw(ErrorKind::DisplayHelp, wishes.to_string()));
+    }
+    typed.meant(wishes).map_err(wrong)
 }
 
 /// Turns `-NAME` into `--NAME`, where the command has a long option NAME, up to
@@ -236,15 +335,26 @@ fn with_two_dashes(
 }
 
 impl Typed {
+    /// The configuration file, if there is one.
+    fn file(&self, around: &Surroundings) -> Result<File, String> {
+        match (&self.config, &around.config) {
+            _ if self.no_config => Ok(File::default()),
+            (Some(path), _) => File::read(path, true),
+            (None, Some(usual)) => File::read(&usual.join("natter").join("chat.toml"), false),
+            (None, None) => Ok(File::default()),
+        }
+    }
+
     /// What is meant by it, or what to type instead.
-    fn meant(self) -> Result<Config, String> {
+    fn meant(self, wishes: Wishes) -> Result<Config, String> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
         let mode = match (self.direct, self.topic) {
             (true, false) if self.name.is_some() => return Err(only_by_topic("name")),
             (true, false) if self.last.is_some() => return Err(only_by_topic("last")),
+            (true, false) if self.listen.is_some() => return Err(only_by_topic("listen")),
             (true, false) if self.since.is_some() => return Err(only_by_topic("since")),
-            (true, false) => direct(&rest)?,
-            (false, true) => topic(&rest)?,
+            (true, false) => mode::direct(&rest, &wishes.file)?,
+            (false, true) => mode::topic(&rest, &wishes.file)?,
             (true, true) => {
                 return Err("-direct and -topic are two ways to chat: choose one".into());
             }
@@ -261,6 +371,7 @@ impl Typed {
             name: self.name,
             history,
             ack_timeout: self.ack_timeout,
+            listen: self.listen,
         };
         Ok(Config {
             mode,
@@ -271,6 +382,11 @@ impl Typed {
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
                 json: self.json,
+                plain: self.plain,
+                color: wishes.color.value,
+                bell: wishes.bell.value,
+                usual_name: wishes.file.name,
+                history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),
             },
         })
@@ -281,107 +397,9 @@ fn only_by_topic(option: &str) -> String {
     format!("--{option} is for a topic: in direct mode nobody is there who could know of it")
 }
 
-fn direct(rest: &[&str]) -> Result<Mode, String> {
-    let Some((port, rest)) = rest.split_first() else {
-        return Err(
-            "-direct needs a port: type `chat -direct 10000` to wait for a caller, \
-                    or `chat -direct 0 ADDRESS:PORT` to call somebody"
-                .into(),
-        );
-    };
-    match (read_port(port)?, rest) {
-        (0, []) => Err("-direct 0 calls somebody, and needs to know whom: \
-                        type `chat -direct 0 ADDRESS:PORT`"
-            .into()),
-        (0, [peer]) => {
-            let peer = peer.parse().map_err(|error| format!("{error}"))?;
-            Ok(Mode::Call { peer })
-        }
-        (port, []) => Ok(Mode::Wait { port }),
-        (port, [address]) => Err(format!(
-            "-direct {port} waits for a caller, and takes no address: \
-             to call {address}, type `chat -direct 0 {address}`"
-        )),
-        (_, [_, more, ..]) => Err(format!("-direct takes nothing more: {more:?} is too much")),
-    }
-}
-
-fn read_port(text: &str) -> Result<u16, String> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(port) if digits => Ok(port),
-        _ if text.parse::<Address>().is_ok() => Err(format!(
-            "-direct needs a port first: to call {text}, type `chat -direct 0 {text}`"
-        )),
-        _ => Err(format!(
-            "{text:?} is no port: a port is a number from 1 to 65535, or 0 to call somebody"
-        )),
-    }
-}
-
-fn topic(rest: &[&str]) -> Result<Mode, String> {
-    match rest {
-        [] => Err("-topic needs the server's address and a topic: \
-                   type `chat -topic ADDRESS:PORT TOPIC`"
-            .into()),
-        [server] => Err(format!(
-            "-topic needs a topic after the server's address: type `chat -topic {server} TOPIC`"
-        )),
-        [server, topic] => Ok(Mode::Join {
-            server: server.parse().map_err(|error| format!("{error}"))?,
-            topic: TopicName::new(topic).map_err(|error| error.to_string())?,
-        }),
-        [_, _, more, ..] => Err(format!(
-            "-topic takes one topic, and {more:?} is too much: \
-             put quotation marks around a topic with spaces"
-        )),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map(Duration::try_from_secs_f64);
-    match seconds {
-        Ok(Ok(duration)) if duration <= LONGEST_WAIT => Ok(duration),
-        _ => Err(format!(
-            "a number of seconds from 0 to {}",
-            LONGEST_WAIT.as_secs()
-        )),
-    }
-}
-
-fn positive_seconds(text: &str) -> Result<Duration, String> {
-    match seconds(text)? {
-        Duration::ZERO => Err("a number of seconds above 0".into()),
-        duration => Ok(duration),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number and s, m, h or d, such as 90s, 10m, 2h or 1d".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        _ => return Err(wrong()),
-    };
-    let number = &text[..text.len() - unit.len_utf8()];
-    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let length = number.checked_mul(seconds).filter(|_| is_number);
-    length.map(Duration::from_secs).ok_or_else(wrong)
-}
-
-fn frame_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size) if (SMALLEST_FRAME..=Limits::LARGEST_FRAME).contains(&size) => Ok(size),
-        _ => Err(format!(
-            "a number of bytes from {SMALLEST_FRAME} to {}",
-            Limits::LARGEST_FRAME
-        )),
-    }
-}
+mod mode;
+mod values;
+mod wishes;
 
 #[cfg(test)]
 mod tests;

@@ -11,19 +11,19 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use wire::Envelope;
-
 mod talk;
 
 use talk::Talk;
 
+use crate::calls::Calls;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::left::Left;
 use crate::link::{Link, LinkError, Said};
 use crate::notice::Notices;
+use crate::order::Order;
 use crate::screen::{Closed, Screen};
-use crate::session::{Halt, Session};
+use crate::session::{Halt, Mail, Session};
 
 /// What outlives any single connection.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Conversation {
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,
     pub(crate) rules: Rules,
+    /// The line for direct calls beside a topic.
+    pub(crate) calls: Option<Calls>,
     /// With a topic server that is asked for more than the specification has.
     pub(crate) session: Option<Session>,
 }
@@ -132,20 +134,59 @@ impl Conversation {
 
     /// Shows a message, and hears what a server says beside.
     fn take_in(&mut self, said: &Said<'_>) -> Result<(), Halt> {
-        let envelope = match (said, &mut self.session) {
+        let mail = match (said, &mut self.session) {
             (Said::Message(letter), Some(session)) => session.read(letter)?,
-            (Said::Message(_), None) => Some(Envelope::default()),
+            (Said::Message(_), None) => Some(Mail::live(wire::Envelope::default())),
             (Said::Event(_), None) => None,
             (Said::Event(event), Some(session)) => {
-                session.hear(event, &mut self.input)?;
+                if let Some(line) = session.hear(event, &mut self.input)? {
+                    self.screen.show_own(&line);
+                }
                 None
             }
         };
-        if let (Said::Message(letter), Some(envelope)) = (said, envelope) {
+        if let (Said::Message(letter), Some(mail)) = (said, mail) {
             let (topic, text) = (letter.message.topic.decode(), letter.message.text.decode());
-            self.screen.show(&topic, &text, &envelope);
+            self.screen.show(&topic, &text, &mail);
         }
         Ok(())
+    }
+
+    /// Does what a person has asked for.
+    fn obey(&mut self) {
+        while let Some(order) = self.input.order() {
+            match (order, &mut self.session) {
+                (Order::Search(text), _) => self.screen.search(&text),
+                (Order::Line(step), _) => {
+                    if let Some(calls) = &self.calls {
+                        calls.take(step);
+                    }
+                }
+                (order, Some(session)) => session.obey(order),
+                (_, None) => self
+                    .notices
+                    .warn("that can only be asked of a topic server, and without --classic"),
+            }
+        }
+    }
+
+    /// Shows what has been sent and may not have arrived.
+    pub(crate) fn show_in_flight(&mut self) {
+        if let Some(session) = &self.session {
+            for line in session.in_flight() {
+                self.screen.show_waiting(line);
+            }
+        }
+    }
+
+    /// Something was typed while nobody is there to be sent it: what is new since
+    /// so many lines were unsent.
+    fn keep(&mut self, unsent: usize) {
+        let count = self.input.unsent() - unsent;
+        for line in self.input.newest(count) {
+            self.screen.show_waiting(line);
+        }
+        self.obey();
     }
 
     /// Waits for `event`, and takes what is typed meanwhile; says `kept` once if
@@ -169,13 +210,14 @@ impl Conversation {
                 self.notices.say(notice);
             }
             let deadline = if ends { self.deadline() } else { None };
+            let unsent = self.input.unsent();
             tokio::select! {
                 happened = &mut event => return Meanwhile::Happened(happened),
                 () = at(deadline) => match self.look_at_the_time() {
                     Ok(()) | Err(Halt::Lost(_)) => {}
                     Err(Halt::Failed(failure)) => return Meanwhile::Failed(failure),
                 },
-                () = self.input.receive(), if self.input.wants_more() => {}
+                () = self.input.receive(), if self.input.wants_more() => self.keep(unsent),
                 shown = self.screen.hand_over() => if shown == Err(Closed) {
                     return Meanwhile::ScreenClosed;
                 }

@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 
+use crate::input::Line;
+
 /// What lines in flight may cost, in bytes, before no further ones are sent: some
 /// thousand lines, more than a server leaves unacknowledged for long, and far
 /// fewer than it remembers the ids of.
 const ROOM: usize = 256 * 1024;
 /// What a line costs beside its text, so that empty ones are bounded too.
-const LINE_COST: usize = size_of::<Line>();
+const LINE_COST: usize = size_of::<Sent>();
 
 /// The most bytes that an id takes: the run, a hyphen, the longest number.
 pub(crate) const LONGEST_ID: usize = RUN_DIGITS + 1 + 20;
@@ -27,7 +29,7 @@ pub(crate) struct Delivery {
     /// The number of the next line that is written for the first time.
     next: u64,
     /// What is in flight, oldest first, by ascending numbers.
-    lines: VecDeque<Line>,
+    lines: VecDeque<Sent>,
     /// What `lines` costs, in bytes.
     cost: usize,
     /// So many of `lines`, the oldest, were written over this connection.
@@ -37,9 +39,9 @@ pub(crate) struct Delivery {
 }
 
 #[derive(Debug)]
-struct Line {
+struct Sent {
     number: u64,
-    text: String,
+    line: Line,
 }
 
 /// What is to be written next.
@@ -49,8 +51,8 @@ pub(crate) enum Next<'a> {
     Again {
         /// Its number, to be given to [`Delivery::wrote_again`].
         number: u64,
-        /// Its text.
-        text: &'a str,
+        /// The line.
+        line: &'a Line,
     },
     /// A line that was never written, under this number.
     Fresh(u64),
@@ -83,7 +85,17 @@ impl Delivery {
 
     /// The oldest line in flight.
     pub(crate) fn first(&self) -> Option<&str> {
-        self.lines.front().map(|line| line.text.as_str())
+        self.lines.front().map(|sent| sent.line.text.as_str())
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().map(|sent| &sent.line)
+    }
+
+    /// Nothing in flight is to be written again.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written == self.lines.len()
     }
 
     /// A new connection was made: everything in flight is to be written again.
@@ -95,9 +107,9 @@ impl Delivery {
     /// What is to be written next.
     pub(crate) fn next(&self) -> Next<'_> {
         match self.lines.get(self.written) {
-            Some(Line { number, text }) => Next::Again {
+            Some(Sent { number, line }) => Next::Again {
                 number: *number,
-                text,
+                line,
             },
             None if self.cost < ROOM => Next::Fresh(self.next),
             None => Next::Full,
@@ -107,39 +119,39 @@ impl Delivery {
     /// That line was written again, whole.
     pub(crate) fn wrote_again(&mut self, number: u64) {
         // Who acknowledges it before it has it all takes it away meanwhile.
-        let line = self.lines.get(self.written);
-        if line.is_some_and(|line| line.number == number) {
+        let sent = self.lines.get(self.written);
+        if sent.is_some_and(|sent| sent.number == number) {
             self.written += 1;
         }
     }
 
     /// A line was written for the first time, whole.
-    pub(crate) fn wrote_fresh(&mut self, text: String) {
+    pub(crate) fn wrote_fresh(&mut self, line: Line) {
         let number = self.next;
         self.next += 1;
-        self.cost += text.len() + LINE_COST;
-        self.lines.push_back(Line { number, text });
+        self.cost += line.text.len() + LINE_COST;
+        self.lines.push_back(Sent { number, line });
         self.written = self.lines.len();
     }
 
-    /// The line with that id is where it can't be lost, or is refused for good:
-    /// its text. None if there is no such line in flight.
-    pub(crate) fn settle(&mut self, id: &str) -> Option<String> {
+    /// The line with that id is where it can't be lost, or is refused for good.
+    /// None if there is no such line in flight.
+    pub(crate) fn settle(&mut self, id: &str) -> Option<Line> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         let number: u64 = number.parse().ok()?;
-        let at = self.lines.binary_search_by_key(&number, |line| line.number);
+        let at = self.lines.binary_search_by_key(&number, |sent| sent.number);
         let at = at.ok()?;
-        let line = self.lines.remove(at)?;
+        let Sent { line, .. } = self.lines.remove(at)?;
         self.cost -= line.text.len() + LINE_COST;
         self.written -= usize::from(at < self.written);
         self.doubtful -= usize::from(at < self.doubtful);
-        Some(line.text)
+        Some(line)
     }
 
     /// The longest line in flight, by `length`: its number and that.
     pub(crate) fn longest(&self, length: impl Fn(&str) -> usize) -> Option<(u64, usize)> {
         let lines = self.lines.iter();
-        let lengths = lines.map(|line| (line.number, length(&line.text)));
+        let lengths = lines.map(|sent| (sent.number, length(&sent.line.text)));
         lengths.max_by_key(|(_, length)| *length)
     }
 
@@ -147,7 +159,7 @@ impl Delivery {
     /// knows whether it arrived.
     pub(crate) fn is_doubtful(&self, text: &str) -> bool {
         let mut doubtful = self.lines.iter().take(self.doubtful);
-        doubtful.any(|line| line.text == text)
+        doubtful.any(|sent| sent.line.text == text)
     }
 
     /// What is in flight won't ever be acknowledged.

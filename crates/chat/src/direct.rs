@@ -12,17 +12,18 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use wire::ErrorCode;
+use wire::{Address, ErrorCode, Event, TopicName, UserName};
 
 use crate::conversation::{Conversation, Ending, Meanwhile, Role};
-use crate::dial::Dialer;
+use crate::dial::{DialError, Dialer};
 use crate::failure::Failure;
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, Said};
 use crate::notice::Notices;
+use crate::session;
 use crate::system;
 
 /// The topic of every message in direct mode.
-pub(crate) const TOPIC: &str = "direct";
+const TOPIC: &str = "direct";
 
 /// Callers that may wait to be accepted: more than people have friends.
 const BACKLOG: i32 = 128;
@@ -35,6 +36,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(5);
 /// Callers who don't give up mustn't fill the screen.
 const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
+
+/// The topic of every message in direct mode.
+pub(crate) fn topic() -> TopicName {
+    TopicName::new(TOPIC).unwrap_or_else(|_| unreachable!("it is allowed as one"))
+}
 
 /// Calls somebody, and talks until one of the two has finished.
 pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), Failure> {
@@ -59,6 +65,77 @@ pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Asks a topic server where somebody is, and calls them.
+pub(crate) async fn call_user(
+    all: &mut Conversation,
+    server: &Dialer,
+    user: &UserName,
+) -> Result<(), Failure> {
+    let asking = tokio::time::timeout(server.timeout, look_up(server, user));
+    let address = match all.meanwhile(asking, false, None).await {
+        Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
+            let address = server.address.clone();
+            let timeout = server.timeout;
+            Err(DialError::Timeout { address, timeout }.into())
+        })?,
+        Meanwhile::Failed(failure) => return Err(failure),
+        Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
+    };
+    all.notices.say(format_args!("{user} is at {address}"));
+    let expected = "chat --listen";
+    let dialer = Dialer {
+        address,
+        expected,
+        ..server.clone()
+    };
+    call(all, &dialer).await
+}
+
+/// Where a topic server says that somebody is.
+async fn look_up(server: &Dialer, user: &UserName) -> Result<Address, Failure> {
+    let lost = |source| server.failed(source);
+    let refused = |said| Failure::NotFound {
+        user: user.to_string(),
+        server: server.address.to_string(),
+        said,
+    };
+    let mut link = server.dial().await?;
+    let question = session::question("lookup", user.as_str());
+    link.outgoing.write_first(&question).await.map_err(lost)?;
+    loop {
+        if link.incoming.fill().await.map_err(lost)? == 0 {
+            return Err(refused("it closed the connection".into()));
+        }
+        while let Some(said) = link
+            .incoming
+            .next_frame()
+            .map_err(|error| refused(error.to_string()))?
+        {
+            match said {
+                Said::Event(Event::Found(person)) => {
+                    let address = Endpoints(&person.ip, &person.port).to_string();
+                    return address.parse().map_err(|_| refused(address));
+                }
+                Said::Event(Event::Error(told)) => return Err(refused(told.text.into())),
+                Said::Message(letter) => return Err(refused(letter.message.text.decode().into())),
+                Said::Event(_) => {}
+            }
+        }
+    }
+}
+
+/// An address as it is typed: IPv6 in brackets.
+struct Endpoints<'a>(&'a str, &'a str);
+
+impl std::fmt::Display for Endpoints<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.contains(':') {
+            true => write!(f, "[{}]:{}", self.0, self.1),
+            false => write!(f, "{}:{}", self.0, self.1),
+        }
+    }
 }
 
 /// Waits for callers, and talks to one after another.
@@ -233,7 +310,7 @@ impl Listener {
 
 /// Listens on every address of the machine: IPv6 and IPv4 by one socket, or IPv4
 /// alone where there is no IPv6.
-fn bind(port: u16) -> io::Result<TcpListener> {
+pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
     let dual = listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     match dual {
         Err(error) if !is_about_the_port(&error) => {

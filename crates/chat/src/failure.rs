@@ -94,6 +94,16 @@ pub(crate) enum Failure {
         /// The server.
         server: String,
     },
+    /// In direct mode: the server doesn't say where somebody is.
+    #[error("can't call {user}: {server} says: {said}")]
+    NotFound {
+        /// Who was to be called.
+        user: String,
+        /// The server.
+        server: String,
+        /// Its words.
+        said: String,
+    },
     /// In topic mode: the server won't have us.
     #[error("{server} refused to let us join: {said}")]
     Refused {

@@ -6,32 +6,47 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wire::{Endpoint, Message};
 
 use crate::lines::Typed;
 use crate::notice::Notices;
+use crate::order::Order;
 
 /// Bytes of text that are kept before the keyboard is read no further: some
 /// thousand lines typed while nobody is connected.
 const ROOM: usize = 256 * 1024;
 /// What a line costs beside its text, so that empty ones are bounded too.
-const LINE_COST: usize = size_of::<String>();
+const LINE_COST: usize = size_of::<Line>();
 /// A character that JSON escapes takes up to six bytes: `\u001b`.
 const LONGEST_ESCAPE: usize = 6;
+
+/// Orders that wait to be carried out. They are taken at once, whoever is connected.
+const ORDERS: usize = 64;
+
+/// A line on its way to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) topic: Arc<str>,
+    pub(crate) text: String,
+}
 
 /// The lines that wait to be sent, and where more come from.
 #[derive(Debug)]
 pub(crate) struct Input {
     keyboard: mpsc::Receiver<Vec<Typed>>,
-    topic: String,
+    /// Where a line goes that doesn't say where.
+    topic: Arc<str>,
     /// The longest frame, in bytes.
     max_frame: usize,
     /// Of which so many are kept free, for what is sent with a line.
     reserved: usize,
     notices: Notices,
-    waiting: VecDeque<String>,
+    waiting: VecDeque<Line>,
+    /// What a person asks for beside saying something.
+    orders: VecDeque<Order>,
     /// What `waiting` costs, in bytes.
     cost: usize,
     ended: bool,
@@ -58,6 +73,7 @@ impl Input {
             reserved,
             notices,
             waiting: VecDeque::new(),
+            orders: VecDeque::new(),
             cost: 0,
             ended: false,
             count: 0,
@@ -68,7 +84,7 @@ impl Input {
 
     /// There may be more to read, and room for it.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.ended && self.cost < ROOM
+        !self.ended && self.cost < ROOM && self.orders.len() < ORDERS
     }
 
     /// Takes what was typed next, or learns that nothing more will be.
@@ -97,36 +113,31 @@ impl Input {
     }
 
     /// The next line to send.
-    pub(crate) fn first(&self) -> Option<&str> {
-        self.waiting.front().map(String::as_str)
+    pub(crate) fn first(&self) -> Option<&Line> {
+        self.waiting.front()
+    }
+
+    /// Lines that were typed last, `count` of them.
+    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &Line> {
+        self.waiting
+            .range(self.waiting.len().saturating_sub(count)..)
+    }
+
+    /// What a person asked for next.
+    pub(crate) fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
     }
 
     /// The next line as a message.
     pub(crate) fn message(&self, source: Endpoint, destination: Endpoint) -> Option<Message<'_>> {
-        Some(self.message_of(self.first()?, source, destination))
-    }
-
-    /// Any line as a message.
-    pub(crate) fn message_of<'a>(
-        &'a self,
-        text: &'a str,
-        source: Endpoint,
-        destination: Endpoint,
-    ) -> Message<'a> {
-        let topic = &self.topic;
-        Message {
-            source,
-            destination,
-            topic,
-            text,
-        }
+        Some(self.first()?.message(source, destination))
     }
 
     /// The next line's frame was handed to the connection whole: the line.
-    pub(crate) fn sent(&mut self) -> Option<String> {
-        let text = self.waiting.pop_front()?;
-        self.cost -= text.len() + LINE_COST;
-        Some(text)
+    pub(crate) fn sent(&mut self) -> Option<Line> {
+        let line = self.waiting.pop_front()?;
+        self.cost -= line.text.len() + LINE_COST;
+        Some(line)
     }
 
     fn take(&mut self, typed: Typed) {
@@ -136,19 +147,26 @@ impl Input {
                 if replaced && !std::mem::replace(&mut self.said_not_utf8, true) {
                     self.say_not_utf8();
                 }
-                if self.fits(&text) {
-                    self.cost += text.len() + LINE_COST;
-                    self.waiting.push_back(text);
-                } else {
-                    self.refuse_line();
-                }
+                let topic = Arc::clone(&self.topic);
+                self.take_line(Line { topic, text });
             }
+            Typed::Addressed(line) => self.take_line(line),
+            Typed::Order(order) => self.orders.push_back(order),
             Typed::TooLong => self.refuse_line(),
             Typed::Failed(error) => {
                 self.refused = true;
                 let notice = format_args!("can't read standard input any further: {error}");
                 self.notices.say(notice);
             }
+        }
+    }
+
+    fn take_line(&mut self, line: Line) {
+        if self.fits(&line) {
+            self.cost += line.text.len() + LINE_COST;
+            self.waiting.push_back(line);
+        } else {
+            self.refuse_line();
         }
     }
 
@@ -169,12 +187,29 @@ impl Input {
 
     /// Whether a line can be sent doesn't depend on who is connected: the
     /// longest addresses are assumed.
-    fn fits(&self, text: &str) -> bool {
+    fn fits(&self, line: &Line) -> bool {
         let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX)).into();
-        let frame = |text| self.message_of(text, longest, longest).to_line();
+        let frame = |text| line.with(text, longest, longest).to_line();
         let room = self.max_frame - self.reserved;
         // Most lines are far from the limit, and needn't be written to know it.
-        let most = text.len() * LONGEST_ESCAPE + frame("").len();
-        most <= room || frame(text).trim_ascii_end().len() <= room
+        let most = line.text.len() * LONGEST_ESCAPE + frame("").len();
+        most <= room || frame(&line.text).trim_ascii_end().len() <= room
+    }
+}
+
+impl Line {
+    /// The line as a message.
+    pub(crate) fn message(&self, source: Endpoint, destination: Endpoint) -> Message<'_> {
+        self.with(&self.text, source, destination)
+    }
+
+    fn with<'a>(&'a self, text: &'a str, source: Endpoint, destination: Endpoint) -> Message<'a> {
+        let topic = &self.topic;
+        Message {
+            source,
+            destination,
+            topic,
+            text,
+        }
     }
 }

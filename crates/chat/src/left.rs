@@ -28,10 +28,12 @@ impl Left {
 
     /// What is left where everything is acknowledged.
     pub(crate) fn unconfirmed(delivery: &Delivery, input: &Input) -> Self {
-        let first = delivery.first().or(input.first()).unwrap_or_default();
+        let first = delivery
+            .first()
+            .or(input.first().map(|line| line.text.as_str()));
         Self::Unconfirmed {
             count: delivery.len() + input.unsent(),
-            first: shortened(first),
+            first: shortened(first.unwrap_or_default()),
         }
     }
 }

@@ -5,6 +5,9 @@
 
 use std::io;
 
+use crate::input::Line;
+use crate::order::Order;
+
 /// One line as it was typed, or why there is none.
 #[derive(Debug)]
 pub(crate) enum Typed {
@@ -15,6 +18,10 @@ pub(crate) enum Typed {
         /// Some of it wasn't UTF-8.
         replaced: bool,
     },
+    /// A line that says where it goes.
+    Addressed(Line),
+    /// No line, but something to be done.
+    Order(Order),
     /// A line longer than the limit; its bytes are gone.
     TooLong,
     /// Nothing more can be read.
@@ -113,7 +120,7 @@ mod tests {
         let show = |typed| match typed {
             Typed::Line { text, replaced } => format!("{}{text}", if replaced { "!" } else { "" }),
             Typed::TooLong => "#".into(),
-            Typed::Failed(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         };
         lines.into_iter().map(show).collect()
     }

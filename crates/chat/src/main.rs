@@ -1,20 +1,26 @@
-//! The program `chat`: arguments, runtime, interrupt, exit code; nothing else.
+//! The program `chat`: arguments, runtime, signals, exit code; nothing else.
 //!
 //! Only this file reads the environment and ends the process.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chat::Exit;
 use chat::cli::Config;
+use chat::{Exit, Surroundings};
 
 /// A failure that one line on standard error explains.
 const FAILED: u8 = 1;
 /// What a shell reports of a program that an interrupt ended: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
+/// The same of SIGTERM.
+const TERMINATED: u8 = 143;
+/// The same of SIGHUP.
+const HUNG_UP: u8 = 129;
 
 fn main() -> ExitCode {
-    let config = match chat::cli::parse(std::env::args_os()) {
+    let around = surroundings();
+    let config = match chat::cli::parse(std::env::args_os(), &around) {
         Ok(config) => config,
         Err(answer) => {
             // Help goes to standard output, and nobody reading it is no error.
@@ -22,7 +28,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(FAILED));
         }
     };
-    match run(config) {
+    match run(config, around) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("chat: {error:#}");
@@ -31,8 +37,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs until the conversation or an interrupt ends it.
-fn run(config: Config) -> anyhow::Result<u8> {
+/// What the environment says.
+fn surroundings() -> Surroundings {
+    let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let path = |name| {
+        text(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = path("XDG_STATE_HOME").or_else(|| Some(path("HOME")?.join(".local/state")));
+    Surroundings {
+        login: text("USER")
+            .or_else(|| text("LOGNAME"))
+            .or_else(|| text("USERNAME")),
+        no_color: text("NO_COLOR").is_some(),
+        term: text("TERM"),
+        state,
+        config: path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config"))),
+    }
+}
+
+/// Runs until the conversation or a signal ends it.
+fn run(config: Config, around: Surroundings) -> anyhow::Result<u8> {
+    // In a pipe, they end the program as they end any other.
+    let is_interactive = chat::is_interactive(&config.options, &around);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -44,7 +72,8 @@ fn run(config: Config) -> anyhow::Result<u8> {
             signal = tokio::signal::ctrl_c() => {
                 signal.map(|()| INTERRUPTED).context("can't catch interrupts")
             }
-            exit = chat::run(config) => {
+            code = told_to_end(), if is_interactive => code.context("can't catch signals"),
+            exit = chat::run(config, around) => {
                 exit.map(|exit| match exit {
                     Exit::Done => 0,
                     Exit::Failed => FAILED,
@@ -55,4 +84,22 @@ fn run(config: Config) -> anyhow::Result<u8> {
     // A name that is still being looked up mustn't hold up the exit.
     runtime.shutdown_background();
     code
+}
+
+/// Waits for a signal after which a terminal has to be put back first: the exit code.
+#[cfg(unix)]
+async fn told_to_end() -> std::io::Result<u8> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => TERMINATED,
+        _ = hang_up.recv() => HUNG_UP,
+    })
+}
+
+/// There are no such signals here.
+#[cfg(not(unix))]
+async fn told_to_end() -> std::io::Result<u8> {
+    std::future::pending().await
 }

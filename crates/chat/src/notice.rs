@@ -12,6 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::input::Line;
 use crate::sanitize::push_escaped;
 
 /// Notices that wait to be written; what comes on top is counted, not kept. More
@@ -26,37 +27,151 @@ pub(crate) struct Notices {
     left_out: Arc<AtomicUsize>,
 }
 
+/// What is in the queue.
 #[derive(Debug)]
-enum Order {
-    Write(String),
+pub(crate) enum Order {
+    /// Something to say.
+    Say(Notice),
+    /// What was said in a direct call, and by whom; our own without a name.
+    Line(Option<String>, Line),
     /// Answered when everything before it has been written.
     Finish(oneshot::Sender<()>),
 }
 
-impl Order {
-    fn write(what: impl Display) -> Self {
-        let mut line = String::from("chat: ");
-        push_escaped(&mut line, &what.to_string());
-        line.push('\n');
-        Self::Write(line)
+/// Something to say, in one line.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// In words, escaped.
+    pub(crate) text: String,
+    /// Something is lost, or isn't as it should be.
+    pub(crate) is_warning: bool,
+    /// A person should look here.
+    pub(crate) rings: bool,
+}
+
+/// What is shown among messages.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// A notice, and how many had no room after it.
+    Notice(Notice, usize),
+    /// What was said in a direct call, and by whom; our own without a name.
+    Line(Option<String>, Line),
+}
+
+impl Notice {
+    fn new(what: impl Display, is_warning: bool) -> Self {
+        let mut text = String::new();
+        push_escaped(&mut text, &what.to_string());
+        Self {
+            text,
+            is_warning,
+            rings: false,
+        }
+    }
+
+    fn write(&self) {
+        // Where standard error is closed there is nobody to tell.
+        let _ = io::stderr().write_all(format!("chat: {}\n", self.text).as_bytes());
+    }
+}
+
+/// The other end of the queue, for whoever shows notices among messages.
+#[derive(Debug)]
+pub(crate) struct Said {
+    orders: mpsc::Receiver<Order>,
+    left_out: Arc<AtomicUsize>,
+}
+
+impl Said {
+    /// What was said next; waits for it.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Shown> {
+        loop {
+            let order = self.orders.recv().await?;
+            if let Some(notice) = self.take(order) {
+                return Some(notice);
+            }
+        }
+    }
+
+    /// The same, if something was said already.
+    pub(crate) fn try_next(&mut self) -> Option<Shown> {
+        loop {
+            let order = self.orders.try_recv().ok()?;
+            if let Some(notice) = self.take(order) {
+                return Some(notice);
+            }
+        }
+    }
+
+    fn take(&self, order: Order) -> Option<Shown> {
+        match order {
+            Order::Say(notice) => {
+                let left_out = self.left_out.swap(0, Ordering::Relaxed);
+                Some(Shown::Notice(notice, left_out))
+            }
+            Order::Line(who, line) => Some(Shown::Line(who, line)),
+            // It is in the right hands, which write it in its turn.
+            Order::Finish(done) => {
+                let _ = done.send(());
+                None
+            }
+        }
     }
 }
 
 impl Notices {
     /// Starts the writer.
     pub(crate) fn start() -> io::Result<Self> {
+        let (notices, said) = Self::unwritten();
+        thread::Builder::new()
+            .name("notices".into())
+            .spawn(move || write_all(said))?;
+        Ok(notices)
+    }
+
+    /// Notices that somebody else shows.
+    pub(crate) fn unwritten() -> (Self, Said) {
         let (queue, orders) = mpsc::channel(WAITING);
         let left_out = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&left_out);
-        thread::Builder::new()
-            .name("notices".into())
-            .spawn(move || write_all(orders, &counter))?;
-        Ok(Self { queue, left_out })
+        let said = Said { orders, left_out };
+        let left_out = counter;
+        (Self { queue, left_out }, said)
     }
 
     /// Says `what`, in one line whatever it holds. Never waits.
     pub(crate) fn say(&self, what: impl Display) {
-        if self.queue.try_send(Order::write(what)).is_err() {
+        self.queue(Notice::new(what, false));
+    }
+
+    /// Says what is lost, or isn't as it should be.
+    pub(crate) fn warn(&self, what: impl Display) {
+        self.queue(Notice::new(what, true));
+    }
+
+    /// Says what a person should see at once.
+    pub(crate) fn ring(&self, what: impl Display) {
+        self.queue(Notice {
+            rings: true,
+            ..Notice::new(what, true)
+        });
+    }
+
+    /// Shows what somebody has said in a direct call.
+    pub(crate) async fn show(&self, who: String, line: Line) {
+        // Only who has ended takes nothing.
+        let _ = self.queue.send(Order::Line(Some(who), line)).await;
+    }
+
+    /// Shows what we have said there.
+    pub(crate) async fn show_own(&self, line: Line) {
+        let _ = self.queue.send(Order::Line(None, line)).await;
+    }
+
+    fn queue(&self, notice: Notice) {
+        if self.queue.try_send(Order::Say(notice)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -65,8 +180,11 @@ impl Notices {
     /// said is written.
     pub(crate) async fn finish(&self, last: Option<impl Display>) {
         if let Some(last) = last {
-            // Only a writer that is gone takes nothing.
-            let _ = self.queue.send(Order::write(last)).await;
+            let last = Order::Say(Notice::new(last, true));
+            // Whoever showed notices among messages has ended by now.
+            if let Err(mpsc::error::SendError(Order::Say(last))) = self.queue.send(last).await {
+                last.write();
+            }
         }
         let (done, written) = oneshot::channel();
         if self.queue.send(Order::Finish(done)).await.is_ok() {
@@ -75,18 +193,18 @@ impl Notices {
     }
 }
 
-/// The writer's life. Where standard error is closed there is nobody to tell.
-fn write_all(mut orders: mpsc::Receiver<Order>, left_out: &AtomicUsize) {
-    while let Some(order) = orders.blocking_recv() {
+/// The writer's life.
+fn write_all(mut said: Said) {
+    while let Some(order) = said.orders.blocking_recv() {
         match order {
-            Order::Write(line) => {
-                let _ = io::stderr().write_all(line.as_bytes());
-            }
+            Order::Say(notice) => notice.write(),
+            // There are no direct calls beside a topic in a pipe.
+            Order::Line(..) => {}
             Order::Finish(done) => {
                 let _ = done.send(());
             }
         }
-        match left_out.swap(0, Ordering::Relaxed) {
+        match said.left_out.swap(0, Ordering::Relaxed) {
             0 => {}
             count => {
                 let _ = writeln!(io::stderr(), "chat: {count} notices were left out here");

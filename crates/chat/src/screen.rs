@@ -10,7 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use wire::Envelope;
 
+use crate::input::Line;
+use crate::notice::Said;
 use crate::sanitize::push_escaped;
+use crate::session::Mail;
+use crate::terminal::Look;
 
 /// Bytes of lines that may wait before the peer is read no further.
 const ROOM: usize = 64 * 1024;
@@ -24,10 +28,19 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How everything is shown.
+#[derive(Debug)]
+enum Style {
+    /// Messages alone, for whoever reads the output.
+    Messages(Format),
+    /// All that happens, for a person at a terminal.
+    Terminal(Box<Look>, Said),
+}
+
 /// The way to standard output.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    format: Format,
+    style: Style,
     /// Lines that the writer hasn't got yet.
     waiting: String,
     /// To the writer, which closes it when nothing more can be written.
@@ -50,13 +63,22 @@ pub(crate) struct Writer {
 pub(crate) struct Closed;
 
 impl Screen {
-    /// A screen, and the end that its writer works on.
+    /// A screen for messages, and the end that its writer works on.
     pub(crate) fn new(format: Format) -> (Self, Writer) {
+        Self::with(Style::Messages(format))
+    }
+
+    /// A screen for a person, who sees notices among the messages.
+    pub(crate) fn for_person(look: Look, said: Said) -> (Self, Writer) {
+        Self::with(Style::Terminal(Box::new(look), said))
+    }
+
+    fn with(style: Style) -> (Self, Writer) {
         // One piece on its way and one waiting: more would only be more memory.
         let (to_writer, lines) = mpsc::channel(1);
         let (sender, outcome) = oneshot::channel();
         let screen = Self {
-            format,
+            style,
             waiting: String::new(),
             to_writer,
             outcome,
@@ -69,18 +91,58 @@ impl Screen {
     }
 
     /// Shows one message, in one line, with what the server has written on it.
-    pub(crate) fn show(&mut self, topic: &str, text: &str, envelope: &Envelope) {
-        match self.format {
-            Format::Plain => {
+    pub(crate) fn show(&mut self, topic: &str, text: &str, mail: &Mail) {
+        // What was said before it is shown before it.
+        self.show_notices();
+        match &mut self.style {
+            Style::Terminal(look, _) => {
+                look.push_message(&mut self.waiting, topic, text, mail);
+                return;
+            }
+            Style::Messages(Format::Plain) => {
                 push_escaped(&mut self.waiting, topic);
                 self.waiting.push(':');
                 push_escaped(&mut self.waiting, text);
             }
             // What JSON lets pass and a terminal shouldn't get is escaped in the
             // form that JSON has for it, too: it is still the same text.
-            Format::Json => push_escaped(&mut self.waiting, &json(topic, text, envelope)),
+            Style::Messages(Format::Json) => {
+                push_escaped(&mut self.waiting, &json(topic, text, &mail.envelope));
+            }
         }
         self.waiting.push('\n');
+    }
+
+    /// Shows a person a line of theirs that has arrived.
+    pub(crate) fn show_own(&mut self, line: &Line) {
+        self.show_notices();
+        if let Style::Terminal(look, _) = &mut self.style {
+            look.push_own(&mut self.waiting, line);
+        }
+    }
+
+    /// Shows a person a line of theirs that has still to arrive.
+    pub(crate) fn show_waiting(&mut self, line: &Line) {
+        self.show_notices();
+        if let Style::Terminal(look, _) = &mut self.style {
+            look.push_waiting(&mut self.waiting, line);
+        }
+    }
+
+    /// Shows a person again what holds `text` of what was shown.
+    pub(crate) fn search(&mut self, text: &str) {
+        self.show_notices();
+        if let Style::Terminal(look, _) = &mut self.style {
+            look.push_found(&mut self.waiting, text);
+        }
+    }
+
+    fn show_notices(&mut self) {
+        if let Style::Terminal(look, said) = &mut self.style {
+            while let Some(shown) = said.try_next() {
+                look.push_shown(&mut self.waiting, &shown);
+            }
+        }
     }
 
     /// More may be shown without waiting.
@@ -93,9 +155,16 @@ impl Screen {
     ///
     /// Cancel safe: what wasn't handed over still waits.
     pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {
-        if self.waiting.is_empty() {
-            self.to_writer.closed().await;
-            return Err(Closed);
+        self.show_notices();
+        while self.waiting.is_empty() {
+            let Style::Terminal(look, said) = &mut self.style else {
+                self.to_writer.closed().await;
+                return Err(Closed);
+            };
+            tokio::select! {
+                () = self.to_writer.closed() => return Err(Closed),
+                Some(shown) = said.next() => look.push_shown(&mut self.waiting, &shown),
+            }
         }
         let place = self.to_writer.reserve().await.map_err(|_| Closed)?;
         place.send(std::mem::take(&mut self.waiting));
@@ -105,6 +174,7 @@ impl Screen {
     /// Waits until everything is written. A reader that has gone away is no
     /// error: it has seen what it wanted.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
+        self.show_notices();
         if !self.waiting.is_empty() {
             // If it is closed, the outcome says why.
             let _ = self.hand_over().await;
@@ -147,7 +217,7 @@ mod tests {
 
     fn shown(format: Format, text: &str, envelope: &Envelope) -> String {
         let (mut screen, _writer) = Screen::new(format);
-        screen.show("t", text, envelope);
+        screen.show("t", text, &Mail::live(envelope.clone()));
         screen.waiting
     }
 

@@ -3,7 +3,6 @@
 //!
 //! A plain state machine, without a socket, a clock or a word to anybody.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use wire::{Position, RegistrationOptions, TopicState};
@@ -52,7 +51,7 @@ impl Seen {
     pub(crate) fn ask(&self, options: &mut RegistrationOptions) {
         if let (Some(epoch), Some(seq)) = (self.epoch.clone(), self.seq) {
             let position = Position { epoch, seq };
-            options.resume = BTreeMap::from([(self.topic.clone(), position)]);
+            options.resume.insert(self.topic.clone(), position);
             return;
         }
         match self.history {

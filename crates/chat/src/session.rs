@@ -1,4 +1,4 @@
-//! Taking part in a topic by the extended protocol, over however many connections
+//! Taking part in topics by the extended protocol, over however many connections
 //! that takes.
 //!
 //! Owns what is in flight, what has been seen and what the server is known to be;
@@ -15,20 +15,28 @@ use wire::{
     ClientKey, Endpoint, ErrorCode, Registration, RegistrationOptions, TopicName, UserName,
 };
 
+mod asking;
+mod place;
 mod reading;
 mod writing;
 
+pub(crate) use asking::question;
+pub(crate) use place::Order;
+use place::Place;
+pub(crate) use reading::Mail;
 use writing::Writing;
 
+use crate::calls::Calls;
 use crate::countdown::{Countdown, Passed};
 use crate::delivery::{Delivery, LONGEST_ID};
 use crate::failure::Failure;
-use crate::input::Input;
+use crate::input::{Input, Line};
 use crate::left::Left;
 use crate::link::LinkError;
 use crate::notice::Notices;
+use crate::people::People;
 use crate::pulse::{Beat, Pulse};
-use crate::seen::{History, Seen};
+use crate::seen::History;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one
 /// that was sent: two numbers and a name, with all that is around them.
@@ -44,9 +52,19 @@ const SOURCES: usize = 8;
 pub(crate) struct Setup {
     /// The server, as it was typed.
     pub(crate) server: String,
-    pub(crate) topic: TopicName,
+    pub(crate) topics: Vec<TopicName>,
     pub(crate) name: Option<UserName>,
+    /// Nobody chose the name: should it be taken, a similar one will do.
+    pub(crate) any_name: bool,
+    /// A person looks on, who wants to know who is there and who comes and goes.
+    pub(crate) is_watched: bool,
     pub(crate) history: History,
+    /// Where we can be called directly.
+    pub(crate) port: Option<u16>,
+    /// The line for direct calls.
+    pub(crate) calls: Option<Calls>,
+    /// Who is known to be here.
+    pub(crate) people: People,
     /// How long acknowledgements are waited for when the input has ended.
     pub(crate) ack_timeout: Duration,
     /// How long a server may pause then that sends what it has of the past.
@@ -63,7 +81,8 @@ pub(crate) struct Session {
     setup: Setup,
     notices: Notices,
     delivery: Delivery,
-    seen: Seen,
+    /// The topics that we take part in.
+    places: Vec<Place>,
     pulse: Pulse,
     /// What the server makes of this connection.
     state: State,
@@ -71,14 +90,16 @@ pub(crate) struct Session {
     is_extended: bool,
     /// That it doesn't know the extended protocol has been said.
     said_classic: bool,
-    /// We have been registered before.
-    joined: bool,
     /// What is being written, or was written last.
     writing: Writing,
     /// What is to be written before any line; each is written once.
-    to_register_again: bool,
+    to_register_again: Option<As>,
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
+    /// What a person asked for.
+    requests: VecDeque<asking::Request>,
+    /// Whom to call when the server says where they are.
+    to_call: Option<UserName>,
     /// How long acknowledgements, or a connection to wait for them, are still waited
     /// for.
     patience: Option<Countdown>,
@@ -86,8 +107,6 @@ pub(crate) struct Session {
     arrears: Option<Countdown>,
     /// It isn't waited for any longer.
     gave_up_arrears: bool,
-    /// The number of the newest message when we registered.
-    newest: u64,
     /// Why the server ends the connection.
     farewell: Option<(String, String)>,
     /// Lines that the server refused.
@@ -107,6 +126,15 @@ enum State {
     Classic,
 }
 
+/// How a registration is repeated on the same connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    /// With all that the extended protocol has.
+    Extended,
+    /// As the original specification has it.
+    Classic,
+}
+
 /// Why a connection can't go on.
 #[derive(Debug)]
 pub(crate) enum Halt {
@@ -120,22 +148,26 @@ impl Session {
     pub(crate) fn new(setup: Setup, notices: Notices) -> Self {
         Self {
             delivery: Delivery::new(setup.run.clone()),
-            seen: Seen::new(setup.topic.as_str(), setup.history),
+            places: setup
+                .topics
+                .iter()
+                .map(|topic| Place::new(topic.clone(), setup.history))
+                .collect(),
             setup,
             notices,
             pulse: Pulse::default(),
             state: State::Unanswered,
             is_extended: false,
             said_classic: false,
-            joined: false,
             writing: Writing::Other,
-            to_register_again: false,
+            to_register_again: None,
             to_ping: false,
             to_pong: None,
+            requests: VecDeque::new(),
+            to_call: None,
             patience: None,
             arrears: None,
             gave_up_arrears: false,
-            newest: 0,
             farewell: None,
             refused: 0,
             sources: VecDeque::new(),
@@ -146,9 +178,10 @@ impl Session {
     pub(crate) fn connected(&mut self, source: Endpoint) -> Vec<u8> {
         self.state = State::Unanswered;
         self.writing = Writing::Other;
-        self.to_register_again = false;
+        self.to_register_again = None;
         self.to_ping = false;
         self.to_pong = None;
+        self.forget_requests();
         self.farewell = None;
         self.delivery.reconnected();
         if self.is_extended {
@@ -161,23 +194,41 @@ impl Session {
         }
         // An endpoint is two strings, which can be written.
         self.sources.extend(serde_json::to_value(source));
+        self.places.iter_mut().for_each(Place::connected);
+        self.whole_registration(source)
+    }
+
+    /// A registration for every topic, with what we have of each.
+    fn whole_registration(&self, source: Endpoint) -> Vec<u8> {
         let mut options = RegistrationOptions {
             user: self.setup.name.clone(),
+            port: self.setup.port,
             client: Some(self.setup.client.clone()),
             ..RegistrationOptions::default()
         };
-        self.seen.ask(&mut options);
+        for place in &self.places {
+            place.seen.ask(&mut options);
+        }
         self.registration(source, Some(&options))
     }
 
     fn registration(&self, source: Endpoint, extended: Option<&RegistrationOptions>) -> Vec<u8> {
-        let topics = std::slice::from_ref(&self.setup.topic);
+        let topics: Vec<_> = self
+            .places
+            .iter()
+            .map(|place| place.topic.clone())
+            .collect();
         let registration = Registration {
             source,
-            topics,
+            topics: &topics,
             extended,
         };
         registration.to_line()
+    }
+
+    fn place(&mut self, topic: &str) -> Option<&mut Place> {
+        let mut places = self.places.iter_mut();
+        places.find(|place| place.topic.as_str() == topic)
     }
 
     /// The connection has ended: why, in the server's words if it said them.
@@ -215,15 +266,18 @@ impl Session {
     fn begin_again_classic(&mut self) {
         self.delivery.reconnected();
         self.writing = Writing::Other;
-        self.to_register_again = true;
+        self.to_register_again = Some(As::Classic);
         self.fall_back();
     }
 
     fn fall_back(&mut self) {
         self.state = State::Classic;
-        self.seen.forget();
         self.pulse.stop();
-        self.say_joined();
+        for place in &mut self.places {
+            place.seen.forget();
+            place.is_in = true;
+        }
+        self.say_joined(&self.topics());
         if !std::mem::replace(&mut self.said_classic, true) {
             self.notices.say(format_args!(
                 "{} doesn't know the extended protocol: there are no names and no history, \
@@ -233,12 +287,26 @@ impl Session {
         }
     }
 
-    fn say_joined(&mut self) {
-        let Setup { topic, server, .. } = &self.setup;
-        let again = if self.joined { " again" } else { "" };
-        self.joined = true;
+    fn topics(&self) -> Vec<TopicName> {
+        self.places
+            .iter()
+            .map(|place| place.topic.clone())
+            .collect()
+    }
+
+    fn say_joined(&mut self, topics: &[TopicName]) {
+        let (mut names, mut again) = (Vec::new(), "");
+        for topic in topics {
+            names.push(topic.as_str());
+            if let Some(place) = self.place(topic.as_str())
+                && std::mem::replace(&mut place.joined, true)
+            {
+                again = " again";
+            }
+        }
+        let (names, server) = (names.join(", "), &self.setup.server);
         self.notices
-            .say(format_args!("joined {topic} at {server}{again}"));
+            .say(format_args!("joined {names} at {server}{again}"));
     }
 
     /// Nothing is in flight, neither to the server nor, of the past, from it.
@@ -249,12 +317,18 @@ impl Session {
     /// What was asked for of the past hasn't come. A server may not send it to who
     /// has closed his side.
     fn is_behind(&self) -> bool {
-        self.state != State::Classic && !self.gave_up_arrears && self.seen.is_behind(self.newest)
+        let is_behind = || self.places.iter().any(Place::is_behind);
+        self.state != State::Classic && !self.gave_up_arrears && is_behind()
     }
 
     /// Nothing more needs to come for everything that was typed to have arrived.
     pub(crate) fn is_safe(&self) -> bool {
         self.is_settled() && self.is_extended && self.state != State::Classic
+    }
+
+    /// The lines that were sent and are not acknowledged.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = &Line> {
+        self.delivery.in_flight()
     }
 
     /// Lines that the server refused, each of which has been named.

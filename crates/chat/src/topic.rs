@@ -1,4 +1,4 @@
-//! Topic mode: everybody who is registered for a topic at one server.
+//! Topic mode: everybody who is registered for some topics at one server.
 //!
 //! Dials, registers, and does both again when the connection is lost. What is
 //! typed meanwhile is kept by the conversation, and what the new connection has to
@@ -17,12 +17,12 @@ use crate::link::{Link, LinkError};
 use crate::reconnect::BackOff;
 use crate::session::Session;
 
-/// Takes part in `topic` until the input or the connection ends; with
+/// Takes part in `topics` until the input or the connection ends; with
 /// `reconnect`, only the input.
 pub(crate) async fn join(
     all: &mut Conversation,
     server: &Dialer,
-    topic: &TopicName,
+    topics: &[TopicName],
     reconnect: bool,
 ) -> Result<(), Failure> {
     let address = &server.address;
@@ -35,10 +35,12 @@ pub(crate) async fn join(
     let mut again = "";
     loop {
         let began = Instant::now();
-        let ending = match register(all, &mut link, topic).await {
+        let ending = match register(all, &mut link, topics).await {
             Ok(()) => {
                 if all.session.is_none() {
-                    let notice = format_args!("joined {topic} at {address}{again}");
+                    let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+                    let names = names.join(", ");
+                    let notice = format_args!("joined {names} at {address}{again}");
                     all.notices.say(notice);
                 }
                 again = " again";
@@ -75,7 +77,8 @@ pub(crate) async fn join(
             });
         }
         let notice = format_args!("the connection to {address} is lost: {cause}");
-        all.notices.say(notice);
+        all.notices.warn(notice);
+        all.show_in_flight();
         drop(link);
         link = match connect_again(all, server, &mut back_off).await? {
             Some(link) => link,
@@ -120,9 +123,8 @@ async fn connect_again(
 }
 
 /// Registers: the first frame of a connection.
-async fn register(all: &mut Conversation, link: &mut Link, topic: &TopicName) -> io::Result<()> {
+async fn register(all: &mut Conversation, link: &mut Link, topics: &[TopicName]) -> io::Result<()> {
     let (source, _) = link.endpoints();
-    let topics = std::slice::from_ref(topic);
     let registration = match &mut all.session {
         Some(session) => session.connected(source),
         None => Registration {

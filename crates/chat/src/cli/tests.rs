@@ -3,7 +3,10 @@
 use super::*;
 
 fn read(line: &str) -> Result<Config, clap::Error> {
-    parse(line.split(' ').map(OsString::from))
+    parse(
+        line.split(' ').map(OsString::from),
+        &Surroundings::default(),
+    )
 }
 
 fn mode(line: &str) -> Mode {
@@ -38,7 +41,7 @@ fn the_command_lines_of_the_specification_are_read() {
         mode("chat -topic 127.0.0.1:20000 lame-conversation"),
         Mode::Join {
             server: "127.0.0.1:20000".parse().unwrap(),
-            topic: "lame-conversation".parse().unwrap()
+            topics: vec!["lame-conversation".parse().unwrap()]
         }
     );
 }
@@ -60,6 +63,11 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 drain_timeout: Duration::from_millis(500),
                 max_frame: 2000,
                 json: true,
+                plain: false,
+                color: When::Auto,
+                bell: true,
+                history_file: true,
+                usual_name: None,
                 extended: None,
             }
         );
@@ -84,6 +92,11 @@ fn defaults_are_those_that_help_names() {
             drain_timeout: Duration::from_secs(3),
             max_frame: 65536,
             json: false,
+            plain: false,
+            color: When::Auto,
+            bell: true,
+            history_file: true,
+            usual_name: None,
             extended: None,
         }
     );
@@ -94,6 +107,7 @@ fn defaults_are_those_that_help_names() {
             name: None,
             history: History::None,
             ack_timeout: Duration::from_secs(30),
+            listen: None,
         })
     );
     let help = Typed::command().render_help().to_string();
@@ -115,6 +129,7 @@ fn what_a_server_is_asked_for_is_read_with_one_dash_and_two() {
                 name: Some(UserName::new("alice").unwrap()),
                 history: History::Since(Duration::from_secs(600)),
                 ack_timeout: Duration::from_millis(500),
+                listen: None,
             })
         );
     }
@@ -130,9 +145,19 @@ fn what_a_server_is_asked_for_is_read_with_one_dash_and_two() {
 }
 
 #[test]
+fn several_topics_are_joined_each_once() {
+    let Mode::Join { topics, .. } = mode("chat -topic a:1 one two one three") else {
+        panic!("not by topic");
+    };
+    let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+    assert!(mistake("chat -topic host:1 one a\tb").contains("control character"));
+}
+
+#[test]
 fn nothing_is_rewritten_but_long_options_before_two_dashes() {
     let topic = |line| match mode(line) {
-        Mode::Join { topic, .. } => topic.to_string(),
+        Mode::Join { topics, .. } => topics[0].to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(topic("chat -topic a:1 -- -stay"), "-stay");
@@ -164,10 +189,6 @@ fn each_mistake_has_its_own_answer() {
         ("chat -topic", "type `chat -topic ADDRESS:PORT TOPIC`"),
         ("chat -topic host:1", "type `chat -topic host:1 TOPIC`"),
         ("chat -topic host topic", "\"host\" has no port"),
-        (
-            "chat -topic host:1 lame conversation",
-            "put quotation marks",
-        ),
         (
             "chat -topic host:1 a\tb",
             "can't hold a control character, this one holds \\u{9}",
@@ -239,7 +260,11 @@ fn each_mistake_has_its_own_answer() {
         let said = mistake(line);
         assert!(said.contains(answer), "{line}: {said}");
     }
-    let empty = parse(["chat", "-topic", "a:1", ""].map(OsString::from)).unwrap_err();
+    let empty = parse(
+        ["chat", "-topic", "a:1", ""].map(OsString::from),
+        &Surroundings::default(),
+    )
+    .unwrap_err();
     assert!(empty.to_string().contains("a topic's name can't be empty"));
 }
 
@@ -248,6 +273,49 @@ fn each_mistake_has_its_own_answer() {
 fn an_argument_that_is_no_text_is_wrong_usage() {
     use std::os::unix::ffi::OsStringExt as _;
     let argument = OsString::from_vec(b"-topic\xff".to_vec());
-    let error = parse(["chat".into(), argument]).unwrap_err();
+    let error = parse(["chat".into(), argument], &Surroundings::default()).unwrap_err();
     assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn an_option_goes_before_the_environment_and_that_before_the_file() {
+    let folder = std::env::temp_dir().join(format!("natter-cli-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("natter")).unwrap();
+    let text = "name = \"carol\"\ncolor = \"always\"\nbell = false\n[servers]\nlab = \"a:1\"\n";
+    std::fs::write(folder.join("natter").join("chat.toml"), text).unwrap();
+    let around = |no_color| Surroundings {
+        no_color,
+        config: Some(folder.clone()),
+        login: Some("alice".into()),
+        ..Surroundings::default()
+    };
+    let read = |line: &str, no_color| parse(line.split(' ').map(OsString::from), &around(no_color));
+    let config = read("chat -topic lab t", false).unwrap();
+    assert!(matches!(&config.mode, Mode::Join { server, .. } if server.port == 1));
+    assert_eq!(
+        (config.options.color, config.options.bell),
+        (When::Always, false)
+    );
+    assert_eq!(config.options.usual_name.unwrap().as_str(), "carol");
+    let color = |line: &str| read(line, true).unwrap().options.color;
+    assert_eq!(color("chat -topic lab t"), When::Never);
+    assert_eq!(color("chat -topic lab t -color auto"), When::Auto);
+    assert_eq!(color("chat -topic lab t -color always"), When::Always);
+    assert!(read("chat -topic lab t -no-config", false).is_err());
+    assert!(matches!(
+        read("chat -direct 0 bob@lab", false).unwrap().mode,
+        Mode::CallUser { server, .. } if server.port == 1
+    ));
+    let printed = read("chat --print-config --no-bell", true).unwrap_err();
+    assert_eq!(printed.exit_code(), 0);
+    let printed = printed.to_string();
+    for line in [
+        "name = \"carol\" # file",
+        "color = \"never\" # environment",
+        "bell = false # option",
+        "lab = \"a:1\" # file",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

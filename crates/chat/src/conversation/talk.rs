@@ -139,6 +139,7 @@ impl<'a> Talk<'a> {
         match event {
             Event::Typed => {
                 self.pause = None;
+                self.all.obey();
                 None
             }
             Event::Read(Ok(0)) => self.stream_ended(),
@@ -182,9 +183,12 @@ impl<'a> Talk<'a> {
     /// A frame was written whole.
     fn wrote(&mut self) {
         let Conversation { input, session, .. } = &mut *self.all;
-        match session {
+        let line = match session {
             Some(session) => session.wrote(input),
-            None => drop(input.sent()),
+            None => input.sent(),
+        };
+        if let Some(line) = line {
+            self.all.screen.show_own(&line);
         }
     }
 

@@ -10,16 +10,23 @@ fn delivery() -> Delivery {
     Delivery::new("5eed5eed".into())
 }
 
+fn line(text: &str) -> Line {
+    Line {
+        topic: "t".into(),
+        text: text.into(),
+    }
+}
+
 /// Writes what is next, a fresh line being `fresh`; the id and the text.
 fn write(delivery: &mut Delivery, fresh: &str) -> Option<(String, String)> {
     match delivery.next() {
-        Next::Again { number, text } => {
-            let written = (delivery.id(number), text.to_owned());
+        Next::Again { number, line } => {
+            let written = (delivery.id(number), line.text.clone());
             delivery.wrote_again(number);
             Some(written)
         }
         Next::Fresh(number) => {
-            delivery.wrote_fresh(fresh.into());
+            delivery.wrote_fresh(line(fresh));
             Some((delivery.id(number), fresh.into()))
         }
         Next::Full => None,
@@ -41,7 +48,7 @@ fn after_a_new_connection_everything_in_flight_comes_first_and_in_order() {
     for text in ["a", "b", "c"] {
         write(&mut delivery, text);
     }
-    assert_eq!(delivery.settle("5eed5eed-2").as_deref(), Some("b"));
+    assert_eq!(delivery.settle("5eed5eed-2"), Some(line("b")));
     delivery.reconnected();
     let again: Vec<_> = (0..3).filter_map(|_| write(&mut delivery, "d")).collect();
     let again: Vec<_> = again
@@ -69,8 +76,8 @@ fn what_is_settled_while_it_is_written_again_does_not_skip_the_next() {
     };
     delivery.settle("5eed5eed-1");
     delivery.wrote_again(number);
-    let text = "b";
-    assert_eq!(delivery.next(), Next::Again { number: 2, text });
+    let line = &line("b");
+    assert_eq!(delivery.next(), Next::Again { number: 2, line });
 }
 
 #[test]

@@ -30,8 +30,13 @@ async fn begin(link: &Link) -> (Session, Input, mpsc::Sender<Vec<Typed>>) {
     input.receive().await;
     let setup = Setup {
         server: "a:1".into(),
-        topic: TopicName::new("t").expect("a name"),
+        topics: vec![TopicName::new("t").expect("a name")],
         name: None,
+        any_name: false,
+        is_watched: false,
+        port: None,
+        calls: None,
+        people: crate::people::People::default(),
         history: History::None,
         ack_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(3),
@@ -73,6 +78,7 @@ async fn talk(stream: TcpStream) -> (Ending, Duration) {
             drain_timeout: Duration::from_secs(3),
             pause: None,
         },
+        calls: None,
         session: Some(session),
     };
     let began = Instant::now();

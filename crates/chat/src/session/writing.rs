@@ -2,9 +2,9 @@
 
 use wire::Endpoint;
 
-use super::{Session, State};
+use super::{As, Session, State};
 use crate::delivery::Next;
-use crate::input::Input;
+use crate::input::{Input, Line};
 
 /// Is the server still there?
 pub(super) const PING: &[u8] = b"{\"extended\":{\"ping\":1}}\n";
@@ -33,8 +33,10 @@ impl Session {
         destination: Endpoint,
     ) -> Option<Vec<u8>> {
         self.writing = Writing::Other;
-        if std::mem::take(&mut self.to_register_again) {
-            return Some(self.registration(source, None));
+        match self.to_register_again.take() {
+            Some(As::Classic) => return Some(self.registration(source, None)),
+            Some(As::Extended) => return Some(self.whole_registration(source)),
+            None => {}
         }
         if let Some(pong) = self.to_pong.take() {
             return Some(pong);
@@ -42,15 +44,18 @@ impl Session {
         if std::mem::take(&mut self.to_ping) {
             return Some(PING.to_vec());
         }
+        if let Some(request) = self.next_request(input, source) {
+            return Some(request);
+        }
         let is_classic = self.state == State::Classic;
         let (number, message) = match self.delivery.next() {
             Next::Full => return None,
-            Next::Again { number, text } => {
+            Next::Again { number, line } => {
                 self.writing = match is_classic {
                     true => Writing::AgainForGood(number),
                     false => Writing::Again(number),
                 };
-                (number, input.message_of(text, source, destination))
+                (number, line.message(source, destination))
             }
             Next::Fresh(number) => {
                 let message = input.message(source, destination)?;
@@ -67,18 +72,22 @@ impl Session {
         })
     }
 
-    /// That frame was written whole.
-    pub(crate) fn wrote(&mut self, input: &mut Input) {
+    /// That frame was written whole: the line, if nothing more will come of it.
+    pub(crate) fn wrote(&mut self, input: &mut Input) -> Option<Line> {
         match std::mem::replace(&mut self.writing, Writing::Other) {
-            Writing::Other => {}
-            Writing::Again(number) => self.delivery.wrote_again(number),
-            Writing::Fresh => {
-                if let Some(text) = input.sent() {
-                    self.delivery.wrote_fresh(text);
-                }
+            Writing::Other => None,
+            Writing::Again(number) => {
+                self.delivery.wrote_again(number);
+                None
             }
-            Writing::AgainForGood(number) => drop(self.delivery.settle(&self.delivery.id(number))),
-            Writing::FreshForGood => drop(input.sent()),
+            Writing::Fresh => {
+                if let Some(line) = input.sent() {
+                    self.delivery.wrote_fresh(line);
+                }
+                None
+            }
+            Writing::AgainForGood(number) => self.delivery.settle(&self.delivery.id(number)),
+            Writing::FreshForGood => input.sent(),
         }
     }
 }

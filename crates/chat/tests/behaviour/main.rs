@@ -20,8 +20,14 @@ mod history;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
+#[cfg(unix)]
+mod leaving;
 mod old_servers;
 mod peer;
+#[cfg(unix)]
+mod person;
+#[cfg(unix)]
+mod pictures;
 mod process;
 mod proxy;
 mod registering;

@@ -1,4 +1,4 @@
-//! A person at a terminal.
+//! A person at a terminal, who wants it plain.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ fn a_person_types_a_line_sees_what_arrives_and_ends_with_ctrl_d() {
     let (listener, address) = listen();
     let (pty, terminal) = open().unwrap();
     let mut keyboard = std::fs::File::from(std::os::fd::OwnedFd::from(pty));
-    let command = Command::new(chat().get_program()).args(["-direct", "0", &address]);
+    let command = Command::new(chat().get_program()).args(["-direct", "0", &address, "--plain"]);
     let mut child = command.spawn(terminal).unwrap();
     let screen = Lines::of(keyboard.try_clone().unwrap());
     let mut peer = Peer::accept(&listener);

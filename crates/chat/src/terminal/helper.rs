@@ -1,0 +1,102 @@
+//! What the line editor asks while a line is edited: how it looks, and how it may
+//! go on.
+//!
+//! Owns no state of its own. By being asked it learns when the editor draws.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustyline::completion::{Completer, Pair};
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{Context, Helper};
+use wire::TopicName;
+
+use super::commands;
+use super::tty::Tty;
+use crate::people::People;
+
+/// The topics that a person takes part in, for completion.
+pub(super) type Topics = Arc<Mutex<Vec<TopicName>>>;
+
+/// See the module.
+pub(super) struct Assistant {
+    pub(super) tty: Arc<Tty>,
+    pub(super) people: People,
+    pub(super) topics: Topics,
+    pub(super) is_colored: bool,
+}
+
+impl Helper for Assistant {}
+impl Validator for Assistant {}
+impl Hinter for Assistant {
+    type Hint = String;
+}
+
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
+        &'s self,
+        prompt: &'p str,
+        _default: bool,
+    ) -> Cow<'b, str> {
+        self.tty.drawn();
+        match self.is_colored {
+            true => Cow::Owned(format!("\x1b[1m{prompt}\x1b[0m")),
+            false => Cow::Borrowed(prompt),
+        }
+    }
+
+    fn highlight_char(&self, _line: &str, _pos: usize, _kind: CmdKind) -> bool {
+        self.tty.key();
+        // So that it is drawn, and nothing else is taken for that.
+        true
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _context: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let before = &line[..pos];
+        let start = before.rfind(' ').map_or(0, |space| space + 1);
+        let word = &before[start..];
+        let candidates = match before.split_once(' ') {
+            None if word.starts_with('/') => commands::beginning_with(word),
+            None => self
+                .people
+                .beginning_with(word)
+                .into_iter()
+                .map(address)
+                .collect(),
+            Some((command, _)) if commands::takes_topic(command) => self.topics(word),
+            Some((command, _)) if command.starts_with('/') || !word.is_empty() => {
+                self.people.beginning_with(word)
+            }
+            Some(_) => Vec::new(),
+        };
+        let pair = |text: String| Pair {
+            display: text.trim_end().into(),
+            replacement: text,
+        };
+        Ok((start, candidates.into_iter().map(pair).collect()))
+    }
+}
+
+impl Assistant {
+    fn topics(&self, word: &str) -> Vec<String> {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = topics.iter().map(ToString::to_string);
+        names.filter(|name| name.starts_with(word)).collect()
+    }
+}
+
+/// A name at the beginning of a line, as people address others.
+fn address(name: String) -> String {
+    name + ": "
+}

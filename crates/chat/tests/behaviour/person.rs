@@ -1,0 +1,212 @@
+//! A person at a terminal: types keys, and sees a screen.
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::Child;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::termios::{Termios, tcgetattr};
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty, open};
+
+use crate::process::chat;
+
+/// The longest that anything may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Someone who runs `chat` on a model terminal.
+pub(crate) struct Person {
+    keyboard: Arc<Pty>,
+    /// Another end of the terminal, so that its settings outlive the program.
+    terminal: OwnedFd,
+    screen: Arc<Screen>,
+    child: Child,
+    before: Termios,
+}
+
+struct Screen {
+    shown: Mutex<vt100::Parser<Bell>>,
+    changed: Condvar,
+}
+
+/// How often it has rung.
+#[derive(Default)]
+struct Bell(usize);
+
+impl vt100::Callbacks for Bell {
+    fn audible_bell(&mut self, _: &mut vt100::Screen) {
+        self.0 += 1;
+    }
+}
+
+impl Person {
+    /// Runs `chat` with these arguments in a window of that size.
+    pub(crate) fn sits_at(rows: u16, columns: u16, arguments: &[&str]) -> Self {
+        Self::with(rows, columns, arguments, &[])
+    }
+
+    /// The same, with more in the environment.
+    pub(crate) fn with(
+        rows: u16,
+        columns: u16,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let program = chat();
+        Self::running(rows, columns, program.get_program(), arguments, environment)
+    }
+
+    /// The same, with another program that runs `chat`.
+    pub(crate) fn running(
+        rows: u16,
+        columns: u16,
+        program: impl AsRef<std::ffi::OsStr>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let (pty, terminal) = open().unwrap();
+        pty.resize(Size::new(rows, columns)).unwrap();
+        let keyboard = Arc::new(pty);
+        let other = terminal.as_fd().try_clone_to_owned().unwrap();
+        let before = tcgetattr(&other).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .env("USER", "alice")
+            .env("TZ", "UTC")
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("HOME")
+            .envs(environment.iter().copied())
+            .spawn(terminal)
+            .unwrap();
+        let parser = vt100::Parser::new_with_callbacks(
+            NonZeroU16::new(rows).unwrap(),
+            NonZeroU16::new(columns).unwrap(),
+            1_000,
+            Bell::default(),
+        );
+        let screen = Arc::new(Screen {
+            shown: Mutex::new(parser),
+            changed: Condvar::new(),
+        });
+        let (watched, output) = (Arc::clone(&screen), Arc::clone(&keyboard));
+        std::thread::spawn(move || watch(&output, &watched));
+        Self {
+            keyboard,
+            terminal: other,
+            screen,
+            child,
+            before,
+        }
+    }
+
+    /// Presses keys.
+    pub(crate) fn types(&self, keys: &str) {
+        (&*self.keyboard).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Changes the size of the window.
+    pub(crate) fn resizes(&self, rows: u16, columns: u16) {
+        let mut shown = self.screen.shown.lock().unwrap();
+        let (height, width) = (NonZeroU16::new(rows), NonZeroU16::new(columns));
+        shown.set_size(height.unwrap(), width.unwrap());
+        drop(shown);
+        self.keyboard.resize(Size::new(rows, columns)).unwrap();
+    }
+
+    /// Waits until the screen is as `is_right` wants it: the picture.
+    pub(crate) fn waits_for(&self, what: &str, is_right: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + LIMIT;
+        let mut shown = self.screen.shown.lock().unwrap();
+        loop {
+            let picture = shown.screen().contents();
+            if is_right(&picture) {
+                return picture;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(left > Duration::ZERO, "no {what} on\n{picture}");
+            shown = self.screen.changed.wait_timeout(shown, left).unwrap().0;
+        }
+    }
+
+    /// Waits until `text` is on the screen: the picture.
+    pub(crate) fn sees(&self, text: &str) -> String {
+        self.waits_for(text, |picture| picture.contains(text))
+    }
+
+    /// Waits until the last line that isn't empty is this one: the picture.
+    pub(crate) fn sees_last(&self, line: &str) -> String {
+        self.waits_for(line, |picture| {
+            picture.trim_end().lines().next_back() == Some(line.trim_end())
+        })
+    }
+
+    /// Waits until `text` is on the screen, and the last line is this one: the picture.
+    pub(crate) fn sees_above(&self, text: &str, line: &str) -> String {
+        self.waits_for(text, |picture| {
+            let last = picture.trim_end().lines().next_back();
+            picture.contains(text) && last == Some(line.trim_end())
+        })
+    }
+
+    /// A paste would be told from what is typed.
+    pub(crate) fn is_pasting_bracketed(&self) -> bool {
+        self.screen.shown.lock().unwrap().screen().bracketed_paste()
+    }
+
+    /// Something on the screen has a colour or a shade.
+    pub(crate) fn has_colors(&self) -> bool {
+        let shown = self.screen.shown.lock().unwrap();
+        let screen = shown.screen();
+        let cells = (0..10).flat_map(|row| (0..20).map(move |column| (row, column)));
+        let mut cells = cells.filter_map(|(row, column)| screen.cell(row, column));
+        cells.any(|cell| cell.dim() || cell.bold() || cell.fgcolor() != vt100::Color::Default)
+    }
+
+    /// How often the bell has rung.
+    pub(crate) fn rings(&self) -> usize {
+        let shown = self.screen.shown.lock().unwrap();
+        shown.callbacks().0
+    }
+
+    /// The program's process.
+    pub(crate) fn process(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    /// Waits for the end: the exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "still running");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The terminal's settings are what they were before.
+    pub(crate) fn has_the_terminal_back(&self) -> bool {
+        tcgetattr(&self.terminal).unwrap() == self.before
+    }
+}
+
+/// Draws what the program writes, until the terminal is gone.
+fn watch(output: &Pty, screen: &Screen) {
+    let mut bytes = [0; 16 * 1024];
+    while let Ok(count @ 1..) = (&mut &*output).read(&mut bytes) {
+        screen.shown.lock().unwrap().process(&bytes[..count]);
+        screen.changed.notify_all();
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
