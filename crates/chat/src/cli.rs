@@ -18,7 +18,8 @@ use crate::config::File;
 use wishes::Wishes;
 
 const USAGE: &str = "chat [OPTIONS] -direct PORT
-       chat [OPTIONS] -direct 0 [NAME@]ADDRESS:PORT
+       chat [OPTIONS] -direct 0 ADDRESS:PORT
+       chat [OPTIONS] -direct 0 NAME@ADDRESS:PORT
        chat [OPTIONS] -topic ADDRESS:PORT TOPIC...";
 
 const DETAILS: &str = "\
@@ -286,6 +287,11 @@ struct Typed {
     /// PORT, or 0 and ADDRESS:PORT, or ADDRESS:PORT and TOPICs.
     #[arg(hide = true)]
     rest: Vec<String>,
+}
+
+/// The options, for whoever describes them: shells and manuals.
+pub fn command() -> clap::Command {
+    Typed::command()
 }
 
 /// Reads a command line, the program's name first.

@@ -37,3 +37,5 @@ mod specification;
 #[cfg(unix)]
 mod terminal;
 mod topic;
+#[cfg(target_os = "linux")]
+mod torture;

@@ -1,0 +1,79 @@
+//! Much more arrives than anybody reads, while somebody types.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::peer::Peer;
+use crate::person::Person;
+use crate::server::start_server;
+
+/// Messages that arrive in a second.
+const RATE: u32 = 2_000;
+/// From one key to the next.
+const KEY_EVERY: Duration = Duration::from_millis(100);
+const KEYS: usize = 40;
+
+/// Sends `RATE` messages a second, until it is told to stop: how many there were.
+fn flood(server: &str, stop: &AtomicBool) -> usize {
+    let mut peer = Peer::new(TcpStream::connect(server).unwrap());
+    peer.sends(b"{\"topics\":[\"t\"],\"extended\":{\"user\":\"bob\"}}");
+    let began = Instant::now();
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let due = (began.elapsed().as_secs_f64() * f64::from(RATE)) as usize;
+        let mut lines = String::new();
+        while count < due {
+            lines += &format!(
+                "{{\"message\":{{\"topic\":\"t\",\"text\":\"number {count} of very many\"}}}}\n"
+            );
+            count += 1;
+        }
+        peer.sends(lines.as_bytes());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    peer.says("t", "the last one");
+    peer.shuts_down();
+    peer.rest();
+    count
+}
+
+#[test]
+fn a_person_types_on_while_two_thousand_messages_a_second_arrive() {
+    let server = start_server();
+    let person = Person::sits_at(24, 80, &["-topic", &server, "t"]);
+    person.sees("in t: ");
+    let stop = AtomicBool::new(false);
+    let (count, mut echoes, used) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&server, &stop));
+        person.sees("of very many");
+        let used = person.processor_time();
+        let began = Instant::now();
+        let mut typed = String::from("t> ");
+        let mut echoes = Vec::new();
+        for key in ('a'..='z').cycle().take(KEYS) {
+            typed.push(key);
+            let pressed = Instant::now();
+            person.types(&key.to_string());
+            person.sees_last(&typed);
+            echoes.push(pressed.elapsed());
+            std::thread::sleep(KEY_EVERY.saturating_sub(pressed.elapsed()));
+        }
+        let used = (person.processor_time() - used).as_secs_f64() / began.elapsed().as_secs_f64();
+        stop.store(true, Ordering::Relaxed);
+        let picture = person.sees_above("the last one", &typed);
+        for line in picture.lines().filter(|line| line.contains("number")) {
+            let is_whole = line.contains("bob  t:number ") && line.ends_with(" of very many");
+            assert!(is_whole, "a torn line: {line:?}");
+        }
+        (flood.join().unwrap(), echoes, used)
+    });
+    echoes.sort();
+    let (median, worst) = (echoes[KEYS / 2], echoes[KEYS - 1]);
+    eprintln!(
+        "{count} messages, {KEYS} keys: echo {median:?} (median), {worst:?} (worst), {used:.2} cores"
+    );
+    // What is measured here depends on who else is at work on this machine; that it
+    // is of the right order doesn't.
+    assert!(median < Duration::from_millis(250), "{median:?}");
+}
