@@ -1,15 +1,15 @@
 //! A real browser, driven over WebDriver: Debian's chromium and its driver. The
 //! protocol is HTTP with JSON, so nothing more than that is needed for it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::common::eventually;
+use crate::common::{LIMIT, eventually};
 use crate::requests::Http;
 
 /// The key of an element's name in WebDriver.
@@ -106,10 +106,25 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Its browsers would outlive it.
+        bid_farewell(self.addr, "GET", "/shutdown");
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks the driver to end something. A test that has failed comes here too: nothing in
+/// it may fail again.
+fn bid_farewell(addr: SocketAddr, method: &str, path: &str) {
+    let Ok(mut stream) = TcpStream::connect_timeout(&addr, LIMIT) else {
+        return;
+    };
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
+    let _ = stream.set_read_timeout(Some(LIMIT));
+    let _ = stream.write_all(request.as_bytes());
+    // The answer comes when it has ended; the driver keeps the connection.
+    let _ = stream.read(&mut [0; 1024]);
 }
 
 /// Asks the driver something.
@@ -260,9 +275,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let mut http = Http::at(self.addr);
-        http.ask("DELETE", &self.session, &[], b"");
-        http.answer();
+        bid_farewell(self.addr, "DELETE", &self.session);
         // What is left lies among the system's temporary files.
         let _ = std::fs::remove_dir_all(&self.data);
     }
