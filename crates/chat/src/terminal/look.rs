@@ -80,10 +80,11 @@ impl Look {
             text,
             is_mention,
         };
-        self.push_entry(out, &entry);
+        // Before the line: what comes last must be its end, or the editor adds another.
         if is_mention && !is_past && self.rings {
             out.push('\u{7}');
         }
+        self.push_entry(out, &entry);
         if mail.order == (Order::Replayed { is_last: true }) {
             self.turn_to(out, false);
         }
@@ -141,14 +142,14 @@ impl Look {
             true => (Shade::Warning, "!! "),
             false => (Shade::Dim, "-- "),
         };
+        if notice.rings && self.rings {
+            out.push('\u{7}');
+        }
         self.paint.push(out, shade, |out| {
             out.push_str(mark);
             out.push_str(&notice.text);
         });
         out.push('\n');
-        if notice.rings && self.rings {
-            out.push('\u{7}');
-        }
         if left_out > 0 {
             self.push_rule(out, &format!("{left_out} notices were left out"));
         }

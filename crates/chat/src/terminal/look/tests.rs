@@ -69,6 +69,8 @@ fn a_mention_rings_once_and_only_as_a_word_and_not_of_the_past() {
     let rings = |text: &str| shown("t", text, Some("bob")).matches('\u{7}').count();
     assert_eq!(rings("alice: alice, are you there?"), 1);
     assert_eq!(rings("malice and alice_2"), 0);
+    // The editor would end the line once more.
+    assert!(shown("t", "alice?", Some("bob")).ends_with('\n'));
     let mut out = String::new();
     let past = mail(Some("bob"), Order::Replayed { is_last: false });
     look(Paint::new(false)).push_message(&mut out, "t", "alice", &past);
