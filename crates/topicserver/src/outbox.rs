@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -38,6 +39,8 @@ pub(crate) struct Outbox<T: ?Sized> {
     /// Who gets it. As its parts, because a `SocketAddr` takes half as much again.
     ip: IpAddr,
     port: u16,
+    /// Whether there is something for the session to do or to learn under the lock.
+    has_news: AtomicBool,
     /// Bytes that may wait.
     limit: usize,
     state: Mutex<State>,
@@ -64,6 +67,8 @@ impl<T: Transport> Outbox<T> {
         Self {
             ip: peer.ip().to_canonical(),
             port: peer.port(),
+            // The session's waker isn't here yet.
+            has_news: AtomicBool::new(true),
             limit,
             state: Mutex::default(),
             transport,
@@ -93,7 +98,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             match self.transport.try_write(run.bytes()) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return state.break_off(&error),
+                Err(error) => return self.break_off(&mut state, &error),
             }
         }
         if written < run.bytes().len() {
@@ -147,7 +152,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    state.break_off(&error);
+                    self.break_off(state, &error);
                     return runs.count();
                 }
             }
@@ -163,7 +168,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 state.is_wanted = true;
                 return index;
             }
-            state.push(run.to_keep().slice(skipped..));
+            self.push(state, run.to_keep().slice(skipped..));
         }
         runs.count()
     }
@@ -203,17 +208,46 @@ impl<T: Transport + ?Sized> Outbox<T> {
             match self.transport.try_write(&line) {
                 Ok(count) => line.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return state.break_off(&error),
+                Err(error) => return self.break_off(state, &error),
             }
         }
         if !line.is_empty() {
-            state.push(line);
+            self.push(state, line);
         }
     }
 
     /// Whether as much waits as may.
     pub(crate) fn is_full(&self) -> bool {
-        self.state.lock().queued() >= self.limit
+        self.has_news() && self.state.lock().queued() >= self.limit
+    }
+
+    /// Whether something waits, or has happened here, since
+    /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
+    /// session need not look: it is woken first.
+    ///
+    /// A session that took the lock to find nothing would wait there for whoever is
+    /// writing to its peer, who answers meanwhile.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::Acquire)
+    }
+
+    fn push(&self, state: &mut State, bytes: Bytes) {
+        state.queue.get_or_insert_default().push(bytes);
+        self.wake(state);
+    }
+
+    fn break_off(&self, state: &mut State, error: &io::Error) {
+        state.queue = None;
+        state.stage = Stage::Broken(error.kind());
+        self.wake(state);
+    }
+
+    /// Lets the session look here again.
+    fn wake(&self, state: &mut State) {
+        self.has_news.store(true, Ordering::Release);
+        if let Some(session) = state.session.take() {
+            session.wake();
+        }
     }
 
     /// From now on the peer understands frames of the extended protocol.
@@ -229,7 +263,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return state.break_off(&error),
+                Err(error) => return self.break_off(state, &error),
             }
         }
         for run in runs {
@@ -258,7 +292,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             );
             return self.close_locked(state, ErrorCode::SlowReader, &text);
         }
-        state.push(run.to_keep().slice(written..));
+        self.push(state, run.to_keep().slice(written..));
     }
 
     /// Tells the peer what was wrong with something it sent, and goes on. Of a
@@ -271,7 +305,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 Some(id) => extended_error(code, text, Some(id)),
                 None => self.error_line(&state, code, text),
             };
-            state.push(line);
+            self.push(&mut state, line);
         }
     }
 
@@ -285,7 +319,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     fn close_locked(&self, state: &mut State, code: ErrorCode, text: &str) {
         let line = self.error_line(state, code, text);
-        state.push(line);
+        self.push(state, line);
         state.stage = Stage::Closing(Some(code));
     }
 
@@ -294,7 +328,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
             state.stage = Stage::Closing(None);
-            state.wake();
+            self.wake(&mut state);
         }
     }
 
@@ -334,6 +368,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_none() {
                 state.wait(cx.waker());
+                self.has_news.store(false, Ordering::Release);
                 return Drain::Empty;
             }
             match state.write_to(&self.transport) {
@@ -341,14 +376,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match self.transport.poll_writable(cx) {
                         Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => state.break_off(&error),
+                        Poll::Ready(Err(error)) => self.break_off(&mut state, &error),
                         Poll::Pending => {
                             state.wait(cx.waker());
                             return Drain::Waiting { progress };
                         }
                     }
                 }
-                Err(error) => state.break_off(&error),
+                Err(error) => self.break_off(&mut state, &error),
             }
         }
     }

@@ -189,6 +189,9 @@ impl<R: AsyncRead + Unpin> Session<R> {
 
     /// Writes what waits in the outbox, and watches over its peer's patience.
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        if !self.live.outbox().has_news() {
+            return None;
+        }
         let drain = self.live.outbox().poll_drain(cx);
         if let Drain::Broken(kind) = drain {
             return Some(End::Broken(kind));

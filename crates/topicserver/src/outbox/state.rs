@@ -45,24 +45,6 @@ impl State {
         self.queue.as_ref().map_or(0, |queue| queue.bytes())
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.queue.get_or_insert_default().push(bytes);
-        self.wake();
-    }
-
-    pub(super) fn break_off(&mut self, error: &io::Error) {
-        self.queue = None;
-        self.stage = Stage::Broken(error.kind());
-        self.wake();
-    }
-
-    /// Lets the session look here again.
-    pub(super) fn wake(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.wake();
-        }
-    }
-
     pub(super) fn wait(&mut self, session: &Waker) {
         match &mut self.session {
             Some(known) => known.clone_from(session),

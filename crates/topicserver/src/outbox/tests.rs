@@ -239,3 +239,29 @@ fn the_session_is_woken_when_something_waits_and_only_then() {
     outbox.send(&run("third\n"));
     assert_eq!(woken(), 1);
 }
+
+#[test]
+fn a_session_need_look_only_when_something_waits_or_has_happened() {
+    let outbox = outbox(4);
+    assert!(outbox.has_news(), "nobody has looked yet");
+    assert_eq!(drain(&outbox, 0), Drain::Empty);
+    outbox.send(&run("one\n"));
+    assert!(!outbox.has_news(), "it is written");
+    outbox.send(&run("two\n"));
+    assert!(outbox.has_news());
+    assert_eq!(drain(&outbox, 0), Drain::Waiting { progress: false });
+    assert!(outbox.has_news(), "it still waits");
+    assert_eq!(drain(&outbox, 4), Drain::Empty);
+    assert!(!outbox.has_news());
+    outbox.finish();
+    assert!(outbox.has_news());
+}
+
+#[test]
+fn a_session_is_not_kept_waiting_by_who_is_writing() {
+    let outbox = outbox(0);
+    assert_eq!(drain(&outbox, 0), Drain::Empty);
+    let _writing = outbox.state.lock();
+    assert!(!outbox.has_news());
+    assert!(!outbox.is_full());
+}
