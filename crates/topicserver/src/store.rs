@@ -45,6 +45,8 @@ pub(crate) struct Store {
     secret: [u8; 16],
     queue: Queue,
     reader: Reader,
+    /// For how long ids are remembered, in milliseconds.
+    id_window: u64,
 }
 
 /// What a topic's task needs when it begins.
@@ -174,7 +176,7 @@ impl Store {
         retention: Retention,
         id_window: Duration,
     ) -> Result<Self, OpenError> {
-        let (writer, secret) = Writer::open(directory, retention, id_window)?;
+        let (writer, secret) = Writer::open(directory, retention)?;
         let reader = Reader::new(writer.shared());
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
@@ -184,6 +186,7 @@ impl Store {
             secret,
             queue,
             reader,
+            id_window: topic::milliseconds(id_window),
         })
     }
 
@@ -200,7 +203,14 @@ impl Store {
     ) -> Result<Loaded, StoreError> {
         let (done, loaded) = oneshot::channel();
         self.queue.load(name.clone(), epoch, done)?;
-        loaded.await.map_err(|_| StoreError::Closed)?
+        let mut loaded = loaded.await.map_err(|_| StoreError::Closed)??;
+        let since = topic::now().saturating_sub(self.id_window);
+        if loaded.time >= since {
+            let (topic, read) = (loaded.id, Reader::remembered_ids);
+            let ids = self.reader.run(move |reader| read(reader, topic, since));
+            loaded.ids = ids.await?;
+        }
+        Ok(loaded)
     }
 
     /// Stores a batch, and resolves when it is durable. Sequence numbers follow

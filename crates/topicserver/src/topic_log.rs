@@ -409,7 +409,6 @@ fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
             true => tag.id_hash ^ tag.text_hash,
             false => tag.id_hash,
         },
-        text: tag.text_hash,
         seq,
         time,
     }

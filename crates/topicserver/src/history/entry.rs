@@ -45,8 +45,6 @@ pub(crate) struct RememberedId {
     pub(crate) origin: u64,
     /// The id: hash.
     pub(crate) id: u64,
-    /// What the message said: hash.
-    pub(crate) text: u64,
     /// The sequence number that the message got.
     pub(crate) seq: u64,
     /// When, in milliseconds since the Unix epoch.

@@ -178,7 +178,6 @@ mod tests {
         RememberedId {
             origin,
             id,
-            text: seq,
             seq,
             time,
         }

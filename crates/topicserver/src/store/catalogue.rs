@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wire::TopicName;
 
 use super::database::{Tables, Trouble, record_of};
@@ -39,7 +40,7 @@ pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
         Some(id) => record::read_id(&id)?.0,
         None => 1,
     };
-    for table in [&tables.topics, &tables.history, &tables.ids] {
+    for table in [&tables.topics, &tables.history] {
         if let Some(last) = table.last_key_value() {
             let key = last.key()?;
             let id = record::read_id(key.get(..4).unwrap_or_default())?;
@@ -76,13 +77,11 @@ pub(crate) fn make(name: TopicName, epoch: u64) -> State {
         total: 0,
         time: 0,
         oldest: None,
-        oldest_ids: None,
     };
     State {
         name,
         epoch,
         bounds: Arc::new(Bounds::new(1, 1)),
-        ids_from: 1,
         durable: position,
         pending: position,
         is_trimmed: false,
@@ -97,7 +96,6 @@ pub(crate) fn read(tables: &Tables, heads: &Heads, id: TopicId) -> Result<Found,
     let mut position = Position {
         next: end.next.max(known.floor),
         oldest: None,
-        oldest_ids: oldest_ids(tables, id, known.ids_from)?,
         ..end
     };
     let mut first = position.next;
@@ -119,7 +117,6 @@ pub(crate) fn read(tables: &Tables, heads: &Heads, id: TopicId) -> Result<Found,
         name,
         epoch,
         bounds: Arc::new(Bounds::new(first, position.next)),
-        ids_from: known.ids_from,
         durable: position,
         pending: position,
         is_trimmed: false,
@@ -140,11 +137,10 @@ fn newest(
         total,
         time,
         oldest: None,
-        oldest_ids: None,
     };
     while let Some((seq, bytes)) = Tables::last_at(&tables.history, id, known.first, u64::MAX)? {
         let header = record::read_header(&bytes);
-        let entries = record::read_history(seq, bytes.into());
+        let entries = record::read_history(seq, Bytes::from_owner(bytes));
         let error = match (header, entries) {
             (Ok(header), Ok(_)) => {
                 let next = seq + u64::from(header.messages);
@@ -175,59 +171,42 @@ pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
     }
 }
 
-fn oldest_ids(tables: &Tables, id: TopicId, from: u64) -> Result<Option<u64>, StoreError> {
-    let Some(record) = Tables::records(&tables.ids, id, from).next() else {
-        return Ok(None);
-    };
-    let (_, bytes) = record_of(record)?;
-    Ok(Some(newest_id_time(&record::read_ids(&bytes)?)))
-}
-
-/// When the newest of these ids was used.
-pub(crate) fn newest_id_time(ids: &[RememberedId]) -> u64 {
-    ids.iter().map(|id| id.time).max().unwrap_or(0)
-}
-
 /// The messages that were acknowledged and aren't in the history.
 fn lost(heads: &Heads, id: TopicId, known: &TopicRecord, next: u64) -> Option<RangeInclusive<u64>> {
     let name = &known.name;
-    match heads.read(id) {
-        Ok(Slot::Head(seq)) if seq >= next => Some(next..=seq),
+    match heads.get(id) {
+        Slot::Head(seq) if seq >= next => Some(next..=seq),
         // That it is behind is normal after a loss of power.
-        Ok(Slot::Head(_) | Slot::Empty) => None,
-        Ok(Slot::Damaged) => {
+        Slot::Head(_) | Slot::Empty => None,
+        Slot::Damaged => {
             tracing::warn!("can't tell whether topic {name:?} lost messages: its head is damaged");
-            None
-        }
-        Err(error) => {
-            tracing::warn!("can't tell whether topic {name:?} lost messages: {error}");
             None
         }
     }
 }
 
-/// The ids of a topic that aren't older than `since`, in the order of their
-/// messages. Only records that hold such ids are read, and one more.
+/// The ids of a topic's messages from `first` on that aren't older than `since`, in
+/// the order of their messages. Only records that are young enough are read, and one
+/// more.
 pub(crate) fn remembered_ids(
     tables: &Tables,
     id: TopicId,
-    from: u64,
+    first: u64,
     since: u64,
 ) -> Result<Vec<RememberedId>, StoreError> {
     let mut newest_first = Vec::new();
-    for record in Tables::records(&tables.ids, id, from).rev() {
+    for record in Tables::records(&tables.history, id, first).rev() {
         let (seq, bytes) = record_of(record)?;
-        let ids = match record::read_ids(&bytes) {
-            Ok(ids) => ids,
-            Err(error) => {
-                tracing::warn!("dropped the ids of the messages from {seq} on: {error}");
-                continue;
-            }
-        };
-        if newest_id_time(&ids) < since {
-            break;
+        match record::read_header(&bytes) {
+            Ok(header) if header.time < since => break,
+            // Whoever reads the messages hears of it.
+            Err(_) => continue,
+            Ok(_) => {}
         }
-        newest_first.extend(ids.into_iter().rev().filter(|id| id.time >= since));
+        match record::read_ids(seq, &bytes) {
+            Ok(ids) => newest_first.extend(ids.into_iter().rev()),
+            Err(error) => tracing::warn!("dropped the ids of the messages from {seq} on: {error}"),
+        }
     }
     newest_first.reverse();
     Ok(newest_first)

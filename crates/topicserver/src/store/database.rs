@@ -59,8 +59,6 @@ pub(crate) struct Tables {
     pub(crate) topics: Keyspace,
     /// Number and first sequence number → a piece of history.
     pub(crate) history: Keyspace,
-    /// The same key → the remembered ids of that append.
-    pub(crate) ids: Keyspace,
     /// What is there once.
     pub(crate) meta: Keyspace,
 }
@@ -156,7 +154,7 @@ impl Tables {
             table.sealed_memtable_count() >= WAITING_TABLES
                 || table.l0_table_count() >= UNMERGED_TABLES
         };
-        for table in [&self.history, &self.ids, &self.topics, &self.names] {
+        for table in [&self.history, &self.topics, &self.names] {
             while is_behind(table) {
                 self.check()?;
                 std::thread::sleep(PAUSE);
@@ -217,7 +215,6 @@ fn open_once(path: &Path) -> Result<Tables, String> {
         Ok(Tables {
             names: table("names", SMALL_MEMTABLE)?,
             topics: table("topics", SMALL_MEMTABLE)?,
-            ids: table("ids", MEMTABLE)?,
             meta: table("meta", SMALL_MEMTABLE)?,
             history: database.keyspace("history", history)?,
             database,

@@ -6,7 +6,7 @@
 //! that it is ahead means that something acknowledged is gone.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -18,9 +18,15 @@ use super::TopicId;
 /// and none is written by halves. The number, and its checksum with the topic's.
 const SLOT: usize = 16;
 
+/// Bytes between two slots that are rather written again than left out: a system
+/// call costs as much as copying some thousand.
+const MAX_GAP: usize = 4096;
+
 /// The file, open.
 pub(crate) struct Heads {
     file: File,
+    /// What it should hold: 16 bytes for each topic there ever was.
+    slots: Vec<u8>,
 }
 
 /// What was found in a slot.
@@ -39,38 +45,60 @@ impl Heads {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false);
-        Ok(Self {
-            file: file.open(path)?,
-        })
+        let mut file = file.open(path)?;
+        let mut slots = Vec::new();
+        file.read_to_end(&mut slots)?;
+        Ok(Self { file, slots })
     }
 
     /// What is known of a topic.
-    pub(crate) fn read(&self, topic: TopicId) -> io::Result<Slot> {
-        let mut slot = [0; SLOT];
-        match self.file.read_exact_at(&mut slot, offset(topic)) {
-            Ok(()) => Ok(decode(topic, slot)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Slot::Empty),
-            Err(error) => Err(error),
+    pub(crate) fn get(&self, topic: TopicId) -> Slot {
+        let begin = offset(topic);
+        let slot = self.slots.get(begin..begin + SLOT);
+        match slot.and_then(|slot| slot.try_into().ok()) {
+            Some(slot) => decode(topic, slot),
+            None => Slot::Empty,
         }
     }
 
-    /// Notes a topic's newest sequence number.
-    pub(crate) fn write(&self, topic: TopicId, seq: u64) -> io::Result<()> {
-        self.file.write_all_at(&encode(topic, seq), offset(topic))
+    /// Notes the newest sequence numbers of topics, whose order it changes.
+    pub(crate) fn set(&mut self, heads: &mut [(TopicId, u64)]) -> io::Result<()> {
+        heads.sort_unstable();
+        let mut written = Ok(());
+        for near in heads.chunk_by(|(a, _), (b, _)| offset(*b) - offset(*a) <= MAX_GAP) {
+            let [(first, _), ..] = *near else { continue };
+            for &(topic, seq) in near {
+                self.put(offset(topic), encode(topic, seq));
+            }
+            let last = near.last().map_or(first, |(topic, _)| *topic);
+            let begin = offset(first);
+            let slots = &self.slots[begin..offset(last) + SLOT];
+            written = written.and(self.file.write_all_at(slots, begin as u64));
+        }
+        written
+    }
+
+    fn put(&mut self, begin: usize, slot: [u8; SLOT]) {
+        let end = begin + SLOT;
+        if self.slots.len() < end {
+            self.slots.resize(end, 0);
+        }
+        self.slots[begin..end].copy_from_slice(&slot);
     }
 
     /// Removes the slots from `next` on, which are of topics that nobody knows,
     /// and says of how many topics there were messages.
-    pub(crate) fn remove_from(&self, next: TopicId) -> io::Result<usize> {
-        let begin = offset(next);
-        let len = self.file.metadata()?.len().saturating_sub(begin);
-        let mut slots = vec![0; usize::try_from(len).unwrap_or(0)];
-        self.file.read_exact_at(&mut slots, begin)?;
+    pub(crate) fn remove_from(&mut self, next: TopicId) -> io::Result<usize> {
+        let Some(slots) = self.slots.get(offset(next)..) else {
+            return Ok(0);
+        };
+        let is_written = |slot: &&[u8]| slot.iter().any(|&byte| byte != 0);
+        let topics = slots.chunks(SLOT).filter(is_written).count();
         if !slots.is_empty() {
-            self.file.set_len(begin)?;
+            self.slots.truncate(offset(next));
+            self.file.set_len(offset(next) as u64)?;
         }
-        let written = |slot: &&[u8]| slot.iter().any(|&byte| byte != 0);
-        Ok(slots.chunks(SLOT).filter(written).count())
+        Ok(topics)
     }
 
     /// Makes everything durable that was written.
@@ -79,8 +107,8 @@ impl Heads {
     }
 }
 
-fn offset(topic: TopicId) -> u64 {
-    u64::from(topic.0) * SLOT as u64
+fn offset(topic: TopicId) -> usize {
+    topic.0 as usize * SLOT
 }
 
 fn encode(topic: TopicId, seq: u64) -> [u8; SLOT] {
@@ -114,14 +142,16 @@ mod tests {
     fn a_slot_says_what_was_written_last_or_that_it_cant() {
         let directory = Directory::new();
         let path = directory.path().join("heads");
-        let heads = Heads::open(&path).unwrap();
+        let mut heads = Heads::open(&path).unwrap();
         let topic = TopicId(3);
-        assert_eq!(heads.read(topic).unwrap(), Slot::Empty);
-        heads.write(topic, 1).unwrap();
-        heads.write(topic, 2).unwrap();
-        assert_eq!(heads.read(topic).unwrap(), Slot::Head(2));
-        assert_eq!(heads.read(TopicId(2)).unwrap(), Slot::Empty);
-        assert_eq!(heads.read(TopicId(4)).unwrap(), Slot::Empty);
+        assert_eq!(heads.get(topic), Slot::Empty);
+        heads.set(&mut [(topic, 1)]).unwrap();
+        heads.set(&mut [(topic, 2)]).unwrap();
+        assert_eq!(heads.get(topic), Slot::Head(2));
+        let heads = Heads::open(&path).unwrap();
+        assert_eq!(heads.get(topic), Slot::Head(2));
+        assert_eq!(heads.get(TopicId(2)), Slot::Empty);
+        assert_eq!(heads.get(TopicId(4)), Slot::Empty);
 
         let whole = std::fs::read(&path).unwrap();
         for at in 3 * SLOT..4 * SLOT {
@@ -129,27 +159,47 @@ mod tests {
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
             let heads = Heads::open(&path).unwrap();
-            assert_eq!(heads.read(topic).unwrap(), Slot::Damaged, "byte {at}");
+            assert_eq!(heads.get(topic), Slot::Damaged, "byte {at}");
         }
         for len in 3 * SLOT..4 * SLOT {
             std::fs::write(&path, &whole[..len]).unwrap();
             let heads = Heads::open(&path).unwrap();
-            assert_eq!(heads.read(topic).unwrap(), Slot::Empty, "{len} bytes");
+            assert_eq!(heads.get(topic), Slot::Empty, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn what_is_near_is_written_at_once_and_nothing_else_changes() {
+        let directory = Directory::new();
+        let path = directory.path().join("heads");
+        let mut heads = Heads::open(&path).unwrap();
+        let topics = [1, 2, 9, 300, 5000, 5001];
+        for (at, topic) in topics.into_iter().enumerate() {
+            heads.set(&mut [(TopicId(topic), at as u64)]).unwrap();
+        }
+        heads
+            .set(&mut [(TopicId(5000), 77), (TopicId(300), 78), (TopicId(2), 79)])
+            .unwrap();
+        let expected = [0, 79, 2, 78, 77, 5].map(Slot::Head);
+        let found = |heads: &Heads| topics.map(|topic| heads.get(TopicId(topic)));
+        assert_eq!(found(&heads), expected);
+        let heads = Heads::open(&path).unwrap();
+        assert_eq!(found(&heads), expected);
+        assert_eq!(heads.get(TopicId(8)), Slot::Empty);
     }
 
     #[test]
     fn slots_of_topics_that_nobody_knows_are_counted_once() {
         let directory = Directory::new();
-        let heads = Heads::open(&directory.path().join("heads")).unwrap();
+        let mut heads = Heads::open(&directory.path().join("heads")).unwrap();
         assert_eq!(heads.remove_from(TopicId(1)).unwrap(), 0);
-        for topic in [1, 2, 5] {
-            heads.write(TopicId(topic), 7).unwrap();
-        }
+        heads
+            .set(&mut [1, 2, 5].map(|topic| (TopicId(topic), 7)))
+            .unwrap();
         assert_eq!(heads.remove_from(TopicId(6)).unwrap(), 0);
         assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 2);
         assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 0);
-        assert_eq!(heads.read(TopicId(1)).unwrap(), Slot::Head(7));
-        assert_eq!(heads.read(TopicId(2)).unwrap(), Slot::Empty);
+        assert_eq!(heads.get(TopicId(1)), Slot::Head(7));
+        assert_eq!(heads.get(TopicId(2)), Slot::Empty);
     }
 }

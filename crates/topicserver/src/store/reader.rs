@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use wire::TopicName;
 
 use super::database::{Tables, record_of};
 use super::shared::Shared;
 use super::{StoreError, TopicId, catalogue, record};
-use crate::history::entry::Entry;
+use crate::history::entry::{Entry, RememberedId};
 
 /// Reads at a time: the disk has more than one thing to do then, and the other
 /// blocking threads of the runtime stay free.
@@ -62,10 +63,11 @@ impl Reader {
             if seq >= next {
                 break;
             }
-            let read = record::read_history(seq, record.into()).unwrap_or_else(|error| {
-                tracing::warn!("left out the messages from {seq} on: {error}");
-                Vec::new()
-            });
+            let read =
+                record::read_history(seq, Bytes::from_owner(record)).unwrap_or_else(|error| {
+                    tracing::warn!("left out the messages from {seq} on: {error}");
+                    Vec::new()
+                });
             for entry in read {
                 if entry.first + u64::from(entry.count) <= from {
                     continue;
@@ -105,9 +107,21 @@ impl Reader {
         let Some((seq, bytes)) = found else {
             return Ok(next);
         };
-        let entries = record::read_history(seq, bytes.into())?;
+        let entries = record::read_history(seq, Bytes::from_owner(bytes))?;
         let entry = entries.iter().find(|entry| entry.time >= time);
         Ok(entry.map_or(seq, |entry| entry.first))
+    }
+
+    /// The ids that were used at `since` or later, in the order of their messages.
+    pub(crate) fn remembered_ids(
+        &self,
+        topic: TopicId,
+        since: u64,
+    ) -> Result<Vec<RememberedId>, StoreError> {
+        let tables = self.shared.tables.read();
+        let tables = tables.as_ref().map_err(Clone::clone)?;
+        let (first, _) = self.bounds(tables, topic)?;
+        catalogue::remembered_ids(tables, topic, first, since)
     }
 
     /// See [`Store::topics`](super::Store::topics).

@@ -1,5 +1,7 @@
-//! The records of the store as bytes: keys, pieces of history, remembered ids,
-//! what is known of a topic. Reading them is total: damaged bytes are an error.
+//! The records of the store as bytes: keys, pieces of history with the ids of their
+//! messages, what is known of a topic. Reading them is total: damaged bytes are an error.
+
+use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
@@ -7,16 +9,16 @@ use super::TopicId;
 use crate::history::entry::{Entry, RememberedId};
 
 /// The first byte of every record. Another one was written by another release.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// Version, messages, newest time, total.
-const HISTORY_HEADER: usize = 1 + 4 + 8 + 8;
+/// Version, messages, newest time, total, ids.
+const HISTORY_HEADER: usize = 1 + 4 + 8 + 8 + 4;
 
 /// Count, time, publisher, length of the lines.
 const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
 
-/// Origin, id, text, sequence number, time.
-const ID_BYTES: usize = 5 * 8;
+/// Origin, id, place among the record's messages.
+const ID_BYTES: usize = 8 + 8 + 4;
 
 /// A record can't be read: its bytes aren't what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,36 +54,58 @@ pub(crate) struct Header {
     /// Bytes of all records that the topic ever had, this one included: the
     /// difference of two of them is what lies between, without reading it.
     pub(crate) total: u64,
+    /// How many of its messages have an id.
+    pub(crate) ids: u32,
 }
 
-/// How many bytes the record of these entries has.
+/// How many bytes the record of these entries has, without the ids of its messages.
 pub(crate) fn history_len(entries: &[Entry]) -> usize {
     let entry_len = |entry: &Entry| ENTRY_HEADER + entry.lines.len();
     HISTORY_HEADER + entries.iter().map(entry_len).sum::<usize>()
 }
 
-/// A piece of history as a record. `total_before` is the topic's total without it.
-pub(crate) fn write_history(entries: &[Entry], total_before: u64) -> (Header, Vec<u8>) {
-    let len = history_len(entries);
+/// Writes a piece of history as a record into `record`, whatever that held before.
+/// `total_before` is the topic's total without it. An id counts as used when the
+/// newest message of the record was published.
+pub(crate) fn write_history(
+    record: &mut Vec<u8>,
+    entries: &[Entry],
+    ids: &[RememberedId],
+    total_before: u64,
+) -> Header {
+    let len = history_len(entries) + ids.len() * ID_BYTES;
+    let first = entries.first().map_or(0, |entry| entry.first);
     let header = Header {
         messages: entries.iter().map(|entry| entry.count).sum(),
         time: entries.iter().map(|entry| entry.time).max().unwrap_or(0),
         total: total_before + len as u64,
+        ids: count(ids.len()),
     };
-    let mut record = Vec::with_capacity(len);
+    record.clear();
+    record.reserve(len);
     record.put_u8(VERSION);
     record.put_u32_le(header.messages);
     record.put_u64_le(header.time);
     record.put_u64_le(header.total);
+    record.put_u32_le(header.ids);
+    for id in ids {
+        record.put_u64_le(id.origin);
+        record.put_u64_le(id.id);
+        record.put_u32_le(u32::try_from(id.seq - first).unwrap_or(u32::MAX));
+    }
     for entry in entries {
         record.put_u32_le(entry.count);
         record.put_u64_le(entry.time);
         record.put_u64_le(entry.publisher);
-        // Pieces are cut far below 4 GiB, and one line is one frame.
-        record.put_u32_le(u32::try_from(entry.lines.len()).unwrap_or(u32::MAX));
+        record.put_u32_le(count(entry.lines.len()));
         record.extend_from_slice(&entry.lines);
     }
-    (header, record)
+    header
+}
+
+/// Of bytes or ids. Pieces are cut far below 4 GiB, and one line is one frame.
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// Reads what a piece of history says of itself.
@@ -94,6 +118,7 @@ pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
         messages: record.get_u32_le(),
         time: record.get_u64_le(),
         total: record.get_u64_le(),
+        ids: record.get_u32_le(),
     };
     match header.messages {
         0 => Err(Damaged("history without a message")),
@@ -105,7 +130,8 @@ pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
 /// the record's memory.
 pub(crate) fn read_history(first: u64, mut record: Bytes) -> Result<Vec<Entry>, Damaged> {
     let header = read_header(&record)?;
-    record.advance(HISTORY_HEADER);
+    let ids_len = ids_of(&header, &record)?.len();
+    record.advance(HISTORY_HEADER + ids_len);
     let end = first
         .checked_add(header.messages.into())
         .ok_or(Damaged("sequence numbers without end"))?;
@@ -137,32 +163,37 @@ pub(crate) fn read_history(first: u64, mut record: Bytes) -> Result<Vec<Entry>, 
     }
 }
 
-/// Remembered ids as a record.
-pub(crate) fn write_ids(ids: &[RememberedId]) -> Vec<u8> {
-    let mut record = Vec::with_capacity(1 + ids.len() * ID_BYTES);
-    record.put_u8(VERSION);
-    for id in ids {
-        for number in [id.origin, id.id, id.text, id.seq, id.time] {
-            record.put_u64_le(number);
-        }
-    }
-    record
+/// Those of the ids, which are in the order of their messages, that are of these.
+pub(crate) fn ids_within(ids: &[RememberedId], messages: Range<u64>) -> &[RememberedId] {
+    let place = |seq| ids.partition_point(|id| id.seq < seq);
+    let (begin, end) = (place(messages.start), place(messages.end));
+    ids.get(begin..end).unwrap_or_default()
 }
 
-/// Reads remembered ids.
-pub(crate) fn read_ids(mut record: &[u8]) -> Result<Vec<RememberedId>, Damaged> {
-    take_version(&mut record)?;
-    if !record.len().is_multiple_of(ID_BYTES) {
-        return Err(Damaged("half an id"));
-    }
-    let mut ids = Vec::with_capacity(record.len() / ID_BYTES);
-    while record.has_remaining() {
+/// The ids of a record's messages, as bytes.
+fn ids_of<'a>(header: &Header, record: &'a [u8]) -> Result<&'a [u8], Damaged> {
+    let len = (header.ids as usize).checked_mul(ID_BYTES);
+    let end = len.and_then(|len| len.checked_add(HISTORY_HEADER));
+    end.and_then(|end| record.get(HISTORY_HEADER..end))
+        .ok_or(Damaged("half an id"))
+}
+
+/// Reads the ids in a piece of history whose first message is `first`, in the order
+/// of their messages.
+pub(crate) fn read_ids(first: u64, record: &[u8]) -> Result<Vec<RememberedId>, Damaged> {
+    let header = read_header(record)?;
+    let mut bytes = ids_of(&header, record)?;
+    let mut ids = Vec::with_capacity(header.ids as usize);
+    while bytes.has_remaining() {
+        let (origin, id, place) = (bytes.get_u64_le(), bytes.get_u64_le(), bytes.get_u32_le());
+        if place >= header.messages {
+            return Err(Damaged("the id of another message"));
+        }
         ids.push(RememberedId {
-            origin: record.get_u64_le(),
-            id: record.get_u64_le(),
-            text: record.get_u64_le(),
-            seq: record.get_u64_le(),
-            time: record.get_u64_le(),
+            origin,
+            id,
+            seq: first.saturating_add(place.into()),
+            time: header.time,
         });
     }
     Ok(ids)
@@ -177,8 +208,6 @@ pub(crate) struct TopicRecord {
     pub(crate) floor: u64,
     /// The history holds nothing before this.
     pub(crate) first: u64,
-    /// There are no ids before this.
-    pub(crate) ids_from: u64,
     /// Its name.
     pub(crate) name: String,
 }
@@ -186,9 +215,9 @@ pub(crate) struct TopicRecord {
 impl TopicRecord {
     /// As bytes.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut record = Vec::with_capacity(1 + 4 * 8 + self.name.len());
+        let mut record = Vec::with_capacity(1 + 3 * 8 + self.name.len());
         record.put_u8(VERSION);
-        for number in [self.epoch, self.floor, self.first, self.ids_from] {
+        for number in [self.epoch, self.floor, self.first] {
             record.put_u64_le(number);
         }
         record.extend_from_slice(self.name.as_bytes());
@@ -198,14 +227,13 @@ impl TopicRecord {
     /// From bytes.
     pub(crate) fn read(mut record: &[u8]) -> Result<Self, Damaged> {
         take_version(&mut record)?;
-        if record.len() < 4 * 8 {
+        if record.len() < 3 * 8 {
             return Err(Damaged("half a topic"));
         }
         Ok(Self {
             epoch: record.get_u64_le(),
             floor: record.get_u64_le(),
             first: record.get_u64_le(),
-            ids_from: record.get_u64_le(),
             name: std::str::from_utf8(record)
                 .map_err(|_| Damaged("a topic's name isn't UTF-8"))?
                 .to_owned(),

@@ -112,10 +112,8 @@ impl Writer {
 /// Removes what there is of a topic from a sequence number on.
 fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError> {
     let mut batch = tables.batch();
-    for table in [&tables.history, &tables.ids] {
-        for record in Tables::records(table, id, next) {
-            batch.remove(table, record.key()?);
-        }
+    for record in Tables::records(&tables.history, id, next) {
+        batch.remove(&tables.history, record.key()?);
     }
     match batch.is_empty() {
         true => Ok(()),

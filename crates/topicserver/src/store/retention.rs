@@ -52,9 +52,7 @@ impl Sweep {
 /// What is left of a topic after a step.
 struct Trimmed {
     first: u64,
-    ids_from: u64,
     oldest: Option<Oldest>,
-    oldest_ids: Option<u64>,
     /// There may be more to delete.
     has_more: bool,
 }
@@ -126,26 +124,17 @@ impl Writer {
         let mut batch = tables.batch();
         let now = topic::now();
         let first = state.bounds.first();
-        let mut delete = |table, seq| batch.remove(table, record::key(id, seq));
-        let (position, ids_from) = (&state.durable, state.ids_from);
-        let mut trimmed = limits.trim(&tables, id, position, first, now, |seq| {
-            delete(&tables.history, seq);
-        })?;
-        trimmed.ids_from = ids_from;
-        limits.trim_ids(&tables, id, &mut trimmed, now, |seq| {
-            delete(&tables.ids, seq);
+        let trimmed = limits.trim(&tables, id, &state.durable, first, now, |seq| {
+            batch.remove(&tables.history, record::key(id, seq));
         })?;
         if !batch.is_empty() {
             let mut record = state.record();
             record.first = trimmed.first;
-            record.ids_from = trimmed.ids_from;
             batch.insert(&tables.topics, id.0.to_be_bytes(), record.write());
             // If this isn't durable, it is done again.
             tables.commit(batch, false)?;
         }
-        state.ids_from = trimmed.ids_from;
         state.durable.oldest = trimmed.oldest;
-        state.durable.oldest_ids = trimmed.oldest_ids;
         state.pending = state.durable;
         state.bounds.set(trimmed.first, state.durable.next);
         Ok(trimmed.has_more)
@@ -214,9 +203,7 @@ impl Limits {
     ) -> Result<Trimmed, StoreError> {
         let mut trimmed = Trimmed {
             first: position.next,
-            ids_from: 0,
             oldest: None,
-            oldest_ids: None,
             has_more: false,
         };
         for (deleted, record) in Tables::records(&tables.history, id, first).enumerate() {
@@ -246,31 +233,5 @@ impl Limits {
         let is_too_old = header.time.saturating_add(self.age) < now;
         // The newest record stays, however large it is.
         is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)
-    }
-
-    /// The same for the ids of messages that are gone, and for old ones.
-    fn trim_ids(
-        &self,
-        tables: &Tables,
-        id: TopicId,
-        trimmed: &mut Trimmed,
-        now: u64,
-        mut delete: impl FnMut(u64),
-    ) -> Result<(), StoreError> {
-        let records = Tables::records(&tables.ids, id, trimmed.ids_from);
-        for (deleted, record) in records.enumerate() {
-            let (seq, bytes) = record_of(record)?;
-            let time = record::read_ids(&bytes).map_or(0, |ids| catalogue::newest_id_time(&ids));
-            let keeps = seq >= trimmed.first && time.saturating_add(self.id_window) >= now;
-            trimmed.has_more |= deleted == TRIM_STEP;
-            if keeps || deleted == TRIM_STEP {
-                trimmed.oldest_ids = Some(time);
-                trimmed.ids_from = seq;
-                break;
-            }
-            delete(seq);
-            trimmed.ids_from = seq + 1;
-        }
-        Ok(())
     }
 }

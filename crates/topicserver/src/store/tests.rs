@@ -96,7 +96,6 @@ fn id(seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: 1,
         id: 1000 + seq,
-        text: 3,
         seq,
         time,
     }

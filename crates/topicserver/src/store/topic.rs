@@ -28,8 +28,6 @@ pub(crate) struct State {
     pub(crate) name: TopicName,
     pub(crate) epoch: u64,
     pub(crate) bounds: Arc<Bounds>,
-    /// There are no ids before this sequence number.
-    pub(crate) ids_from: u64,
     /// What is durable.
     pub(crate) durable: Position,
     /// What will be when the group that is being written is durable.
@@ -49,8 +47,6 @@ pub(crate) struct Position {
     pub(crate) time: u64,
     /// The oldest record, if there is one.
     pub(crate) oldest: Option<Oldest>,
-    /// The time of the newest id in the oldest record of ids.
-    pub(crate) oldest_ids: Option<u64>,
 }
 
 /// What has to be known of a topic's oldest record.
@@ -69,7 +65,6 @@ impl State {
             epoch: self.epoch,
             floor: self.durable.next,
             first: self.bounds.first(),
-            ids_from: self.ids_from,
             name: self.name.as_str().to_owned(),
         }
     }
@@ -88,9 +83,7 @@ impl State {
             too_old(oldest.time, limits.age)
                 || messages > with_slack(limits.messages, u64::MAX)
                 || position.total - oldest.before > with_slack(limits.bytes, u64::MAX)
-        }) || position
-            .oldest_ids
-            .is_some_and(|time| too_old(time, limits.id_window))
+        })
     }
 }
 
@@ -100,16 +93,14 @@ pub(crate) struct Limits {
     pub(crate) age: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    pub(crate) id_window: u64,
 }
 
 impl Limits {
-    pub(crate) fn new(retention: Retention, id_window: Duration) -> Self {
+    pub(crate) fn new(retention: Retention) -> Self {
         Self {
             age: milliseconds(retention.age),
             messages: retention.messages,
             bytes: retention.bytes,
-            id_window: milliseconds(id_window),
         }
     }
 }
@@ -121,7 +112,7 @@ pub(crate) fn now() -> u64 {
     since.map_or(0, milliseconds)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -23,7 +23,7 @@ use super::heads::Heads;
 use super::recovery::Outage;
 use super::retention::Sweep;
 use super::shared::Shared;
-use super::topic::{self, Limits, State};
+use super::topic::{Limits, State};
 use super::{Loaded, OpenError, Retention, StoreError, TopicId};
 use queue::{Queue, Request};
 
@@ -60,17 +60,15 @@ pub(crate) struct Writer {
     pub(super) outage_said: bool,
     /// Whether it was said that the heads can't be written.
     heads_failed: bool,
+    /// Room for a record, to be used again.
+    record: Vec<u8>,
     /// Where those run who wait for answers, if the store was opened there.
     runtime: Option<Handle>,
 }
 
 impl Writer {
     /// Opens everything. Also says the directory's secret.
-    pub(crate) fn open(
-        path: &Path,
-        retention: Retention,
-        id_window: Duration,
-    ) -> Result<(Self, [u8; 16]), OpenError> {
+    pub(crate) fn open(path: &Path, retention: Retention) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
         let broken = |text| match directory.has_room(ROOM_FOR_A_GROUP) {
             Ok(()) => OpenError::Database {
@@ -83,7 +81,7 @@ impl Writer {
             },
         };
         let tables = Tables::open(&directory.database()).map_err(broken)?;
-        let heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
+        let mut heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
             path: directory.heads(),
             source,
         })?;
@@ -94,9 +92,7 @@ impl Writer {
             Ok(topics) => tracing::warn!(
                 "the {topics} newest topics are no longer in the history: its end was damaged"
             ),
-            Err(error) => {
-                tracing::warn!("can't tell whether the history lost whole topics: {error}");
-            }
+            Err(error) => tracing::warn!("can't forget topics that are gone: {error}"),
         }
         let shared = Shared {
             tables: RwLock::new(Ok(tables)),
@@ -106,7 +102,7 @@ impl Writer {
             directory,
             shared: Arc::new(shared),
             heads,
-            limits: Limits::new(retention, id_window),
+            limits: Limits::new(retention),
             next_id,
             topics: HashMap::new(),
             ids: HashMap::new(),
@@ -116,6 +112,7 @@ impl Writer {
             outage: None,
             outage_said: false,
             heads_failed: false,
+            record: Vec::new(),
             runtime: Handle::try_current().ok(),
         };
         Ok((writer, secret))
@@ -266,18 +263,16 @@ impl Writer {
     }
 
     fn loaded(&self, id: TopicId) -> Result<Loaded, StoreError> {
-        let tables = self.tables()?;
         let Some(state) = self.topics.get(&id) else {
             return Err(StoreError::Io(format!("there is no topic {}", id.0)));
         };
-        let since = topic::now().saturating_sub(self.limits.id_window);
         Ok(Loaded {
             id,
             epoch: state.epoch,
             next: state.durable.next,
             first: state.bounds.first.clone(),
             time: state.durable.time,
-            ids: catalogue::remembered_ids(&tables, id, state.ids_from, since)?,
+            ids: Vec::new(),
         })
     }
 

@@ -211,14 +211,13 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
     store.close().await;
-    let (mut writer, _) = Writer::open(directory.path(), KEEP, WINDOW).unwrap();
+    let (mut writer, _) = Writer::open(directory.path(), KEEP).unwrap();
     let tables = writer.tables().unwrap();
     // As if the flush of messages 4 and 5 had failed after they were written.
     let mut left = tables.batch();
-    let (_, bytes) = record::write_history(&[entry(4, 2, 5)], 1000);
+    let mut bytes = Vec::new();
+    record::write_history(&mut bytes, &[entry(4, 2, 5)], &[], 1000);
     left.insert(&tables.history, record::key(topic.id, 4), bytes);
-    let bytes = record::write_ids(&[id(4, topic::now())]);
-    left.insert(&tables.ids, record::key(topic.id, 4), bytes);
     tables.commit(left, true).unwrap();
     drop(tables);
     writer.doubtful.insert(topic.id, 4);
@@ -226,9 +225,7 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let told = writer.recover(Trouble::Failed(error.clone()));
     assert_eq!(told, Ok(error));
     let tables = writer.tables().unwrap();
-    for table in [&tables.history, &tables.ids] {
-        assert_eq!(Tables::records(table, topic.id, 4).count(), 0);
-    }
+    assert_eq!(Tables::records(&tables.history, topic.id, 4).count(), 0);
     assert_eq!(Tables::records(&tables.history, topic.id, 1).count(), 1);
 }
 

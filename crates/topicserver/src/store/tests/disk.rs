@@ -180,10 +180,10 @@ async fn a_directory_of_another_format_is_left_alone() {
     let store = open(&directory);
     store.close().await;
     let format = directory.path().join("format");
-    std::fs::write(&format, "natter history 2\n").unwrap();
+    std::fs::write(&format, "natter history 1\n").unwrap();
     let error = Store::open(directory.path(), KEEP, WINDOW).err().unwrap();
     assert!(matches!(error, OpenError::OtherFormat { .. }), "{error}");
-    assert!(error.to_string().contains("natter history 2"), "{error}");
+    assert!(error.to_string().contains("natter history 1"), "{error}");
     std::fs::remove_file(format).unwrap();
     let error = Store::open(directory.path(), KEEP, WINDOW).err().unwrap();
     assert!(matches!(error, OpenError::OtherFormat { .. }), "{error}");

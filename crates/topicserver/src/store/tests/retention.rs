@@ -165,29 +165,6 @@ async fn an_empty_topic_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn ids_beyond_the_window_are_deleted_and_their_messages_stay() {
-    let directory = Directory::new();
-    let (store, topic) = open_with(&directory, NOTHING).await;
-    let now = topic::now();
-    for seq in 1..=5 {
-        store
-            .append(topic.id, with_ids(seq, now - 600_000 + seq))
-            .await
-            .unwrap();
-    }
-    store.append(topic.id, with_ids(6, now)).await.unwrap();
-    settle(&store).await;
-    store.close().await;
-    // A window that would show them, were they still there.
-    let hour = Duration::from_secs(3600);
-    let store = Store::open(directory.path(), NOTHING, hour).unwrap();
-    let topic = store.load(&name("T")).await.unwrap();
-    assert_eq!(topic.ids, [id(6, now)]);
-    assert_eq!(stored(&store, topic.id).await, [1, 2, 3, 4, 5, 6]);
-    store.close().await;
-}
-
-#[tokio::test]
 async fn more_than_a_step_is_deleted_step_by_step() {
     let directory = Directory::new();
     let (store, topic) = open_with(&directory, NOTHING).await;
@@ -231,7 +208,7 @@ async fn a_sweep_finds_idle_topics_and_forgets_those_that_nobody_uses() {
         age: Duration::from_secs(10),
         ..NOTHING
     };
-    let (mut writer, _) = Writer::open(directory.path(), limit, WINDOW).unwrap();
+    let (mut writer, _) = Writer::open(directory.path(), limit).unwrap();
     let sweep = |writer: &mut Writer| {
         writer.sweep.begin();
         for _ in 0..500 {

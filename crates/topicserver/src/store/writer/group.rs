@@ -82,14 +82,19 @@ impl Writer {
         };
         let position = &mut state.pending;
         let next = topic::check_order(&batch.entries, position.next)?;
-        let Some(first) = batch.entries.first() else {
+        if batch.entries.is_empty() {
             return Ok(id);
-        };
+        }
         for entries in topic::cut(&batch.entries) {
             let Some(begin) = entries.first() else {
                 continue;
             };
-            let (header, bytes) = record::write_history(&entries, position.total);
+            let Some(last) = entries.last() else {
+                continue;
+            };
+            let ids = record::ids_within(&batch.ids, begin.first..last.end());
+            let record = &mut self.record;
+            let header = record::write_history(record, &entries, ids, position.total);
             position.oldest.get_or_insert(Oldest {
                 time: header.time,
                 before: position.total,
@@ -97,15 +102,7 @@ impl Writer {
             position.total = header.total;
             position.time = position.time.max(header.time);
             let key = record::key(id, begin.first);
-            group.batch.insert(&tables.history, key, bytes);
-        }
-        if !batch.ids.is_empty() {
-            let time = catalogue::newest_id_time(&batch.ids);
-            position.oldest_ids.get_or_insert(time);
-            let key = record::key(id, first.first);
-            group
-                .batch
-                .insert(&tables.ids, key, record::write_ids(&batch.ids));
+            group.batch.insert(&tables.history, key, &record[..]);
         }
         position.next = next;
         group.appended.push(id);
@@ -181,6 +178,7 @@ impl Writer {
     /// The group is durable.
     fn settle(&mut self, group: &Group) {
         let now = topic::now();
+        let mut heads = Vec::with_capacity(group.appended.len());
         for id in &group.appended {
             let Some(state) = self.topics.get_mut(id) else {
                 continue;
@@ -190,13 +188,14 @@ impl Writer {
             }
             state.durable = state.pending;
             state.bounds.set(state.bounds.first(), state.durable.next);
-            let noted = self.heads.write(*id, state.durable.next - 1);
+            heads.push((*id, state.durable.next - 1));
             if !state.is_trimmed && state.wants_trim(&self.limits, now, false) {
                 state.is_trimmed = true;
                 self.trims.push_back(*id);
             }
-            self.check_heads(noted);
         }
+        let noted = self.heads.set(&mut heads);
+        self.check_heads(noted);
     }
 
     fn check_heads(&mut self, noted: io::Result<()>) {
