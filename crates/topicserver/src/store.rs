@@ -16,6 +16,7 @@ mod reader;
 mod record;
 mod recovery;
 mod retention;
+mod runway;
 mod shared;
 #[cfg(test)]
 mod tests;

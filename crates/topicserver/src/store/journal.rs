@@ -19,6 +19,12 @@ const END: u8 = 3;
 const CLEAR: u8 = 4;
 const MAGIC: &[u8] = b"FJL\x03";
 
+/// Bytes of a group, beside its items: its start and its end.
+pub(crate) const GROUP_OVERHEAD: usize = 13 + 13;
+
+/// Bytes of an item, beside its key and value.
+pub(crate) const ITEM_OVERHEAD: usize = 1 + 10 + 2 + 4 + 4;
+
 /// What was cut from a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {

@@ -22,6 +22,7 @@ use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::heads::Heads;
 use super::recovery::Outage;
 use super::retention::Sweep;
+use super::runway::Runway;
 use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::{Loaded, OpenError, Retention, StoreError, TopicId};
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     pub(super) directory: Directory,
     pub(super) shared: Arc<Shared>,
     pub(super) heads: Heads,
+    runway: Runway,
     pub(super) limits: Limits,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
@@ -62,6 +64,8 @@ pub(crate) struct Writer {
     heads_failed: bool,
     /// Room for a record, to be used again.
     record: Vec<u8>,
+    /// Bytes that the journal got with the last group.
+    written: u64,
     /// Where those run who wait for answers, if the store was opened there.
     runtime: Option<Handle>,
 }
@@ -99,6 +103,7 @@ impl Writer {
             bounds: Mutex::default(),
         };
         let writer = Self {
+            runway: Runway::new(directory.database()),
             directory,
             shared: Arc::new(shared),
             heads,
@@ -113,6 +118,7 @@ impl Writer {
             outage_said: false,
             heads_failed: false,
             record: Vec::new(),
+            written: 0,
             runtime: Handle::try_current().ok(),
         };
         Ok((writer, secret))
@@ -200,6 +206,7 @@ impl Writer {
             Ok(results) => {
                 self.written();
                 self.answer_all(group.into_iter().zip(results).collect());
+                self.runway.advance(self.written);
             }
             Err(trouble) => {
                 // Before the answer, so that nothing of the group is left when

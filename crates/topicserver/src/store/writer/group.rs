@@ -10,6 +10,7 @@ use super::Writer;
 use super::queue::Request;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{Tables, Trouble};
+use crate::store::journal;
 use crate::store::record;
 use crate::store::topic::{self, Oldest, State};
 use crate::store::{Batch, StoreError, TopicId};
@@ -17,6 +18,8 @@ use crate::store::{Batch, StoreError, TopicId};
 /// A group while it is put together.
 struct Group {
     batch: OwnedWriteBatch,
+    /// Its bytes in the journal.
+    bytes: usize,
     /// Topics that get messages.
     appended: Vec<TopicId>,
     /// Topics that are in memory only since this group, and change with it.
@@ -35,6 +38,7 @@ impl Writer {
         let tables = self.tables().map_err(Trouble::Failed)?;
         let mut group = Group {
             batch: tables.batch(),
+            bytes: journal::GROUP_OVERHEAD,
             appended: Vec::new(),
             changed: Vec::new(),
         };
@@ -57,7 +61,10 @@ impl Writer {
             false => tables.commit(batch, true),
         };
         match written {
-            Ok(()) => self.settle(&group),
+            Ok(()) => {
+                self.written = group.bytes as u64;
+                self.settle(&group);
+            }
             Err(trouble) => {
                 self.undo(&group, matches!(trouble, Trouble::Failed(_)));
                 return Err(trouble);
@@ -102,6 +109,7 @@ impl Writer {
             position.total = header.total;
             position.time = position.time.max(header.time);
             let key = record::key(id, begin.first);
+            group.bytes += journal::ITEM_OVERHEAD + key.len() + record.len();
             group.batch.insert(&tables.history, key, &record[..]);
         }
         position.next = next;
