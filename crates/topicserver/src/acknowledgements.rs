@@ -41,6 +41,10 @@ pub(crate) fn tell_unstored(
     }
 }
 
+/// Bytes that an acknowledgement takes beside the names in it.
+const ACK_COST: usize =
+    r#"{"extended":{"type":"ack","id":"","topic":"","seq":1000000000}}"#.len() + 1;
+
 /// Tells publishers that their messages are where they can't be lost, each in one
 /// write as far as they follow one another.
 pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
@@ -59,6 +63,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
             let _ = receipt.send(Ok(stored));
             continue;
         }
+        lines.reserve(ACK_COST + id.len() + topic.len());
         let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
         Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
         if all.peek().is_none_or(|next| !next.to.is(&to)) {

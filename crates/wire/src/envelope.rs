@@ -36,12 +36,17 @@ pub struct EnvelopeWriter {
 const HEAD: &[u8] = b"{\"extended\":{\"seq\":";
 /// The envelope of a message that isn't stored, up to its time.
 const UNSTORED_HEAD: &[u8] = b"{\"extended\":{\"stored\":false";
+/// Bytes of what comes then, beside the user's name.
+const TAIL_COST: usize = r#","time":1763796000123,"user":""},"#.len();
 
 impl EnvelopeWriter {
     /// For messages of `user` that the server took at `time`, in milliseconds
     /// since the Unix epoch.
     pub fn new(time: u64, user: Option<&UserName>) -> Self {
-        let mut tail = format!(",\"time\":{time}").into_bytes();
+        let name = user.map_or(0, |user| user.as_str().len());
+        let mut tail = Vec::with_capacity(TAIL_COST + name);
+        tail.extend_from_slice(b",\"time\":");
+        tail.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
         if let Some(user) = user {
             tail.extend_from_slice(b",\"user\":");
             // Writing a string into memory can't fail.

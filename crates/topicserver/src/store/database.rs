@@ -3,8 +3,10 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use fjall::compaction::Leveled;
 use fjall::config::BlockSizePolicy;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
@@ -42,6 +44,12 @@ const HISTORY_BLOCK: u32 = 16 * 1024;
 /// Tables that may wait to be written before writing pauses. The database
 /// itself pauses at four, without looking whether anybody still writes them.
 const WAITING_TABLES: usize = 3;
+
+/// Unmerged tables at which they are merged. A merge also rewrites what the level
+/// below holds of the same topics, so few large ones cost less than many: with 12
+/// instead of the database's own 4, a fifth more is stored under full load, and half
+/// as much processor time goes into it. A reader looks into each of them.
+const MERGED_TABLES: u8 = 12;
 
 /// Unmerged tables at which writing pauses; the database itself pauses at 30.
 const UNMERGED_TABLES: usize = 28;
@@ -207,9 +215,11 @@ fn open_once(path: &Path) -> Result<Tables, String> {
             })
         };
         let history = || {
+            let merging = Leveled::default().with_l0_threshold(MERGED_TABLES);
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(true)
                 .max_memtable_size(MEMTABLE)
+                .compaction_strategy(Arc::new(merging))
                 .data_block_size_policy(BlockSizePolicy::all(HISTORY_BLOCK))
         };
         Ok(Tables {

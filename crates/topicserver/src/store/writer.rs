@@ -8,8 +8,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
@@ -26,14 +24,7 @@ use super::runway::Runway;
 use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::{Loaded, OpenError, Retention, StoreError, TopicId};
-use queue::{Queue, Request};
-
-/// Bytes of lines at which a group is written, though more may wait: who came
-/// first shall not wait for much longer than a flush takes.
-const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
-
-/// The same, in requests.
-const MAX_GROUP: usize = 4096;
+use queue::{Queue, Request, Waiting};
 
 /// The key of the secret in the table of what is there once.
 const SECRET: &str = "secret";
@@ -131,7 +122,7 @@ impl Writer {
 
     /// Starts the thread. It ends when it is told to, or nobody is left to.
     pub(crate) fn start(self) -> io::Result<Queue> {
-        let (requests, waiting) = mpsc::channel();
+        let (queue, waiting) = queue::queue();
         let thread = std::thread::Builder::new().name("history".to_owned());
         thread.spawn(move || {
             let done = self.run(&waiting);
@@ -140,57 +131,29 @@ impl Writer {
                 let _ = done.send(());
             }
         })?;
-        Ok(Queue::new(requests))
+        Ok(queue)
     }
 
-    fn run(mut self, waiting: &Receiver<Request>) -> Option<oneshot::Sender<()>> {
-        loop {
-            let (group, end) = self.gather(waiting);
+    fn run(mut self, waiting: &Waiting) -> Option<oneshot::Sender<()>> {
+        while let Ok(mut group) = waiting.take(self.time_to_chores()) {
+            let end = take_end(&mut group);
             if !group.is_empty() {
-                self.serve(group);
+                let kib = queue::kib_of(&group);
+                self.serve(group, waiting);
+                waiting.give_back(kib);
             }
-            match end {
-                End::NotYet => self.do_chores(),
-                End::Closed(done) => {
-                    self.finish();
-                    return done;
-                }
+            if let Some(done) = end {
+                self.finish();
+                return Some(done);
             }
+            self.do_chores();
         }
-    }
-
-    /// Takes what waits, and waits if that is nothing and there are no chores.
-    fn gather(&self, waiting: &Receiver<Request>) -> (Vec<Request>, End) {
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        let mut next = match self.time_to_chores() {
-            Duration::ZERO => waiting.try_recv(),
-            time => waiting.recv_timeout(time).map_err(|error| match error {
-                RecvTimeoutError::Timeout => TryRecvError::Empty,
-                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
-            }),
-        };
-        loop {
-            match next {
-                Ok(Request::Close(done)) => return (group, End::Closed(Some(done))),
-                Err(TryRecvError::Disconnected) => return (group, End::Closed(None)),
-                Err(TryRecvError::Empty) => return (group, End::NotYet),
-                Ok(request) => {
-                    if let Request::Append { batch, .. } = &request {
-                        bytes += queue::bytes(batch);
-                    }
-                    group.push(request);
-                }
-            }
-            if group.len() >= MAX_GROUP || bytes >= MAX_GROUP_BYTES {
-                return (group, End::NotYet);
-            }
-            next = waiting.try_recv();
-        }
+        self.finish();
+        None
     }
 
     /// Does what a group asks for, and answers.
-    fn serve(&mut self, group: Vec<Request>) {
+    fn serve(&mut self, group: Vec<Request>, waiting: &Waiting) {
         if let Err(error) = self.ready() {
             return self.refuse(group, &error);
         }
@@ -205,7 +168,7 @@ impl Writer {
         match results {
             Ok(results) => {
                 self.written();
-                self.answer_all(group.into_iter().zip(results).collect());
+                self.answer_all(group.into_iter().zip(results).collect(), waiting);
                 self.runway.advance(self.written);
             }
             Err(trouble) => {
@@ -235,12 +198,17 @@ impl Writer {
 
     /// Answers a group. Waking a task from here costs a system call; so one is woken,
     /// and wakes those who wait, each of which costs nothing there.
-    fn answer_all(&self, mut group: Vec<(Request, Result<TopicId, StoreError>)>) {
+    fn answer_all(
+        &self,
+        mut group: Vec<(Request, Result<TopicId, StoreError>)>,
+        waiting: &Waiting,
+    ) {
         let is_append = |(request, _): &(Request, _)| matches!(request, Request::Append { .. });
         if let Some(runtime) = &self.runtime
             && group.len() > 1
             && group.iter().all(is_append)
         {
+            let wake = waiting.promise();
             runtime.spawn(async move {
                 for (request, result) in group.drain(..) {
                     if let Request::Append { done, .. } = request {
@@ -248,6 +216,7 @@ impl Writer {
                         let _ = done.send(result.map(|_| ()));
                     }
                 }
+                wake.after_a_turn().await;
             });
             return;
         }
@@ -299,11 +268,14 @@ impl Writer {
     }
 }
 
-/// Whether the writer should end.
-enum End {
-    NotYet,
-    /// Yes; and somebody may want to know when.
-    Closed(Option<oneshot::Sender<()>>),
+/// Takes out that the writer should end, and what was asked after that.
+fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
+    let is_end = |request: &Request| matches!(request, Request::Close(_));
+    let end = group.iter().position(is_end)?;
+    match group.drain(end..).next() {
+        Some(Request::Close(done)) => Some(done),
+        _ => None,
+    }
 }
 
 /// The directory's secret, which is made if there is none.

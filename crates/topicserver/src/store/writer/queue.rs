@@ -1,9 +1,10 @@
 //! What waits for the writer: bounded in bytes.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Semaphore, oneshot};
 use wire::TopicName;
 
 use crate::store::{Batch, Loaded, StoreError, TopicId};
@@ -11,6 +12,24 @@ use crate::store::{Batch, Loaded, StoreError, TopicId};
 /// KiB that may wait: some hundred milliseconds of a disk's work. Who has more
 /// waits until there is room.
 const MAX_KIB: u32 = 64 * 1024;
+
+/// KiB at which a group is written, though more may wait: who came first shall not
+/// wait for much longer than a flush takes.
+const MAX_GROUP_KIB: u32 = 8 * 1024;
+
+/// The same, in requests.
+const MAX_GROUP: usize = 4096;
+
+/// Requests that are worth a flush of their own. With fewer, what there is to be done
+/// in the runtime comes first, which may bring more. Of 64 publishers, half are served
+/// by one flush and half by the next then; with 48, all would wait for each other.
+const MIN_GROUP: usize = 24;
+
+/// The same, in KiB: with so many, the flush isn't most of the work.
+const MIN_GROUP_KIB: u32 = 48;
+
+/// How long the writer waits for that at most: what a slow flush takes.
+const MAX_DELAY: Duration = Duration::from_millis(1);
 
 /// Something to do for the writer.
 pub(crate) enum Request {
@@ -20,7 +39,7 @@ pub(crate) enum Request {
         batch: Batch,
         done: oneshot::Sender<Result<(), StoreError>>,
         /// Its room in the queue.
-        _room: OwnedSemaphorePermit,
+        kib: u32,
     },
     /// Say what is known of a topic.
     Load {
@@ -33,19 +52,78 @@ pub(crate) enum Request {
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer. Cloning shares it.
+impl Request {
+    fn kib(&self) -> u32 {
+        match self {
+            Self::Append { kib, .. } => *kib,
+            Self::Load { .. } | Self::Close(_) => 0,
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Append { .. })
+    }
+}
+
+/// The way to the writer. Cloning shares it; the last one that is dropped ends it.
 #[derive(Clone)]
-pub(crate) struct Queue {
-    requests: Sender<Request>,
-    room: Arc<Semaphore>,
+pub(crate) struct Queue(Arc<Way>);
+
+/// The writer's end of the queue. Dropping it ends the queue.
+pub(crate) struct Waiting(Arc<Shared>);
+
+struct Way(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// For the writer, when it sleeps.
+    wake: Condvar,
+    /// In KiB.
+    room: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Request>,
+    /// Their room.
+    kib: u32,
+    /// They are worth a flush, or one of them is urgent.
+    is_due: bool,
+    /// The writer has nothing to do.
+    is_idle: bool,
+    /// Somebody is about to wake the writer.
+    is_promised: bool,
+    /// Nobody is left at one of the ends.
+    has_ended: bool,
+}
+
+impl State {
+    /// Whether there is nothing for the writer yet.
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty() && !self.is_promised && !self.is_due
+    }
+
+    fn is_worth_a_flush(&self) -> bool {
+        self.requests.len() >= MIN_GROUP || self.kib >= MIN_GROUP_KIB
+    }
+
+    /// Whether it would be too early to begin.
+    fn may_grow(&self) -> bool {
+        self.is_promised && !self.is_due
+    }
+}
+
+/// A queue's two ends.
+pub(crate) fn queue() -> (Queue, Waiting) {
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        wake: Condvar::new(),
+        room: Semaphore::new(MAX_KIB as usize),
+    });
+    (Queue(Arc::new(Way(shared.clone()))), Waiting(shared))
 }
 
 impl Queue {
-    pub(crate) fn new(requests: Sender<Request>) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_KIB as usize));
-        Self { requests, room }
-    }
-
     /// Puts a batch in, when there is room for it.
     pub(crate) async fn append(
         &self,
@@ -54,14 +132,19 @@ impl Queue {
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         let kib = kib(&batch);
-        let room = self.room.clone().acquire_many_owned(kib).await;
-        let room = room.map_err(|_| StoreError::Closed)?;
-        self.put(Request::Append {
+        let room = self.0.0.room.acquire_many(kib).await;
+        // It is given back when the batch is stored.
+        room.map_err(|_| StoreError::Closed)?.forget();
+        let wake = self.put(Request::Append {
             topic,
             batch,
             done,
-            _room: room,
-        })
+            kib,
+        })?;
+        if let Some(wake) = wake {
+            wake.after_a_turn().await;
+        }
+        Ok(())
     }
 
     /// Puts in the question for a topic.
@@ -71,26 +154,132 @@ impl Queue {
         epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     ) -> Result<(), StoreError> {
-        self.put(Request::Load { name, epoch, done })
+        self.put(Request::Load { name, epoch, done }).map(drop)
     }
 
     /// Puts in that it is over.
     pub(crate) fn close(&self, done: oneshot::Sender<()>) -> Result<(), StoreError> {
-        self.put(Request::Close(done))
+        self.put(Request::Close(done)).map(drop)
     }
 
-    fn put(&self, request: Request) -> Result<(), StoreError> {
-        self.requests.send(request).map_err(|_| StoreError::Closed)
+    /// Puts a request in. Who finds the writer idle gets what wakes it.
+    fn put(&self, request: Request) -> Result<Option<Wake>, StoreError> {
+        let shared = &self.0.0;
+        let mut state = shared.state.lock();
+        if state.has_ended {
+            return Err(StoreError::Closed);
+        }
+        state.kib += request.kib();
+        let is_urgent = request.is_urgent();
+        state.requests.push(request);
+        state.is_due |= is_urgent || state.is_worth_a_flush();
+        if state.is_due {
+            shared.wake.notify_one();
+            return Ok(None);
+        }
+        let is_first = state.is_idle && !state.is_promised;
+        state.is_promised |= is_first;
+        Ok(is_first.then(|| Wake(shared.clone())))
     }
 }
 
-/// What a batch counts; one that is larger than the queue gets all of it.
+/// Wakes the writer when it is dropped, whatever becomes of who holds it.
+pub(crate) struct Wake(Arc<Shared>);
+
+impl Wake {
+    /// Wakes it when the runtime has done what there was to be done.
+    pub(crate) async fn after_a_turn(self) {
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.0.state.lock().is_promised = false;
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        (state.has_ended, state.is_due) = (true, true);
+        self.0.wake.notify_one();
+    }
+}
+
+impl Waiting {
+    /// Takes what waits, as much as makes a group. If that is nothing, it waits for
+    /// so long. An error: nobody is left who could ask for anything.
+    pub(crate) fn take(&self, time: Duration) -> Result<Vec<Request>, StoreError> {
+        let Shared { state, wake, .. } = &*self.0;
+        let mut state = state.lock();
+        state.is_idle = true;
+        wake.wait_while_for(&mut state, |state| state.is_empty(), time);
+        // Whoever is about to wake the writer may have more for it.
+        wake.wait_while_for(&mut state, |state| state.may_grow(), MAX_DELAY);
+        state.is_idle = false;
+        state.is_promised = false;
+        if state.requests.is_empty() && state.has_ended {
+            return Err(StoreError::Closed);
+        }
+        let count = group_len(&state.requests);
+        let group = state.requests.drain(..count).collect();
+        state.kib = kib_of(&state.requests);
+        state.is_due = state.has_ended || !state.requests.is_empty();
+        Ok(group)
+    }
+
+    /// What wakes the writer, for somebody who does something first that may bring
+    /// more for the next group.
+    pub(crate) fn promise(&self) -> Wake {
+        self.0.state.lock().is_promised = true;
+        Wake(self.0.clone())
+    }
+
+    /// Gives back the room of a group that is done.
+    pub(crate) fn give_back(&self, kib: u32) {
+        self.0.room.add_permits(kib as usize);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let requests = {
+            let mut state = self.0.state.lock();
+            state.has_ended = true;
+            std::mem::take(&mut state.requests)
+        };
+        // Whoever waits for an answer is told by its end that there is none.
+        drop(requests);
+        self.0.room.close();
+    }
+}
+
+/// The room that requests have.
+pub(crate) fn kib_of(requests: &[Request]) -> u32 {
+    requests.iter().map(Request::kib).sum()
+}
+
+/// How many of the requests make a group.
+fn group_len(requests: &[Request]) -> usize {
+    let mut kib = 0;
+    let is_within = |request: &&Request| {
+        let is_within = kib < MAX_GROUP_KIB;
+        kib += request.kib();
+        is_within
+    };
+    requests
+        .iter()
+        .take(MAX_GROUP)
+        .take_while(is_within)
+        .count()
+}
+
+/// What a batch counts, by the bytes of its lines, about what it takes on disk; one
+/// that is larger than the queue gets all of it.
 fn kib(batch: &Batch) -> u32 {
-    let kib = 1 + bytes(batch) / 1024;
+    let bytes: usize = batch.entries.iter().map(|entry| entry.lines.len()).sum();
+    let kib = 1 + bytes / 1024;
     u32::try_from(kib).unwrap_or(u32::MAX).min(MAX_KIB)
-}
-
-/// The bytes of a batch's lines, about what it takes on disk.
-pub(crate) fn bytes(batch: &Batch) -> usize {
-    batch.entries.iter().map(|entry| entry.lines.len()).sum()
 }
