@@ -237,7 +237,7 @@ impl FrameSink for Live {
     fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
         let (hashes, ip) = (self.shared().hashes(), self.outbox().peer().ip());
         let identity = self.identity().map(Arc::as_ref);
-        Box::new(Tag::new(hashes, id, &text.decode(), identity, ip))
+        Box::new(Tag::new(hashes, id, || text.decode(), identity, ip))
     }
 
     fn publish(&mut self, place: usize, frames: Frames) {

@@ -42,34 +42,33 @@ pub(crate) struct Tag {
     pub(crate) id: Box<str>,
     /// Whose it is: hash.
     pub(crate) origin: u64,
-    /// The id: hash.
-    pub(crate) id_hash: u64,
-    /// What the message says: hash.
-    pub(crate) text_hash: u64,
-    /// Its sender has told the server neither a name nor a key: somebody else at
-    /// the same address may use the same ids.
-    pub(crate) is_shared: bool,
+    /// The id: hash. Of a sender who has told the server neither a name nor a key,
+    /// with what the message says: somebody else at the same address may use the same
+    /// ids.
+    pub(crate) hash: u64,
 }
 
 impl Tag {
     /// The id of a message that says `text`, of whoever this is, or of somebody at an
     /// address.
-    pub(crate) fn new(
+    pub(crate) fn new<T: AsRef<str>>(
         hashes: &Hashes,
         id: &str,
-        text: &str,
+        text: impl FnOnce() -> T,
         identity: Option<&Identity>,
         ip: IpAddr,
     ) -> Self {
+        let mut hash = hashes.of("id", id.as_bytes());
+        if identity.is_none_or(|identity| identity.is_shared) {
+            hash ^= hashes.of("text", text().as_ref().as_bytes());
+        }
         Self {
             id: id.into(),
             origin: match identity {
                 Some(identity) => identity.origin,
                 None => hashes.origin_of(ip),
             },
-            id_hash: hashes.of("id", id.as_bytes()),
-            text_hash: hashes.of("text", text.as_bytes()),
-            is_shared: identity.is_none_or(|identity| identity.is_shared),
+            hash,
         }
     }
 }

@@ -94,12 +94,12 @@ impl TopicLog {
 
     /// Finds the topic in the store, if there is one.
     async fn load(&mut self) -> Result<(), StoreError> {
-        let Some(store) = self.settings.store.clone() else {
-            return Ok(());
-        };
         if self.stored.is_some() {
             return Ok(());
         }
+        let Some(store) = self.settings.store.clone() else {
+            return Ok(());
+        };
         // A topic that is made only now, because the disk was full before, keeps the
         // epoch that its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
@@ -224,14 +224,13 @@ impl TopicLog {
                 ..Appended::default()
             };
         }
-        let parts = self.render(publications);
-        if let Err(error) = self.store(&parts, &ids).await {
+        let pieces = self.render(publications);
+        if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
             return self.unstored(publications, acknowledgements, error);
         }
-        let mut pieces = Vec::with_capacity(parts.len());
-        for (piece, entry) in parts {
-            pieces.push(piece);
+        for piece in &pieces {
+            let entry = self.entry(publications, piece);
             self.history.append(entry);
         }
         self.count_bytes();
@@ -248,7 +247,9 @@ impl TopicLog {
         &mut self,
         publications: &mut Vec<Publication>,
     ) -> (Vec<Acknowledgement>, Vec<RememberedId>) {
-        let (mut acknowledgements, mut ids) = (Vec::new(), Vec::new());
+        let tagged = publications.iter().filter(|one| one.tag.is_some()).count();
+        let mut acknowledgements = Vec::with_capacity(tagged);
+        let mut ids = Vec::with_capacity(tagged);
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
             let count = u64::from(publication.run.count());
@@ -276,8 +277,8 @@ impl TopicLog {
         (acknowledgements, ids)
     }
 
-    /// The messages as they are sent and as they are kept.
-    fn render(&self, publications: &[Publication]) -> Vec<(Rendered, Entry)> {
+    /// The messages as they are sent.
+    fn render(&self, publications: &[Publication]) -> Vec<Rendered> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
         let mut renderer = Renderer::new(rendered_size(publications, next));
@@ -286,31 +287,34 @@ impl TopicLog {
             renderer.add(index, &publication.run, Some(next), envelope);
             next += u64::from(publication.run.count());
         }
-        let entry = |piece: Rendered| {
-            let identity = publications.get(piece.publication);
-            let identity = identity.and_then(|publication| publication.identity.as_ref());
-            let entry = Entry {
-                first: piece.first.unwrap_or(next),
-                count: piece.run.count(),
-                time: self.time,
-                publisher: identity.map_or(0, |identity| identity.publisher),
-                lines: piece.run.bytes().clone(),
-            };
-            (piece, entry)
-        };
-        renderer.finish().into_iter().map(entry).collect()
+        renderer.finish()
+    }
+
+    /// A piece as it is kept.
+    fn entry(&self, publications: &[Publication], piece: &Rendered) -> Entry {
+        let identity = publications.get(piece.publication);
+        let identity = identity.and_then(|publication| publication.identity.as_ref());
+        Entry {
+            first: piece.first.unwrap_or_else(|| self.history.next()),
+            count: piece.run.count(),
+            time: self.time,
+            publisher: identity.map_or(0, |identity| identity.publisher),
+            lines: piece.run.bytes().clone(),
+        }
     }
 
     /// Resolves when the messages are where they can't be lost.
     async fn store(
         &self,
-        parts: &[(Rendered, Entry)],
+        publications: &[Publication],
+        pieces: &[Rendered],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
-            Some(stored) if !parts.is_empty() => {
+            Some(stored) if !pieces.is_empty() => {
+                let entry = |piece| self.entry(publications, piece);
                 let batch = Batch {
-                    entries: parts.iter().map(|(_, entry)| entry.clone()).collect(),
+                    entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
                 stored.store.append(stored.id, batch).await
@@ -404,11 +408,7 @@ fn rendered_size(publications: &[Publication], next: u64) -> usize {
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: tag.origin,
-        // Of publishers that can't be told apart, each has its own by what it says.
-        id: match tag.is_shared {
-            true => tag.id_hash ^ tag.text_hash,
-            false => tag.id_hash,
-        },
+        id: tag.hash,
         seq,
         time,
     }

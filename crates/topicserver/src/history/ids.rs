@@ -93,24 +93,17 @@ impl Ids {
             let (seq, time) = (known.seq, known.time);
             return Some(Stored { seq, time });
         }
-        self.insert(new);
+        self.count += 1;
+        self.count -= publisher.insert(new, &self.limits);
         None
     }
 
     /// Remembers an id, whatever it was before; the publisher's oldest ones are
     /// forgotten for it.
     pub(crate) fn insert(&mut self, new: RememberedId) {
-        let oldest_time = new.time.saturating_sub(self.limits.window);
         let publisher = self.publishers.entry(new.origin).or_default();
-        publisher.insert(new);
         self.count += 1;
-        while let Some(oldest) = publisher.order.front() {
-            if oldest.time >= oldest_time && publisher.order.len() <= self.limits.per_publisher {
-                break;
-            }
-            publisher.forget_oldest();
-            self.count -= 1;
-        }
+        self.count -= publisher.insert(new, &self.limits);
     }
 
     /// Takes back an id whose message wasn't stored.
@@ -153,10 +146,21 @@ impl Publisher {
         self.order.get(place)
     }
 
-    fn insert(&mut self, new: RememberedId) {
+    /// Remembers an id, and tells how many were forgotten for it.
+    fn insert(&mut self, new: RememberedId, limits: &IdLimits) -> usize {
+        let oldest_time = new.time.saturating_sub(limits.window);
         let number = self.forgotten + self.order.len() as u64;
         self.order.push_back(new);
         self.known.insert(new.id, number);
+        let mut forgotten = 0;
+        while let Some(oldest) = self.order.front() {
+            if oldest.time >= oldest_time && self.order.len() <= limits.per_publisher {
+                break;
+            }
+            self.forget_oldest();
+            forgotten += 1;
+        }
+        forgotten
     }
 
     fn forget_oldest(&mut self) {

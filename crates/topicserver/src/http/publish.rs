@@ -261,5 +261,5 @@ fn tag(
     let hashes = visitor.shared().hashes();
     let text = texts.first().map_or("", String::as_str);
     let ip = visitor.peer.ip();
-    Ok(Box::new(Tag::new(hashes, id, text, identity, ip)))
+    Ok(Box::new(Tag::new(hashes, id, || text, identity, ip)))
 }

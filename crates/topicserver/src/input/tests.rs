@@ -60,9 +60,7 @@ impl FrameSink for Log {
         Box::new(Tag {
             id: id.into(),
             origin: 0,
-            id_hash: 0,
-            text_hash: text.decode().len() as u64,
-            is_shared: false,
+            hash: text.decode().len() as u64,
         })
     }
 
