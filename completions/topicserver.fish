@@ -30,6 +30,6 @@ complete -c topicserver -l allow-origin -d 'Let pages of another site, SCHEME://
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name too, beside its addresses, localhost and the machine\'s own name; may be given several times' -r
 complete -c topicserver -l max-headers -d 'Bytes of an HTTP request before its body' -r
 complete -c topicserver -l ping-interval -d 'How often a WebSocket is asked whether it is still there; two that are unanswered end it' -r
-complete -c topicserver -l threads -d 'Worker threads; by default one for each core' -r
+complete -c topicserver -l threads -d 'Worker threads; by default one for each core, with --data one fewer, because writing has a thread of its own' -r
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c topicserver -s V -l version -d 'Print version'
