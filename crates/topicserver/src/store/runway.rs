@@ -7,8 +7,10 @@
 //! less (6 KB, ext4 on a virtual disk). PostgreSQL does the same, `wal_init_zero`.
 //!
 //! It never changes what is in the file: only holes are written to, a hole reads as
-//! zeros already, and who writes the journal is the one who calls this. The database
-//! takes zeros for its end.
+//! zeros already, and nobody else can write meanwhile. That is so because the only one
+//! who fills the database's buffer is who calls this, and calls it when the buffer has
+//! just been flushed: the database's own threads have nothing to write then. The
+//! database takes zeros for the journal's end.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -36,11 +38,12 @@ impl Runway {
         Self { database, left: 0 }
     }
 
-    /// Notes that the journal got so many bytes, all of them with the file system,
-    /// and writes more zeros if only few are left.
+    /// Notes that the journal got so many bytes and was flushed since, and writes more
+    /// zeros if only few are left. With 0 bytes nothing is known of a flush, and nothing
+    /// is done.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);
-        if self.left >= LOW {
+        if bytes == 0 || self.left >= LOW {
             return;
         }
         match self.extend() {
@@ -128,6 +131,8 @@ mod tests {
         let begin = hole(&new);
         assert!(begin < STEP, "this file system has no holes");
         let mut runway = Runway::new(directory.path().to_owned());
+        runway.advance(0);
+        assert_eq!(hole(&new), begin, "who knows what isn't flushed");
         runway.advance(5000);
         assert_eq!(hole(&new), begin + STEP);
         runway.advance(STEP - LOW);

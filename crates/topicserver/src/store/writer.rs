@@ -55,8 +55,9 @@ pub(crate) struct Writer {
     heads_failed: bool,
     /// Room for a record, to be used again.
     record: Vec<u8>,
-    /// Bytes that the journal got with the last group.
-    written: u64,
+    /// Bytes that the journal got with the last group, flushed with all before them;
+    /// 0 if that wrote nothing, and what was before may lie in a buffer.
+    flushed: u64,
     /// Where those run who wait for answers, if the store was opened there.
     runtime: Option<Handle>,
 }
@@ -109,7 +110,7 @@ impl Writer {
             outage_said: false,
             heads_failed: false,
             record: Vec::new(),
-            written: 0,
+            flushed: 0,
             runtime: Handle::try_current().ok(),
         };
         Ok((writer, secret))
@@ -169,7 +170,7 @@ impl Writer {
             Ok(results) => {
                 self.written();
                 self.answer_all(group.into_iter().zip(results).collect(), waiting);
-                self.runway.advance(self.written);
+                self.runway.advance(self.flushed);
             }
             Err(trouble) => {
                 // Before the answer, so that nothing of the group is left when

@@ -55,14 +55,15 @@ impl Writer {
             });
         }
         let batch = std::mem::replace(&mut group.batch, tables.batch());
-        let written = match batch.is_empty() {
+        let is_empty = batch.is_empty();
+        let written = match is_empty {
             true => Ok(()),
             false if !may_write => Err(Trouble::Poisoned),
             false => tables.commit(batch, true),
         };
         match written {
             Ok(()) => {
-                self.written = group.bytes as u64;
+                self.flushed = if is_empty { 0 } else { group.bytes as u64 };
                 self.settle(&group);
             }
             Err(trouble) => {
@@ -233,5 +234,41 @@ impl Writer {
         for id in &group.changed {
             self.forget(*id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Retention;
+    use crate::store::tests::Directory;
+
+    /// What a trim has written lies in the database's buffer until the next flush: if
+    /// the journal were written ahead then, the database's threads could write to the
+    /// same place.
+    #[test]
+    fn a_group_that_writes_nothing_does_not_touch_the_journal() {
+        let directory = Directory::new();
+        let keep = Retention {
+            age: Duration::MAX,
+            messages: u64::MAX,
+            bytes: u64::MAX,
+        };
+        let (mut writer, _) = Writer::open(directory.path(), keep).unwrap();
+        let mut load = || {
+            let (done, _) = tokio::sync::oneshot::channel();
+            let name = TopicName::new("T").unwrap();
+            let request = Request::Load {
+                name,
+                epoch: 1,
+                done,
+            };
+            writer.write(&[request], true).unwrap();
+            writer.flushed
+        };
+        assert!(load() > 0, "the topic is made");
+        assert_eq!(load(), 0, "it is there");
     }
 }
