@@ -169,3 +169,25 @@ impl Signals {
         2
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_left_to_the_thread_that_writes_unless_somebody_says_otherwise() {
+        let threads = |line: &str| {
+            let options = Options::try_parse_from(line.split(' ')).unwrap();
+            worker_threads(&options)
+        };
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(threads("topicserver 2000"), None);
+        assert_eq!(threads("topicserver 2000 --threads 7"), Some(7));
+        assert_eq!(threads("topicserver 2000 --data D --threads 7"), Some(7));
+        let with_data = threads("topicserver 2000 --data D").unwrap();
+        assert!(
+            with_data == cores - 1 || (with_data, cores) == (1, 1),
+            "{with_data}"
+        );
+    }
+}
