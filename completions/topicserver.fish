@@ -23,6 +23,7 @@ complete -c topicserver -l id-window -d 'For how long the id of a message is rem
 complete -c topicserver -l max-ids -d 'Ids that are remembered of one publisher in one topic' -r
 complete -c topicserver -l max-presence -d 'Members of a topic up to which each is told who comes and goes' -r
 complete -c topicserver -l data -d 'Keep messages on disk, in this directory, so that they outlive the server' -r -F
+complete -c topicserver -l storage-timeout -d 'For a message to be stored on disk; its publisher is told storage-busy then' -r
 complete -c topicserver -l keep-age -d 'How old messages on disk become' -r
 complete -c topicserver -l keep-messages -d 'Messages of each topic that are kept on disk' -r
 complete -c topicserver -l keep-bytes -d 'Bytes of each topic\'s messages that are kept on disk' -r

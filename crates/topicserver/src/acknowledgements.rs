@@ -3,7 +3,7 @@
 use wire::{ErrorCode, Event};
 
 use crate::outbox::SharedOutbox;
-use crate::publication::Publication;
+use crate::publication::{Publication, Unstored};
 use crate::store::StoreError;
 use crate::topic_log::Acknowledgement;
 
@@ -14,31 +14,48 @@ pub(crate) fn tell_unstored(
     mut refused: Vec<Acknowledgement>,
     error: &StoreError,
 ) {
-    let text = format!(
-        "{}: your message was delivered to those who are here now, but isn't stored",
-        match error {
-            StoreError::Full => "the server's disk took no more",
-            _ => "the server can't use its history",
-        }
-    );
+    let Unstored { code, text } = unstored(error);
     for Acknowledgement {
         to, id, receipt, ..
     } in &mut refused
     {
         match receipt.take() {
             // Whoever wanted to know may have gone.
-            Some(receipt) => drop(receipt.send(Err(text.clone()))),
-            None => to.tell(ErrorCode::StorageFull, &text, Some(id)),
+            Some(receipt) => drop(receipt.send(Err(unstored(error)))),
+            None => to.tell(code, &text, Some(id)),
         }
     }
     let mut told: Option<&SharedOutbox> = None;
     for Publication { from, .. } in publications {
         let has_id = refused.iter().any(|refused| refused.to.is(from));
         if !has_id && !told.is_some_and(|told| told.is(from)) {
-            from.tell(ErrorCode::StorageFull, &text, None);
+            from.tell(code, &text, None);
             told = Some(from);
         }
     }
+}
+
+/// What a publisher is told of a message that wasn't stored.
+fn unstored(error: &StoreError) -> Unstored {
+    const DELIVERED: &str =
+        "your message was delivered to those who are here now, but isn't stored";
+    let (code, text) = match error {
+        StoreError::Full => (
+            ErrorCode::StorageFull,
+            format!("the server's disk took no more: {DELIVERED}"),
+        ),
+        error if error.is_delay() => (
+            ErrorCode::StorageBusy,
+            "the server's disk is too slow: your message may be stored, or not; send it again, \
+             with the same id if it has one"
+                .to_owned(),
+        ),
+        _ => (
+            ErrorCode::StorageFull,
+            format!("the server can't use its history: {DELIVERED}"),
+        ),
+    };
+    Unstored { code, text }
 }
 
 /// Bytes that an acknowledgement takes beside the names in it.

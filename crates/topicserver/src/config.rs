@@ -62,6 +62,8 @@ pub struct Config {
     /// How often a WebSocket is asked whether it is still there, and an event stream
     /// kept from looking dead.
     pub ping_interval: Duration,
+    /// How long a message may wait to be stored.
+    pub storage_timeout: Duration,
     /// How old messages on disk become.
     pub keep_age: Duration,
     /// Messages of a topic that are kept on disk.
@@ -116,6 +118,9 @@ impl Config {
     /// Half of the minute after which most proxies and routers forget a connection
     /// that is silent.
     pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
+    /// Longer than a disk takes that is only busy, and soon enough for a publisher to try
+    /// elsewhere.
+    pub const DEFAULT_STORAGE_TIMEOUT: Duration = Duration::from_secs(10);
     /// 30 days: who was away for a holiday finds what was said.
     pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
     /// A million: a message every three seconds for those 30 days.
@@ -151,6 +156,7 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             host_name: None,
             ping_interval: Self::DEFAULT_PING_INTERVAL,
+            storage_timeout: Self::DEFAULT_STORAGE_TIMEOUT,
             keep_age: Self::DEFAULT_KEEP_AGE,
             keep_messages: Self::DEFAULT_KEEP_MESSAGES,
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
@@ -271,6 +277,11 @@ pub struct Options {
     #[arg(long, value_name = "DIRECTORY")]
     pub data: Option<PathBuf>,
 
+    /// For a message to be stored on disk; its publisher is told storage-busy then
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_STORAGE_TIMEOUT.as_secs())]
+    pub storage_timeout: u64,
+
     /// How old messages on disk become
     #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..),
           default_value_t = Config::DEFAULT_KEEP_AGE.as_secs())]
@@ -382,6 +393,7 @@ impl From<&Options> for Config {
             allow_hosts: options.allow_hosts.clone(),
             host_name: None,
             ping_interval: Duration::from_secs(options.ping_interval),
+            storage_timeout: Duration::from_secs(options.storage_timeout),
             keep_age: Duration::from_secs(options.keep_age),
             keep_messages: options.keep_messages,
             keep_bytes: options.keep_bytes,

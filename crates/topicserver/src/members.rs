@@ -177,6 +177,20 @@ impl Members {
         }
     }
 
+    /// From this message on there are some that nobody was given: the extended ones get
+    /// them from the history.
+    pub(crate) fn fall_behind(&mut self, from: u64) {
+        for subscriber in &mut self.extended {
+            if !subscriber.position.is_behind() {
+                subscriber.position = Position::Behind {
+                    next: from,
+                    until: None,
+                };
+                self.behind += 1;
+            }
+        }
+    }
+
     /// A connection's outbox has room again.
     pub(crate) fn has_room(&mut self, outbox: &SharedOutbox) {
         if let Some(subscriber) = self.find(outbox) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use wire::ErrorCode;
 
 use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
@@ -22,9 +23,16 @@ pub(crate) struct Publication {
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// Where it is told what has become of a publication: what is wrong, in words, if it
-/// couldn't be stored.
-pub(crate) type Receipt = oneshot::Sender<Result<Stored, String>>;
+/// Where it is told what has become of a publication.
+pub(crate) type Receipt = oneshot::Sender<Result<Stored, Unstored>>;
+
+/// Why a publication wasn't stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Unstored {
+    pub(crate) code: ErrorCode,
+    /// The same in words.
+    pub(crate) text: String,
+}
 
 /// Where a publication is in its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

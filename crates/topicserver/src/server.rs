@@ -133,7 +133,12 @@ fn open_store(config: &Config) -> Result<Option<Store>, StartError> {
         messages: config.keep_messages,
         bytes: config.keep_bytes,
     };
-    let store = Store::open(directory, retention, config.id_window);
+    let store = Store::open(
+        directory,
+        retention,
+        config.id_window,
+        config.storage_timeout,
+    );
     store
         .map(Some)
         .map_err(|error| StartError::Store(error.to_string()))

@@ -42,7 +42,7 @@ impl Start {
     /// nothing, what comes next is wanted.
     pub(crate) async fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
         if let Some(position) = &self.resume {
-            return resume(position, log);
+            return resume(position, log).await;
         }
         let last = self.last.map(|last| log.next().saturating_sub(last));
         let since = match self.since {
@@ -51,17 +51,17 @@ impl Start {
         };
         let start = last.into_iter().chain(since).max();
         // What isn't there any more was not asked for by its number.
-        let start = start.unwrap_or(log.next()).max(log.first());
-        (start, None)
+        let start = start.unwrap_or(log.next());
+        (log.first_from(start).await, None)
     }
 }
 
 /// Of another life of the topic, or of a message that was never there, nothing is
 /// known: everything there is follows.
-fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
+async fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
     if position.epoch != log.epoch() || position.seq >= log.next() {
-        return (log.first(), Some(false));
+        return (log.first_from(0).await, Some(false));
     }
     let next = position.seq + 1;
-    (next, Some(next >= log.first()))
+    (next, Some(next == log.first_from(next).await))
 }

@@ -7,12 +7,15 @@
 //! What was acknowledged can be lost only to a damaged disk, and then the loss
 //! is told: a topic whose end is missing gets a new epoch.
 
+mod ages;
 mod catalogue;
 mod database;
 mod directory;
+mod floors;
 mod heads;
 mod journal;
 mod reader;
+mod reclaim;
 mod record;
 mod recovery;
 mod retention;
@@ -32,6 +35,7 @@ use tokio::sync::oneshot;
 use wire::TopicName;
 
 use crate::history::entry::{Entry, RememberedId};
+use database::Settings;
 use reader::Reader;
 use writer::Writer;
 use writer::queue::Queue;
@@ -48,6 +52,8 @@ pub(crate) struct Store {
     reader: Reader,
     /// For how long ids are remembered, in milliseconds.
     id_window: u64,
+    /// How long anybody waits for an answer.
+    timeout: Duration,
 }
 
 /// What a topic's task needs when it begins.
@@ -147,6 +153,12 @@ pub(crate) enum StoreError {
     /// There is no room; there may be later.
     #[error("the disk that holds the history is full")]
     Full,
+    /// The disk didn't get on with what was written before. Nothing of this was written.
+    #[error("the disk that holds the history is too slow")]
+    Busy,
+    /// There was no answer in time: this may be written, or not.
+    #[error("the disk that holds the history doesn't answer")]
+    InDoubt,
     /// Something else is wrong with the disk, or with what is on it.
     #[error("the history can't be used: {0}")]
     Io(String),
@@ -164,6 +176,11 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it may only take longer, so that whoever sends it again may have more luck.
+    pub(crate) fn is_delay(&self) -> bool {
+        matches!(self, Self::Busy | Self::InDoubt)
+    }
+
     fn panicked() -> Self {
         Self::Io("the database failed unexpectedly".to_owned())
     }
@@ -171,13 +188,27 @@ impl StoreError {
 
 impl Store {
     /// Opens the store in `directory`, which is made if need be, and starts its
-    /// thread. Blocks. The ids of messages are remembered for `id_window`.
+    /// thread. Blocks. The ids of messages are remembered for `id_window`. Nobody waits
+    /// for an answer for longer than `timeout`.
     pub(crate) fn open(
         directory: &Path,
         retention: Retention,
         id_window: Duration,
+        timeout: Duration,
     ) -> Result<Self, OpenError> {
-        let (writer, secret) = Writer::open(directory, retention)?;
+        // The writer gives up first, and says what was wrong.
+        let settings = Settings::new(timeout / 2);
+        Self::open_with(directory, retention, id_window, timeout, settings)
+    }
+
+    fn open_with(
+        directory: &Path,
+        retention: Retention,
+        id_window: Duration,
+        timeout: Duration,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let (writer, secret) = Writer::open(directory, retention, settings)?;
         let reader = Reader::new(writer.shared());
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
@@ -188,6 +219,7 @@ impl Store {
             queue,
             reader,
             id_window: topic::milliseconds(id_window),
+            timeout,
         })
     }
 
@@ -204,24 +236,37 @@ impl Store {
     ) -> Result<Loaded, StoreError> {
         let (done, loaded) = oneshot::channel();
         self.queue.load(name.clone(), epoch, done)?;
-        let mut loaded = loaded.await.map_err(|_| StoreError::Closed)??;
+        let mut loaded = self
+            .in_time(loaded)
+            .await?
+            .map_err(|_| StoreError::Closed)??;
         let since = topic::now().saturating_sub(self.id_window);
         if loaded.time >= since {
             let (topic, read) = (loaded.id, Reader::remembered_ids);
             let ids = self.reader.run(move |reader| read(reader, topic, since));
-            loaded.ids = ids.await?;
+            loaded.ids = self.in_time(ids).await??;
         }
         Ok(loaded)
     }
 
     /// Stores a batch, and resolves when it is durable. Sequence numbers follow
     /// [`Loaded::next`] without a hole. After an error nothing of the batch is
-    /// stored, and the next one begins with the same sequence number. If nobody
-    /// waits for the end, the batch is stored all the same.
+    /// stored, and the next one begins with the same sequence number; but after
+    /// [`StoreError::InDoubt`] only [`load_or_make`](Self::load_or_make) tells what is
+    /// stored. If nobody waits for the end, the batch is stored all the same.
     pub(crate) async fn append(&self, topic: TopicId, batch: Batch) -> Result<(), StoreError> {
         let (done, stored) = oneshot::channel();
-        self.queue.append(topic, batch, done).await?;
-        stored.await.map_err(|_| StoreError::Closed)?
+        let append = async {
+            self.queue.append(topic, batch, done).await?;
+            stored.await.map_err(|_| StoreError::Closed)?
+        };
+        self.in_time(append).await?
+    }
+
+    /// Waits for an answer, but not for ever: a disk may never give one.
+    async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(self.timeout, answer).await;
+        answer.map_err(|_| StoreError::InDoubt)
     }
 
     /// The entries from the one that holds `from` on, or from the next that
@@ -233,20 +278,27 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let read = move |reader: &Reader| reader.read(topic, from, max_bytes);
-        self.reader.run(read).await
+        self.in_time(self.reader.run(read)).await?
     }
 
-    /// The sequence number of the first message at or after `time`, or of the
-    /// next one to come.
+    /// What was published before this time, in milliseconds since the Unix epoch, isn't
+    /// sent any more, whether it has been deleted or not.
+    pub(crate) fn oldest_time(&self) -> u64 {
+        self.reader.oldest_time()
+    }
+
+    /// The sequence number of the first message at or after `time` that isn't too old, or
+    /// of the next one to come.
     pub(crate) async fn first_since(&self, topic: TopicId, time: u64) -> Result<u64, StoreError> {
         let find = move |reader: &Reader| reader.first_since(topic, time);
-        self.reader.run(find).await
+        self.in_time(self.reader.run(find)).await?
     }
 
     /// At most `limit` topics in the order of their names, with their newest
     /// sequence numbers.
     pub(crate) async fn topics(&self, limit: usize) -> Result<Vec<(TopicName, u64)>, StoreError> {
-        self.reader.run(move |reader| reader.topics(limit)).await
+        let list = move |reader: &Reader| reader.topics(limit);
+        self.in_time(self.reader.run(list)).await?
     }
 
     /// Flushes what there is, ends the writer and releases the lock. Whatever is
@@ -254,8 +306,10 @@ impl Store {
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.close(done).is_ok() {
-            // An error means that the writer has ended, which is what was asked.
-            let _ = closed.await;
+            // An error of the channel means that the writer has ended, as was asked.
+            if self.in_time(closed).await.is_err() {
+                tracing::warn!("the history isn't closed yet: the disk doesn't answer");
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
 use crate::start::Start;
+use crate::store::StoreError;
 use crate::topic_log::{TopicLog, now};
 
 /// Commands for which an idle topic keeps room.
@@ -206,6 +207,9 @@ impl Topic {
                 self.mailbox.take_more(&mut batch);
             }
             task.handle(&mut batch).await;
+            if task.members.has_ready() {
+                task.log.forget_too_old();
+            }
             task.members.catch_up(&self, &task.log);
             task.remove_finished();
             if task.is_over() {
@@ -283,6 +287,9 @@ impl Task {
     }
 
     async fn change(&mut self, command: Command) {
+        if matches!(command, Command::Register(_) | Command::Open(..)) {
+            self.log.forget_too_old();
+        }
         match command {
             Command::Join(subscriber) => self.members.add_classic(subscriber),
             Command::Register(registration) => self.register(*registration).await,
@@ -419,9 +426,15 @@ impl Task {
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
         self.topic.used.store(self.log.time(), Relaxed);
-        self.members
-            .deliver(&self.pending, &appended.pieces, next)
-            .await;
+        if let Some(from) = appended.found_from {
+            self.members.fall_behind(from);
+        }
+        let may_be_sent_again = appended.error.as_ref().is_some_and(StoreError::is_delay);
+        if !may_be_sent_again {
+            self.members
+                .deliver(&self.pending, &appended.pieces, next)
+                .await;
+        }
         if let Some(error) = &appended.error {
             tell_unstored(&self.pending, appended.refused, error);
         }

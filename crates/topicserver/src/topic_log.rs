@@ -40,6 +40,8 @@ pub(crate) struct TopicLog {
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
     stored: Option<StoredTopic>,
+    /// The store didn't answer in time: it may hold messages from the next one on.
+    is_in_doubt: bool,
 }
 
 /// A topic in the store.
@@ -70,6 +72,8 @@ pub(crate) struct Appended {
     pub(crate) refused: Vec<Acknowledgement>,
     /// Why they couldn't.
     pub(crate) error: Option<StoreError>,
+    /// From this message on, the store turned out to hold some that nobody was given.
+    pub(crate) found_from: Option<u64>,
 }
 
 impl TopicLog {
@@ -84,6 +88,7 @@ impl TopicLog {
             share,
             time: 0,
             stored: None,
+            is_in_doubt: false,
             settings,
         };
         if let Err(error) = log.load().await {
@@ -176,6 +181,28 @@ impl TopicLog {
         }
     }
 
+    /// The first message from `from` on that can still be had.
+    pub(crate) async fn first_from(&self, from: u64) -> u64 {
+        let in_memory = self.history.first();
+        match &self.stored {
+            Some(stored) if from < in_memory => {
+                // What is too old may not have been deleted yet.
+                let first = stored.store.first_since(stored.id, 0).await;
+                first.unwrap_or(in_memory).min(in_memory).max(from)
+            }
+            _ => from.max(in_memory),
+        }
+    }
+
+    /// Forgets what has become too old to be sent.
+    pub(crate) fn forget_too_old(&mut self) {
+        if let Some(stored) = &self.stored
+            && self.history.forget_before(stored.store.oldest_time())
+        {
+            self.count_bytes();
+        }
+    }
+
     /// What is in memory.
     pub(crate) fn history(&self) -> &History {
         &self.history
@@ -210,9 +237,12 @@ impl TopicLog {
         publications: &mut Vec<Publication>,
         are_wanted: bool,
     ) -> Appended {
+        let next = self.next();
         if let Err(error) = self.load().await {
             return self.unstored(publications, Vec::new(), error);
         }
+        let was_in_doubt = std::mem::take(&mut self.is_in_doubt);
+        let found_from = (was_in_doubt && self.next() > next).then_some(next);
         self.time = now().max(self.time);
         self.ids.expire(self.time);
         let (acknowledgements, ids) = self.number(publications);
@@ -227,7 +257,11 @@ impl TopicLog {
         let pieces = self.render(publications);
         if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
-            return self.unstored(publications, acknowledgements, error);
+            let unstored = self.unstored(publications, acknowledgements, error);
+            return Appended {
+                found_from,
+                ..unstored
+            };
         }
         for piece in &pieces {
             let entry = self.entry(publications, piece);
@@ -237,6 +271,7 @@ impl TopicLog {
         Appended {
             pieces,
             acknowledgements,
+            found_from,
             ..Appended::default()
         }
     }
@@ -324,14 +359,19 @@ impl TopicLog {
     }
 
     /// Messages that couldn't be stored: those who are here get them all the same,
-    /// and are told.
+    /// and are told; but not while that may only take longer, because then their
+    /// publishers send them again.
     fn unstored(
-        &self,
+        &mut self,
         publications: &mut [Publication],
         acknowledgements: Vec<Acknowledgement>,
         error: StoreError,
     ) -> Appended {
         self.warn(&error);
+        if error == StoreError::InDoubt {
+            // What is stored is found out with the next message.
+            (self.stored, self.is_in_doubt) = (None, true);
+        }
         let mut envelopes = Envelopes::at(now());
         // Also what came again together with the first one is refused.
         let next = self.next();
@@ -358,6 +398,7 @@ impl TopicLog {
             acknowledgements,
             refused,
             error: Some(error),
+            found_from: None,
         }
     }
 

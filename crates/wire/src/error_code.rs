@@ -42,6 +42,9 @@ pub enum ErrorCode {
     UnknownUser,
     /// The message couldn't be stored; it was delivered to those who are there.
     StorageFull,
+    /// The message wasn't stored in time: it may be stored, or not, and nobody has got it
+    /// yet. It can be sent again with the same id.
+    StorageBusy,
     /// The same client has come back on another connection. Closed.
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
@@ -83,6 +86,7 @@ impl ErrorCode {
             Self::NameTaken => "name-taken",
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",
+            Self::StorageBusy => "storage-busy",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
             Self::BadRequest => "bad-request",

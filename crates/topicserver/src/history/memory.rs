@@ -85,6 +85,19 @@ impl History {
         self.bytes = 0;
     }
 
+    /// Forgets what was published before `time`, in milliseconds since the Unix epoch.
+    /// Says whether that was anything.
+    pub(crate) fn forget_before(&mut self, time: u64) -> bool {
+        let count = self.entries.len();
+        while let Some(oldest) = self.entries.front()
+            && oldest.time < time
+        {
+            self.bytes -= oldest.lines.len() + ENTRY_COST;
+            self.entries.pop_front();
+        }
+        self.entries.len() < count
+    }
+
     fn trim(&mut self) {
         let kept = self.limits.messages as u64;
         while let Some(oldest) = self.entries.front() {

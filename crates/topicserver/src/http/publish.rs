@@ -18,7 +18,7 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::{Asked, Topic};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::publication::{Publication, Stored, Tag};
+use crate::publication::{Publication, Stored, Tag, Unstored};
 use crate::run::Run;
 
 /// How the body becomes messages.
@@ -78,9 +78,12 @@ pub(crate) async fn publish(
     let (_topic, _has_room) = visitor.shared().registry().publish(&topic, publication);
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
-        Ok(Err(text)) => Err(Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            ErrorCode::StorageFull,
+        Ok(Err(Unstored { code, text })) => Err(Problem::new(
+            match code {
+                ErrorCode::StorageBusy => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::INSUFFICIENT_STORAGE,
+            },
+            code,
             text,
         )),
         Err(_) => Err(Problem::new(

@@ -4,13 +4,16 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fjall::compaction::Leveled;
-use fjall::config::BlockSizePolicy;
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::compaction::filter::Factory;
+use fjall::{
+    AbstractTree, Database, DatabaseBuilder, Guard, Keyspace, KeyspaceCreateOptions,
+    KvSeparationOptions, OwnedWriteBatch, PersistMode,
+};
 
 use super::directory::is_full;
+use super::floors::Floors;
 use super::record::{self, Damaged};
 use super::{StoreError, TopicId, journal};
 
@@ -34,33 +37,74 @@ const OPEN_FILES: usize = 128;
 
 /// Threads that write and merge tables. With more than one, the first passes
 /// every merge on to the others by putting it back into the queue, and does nothing
-/// else while they are busy: a third of the processor time of a server that stores
-/// 200,000 messages a second.
+/// else while they are busy: a whole core for as long as a merge takes.
 const WORKERS: usize = 1;
 
-/// Bytes of a block of history: dozens of messages are read at once.
-const HISTORY_BLOCK: u32 = 16 * 1024;
+/// Bytes from which on a record lies in a file of records, and only its place in a table:
+/// smaller ones aren't worth a read of their own. Tables are merged again and again, files
+/// of records never: with the records in the tables, sustained load was stored at half
+/// the rate, and merging took gigabytes of memory.
+const SEPARATED: u32 = 256;
+
+/// Bytes of a file of records.
+const RECORD_FILE: u64 = 64 * 1024 * 1024;
+
+/// The part of a file of records that must be deleted before the rest is moved
+/// elsewhere, so that the file can go. What is kept takes at most four times its bytes.
+const STALE: f32 = 0.75;
+
+/// The part of such files that is moved with one merge, the oldest first: the thread that
+/// merges writes the tables in memory, too, and those can't wait for long.
+const MOVED: f32 = 0.5;
 
 /// Tables that may wait to be written before writing pauses. The database
 /// itself pauses at four, without looking whether anybody still writes them.
-const WAITING_TABLES: usize = 3;
-
-/// Unmerged tables at which they are merged. A merge also rewrites what the level
-/// below holds of the same topics, so few large ones cost less than many: with 12
-/// instead of the database's own 4, a fifth more is stored under full load, and half
-/// as much processor time goes into it. A reader looks into each of them.
-const MERGED_TABLES: u8 = 12;
+const WAITING_TABLES: u64 = 3;
 
 /// Unmerged tables at which writing pauses; the database itself pauses at 30.
 const UNMERGED_TABLES: usize = 28;
 
+/// The name of the table that holds the history.
+const HISTORY: &str = "history";
+
+/// The key that is written so that something is written.
+const RECLAIMED: &str = "reclaimed";
+
+/// Merging removes versions of a record that are older than this, in the database's own
+/// count. A record has one version.
+const NO_OLD_VERSIONS: fjall::SeqNo = 0;
+
 /// How often a pause looks whether it is over.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the database is opened with.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Where topics begin: merges leave out what lies before.
+    pub(crate) floors: Floors,
+    /// How long a write waits for the database's own threads.
+    pub(crate) timeout: Duration,
+    /// Bytes of the history's table in memory.
+    pub(crate) memtable: u64,
+}
+
+impl Settings {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            floors: Floors::default(),
+            timeout,
+            memtable: MEMTABLE,
+        }
+    }
+}
 
 /// The database, open. Clones share it; it is closed with the last of them.
 #[derive(Clone)]
 pub(crate) struct Tables {
     database: Database,
+    timeout: Duration,
+    /// Bytes of the history's table in memory.
+    memtable: u64,
     /// Topic name → number.
     pub(crate) names: Keyspace,
     /// Number → what the catalogue knows of the topic.
@@ -76,6 +120,9 @@ pub(crate) struct Tables {
 pub(crate) enum Trouble {
     /// The database had given itself up before, and wrote nothing of this.
     Poisoned,
+    /// The database's threads didn't get on with what was written before. Nothing of
+    /// this was written.
+    Stalled,
     /// It is unknown what of it was written.
     Failed(StoreError),
 }
@@ -85,6 +132,7 @@ impl Trouble {
     pub(crate) fn into_error(self) -> StoreError {
         match self {
             Self::Poisoned => StoreError::Io("an earlier write failed".to_owned()),
+            Self::Stalled => StoreError::Busy,
             Self::Failed(error) => error,
         }
     }
@@ -98,9 +146,9 @@ impl From<StoreError> for Trouble {
 
 impl Tables {
     /// Opens the database, or makes it. Says in words what is wrong.
-    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, String> {
         remove_unfinished(path).map_err(|error| error.to_string())?;
-        let refused = match open_once(path) {
+        let refused = match open_once(path, settings) {
             Ok(tables) => return Ok(tables),
             Err(refused) => refused,
         };
@@ -115,7 +163,7 @@ impl Tables {
                  the newest messages may be lost"
             );
         }
-        open_once(path)
+        open_once(path, settings)
     }
 
     /// An empty batch.
@@ -155,20 +203,76 @@ impl Tables {
         }
     }
 
-    /// Waits while the database is too far behind with its tables, as long as
-    /// it is working on them.
+    /// Waits while the database is too far behind with its tables, but not for ever:
+    /// nothing says that its threads get on.
     fn wait_for_workers(&self) -> Result<(), Trouble> {
-        let is_behind = |table: &Keyspace| {
-            table.sealed_memtable_count() >= WAITING_TABLES
-                || table.l0_table_count() >= UNMERGED_TABLES
-        };
-        for table in [&self.history, &self.topics, &self.names] {
-            while is_behind(table) {
+        let started = Instant::now();
+        let small = [&self.topics, &self.names].map(|table| (table, SMALL_MEMTABLE));
+        for (table, memtable) in [(&self.history, self.memtable)].into_iter().chain(small) {
+            while is_behind(table, memtable) {
                 self.check()?;
+                if started.elapsed() >= self.timeout {
+                    return Err(Trouble::Stalled);
+                }
+                self.merge_if_nobody_does(table)?;
                 std::thread::sleep(PAUSE);
             }
         }
         Ok(())
+    }
+
+    /// The database begins to merge when a table has been written, and then chooses one
+    /// level. What is left unmerged waits for the next table, which doesn't come as
+    /// long as writing waits for the merge.
+    fn merge_if_nobody_does(&self, table: &Keyspace) -> Result<(), Trouble> {
+        let is_idle =
+            self.database.active_compactions() == 0 && self.database.outstanding_flushes() == 0;
+        if table.l0_table_count() < UNMERGED_TABLES || !is_idle {
+            return Ok(());
+        }
+        let strategy = table.config.compaction_strategy.clone();
+        let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
+        merged.map_err(|error| Trouble::Failed(fjall::Error::from(error).into()))
+    }
+
+    /// Writes the history's table in memory and merges all of its tables, so that the
+    /// files go whose records have been deleted. Blocks for as long as that takes.
+    pub(crate) fn reclaim(&self) -> Result<(), StoreError> {
+        self.history.rotate_memtable()?;
+        let started = Instant::now();
+        while self.history.sealed_memtable_count() > 0 {
+            if started.elapsed() >= self.timeout {
+                return Err(StoreError::Busy);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        // The first finds out what of each file is still needed, the second lets files go.
+        let merge = || (0..2).try_for_each(|_| self.history.major_compact());
+        match catch_unwind(AssertUnwindSafe(merge)) {
+            Ok(merged) => Ok(merged?),
+            Err(_) => Err(StoreError::panicked()),
+        }
+    }
+
+    /// Whether there are files that a merge has replaced and somebody may still read.
+    pub(crate) fn has_replaced_files(&self) -> bool {
+        self.history.tree.get_version_history_lock().free_list_len() > 0
+    }
+
+    /// Lets go of the files that a merge has replaced, unless somebody reads them just
+    /// now: the database does that with the next table that is written, whichever it is.
+    pub(crate) fn drop_replaced_files(&self) -> Result<(), Trouble> {
+        let mut batch = self.batch();
+        batch.insert(&self.meta, RECLAIMED, []);
+        self.commit(batch, true)?;
+        let rotated = self.meta.rotate_memtable();
+        rotated.map_err(|error| Trouble::Failed(error.into()))?;
+        Ok(())
+    }
+
+    /// Bytes of the history's files.
+    pub(crate) fn history_space(&self) -> u64 {
+        self.history.disk_space()
     }
 
     /// The newest record of a topic that begins at or before `seq`, but not
@@ -198,35 +302,27 @@ pub(crate) fn record_of(guard: Guard) -> Result<(u64, fjall::UserValue), StoreEr
     Ok((record::seq_of(&key)?, value))
 }
 
-fn open_once(path: &Path) -> Result<Tables, String> {
+/// Whether so many of its tables, of so many bytes in memory, wait that writing should.
+fn is_behind(table: &Keyspace, memtable: u64) -> bool {
+    let waiting = table.sealed_memtable_count() as u64;
+    // Only when the database's threads come to it does a full table begin to wait: until
+    // then it grows.
+    let grown = table.tree.active_memtable().size() / memtable;
+    waiting + grown >= WAITING_TABLES || table.l0_table_count() >= UNMERGED_TABLES
+}
+
+fn open_once(path: &Path, settings: &Settings) -> Result<Tables, String> {
     let open = || -> fjall::Result<Tables> {
-        let database = Database::builder(path)
-            .manual_journal_persist(true)
-            .max_journaling_size(MAX_JOURNALS)
-            .cache_size(CACHE)
-            .max_cached_files(Some(OPEN_FILES))
-            .worker_threads(WORKERS)
-            .open()?;
-        let table = |name, memtable| {
-            database.keyspace(name, || {
-                KeyspaceCreateOptions::default()
-                    .manual_journal_persist(true)
-                    .max_memtable_size(memtable)
-            })
-        };
-        let history = || {
-            let merging = Leveled::default().with_l0_threshold(MERGED_TABLES);
-            KeyspaceCreateOptions::default()
-                .manual_journal_persist(true)
-                .max_memtable_size(MEMTABLE)
-                .compaction_strategy(Arc::new(merging))
-                .data_block_size_policy(BlockSizePolicy::all(HISTORY_BLOCK))
-        };
+        let database = builder(path, settings.floors.clone()).open()?;
+        let small = || options(SMALL_MEMTABLE);
+        let history = || options(settings.memtable).with_kv_separation(Some(separation()));
         Ok(Tables {
-            names: table("names", SMALL_MEMTABLE)?,
-            topics: table("topics", SMALL_MEMTABLE)?,
-            meta: table("meta", SMALL_MEMTABLE)?,
-            history: database.keyspace("history", history)?,
+            names: database.keyspace("names", small)?,
+            topics: database.keyspace("topics", small)?,
+            meta: database.keyspace("meta", small)?,
+            history: database.keyspace(HISTORY, history)?,
+            timeout: settings.timeout,
+            memtable: settings.memtable,
             database,
         })
     };
@@ -234,6 +330,33 @@ fn open_once(path: &Path) -> Result<Tables, String> {
         Ok(opened) => opened.map_err(|error| StoreError::from(error).to_string()),
         Err(_) => Err(StoreError::panicked().to_string()),
     }
+}
+
+fn builder(path: &Path, floors: Floors) -> DatabaseBuilder<Database> {
+    let filter: Arc<dyn Factory> = Arc::new(floors);
+    Database::builder(path)
+        .manual_journal_persist(true)
+        .max_journaling_size(MAX_JOURNALS)
+        .cache_size(CACHE)
+        .max_cached_files(Some(OPEN_FILES))
+        .worker_threads(WORKERS)
+        .with_compaction_filter_factories(Arc::new(move |table| {
+            (table == HISTORY).then(|| filter.clone())
+        }))
+}
+
+fn options(memtable: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(memtable)
+}
+
+fn separation() -> KvSeparationOptions {
+    KvSeparationOptions::default()
+        .separation_threshold(SEPARATED)
+        .file_target_size(RECORD_FILE)
+        .staleness_threshold(STALE)
+        .age_cutoff(MOVED)
 }
 
 /// A first start that was interrupted leaves a database without its version,

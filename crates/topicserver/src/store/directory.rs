@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{OpenError, StoreError};
 
 /// What the file `format` says in a directory that this release can use.
-const FORMAT: &str = "natter history 2\n";
+const FORMAT: &str = "natter history 3\n";
 
 /// Room for most groups of messages, and little enough to be tried every second.
 pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;

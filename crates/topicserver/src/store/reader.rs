@@ -28,6 +28,11 @@ impl Reader {
         Self { shared, reads }
     }
 
+    /// See [`Store::oldest_time`](super::Store::oldest_time).
+    pub(crate) fn oldest_time(&self) -> u64 {
+        self.shared.limits.oldest_time()
+    }
+
     /// Runs `read` on a thread that may block.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -55,6 +60,8 @@ impl Reader {
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let (first, next) = self.bounds(tables, topic)?;
         let from = from.max(first);
+        // What is too old isn't sent, whether it has been deleted or not.
+        let oldest_time = self.shared.limits.oldest_time();
         let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let begin = record_that_holds(tables, topic, first, from)?.unwrap_or(from);
@@ -69,7 +76,7 @@ impl Reader {
                     Vec::new()
                 });
             for entry in read {
-                if entry.first + u64::from(entry.count) <= from {
+                if entry.end() <= from || entry.time < oldest_time {
                     continue;
                 }
                 if bytes >= max_bytes && !entries.is_empty() {
@@ -87,6 +94,7 @@ impl Reader {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let (first, next) = self.bounds(tables, topic)?;
+        let time = time.max(self.shared.limits.oldest_time());
         // The first record with a message at or after `time` begins in `low..=high`.
         let (mut low, mut high) = (first, next);
         let mut found = None;

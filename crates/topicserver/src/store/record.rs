@@ -39,9 +39,17 @@ pub(crate) fn key(topic: TopicId, seq: u64) -> Key {
 
 /// The sequence number in a key.
 pub(crate) fn seq_of(key: &[u8]) -> Result<u64, Damaged> {
-    let seq = key.get(4..).and_then(|seq| seq.try_into().ok());
-    seq.map(u64::from_be_bytes)
-        .ok_or(Damaged("a key has not 12 bytes"))
+    place_of(key).map(|(_, seq)| seq)
+}
+
+/// The topic and the sequence number in a key.
+pub(crate) fn place_of(key: &[u8]) -> Result<(TopicId, u64), Damaged> {
+    let (topic, seq) = key
+        .split_first_chunk()
+        .ok_or(Damaged("a key has not 12 bytes"))?;
+    let seq = seq.try_into().map(u64::from_be_bytes);
+    let seq = seq.map_err(|_| Damaged("a key has not 12 bytes"))?;
+    Ok((TopicId(u32::from_be_bytes(*topic)), seq))
 }
 
 /// What a piece of history says of itself before its entries.

@@ -28,6 +28,7 @@ impl Writer {
     pub(super) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
         let (error, room) = match trouble {
             Trouble::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
+            Trouble::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
             // It was the database's own threads that failed, which write tables.
             Trouble::Poisoned => {
                 let room = self.directory.has_room(ROOM_FOR_A_TABLE);
@@ -78,6 +79,7 @@ impl Writer {
 
     /// Something was written: says so, if it was said that nothing can be.
     pub(super) fn written(&mut self) {
+        self.stalls = 0;
         if std::mem::take(&mut self.outage_said) {
             tracing::info!("the history is written again");
         }
@@ -95,7 +97,7 @@ impl Writer {
     /// the error.
     fn reopen(&mut self, error: &StoreError) -> Result<(), StoreError> {
         *self.shared.tables.write() = Err(error.clone());
-        let tables = Tables::open(&self.directory.database()).map_err(|text| {
+        let tables = Tables::open(&self.directory.database(), &self.settings).map_err(|text| {
             let room = self.directory.has_room(ROOM_FOR_A_GROUP);
             room.err().map_or(StoreError::Io(text), StoreError::from)
         })?;

@@ -1,60 +1,109 @@
-//! Deleting what is too old, too much or too large: a bounded piece at a time,
-//! between the groups of messages.
+//! Deleting what is too old, too much or too large: a slice of time at a time, between
+//! the groups of messages.
+//!
+//! Deleting is noting in the catalogue where a topic begins now. The note is flushed
+//! before anybody acts on it; then the database leaves out what lies before when it
+//! merges, and when much was deleted it is made to merge.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::database::{Tables, Trouble, record_of};
-use super::record::{self, Header};
+use fjall::OwnedWriteBatch;
+
+use super::catalogue::{self, Found};
+use super::database::{Tables, Trouble};
+use super::record::{self, Header, TopicRecord};
 use super::topic::{self, Limits, Oldest, Position};
 use super::writer::Writer;
-use super::{StoreError, TopicId, catalogue};
+use super::{StoreError, TopicId};
 
-/// Records that are deleted at a time: some milliseconds.
-const TRIM_STEP: usize = 1024;
+/// How long a group of messages may have to wait for it.
+const SLICE: Duration = Duration::from_millis(1);
 
-/// Between two sweeps through topics that nobody writes to. Messages that are
-/// a few minutes too old harm nobody.
-const SWEEP_PERIOD: Duration = Duration::from_secs(10 * 60);
+/// Topics that are trimmed with one flush, at most: what there is room for in a slice.
+const TRIMS: usize = 256;
 
-/// Topics that are looked at in one sweep: with more, each gets its turn later.
-const SWEEP_TOPICS: usize = 16 * 1024;
+/// Topics that the survey reads between two looks at the clock.
+const SURVEYED: usize = 16;
 
-/// Topics that are looked at at a time: some milliseconds.
-const SWEEP_STEP: usize = 64;
+/// Between two looks for topics in memory that nobody uses any more.
+const FORGET_PERIOD: Duration = Duration::from_secs(10 * 60);
 
-/// How far the sweep is through the topics.
-pub(crate) struct Sweep {
-    /// The next topic.
-    next: u32,
-    /// Topics that are still to be looked at in this sweep.
-    left: usize,
-    /// When the next one begins.
-    due: Instant,
+/// A topic isn't trimmed again for age within this part of the age, so that a busy one
+/// isn't trimmed for each of its messages. What is too old isn't sent, in any case.
+const AGE_STEP: u64 = 8;
+
+/// Milliseconds until it is tried again to trim a topic that can't be read.
+const TRY_AGAIN: u64 = 10 * 60 * 1000;
+
+/// Bytes that must have been deleted before files are merged for their sake.
+const WORTH_RECLAIMING: u64 = 64 * 1024 * 1024;
+
+/// The same, as a part of what is kept.
+const RECLAIMED_PART: u64 = 4;
+
+/// While more is written than this between two looks, the database mostly merges by
+/// itself: it is made to only when twice as much has been deleted. Of a lone topic its
+/// tables never overlap, so that it never would.
+const BUSY_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Between two looks whether space should be given back, or has been.
+const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
+
+/// What retention has to do, and how far it is.
+pub(crate) struct Chores {
+    /// The next topic that is looked at after the start; `None` when all have been.
+    pub(super) survey: Option<u32>,
+    /// When topics in memory are looked through.
+    pub(super) forget_due: Instant,
+    /// When it is looked at again whether space should be given back.
+    reclaim_due: Instant,
+    /// Bytes that are kept, of all topics that were surveyed.
+    kept: u64,
+    /// Bytes that were deleted since files were merged for their sake.
+    deleted: u64,
+    /// Bytes that were written since the last look.
+    written: u64,
+    /// Files that were merged may still be there, because somebody was reading them.
+    has_replaced_files: bool,
 }
 
-impl Sweep {
+impl Chores {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self {
-            next: 0,
-            left: 0,
-            due: Instant::now() + SWEEP_PERIOD,
+            survey: Some(0),
+            forget_due: now + FORGET_PERIOD,
+            reclaim_due: now + RECLAIM_PERIOD,
+            kept: 0,
+            deleted: 0,
+            written: 0,
+            has_replaced_files: false,
         }
     }
 
-    /// Begins the next sweep now.
-    #[cfg(test)]
-    pub(crate) fn begin(&mut self) {
-        self.due = Instant::now();
+    /// A topic got so many bytes.
+    pub(super) fn note_written(&mut self, topic: TopicId, bytes: u64) {
+        self.written += bytes;
+        // The survey counts the others when it comes to them.
+        if self.survey.is_none_or(|next| topic.0 < next) {
+            self.kept += bytes;
+        }
+    }
+
+    fn note_deleted(&mut self, bytes: u64) {
+        self.kept = self.kept.saturating_sub(bytes);
+        self.deleted += bytes;
     }
 }
 
-/// What is left of a topic after a step.
+/// What is left of a topic.
 struct Trimmed {
+    id: TopicId,
     first: u64,
     oldest: Option<Oldest>,
-    /// There may be more to delete.
-    has_more: bool,
+    /// Bytes that are gone.
+    deleted: u64,
 }
 
 impl Writer {
@@ -63,15 +112,22 @@ impl Writer {
         if let Some(time) = self.time_to_retry() {
             return time;
         }
-        let has_chores = !self.trims.is_empty() || self.sweep.left > 0;
-        match has_chores && self.outage.is_none() {
-            true => Duration::ZERO,
-            false => {
-                let time = self.sweep.due.saturating_duration_since(Instant::now());
-                // During an outage the sweep may be overdue.
-                time.max(Duration::from_millis(1))
-            }
+        let has_chores = !self.trims.is_empty() || self.chores.survey.is_some();
+        if has_chores && self.outage.is_none() {
+            return Duration::ZERO;
         }
+        let now = Instant::now();
+        let mut time = self.chores.forget_due.saturating_duration_since(now);
+        let space_changes = self.chores.deleted > 0 || self.chores.has_replaced_files;
+        if space_changes || !self.reclaimer.is_idle() {
+            time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
+        }
+        if let Some(due) = self.ages.next() {
+            let left = due.saturating_sub(topic::now());
+            time = time.min(Duration::from_millis(left));
+        }
+        // What is overdue during an outage waits for its end.
+        time.max(Duration::from_millis(1))
     }
 
     /// Does a piece of what nobody asked for.
@@ -81,148 +137,287 @@ impl Writer {
                 // The outage says it all.
                 let _ = self.ready();
             }
-            if Instant::now() >= self.sweep.due {
-                self.sweep.due = Instant::now() + SWEEP_PERIOD;
-            }
             return;
         }
-        if let Some(&id) = self.trims.front() {
-            match self.trim(id) {
-                Ok(has_more) => {
-                    self.trims.pop_front();
-                    match self.topics.get_mut(&id) {
-                        Some(_) if has_more => self.trims.push_back(id),
-                        Some(state) => state.is_trimmed = false,
-                        None => {}
-                    }
-                }
-                Err(trouble) => {
-                    // It was logged, and is tried again when it is over.
-                    let _ = self.recover(trouble);
-                }
-            }
-        }
-        if Instant::now() >= self.sweep.due {
-            self.sweep.due = Instant::now() + SWEEP_PERIOD;
-            self.sweep.left = SWEEP_TOPICS;
-        }
-        if self.sweep.left > 0
-            && let Err(error) = self.sweep_step()
+        if self.chores.survey.is_some()
+            && let Err(error) = self.survey()
         {
             tracing::warn!("can't look for old messages: {error}");
-            self.sweep.left = 0;
+            self.chores.survey = None;
+        }
+        self.find_too_old();
+        match self.trim_some() {
+            // Later: what waits to be stored comes first.
+            Ok(()) | Err(Trouble::Stalled) => {}
+            Err(trouble) => {
+                // It was logged, and is tried again when it is over.
+                let _ = self.recover(trouble);
+                return;
+            }
+        }
+        let now = Instant::now();
+        if now >= self.chores.forget_due {
+            self.chores.forget_due = now + FORGET_PERIOD;
+            self.forget_unused();
+        }
+        if now >= self.chores.reclaim_due {
+            self.chores.reclaim_due = now + RECLAIM_PERIOD;
+            self.reclaim_space();
         }
     }
 
-    /// Deletes a piece of what a topic holds too much. True: there may be more.
-    fn trim(&mut self, id: TopicId) -> Result<bool, Trouble> {
-        let tables = self.tables()?;
-        let limits = self.limits;
-        let Some(state) = self.topics.get_mut(&id) else {
-            return Ok(false);
-        };
-        let mut batch = tables.batch();
-        let now = topic::now();
-        let first = state.bounds.first();
-        let trimmed = limits.trim(&tables, id, &state.durable, first, now, |seq| {
-            batch.remove(&tables.history, record::key(id, seq));
-        })?;
-        if !batch.is_empty() {
-            let mut record = state.record();
-            record.first = trimmed.first;
-            batch.insert(&tables.topics, id.0.to_be_bytes(), record.write());
-            // If this isn't durable, it is done again.
-            tables.commit(batch, false)?;
+    /// Puts those topics into the queue to be trimmed in which something is too old.
+    fn find_too_old(&mut self) {
+        if self.trims.len() >= TRIMS {
+            return;
         }
-        state.durable.oldest = trimmed.oldest;
-        state.pending = state.durable;
-        state.bounds.set(trimmed.first, state.durable.next);
-        Ok(trimmed.has_more)
+        let now = topic::now();
+        for _ in 0..TRIMS {
+            let Some(id) = self.ages.take(now) else {
+                return;
+            };
+            self.queue_trim(id);
+        }
     }
 
-    /// Looks at some topics: forgets those that nobody uses, and finds what is
-    /// too old.
-    fn sweep_step(&mut self) -> Result<(), StoreError> {
-        let tables = self.tables()?;
-        let mut seen = 0;
-        let now = topic::now();
-        for topic in tables
-            .topics
-            .range(self.sweep.next.to_be_bytes()..)
-            .take(SWEEP_STEP)
+    /// Has a topic trimmed, unless it waits for that already.
+    pub(super) fn queue_trim(&mut self, id: TopicId) {
+        if let Some(state) = self.topics.get_mut(&id)
+            && std::mem::replace(&mut state.is_trimmed, true)
         {
-            seen += 1;
-            let id = record::read_id(&topic.key()?)?;
-            self.sweep.next = id.0.saturating_add(1);
-            self.look_at(&tables, id, now)?;
+            return;
         }
-        self.sweep.left = self.sweep.left.saturating_sub(seen);
-        if seen < SWEEP_STEP {
-            self.sweep.left = 0;
-            self.sweep.next = 0;
-        }
-        Ok(())
+        self.trims.push_back(id);
     }
 
-    fn look_at(&mut self, tables: &Tables, id: TopicId, now: u64) -> Result<(), StoreError> {
-        if let Some(state) = self.topics.get_mut(&id) {
-            if state.is_trimmed {
-                return Ok(());
-            }
-            if state.wants_trim(&self.limits, now, true) {
-                state.is_trimmed = true;
-                self.trims.push_back(id);
-            } else if Arc::strong_count(&state.bounds.first) == 1 {
-                self.forget(id);
-            }
+    /// Deletes what some topics hold too much, and notes it with one flush.
+    fn trim_some(&mut self) -> Result<(), Trouble> {
+        if self.trims.is_empty() {
             return Ok(());
         }
-        let found = catalogue::read(tables, &self.heads, id)?;
-        // What was lost is said, and noted, when somebody asks for the topic.
-        if found.lost.is_none() && found.state.wants_trim(&self.limits, now, true) {
-            self.keep(id, found.state);
-            if let Some(state) = self.topics.get_mut(&id) {
-                state.is_trimmed = true;
+        let tables = self.tables()?;
+        let end = Instant::now() + SLICE;
+        let (mut batch, mut trimmed, mut looked_at) = (tables.batch(), Vec::new(), Vec::new());
+        while looked_at.len() < TRIMS && (looked_at.is_empty() || Instant::now() < end) {
+            let Some(&id) = self.trims.get(looked_at.len()) else {
+                break;
+            };
+            looked_at.push(id);
+            match self.trim(&tables, &mut batch, id) {
+                Ok(found) => trimmed.extend(found),
+                Err(error) => {
+                    tracing::warn!("can't delete messages of topic {}: {error}", id.0);
+                    self.ages.add(id, topic::now() + TRY_AGAIN);
+                }
             }
-            self.trims.push_back(id);
+        }
+        if !batch.is_empty() {
+            tables.commit(batch, true)?;
+        }
+        self.trims.drain(..looked_at.len());
+        for id in looked_at {
+            if let Some(state) = self.topics.get_mut(&id) {
+                state.is_trimmed = false;
+            }
+        }
+        for one in trimmed {
+            self.note_trimmed(&one);
         }
         Ok(())
+    }
+
+    /// What a topic is to be trimmed to. What changes in the catalogue goes into the
+    /// batch.
+    fn trim(
+        &self,
+        tables: &Tables,
+        batch: &mut OwnedWriteBatch,
+        id: TopicId,
+    ) -> Result<Option<Trimmed>, StoreError> {
+        let read;
+        let state = match self.topics.get(&id) {
+            Some(state) => state,
+            None => {
+                let Found { state, lost } = catalogue::read(tables, &self.heads, id)?;
+                if lost.is_some() {
+                    // That is said, and noted, when somebody asks for the topic.
+                    return Ok(None);
+                }
+                read = state;
+                &read
+            }
+        };
+        let (position, before) = (&state.durable, state.bounds.first());
+        let (first, oldest) = self.limits.begin(tables, id, position, before)?;
+        let begins_at = |oldest: Option<Oldest>| oldest.map_or(position.total, |one| one.before);
+        if first > before {
+            let record = TopicRecord {
+                first,
+                ..state.record()
+            };
+            batch.insert(&tables.topics, id.0.to_be_bytes(), record.write());
+        }
+        Ok(Some(Trimmed {
+            id,
+            first,
+            oldest,
+            deleted: begins_at(oldest).saturating_sub(begins_at(position.oldest)),
+        }))
+    }
+
+    /// What was trimmed is durable: says so to the readers and to the database.
+    fn note_trimmed(&mut self, trimmed: &Trimmed) {
+        let id = trimmed.id;
+        if let Some(state) = self.topics.get_mut(&id) {
+            state.durable.oldest = trimmed.oldest;
+            state.pending = state.durable;
+            state.bounds.set(trimmed.first, state.durable.next);
+        }
+        if trimmed.deleted > 0 {
+            self.floors.raise(id, trimmed.first);
+            self.chores.note_deleted(trimmed.deleted);
+        }
+        self.note_age(id, trimmed.oldest, topic::now());
+    }
+
+    /// Notes when a topic's oldest messages will be too old.
+    pub(super) fn note_age(&mut self, id: TopicId, oldest: Option<Oldest>, earliest: u64) {
+        let age = self.limits.age;
+        if let Some(oldest) = oldest
+            && let Some(time) = oldest.time.checked_add(age)
+        {
+            let step = (age / AGE_STEP).min(topic::MAX_AGE_SLACK);
+            self.ages.add(id, time.max(earliest.saturating_add(step)));
+        }
+    }
+
+    /// After a start: looks at some of the topics that there are, to know when their
+    /// messages become too old, whether they hold too much, and how much that is.
+    fn survey(&mut self) -> Result<(), StoreError> {
+        let tables = self.tables()?;
+        let end = Instant::now() + SLICE;
+        while let Some(next) = self.chores.survey
+            && Instant::now() < end
+        {
+            let mut seen = 0;
+            for topic in tables.topics.range(next.to_be_bytes()..).take(SURVEYED) {
+                seen += 1;
+                let id = record::read_id(&topic.key()?)?;
+                self.chores.survey = id.0.checked_add(1);
+                self.look_at(&tables, id)?;
+            }
+            if seen < SURVEYED {
+                self.chores.survey = None;
+                // What was deleted before the start may still lie there.
+                let space = tables.history_space();
+                self.chores.deleted += space.saturating_sub(self.chores.kept);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, tables: &Tables, id: TopicId) -> Result<(), StoreError> {
+        let (position, first) = match self.topics.get(&id) {
+            Some(state) => (state.durable, state.bounds.first()),
+            None => {
+                let found = catalogue::read(tables, &self.heads, id)?;
+                (found.state.durable, found.state.bounds.first())
+            }
+        };
+        self.floors.raise(id, first);
+        let Some(oldest) = position.oldest else {
+            return Ok(());
+        };
+        self.chores.kept += position.total.saturating_sub(oldest.before);
+        if self.limits.are_exceeded(&position, first, topic::now()) {
+            self.queue_trim(id);
+        } else {
+            self.note_age(id, Some(oldest), 0);
+        }
+        Ok(())
+    }
+
+    /// Forgets the topics in memory that nobody uses.
+    fn forget_unused(&mut self) {
+        let is_unused = |id: &TopicId| {
+            let state = self.topics.get(id);
+            state.is_some_and(|state| {
+                !state.is_trimmed && Arc::strong_count(&state.bounds.first) == 1
+            })
+        };
+        let unused: Vec<_> = self.topics.keys().copied().filter(is_unused).collect();
+        for id in unused {
+            self.forget(id);
+        }
+    }
+
+    /// Lets the files go that have been merged, as soon as nobody reads them.
+    fn drop_replaced_files(&mut self) -> Result<(), Trouble> {
+        let tables = self.tables()?;
+        if tables.has_replaced_files() {
+            tables.drop_replaced_files()?;
+        }
+        self.chores.has_replaced_files = tables.has_replaced_files();
+        Ok(())
+    }
+
+    /// Has the files merged of which much was deleted, if the database doesn't merge
+    /// them by itself for what is written meanwhile.
+    fn reclaim_space(&mut self) {
+        let written = std::mem::take(&mut self.chores.written);
+        self.chores.has_replaced_files |= self.reclaimer.take_done();
+        if self.chores.has_replaced_files
+            && let Err(trouble) = self.drop_replaced_files()
+            && !matches!(trouble, Trouble::Stalled)
+        {
+            // It was logged, and is tried again when it is over.
+            let _ = self.recover(trouble);
+        }
+        let worth = (self.chores.kept / RECLAIMED_PART).max(WORTH_RECLAIMING);
+        let worth = match written < BUSY_BYTES {
+            true => worth,
+            false => worth * 2,
+        };
+        let is_worth_it = self.chores.deleted >= worth && self.chores.survey.is_none();
+        if is_worth_it && self.reclaimer.is_idle() {
+            self.chores.deleted = 0;
+            self.reclaimer.begin();
+        }
     }
 }
 
 impl Limits {
-    /// Finds a topic's oldest records that are to be deleted.
-    fn trim(
+    /// Where a topic begins that is trimmed to its limits, and what is its oldest record
+    /// then: found by halves, because each record says how much was before it.
+    fn begin(
         &self,
         tables: &Tables,
         id: TopicId,
         position: &Position,
         first: u64,
-        now: u64,
-        mut delete: impl FnMut(u64),
-    ) -> Result<Trimmed, StoreError> {
-        let mut trimmed = Trimmed {
-            first: position.next,
-            oldest: None,
-            has_more: false,
-        };
-        for (deleted, record) in Tables::records(&tables.history, id, first).enumerate() {
-            let (seq, bytes) = record_of(record)?;
-            let header = record::read_header(&bytes);
-            let keeps = header
-                .is_ok_and(|header| !self.is_over(position, seq, &header, bytes.len() as u64, now));
-            trimmed.has_more = deleted == TRIM_STEP;
-            if keeps || trimmed.has_more {
-                trimmed.first = seq;
-                trimmed.oldest = Some(catalogue::oldest_of(&bytes));
-                break;
+    ) -> Result<(u64, Option<Oldest>), StoreError> {
+        let now = topic::now();
+        // The first record that is kept begins in `low..=high`.
+        let (mut low, mut high) = (first, position.next);
+        let mut kept = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = readable_at(tables, id, low, middle)?;
+            let Some((seq, header, len)) = found else {
+                low = middle + 1;
+                continue;
+            };
+            if self.is_over(position, seq, &header, len, now) {
+                low = (seq + u64::from(header.messages)).max(middle + 1);
+            } else {
+                high = seq;
+                kept = Some(Oldest {
+                    time: header.time,
+                    before: header.total.saturating_sub(len),
+                });
             }
-            if let Err(error) = header {
-                tracing::warn!("dropped the messages from {seq} on: {error}");
-            }
-            delete(seq);
         }
-        Ok(trimmed)
+        Ok((kept.map_or(position.next, |_| high), kept))
     }
 
     /// Whether a record, the oldest of its topic, is too much.
@@ -234,4 +429,25 @@ impl Limits {
         // The newest record stays, however large it is.
         is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)
     }
+}
+
+/// The newest record of a topic that begins in `low..=high` and can be read: where it
+/// begins, what it says of itself, and its length.
+fn readable_at(
+    tables: &Tables,
+    id: TopicId,
+    low: u64,
+    mut high: u64,
+) -> Result<Option<(u64, Header, u64)>, StoreError> {
+    while let Some((seq, bytes)) = Tables::last_at(&tables.history, id, low, high)? {
+        match record::read_header(&bytes) {
+            Ok(header) => return Ok(Some((seq, header, bytes.len() as u64))),
+            Err(error) => tracing::warn!("passed over the messages from {seq} on: {error}"),
+        }
+        if seq <= low {
+            break;
+        }
+        high = seq - 1;
+    }
+    Ok(None)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::database::Tables;
+use super::topic::Limits;
 use super::{StoreError, TopicId};
 
 /// The database, and where each loaded topic begins and ends.
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) tables: RwLock<Result<Tables, StoreError>>,
     /// Of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
+    /// How much of each topic is kept.
+    pub(crate) limits: Limits,
 }
 
 /// Where a topic begins and ends. Only the writer changes it.

@@ -7,6 +7,7 @@ mod kill;
 mod records;
 mod retention;
 mod speed;
+mod stalls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
+use super::database::Settings;
 use super::{Batch, Loaded, Retention, Store, StoreError, TopicId, topic};
 use crate::history::entry::{Entry, RememberedId};
 
@@ -27,6 +29,9 @@ const KEEP: Retention = Retention {
 
 /// For how long ids are remembered.
 const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long anything may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A directory of a test's own, which goes with it.
 pub(crate) struct Directory(PathBuf);
@@ -59,7 +64,7 @@ impl Store {
 }
 
 fn open(directory: &Directory) -> Store {
-    Store::open(directory.path(), KEEP, WINDOW).unwrap()
+    Store::open(directory.path(), KEEP, WINDOW, TIMEOUT).unwrap()
 }
 
 fn name(name: &str) -> TopicName {

@@ -20,8 +20,9 @@ const MAX_RECORD: usize = 256 * 1024;
 /// to them, so that there are many records to delete at once.
 const SLACK: u64 = 8;
 
-/// The same for what is too old, at most: messages needn't go to the second.
-const MAX_AGE_SLACK: u64 = 60 * 1000;
+/// The longest for which what is too old may lie on the disk, unless there is very much of
+/// it: messages needn't go to the second.
+pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
 
 /// A topic in memory.
 pub(crate) struct State {
@@ -69,20 +70,14 @@ impl State {
         }
     }
 
-    /// Whether there is enough to delete. `exactly`: whether there is anything.
-    pub(crate) fn wants_trim(&self, limits: &Limits, now: u64, exactly: bool) -> bool {
-        let with_slack = |limit: u64, most: u64| match exactly {
-            true => limit,
-            false => limit.saturating_add((limit / SLACK).min(most)),
-        };
-        let too_old =
-            |time: u64, age: u64| time.saturating_add(with_slack(age, MAX_AGE_SLACK)) < now;
+    /// Whether there is enough to delete, age aside.
+    pub(crate) fn wants_trim(&self, limits: &Limits) -> bool {
+        let with_slack = |limit: u64| limit.saturating_add(limit / SLACK);
         let position = &self.durable;
         let messages = position.next - self.bounds.first();
         position.oldest.is_some_and(|oldest| {
-            too_old(oldest.time, limits.age)
-                || messages > with_slack(limits.messages, u64::MAX)
-                || position.total - oldest.before > with_slack(limits.bytes, u64::MAX)
+            messages > with_slack(limits.messages)
+                || position.total - oldest.before > with_slack(limits.bytes)
         })
     }
 }
@@ -102,6 +97,20 @@ impl Limits {
             messages: retention.messages,
             bytes: retention.bytes,
         }
+    }
+
+    /// Whether a topic that begins with the message `first` holds too much.
+    pub(crate) fn are_exceeded(&self, position: &Position, first: u64, now: u64) -> bool {
+        position.oldest.is_some_and(|oldest| {
+            oldest.time.saturating_add(self.age) < now
+                || position.next - first > self.messages
+                || position.total - oldest.before > self.bytes
+        })
+    }
+
+    /// What was published before this time isn't sent any more.
+    pub(crate) fn oldest_time(&self) -> u64 {
+        now().saturating_sub(self.age)
     }
 }
 

@@ -14,17 +14,24 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
+use super::ages::Ages;
 use super::catalogue;
-use super::database::{Tables, Trouble};
+use super::database::{Settings, Tables, Trouble};
 use super::directory::{Directory, ROOM_FOR_A_GROUP};
+use super::floors::Floors;
 use super::heads::Heads;
+use super::reclaim::Reclaimer;
 use super::recovery::Outage;
-use super::retention::Sweep;
+use super::retention::Chores;
 use super::runway::Runway;
 use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::{Loaded, OpenError, Retention, StoreError, TopicId};
 use queue::{Queue, Request, Waiting};
+
+/// How often in a row the database may not get on before it is closed and opened again:
+/// if one of its threads has died, it never will.
+const STALLS: u32 = 2;
 
 /// The key of the secret in the table of what is there once.
 const SECRET: &str = "secret";
@@ -44,7 +51,16 @@ pub(crate) struct Writer {
     pub(super) ids: HashMap<TopicName, TopicId>,
     /// Topics that hold more than they should.
     pub(super) trims: VecDeque<TopicId>,
-    pub(super) sweep: Sweep,
+    /// When topics will hold something too old.
+    pub(super) ages: Ages,
+    /// Where topics begin, for the database's threads.
+    pub(super) floors: Floors,
+    pub(super) chores: Chores,
+    pub(super) reclaimer: Reclaimer,
+    /// With what the database is opened.
+    pub(super) settings: Settings,
+    /// How often in a row the database didn't get on.
+    pub(super) stalls: u32,
     /// Topics of which it isn't known what was written from that number on.
     pub(super) doubtful: HashMap<TopicId, u64>,
     /// Why nothing can be written now.
@@ -64,7 +80,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Opens everything. Also says the directory's secret.
-    pub(crate) fn open(path: &Path, retention: Retention) -> Result<(Self, [u8; 16]), OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        retention: Retention,
+        settings: Settings,
+    ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
         let broken = |text| match directory.has_room(ROOM_FOR_A_GROUP) {
             Ok(()) => OpenError::Database {
@@ -76,7 +96,7 @@ impl Writer {
                 source,
             },
         };
-        let tables = Tables::open(&directory.database()).map_err(broken)?;
+        let tables = Tables::open(&directory.database(), &settings).map_err(broken)?;
         let mut heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
             path: directory.heads(),
             source,
@@ -90,21 +110,32 @@ impl Writer {
             ),
             Err(error) => tracing::warn!("can't forget topics that are gone: {error}"),
         }
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
-        };
+            limits: Limits::new(retention),
+        });
+        let reclaimer = Reclaimer::start(shared.clone());
+        let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        })?;
         let writer = Self {
             runway: Runway::new(directory.database()),
             directory,
-            shared: Arc::new(shared),
+            shared,
             heads,
             limits: Limits::new(retention),
             next_id,
             topics: HashMap::new(),
             ids: HashMap::new(),
             trims: VecDeque::new(),
-            sweep: Sweep::new(),
+            ages: Ages::default(),
+            floors: settings.floors.clone(),
+            chores: Chores::new(),
+            reclaimer,
+            settings,
+            stalls: 0,
             doubtful: HashMap::new(),
             outage: None,
             outage_said: false,
@@ -171,6 +202,13 @@ impl Writer {
                 self.written();
                 self.answer_all(group.into_iter().zip(results).collect(), waiting);
                 self.runway.advance(self.flushed);
+            }
+            Err(Trouble::Stalled) if self.stalls < STALLS => {
+                self.stalls += 1;
+                tracing::warn!("can't write the history: {}", StoreError::Busy);
+                for request in group {
+                    self.answer(request, Err(StoreError::Busy));
+                }
             }
             Err(trouble) => {
                 // Before the answer, so that nothing of the group is left when

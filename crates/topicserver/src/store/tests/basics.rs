@@ -266,7 +266,9 @@ async fn the_catalogue_lists_topics_in_the_order_of_their_names() {
 async fn a_second_server_on_the_directory_is_told_so() {
     let directory = Directory::new();
     let store = open(&directory);
-    let error = Store::open(directory.path(), KEEP, WINDOW).err().unwrap();
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::InUse(_)), "{error}");
     assert!(error.to_string().contains("another topicserver"));
     store.close().await;

@@ -211,7 +211,7 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
     store.close().await;
-    let (mut writer, _) = Writer::open(directory.path(), KEEP).unwrap();
+    let (mut writer, _) = Writer::open(directory.path(), KEEP, Settings::new(TIMEOUT)).unwrap();
     let tables = writer.tables().unwrap();
     // As if the flush of messages 4 and 5 had failed after they were written.
     let mut left = tables.batch();
@@ -264,7 +264,9 @@ async fn a_database_that_is_beyond_repair_is_refused_in_words() {
     let (directory, _) = written().await;
     let version = directory.path().join("database").join("version");
     std::fs::write(version, b"something else").unwrap();
-    let error = Store::open(directory.path(), KEEP, WINDOW).err().unwrap();
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::Database { .. }), "{error}");
     assert!(error.to_string().contains("restore it from a backup"));
 }

@@ -72,7 +72,7 @@ async fn appends_until_it_is_killed() {
     let Some(path) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let store = Store::open(Path::new(&path), KEEP, WINDOW).unwrap();
+    let store = Store::open(Path::new(&path), KEEP, WINDOW, TIMEOUT).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..TOPICS {
         let store = store.clone();

@@ -2,15 +2,19 @@
 
 use std::sync::atomic::Ordering;
 
+use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
+
 use super::*;
 use crate::store::reader::Reader;
 use crate::store::writer::Writer;
-use crate::store::{Loaded, TopicId};
+use crate::store::writer::queue::Request;
+use crate::store::{Loaded, TopicId, catalogue};
 
 const NOTHING: Retention = KEEP;
 
 async fn open_with(directory: &Directory, retention: Retention) -> (Store, Loaded) {
-    let store = Store::open(directory.path(), retention, WINDOW).unwrap();
+    let store = Store::open(directory.path(), retention, WINDOW, TIMEOUT).unwrap();
     let loaded = store.load(&name("T")).await.unwrap();
     (store, loaded)
 }
@@ -165,7 +169,7 @@ async fn an_empty_topic_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn more_than_a_step_is_deleted_step_by_step() {
+async fn what_is_more_than_new_limits_allow_is_deleted_after_a_start() {
     let directory = Directory::new();
     let (store, topic) = open_with(&directory, NOTHING).await;
     append_all(
@@ -187,15 +191,14 @@ async fn more_than_a_step_is_deleted_step_by_step() {
     settle(&store).await;
     assert_eq!(
         stored(&store, topic.id).await,
-        (4992..=5001).collect::<Vec<_>>()
+        (4991..=5001).collect::<Vec<_>>()
     );
     store.close().await;
 }
 
-#[tokio::test]
-async fn a_sweep_finds_idle_topics_and_forgets_those_that_nobody_uses() {
-    let directory = Directory::new();
-    let store = open(&directory);
+/// 200 topics with a message that is old and one that is new.
+async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
+    let store = open(directory);
     let mut ids = Vec::new();
     for n in 0..200 {
         let topic = store.load(&name(&format!("{n}"))).await.unwrap().id;
@@ -204,27 +207,170 @@ async fn a_sweep_finds_idle_topics_and_forgets_those_that_nobody_uses() {
         ids.push(topic);
     }
     store.close().await;
-    let limit = Retention {
-        age: Duration::from_secs(10),
-        ..NOTHING
-    };
-    let (mut writer, _) = Writer::open(directory.path(), limit).unwrap();
-    let sweep = |writer: &mut Writer| {
-        writer.sweep.begin();
-        for _ in 0..500 {
-            writer.do_chores();
-        }
-    };
-    sweep(&mut writer);
-    assert!(writer.trims.is_empty());
-    assert_eq!(writer.topics.len(), 200);
+    ids
+}
+
+/// A writer that has done what there was to do after its start.
+fn surveyed(directory: &Directory, retention: Retention) -> Writer {
+    let settings = Settings::new(TIMEOUT);
+    let (mut writer, _) = Writer::open(directory.path(), retention, settings).unwrap();
+    while writer.time_to_chores().is_zero() {
+        writer.do_chores();
+    }
+    writer
+}
+
+#[tokio::test]
+async fn what_has_become_too_old_is_found_after_a_start_in_topics_that_nobody_uses() {
+    let directory = Directory::new();
+    let ids = old_and_new(&directory).await;
+    let age = Duration::from_secs(1000);
+    let writer = surveyed(&directory, Retention { age, ..NOTHING });
+    assert!(writer.topics.is_empty(), "nobody has asked for one");
     let reader = Reader::new(writer.shared());
+    let tables = writer.tables().unwrap();
     for &topic in &ids {
         assert_eq!(seqs(&reader.read(topic, 1, 1000).unwrap()), [2]);
+        let known = catalogue::find_record(&tables, topic).unwrap();
+        assert_eq!(known.first, 2, "it is deleted");
     }
-    let used = writer.topics[&ids[7]].bounds.first.clone();
-    sweep(&mut writer);
-    assert_eq!(writer.topics.keys().collect::<Vec<_>>(), [&ids[7]]);
-    assert_eq!(used.load(Ordering::Acquire), 2);
-    assert_eq!(seqs(&reader.read(ids[8], 1, 1000).unwrap()), [2]);
+    // And it is known when the other one becomes too old.
+    let due = writer.ages.next().unwrap();
+    let in_time = topic::now() + 990_000..=topic::now() + 1_001_000;
+    assert!(in_time.contains(&due), "{due}");
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_not_sent_before_it_is_deleted() {
+    let directory = Directory::new();
+    let ids = old_and_new(&directory).await;
+    let age = Duration::from_secs(1000);
+    let settings = Settings::new(TIMEOUT);
+    let limit = Retention { age, ..NOTHING };
+    let (writer, _) = Writer::open(directory.path(), limit, settings).unwrap();
+    let reader = Reader::new(writer.shared());
+    assert_eq!(seqs(&reader.read(ids[7], 1, 1000).unwrap()), [2]);
+    assert_eq!(reader.first_since(ids[7], 0).unwrap(), 2);
+}
+
+#[tokio::test]
+async fn topics_in_memory_that_nobody_uses_are_forgotten() {
+    let directory = Directory::new();
+    let mut writer = surveyed(&directory, NOTHING);
+    let load = |writer: &mut Writer, name: &TopicName| {
+        let (done, _) = oneshot::channel();
+        let (name, epoch) = (name.clone(), 1);
+        let request = Request::Load { name, epoch, done };
+        writer.write(&[request], true).unwrap().remove(0).unwrap()
+    };
+    let (used, unused) = (
+        load(&mut writer, &name("used")),
+        load(&mut writer, &name("unused")),
+    );
+    let first = writer.topics[&used].bounds.first.clone();
+    writer.chores.forget_due = Instant::now();
+    writer.do_chores();
+    assert_eq!(writer.topics.keys().collect::<Vec<_>>(), [&used]);
+    assert_eq!(first.load(Ordering::Acquire), 1);
+    assert_eq!(load(&mut writer, &name("unused")), unused);
+}
+
+/// Bytes of all files in a directory.
+fn space(path: &Path) -> u64 {
+    let files = std::fs::read_dir(path).unwrap().map(|file| file.unwrap());
+    files
+        .map(|file| match file.metadata() {
+            // A file may go meanwhile.
+            Err(_) => 0,
+            Ok(kind) if kind.is_dir() => space(&file.path()),
+            Ok(kind) => kind.blocks() * 512,
+        })
+        .sum()
+}
+
+/// So many MiB in records of 64 KiB, all published at `time`.
+async fn append_mib(store: &Store, topic: TopicId, next: u64, mib: u64, time: u64) -> u64 {
+    let record = |seq| Batch {
+        entries: vec![Entry {
+            lines: Bytes::from(vec![b'x'; 64 * 1024]),
+            ..entry(seq, 1, time)
+        }],
+        ids: Vec::new(),
+    };
+    let end = next + mib * 16;
+    append_all(store, topic, (next..end).map(record)).await;
+    end
+}
+
+/// Waits until the directory has become so small, and says what it takes otherwise.
+async fn shrinks_to(directory: &Directory, mib: u64) {
+    let in_time = tokio::time::timeout(TIMEOUT, async {
+        while space(directory.path()) > mib * 1024 * 1024 {
+            // The files go on another thread.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let left = in_time.await;
+    assert!(left.is_ok(), "{} bytes are left", space(directory.path()));
+}
+
+/// The database's journals, which are up to 128 MiB whatever is kept, and a table.
+const OVERHEAD: u64 = 170;
+
+#[tokio::test]
+async fn the_directory_shrinks_when_messages_have_become_too_old() {
+    let directory = Directory::new();
+    let age = Duration::from_secs(40);
+    let (store, topic) = open_with(&directory, Retention { age, ..NOTHING }).await;
+    let old = topic::now() - 39_000;
+    let next = append_mib(&store, topic.id, 1, 400, old).await;
+    append_mib(&store, topic.id, next, 20, topic::now()).await;
+    // They become too old meanwhile, and nothing is written any more.
+    shrinks_to(&directory, OVERHEAD + 40).await;
+    assert!(first(&topic) >= next);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_a_restart_is_given_back_after_it() {
+    let directory = Directory::new();
+    let (store, topic) = open_with(&directory, NOTHING).await;
+    append_mib(&store, topic.id, 1, 400, topic::now()).await;
+    store.close().await;
+    let limit = Retention {
+        messages: 16,
+        ..NOTHING
+    };
+    let (store, topic) = open_with(&directory, limit).await;
+    shrinks_to(&directory, OVERHEAD + 20).await;
+    assert_eq!(topic_len(&store, topic.id).await, 16);
+    store.close().await;
+}
+
+/// The files of records hold those of many topics: what is kept of a quiet one isn't
+/// lost with what goes of a busy one.
+#[tokio::test]
+async fn what_is_kept_survives_among_what_goes() {
+    let directory = Directory::new();
+    let limit = Retention {
+        messages: 160,
+        ..NOTHING
+    };
+    let (store, busy) = open_with(&directory, limit).await;
+    let quiet = store.load(&name("quiet")).await.unwrap();
+    let (mut next, mut kept) = (1, Vec::new());
+    for seq in (1..=2000).step_by(20) {
+        store.append(quiet.id, batch(seq, 20)).await.unwrap();
+        kept.extend(seq..seq + 20);
+        next = append_mib(&store, busy.id, next, 5, topic::now()).await;
+    }
+    shrinks_to(&directory, OVERHEAD + 60).await;
+    let kept = &kept[kept.len() - 160..];
+    let found = stored(&store, quiet.id).await;
+    assert_eq!(found[found.len() - 160..], *kept);
+    store.close().await;
+    let (store, busy) = open_with(&directory, limit).await;
+    assert!(stored(&store, quiet.id).await.ends_with(kept));
+    assert!(topic_len(&store, busy.id).await >= 160);
+    store.close().await;
 }

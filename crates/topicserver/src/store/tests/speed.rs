@@ -174,7 +174,7 @@ async fn appends_of_one_message_to_64_topics_that_are_kept_short() {
         messages: 1_000,
         ..KEEP
     };
-    let store = Store::open(directory.path(), short, WINDOW).unwrap();
+    let store = Store::open(directory.path(), short, WINDOW, TIMEOUT).unwrap();
     let began = Instant::now();
     let mut writers = tokio::task::JoinSet::new();
     for n in 0..64 {

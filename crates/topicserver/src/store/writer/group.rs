@@ -30,7 +30,7 @@ impl Writer {
     /// Writes a group, all or nothing, and flushes it. Says for each request
     /// which topic it is about. If it `may_write` nothing, that is an error
     /// where something would have to be.
-    pub(super) fn write(
+    pub(in crate::store) fn write(
         &mut self,
         requests: &[Request],
         may_write: bool,
@@ -171,6 +171,7 @@ impl Writer {
 
     /// Keeps a topic in memory.
     pub(in crate::store) fn keep(&mut self, id: TopicId, state: State) {
+        self.note_age(id, state.durable.oldest, 0);
         self.ids.insert(state.name.clone(), id);
         self.shared.bounds.lock().insert(id, state.bounds.clone());
         self.topics.insert(id, state);
@@ -186,21 +187,24 @@ impl Writer {
 
     /// The group is durable.
     fn settle(&mut self, group: &Group) {
-        let now = topic::now();
         let mut heads = Vec::with_capacity(group.appended.len());
-        for id in &group.appended {
-            let Some(state) = self.topics.get_mut(id) else {
+        for &id in &group.appended {
+            let Some(state) = self.topics.get_mut(&id) else {
                 continue;
             };
             if state.durable == state.pending {
                 continue;
             }
-            state.durable = state.pending;
+            let before = std::mem::replace(&mut state.durable, state.pending);
             state.bounds.set(state.bounds.first(), state.durable.next);
-            heads.push((*id, state.durable.next - 1));
-            if !state.is_trimmed && state.wants_trim(&self.limits, now, false) {
-                state.is_trimmed = true;
-                self.trims.push_back(*id);
+            heads.push((id, state.durable.next - 1));
+            let (position, wants_trim) = (state.durable, state.wants_trim(&self.limits));
+            self.chores.note_written(id, position.total - before.total);
+            if before.oldest.is_none() {
+                self.note_age(id, position.oldest, 0);
+            }
+            if wants_trim {
+                self.queue_trim(id);
             }
         }
         let noted = self.heads.set(&mut heads);
@@ -243,6 +247,7 @@ mod tests {
 
     use super::*;
     use crate::store::Retention;
+    use crate::store::database::Settings;
     use crate::store::tests::Directory;
 
     /// What a trim has written lies in the database's buffer until the next flush: if
@@ -256,7 +261,8 @@ mod tests {
             messages: u64::MAX,
             bytes: u64::MAX,
         };
-        let (mut writer, _) = Writer::open(directory.path(), keep).unwrap();
+        let settings = Settings::new(Duration::from_secs(60));
+        let (mut writer, _) = Writer::open(directory.path(), keep, settings).unwrap();
         let mut load = || {
             let (done, _) = tokio::sync::oneshot::channel();
             let name = TopicName::new("T").unwrap();

@@ -1,0 +1,75 @@
+//! When each topic's oldest messages become too old: one entry a topic, so that nobody
+//! has to look through all topics to find those in which something has.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::TopicId;
+
+/// Topics in the order in which their oldest messages become too old.
+#[derive(Default)]
+pub(crate) struct Ages {
+    /// When that is, in milliseconds since the Unix epoch.
+    queue: BinaryHeap<Reverse<(u64, TopicId)>>,
+    /// Which topics are in the queue: a bit for each.
+    queued: Vec<u64>,
+}
+
+impl Ages {
+    /// A topic's oldest messages become too old at `time`. If it is in the queue
+    /// already, that stays: they can only be older.
+    pub(crate) fn add(&mut self, topic: TopicId, time: u64) {
+        let (word, bit) = place(topic);
+        if self.queued.len() <= word {
+            self.queued.resize(word + 1, 0);
+        }
+        if self.queued[word] & bit == 0 {
+            self.queued[word] |= bit;
+            self.queue.push(Reverse((time, topic)));
+        }
+    }
+
+    /// Takes a topic out whose time has come.
+    pub(crate) fn take(&mut self, now: u64) -> Option<TopicId> {
+        let Reverse((time, topic)) = *self.queue.peek()?;
+        if time > now {
+            return None;
+        }
+        self.queue.pop();
+        let (word, bit) = place(topic);
+        self.queued[word] &= !bit;
+        Some(topic)
+    }
+
+    /// The next time at which there is something to take.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.queue.peek().map(|Reverse((time, _))| *time)
+    }
+}
+
+/// A topic's bit: in which word, and which of it.
+fn place(topic: TopicId) -> (usize, u64) {
+    (topic.0 as usize / 64, 1 << (topic.0 % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_come_out_in_the_order_of_their_times_and_once() {
+        let mut ages = Ages::default();
+        ages.add(TopicId(70), 30);
+        ages.add(TopicId(1), 10);
+        ages.add(TopicId(2), 20);
+        ages.add(TopicId(1), 5);
+        assert_eq!(ages.next(), Some(10));
+        assert_eq!(ages.take(9), None);
+        assert_eq!(ages.take(10), Some(TopicId(1)));
+        assert_eq!(ages.take(15), None);
+        ages.add(TopicId(1), 25);
+        let rest: Vec<_> = std::iter::from_fn(|| ages.take(100)).collect();
+        assert_eq!(rest, [TopicId(2), TopicId(1), TopicId(70)]);
+        assert_eq!(ages.next(), None);
+    }
+}

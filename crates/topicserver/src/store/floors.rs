@@ -1,0 +1,81 @@
+//! Where each topic's history begins, for the database's own threads: when they merge
+//! tables, they leave out what lies before.
+//!
+//! So deleting costs one note for a topic and not one for each record, and what has
+//! been deleted is never read again. A floor is set when the catalogue's note of it is
+//! durable, never before: what is gone can't be asked for after a crash.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use fjall::compaction::filter::{
+    CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
+};
+use parking_lot::RwLock;
+
+use super::TopicId;
+use super::record;
+
+/// The oldest sequence number of each topic of which something was deleted since the
+/// start. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct Floors(Arc<AssertUnwindSafe<RwLock<HashMap<TopicId, u64>>>>);
+
+impl Floors {
+    /// Nothing of the topic before `first` is needed any more.
+    pub(crate) fn raise(&self, topic: TopicId, first: u64) {
+        let mut floors = self.0.write();
+        let floor = floors.entry(topic).or_default();
+        *floor = first.max(*floor);
+    }
+
+    /// Stalls the database's threads for as long as the result is kept, when they merge.
+    #[cfg(test)]
+    pub(crate) fn stall(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<TopicId, u64>> {
+        self.0.write()
+    }
+
+    /// The topic's oldest sequence number; 0 if nothing is known of it.
+    fn of(&self, topic: TopicId) -> u64 {
+        self.0.read().get(&topic).copied().unwrap_or(0)
+    }
+}
+
+impl Factory for Floors {
+    fn name(&self) -> &'static str {
+        "history before the floor"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        Box::new(BeforeFloor {
+            floors: self.clone(),
+            topic: TopicId(0),
+            floor: 0,
+        })
+    }
+}
+
+/// Leaves out what lies before the floors. Keys come in their order, so that a topic is
+/// looked up once.
+struct BeforeFloor {
+    floors: Floors,
+    topic: TopicId,
+    floor: u64,
+}
+
+impl CompactionFilter for BeforeFloor {
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
+        let Ok((topic, seq)) = record::place_of(item.key()) else {
+            return Ok(Verdict::Keep);
+        };
+        if topic != self.topic {
+            (self.topic, self.floor) = (topic, self.floors.of(topic));
+        }
+        Ok(match seq < self.floor {
+            // Nothing that lies before the floor is ever written again.
+            true => Verdict::Destroy,
+            false => Verdict::Keep,
+        })
+    }
+}
