@@ -17,6 +17,7 @@ mod config;
 mod connections;
 mod directory;
 mod door;
+mod expiring;
 mod gathering;
 mod history;
 mod http;

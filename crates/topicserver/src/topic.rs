@@ -2,7 +2,7 @@
 //! for a receiver.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
@@ -40,6 +40,10 @@ pub(crate) struct Topic {
     used: AtomicU64,
     /// Bytes that it remembers.
     remembered: Arc<AtomicUsize>,
+    /// It was asked to give some back and hasn't yet.
+    is_giving: AtomicBool,
+    /// It waits for its ids to become too old.
+    is_expiring: AtomicBool,
 }
 
 enum Command {
@@ -62,8 +66,11 @@ enum Command {
     Publish(Publication),
     /// Who is here?
     Who(SharedOutbox),
-    /// There is no memory for what was said here.
-    Forget,
+    /// There is no memory for what was said here: so many bytes are to be given back.
+    /// Answered then.
+    GiveBack(usize, oneshot::Sender<()>),
+    /// Ids may be too old.
+    Expire,
     /// Answered when everything before it has been handed on.
     Settle(oneshot::Sender<()>),
 }
@@ -85,6 +92,8 @@ impl Topic {
             newest: AtomicU64::new(0),
             used: AtomicU64::new(now()),
             remembered: Arc::default(),
+            is_giving: AtomicBool::new(false),
+            is_expiring: AtomicBool::new(false),
         }
     }
 
@@ -97,9 +106,14 @@ impl Topic {
         (self.members.load(Relaxed), self.newest.load(Relaxed))
     }
 
-    /// When it was used last, and how many bytes it remembers.
-    pub(crate) fn age_and_bytes(&self) -> (u64, usize) {
-        (self.used.load(Relaxed), self.remembered.load(Relaxed))
+    /// When it was used last: milliseconds since the Unix epoch.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// Bytes that it can give back.
+    pub(crate) fn remembered(&self) -> usize {
+        self.remembered.load(Relaxed)
     }
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
@@ -145,9 +159,20 @@ impl Topic {
         self.put(Command::Who(asker))
     }
 
-    /// Has the topic forget what it only keeps in memory.
-    pub(crate) fn forget(&self) {
-        self.put(Command::Forget);
+    /// Has the topic give back so many bytes, or all that it remembers, and resolves
+    /// then. `None`: it was asked before, and hasn't come to it yet.
+    pub(crate) fn give_back(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
+        if self.is_giving.swap(true, Relaxed) {
+            return None;
+        }
+        let (done, given) = oneshot::channel();
+        self.put(Command::GiveBack(bytes, done));
+        Some(given)
+    }
+
+    /// Has the topic forget the ids that are too old.
+    pub(crate) fn expire(&self) {
+        self.put(Command::Expire);
     }
 
     /// Sends messages to everyone but their publisher. False: the topic has enough
@@ -208,6 +233,7 @@ impl Topic {
             task.handle(&mut batch).await;
             task.members.catch_up(&self, &task.log);
             task.remove_finished();
+            task.note_what_is_kept();
             if task.is_over() {
                 task.log.end_life();
                 if registry.remove_if_idle(&self) {
@@ -250,6 +276,15 @@ impl Task {
         }
     }
 
+    /// Tells the budget whether the topic can go, and waits for its ids to become too
+    /// old if there are any.
+    fn note_what_is_kept(&mut self) {
+        self.log.set_joined(!self.members.is_empty());
+        if self.log.has_ids() && !self.topic.is_expiring.swap(true, Relaxed) {
+            self.settings.expiring.add(&self.topic);
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.members.is_empty() && self.log.is_empty()
     }
@@ -285,7 +320,8 @@ impl Task {
     async fn change(&mut self, command: Command) {
         match command {
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            Command::Register(registration) => self.register(*registration).await,
+            // In a box: a topic's task has no room for what happens rarely.
+            Command::Register(registration) => Box::pin(self.register(*registration)).await,
             Command::Report(answer) => {
                 answer.report(&self.topic, self.state(None), false);
             }
@@ -304,7 +340,16 @@ impl Task {
                 let answer = self.members.who(self.topic.name.as_str());
                 asker.answer(answer.to_line());
             }
-            Command::Forget => self.log.forget(),
+            Command::GiveBack(bytes, done) => {
+                self.topic.is_giving.store(false, Relaxed);
+                self.log.give_back(bytes);
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            Command::Expire => {
+                self.topic.is_expiring.store(false, Relaxed);
+                self.log.expire();
+            }
             Command::Settle(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
@@ -428,5 +473,18 @@ impl Task {
         self.pending.clear();
         self.pending.shrink_to(KEPT_CAPACITY);
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn print_sizes() {
+        let registry = Arc::new(Registry::new(&crate::Config::default(), None));
+        let topic = Arc::new(Topic::new(TopicName::new("x").unwrap(), 10));
+        println!("topic {} command {} publication {} subscriber {} log {} task {}", size_of::<Topic>(), size_of::<Command>(), size_of::<Publication>(), size_of::<Subscriber>(), size_of::<TopicLog>(), size_of::<Task>());
+        println!("run {}", size_of_val(&topic.run(registry)));
     }
 }
