@@ -36,6 +36,7 @@ mod run;
 mod server;
 mod session;
 mod shared;
+mod spare;
 mod start;
 mod store;
 mod subscriptions;

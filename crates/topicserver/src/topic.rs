@@ -18,11 +18,16 @@ use crate::members::{Members, Subscriber, presence};
 use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
+use crate::spare::Spare;
 use crate::start::Start;
 use crate::topic_log::{TopicLog, now};
 
-/// Commands for which an idle topic keeps room.
-const KEPT_CAPACITY: usize = 32;
+thread_local! {
+    /// Room for the commands of the topics that have any.
+    static COMMANDS: Spare<Command> = const { Spare::new() };
+    /// Room for what they are about to hand on.
+    static PENDING: Spare<Publication> = const { Spare::new() };
+}
 
 /// What a command counts as in the mailbox that carries no message: its own size,
 /// roughly, so that a flood of them slows whoever sends it.
@@ -87,7 +92,7 @@ impl Topic {
     pub(crate) fn new(name: TopicName, max_mailbox: usize) -> Self {
         Self {
             name,
-            mailbox: Mailbox::new(max_mailbox),
+            mailbox: Mailbox::new(max_mailbox, || COMMANDS.with(Spare::take)),
             members: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
             used: AtomicU64::new(now()),
@@ -240,9 +245,7 @@ impl Topic {
                     return;
                 }
             }
-            if batch.capacity() > KEPT_CAPACITY {
-                batch = Vec::new();
-            }
+            COMMANDS.with(|spare| spare.keep(std::mem::take(&mut batch)));
             tokio::task::consume_budget().await;
         }
     }
@@ -305,23 +308,35 @@ impl Task {
 
     /// Does what the commands say, in their order, and empties `batch`.
     async fn handle(&mut self, batch: &mut Vec<Command>) {
-        for command in batch.drain(..) {
-            match command {
-                Command::Publish(publication) => self.pending.push(publication),
-                other => {
-                    self.deliver().await;
-                    self.change(other).await;
-                }
+        if !batch.is_empty() {
+            self.pending = PENDING.with(Spare::take);
+        }
+        let mut commands = batch.drain(..);
+        while let Some(next) = commands.as_slice().first() {
+            // Nothing is held meanwhile: each topic's task would have room for it.
+            if !matches!(next, Command::Publish(_)) {
+                self.deliver().await;
+            }
+            if let Some(command) = commands.next()
+                && let Some(registration) = self.change(command)
+            {
+                Box::pin(self.register(*registration)).await;
             }
         }
         self.deliver().await;
+        PENDING.with(|spare| spare.keep(std::mem::take(&mut self.pending)));
     }
 
-    async fn change(&mut self, command: Command) {
+    /// Does what a command says, or at least begins with it: a registration may have to
+    /// wait for the disk.
+    fn change(&mut self, command: Command) -> Option<Box<Registration>> {
         match command {
+            Command::Publish(publication) => {
+                self.pending.push(publication);
+                return None;
+            }
+            Command::Register(registration) => return Some(registration),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            // In a box: a topic's task has no room for what happens rarely.
-            Command::Register(registration) => Box::pin(self.register(*registration)).await,
             Command::Report(answer) => {
                 answer.report(&self.topic, self.state(None), false);
             }
@@ -354,9 +369,9 @@ impl Task {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
             }
-            Command::Publish(publication) => self.pending.push(publication),
         }
         self.topic.members.store(self.members.len(), Relaxed);
+        None
     }
 
     async fn register(&mut self, registration: Registration) {
@@ -471,7 +486,6 @@ impl Task {
             tell_unstored(&self.pending, appended.refused, error);
         }
         self.pending.clear();
-        self.pending.shrink_to(KEPT_CAPACITY);
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
     }
 }

@@ -344,7 +344,9 @@ impl TopicLog {
                     entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
-                stored.store.append(stored.id, batch).await
+                // In a box: there is a flush to wait for, and a topic's task has no room
+                // for what it isn't doing.
+                Box::pin(stored.store.append(stored.id, batch)).await
             }
             _ => Ok(()),
         }
