@@ -73,8 +73,15 @@ impl Expiring {
         let now = Instant::now();
         let mut topics = self.topics.lock();
         let is_due = |(due, _): &(Instant, Weak<Topic>)| *due <= now;
-        let count = topics.iter().take(TOPICS_PER_TURN).take_while(|one| is_due(one)).count();
-        let due = topics.drain(..count).filter_map(|(_, topic)| topic.upgrade()).collect();
+        let count = topics
+            .iter()
+            .take(TOPICS_PER_TURN)
+            .take_while(|one| is_due(one))
+            .count();
+        let due = topics
+            .drain(..count)
+            .filter_map(|(_, topic)| topic.upgrade())
+            .collect();
         if topics.is_empty() {
             topics.shrink_to_fit();
         }

@@ -203,7 +203,10 @@ pub(crate) fn remembered_ids(
 ) -> Result<Ids, StoreError> {
     let mut ids = Ids::new(limits);
     let mut bytes_read = 0;
-    for record in Tables::records(&tables.history, id, first).rev().take(READ_RECORDS) {
+    for record in Tables::records(&tables.history, id, first)
+        .rev()
+        .take(READ_RECORDS)
+    {
         let (seq, bytes) = record_of(record)?;
         bytes_read += bytes.len();
         match record::read_header(&bytes) {

@@ -235,7 +235,8 @@ impl Publisher {
 
     /// The number that the next id gets.
     fn next_number(&self) -> u32 {
-        self.forgotten.wrapping_add(truncated(self.order.len() as u64))
+        self.forgotten
+            .wrapping_add(truncated(self.order.len() as u64))
     }
 
     fn make_index(&mut self) {
@@ -301,7 +302,10 @@ impl Publisher {
 
     /// Whether a message can be counted from the base.
     fn is_near(&self, id: &RememberedId) -> bool {
-        let is_near = |from: u64, to: u64| to.checked_sub(from).is_some_and(|span| span < 2 * MAX_SPAN - 1);
+        let is_near = |from: u64, to: u64| {
+            to.checked_sub(from)
+                .is_some_and(|span| span < 2 * MAX_SPAN - 1)
+        };
         is_near(self.base.seq, id.seq) && is_near(self.base.time, id.time)
     }
 
@@ -367,7 +371,12 @@ impl Publisher {
         let remembered = |known: &Known| {
             let Stored { seq, time } = self.stored(known);
             let (origin, id) = (self.origin, known.id);
-            RememberedId { origin, id, seq, time }
+            RememberedId {
+                origin,
+                id,
+                seq,
+                time,
+            }
         };
         known.map(remembered).collect()
     }

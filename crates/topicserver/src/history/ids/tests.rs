@@ -128,7 +128,10 @@ fn what_is_asked_for_is_given_back_and_the_newest_stay() {
         assert!(ids.bytes() <= bytes - bytes / 10, "{publishers}");
         if count > 1 {
             assert!(ids.count() > total / 2, "{publishers}: {}", ids.count());
-            assert!(ids.find_or_insert(id(hash(0), hash(count - 1), 1, 0)).is_some());
+            assert!(
+                ids.find_or_insert(id(hash(0), hash(count - 1), 1, 0))
+                    .is_some()
+            );
             assert!(ids.find_or_insert(id(hash(0), hash(0), 1, 0)).is_none());
         }
         ids.give_back(bytes);
@@ -233,7 +236,10 @@ fn time_and_memory_of_an_id() {
             }
         }
         let each = start.elapsed().as_nanos() as f64 / (count * publishers) as f64;
-        println!("{publishers} × {count}: {each:.1} ns, {} bytes", ids.bytes());
+        println!(
+            "{publishers} × {count}: {each:.1} ns, {} bytes",
+            ids.bytes()
+        );
     };
     for _ in 0..3 {
         run(1, 50_000);
