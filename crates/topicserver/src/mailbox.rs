@@ -12,6 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 pub(crate) struct Mailbox<C> {
     /// Bytes at which it is full.
     limit: usize,
+    /// Where the room for commands comes from when there is none.
+    room: fn() -> Vec<C>,
     state: Mutex<State<C>>,
 }
 
@@ -26,9 +28,10 @@ struct State<C> {
 }
 
 impl<C> Mailbox<C> {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, room: fn() -> Vec<C>) -> Self {
         Self {
             limit,
+            room,
             state: Mutex::new(State {
                 commands: Vec::new(),
                 bytes: 0,
@@ -42,6 +45,9 @@ impl<C> Mailbox<C> {
     /// and the putter should wait with [`poll_room`](Self::poll_room).
     pub(crate) fn put(&self, command: C, bytes: usize) -> bool {
         let mut state = self.state.lock();
+        if state.commands.capacity() == 0 {
+            state.commands = (self.room)();
+        }
         state.commands.push(command);
         state.bytes += bytes;
         let has_room = state.bytes < self.limit;
@@ -91,7 +97,7 @@ impl<C> Mailbox<C> {
 
     fn empty(mut state: MutexGuard<'_, State<C>>, batch: &mut Vec<C>) {
         if batch.is_empty() {
-            // Each side gets the room that the other one has made.
+            // Each side gets the room that the other one has.
             std::mem::swap(&mut state.commands, batch);
         } else {
             batch.append(&mut state.commands);
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn everything_that_waits_is_taken_in_one_batch_in_order() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::new(100, Vec::new);
         (0..5).for_each(|n| assert!(mailbox.put(n, 1)));
         assert!(!mailbox.is_empty());
         assert_eq!(take(&mailbox), Some(vec![0, 1, 2, 3, 4]));
@@ -135,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_can_be_added_to_a_batch() {
-        let mailbox = Mailbox::new(1);
+        let mailbox = Mailbox::new(1, Vec::new);
         let mut batch: Vec<u32> = Vec::new();
         mailbox.take_more(&mut batch);
         assert!(batch.is_empty());
@@ -153,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_takes_what_was_read_and_says_that_it_is_full() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::new(100, Vec::new);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(mailbox.put(1, 99));
         assert!(mailbox.poll_room(&mut cx).is_ready());
@@ -165,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_woken_on_both_sides() {
-        let mailbox = std::sync::Arc::new(Mailbox::new(1));
+        let mailbox = std::sync::Arc::new(Mailbox::new(1, Vec::new));
         let taker = tokio::spawn({
             let mailbox = mailbox.clone();
             async move {

@@ -74,6 +74,9 @@ impl Members {
     }
 
     pub(crate) fn add_classic(&mut self, outbox: SharedOutbox) {
+        if self.classic.capacity() == 0 {
+            self.classic.reserve_exact(1);
+        }
         self.classic.push(outbox);
     }
 
@@ -88,6 +91,10 @@ impl Members {
             *known = subscriber;
             self.behind -= usize::from(was_behind);
             return !was_known;
+        }
+        if self.extended.capacity() == 0 {
+            // Most topics have one or two members.
+            self.extended.reserve_exact(1);
         }
         self.extended.push(subscriber);
         true

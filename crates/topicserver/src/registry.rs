@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
 use crate::complaints::Complaints;
 use crate::config::Config;
+use crate::expiring::Expiring;
 use crate::history::budget::Budget;
 use crate::history::ids::IdLimits;
 use crate::history::memory::HistoryLimits;
@@ -26,6 +28,12 @@ const NAMES_BYTES: usize = 40 * 1024;
 /// Topics on disk that are looked at for a list: more than fit into one.
 const STORED_TOPICS: usize = 1_000;
 
+/// How long topics have to give back memory before others are asked.
+const GIVING: Duration = Duration::from_secs(1);
+
+/// How long nobody is asked after that: all topics are looked at each time.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What all topics are told at their beginning.
 pub(crate) struct TopicSettings {
     /// Bytes that may wait for a topic's task before its publishers are slowed.
@@ -40,6 +48,8 @@ pub(crate) struct TopicSettings {
     hashes: Hashes,
     /// Of the memory of all histories.
     pub(crate) budget: Arc<Budget>,
+    /// Those that have ids.
+    pub(crate) expiring: Expiring,
     /// Where messages are kept on disk, if they are.
     pub(crate) store: Option<Store>,
     /// Log lines about it, which may come with every message.
@@ -79,6 +89,7 @@ impl Registry {
             lives: AtomicU64::new(0),
             hashes: Hashes::random(),
             budget: Budget::new(config.history_memory),
+            expiring: Expiring::new(config.id_window),
             store,
             troubles: Complaints::default(),
         };
@@ -185,31 +196,39 @@ impl Registry {
         Event::Topics(listed.collect()).to_line()
     }
 
+    /// Has topics forget ids that are too old, also where nothing is published.
+    pub(crate) async fn expire_ids(&self) {
+        self.settings.expiring.run().await;
+    }
+
     /// Has the topics that were not used for longest forget what they remember,
     /// whenever all together take more memory than they may.
     pub(crate) async fn keep_to_budget(&self) {
         loop {
             self.settings.budget.exceeded().await;
             let mut topics: Vec<_> = self.topics.lock().values().cloned().collect();
-            topics.sort_by_cached_key(|topic| topic.age_and_bytes().0);
+            topics.retain(|topic| topic.remembered() > 0);
+            topics.sort_by_cached_key(|topic| topic.used());
             let mut missing = self.settings.budget.to_give_back();
-            let mut forgetting = Vec::new();
+            let mut giving = Vec::new();
             for topic in topics {
-                let (_, bytes) = topic.age_and_bytes();
                 if missing == 0 {
                     break;
                 }
-                if bytes > 0 {
-                    topic.forget();
-                    forgetting.push(topic.settle());
-                    missing = missing.saturating_sub(bytes);
+                let bytes = topic.remembered();
+                giving.extend(topic.give_back(missing));
+                missing = missing.saturating_sub(bytes);
+            }
+            let pause = if giving.is_empty() { GIVING } else { PAUSE };
+            let given = async {
+                for topic in giving {
+                    // A topic that has gone has nothing left to give.
+                    let _ = topic.await;
                 }
-            }
-            for topic in forgetting {
-                // A topic that has gone has nothing left to forget.
-                let _ = topic.await;
-            }
-            tokio::task::yield_now().await;
+            };
+            // A topic may wait for the disk: others are asked meanwhile.
+            let _ = tokio::time::timeout(GIVING, given).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -102,6 +102,7 @@ impl Server {
         tokio::select! {
             () = listener::accept_all(self.listener, self.shared.clone()) => {}
             () = self.shared.registry().keep_to_budget() => {}
+            () = self.shared.registry().expire_ids() => {}
             () = shutdown => {}
         }
         let connections = self.shared.connections();

@@ -35,6 +35,7 @@ use tokio::sync::oneshot;
 use wire::TopicName;
 
 use crate::history::entry::{Entry, RememberedId};
+use crate::history::ids::{IdLimits, Ids};
 use database::Settings;
 use reader::Reader;
 use writer::Writer;
@@ -72,8 +73,6 @@ pub(crate) struct Loaded {
     /// When the newest message was published, in milliseconds since the Unix
     /// epoch; 0 if there is none.
     pub(crate) time: u64,
-    /// The ids within the window, in the order of their messages.
-    pub(crate) ids: Vec<RememberedId>,
 }
 
 /// What is stored together.
@@ -236,17 +235,29 @@ impl Store {
     ) -> Result<Loaded, StoreError> {
         let (done, loaded) = oneshot::channel();
         self.queue.load(name.clone(), epoch, done)?;
-        let mut loaded = self
-            .in_time(loaded)
+        self.in_time(loaded)
             .await?
-            .map_err(|_| StoreError::Closed)??;
+            .map_err(|_| StoreError::Closed)?
+    }
+
+    /// The ids of a topic's messages within the window: the newest `max_ids` of each
+    /// publisher's, as far as they are among the records that are read for them.
+    pub(crate) async fn remembered_ids(
+        &self,
+        topic: &Loaded,
+        max_ids: usize,
+    ) -> Result<Ids, StoreError> {
+        let limits = IdLimits {
+            window: self.id_window,
+            per_publisher: max_ids,
+        };
         let since = topic::now().saturating_sub(self.id_window);
-        if loaded.time >= since {
-            let (topic, read) = (loaded.id, Reader::remembered_ids);
-            let ids = self.reader.run(move |reader| read(reader, topic, since));
-            loaded.ids = self.in_time(ids).await??;
+        if topic.time < since {
+            return Ok(Ids::new(limits));
         }
-        Ok(loaded)
+        let (id, read) = (topic.id, Reader::remembered_ids);
+        let read = move |reader: &Reader| read(reader, id, since, limits);
+        self.in_time(self.reader.run(read)).await?
     }
 
     /// Stores a batch, and resolves when it is durable. Sequence numbers follow

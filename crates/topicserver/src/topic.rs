@@ -2,7 +2,7 @@
 //! for a receiver.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
@@ -18,12 +18,17 @@ use crate::members::{Members, Subscriber, presence};
 use crate::outbox::SharedOutbox;
 use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
+use crate::spare::Spare;
 use crate::start::Start;
 use crate::store::StoreError;
 use crate::topic_log::{TopicLog, now};
 
-/// Commands for which an idle topic keeps room.
-const KEPT_CAPACITY: usize = 32;
+thread_local! {
+    /// Room for the commands of the topics that have any.
+    static COMMANDS: Spare<Command> = const { Spare::new() };
+    /// Room for what they are about to hand on.
+    static PENDING: Spare<Publication> = const { Spare::new() };
+}
 
 /// What a command counts as in the mailbox that carries no message: its own size,
 /// roughly, so that a flood of them slows whoever sends it.
@@ -41,6 +46,10 @@ pub(crate) struct Topic {
     used: AtomicU64,
     /// Bytes that it remembers.
     remembered: Arc<AtomicUsize>,
+    /// It was asked to give some back and hasn't yet.
+    is_giving: AtomicBool,
+    /// It waits for its ids to become too old.
+    is_expiring: AtomicBool,
 }
 
 enum Command {
@@ -63,8 +72,11 @@ enum Command {
     Publish(Publication),
     /// Who is here?
     Who(SharedOutbox),
-    /// There is no memory for what was said here.
-    Forget,
+    /// There is no memory for what was said here: so many bytes are to be given back.
+    /// Answered then.
+    GiveBack(usize, oneshot::Sender<()>),
+    /// Ids may be too old.
+    Expire,
     /// Answered when everything before it has been handed on.
     Settle(oneshot::Sender<()>),
 }
@@ -81,11 +93,13 @@ impl Topic {
     pub(crate) fn new(name: TopicName, max_mailbox: usize) -> Self {
         Self {
             name,
-            mailbox: Mailbox::new(max_mailbox),
+            mailbox: Mailbox::new(max_mailbox, || COMMANDS.with(Spare::take)),
             members: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
             used: AtomicU64::new(now()),
             remembered: Arc::default(),
+            is_giving: AtomicBool::new(false),
+            is_expiring: AtomicBool::new(false),
         }
     }
 
@@ -98,9 +112,14 @@ impl Topic {
         (self.members.load(Relaxed), self.newest.load(Relaxed))
     }
 
-    /// When it was used last, and how many bytes it remembers.
-    pub(crate) fn age_and_bytes(&self) -> (u64, usize) {
-        (self.used.load(Relaxed), self.remembered.load(Relaxed))
+    /// When it was used last: milliseconds since the Unix epoch.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// Bytes that it can give back.
+    pub(crate) fn remembered(&self) -> usize {
+        self.remembered.load(Relaxed)
     }
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
@@ -146,9 +165,20 @@ impl Topic {
         self.put(Command::Who(asker))
     }
 
-    /// Has the topic forget what it only keeps in memory.
-    pub(crate) fn forget(&self) {
-        self.put(Command::Forget);
+    /// Has the topic give back so many bytes, or all that it remembers, and resolves
+    /// then. `None`: it was asked before, and hasn't come to it yet.
+    pub(crate) fn give_back(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
+        if self.is_giving.swap(true, Relaxed) {
+            return None;
+        }
+        let (done, given) = oneshot::channel();
+        self.put(Command::GiveBack(bytes, done));
+        Some(given)
+    }
+
+    /// Has the topic forget the ids that are too old.
+    pub(crate) fn expire(&self) {
+        self.put(Command::Expire);
     }
 
     /// Sends messages to everyone but their publisher. False: the topic has enough
@@ -212,15 +242,14 @@ impl Topic {
             }
             task.members.catch_up(&self, &task.log);
             task.remove_finished();
+            task.note_what_is_kept();
             if task.is_over() {
                 task.log.end_life();
                 if registry.remove_if_idle(&self) {
                     return;
                 }
             }
-            if batch.capacity() > KEPT_CAPACITY {
-                batch = Vec::new();
-            }
+            COMMANDS.with(|spare| spare.keep(std::mem::take(&mut batch)));
             tokio::task::consume_budget().await;
         }
     }
@@ -254,6 +283,15 @@ impl Task {
         }
     }
 
+    /// Tells the budget whether the topic can go, and waits for its ids to become too
+    /// old if there are any.
+    fn note_what_is_kept(&mut self) {
+        self.log.set_joined(!self.members.is_empty());
+        if self.log.has_ids() && !self.topic.is_expiring.swap(true, Relaxed) {
+            self.settings.expiring.add(&self.topic);
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.members.is_empty() && self.log.is_empty()
     }
@@ -274,25 +312,38 @@ impl Task {
 
     /// Does what the commands say, in their order, and empties `batch`.
     async fn handle(&mut self, batch: &mut Vec<Command>) {
-        for command in batch.drain(..) {
-            match command {
-                Command::Publish(publication) => self.pending.push(publication),
-                other => {
-                    self.deliver().await;
-                    self.change(other).await;
-                }
+        if !batch.is_empty() {
+            self.pending = PENDING.with(Spare::take);
+        }
+        let mut commands = batch.drain(..);
+        while let Some(next) = commands.as_slice().first() {
+            // Nothing is held meanwhile: each topic's task would have room for it.
+            if !matches!(next, Command::Publish(_)) {
+                self.deliver().await;
+            }
+            if let Some(command) = commands.next()
+                && let Some(registration) = self.change(command)
+            {
+                Box::pin(self.register(*registration)).await;
             }
         }
         self.deliver().await;
+        PENDING.with(|spare| spare.keep(std::mem::take(&mut self.pending)));
     }
 
-    async fn change(&mut self, command: Command) {
+    /// Does what a command says, or at least begins with it: a registration may have to
+    /// wait for the disk.
+    fn change(&mut self, command: Command) -> Option<Box<Registration>> {
         if matches!(command, Command::Register(_) | Command::Open(..)) {
             self.log.forget_too_old();
         }
         match command {
+            Command::Publish(publication) => {
+                self.pending.push(publication);
+                return None;
+            }
+            Command::Register(registration) => return Some(registration),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            Command::Register(registration) => self.register(*registration).await,
             Command::Report(answer) => {
                 answer.report(&self.topic, self.state(None), false);
             }
@@ -311,14 +362,23 @@ impl Task {
                 let answer = self.members.who(self.topic.name.as_str());
                 asker.answer(answer.to_line());
             }
-            Command::Forget => self.log.forget(),
+            Command::GiveBack(bytes, done) => {
+                self.topic.is_giving.store(false, Relaxed);
+                self.log.give_back(bytes);
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            Command::Expire => {
+                self.topic.is_expiring.store(false, Relaxed);
+                self.log.expire();
+            }
             Command::Settle(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
             }
-            Command::Publish(publication) => self.pending.push(publication),
         }
         self.topic.members.store(self.members.len(), Relaxed);
+        None
     }
 
     async fn register(&mut self, registration: Registration) {
@@ -439,7 +499,22 @@ impl Task {
             tell_unstored(&self.pending, appended.refused, error);
         }
         self.pending.clear();
-        self.pending.shrink_to(KEPT_CAPACITY);
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
+    #[test]
+    fn a_topics_task_stays_small() {
+        let registry = Arc::new(Registry::new(&Config::default(), None));
+        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
+        let task = topic.run(registry);
+        assert!(size_of_val(&task) <= 896, "{}", size_of_val(&task));
+        assert!(size_of::<Topic>() <= 152, "{}", size_of::<Topic>());
     }
 }

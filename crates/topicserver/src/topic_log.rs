@@ -91,27 +91,32 @@ impl TopicLog {
             is_in_doubt: false,
             settings,
         };
-        if let Err(error) = log.load().await {
+        if log.is_unloaded()
+            && let Err(error) = Box::pin(log.load()).await
+        {
             log.warn(&error);
         }
         log
     }
 
+    fn is_unloaded(&self) -> bool {
+        self.stored.is_none() && self.settings.store.is_some()
+    }
+
     /// Finds the topic in the store, if there is one.
     async fn load(&mut self) -> Result<(), StoreError> {
-        if self.stored.is_some() {
-            return Ok(());
-        }
         let Some(store) = self.settings.store.clone() else {
             return Ok(());
         };
         // A topic that is made only now, because the disk was full before, keeps the
         // epoch that its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
+        let max_ids = self.settings.ids.per_publisher;
+        let ids = store.remembered_ids(&loaded, max_ids).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        loaded.ids.into_iter().for_each(|id| self.ids.insert(id));
+        self.ids = ids;
         self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
@@ -219,14 +224,33 @@ impl TopicLog {
         self.stored.is_some() || self.history.bytes() + self.ids.bytes() == 0
     }
 
-    /// Forgets what is only kept in memory, or for speed. The ids of a stored topic
-    /// stay: they must be known as long as the topic's messages are taken.
-    pub(crate) fn forget(&mut self) {
+    /// Gives back so many bytes, or all that it takes: first its messages in memory,
+    /// then as many of its oldest ids as it must.
+    pub(crate) fn give_back(&mut self, wanted: usize) {
+        let wanted = wanted.saturating_sub(self.history.bytes());
         self.history.forget();
-        if self.stored.is_none() {
-            self.ids.forget();
+        if wanted > 0 {
+            self.ids.give_back(wanted);
         }
         self.count_bytes();
+    }
+
+    /// Forgets the ids that are too old, though nothing is published. False: there are
+    /// none left.
+    pub(crate) fn expire(&mut self) -> bool {
+        self.ids.expire(now().max(self.time));
+        self.count_bytes();
+        !self.ids.is_empty()
+    }
+
+    /// Whether there are ids, which become too old some time.
+    pub(crate) fn has_ids(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// Whether somebody is in the topic, which then stays whatever it forgets.
+    pub(crate) fn set_joined(&mut self, is_joined: bool) {
+        self.share.set_joined(is_joined);
     }
 
     /// Gives the messages their numbers and remembers them. Those that were there
@@ -238,7 +262,10 @@ impl TopicLog {
         are_wanted: bool,
     ) -> Appended {
         let next = self.next();
-        if let Err(error) = self.load().await {
+        // In a box, because it happens once: the topic's task has no room for it.
+        if self.is_unloaded()
+            && let Err(error) = Box::pin(self.load()).await
+        {
             return self.unstored(publications, Vec::new(), error);
         }
         let was_in_doubt = std::mem::take(&mut self.is_in_doubt);
@@ -352,7 +379,9 @@ impl TopicLog {
                     entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
-                stored.store.append(stored.id, batch).await
+                // In a box: there is a flush to wait for, and a topic's task has no room
+                // for what it isn't doing.
+                Box::pin(stored.store.append(stored.id, batch)).await
             }
             _ => Ok(()),
         }
@@ -402,7 +431,7 @@ impl TopicLog {
         }
     }
 
-    fn count_bytes(&self) {
+    fn count_bytes(&mut self) {
         self.share.set(self.history.bytes() + self.ids.bytes());
     }
 }

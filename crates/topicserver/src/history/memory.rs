@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use crate::history::entry::Entry;
 
-/// What an entry takes beside its lines.
-const ENTRY_COST: usize = size_of::<Entry>() + 2 * size_of::<usize>();
+/// What an entry's lines take beside themselves: what counts who shares them.
+const SHARED_COST: usize = 4 * size_of::<usize>();
 
 /// How much a topic keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +44,10 @@ impl History {
         self.limits.messages > 0 && self.limits.bytes > 0
     }
 
-    /// Bytes that it takes.
+    /// Bytes that it takes, with what is kept free for more.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        let free = self.entries.capacity() - self.entries.len();
+        self.bytes + free * size_of::<Entry>()
     }
 
     /// The sequence number that the next message gets.
@@ -68,7 +69,10 @@ impl History {
     pub(crate) fn append(&mut self, entry: Entry) {
         debug_assert_eq!(entry.first, self.next, "a hole in the history");
         self.next = entry.end();
-        self.bytes += entry.lines.len() + ENTRY_COST;
+        if !self.is_enabled() {
+            return;
+        }
+        self.bytes += cost(&entry);
         self.entries.push_back(entry);
         self.trim();
     }
@@ -92,7 +96,7 @@ impl History {
         while let Some(oldest) = self.entries.front()
             && oldest.time < time
         {
-            self.bytes -= oldest.lines.len() + ENTRY_COST;
+            self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
         self.entries.len() < count
@@ -104,9 +108,11 @@ impl History {
             if self.bytes <= self.limits.bytes && oldest.end() + kept > self.next {
                 return;
             }
-            self.bytes -= oldest.lines.len() + ENTRY_COST;
+            self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
+        // A topic that keeps nothing takes nothing.
+        self.entries = VecDeque::new();
     }
 
     /// The entries from the one with the message `seq` on.
@@ -123,6 +129,21 @@ impl History {
             Some(entry) => entry.first.max(self.first()),
             None => self.next,
         }
+    }
+}
+
+/// What an entry takes.
+fn cost(entry: &Entry) -> usize {
+    size_of::<Entry>() + allocated(entry.lines.len()) + SHARED_COST
+}
+
+/// What an allocation of so many bytes takes: the allocator has four sizes between a
+/// power of two and the next one, and multiples of 16 bytes below 128.
+pub(crate) fn allocated(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
     }
 }
 
@@ -176,17 +197,25 @@ mod tests {
 
     #[test]
     fn no_more_bytes_are_kept_than_allowed() {
-        let mut history = history(1000, 10 * (ENTRY_COST + 4));
+        let mut history = history(1000, 10 * (size_of::<Entry>() + SHARED_COST + 16));
         for _ in 0..50 {
             append(&mut history, 1, 0);
         }
-        assert!(history.bytes() <= history.limits.bytes);
-        assert!((9..=11).contains(&(history.next() - history.first())));
+        assert!(history.bytes <= history.limits.bytes);
+        assert!(history.bytes() >= history.bytes);
+        assert_eq!(history.next() - history.first(), 10);
         history.forget();
         assert_eq!(
             (history.bytes(), history.first(), history.next()),
             (0, 51, 51)
         );
+    }
+
+    #[test]
+    fn allocations_are_rounded_as_the_allocator_does() {
+        let sizes = [0, 1, 16, 17, 128, 129, 161, 257, 1025, 100_000];
+        let taken = [0, 16, 16, 32, 128, 160, 192, 320, 1280, 114_688];
+        assert_eq!(sizes.map(allocated), taken);
     }
 
     #[test]

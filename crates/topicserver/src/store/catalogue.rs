@@ -13,10 +13,16 @@ use super::record::{self, TopicRecord};
 use super::shared::Bounds;
 use super::topic::{Oldest, Position, State};
 use super::{StoreError, TopicId};
-use crate::history::entry::RememberedId;
+use crate::history::ids::{IdLimits, Ids};
 
 /// The key of the next topic's number in the table of what is there once.
 pub(crate) const NEXT_ID: &str = "next topic";
+
+/// Records that are read for ids when a topic begins.
+pub(crate) const READ_RECORDS: usize = 100_000;
+
+/// Bytes of records that are read for ids when a topic begins.
+const READ_BYTES: usize = 64 * 1024 * 1024;
 
 /// A topic that was read from the catalogue.
 pub(crate) struct Found {
@@ -185,18 +191,24 @@ fn lost(heads: &Heads, id: TopicId, known: &TopicRecord, next: u64) -> Option<Ra
     }
 }
 
-/// The ids of a topic's messages from `first` on that aren't older than `since`, in
-/// the order of their messages. Only records that are young enough are read, and one
-/// more.
+/// The ids of a topic's messages from `first` on that aren't older than the window,
+/// read from the newest on. Only records that are young enough are read, and one
+/// more; and not more than [`READ_RECORDS`] and [`READ_BYTES`].
 pub(crate) fn remembered_ids(
     tables: &Tables,
     id: TopicId,
     first: u64,
     since: u64,
-) -> Result<Vec<RememberedId>, StoreError> {
-    let mut newest_first = Vec::new();
-    for record in Tables::records(&tables.history, id, first).rev() {
+    limits: IdLimits,
+) -> Result<Ids, StoreError> {
+    let mut ids = Ids::new(limits);
+    let mut bytes_read = 0;
+    for record in Tables::records(&tables.history, id, first)
+        .rev()
+        .take(READ_RECORDS)
+    {
         let (seq, bytes) = record_of(record)?;
+        bytes_read += bytes.len();
         match record::read_header(&bytes) {
             Ok(header) if header.time < since => break,
             // Whoever reads the messages hears of it.
@@ -204,12 +216,18 @@ pub(crate) fn remembered_ids(
             Ok(_) => {}
         }
         match record::read_ids(seq, &bytes) {
-            Ok(ids) => newest_first.extend(ids.into_iter().rev()),
+            Ok(read) => {
+                for id in read.into_iter().rev() {
+                    ids.insert_older(id);
+                }
+            }
             Err(error) => tracing::warn!("dropped the ids of the messages from {seq} on: {error}"),
         }
+        if bytes_read >= READ_BYTES {
+            break;
+        }
     }
-    newest_first.reverse();
-    Ok(newest_first)
+    Ok(ids)
 }
 
 /// A random number that isn't 0.

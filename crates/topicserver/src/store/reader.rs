@@ -9,7 +9,8 @@ use wire::TopicName;
 use super::database::{Tables, record_of};
 use super::shared::Shared;
 use super::{StoreError, TopicId, catalogue, record};
-use crate::history::entry::{Entry, RememberedId};
+use crate::history::entry::Entry;
+use crate::history::ids::{IdLimits, Ids};
 
 /// Reads at a time: the disk has more than one thing to do then, and the other
 /// blocking threads of the runtime stay free.
@@ -120,16 +121,17 @@ impl Reader {
         Ok(entry.map_or(seq, |entry| entry.first))
     }
 
-    /// The ids that were used at `since` or later, in the order of their messages.
+    /// See [`Store::remembered_ids`](super::Store::remembered_ids).
     pub(crate) fn remembered_ids(
         &self,
         topic: TopicId,
         since: u64,
-    ) -> Result<Vec<RememberedId>, StoreError> {
+        limits: IdLimits,
+    ) -> Result<Ids, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let (first, _) = self.bounds(tables, topic)?;
-        catalogue::remembered_ids(tables, topic, first, since)
+        catalogue::remembered_ids(tables, topic, first, since, limits)
     }
 
     /// See [`Store::topics`](super::Store::topics).

@@ -61,6 +61,12 @@ impl Store {
         let epoch = getrandom::u64().unwrap();
         self.load_or_make(name, epoch).await
     }
+
+    /// The ids that are remembered of a topic, in the order of their messages.
+    async fn ids(&self, name: &TopicName) -> Vec<RememberedId> {
+        let loaded = self.load(name).await.unwrap();
+        self.remembered_ids(&loaded, 1_000).await.unwrap().list()
+    }
 }
 
 fn open(directory: &Directory) -> Store {

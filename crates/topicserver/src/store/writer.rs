@@ -287,7 +287,6 @@ impl Writer {
             next: state.durable.next,
             first: state.bounds.first.clone(),
             time: state.durable.time,
-            ids: Vec::new(),
         })
     }
 

@@ -1,9 +1,11 @@
 //! Acknowledgements, and messages that are sent again.
 
+use std::time::Duration;
+
 use serde_json::json;
 use topicserver::Config;
 
-use crate::common::TestServer;
+use crate::common::{TestServer, eventually};
 
 #[test]
 fn a_message_with_an_id_is_acknowledged_with_its_number() {
@@ -149,4 +151,28 @@ fn ids_that_make_no_sense_are_refused_and_nothing_is_delivered() {
     }
     client.say("T", "good");
     receiver.expect("T", "good");
+}
+
+#[test]
+fn ids_become_too_old_though_nothing_is_published() {
+    let server = TestServer::with(Config {
+        history_messages: 0,
+        id_window: Duration::from_secs(1),
+        ..Config::default()
+    });
+    let (mut client, _) = server.extended(&["T"], json!({}));
+    client.say_with_id("T", "x", "a");
+    assert_eq!(client.expect_ack("T", "a"), 1);
+    client.finish_sending();
+    client.expect_end();
+    // The topic is there for nothing but its id.
+    let (mut other, _) = server.extended(&["U"], json!({}));
+    let mut topics = || {
+        other.ask(json!({ "topics": true }));
+        other.expect_event("topics").to_string()
+    };
+    assert!(topics().contains("\"T\""));
+    eventually("the id to be forgotten", || {
+        (!topics().contains("\"T\"")).then_some(())
+    });
 }

@@ -1,6 +1,8 @@
 //! Memory that comes back, seen from outside.
 
-use crate::common::{Client, Process, eventually, registration};
+use serde_json::json;
+
+use crate::common::{Client, Directory, Process, eventually, message, registration};
 
 const MIB: usize = 1024 * 1024;
 
@@ -90,4 +92,69 @@ fn unfinished_frames_hold_no_more_than_their_limit() {
         taken < HALF * 40_000,
         "{taken} bytes for {HALF} halves of frames"
     );
+}
+
+#[test]
+fn joined_topics_and_their_histories_take_what_histories_may_take() {
+    const TOPICS: usize = 5_000;
+    const IN_A_FRAME: usize = 1_000;
+    const LIMIT: usize = 24 * MIB;
+    let server = Process::start(&["--history-memory", &LIMIT.to_string()]);
+    let before = server.memory();
+    let mut clients: Vec<_> = (0..TOPICS / IN_A_FRAME)
+        .map(|group| {
+            let names: Vec<_> = (0..IN_A_FRAME)
+                .map(|number| format!("topic {group} {number}"))
+                .collect();
+            let mut client = server.connect();
+            let borrowed: Vec<_> = names.iter().map(String::as_str).collect();
+            client.register_extended(&borrowed, json!({}));
+            (client, names)
+        })
+        .collect();
+    // Fewer than 250 bytes each, but each is an allocation of its own.
+    let text = "x".repeat(60);
+    for _ in 0..25 {
+        for (client, names) in &mut clients {
+            let lines: Vec<u8> = names.iter().flat_map(|name| message(name, &text)).collect();
+            client.send(&lines);
+        }
+    }
+    for (client, _) in &mut clients {
+        client.sync_extended();
+    }
+    eventually("the messages to be kept", || {
+        server.is_at_rest().then_some(())
+    });
+    let taken = server.memory() - before;
+    assert!(taken > LIMIT / 2, "too little to tell: {taken}");
+    assert!(taken <= LIMIT / 100 * 115, "{taken} bytes, {LIMIT} allowed");
+}
+
+#[test]
+fn a_server_with_more_ids_than_memory_forgets_the_oldest_and_rests() {
+    const TOPICS: usize = 20;
+    const MESSAGES: usize = 2_000;
+    let directory = Directory::new();
+    let server = directory.serve(&["--history-memory", &(MIB / 2).to_string()]);
+    let names: Vec<_> = (0..TOPICS)
+        .map(|number| format!("topic {number}"))
+        .collect();
+    let borrowed: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut client = server.connect();
+    client.register_extended(&borrowed, json!({"client": "k"}));
+    for name in &names {
+        for number in 0..MESSAGES {
+            client.say_with_id(name, "x", &number.to_string());
+        }
+        for number in 0..MESSAGES {
+            client.expect_ack(name, &number.to_string());
+        }
+    }
+    eventually("the server to rest", || server.is_at_rest().then_some(()));
+    let last = (MESSAGES - 1).to_string();
+    client.say_with_id("topic 19", "x", &last);
+    assert_eq!(client.expect_ack("topic 19", &last), MESSAGES as u64);
+    client.say_with_id("topic 0", "x", "0");
+    assert_eq!(client.expect_ack("topic 0", "0"), MESSAGES as u64 + 1);
 }
