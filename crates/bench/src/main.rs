@@ -30,6 +30,7 @@ use clap::Parser;
 use cli::{Action, Cli, Compare, Run, Sweep};
 use std::path::Path;
 use std::process::ExitCode;
+use workloads::Bounds;
 
 fn main() -> ExitCode {
     match execute(Cli::parse()) {
@@ -103,7 +104,7 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
     let contenders = options
         .choice
         .contenders(std::env::var_os("PATH").as_deref())?;
-    let bounds = options.choice.bounds()?;
+    let bounds = Bounds::short(options.choice.asked()?);
     let mut curves = Vec::new();
     for axis in &sweep::chosen(&options.axes, options.choice.quick)? {
         let measured = sweep::run(axis, &contenders, options.rounds, bounds)?;
@@ -120,12 +121,14 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
 }
 
 fn run(options: &Run) -> Result<ExitCode> {
-    let (workload, bounds) = options.checked()?;
+    let (workload, asked) = options.checked()?;
     let variant = workload.main_variant();
     let target = workloads::Target::new(options.system, variant, options.address, options.pid);
-    for (metric, value) in workload.run(&[target], bounds)? {
+    let sample = workload.run(&[target], asked)?;
+    for (metric, value) in &sample {
         println!("{:<20} {value:.3}", metric.describe().heading);
     }
+    workload.judge(&sample)?;
     Ok(ExitCode::SUCCESS)
 }
 
