@@ -3,6 +3,7 @@
 use crate::builds;
 use crate::compare::Plan;
 use crate::contender::{Contender, System};
+use crate::output::note;
 use crate::workloads::{Asked, CATALOGUE, Workload};
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
@@ -181,7 +182,7 @@ impl Choice {
             }
             match system.find_program(path) {
                 Ok(program) => found.push(Contender::new(system, program)),
-                Err(error) => eprintln!("skipping {}: {error:#}", system.name()),
+                Err(error) => note(format_args!("skipping {}: {error:#}", system.name())),
             }
         }
         ensure!(

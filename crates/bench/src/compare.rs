@@ -4,6 +4,7 @@
 
 use crate::contender::{Contender, Variant};
 use crate::measure::{Metric, Sample};
+use crate::output::note;
 use crate::servers::Server;
 use crate::workloads::{Asked, Target, Workload};
 use anyhow::{Context, Result};
@@ -55,7 +56,10 @@ impl Plan {
     pub(crate) fn run(&self, workload: Workload) -> Option<Outcome> {
         let contenders = workload.entrants(&self.contenders);
         if contenders.is_empty() {
-            eprintln!("skipping {}: no server at hand can do it", workload.name);
+            note(format_args!(
+                "skipping {}: no server at hand can do it",
+                workload.name
+            ));
             return None;
         }
         let mut results: Vec<ContenderResult> = Vec::new();
@@ -63,16 +67,16 @@ impl Plan {
         for round in 1..=self.rounds {
             for (contender, result) in contenders.iter().zip(&mut results) {
                 let (name, known) = (&contender.name, result.failures.len());
-                eprintln!(
+                note(format_args!(
                     "{}: round {round} of {}: {name}",
                     workload.name, self.rounds
-                );
+                ));
                 match run_once(contender, workload, self.asked) {
                     Ok(sample) => result.enter(sample, workload),
                     Err(error) => result.failures.push(format!("{error:#}")),
                 }
                 if let Some(failure) = result.failures.get(known) {
-                    eprintln!("{}: {name} FAILED: {failure}", workload.name);
+                    note(format_args!("{}: {name} FAILED: {failure}", workload.name));
                 }
             }
         }
