@@ -3,7 +3,8 @@
 use crate::builds;
 use crate::compare::Plan;
 use crate::contender::{Contender, System};
-use crate::workloads::{Bounds, CATALOGUE, Workload};
+use crate::output::note;
+use crate::workloads::{Asked, CATALOGUE, Workload};
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsStr;
@@ -49,9 +50,9 @@ pub(crate) struct Choice {
     /// Compare only these
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<System>,
-    /// Seconds that one run measures
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    pub(crate) seconds: f64,
+    /// Seconds that one run measures [default: 2, or what the workload needs]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<f64>,
     /// Tiny counts: shows that everything works and measures nothing
     #[arg(long)]
     pub(crate) quick: bool,
@@ -109,9 +110,9 @@ pub(crate) struct Run {
     /// The server's process, to measure its processor time and memory
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Seconds to measure
-    #[arg(long, default_value_t = 2.0)]
-    pub(crate) seconds: f64,
+    /// Seconds to measure [default: 2, or what the workload needs]
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
 }
 
 /// Options of `relay`.
@@ -124,11 +125,6 @@ pub(crate) struct RelayOptions {
     pub(crate) group: usize,
 }
 
-/// Messages of one run, at most: bounds the run on a machine with a fast clock.
-const MOST_MESSAGES: u64 = 20_000_000;
-/// The same for `--quick`.
-const QUICK_MESSAGES: u64 = 200;
-const QUICK_TIME: Duration = Duration::from_millis(100);
 /// Longer than this isn't a benchmark run but a mistake.
 const LONGEST: f64 = 600.0;
 const MOST_ROUNDS: usize = 100;
@@ -151,21 +147,18 @@ impl Compare {
             workloads,
             contenders: self.choice.contenders(path)?,
             rounds: self.rounds,
-            bounds: self.choice.bounds()?,
+            asked: self.choice.asked()?,
         })
     }
 }
 
 impl Choice {
-    /// Time and messages of one run.
-    pub(crate) fn bounds(&self) -> Result<Bounds> {
+    /// How long one run is to be.
+    pub(crate) fn asked(&self) -> Result<Asked> {
         if self.quick {
-            return Ok(Bounds {
-                time: QUICK_TIME,
-                messages: QUICK_MESSAGES,
-            });
+            return Ok(Asked::Quick);
         }
-        bounds(self.seconds)
+        asked(self.seconds)
     }
 
     /// Whoever is to be compared and can be found, ours first; whoever can't
@@ -189,7 +182,7 @@ impl Choice {
             }
             match system.find_program(path) {
                 Ok(program) => found.push(Contender::new(system, program)),
-                Err(error) => eprintln!("skipping {}: {error:#}", system.name()),
+                Err(error) => note(format_args!("skipping {}: {error:#}", system.name())),
             }
         }
         ensure!(
@@ -201,14 +194,14 @@ impl Choice {
 }
 
 impl Run {
-    /// Checks what `run` was given, and returns its workload and bounds.
-    pub(crate) fn checked(&self) -> Result<(Workload, Bounds)> {
+    /// Checks what `run` was given, and returns its workload and how long it is to be.
+    pub(crate) fn checked(&self) -> Result<(Workload, Asked)> {
         ensure!(
             self.address.ip().is_loopback(),
             "{} is not a loopback address: this load belongs on no network",
             self.address
         );
-        Ok((Workload::named(&self.workload)?, bounds(self.seconds)?))
+        Ok((Workload::named(&self.workload)?, asked(self.seconds)?))
     }
 }
 
@@ -221,15 +214,15 @@ pub(crate) fn check_rounds(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-fn bounds(seconds: f64) -> Result<Bounds> {
+fn asked(seconds: Option<f64>) -> Result<Asked> {
+    let Some(seconds) = seconds else {
+        return Ok(Asked::Nothing);
+    };
     ensure!(
         seconds > 0.0 && seconds <= LONGEST,
         "--seconds {seconds} is not more than 0 and at most {LONGEST}"
     );
-    Ok(Bounds {
-        time: Duration::from_secs_f64(seconds),
-        messages: MOST_MESSAGES,
-    })
+    Ok(Asked::Time(Duration::from_secs_f64(seconds)))
 }
 
 #[cfg(test)]
@@ -256,6 +249,16 @@ mod tests {
         let plan = compare(&["--only", "relay"]).unwrap();
         assert_eq!(plan.workloads.len(), CATALOGUE.len());
         assert_eq!((plan.rounds, plan.contenders.len()), (3, 1));
+        assert_eq!(plan.asked, Asked::Nothing);
+    }
+
+    #[test]
+    fn seconds_are_asked_of_every_workload_and_quick_goes_before() {
+        let asked = |arguments: &[&str]| compare(arguments).unwrap().asked;
+        let seconds = ["--only", "relay", "--seconds", "8"];
+        assert_eq!(asked(&seconds), Asked::Time(Duration::from_secs(8)));
+        let quick = [&seconds[..], &["--quick"]].concat();
+        assert_eq!(asked(&quick), Asked::Quick);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! people would pick instead, in one run on one machine. This file: the
 //! arguments, what is printed, and the exit code.
 
+// These panic where nobody reads any more: `output` prints.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod builds;
 mod cli;
 mod compare;
@@ -11,6 +14,7 @@ mod floor;
 mod guard;
 mod hub;
 mod measure;
+mod output;
 mod payload;
 mod plot;
 mod proc;
@@ -28,14 +32,17 @@ mod workloads;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cli::{Action, Cli, Compare, Run, Sweep};
+use output::{Unread, note, say};
 use std::path::Path;
 use std::process::ExitCode;
+use workloads::Bounds;
 
 fn main() -> ExitCode {
     match execute(Cli::parse()) {
         Ok(code) => code,
+        Err(error) if error.is::<Unread>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("topicbench: {error:#}");
+            note(format_args!("topicbench: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -62,18 +69,18 @@ fn execute(cli: Cli) -> Result<ExitCode> {
 fn compare(options: &Compare) -> Result<ExitCode> {
     if options.list {
         for workload in workloads::CATALOGUE {
-            println!("{:<26} {}", workload.name, workload.about);
+            say(format_args!("{:<28} {}", workload.name, workload.about))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let plan = options.plan(std::env::var_os("PATH").as_deref())?;
     if let Some(machine) = proc::machine() {
-        println!("Machine: {machine}\n");
+        say(format_args!("Machine: {machine}\n"))?;
     }
     let mut outcomes = Vec::new();
     for &workload in &plan.workloads {
         if let Some(outcome) = plan.run(workload) {
-            println!("{}", report::table(&outcome));
+            say(report::table(&outcome))?;
             outcomes.push(outcome);
         }
     }
@@ -82,16 +89,16 @@ fn compare(options: &Compare) -> Result<ExitCode> {
         "no workload has been run: see the lines above"
     );
     if options.choice.quick {
-        println!("Counts are tiny with --quick: these are no measurements.");
+        say("Counts are tiny with --quick: these are no measurements.")?;
     } else if let Some(table) = targets::table(&outcomes) {
-        println!("{table}");
+        say(table)?;
     }
     if let Some(file) = &options.choice.json {
         write_json(file, &report::json(&outcomes))?;
     }
     let mut results = outcomes.iter().flat_map(|outcome| &outcome.results);
     Ok(if results.any(|result| !result.failures.is_empty()) {
-        eprintln!("topicbench: some runs FAILED: see above");
+        note("topicbench: some runs FAILED: see above");
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -103,11 +110,11 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
     let contenders = options
         .choice
         .contenders(std::env::var_os("PATH").as_deref())?;
-    let bounds = options.choice.bounds()?;
+    let bounds = Bounds::short(options.choice.asked()?);
     let mut curves = Vec::new();
     for axis in &sweep::chosen(&options.axes, options.choice.quick)? {
         let measured = sweep::run(axis, &contenders, options.rounds, bounds)?;
-        println!("{}", sweep::table(&measured, &contenders));
+        say(sweep::table(&measured, &contenders))?;
         curves.push(measured);
     }
     if let Some(file) = &options.choice.json {
@@ -120,12 +127,18 @@ fn sweep(options: &Sweep) -> Result<ExitCode> {
 }
 
 fn run(options: &Run) -> Result<ExitCode> {
-    let (workload, bounds) = options.checked()?;
+    let (workload, asked) = options.checked()?;
     let variant = workload.main_variant();
     let target = workloads::Target::new(options.system, variant, options.address, options.pid);
-    for (metric, value) in workload.run(&[target], bounds)? {
-        println!("{:<20} {value:.3}", metric.describe().heading);
-    }
+    let sample = workload.run(&[target], asked)?;
+    let figures: Vec<String> = sample
+        .iter()
+        .map(|(metric, value)| format!("{:<20} {value:.3}", metric.describe().heading))
+        .collect();
+    let printed = say(figures.join("\n"));
+    // A run that has failed has failed, whoever reads of it.
+    workload.judge(&sample)?;
+    printed?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,6 +20,7 @@ pub(crate) enum Metric {
     P50,
     P99,
     P999,
+    LongestPause,
     Joins,
     SlowestJoin,
     LateJoins,
@@ -31,6 +32,8 @@ pub(crate) enum Metric {
     P99Kept,
     CpuKept,
     Memory,
+    PeakMemory,
+    Disk,
     GeneratorCpu,
 }
 
@@ -59,6 +62,7 @@ impl Metric {
             Self::P50 => ("p50 µs", "p50_us", false),
             Self::P99 => ("p99 µs", "p99_us", true),
             Self::P999 => ("p99.9 µs", "p999_us", false),
+            Self::LongestPause => ("longest pause ms", "longest_pause_ms", false),
             Self::Joins => ("joins/s", "joins_per_second", true),
             Self::SlowestJoin => ("slowest join ms", "slowest_join_ms", false),
             Self::LateJoins => ("joins of ≥ 1 s", "late_joins", false),
@@ -70,6 +74,8 @@ impl Metric {
             Self::P99Kept => ("p99 with/without", "p99_with_over_without", false),
             Self::CpuKept => ("CPU with/without", "cpu_with_over_without", false),
             Self::Memory => ("memory MB", "memory_mb", false),
+            Self::PeakMemory => ("peak memory MB", "peak_memory_mb", false),
+            Self::Disk => ("disk MB", "disk_mb", false),
             Self::GeneratorCpu => ("generator µs", "generator_cpu_us", false),
         };
         Description {

@@ -54,12 +54,17 @@ impl CpuSpent {
     }
 }
 
-pub(crate) use system::{cpu_clock, listen_drops, machine, memory};
+pub(crate) use system::{bytes_on_disk, cpu_clock, listen_drops, machine, memory, peak_memory};
 
 #[cfg(target_os = "linux")]
 mod system {
     use super::CpuClock;
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    /// A block as the operating system counts them, whatever the file system's are.
+    const BLOCK: u64 = 512;
 
     /// The processor time of process `pid`.
     pub(crate) fn cpu_clock(pid: u32) -> Option<CpuClock> {
@@ -89,10 +94,38 @@ mod system {
 
     /// Bytes of memory that process `pid` has resident.
     pub(crate) fn memory(pid: u32) -> Option<u64> {
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        let line = rollup.lines().find(|line| line.starts_with("Rss:"))?;
+        kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
+    }
+
+    /// The most bytes of memory that process `pid` has had resident at once.
+    pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
+        kilobytes(&format!("/proc/{pid}/status"), "VmHWM:")
+    }
+
+    /// The bytes that the line of this name gives in kilobytes.
+    fn kilobytes(file: &str, name: &str) -> Option<u64> {
+        let text = fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
         let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kilobytes * 1024)
+    }
+
+    /// Bytes that the files of a folder and of those in it take up. A file may go
+    /// between being listed and being looked at.
+    pub(crate) fn bytes_on_disk(folder: &Path) -> Option<u64> {
+        let mut total = 0;
+        for entry in fs::read_dir(folder).ok()? {
+            let Ok(entry) = entry else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            total += if metadata.is_dir() {
+                bytes_on_disk(&entry.path()).unwrap_or(0)
+            } else {
+                metadata.blocks() * BLOCK
+            };
+        }
+        Some(total)
     }
 
     /// Connections that the kernel has dropped since it started because some
@@ -142,6 +175,16 @@ mod system {
     }
 
     /// Not known here.
+    pub(crate) fn peak_memory(_pid: u32) -> Option<u64> {
+        None
+    }
+
+    /// Not known here.
+    pub(crate) fn bytes_on_disk(_folder: &std::path::Path) -> Option<u64> {
+        None
+    }
+
+    /// Not known here.
     pub(crate) fn listen_drops() -> Option<u64> {
         None
     }
@@ -160,6 +203,7 @@ mod tests {
     fn this_process_has_memory_and_uses_processor_time() {
         let pid = std::process::id();
         assert!(memory(pid).unwrap() > 100_000);
+        assert!(peak_memory(pid).unwrap() > 100_000);
         let before = cpu_clock(pid).unwrap();
         let mut sum = 0_u64;
         while cpu_clock(pid).unwrap().since(before).total == 0.0 {
@@ -170,9 +214,37 @@ mod tests {
     }
 
     #[test]
+    fn the_peak_stays_when_memory_has_been_given_back() {
+        let pid = std::process::id();
+        let much = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let before = memory(pid).unwrap();
+        assert!(before > 64 << 20);
+        drop(much);
+        assert!(peak_memory(pid).unwrap() > 64 << 20);
+    }
+
+    #[test]
+    fn a_folder_is_as_large_as_all_files_in_and_under_it() {
+        let folder = std::env::temp_dir().join(format!("topicbench-size-{}", std::process::id()));
+        let inner = folder.join("inner");
+        std::fs::create_dir_all(&inner).unwrap();
+        assert_eq!(bytes_on_disk(&folder), Some(0));
+        for file in [folder.join("one"), inner.join("two")] {
+            let mut file = std::fs::File::create(file).unwrap();
+            std::io::Write::write_all(&mut file, &[1; 100_000]).unwrap();
+            // Some file systems only then know how much it takes.
+            file.sync_all().unwrap();
+        }
+        let bytes = bytes_on_disk(&folder).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!((200_000..300_000).contains(&bytes), "{bytes}");
+        assert_eq!(bytes_on_disk(&folder), None);
+    }
+
+    #[test]
     fn a_process_that_is_not_there_has_no_figures() {
         assert!(cpu_clock(u32::MAX).is_none());
-        assert!(memory(u32::MAX).is_none());
+        assert!(memory(u32::MAX).is_none() && peak_memory(u32::MAX).is_none());
     }
 
     #[test]

@@ -38,7 +38,7 @@ struct Relay {
 pub(crate) fn run(port: u16, group: usize) -> Result<()> {
     let mut relay = Relay::bind(port, group)?;
     let address = relay.listener.local_addr().context("reading the address")?;
-    println!("{address}");
+    crate::output::say(address)?;
     let mut events = Events::with_capacity(1024);
     loop {
         if let Err(error) = relay.poll.poll(&mut events, None)

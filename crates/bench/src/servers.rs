@@ -3,6 +3,7 @@
 
 use crate::contender::{Contender, Setup, System};
 use crate::guard;
+use crate::proc;
 use crate::workloads::Target;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -86,6 +87,11 @@ impl Server {
             START_LIMIT.as_secs(),
             self.log()
         );
+    }
+
+    /// Bytes that its folder takes up on disk, if that can be known.
+    pub(crate) fn bytes_on_disk(&self) -> Option<u64> {
+        proc::bytes_on_disk(&self.guard.folder)
     }
 
     fn has_said_a_line(&self) -> bool {

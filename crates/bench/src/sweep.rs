@@ -5,6 +5,7 @@
 use crate::contender::{Contender, Setup};
 use crate::crowd::{Crowd, Layout};
 use crate::measure::{Metric, Sample};
+use crate::output::note;
 use crate::report::aligned;
 use crate::servers::Server;
 use crate::stats::Summary;
@@ -137,7 +138,9 @@ pub(crate) fn run(
         for round in 1..=rounds {
             for (contender, values) in contenders.iter().zip(&mut values) {
                 let (label, x, name) = (axis.label, point.x, &contender.name);
-                eprintln!("{x} {label}: round {round} of {rounds}: {name}");
+                note(format_args!(
+                    "{x} {label}: round {round} of {rounds}: {name}"
+                ));
                 let sample = measure(contender, point, bounds)
                     .with_context(|| format!("{name} with {x} {label}"))?;
                 values.extend(sample.get(&Metric::Cpu).copied());

@@ -1,28 +1,60 @@
 //! Publishing with an acknowledgement: how fast a server keeps what it is given,
 //! and how soon it says so.
 
-use super::closed::WARM_UP;
 use super::publishers::Publishers;
 use super::{Bounds, Target};
 use crate::measure::{Meter, Metric, Sample, renamed};
+use crate::proc;
 use anyhow::Result;
 
-/// Has `publishers` each keep `window` messages unacknowledged.
-pub(super) fn run(
-    target: Target,
-    publishers: usize,
-    window: u64,
-    bounds: Bounds,
-) -> Result<Sample> {
-    let mut publishers = Publishers::gather(target, publishers)?;
-    let warm_up = Bounds {
-        time: bounds.time / WARM_UP,
-        ..bounds
-    };
-    publishers.drive(window, warm_up)?;
+/// Who publishes what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Each has a connection and a topic of its own.
+    pub(super) publishers: usize,
+    /// Messages unacknowledged, of all publishers together.
+    pub(super) outstanding: u64,
+    /// Bytes of a message's text; `None` for a message of the usual size.
+    pub(super) text: Option<usize>,
+}
+
+impl Load {
+    /// `publishers` of messages of the usual size, each with `window` unacknowledged.
+    pub(super) const fn new(publishers: usize, window: u64) -> Self {
+        Self {
+            publishers,
+            outstanding: publishers as u64 * window,
+            text: None,
+        }
+    }
+
+    /// The same of fewer publishers.
+    pub(super) fn of_at_most(self, publishers: usize) -> Self {
+        let fewer = publishers.min(self.publishers);
+        Self {
+            publishers: fewer,
+            outstanding: self.outstanding * fewer as u64 / self.publishers as u64,
+            ..self
+        }
+    }
+
+    /// What publisher `lane` keeps unacknowledged.
+    pub(super) fn window(&self, lane: usize) -> u64 {
+        let (publishers, lane) = (self.publishers as u64, lane as u64);
+        self.outstanding / publishers + u64::from(lane < self.outstanding % publishers)
+    }
+}
+
+/// Has the load's publishers keep their messages unacknowledged until the bounds
+/// are reached.
+pub(super) fn run(target: Target, load: Load, bounds: Bounds) -> Result<Sample> {
+    let mut publishers = Publishers::gather(target, load)?;
+    if !bounds.warm_up.is_zero() {
+        publishers.drive(bounds.warming_up())?;
+    }
     publishers.told.reset();
     let meter = Meter::start(target.pid);
-    publishers.drive(window, bounds)?;
+    publishers.drive(bounds)?;
     let reading = meter.stop();
     let told = &publishers.told;
     let names = [
@@ -30,21 +62,31 @@ pub(super) fn run(
         (Metric::Cpu, Metric::CpuPerAck),
     ];
     let sample = reading.deliveries(told.acknowledged, &told.latencies);
-    Ok(renamed(sample, &names))
+    let mut sample = renamed(sample, &names);
+    sample.insert(
+        Metric::LongestPause,
+        told.pauses.longest.as_secs_f64() * 1e3,
+    );
+    let peak = target.pid.and_then(proc::peak_memory);
+    sample.extend(peak.map(|bytes| (Metric::PeakMemory, bytes as f64 / 1e6)));
+    Ok(sample)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::workloads::fake::{Fake, acknowledgement};
+    use crate::workloads::length::amount;
+    use crate::workloads::{Asked, Shape, Workload};
     use std::time::Duration;
 
     fn run_against(fake: Fake) -> Result<Sample> {
         let bounds = Bounds {
+            warm_up: Duration::from_secs(60),
             time: Duration::from_secs(60),
             messages: 100,
         };
-        run(fake.start(), 1, 4, bounds)
+        run(fake.start(), Load::new(1, 4), bounds)
     }
 
     fn complaint(ack: fn(&str, usize) -> String) -> String {
@@ -56,10 +98,79 @@ mod tests {
     }
 
     #[test]
+    fn what_is_outstanding_is_spread_over_all_publishers() {
+        let load = Load {
+            publishers: 20,
+            ..Load::new(1, 64)
+        };
+        let windows: Vec<u64> = (0..20).map(|lane| load.window(lane)).collect();
+        assert_eq!(windows.iter().sum::<u64>(), 64);
+        assert!(windows.iter().all(|window| (3..=4).contains(window)));
+        let fewer = Load::new(64, 16).of_at_most(3);
+        assert_eq!((fewer.publishers, fewer.window(2)), (3, 16));
+    }
+
+    #[test]
     fn a_server_that_acknowledges_everything_once_gives_figures() {
         let sample = run_against(Fake::sound()).unwrap();
         assert!(sample[&Metric::Acks] > 0.0 && sample[&Metric::P99] > 0.0);
         assert!(!sample.contains_key(&Metric::Throughput));
+    }
+
+    /// One publisher's run, judged by a workload that allows no longer pause.
+    fn judged(fake: Fake, longest_pause: Duration) -> (Sample, Result<()>) {
+        let workload = Workload {
+            shape: Shape::Acks(Load::new(1, 4)),
+            longest_pause: Some(longest_pause),
+            length: amount(100),
+            ..Workload::named("publish-ack-64-sustained").unwrap()
+        };
+        let sample = workload.run(&[fake.start()], Asked::Nothing).unwrap();
+        let verdict = workload.judge(&sample);
+        (sample, verdict)
+    }
+
+    /// How long the fake server of these tests stands still.
+    const WITHHELD: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_server_that_withholds_an_acknowledgement_fails_the_run_and_the_pause_is_told() {
+        let withholding = Fake {
+            ack: |id, sequence| {
+                if id == "p0-40" {
+                    std::thread::sleep(WITHHELD);
+                }
+                acknowledgement(id, sequence)
+            },
+            ..Fake::sound()
+        };
+        let (sample, verdict) = judged(withholding, WITHHELD / 5);
+        assert!(sample[&Metric::LongestPause] >= 50.0, "{sample:?}");
+        let text = verdict.unwrap_err().to_string();
+        assert!(text.contains("nothing was acknowledged for"), "{text}");
+        assert!(text.contains("allows 10 ms"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_goes_on_acknowledging_passes_with_its_longest_pause() {
+        let (sample, verdict) = judged(Fake::sound(), Duration::from_secs(60));
+        verdict.unwrap();
+        assert!(sample[&Metric::LongestPause] > 0.0);
+    }
+
+    #[test]
+    fn a_pause_in_the_warm_up_counts_too() {
+        let withholding = Fake {
+            ack: |id, sequence| {
+                if id == "p0-0" {
+                    std::thread::sleep(WITHHELD);
+                }
+                acknowledgement(id, sequence)
+            },
+            ..Fake::sound()
+        };
+        let sample = run_against(withholding).unwrap();
+        assert!(sample[&Metric::LongestPause] >= 50.0, "{sample:?}");
     }
 
     #[test]

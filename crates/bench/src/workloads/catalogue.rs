@@ -1,8 +1,17 @@
 //! The catalogue: every workload with its name and its numbers.
 
+use super::acks::Load;
+use super::length::{SHORT, SUSTAINED, amount};
 use super::{LARGE_TEXT, MESSAGE, Shape, Workload};
 use crate::contender::Variant;
 use crate::crowd::Layout;
+use std::time::Duration;
+
+/// A text of `store-20gb`, and how many of them are 20 GB.
+const STORED_TEXT: usize = 60_000;
+const STORED: u64 = 20_000_000_000 / STORED_TEXT as u64 + 1;
+/// Whoever waits for an acknowledgement for longer takes the server for dead.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
     Layout {
@@ -13,23 +22,52 @@ const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
     }
 }
 
-/// A workload of every system as it comes.
-const fn usual(name: &'static str, about: &'static str, shape: Shape) -> Workload {
+/// A short workload in these variants.
+const fn short(
+    name: &'static str,
+    about: &'static str,
+    variants: &'static [Variant],
+    shape: Shape,
+) -> Workload {
     Workload {
         name,
         about,
-        variants: &[Variant::Usual],
+        variants,
+        is_ours_alone: false,
         shape,
+        length: SHORT,
+        longest_pause: None,
     }
+}
+
+/// A workload of every system as it comes.
+const fn usual(name: &'static str, about: &'static str, shape: Shape) -> Workload {
+    short(name, about, &[Variant::Usual], shape)
 }
 
 /// Publishing with acknowledgement, in memory and on disk.
 const fn acks(name: &'static str, about: &'static str, publishers: usize, window: u64) -> Workload {
-    Workload {
+    let both = &[Variant::Usual, Variant::Disk];
+    short(
         name,
         about,
-        variants: &[Variant::Usual, Variant::Disk],
-        shape: Shape::Acks { publishers, window },
+        both,
+        Shape::Acks(Load::new(publishers, window)),
+    )
+}
+
+/// The same on disk alone, for so long that the store pays for what it puts off.
+const fn sustained(
+    name: &'static str,
+    about: &'static str,
+    publishers: usize,
+    window: u64,
+) -> Workload {
+    Workload {
+        variants: &[Variant::Disk],
+        length: SUSTAINED,
+        longest_pause: Some(LONGEST_PAUSE),
+        ..acks(name, about, publishers, window)
     }
 }
 
@@ -43,15 +81,15 @@ pub(crate) const CATALOGUE: &[Workload] = &[
             window: 32,
         },
     ),
-    Workload {
-        name: "fanout-100-burst-extended",
-        about: "fanout-100-burst, with receivers of classic and of extended frames",
-        variants: &[Variant::Usual, Variant::Extended],
-        shape: Shape::Closed {
+    short(
+        "fanout-100-burst-extended",
+        "fanout-100-burst, with receivers of classic and of extended frames",
+        &[Variant::Usual, Variant::Extended],
+        Shape::Closed {
             layout: layout(1, 1, 100),
             window: 32,
         },
-    },
+    ),
     usual(
         "fanout-100-single",
         "1 publisher to 100 receivers, one message at a time",
@@ -165,18 +203,42 @@ pub(crate) const CATALOGUE: &[Workload] = &[
         64,
         16,
     ),
+    sustained(
+        "publish-ack-64-sustained",
+        "publish-ack-64 on disk, 60 s after 30 s of warm-up",
+        64,
+        1,
+    ),
+    sustained(
+        "publish-ack-64x16-sustained",
+        "publish-ack-64x16 on disk, 60 s after 30 s of warm-up",
+        64,
+        16,
+    ),
     Workload {
-        name: "replay-memory",
-        about: "1 reader reads back the 200,000 messages of a topic, kept in memory",
-        variants: &[Variant::Usual],
-        shape: Shape::Replay { messages: 200_000 },
-    },
-    Workload {
-        name: "replay-disk",
-        about: "1 reader reads back the 1,000,000 messages of a topic, kept on disk",
+        name: "store-20gb",
+        about: "texts of 60,000 bytes into 20 topics, 64 unacknowledged in all, 20 GB",
         variants: &[Variant::Disk],
-        shape: Shape::Replay {
+        is_ours_alone: true,
+        shape: Shape::Acks(Load {
+            publishers: 20,
+            outstanding: 64,
+            text: Some(STORED_TEXT),
+        }),
+        length: amount(STORED),
+        longest_pause: Some(LONGEST_PAUSE),
+    },
+    usual(
+        "replay-memory",
+        "1 reader reads back the 200,000 messages of a topic, kept in memory",
+        Shape::Replay { messages: 200_000 },
+    ),
+    short(
+        "replay-disk",
+        "1 reader reads back the 1,000,000 messages of a topic, kept on disk",
+        &[Variant::Disk],
+        Shape::Replay {
             messages: 1_000_000,
         },
-    },
+    ),
 ];

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 /// Nothing arriving for so long, while something should, fails the run.
 pub(super) const STILLNESS: Duration = Duration::from_secs(10);
-/// The warm-up's part of the time that is measured.
-pub(super) const WARM_UP: u32 = 8;
 
 /// Warms up, then measures.
 pub(crate) fn measure(
@@ -20,11 +18,7 @@ pub(crate) fn measure(
     window: u64,
     bounds: Bounds,
 ) -> Result<Sample> {
-    let warm_up = Bounds {
-        time: bounds.time / WARM_UP,
-        ..bounds
-    };
-    drive(crowd, window, warm_up)?;
+    drive(crowd, window, bounds.warming_up())?;
     crowd.floor.reset();
     let meter = Meter::start(pid);
     drive(crowd, window, bounds)?;

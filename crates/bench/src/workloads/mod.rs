@@ -6,6 +6,7 @@ mod closed;
 #[cfg(test)]
 mod fake;
 mod idle;
+mod length;
 mod open;
 mod publishers;
 mod replay;
@@ -14,7 +15,7 @@ mod storm;
 
 use crate::contender::{Contender, Setup, System, Variant};
 use crate::crowd::{Crowd, Layout};
-use crate::measure::Sample;
+use crate::measure::{Metric, Sample};
 use crate::payload::Template;
 use crate::protocols::Codec;
 use crate::protocols::journal::Journal;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub(crate) use catalogue::CATALOGUE;
 pub(crate) use closed::measure as measure_closed;
+pub(crate) use length::{Asked, Bounds};
 
 /// The size of a message in most workloads: a sentence of chat in a frame.
 pub(crate) const MESSAGE: usize = 220;
@@ -42,7 +44,13 @@ pub(crate) struct Workload {
     /// The ways of using a system that are compared; whoever can't be used in one
     /// of them takes no part.
     variants: &'static [Variant],
+    /// Whether no peer takes part, because none can keep so much.
+    is_ours_alone: bool,
     shape: Shape,
+    /// How long it measures unless something else is asked.
+    length: length::Length,
+    /// What no server may exceed from one acknowledgement to the next, if anything.
+    longest_pause: Option<Duration>,
 }
 
 /// What a workload does.
@@ -59,19 +67,10 @@ pub(crate) enum Shape {
     Idle { layout: Layout },
     /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
-    /// Publishers with a topic each keep `window` messages unacknowledged.
-    Acks { publishers: usize, window: u64 },
+    /// Publishers with a topic each keep messages unacknowledged.
+    Acks(acks::Load),
     /// A reader comes late and reads back as many messages as a topic has.
     Replay { messages: u64 },
-}
-
-/// How long and how much a run measures.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// Wall time of what is measured, as far as the workload chooses it.
-    pub(crate) time: Duration,
-    /// Messages of what is measured, at most.
-    pub(crate) messages: u64,
 }
 
 /// The server that a workload is run against.
@@ -110,10 +109,12 @@ impl Workload {
             | Shape::Idle { layout }
             | Shape::Stalled { layout, .. } => shrink(layout),
             Shape::Storm { connections } => *connections = 50,
-            Shape::Acks { publishers, .. } => *publishers = (*publishers).min(3),
+            Shape::Acks(load) => *load = load.of_at_most(3),
             // More than natter keeps in memory, or Redis gives in a page.
             Shape::Replay { messages } => *messages = 2500,
         }
+        // A machine that is busy with tests may pause anybody.
+        self.longest_pause = None;
         self
     }
 
@@ -135,6 +136,7 @@ impl Workload {
     pub(crate) fn entrants(&self, contenders: &[Contender]) -> Vec<Contender> {
         let can = |contender: &&Contender| {
             (!self.needs_journal() || contender.keeps())
+                && (!self.is_ours_alone || contender.system == System::Natter)
                 && self
                     .variants
                     .iter()
@@ -149,7 +151,7 @@ impl Workload {
 
     /// Whether it is about what a server keeps.
     fn needs_journal(&self) -> bool {
-        matches!(self.shape, Shape::Acks { .. } | Shape::Replay { .. })
+        matches!(self.shape, Shape::Acks(_) | Shape::Replay { .. })
     }
 
     /// How `run` uses the server that it is given.
@@ -165,15 +167,31 @@ impl Workload {
         }
     }
 
+    /// Refuses the figures of a run in which acknowledgements stood still for longer
+    /// than this workload allows.
+    pub(crate) fn judge(&self, sample: &Sample) -> Result<()> {
+        let (Some(most), Some(&pause)) = (self.longest_pause, sample.get(&Metric::LongestPause))
+        else {
+            return Ok(());
+        };
+        let most = most.as_secs_f64() * 1e3;
+        ensure!(
+            pause <= most,
+            "nothing was acknowledged for {pause:.0} ms: {} allows {most:.0} ms",
+            self.name
+        );
+        Ok(())
+    }
+
     /// Runs it against as many servers as it needs.
-    pub(crate) fn run(&self, targets: &[Target], bounds: Bounds) -> Result<Sample> {
+    pub(crate) fn run(&self, targets: &[Target], asked: Asked) -> Result<Sample> {
         ensure!(
             targets.len() == self.servers(),
             "{} needs {} servers at once: use compare, which starts them",
             self.name,
             self.servers()
         );
-        let target = targets[0];
+        let (target, bounds) = (targets[0], self.length.bounds(asked));
         match self.shape {
             Shape::Closed { layout, window } => {
                 let mut crowd = target.gather(whole_texts(layout))?;
@@ -185,7 +203,7 @@ impl Workload {
             Shape::Stalled { layout, window } => {
                 stalled::run(target, targets[1], layout, window, bounds)
             }
-            Shape::Acks { publishers, window } => acks::run(target, publishers, window, bounds),
+            Shape::Acks(load) => acks::run(target, load, bounds),
             Shape::Replay { messages } => replay::run(target, messages, bounds),
         }
     }
@@ -257,6 +275,20 @@ mod tests {
             names("fanout-100-burst-extended"),
             ["natter", "natter extended"]
         );
+    }
+
+    #[test]
+    fn what_is_sustained_is_on_disk_and_what_no_peer_can_keep_is_ours() {
+        let contenders =
+            [System::Natter, System::Redis].map(|system| Contender::new(system, "x".into()));
+        let names = |workload: &str| -> Vec<String> {
+            let entrants = Workload::named(workload).unwrap().entrants(&contenders);
+            entrants.into_iter().map(|one| one.name).collect()
+        };
+        for workload in ["publish-ack-64-sustained", "publish-ack-64x16-sustained"] {
+            assert_eq!(names(workload), ["natter on disk", "redis on disk"]);
+        }
+        assert_eq!(names("store-20gb"), ["natter on disk"]);
     }
 
     #[test]

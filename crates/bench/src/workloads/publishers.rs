@@ -2,6 +2,7 @@
 //! topic of its own, so that nobody's messages are delivered to anybody and only
 //! keeping them is measured.
 
+use super::acks::Load;
 use super::closed::STILLNESS;
 use super::{Bounds, MESSAGE, TOPIC, Target};
 use crate::hub::Hub;
@@ -10,7 +11,7 @@ use crate::protocols::journal::{Answer, Id, Journal};
 use crate::receipts::Receipts;
 use crate::stats::Latencies;
 use anyhow::{Context, Result, bail, ensure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Publishers at one server, with what each has been told.
 pub(super) struct Publishers {
@@ -18,6 +19,7 @@ pub(super) struct Publishers {
     journal: &'static dyn Journal,
     /// By connection: the topic's name, and the message but for its stamp.
     topics: Vec<(String, Template)>,
+    load: Load,
     /// What they have been told.
     pub(super) told: Told,
 }
@@ -36,16 +38,44 @@ pub(super) struct Told {
     pub(super) acknowledged: u64,
     /// From sending to acknowledgement, since the last reset.
     pub(super) latencies: Latencies,
+    /// Between acknowledgements, since the first message of all: a server may not
+    /// stand still in a warm-up either.
+    pub(super) pauses: Pauses,
+}
+
+/// The times in which messages were unacknowledged and nothing was acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    /// When the present one began, by the generator's clock.
+    since: u64,
+    /// The longest that has ended.
+    pub(super) longest: Duration,
+}
+
+impl Pauses {
+    /// Messages are sent at `now`, and none was unacknowledged before.
+    fn begin(&mut self, now: u64) {
+        self.since = now;
+    }
+
+    /// Something is acknowledged at `now`.
+    fn end(&mut self, now: u64) {
+        let pause = Duration::from_nanos(now.saturating_sub(self.since));
+        self.longest = self.longest.max(pause);
+        self.since = now;
+    }
 }
 
 impl Publishers {
-    /// Connects `count` publishers and waits until all may publish.
-    pub(super) fn gather(target: Target, count: usize) -> Result<Self> {
+    /// Connects the load's publishers and waits until all may publish.
+    pub(super) fn gather(target: Target, load: Load) -> Result<Self> {
+        let count = load.publishers;
         let journal = target.journal()?;
         let mut publishers = Self {
             hub: Hub::new(journal, target.address)?,
             journal,
             topics: Vec::with_capacity(count),
+            load,
             told: Told::new()?,
         };
         for lane in 0..count {
@@ -58,7 +88,11 @@ impl Publishers {
 
     fn enter(&mut self, lane: usize) -> Result<()> {
         let topic = topic(lane);
-        let template = Template::new(&topic, MESSAGE)?;
+        let size = match self.load.text {
+            Some(text) => Template::size_for_text(&topic, text),
+            None => MESSAGE,
+        };
+        let template = Template::new(&topic, size)?;
         let member = self.hub.connect()?;
         let mut bytes = Vec::new();
         self.journal.enter(&topic, &mut bytes);
@@ -68,13 +102,14 @@ impl Publishers {
         self.hub.send(member, &bytes)
     }
 
-    /// Keeps `window` messages of each publisher unacknowledged until the bounds
-    /// are reached, and returns when all are acknowledged.
-    pub(super) fn drive(&mut self, window: u64, bounds: Bounds) -> Result<()> {
+    /// Keeps as much unacknowledged as the load says until the bounds are
+    /// reached, and returns when all is acknowledged.
+    pub(super) fn drive(&mut self, bounds: Bounds) -> Result<()> {
         let started = Instant::now();
+        self.told.pauses.begin(self.hub.clock.now());
         let mut left = bounds.messages;
         for lane in 0..self.topics.len() {
-            left -= self.send(lane, window.min(left))?;
+            left -= self.send(lane, self.load.window(lane).min(left))?;
         }
         let mut ready = Vec::new();
         while self.told.outstanding() > 0 {
@@ -140,6 +175,7 @@ impl Told {
             ready: Vec::new(),
             acknowledged: 0,
             latencies: Latencies::new()?,
+            pauses: Pauses::default(),
         })
     }
 
@@ -171,6 +207,7 @@ impl Told {
         let number = id.map(|id| id.number);
         let sent = self.receipts[lane].enter(number, position)?;
         self.latencies.record(now.saturating_sub(sent));
+        self.pauses.end(now);
         self.acknowledged += 1;
         if self.free[lane] == 0 {
             self.ready.push(lane);

@@ -1,5 +1,6 @@
 //! Reading back: one reader that comes late and wants all that a topic has kept.
 
+use super::acks::Load;
 use super::closed::STILLNESS;
 use super::publishers::{Publishers, topic};
 use super::{Bounds, Target};
@@ -19,14 +20,13 @@ const FILLING: u64 = 1000;
 /// Fills a topic with `messages`, and has fresh readers read all of them until
 /// the time of `bounds` is over: at least one.
 pub(super) fn run(target: Target, messages: u64, bounds: Bounds) -> Result<Sample> {
-    let mut publishers = Publishers::gather(target, 1)?;
+    let mut publishers = Publishers::gather(target, Load::new(1, FILLING))?;
     let filling = Bounds {
+        warm_up: Duration::ZERO,
         time: Duration::MAX,
         messages,
     };
-    publishers
-        .drive(FILLING, filling)
-        .context("filling the topic")?;
+    publishers.drive(filling).context("filling the topic")?;
     let mut reading = Reading::default();
     let mut replayed = 0;
     while replayed == 0 || reading.seconds < bounds.time.as_secs_f64() {
@@ -122,6 +122,7 @@ mod tests {
             ..Fake::sound()
         };
         let bounds = Bounds {
+            warm_up: Duration::ZERO,
             time: Duration::ZERO,
             messages: u64::MAX,
         };

@@ -41,6 +41,7 @@ pub(super) fn run(
     usual.fill(layout, window, bounds)?;
     burdened.fill(layout, window, bounds)?;
     let turn = Bounds {
+        warm_up: Duration::ZERO,
         time: bounds.time / TURNS,
         messages: bounds.messages / u64::from(TURNS),
     };
@@ -68,6 +69,7 @@ impl Half {
     /// doesn't read.
     fn fill(&mut self, layout: Layout, window: u64, bounds: Bounds) -> Result<()> {
         let filling = Bounds {
+            warm_up: Duration::ZERO,
             time: FILLING_LIMIT.min(bounds.time * 4),
             messages: FILLING / layout.size as u64,
         };
