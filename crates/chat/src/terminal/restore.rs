@@ -1,7 +1,7 @@
-//! The terminal as it was found, to be put back on every way out.
+//! Restores the terminal on every way out.
 //!
-//! Owns what its settings were. Whoever ends the program from within drops it;
-//! whoever panics on whichever thread is seen by a hook.
+//! Holds the settings that were found. The way out of the program drops it; a hook sees
+//! panics on any thread.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
