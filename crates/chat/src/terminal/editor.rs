@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::context::{CommandContext, Outcome};
 use super::helper::LineHelper;
-use super::tty::Tty;
+use super::tty::{Permission, Tty};
 use super::width::rows;
 use crate::input::action::{Action, CallAction};
 use crate::input::lines::Typed;
@@ -146,9 +146,11 @@ impl Editor {
         let (mut text, mut cursor) = (String::new(), 0);
         loop {
             let (left, right) = text.split_at_checked(cursor).unwrap_or((&text, ""));
-            self.tty.begin();
+            if self.tty.begin() == Permission::Refused {
+                return Err(ReadlineError::Eof);
+            }
             let read = self.line.readline_with_initial(prompt, (left, right));
-            self.tty.leave();
+            self.tty.has_left();
             if !self.keys.is_stopping.swap(false, Ordering::Relaxed) {
                 return read;
             }
@@ -231,6 +233,14 @@ impl Editor {
     }
 }
 
+/// Leaves the line. If the program is ending, the terminal is already restored: then this
+/// thread stops here for good, so that the editor doesn't change its settings again.
+fn leave(tty: &Tty) {
+    while tty.leave() == Permission::Refused {
+        std::thread::park();
+    }
+}
+
 /// What a key does beside what it does anyway.
 struct Key<F>(F);
 
@@ -252,7 +262,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     };
     let leaving = Arc::clone(tty);
     let enter = move |_: &EventContext<'_>| {
-        leaving.leave();
+        leave(&leaving);
         None
     };
     bind(
@@ -263,7 +273,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     let leaving = Arc::clone(tty);
     let end = move |context: &EventContext<'_>| {
         if context.line().is_empty() {
-            leaving.leave();
+            leave(&leaving);
         }
         None
     };
@@ -271,7 +281,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     let leaving = Arc::clone(tty);
     let interrupt = move |context: &EventContext<'_>| {
         if context.line().is_empty() {
-            leaving.leave();
+            leave(&leaving);
             return None;
         }
         Some(Cmd::Kill(Movement::WholeBuffer))
@@ -281,7 +291,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     // The line editor's own way lets the thread run on after the signal, and take
     // the terminal before the program has stopped.
     let stop = move |context: &EventContext<'_>| {
-        leaving.leave();
+        leave(&leaving);
         stopping.cursor.store(context.pos(), Ordering::Relaxed);
         stopping.is_stopping.store(true, Ordering::Relaxed);
         Some(Cmd::AcceptLine)
