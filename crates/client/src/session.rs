@@ -8,6 +8,7 @@
 //! [`poll_timeout`](Session::poll_timeout), [`poll_event`](Session::poll_event)). So
 //! every order of events can be tested without a connection.
 
+mod config;
 mod heartbeat;
 mod membership;
 mod receive;
@@ -19,8 +20,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{ClientKey, Endpoint, ErrorCode, TopicName, UserName};
+use wire::{Endpoint, ErrorCode, TopicName};
 
+pub use config::{Name, Presence, Protocol, SessionConfig};
 pub use requests::Request;
 pub use resume::History;
 
@@ -36,69 +38,6 @@ use membership::Membership;
 pub const ENVELOPE: usize = 512;
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
-
-/// How a session begins.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// The topics to register for.
-    pub topics: Vec<TopicName>,
-    /// The name by which others know us.
-    pub name: Name,
-    /// Whether to follow who is there.
-    pub presence: Presence,
-    /// Which messages from before the first registration to ask for.
-    pub history: History,
-    /// The port on which we can be called directly.
-    pub port: Option<u16>,
-    /// After [`finish`](Session::finish): how long the server may acknowledge nothing.
-    pub ack_timeout: Duration,
-    /// After [`finish`](Session::finish): how long a replay may pause.
-    pub replay_timeout: Duration,
-    /// The secret by which the server recognises us.
-    pub key: ClientKey,
-    /// What the ids of our lines begin with.
-    pub run: String,
-    /// Which protocol to speak.
-    pub protocol: Protocol,
-}
-
-/// The name by which others know a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// None.
-    Anonymous,
-    /// This one, or a similar one if it is taken: `alice`, `alice-2` and so on.
-    Preferred(UserName),
-    /// This one. The client fails if it is taken.
-    Required(UserName),
-}
-
-impl Name {
-    fn get(&self) -> Option<&UserName> {
-        match self {
-            Self::Anonymous => None,
-            Self::Preferred(name) | Self::Required(name) => Some(name),
-        }
-    }
-}
-
-/// Whether a client follows who is in its topics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It doesn't.
-    Ignore,
-    /// It asks when it joins a topic, and reports who comes and goes.
-    Follow,
-}
-
-/// Which protocol a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// The extended protocol, and the classic one with a server that doesn't know it.
-    Extended,
-    /// The classic protocol: nothing is acknowledged, numbered or recovered.
-    Classic,
-}
 
 /// See the module.
 #[derive(Debug)]

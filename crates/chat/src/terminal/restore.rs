@@ -118,6 +118,7 @@ mod tests {
         run_on_a_terminal("an_editor_begins_late");
     }
 
+    #[expect(clippy::expect_used, reason = "tests fail by panicking")]
     fn run_on_a_terminal(test: &str) {
         let (mut pty, terminal) = open().expect("a terminal");
         let test = format!("terminal::restore::tests::{test}");

@@ -1,7 +1,7 @@
 //! Servers that fall silent, or that answer late or in the old way. No socket and no
 //! clock: the tests hand in bytes and the time.
 
-use wire::{Event as ServerEvent, Registered, TopicState};
+use wire::{Event as ServerEvent, Registered, TopicState, UserName};
 
 use super::*;
 use crate::frame::FrameBuffer;
