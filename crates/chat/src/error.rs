@@ -10,7 +10,7 @@ use client::link::LinkError;
 use client::{ClientError, Undelivered};
 use wire::{Address, AddressError, ScanError};
 
-use crate::output::format::counted;
+use crate::output::plural::counted;
 use crate::words;
 
 /// Why a run failed.

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use wire::TopicName;
 
+pub(crate) use context::Server;
 pub(crate) use restore::Restore;
 
 use crate::input::lines::Typed;
@@ -52,15 +53,6 @@ pub(crate) struct Setup {
     pub(crate) people: People,
     /// Where typed lines are remembered.
     pub(crate) history: Option<PathBuf>,
-}
-
-/// Whose topics a person can speak in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Server {
-    /// A server's: they can be joined and left.
-    Topics,
-    /// Nobody's: there is one peer.
-    None,
 }
 
 /// What a conversation needs of a terminal.

@@ -10,7 +10,7 @@ use client::link::LinkError;
 use client::{ClientError, Disconnect, Event, RequestRefused, Topic, Undelivered};
 use wire::{Address, ErrorCode, TopicName};
 
-use crate::output::format::counted;
+use crate::output::plural::counted;
 
 /// The program that should be running on a topic server.
 pub(crate) const TOPICSERVER: &str = "topicserver";

@@ -10,10 +10,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use wire::{Address, Limits, TopicName};
 
+use crate::channels::Command;
 use crate::dial::Dialer;
 use crate::error::ClientError;
 use crate::event::{Event, Outcome};
-use crate::queue::{ID_MEMBER, Line};
+use crate::line::Line;
+use crate::queue::ID_MEMBER;
 use crate::reconnect::{Driver, Setup};
 use crate::secret;
 use crate::session::{
@@ -108,17 +110,6 @@ impl Options {
             protocol: self.protocol,
         }))
     }
-}
-
-/// What a program tells its client.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Publish these lines.
-    Send(Vec<Line>),
-    /// Ask the server for something.
-    Request(Request),
-    /// End when everything is delivered.
-    Finish,
 }
 
 /// The sending side of a client. Clones are handles to the same client.

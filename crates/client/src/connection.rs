@@ -4,12 +4,14 @@
 //! neither a server that doesn't read nor a program that doesn't stops the other way.
 
 use std::io;
+use std::time::Duration;
 
+use crate::channels::{Program, at, now, perform};
 use crate::deadline::{Deadline, Progress};
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::Closing;
 use crate::link::{Link, LinkError, Written};
-use crate::reconnect::{Driver, at, now};
+use crate::session::Session;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -28,7 +30,10 @@ pub(crate) enum Ending {
 
 /// The state of one connection.
 struct Connection<'a> {
-    driver: &'a mut Driver,
+    session: &'a mut Session,
+    program: &'a mut Program,
+    /// See [`client::Options`](crate::Options::drain_timeout).
+    drain_timeout: Duration,
     link: &'a mut Link,
     /// Everything is sent, and our side is closed: how long the server has to close its.
     closing: Option<Deadline>,
@@ -47,25 +52,30 @@ enum Woken {
     Timeout,
 }
 
-impl Driver {
-    /// Registers over a new connection, and talks until it ends.
-    pub(crate) async fn talk(&mut self, link: &mut Link) -> Ending {
-        let (source, destination) = link.endpoints();
-        self.session.connected(source, destination, now());
-        let connection = Connection {
-            driver: self,
-            link,
-            closing: None,
-            broken: None,
-        };
-        connection.run().await
-    }
+/// Registers over a new connection, and talks until it ends.
+pub(crate) async fn talk(
+    session: &mut Session,
+    program: &mut Program,
+    drain_timeout: Duration,
+    link: &mut Link,
+) -> Ending {
+    let (source, destination) = link.endpoints();
+    session.connected(source, destination, now());
+    let connection = Connection {
+        session,
+        program,
+        drain_timeout,
+        link,
+        closing: None,
+        broken: None,
+    };
+    connection.run().await
 }
 
 impl Connection<'_> {
     async fn run(mut self) -> Ending {
         loop {
-            if self.driver.is_abandoned() {
+            if self.program.is_gone(self.session) {
                 return Ending::Abandoned;
             }
             self.prepare().await;
@@ -78,26 +88,21 @@ impl Connection<'_> {
 
     /// Does what doesn't have to wait: hands events over and begins the next frame.
     async fn prepare(&mut self) {
-        let session = &mut self.driver.session;
-        self.driver.events.send_now(session);
+        self.program.events.send_now(self.session);
         if self.broken.is_some() || self.link.writer.is_busy() || self.closing.is_some() {
             return;
         }
-        if let Some(frame) = session.poll_transmit() {
+        if let Some(frame) = self.session.poll_transmit() {
             self.link.writer.begin(frame);
-        } else if session.is_finished() {
+        } else if self.session.is_finished() {
             self.link.writer.shutdown().await;
-            self.closing = Some(Deadline::start(self.driver.drain_timeout, now()));
+            self.closing = Some(Deadline::start(self.drain_timeout, now()));
         }
     }
 
     async fn wait(&mut self) -> Woken {
-        let Driver {
-            session,
-            commands,
-            events,
-            ..
-        } = &mut *self.driver;
+        let session = &mut *self.session;
+        let Program { commands, events } = &mut *self.program;
         let Link { reader, writer, .. } = &mut *self.link;
         let closing = self.closing.as_ref().map(Deadline::next_check);
         let deadline = session.poll_timeout().into_iter().chain(closing).min();
@@ -113,7 +118,7 @@ impl Connection<'_> {
             () = events.closed(), if !is_open && !session.is_finishing() => None,
             () = at(deadline) => return Woken::Timeout,
         };
-        self.driver.handle_command(command);
+        perform(command, self.session);
         Woken::Command
     }
 
@@ -124,7 +129,7 @@ impl Connection<'_> {
             Woken::Read(Ok(_)) => self.read().err(),
             Woken::Read(Err(error)) => Some(Ending::lost(error)),
             Woken::Written(Ok(Written::Completely)) => {
-                self.driver.session.handle_transmitted(now());
+                self.session.handle_transmitted(now());
                 None
             }
             Woken::Written(Err(error)) => {
@@ -136,10 +141,8 @@ impl Connection<'_> {
     }
 
     fn check_deadlines(&mut self) -> Option<Ending> {
-        let Driver {
-            session, events, ..
-        } = &mut *self.driver;
-        events.send_now(session);
+        let session = &mut *self.session;
+        self.program.events.send_now(session);
         if session.has_events() {
             session.handle_stall(now());
         }
@@ -154,7 +157,7 @@ impl Connection<'_> {
 
     /// Handles what was read.
     fn read(&mut self) -> Result<(), Ending> {
-        let session = &mut self.driver.session;
+        let session = &mut *self.session;
         session.handle_activity(now());
         while let Some(frame) = self.link.reader.next_frame().map_err(LinkError::from)? {
             session.handle_frame(&frame, now())?;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use wire::{TopicName, UserName};
 
 use crate::dial::DialError;
+use crate::line::Line;
 use crate::link::LinkError;
-use crate::queue::{Line, Queue};
+use crate::queue::Queue;
 use crate::secret::NoRandomness;
 
 /// What the server reports, in its own words.

@@ -6,7 +6,7 @@ use wire::{Envelope, TopicName, UserName};
 
 use crate::dial::DialError;
 use crate::error::{ClientError, Disconnect, ServerError};
-use crate::queue::Line;
+use crate::line::Line;
 
 /// Something that happened, in the order in which it happened.
 #[derive(Clone, Debug)]

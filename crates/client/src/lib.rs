@@ -84,6 +84,7 @@
 //! miss.
 
 mod backoff;
+mod channels;
 mod client;
 mod connection;
 pub mod deadline;
@@ -91,6 +92,7 @@ pub mod dial;
 mod error;
 mod event;
 pub mod frame;
+mod line;
 pub mod link;
 pub mod queue;
 mod reconnect;
@@ -100,6 +102,6 @@ pub mod session;
 pub use client::{Client, Ended, Events, Options, Permit, SendError};
 pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
 pub use event::{Arrival, Closing, Event, Finished, Incoming, Outcome, RequestRefused, Topic};
-pub use queue::Line;
+pub use line::Line;
 pub use secret::NoRandomness;
 pub use session::{History, Name, Presence, Protocol, Request};

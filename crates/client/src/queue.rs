@@ -7,61 +7,20 @@
 mod in_flight;
 
 use std::collections::VecDeque;
-use std::net::{Ipv6Addr, SocketAddr};
 
-use wire::{Endpoint, Message, TopicName};
-
+use crate::line::Line;
 use in_flight::{InFlight, Next};
 
 /// Bytes of unsent text before the producer has to wait: some thousand lines.
 const ROOM: usize = 256 * 1024;
 /// What a line costs beside its text, so that empty ones are bounded too.
 const LINE_COST: usize = size_of::<Line>();
-/// A character that JSON escapes takes up to six bytes: `\u001b`.
-const LONGEST_ESCAPE: usize = 6;
-
 /// The hexadecimal digits that distinguish the ids of one run from those of another.
 pub(crate) const RUN_DIGITS: usize = 8;
 /// The most bytes of an id: the run, a hyphen, the longest number.
 const LONGEST_ID: usize = RUN_DIGITS + 1 + 20;
 /// The most bytes by which asking for an acknowledgement makes a frame longer.
 pub const ID_MEMBER: usize = r#""extended":{"id":""},"#.len() + LONGEST_ID;
-
-/// A line of text on its way to a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The topic it is published to.
-    pub topic: TopicName,
-    /// The text.
-    pub text: String,
-}
-
-impl Line {
-    /// The line as a message.
-    pub fn message(&self, source: Endpoint, destination: Endpoint) -> Message<'_> {
-        let (topic, text) = (self.topic.as_str(), self.text.as_str());
-        Message {
-            source,
-            destination,
-            topic,
-            text,
-        }
-    }
-
-    /// The line fits into a frame of that many bytes, whoever the peers are: the
-    /// longest addresses are assumed.
-    pub fn fits(&self, max_frame: usize) -> bool {
-        let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX)).into();
-        let empty = Message {
-            text: "",
-            ..self.message(longest, longest)
-        };
-        // Most lines are far below the limit, and needn't be encoded to know it.
-        let most = self.text.len() * LONGEST_ESCAPE + empty.to_line().len();
-        let encoded = || self.message(longest, longest).to_line();
-        most <= max_frame || encoded().trim_ascii_end().len() <= max_frame
-    }
-}
 
 /// Whether the peer acknowledges lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

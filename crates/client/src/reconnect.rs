@@ -3,16 +3,16 @@
 //! The one place that decides whether and when there is a next connection. What is said
 //! over one is decided by the session, and carried by [`crate::connection`].
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::BackOff;
-use crate::client::Command;
-use crate::connection::Ending;
+use crate::channels::{Command, Program, at, now, perform};
+use crate::connection::{Ending, talk};
 use crate::dial::{DialError, Dialer, SLOW};
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::{Closing, Event, Finished, Outcome};
@@ -21,11 +21,10 @@ use crate::session::Session;
 
 /// See the module.
 pub(crate) struct Driver {
-    pub(crate) session: Session,
-    pub(crate) commands: Commands,
-    pub(crate) events: EventSender,
+    session: Session,
+    program: Program,
     /// How long the server has to close its side when everything is sent.
-    pub(crate) drain_timeout: Duration,
+    drain_timeout: Duration,
     dialer: Dialer,
     reconnects: bool,
 }
@@ -63,11 +62,7 @@ impl Driver {
     pub(crate) fn new(setup: Setup) -> Self {
         Self {
             session: setup.session,
-            commands: Commands {
-                queue: setup.commands,
-                is_open: true,
-            },
-            events: EventSender(Some(setup.events)),
+            program: Program::new(setup.commands, setup.events),
             drain_timeout: setup.drain_timeout,
             dialer: setup.dialer,
             reconnects: setup.reconnects,
@@ -86,12 +81,12 @@ impl Driver {
     /// Hands over the events that are left, and at last how it ended.
     pub(crate) async fn tell_rest(mut self, outcome: Outcome) {
         self.session.emit(Event::Ended(outcome));
-        self.events.send_all(&mut self.session).await;
+        self.program.events.send_all(&mut self.session).await;
     }
 
     /// Counts the lines that the program has handed over and that were not taken.
     fn with_untaken(&mut self, outcome: Outcome) -> Outcome {
-        let untaken = self.commands.close();
+        let untaken = self.program.commands.close();
         outcome.map_err(|mut error| {
             error.add_undelivered(&untaken);
             error
@@ -114,7 +109,14 @@ impl Driver {
         let mut back_off = BackOff::new();
         loop {
             let began = Instant::now();
-            let cause = match self.talk(&mut link).await {
+            let cause = match talk(
+                &mut self.session,
+                &mut self.program,
+                self.drain_timeout,
+                &mut link,
+            )
+            .await
+            {
                 Ending::Closed(closing) => return End::Outcome(Ok(self.finished(closing))),
                 Ending::Abandoned => return End::Abandoned,
                 Ending::Failed(error) => return End::Outcome(Err(error)),
@@ -210,50 +212,30 @@ impl Driver {
             if ends && self.session.is_finished() {
                 return Meanwhile::NothingLeft;
             }
-            if self.is_abandoned() {
+            if self.program.is_gone(&self.session) {
                 return Meanwhile::Abandoned;
             }
             let deadline = self.session.poll_timeout().filter(|_| ends);
-            let is_open = self.commands.is_open;
+            let is_open = self.program.commands.is_open;
             tokio::select! {
                 happened = &mut event => return Meanwhile::Happened(happened),
                 () = at(deadline) => match self.session.handle_timeout(now()) {
                     Ok(()) | Err(SessionError::Lost(_)) => {}
                     Err(SessionError::Failed(error)) => return Meanwhile::Failed(error),
                 },
-                command = self.commands.next(), if self.session.has_room() => {
+                command = self.program.commands.next(), if self.session.has_room() => {
                     if let Some(Command::Send(lines)) = &command {
                         for line in lines.iter().cloned() {
                             self.session.emit(Event::Kept(line));
                         }
                     }
-                    self.handle_command(command);
+                    perform(command, &mut self.session);
                 }
-                () = self.events.ready(), if self.session.has_events() => {
-                    self.events.send_now(&mut self.session);
+                () = self.program.events.ready(), if self.session.has_events() => {
+                    self.program.events.send_now(&mut self.session);
                 }
-                () = self.events.closed(), if !is_open && !self.session.is_finishing() => {}
+                () = self.program.events.closed(), if !is_open && !self.session.is_finishing() => {}
             }
-        }
-    }
-
-    /// The program has dropped its handles.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        !self.commands.is_open && self.events.is_closed() && !self.session.is_finishing()
-    }
-
-    pub(crate) fn handle_command(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Send(lines)) => {
-                for line in lines {
-                    self.session.push(line, now());
-                }
-            }
-            Some(Command::Request(request)) => self.session.request(request, now()),
-            Some(Command::Finish) => {
-                self.session.finish(now());
-            }
-            None => {}
         }
     }
 }
@@ -266,100 +248,5 @@ impl<T> Meanwhile<T> {
             Self::Failed(error) => Meanwhile::Failed(error),
             Self::Happened(_) | Self::Abandoned => Meanwhile::Abandoned,
         }
-    }
-}
-
-/// The commands of the program.
-pub(crate) struct Commands {
-    queue: mpsc::Receiver<Command>,
-    /// A handle may still send some.
-    pub(crate) is_open: bool,
-}
-
-impl Commands {
-    /// The next one. Cancel safe. Waits for ever when there will be none.
-    pub(crate) async fn next(&mut self) -> Option<Command> {
-        if !self.is_open {
-            return pending().await;
-        }
-        let command = self.queue.recv().await;
-        self.is_open = command.is_some();
-        command
-    }
-
-    /// Takes no more. Returns the lines that were handed over and not taken.
-    fn close(&mut self) -> Vec<crate::queue::Line> {
-        self.queue.close();
-        let mut untaken = Vec::new();
-        while let Ok(command) = self.queue.try_recv() {
-            if let Command::Send(lines) = command {
-                untaken.extend(lines);
-            }
-        }
-        untaken
-    }
-}
-
-/// The way of the events to the program; `None` when it has dropped them.
-pub(crate) struct EventSender(Option<mpsc::Sender<Vec<Event>>>);
-
-impl EventSender {
-    /// Waits until the program can take events.
-    pub(crate) async fn ready(&self) {
-        if let Some(sender) = &self.0 {
-            // A closed channel is found closed when it is used.
-            let _ = sender.reserve().await;
-        }
-    }
-
-    /// Hands all events over if the program can take them. Discards them if it has
-    /// dropped [`Events`](crate::Events).
-    pub(crate) fn send_now(&mut self, session: &mut Session) {
-        if !session.has_events() {
-            return;
-        }
-        match self.0.as_ref().map(mpsc::Sender::try_reserve) {
-            Some(Ok(permit)) => {
-                permit.send(session.take_events());
-                return;
-            }
-            // They stay in the session, which isn't handed more frames meanwhile.
-            Some(Err(mpsc::error::TrySendError::Full(()))) => return,
-            Some(Err(mpsc::error::TrySendError::Closed(()))) | None => {}
-        }
-        self.0 = None;
-        drop(session.take_events());
-    }
-
-    /// Hands all events over, however long that takes.
-    pub(crate) async fn send_all(&mut self, session: &mut Session) {
-        while session.has_events() {
-            self.ready().await;
-            self.send_now(session);
-        }
-    }
-
-    /// Waits until the program has dropped [`Events`](crate::Events).
-    pub(crate) async fn closed(&self) {
-        if let Some(sender) = &self.0 {
-            sender.closed().await;
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0.as_ref().is_none_or(mpsc::Sender::is_closed)
-    }
-}
-
-/// The time, as the session wants it.
-pub(crate) fn now() -> std::time::Instant {
-    Instant::now().into_std()
-}
-
-/// Waits until then, or for ever.
-pub(crate) async fn at(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline.into()).await,
-        None => pending().await,
     }
 }

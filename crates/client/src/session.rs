@@ -29,7 +29,8 @@ pub use resume::History;
 use crate::deadline::{Deadline, Progress};
 use crate::error::{ClientError, Disconnect, ServerError, SessionError, Undelivered};
 use crate::event::Event;
-use crate::queue::{Line, Queue};
+use crate::line::Line;
+use crate::queue::Queue;
 use heartbeat::{Heartbeat, HeartbeatAction};
 use membership::Membership;
 

@@ -20,9 +20,9 @@ use super::dial::{LISTENER, dial};
 use super::listen::Listener;
 use crate::error::Failure;
 use crate::input::action::CallAction;
-use crate::output::format::counted;
 use crate::output::notice::{CallLine, Notices};
 use crate::output::people::People;
+use crate::output::plural::counted;
 use crate::words;
 
 /// Actions that wait to be performed. The conversation waits for room.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use wire::{Address, AddressError, UserName, UserNameError};
 
-use super::When;
+use super::config::When;
 
 /// What the file says. All of it is optional.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
 
-use super::Mode;
+use super::config::Mode;
 use super::file::File;
 
 /// Why a command line has no meaning, and what to type instead.

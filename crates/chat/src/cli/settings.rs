@@ -7,8 +7,9 @@ use std::fmt;
 
 use wire::UserName;
 
+use super::arguments::Typed;
+use super::config::When;
 use super::file::{File, Quoted};
-use super::{Typed, When};
 use crate::environment::Environment;
 
 /// See the module.

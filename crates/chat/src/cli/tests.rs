@@ -1,5 +1,9 @@
 //! The command line: what each form means, and what each mistake is answered.
 
+use std::time::Duration;
+
+use wire::{TopicName, UserName};
+
 use super::*;
 
 fn read(line: &str) -> Result<Config, clap::Error> {

@@ -18,8 +18,8 @@ use crate::calls::dial::{LISTENER, dial};
 use crate::calls::listen::Listener;
 use crate::conversation::{Conversation, Ending, Meanwhile, Role};
 use crate::error::{Failure, LookupError};
-use crate::output::format::counted;
 use crate::output::notice::Notices;
+use crate::output::plural::counted;
 use crate::words;
 
 /// Callers that are told at once that we are busy; more wait to be told.

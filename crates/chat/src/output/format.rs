@@ -14,6 +14,7 @@ use client::{Arrival, Incoming, Line};
 use super::color::{Paint, Shade, of_name};
 use super::notice::{CallLine, Notice, Severity, Shown};
 use super::people::People;
+use super::plural::counted;
 use super::sanitize::{is_mixed, push_escaped, push_name};
 
 /// Bytes of lines that can be searched: a long day's talk.
@@ -258,14 +259,6 @@ impl Formatter {
         let milliseconds = i64::try_from(milliseconds).ok()?;
         let time = Timestamp::from_millisecond(milliseconds).ok()?;
         Some(self.zone.to_datetime(time))
-    }
-}
-
-/// A number and what it counts: `1 line`, `2 lines`.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {many}"),
     }
 }
 

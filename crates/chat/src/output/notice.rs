@@ -12,7 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::format::counted;
+use super::plural::counted;
 use super::sanitize::push_escaped;
 
 /// Notices that wait to be written. Further ones are counted, and the count is shown:

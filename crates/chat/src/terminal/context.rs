@@ -8,7 +8,6 @@ use std::sync::{MutexGuard, PoisonError};
 use client::{Line, Request};
 use wire::TopicName;
 
-use super::Server;
 use super::commands::{self, Command, CommandError};
 use super::helper::Topics;
 use crate::input::action::{Action, CallAction};
@@ -30,6 +29,15 @@ pub(super) struct CommandContext {
     /// Whose topics they are.
     server: Server,
     people: People,
+}
+
+/// Whose topics a person can speak in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// A server's: they can be joined and left.
+    Topics,
+    /// Nobody's: there is one peer.
+    None,
 }
 
 /// What to do with a line that was typed.

@@ -62,8 +62,7 @@ mod tests {
     use nix::sys::termios::tcgetattr;
     use pty_process::blocking::{Command, open};
 
-    use super::super::Server;
-    use super::super::context::CommandContext;
+    use super::super::context::{CommandContext, Server};
     use super::super::editor::{Editor, EditorExit};
     use super::super::helper::LineHelper;
     use super::*;

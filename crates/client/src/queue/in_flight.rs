@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::Line;
+use crate::line::Line;
 
 /// What lines in flight may cost, in bytes, before new ones have to wait: some
 /// thousand lines. A server leaves fewer unacknowledged for long, and remembers the

@@ -1,5 +1,7 @@
 //! A line is always in exactly one place, and what waits is bounded.
 
+use wire::TopicName;
+
 use super::*;
 
 fn line(text: &str) -> Line {
@@ -55,16 +57,5 @@ fn what_waits_is_bounded_in_bytes_also_for_empty_lines() {
         queue.begin(Acknowledgements::None).expect("a line");
         queue.written();
         assert!(queue.has_room());
-    }
-}
-
-#[test]
-fn a_line_fits_if_its_frame_with_the_longest_addresses_does() {
-    let longest: Endpoint = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX)).into();
-    for text in ["x".repeat(500), "\u{1b}".repeat(100), "é".repeat(300)] {
-        let line = line(&text);
-        let frame = line.message(longest, longest).to_line();
-        let length = frame.trim_ascii_end().len();
-        assert!(line.fits(length) && !line.fits(length - 1), "{length}");
     }
 }

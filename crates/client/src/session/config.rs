@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::{ClientKey, TopicName, UserName};
 
-use super::History;
+use super::resume::History;
 
 /// How a session begins.
 #[derive(Clone, Debug)]
