@@ -98,19 +98,9 @@ impl App {
             Some(_) => Audience::Person,
             None => Audience::Pipe,
         };
-        let extended = self.options.extended.as_ref();
-        let listen = extended.and_then(|extended| extended.listen);
-        if listen.is_some() && audience == Audience::Pipe {
-            self.notices.say(
-                "--listen needs a terminal, where you can answer: no calls are taken in a pipe",
-            );
-        }
-        let calls = match extended.filter(|_| audience == Audience::Person) {
-            Some(extended) => match self.start_calls(extended) {
-                Ok(calls) => Some(calls),
-                Err(failure) => return Ok(Finished::failed(failure)),
-            },
-            None => None,
+        let calls = match self.start_calls(audience) {
+            Ok(calls) => calls,
+            Err(failure) => return Ok(Finished::failed(failure)),
         };
         let options = self.client_options(server.clone(), topics.clone(), audience);
         let limits = self.limits(options.max_line_frame());
@@ -120,20 +110,11 @@ impl App {
             restore,
         } = self.ends(&topics, terminal::Server::Topics, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
-        let requests = match extended {
-            Some(_) => Requests::Possible,
-            None => Requests::Impossible,
-        };
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
             Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
         };
-        let topic::Ended {
-            input,
-            screen,
-            refused,
-            result,
-        } = topic::run(TopicMode {
+        let ended = topic::run(TopicMode {
             client,
             events,
             server,
@@ -143,13 +124,14 @@ impl App {
             people: self.people.clone(),
             calls,
             audience,
-            requests,
+            requests: self.requests(),
             stays: self.options.stay,
         })
         .await;
-        let mut finished = write_out(input, screen, restore, result).await;
-        if refused > 0 && finished.result.is_ok() {
-            finished.result = Err(Failure::Undelivered { count: refused });
+        let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
+        if ended.refused > 0 && finished.result.is_ok() {
+            let count = ended.refused;
+            finished.result = Err(Failure::Undelivered { count });
         }
         Ok(finished)
     }
@@ -197,14 +179,31 @@ impl App {
         Ok(write_out(input, screen, restore, result).await)
     }
 
-    /// Direct calls beside a topic: a person's.
-    fn start_calls(&self, extended: &Extended) -> Result<Calls, Failure> {
+    fn requests(&self) -> Requests {
+        match self.options.extended {
+            Some(_) => Requests::Possible,
+            None => Requests::Impossible,
+        }
+    }
+
+    /// Direct calls beside a topic, which only a person can make and take.
+    fn start_calls(&self, audience: Audience) -> Result<Option<Calls>, Failure> {
+        let Some(extended) = &self.options.extended else {
+            return Ok(None);
+        };
+        if audience == Audience::Pipe {
+            if extended.listen.is_some() {
+                self.notices
+                    .say("--listen needs a terminal, where you can answer: a pipe takes no calls");
+            }
+            return Ok(None);
+        }
         let settings = CallSettings {
             port: extended.listen,
             max_frame: self.options.max_frame,
             timeout: self.options.connect_timeout,
         };
-        Calls::start(settings, self.notices.clone(), self.people.clone())
+        Calls::start(settings, self.notices.clone(), self.people.clone()).map(Some)
     }
 
     fn limits(&self, max_line_frame: usize) -> FrameLimits {

@@ -26,7 +26,7 @@ use file::{File, FileError};
 use mode::UsageError;
 use settings::Settings;
 
-/// The options, for whoever describes them: shells and manuals.
+/// The options, to generate completions and manual pages from.
 pub fn command() -> clap::Command {
     Typed::command()
 }
@@ -131,25 +131,24 @@ impl Typed {
         }
     }
 
+    /// Whom to talk with.
+    fn mode(&self, file: &File) -> Result<Mode, UsageError> {
+        let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
+        match (self.direct, self.topic) {
+            (true, false) if self.name.is_some() => Err(UsageError::OnlyByTopic("name")),
+            (true, false) if self.last.is_some() => Err(UsageError::OnlyByTopic("last")),
+            (true, false) if self.listen.is_some() => Err(UsageError::OnlyByTopic("listen")),
+            (true, false) if self.since.is_some() => Err(UsageError::OnlyByTopic("since")),
+            (true, false) => mode::direct(&rest, file),
+            (false, true) => mode::topic(&rest, file),
+            (true, true) => Err(UsageError::TwoModes),
+            (false, false) => Err(UsageError::NoMode),
+        }
+    }
+
     /// What is meant by it, or what to type instead.
     fn resolve(self, settings: Settings) -> Result<Config, UsageError> {
-        let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
-        let mode = match (self.direct, self.topic) {
-            (true, false) if self.name.is_some() => return Err(UsageError::OnlyByTopic("name")),
-            (true, false) if self.last.is_some() => return Err(UsageError::OnlyByTopic("last")),
-            (true, false) if self.listen.is_some() => {
-                return Err(UsageError::OnlyByTopic("listen"));
-            }
-            (true, false) if self.since.is_some() => return Err(UsageError::OnlyByTopic("since")),
-            (true, false) => mode::direct(&rest, &settings.file)?,
-            (false, true) => mode::topic(&rest, &settings.file)?,
-            (true, true) => {
-                return Err(UsageError::TwoModes);
-            }
-            (false, false) => {
-                return Err(UsageError::NoMode);
-            }
-        };
+        let mode = self.mode(&settings.file)?;
         let history = match (self.last, self.since) {
             (Some(count), _) => History::Last(count),
             (None, Some(ago)) => History::Since(ago),

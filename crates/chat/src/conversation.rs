@@ -74,6 +74,15 @@ pub(crate) enum Ending {
     ScreenClosed,
 }
 
+/// What the end of the input means while there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// The connection is waited for all the same.
+    WaitOn,
+    /// It isn't waited for if everything is sent.
+    Stop,
+}
+
 /// What happened while there was no connection.
 #[derive(Debug)]
 pub(crate) enum Meanwhile<T> {
@@ -124,17 +133,15 @@ impl Conversation {
 
     /// Waits for `event`, and takes what is typed meanwhile. Says `kept` once if there is
     /// something of it.
-    ///
-    /// With `ends`, doesn't wait on when the input has ended and is sent.
     pub(crate) async fn meanwhile<T>(
         &mut self,
         event: impl Future<Output = T>,
-        ends: bool,
+        at_end: AtEnd,
         mut kept: Option<&str>,
     ) -> Meanwhile<T> {
         let mut event = pin!(event);
         loop {
-            if ends && self.is_finished() {
+            if at_end == AtEnd::Stop && self.is_finished() {
                 return Meanwhile::NothingLeft;
             }
             if self.queue.unsent() > 0

@@ -78,6 +78,13 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         Event::Recovered => info(format_args!(
             "{server} has answered after all: what is sent from now on is acknowledged"
         )),
+        event => connection(event, server),
+    }
+}
+
+/// What is said of an event of the connection's.
+fn connection(event: &Event, server: &Address) -> Vec<Words> {
+    match event {
         Event::StillConnecting => info(still_connecting(server)),
         Event::Disconnected { cause, .. } => warning(format_args!(
             "the connection to {server} is lost: {}",

@@ -28,8 +28,8 @@ impl Line {
         }
     }
 
-    /// The line fits into a frame of that many bytes, whoever the peers are: the
-    /// longest addresses are assumed.
+    /// The line fits into a frame of that many bytes, with any peers: the longest
+    /// addresses are assumed.
     pub fn fits(&self, max_frame: usize) -> bool {
         let longest = SocketAddr::from((Ipv6Addr::from([0xffff; 8]), u16::MAX)).into();
         let empty = Message {

@@ -40,6 +40,15 @@ pub(crate) struct Setup {
     pub(crate) events: mpsc::Sender<Vec<Event>>,
 }
 
+/// Which connection is being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// The first one: it is waited for even if the program has nothing more to send.
+    First,
+    /// One after a connection was lost: it is waited for as long as something is left.
+    Again,
+}
+
 /// What happened while there was no connection.
 enum Meanwhile<T> {
     /// What was waited for.
@@ -101,7 +110,7 @@ impl Driver {
     }
 
     async fn connect_and_talk(&mut self) -> End {
-        let mut link = match self.dial(false).await {
+        let mut link = match self.dial(Attempt::First).await {
             Meanwhile::Happened(Ok(link)) => link,
             Meanwhile::Happened(Err(error)) => return End::Outcome(Err(error.into())),
             other => return self.end_unconnected(other),
@@ -179,11 +188,11 @@ impl Driver {
         loop {
             let pause = back_off.pause();
             self.session.emit(Event::Retrying { pause, error });
-            match self.meanwhile(sleep(pause), true).await {
+            match self.meanwhile(sleep(pause), Attempt::Again).await {
                 Meanwhile::Happened(()) => {}
                 other => return other.without(),
             }
-            error = match self.dial(true).await {
+            error = match self.dial(Attempt::Again).await {
                 Meanwhile::Happened(Ok(link)) => return Meanwhile::Happened(link),
                 Meanwhile::Happened(Err(error)) => Some(error),
                 other => return other.without(),
@@ -192,30 +201,35 @@ impl Driver {
     }
 
     /// Makes a connection; tells the program if that takes long.
-    async fn dial(&mut self, ends: bool) -> Meanwhile<Result<Link, DialError>> {
+    async fn dial(&mut self, attempt: Attempt) -> Meanwhile<Result<Link, DialError>> {
         let dialer = self.dialer.clone();
         let mut dialing = pin!(dialer.dial());
-        match self.meanwhile(timeout(SLOW, &mut dialing), ends).await {
+        match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
             Meanwhile::Happened(Ok(result)) => return Meanwhile::Happened(result),
             Meanwhile::Happened(Err(_)) => self.session.emit(Event::StillConnecting),
             other => return other.without(),
         }
-        self.meanwhile(dialing, ends).await
+        self.meanwhile(dialing, attempt).await
     }
 
     /// Waits for `event`, and takes commands meanwhile.
-    ///
-    /// With `ends`, doesn't wait on when the program is finishing and nothing is left.
-    async fn meanwhile<T>(&mut self, event: impl Future<Output = T>, ends: bool) -> Meanwhile<T> {
+    async fn meanwhile<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        attempt: Attempt,
+    ) -> Meanwhile<T> {
         let mut event = pin!(event);
         loop {
-            if ends && self.session.is_finished() {
+            if attempt == Attempt::Again && self.session.is_finished() {
                 return Meanwhile::NothingLeft;
             }
             if self.program.is_gone(&self.session) {
                 return Meanwhile::Abandoned;
             }
-            let deadline = self.session.poll_timeout().filter(|_| ends);
+            let deadline = self
+                .session
+                .poll_timeout()
+                .filter(|_| attempt == Attempt::Again);
             let is_open = self.program.commands.is_open;
             tokio::select! {
                 happened = &mut event => return Meanwhile::Happened(happened),

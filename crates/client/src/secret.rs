@@ -1,7 +1,7 @@
 //! Random values from the operating system.
 //!
-//! A client key and the ids of messages must be unpredictable: whoever could guess
-//! them could take over a name, or make the server drop a message as a duplicate.
+//! A client key and the ids of messages must be unpredictable: a peer that could
+//! guess them could take over a name, or make the server drop a message as a duplicate.
 
 use wire::ClientKey;
 
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_secret_has_no_source_but_the_operating_system() {
         // The standard library's hashers are keyed once per thread and then count up:
-        // whoever knows one of their keys knows the next.
+        // one of their keys gives away the next.
         let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -16,7 +16,7 @@ use wire::{Address, ErrorCode, Event, Request, TopicName, UserName};
 
 use crate::calls::dial::{LISTENER, dial};
 use crate::calls::listen::Listener;
-use crate::conversation::{Conversation, Ending, Meanwhile, Role};
+use crate::conversation::{AtEnd, Conversation, Ending, Meanwhile, Role};
 use crate::error::{Failure, LookupError};
 use crate::output::notice::Notices;
 use crate::output::plural::counted;
@@ -49,7 +49,10 @@ async fn call_expecting(
     expected: &'static str,
 ) -> Result<(), Failure> {
     let notices = all.notices.clone();
-    let mut link = match all.meanwhile(dial(dialer, &notices), false, None).await {
+    let mut link = match all
+        .meanwhile(dial(dialer, &notices), AtEnd::WaitOn, None)
+        .await
+    {
         Meanwhile::Happened(link) => link.map_err(|error| Failure::Dial { error, expected })?,
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
@@ -81,7 +84,7 @@ pub(crate) async fn call_user(
 ) -> Result<(), Failure> {
     let notices = all.notices.clone();
     let asking = tokio::time::timeout(server.timeout, look_up(server, user, &notices));
-    let address = match all.meanwhile(asking, false, None).await {
+    let address = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
         Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
             let address = server.address.clone();
             let timeout = server.timeout;
@@ -182,7 +185,7 @@ impl Host {
         loop {
             // What was kept before has been said.
             let kept = (all.queue.unsent() == 0).then_some(KEPT);
-            let mut link = match all.meanwhile(self.next_caller(), true, kept).await {
+            let mut link = match all.meanwhile(self.next_caller(), AtEnd::Stop, kept).await {
                 Meanwhile::Happened(link) => link,
                 Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
             };

@@ -34,7 +34,7 @@ impl Restore {
         Self { settings, tty }
     }
 
-    /// The settings, for whoever gives the terminal away for a while.
+    /// The settings, for an editor that gives the terminal away for a while.
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings)
     }

@@ -26,6 +26,13 @@ const FINAL: [ErrorCode; 10] = [
     ErrorCode::ShuttingDown,
 ];
 
+/// Whether the program sees a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    Shown,
+    Hidden,
+}
+
 impl Session {
     /// A frame arrived. After an error the connection can't go on.
     pub fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) -> Result<(), SessionError> {
@@ -53,7 +60,7 @@ impl Session {
                 (Envelope::default(), Arrival::Live)
             }
             State::Unanswered => {
-                if !self.on_early_message(&topic, &text)? {
+                if self.on_early_message(&topic, &text)? == Visibility::Hidden {
                     return Ok(());
                 }
                 (Envelope::default(), Arrival::Live)
@@ -82,11 +89,11 @@ impl Session {
     }
 
     /// Before its answer an extended server sends no messages, but may report an error
-    /// in the form for classic clients. True if the program should see it.
-    fn on_early_message(&mut self, topic: &str, text: &str) -> Result<bool, SessionError> {
+    /// in the form for classic clients.
+    fn on_early_message(&mut self, topic: &str, text: &str) -> Result<Visibility, SessionError> {
         if topic != ErrorCode::TOPIC {
             self.go_on_classic();
-            return Ok(true);
+            return Ok(Visibility::Shown);
         }
         let (code, text) = text.split_once(": ").unwrap_or((text, ""));
         let error = ServerError {
@@ -95,16 +102,18 @@ impl Session {
         };
         if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
             self.begin_again_classic();
-            return Ok(false);
+            return Ok(Visibility::Hidden);
         }
         let any_name = !matches!(self.config.name, Name::Required(_));
+        // The client tries another name, and sends again what was sent before it had one.
+        let is_handled = error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NotRegistered);
         if error.is(ErrorCode::NameTaken) {
             self.on_error(error)?;
-            // The client tries another name.
-            return Ok(!any_name);
         }
-        // What was sent before we had a name is sent again.
-        Ok(!(any_name && error.is(ErrorCode::NotRegistered)))
+        Ok(match any_name && is_handled {
+            true => Visibility::Hidden,
+            false => Visibility::Shown,
+        })
     }
 
     /// Tries the next name if any name will do. False if there is none to try.
