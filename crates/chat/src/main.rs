@@ -7,28 +7,28 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chat::cli::Config;
-use chat::{Exit, Surroundings};
+use chat::{Environment, Exit};
 
-/// A failure that one line on standard error explains.
+/// Something failed, and one line on standard error has said what.
 const FAILED: u8 = 1;
-/// What a shell reports of a program that an interrupt ended: 128 + SIGINT.
+/// Interrupted: 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
-/// The same of SIGTERM.
+/// The same for SIGTERM.
 const TERMINATED: u8 = 143;
-/// The same of SIGHUP.
+/// The same for SIGHUP.
 const HUNG_UP: u8 = 129;
 
 fn main() -> ExitCode {
-    let around = surroundings();
-    let config = match chat::cli::parse(std::env::args_os(), &around) {
+    let environment = read_environment();
+    let config = match chat::cli::parse(std::env::args_os(), &environment) {
         Ok(config) => config,
         Err(answer) => {
-            // Help goes to standard output, and nobody reading it is no error.
+            // Help goes to standard output, and a reader that has gone away is no error.
             let _ = answer.print();
-            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(FAILED));
+            return ExitCode::from(answer.exit_code());
         }
     };
-    match run(config, around) {
+    match run(config, environment) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("chat: {error:#}");
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the environment says.
-fn surroundings() -> Surroundings {
+/// Reads the environment.
+fn read_environment() -> Environment {
     let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let path = |name| {
         text(name)
@@ -46,7 +46,7 @@ fn surroundings() -> Surroundings {
             .filter(|path| path.is_absolute())
     };
     let state = path("XDG_STATE_HOME").or_else(|| Some(path("HOME")?.join(".local/state")));
-    Surroundings {
+    Environment {
         login: text("USER")
             .or_else(|| text("LOGNAME"))
             .or_else(|| text("USERNAME")),
@@ -58,13 +58,13 @@ fn surroundings() -> Surroundings {
 }
 
 /// Runs until the conversation or a signal ends it.
-fn run(config: Config, around: Surroundings) -> anyhow::Result<u8> {
-    // In a pipe, they end the program as they end any other.
-    let is_interactive = chat::is_interactive(&config.options, &around);
+fn run(config: Config, environment: Environment) -> anyhow::Result<u8> {
+    // In a pipe these signals end the program as they end any other.
+    let is_interactive = chat::is_interactive(&config.options, &environment);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("can't start: no event loop could be had")?;
+        .context("can't start the event loop")?;
     let code = runtime.block_on(async {
         tokio::select! {
             // First, so that the signal is caught before anything is said.
@@ -72,12 +72,12 @@ fn run(config: Config, around: Surroundings) -> anyhow::Result<u8> {
             signal = tokio::signal::ctrl_c() => {
                 signal.map(|()| INTERRUPTED).context("can't catch interrupts")
             }
-            code = told_to_end(), if is_interactive => code.context("can't catch signals"),
-            exit = chat::run(config, around) => {
+            code = signalled(), if is_interactive => code.context("can't catch signals"),
+            exit = chat::run(config, environment) => {
                 exit.map(|exit| match exit {
                     Exit::Done => 0,
                     Exit::Failed => FAILED,
-                }).context("can't start: no thread could be had")
+                }).context("can't start a thread")
             }
         }
     });
@@ -88,7 +88,7 @@ fn run(config: Config, around: Surroundings) -> anyhow::Result<u8> {
 
 /// Waits for a signal after which a terminal has to be put back first: the exit code.
 #[cfg(unix)]
-async fn told_to_end() -> std::io::Result<u8> {
+async fn signalled() -> std::io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -100,6 +100,6 @@ async fn told_to_end() -> std::io::Result<u8> {
 
 /// There are no such signals here.
 #[cfg(not(unix))]
-async fn told_to_end() -> std::io::Result<u8> {
+async fn signalled() -> std::io::Result<u8> {
     std::future::pending().await
 }

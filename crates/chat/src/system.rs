@@ -56,45 +56,62 @@ pub(crate) fn stop() {
 #[cfg(not(unix))]
 pub(crate) fn stop() {}
 
-/// How the terminal is that standard input comes from.
+/// The settings of the terminal that standard input comes from.
 #[cfg(unix)]
-pub(crate) struct Settings(Option<std::sync::Mutex<nix::sys::termios::Termios>>);
+pub(crate) struct Settings(Option<std::sync::Mutex<Saved>>);
+
+#[cfg(unix)]
+struct Saved {
+    /// As they were found.
+    settings: nix::sys::termios::Termios,
+    /// They are restored, and must not change any more.
+    is_final: bool,
+}
 
 #[cfg(unix)]
 impl Settings {
-    /// As they are now.
+    /// Saves them as they are now.
     pub(crate) fn of_stdin() -> Self {
         let settings = nix::sys::termios::tcgetattr(io::stdin());
-        Self(settings.ok().map(std::sync::Mutex::new))
+        let saved = |settings| Saved {
+            settings,
+            is_final: false,
+        };
+        Self(settings.ok().map(|settings| saved(settings).into()))
     }
 
-    /// Lets keys come as they are typed, and shows none of them: also between two
-    /// lines that are edited, when the line editor gives the terminal back.
+    /// Makes keys arrive as they are typed, and shows none of them: also between two lines
+    /// that are edited, when the line editor gives the terminal back.
     pub(crate) fn hush(&self) {
         use nix::sys::termios::{InputFlags, LocalFlags};
-        let Some(mut settings) = self.saved() else {
+        let Some(saved) = self.lock().filter(|saved| !saved.is_final) else {
             return;
         };
+        let mut settings = saved.settings.clone();
         let lines = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::IEXTEN;
         settings.local_flags &= !lines;
         settings.input_flags &= !(InputFlags::ICRNL | InputFlags::IXON);
         set(&settings);
     }
 
-    /// Makes the terminal what it was.
+    /// Restores them.
     pub(crate) fn put_back(&self) {
-        if let Some(settings) = self.saved() {
-            set(&settings);
+        if let Some(saved) = self.lock() {
+            set(&saved.settings);
         }
     }
 
-    fn saved(&self) -> Option<nix::sys::termios::Termios> {
-        let settings = self.0.as_ref()?.lock();
-        Some(
-            settings
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone(),
-        )
+    /// Restores them, and changes nothing from then on.
+    pub(crate) fn put_back_for_good(&self) {
+        if let Some(mut saved) = self.lock() {
+            saved.is_final = true;
+            set(&saved.settings);
+        }
+    }
+
+    fn lock(&self) -> Option<std::sync::MutexGuard<'_, Saved>> {
+        let saved = self.0.as_ref()?.lock();
+        Some(saved.unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
@@ -121,4 +138,7 @@ impl Settings {
 
     /// Nothing is changed.
     pub(crate) fn put_back(&self) {}
+
+    /// Nothing is changed.
+    pub(crate) fn put_back_for_good(&self) {}
 }

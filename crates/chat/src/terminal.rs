@@ -1,16 +1,14 @@
 //! A person at a terminal: a line that is edited, and above it what happens.
 //!
-//! Two one-way pipes: what is typed goes to the conversation, what happens comes
-//! from it. Owns the threads at both ends, and the terminal's state, which it puts
-//! back. The conversation itself makes no terminal calls.
+//! Two one-way pipes: what is typed goes to the conversation, and what happens comes from
+//! it. Owns the threads at both ends and the terminal's settings, which it restores. The
+//! conversation itself makes no terminal calls.
 
-mod color;
 mod commands;
-mod desk;
+mod context;
 mod display;
 mod editor;
 mod helper;
-mod look;
 mod restore;
 mod tty;
 mod width;
@@ -24,18 +22,19 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use wire::TopicName;
 
-pub(crate) use color::Paint;
-pub(crate) use look::Look;
+pub(crate) use context::Server;
 pub(crate) use restore::Restore;
 
-use crate::lines::Typed;
-use crate::notice::Said;
-use crate::people::People;
-use crate::screen::Screen;
+use crate::input::lines::Typed;
+use crate::output::color::Paint;
+use crate::output::format::Formatter;
+use crate::output::notice::NoticeReader;
+use crate::output::people::People;
+use crate::output::screen::Screen;
 use crate::system;
-use desk::Desk;
-use editor::{Editor, Left};
-use helper::Assistant;
+use context::CommandContext;
+use editor::{Editor, EditorExit};
+use helper::LineHelper;
 use tty::Tty;
 
 /// Terminals on which no line can be edited; the line editor's list.
@@ -46,8 +45,8 @@ const DUMB: [&str; 3] = ["dumb", "cons25", "emacs"];
 pub(crate) struct Setup {
     /// Where one can speak; the first is chosen.
     pub(crate) topics: Vec<TopicName>,
-    /// They are a server's.
-    pub(crate) has_server: bool,
+    /// Whose topics they are.
+    pub(crate) server: Server,
     pub(crate) is_colored: bool,
     /// Rings when we are mentioned.
     pub(crate) rings: bool,
@@ -70,11 +69,11 @@ pub(crate) fn is_there(term: Option<&str>) -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
 }
 
-/// Begins to edit lines and to show what happens.
-pub(crate) fn start(setup: Setup, said: Said) -> io::Result<Terminal> {
+/// Starts to edit lines and to show what happens.
+pub(crate) fn start(setup: Setup, notices: NoticeReader) -> io::Result<Terminal> {
     let Setup {
         topics,
-        has_server,
+        server,
         is_colored,
         rings,
         people,
@@ -83,18 +82,19 @@ pub(crate) fn start(setup: Setup, said: Said) -> io::Result<Terminal> {
     let tty = Arc::new(Tty::default());
     let restore = Restore::save(Arc::clone(&tty));
     let topics = Arc::new(Mutex::new(topics));
-    let desk = Desk::new(Arc::clone(&topics), has_server, people.clone());
-    let assistant = Assistant {
+    let context = CommandContext::new(Arc::clone(&topics), server, people.clone());
+    let helper = LineHelper {
         tty: Arc::clone(&tty),
         people: people.clone(),
         topics,
         is_colored,
     };
     let mut editor =
-        Editor::new(assistant, desk, restore.settings(), history).map_err(io::Error::other)?;
+        Editor::new(helper, context, restore.settings(), history).map_err(io::Error::other)?;
     let printer = editor.printer().map_err(io::Error::other)?;
-    let look = Look::new(Paint::new(is_colored), rings, TimeZone::system(), people);
-    let (screen, writer) = Screen::for_person(look, said);
+    let paint = Paint::new(is_colored);
+    let formatter = Formatter::new(paint, rings, TimeZone::system(), people);
+    let (screen, writer) = Screen::for_person(formatter, notices);
     let (to_input, keyboard) = mpsc::channel(1);
     thread::Builder::new()
         .name("screen".into())
@@ -109,13 +109,13 @@ pub(crate) fn start(setup: Setup, said: Said) -> io::Result<Terminal> {
     })
 }
 
-/// The life of the thread at the keyboard.
+/// The thread at the keyboard.
 fn edit(editor: Editor, to: &mpsc::Sender<Vec<Typed>>) {
     match editor.run(to) {
-        Left::Ended => {}
+        EditorExit::Ended => {}
         // It ends the program as it does anywhere else.
-        Left::Interrupted => system::interrupt(),
-        // Whoever doesn't listen any more needn't know.
-        Left::Failed(error) => drop(to.blocking_send(vec![Typed::Failed(error)])),
+        EditorExit::Interrupted => system::interrupt(),
+        // A conversation that has ended needn't know.
+        EditorExit::Failed(error) => drop(to.blocking_send(vec![Typed::Failed(error)])),
     }
 }

@@ -14,7 +14,7 @@
 //! "Not finished yet" is [`Scan::Partial`]; "can't be trusted any more" is
 //! [`ScanError`], after which the stream has no next value; "well-formed, but no
 //! frame that we know" is [`FrameError`], after which the stream goes on.
-//! Writing goes through [`Registration`], [`Message`], [`Event`] and
+//! Writing goes through [`Registration`], [`Message`], [`Request`], [`Event`] and
 //! [`EnvelopeWriter`], one line each.
 
 mod address;

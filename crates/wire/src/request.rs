@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
+use crate::frame::to_line;
 use crate::{FrameError, TopicName, extended};
 
 /// A question, or a wish, of an extended client.
@@ -42,6 +43,31 @@ struct Members<'a> {
     pong: Option<IgnoredAny>,
 }
 
+/// The one member of a request that is written.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Written<'a> {
+    Leave(Vec<&'a str>),
+    Who(&'a str),
+    Lookup(&'a str),
+    Topics {},
+    Ping(&'a RawValue),
+    Pong(()),
+}
+
+impl<'a> From<&'a Request> for Written<'a> {
+    fn from(request: &'a Request) -> Self {
+        match request {
+            Request::Leave(topics) => Self::Leave(topics.iter().map(TopicName::as_str).collect()),
+            Request::Who(topic) => Self::Who(topic.as_str()),
+            Request::Lookup(user) => Self::Lookup(user),
+            Request::Topics => Self::Topics {},
+            Request::Ping(value) => Self::Ping(value),
+            Request::Pong => Self::Pong(()),
+        }
+    }
+}
+
 /// Names of topics, or a lone one, as in a registration.
 #[derive(serde::Deserialize)]
 #[serde(untagged, expecting = "\"leave\" is an array of strings")]
@@ -55,6 +81,27 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Op
 }
 
 impl Request {
+    /// A ping that the server answers with this number.
+    pub fn ping(number: u64) -> Self {
+        let value = serde_json::value::to_raw_value(&number);
+        // Writing a number into memory can't fail.
+        Self::Ping(value.unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// The frame as it goes over the wire: one line, with its end.
+    ///
+    /// A [`Request::Pong`] is written without the ping's value, which reading
+    /// drops too: whoever answers a ping writes [`Event::Pong`](crate::Event::Pong).
+    pub fn to_line(&self) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Frame<'a> {
+            extended: Written<'a>,
+        }
+        to_line(&Frame {
+            extended: Written::from(self),
+        })
+    }
+
     /// Reads the value of `extended`, which is valid JSON.
     pub(crate) fn read(json: &[u8]) -> Result<Self, FrameError> {
         let members: Members<'_> = extended::read(json)?;
@@ -85,5 +132,45 @@ impl Names<'_> {
         };
         let read = |name: Cow<'_, str>| TopicName::new(&name).map_err(FrameError::from);
         names.into_iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Frame, Limits, Scan, Scanner};
+
+    fn read(line: &[u8]) -> Request {
+        let scan = Scanner::new(Limits::default()).scan(line).unwrap();
+        let Scan::Value(value) = scan else {
+            panic!("{scan:?}");
+        };
+        match Frame::read(line, &value).unwrap() {
+            Frame::Request(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_request_is_written_as_it_is_read() {
+        let topic = |name| TopicName::new(name).unwrap();
+        for (request, line) in [
+            (
+                Request::Leave(vec![topic("a\"b"), topic("c")]),
+                r#"{"extended":{"leave":["a\"b","c"]}}"#,
+            ),
+            (Request::Who(topic("t")), r#"{"extended":{"who":"t"}}"#),
+            (
+                Request::Lookup("bob".into()),
+                r#"{"extended":{"lookup":"bob"}}"#,
+            ),
+            (Request::Topics, r#"{"extended":{"topics":{}}}"#),
+            (Request::ping(1), r#"{"extended":{"ping":1}}"#),
+            (Request::Pong, r#"{"extended":{"pong":null}}"#),
+        ] {
+            let written = request.to_line();
+            assert_eq!(written, format!("{line}\n").as_bytes());
+            assert_eq!(format!("{:?}", read(&written)), format!("{request:?}"));
+        }
     }
 }

@@ -1,64 +1,88 @@
-//! What follows `-direct` and `-topic`: with whom to talk, or what to type instead.
+//! What follows `-direct` and `-topic`: whom to talk with, or what to type instead.
 
-use wire::{Address, TopicName, UserName};
+use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
 
-use super::Mode;
-use crate::config::File;
+use super::config::Mode;
+use super::file::File;
 
-pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, String> {
+/// Why a command line has no meaning, and what to type instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UsageError {
+    #[error("-direct and -topic are two ways to chat: choose one")]
+    TwoModes,
+    #[error("choose a way to chat: -direct or -topic")]
+    NoMode,
+    #[error("--{0} is for a topic: in direct mode there is no server that could use it")]
+    OnlyByTopic(&'static str),
+    #[error(
+        "-direct needs a port: type `chat -direct 10000` to wait for a caller, or \
+         `chat -direct 0 ADDRESS:PORT` to call somebody"
+    )]
+    NoPort,
+    #[error("-direct 0 calls somebody, and needs an address: type `chat -direct 0 ADDRESS:PORT`")]
+    NoPeer,
+    #[error(
+        "-direct {port} waits for a caller, and takes no address: to call {address}, type \
+         `chat -direct 0 {address}`"
+    )]
+    AddressWhileWaiting { port: u16, address: String },
+    #[error("-direct takes nothing more: {0:?} is too much")]
+    TooMuch(String),
+    #[error("-direct needs a port first: to call {0}, type `chat -direct 0 {0}`")]
+    AddressForPort(String),
+    #[error("{0:?} is no port: a port is a number from 1 to 65535, or 0 to call somebody")]
+    BadPort(String),
+    #[error("-topic needs the server's address and a topic: type `chat -topic ADDRESS:PORT TOPIC`")]
+    NoServer,
+    #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
+    NoTopic(String),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    User(#[from] UserNameError),
+    #[error(transparent)]
+    Topic(#[from] TopicNameError),
+}
+
+pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
     let Some((port, rest)) = rest.split_first() else {
-        return Err(
-            "-direct needs a port: type `chat -direct 10000` to wait for a caller, \
-                    or `chat -direct 0 ADDRESS:PORT` to call somebody"
-                .into(),
-        );
+        return Err(UsageError::NoPort);
     };
     match (read_port(port)?, rest) {
-        (0, []) => Err("-direct 0 calls somebody, and needs to know whom: \
-                        type `chat -direct 0 ADDRESS:PORT`"
-            .into()),
+        (0, []) => Err(UsageError::NoPeer),
         (0, [peer]) if peer.contains('@') => {
-            // A name may hold one too, an address can't.
+            // A name may contain one too, an address can't.
             let (user, server) = peer.rsplit_once('@').unwrap_or_default();
             Ok(Mode::CallUser {
-                user: UserName::new(user).map_err(|error| error.to_string())?,
+                user: UserName::new(user)?,
                 server: file.server(server)?,
             })
         }
-        (0, [peer]) => {
-            let peer = peer.parse().map_err(|error| format!("{error}"))?;
-            Ok(Mode::Call { peer })
-        }
+        (0, [peer]) => Ok(Mode::Call {
+            peer: peer.parse()?,
+        }),
         (port, []) => Ok(Mode::Wait { port }),
-        (port, [address]) => Err(format!(
-            "-direct {port} waits for a caller, and takes no address: \
-             to call {address}, type `chat -direct 0 {address}`"
-        )),
-        (_, [_, more, ..]) => Err(format!("-direct takes nothing more: {more:?} is too much")),
+        (port, [address]) => Err(UsageError::AddressWhileWaiting {
+            port,
+            address: (*address).into(),
+        }),
+        (_, [_, more, ..]) => Err(UsageError::TooMuch((*more).into())),
     }
 }
 
-fn read_port(text: &str) -> Result<u16, String> {
+fn read_port(text: &str) -> Result<u16, UsageError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
-        _ if text.parse::<Address>().is_ok() => Err(format!(
-            "-direct needs a port first: to call {text}, type `chat -direct 0 {text}`"
-        )),
-        _ => Err(format!(
-            "{text:?} is no port: a port is a number from 1 to 65535, or 0 to call somebody"
-        )),
+        _ if text.parse::<Address>().is_ok() => Err(UsageError::AddressForPort(text.into())),
+        _ => Err(UsageError::BadPort(text.into())),
     }
 }
 
-pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, String> {
+pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
     match rest {
-        [] => Err("-topic needs the server's address and a topic: \
-                   type `chat -topic ADDRESS:PORT TOPIC`"
-            .into()),
-        [server] => Err(format!(
-            "-topic needs a topic after the server's address: type `chat -topic {server} TOPIC`"
-        )),
+        [] => Err(UsageError::NoServer),
+        [server] => Err(UsageError::NoTopic((*server).into())),
         [server, names @ ..] => Ok(Mode::Join {
             server: file.server(server)?,
             topics: read_topics(names)?,
@@ -66,10 +90,10 @@ pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, String> {
     }
 }
 
-fn read_topics(names: &[&str]) -> Result<Vec<TopicName>, String> {
+fn read_topics(names: &[&str]) -> Result<Vec<TopicName>, TopicNameError> {
     let mut topics = Vec::new();
     for name in names {
-        let topic = TopicName::new(name).map_err(|error| error.to_string())?;
+        let topic = TopicName::new(name)?;
         if !topics.contains(&topic) {
             topics.push(topic);
         }

@@ -1,12 +1,20 @@
 //! The command line: what each form means, and what each mistake is answered.
 
+use std::time::Duration;
+
+use wire::{TopicName, UserName};
+
 use super::*;
 
 fn read(line: &str) -> Result<Config, clap::Error> {
-    parse(
-        line.split(' ').map(OsString::from),
-        &Surroundings::default(),
-    )
+    read_words(line.split(' ').map(OsString::from))
+}
+
+fn read_words(words: impl IntoIterator<Item = OsString>) -> Result<Config, clap::Error> {
+    parse(words, &Environment::default()).map_err(|answer| match answer {
+        Answer::Usage(error) => error,
+        Answer::Configuration(text) => panic!("{text}"),
+    })
 }
 
 fn mode(line: &str) -> Mode {
@@ -260,11 +268,7 @@ fn each_mistake_has_its_own_answer() {
         let said = mistake(line);
         assert!(said.contains(answer), "{line}: {said}");
     }
-    let empty = parse(
-        ["chat", "-topic", "a:1", ""].map(OsString::from),
-        &Surroundings::default(),
-    )
-    .unwrap_err();
+    let empty = read_words(["chat", "-topic", "a:1", ""].map(OsString::from)).unwrap_err();
     assert!(empty.to_string().contains("a topic's name can't be empty"));
 }
 
@@ -273,7 +277,7 @@ fn each_mistake_has_its_own_answer() {
 fn an_argument_that_is_no_text_is_wrong_usage() {
     use std::os::unix::ffi::OsStringExt as _;
     let argument = OsString::from_vec(b"-topic\xff".to_vec());
-    let error = parse(["chat".into(), argument], &Surroundings::default()).unwrap_err();
+    let error = read_words(["chat".into(), argument]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
 }
 
@@ -283,13 +287,14 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     std::fs::create_dir_all(folder.join("natter")).unwrap();
     let text = "name = \"carol\"\ncolor = \"always\"\nbell = false\n[servers]\nlab = \"a:1\"\n";
     std::fs::write(folder.join("natter").join("chat.toml"), text).unwrap();
-    let around = |no_color| Surroundings {
+    let environment = |no_color| Environment {
         no_color,
         config: Some(folder.clone()),
         login: Some("alice".into()),
-        ..Surroundings::default()
+        ..Environment::default()
     };
-    let read = |line: &str, no_color| parse(line.split(' ').map(OsString::from), &around(no_color));
+    let read =
+        |line: &str, no_color| parse(line.split(' ').map(OsString::from), &environment(no_color));
     let config = read("chat -topic lab t", false).unwrap();
     assert!(matches!(&config.mode, Mode::Join { server, .. } if server.port == 1));
     assert_eq!(
@@ -306,14 +311,14 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
         read("chat -direct 0 bob@lab", false).unwrap().mode,
         Mode::CallUser { server, .. } if server.port == 1
     ));
-    let printed = read("chat --print-config --no-bell", true).unwrap_err();
-    assert_eq!(printed.exit_code(), 0);
-    let printed = printed.to_string();
+    let Err(Answer::Configuration(printed)) = read("chat --print-config --no-bell", true) else {
+        panic!("no configuration");
+    };
     for line in [
-        "name = \"carol\" # file",
+        "name = \"carol\" # file, on a terminal only",
         "color = \"never\" # environment",
         "bell = false # option",
-        "lab = \"a:1\" # file",
+        "\"lab\" = \"a:1\" # file",
     ] {
         assert!(printed.contains(line), "{printed}");
     }

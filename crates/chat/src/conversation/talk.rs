@@ -1,16 +1,20 @@
-//! The loop over one connection: keyboard × connection × screen.
+//! The loop over one connection to a peer.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::{Pin, pin};
 
-use wire::{ErrorCode, Received};
+use client::deadline::{Deadline, Progress};
+use client::frame::Frame;
+use client::link::{FrameReader, Link, LinkError, Written};
+use client::queue::Acknowledgements;
+use client::{Arrival, Incoming};
+use tokio::time::{Instant, sleep_until};
+use wire::{Envelope, ErrorCode};
 
-use super::{Conversation, Ending, Role, at};
-use crate::countdown::{Countdown, Passed};
-use crate::link::{Incoming, Link, LinkError, Said};
-use crate::screen::Closed;
+use super::{Conversation, Ending, Role};
+use crate::output::screen::Closed;
 
 /// The state of the conversation over one connection.
 #[derive(Debug)]
@@ -18,30 +22,30 @@ pub(super) struct Talk<'a> {
     all: &'a mut Conversation,
     link: &'a mut Link,
     role: Role,
-    /// Everything is sent, and the other side was told so: it has so long.
-    closing: Option<Countdown>,
-    /// A direct peer has sent everything; it may still be receiving.
+    /// Everything is sent, and our side is closed: how long the peer has to close its.
+    closing: Option<Deadline>,
+    /// The peer has sent everything; it may still be reading.
     peer_done: bool,
-    /// It is sent what comes until this is over.
-    pause: Option<Countdown>,
+    /// It is sent what is typed until this is over.
+    pause: Option<Deadline>,
     /// Something was sent to it since.
     late: bool,
-    /// Nothing can be sent any more; what came before is still to be read.
+    /// Nothing can be sent any more; what the peer sent before is still to be read.
     broken: Option<io::Error>,
 }
 
 /// What the loop woke up for.
-enum Event {
+enum Woken {
     /// Something was typed, or the input has ended.
     Typed,
-    /// So many bytes arrived; none at the end of the stream.
+    /// That many bytes arrived; none at the end of the stream.
     Read(io::Result<usize>),
-    /// Some of a frame was written; true for the last of it.
-    Written(io::Result<bool>),
+    /// Some of a frame was written.
+    Written(io::Result<Written>),
     /// Something was displayed, or nothing can be any more.
     Shown(Result<(), Closed>),
-    /// The drain timeout or a pause is over.
-    TimeOver,
+    /// The drain timeout or a pause has made a step.
+    Timeout,
 }
 
 impl<'a> Talk<'a> {
@@ -64,29 +68,24 @@ impl<'a> Talk<'a> {
             if let Some(ending) = self.prepare().await {
                 return ending;
             }
-            let event = self.next_event(beside.as_mut()).await;
-            if let Some(ending) = self.handle(event) {
+            let woken = self.wait(beside.as_mut()).await;
+            if let Some(ending) = self.handle(woken) {
                 return ending;
             }
         }
     }
 
-    /// Does what doesn't have to wait: begins the next frame, or sees that there
-    /// is none to come.
+    /// Does what doesn't have to wait: begins the next frame, or sees that there is none
+    /// to come.
     async fn prepare(&mut self) -> Option<Ending> {
         if self.is_held_up() {
             self.restart_drain();
         }
-        if !self.all.screen.has_room()
-            && let Some(session) = &mut self.all.session
-        {
-            session.held_up();
-        }
-        if self.broken.is_some() || self.link.outgoing.is_busy() {
+        if self.broken.is_some() || self.link.writer.is_busy() {
             return None;
         }
         if let Some(frame) = self.next_frame() {
-            self.link.outgoing.begin(frame);
+            self.link.writer.begin(frame);
             self.pause = None;
             return None;
         }
@@ -95,10 +94,11 @@ impl<'a> Talk<'a> {
                 return Some(self.both_done());
             }
             if let Some(length) = self.all.rules.pause {
-                self.pause.get_or_insert_with(|| Countdown::begin(length));
+                self.pause
+                    .get_or_insert_with(|| Deadline::start(length, now()));
             }
         } else if self.all.is_finished() && self.closing.is_none() {
-            self.link.outgoing.shutdown().await;
+            self.link.writer.shutdown().await;
             self.restart_drain();
         }
         None
@@ -108,70 +108,62 @@ impl<'a> Talk<'a> {
         if self.closing.is_some() {
             return None;
         }
-        let Conversation { input, session, .. } = &mut *self.all;
         let (source, destination) = self.link.endpoints();
-        match session {
-            Some(session) => session.next_frame(input, source, destination),
-            None => Some(input.message(source, destination)?.to_line()),
-        }
+        let next = self.all.queue.begin(Acknowledgements::None)?;
+        Some(next.line.message(source, destination).to_line())
     }
 
-    async fn next_event(&mut self, beside: Pin<&mut impl Future<Output = Infallible>>) -> Event {
-        let countdown = self.closing.as_ref().or(self.pause.as_ref());
-        let countdown = countdown.map(Countdown::step_end);
-        let deadline = self.all.deadline().into_iter().chain(countdown).min();
+    async fn wait(&mut self, beside: Pin<&mut impl Future<Output = Infallible>>) -> Woken {
+        let deadline = self.closing.as_ref().or(self.pause.as_ref());
+        let deadline = deadline.map(Deadline::next_check);
+        let wants_input = self.all.wants_input();
         let Conversation { input, screen, .. } = &mut *self.all;
-        let Link {
-            incoming, outgoing, ..
-        } = &mut *self.link;
+        let Link { reader, writer, .. } = &mut *self.link;
         let reads = !self.peer_done && screen.has_room();
-        let writes = self.broken.is_none() && outgoing.is_busy();
+        let writes = self.broken.is_none() && writer.is_busy();
         tokio::select! {
-            () = input.receive(), if input.wants_more() => Event::Typed,
-            read = read_before(incoming, reads, beside, !self.peer_done) => Event::Read(read),
-            written = outgoing.write_on(), if writes => Event::Written(written),
-            shown = screen.hand_over() => Event::Shown(shown),
-            () = at(deadline) => Event::TimeOver,
+            () = input.receive(), if wants_input => Woken::Typed,
+            read = read_before(reader, reads, beside, !self.peer_done) => Woken::Read(read),
+            written = writer.write_on(), if writes => Woken::Written(written),
+            shown = screen.hand_over() => Woken::Shown(shown),
+            () = at(deadline) => Woken::Timeout,
         }
     }
 
-    fn handle(&mut self, event: Event) -> Option<Ending> {
-        match event {
-            Event::Typed => {
+    fn handle(&mut self, woken: Woken) -> Option<Ending> {
+        match woken {
+            Woken::Typed => {
                 self.pause = None;
-                self.all.obey();
+                self.all.take_input();
                 None
             }
-            Event::Read(Ok(0)) => self.stream_ended(),
-            Event::Read(Ok(_)) => self.read(),
-            Event::Read(Err(error)) => Some(Ending::Lost(error.into())),
-            Event::Written(Ok(complete)) => {
-                if complete {
-                    self.wrote();
-                    self.late |= self.peer_done;
+            Woken::Read(Ok(0)) => self.stream_ended(),
+            Woken::Read(Ok(_)) => self.read(),
+            Woken::Read(Err(error)) => Some(Ending::Lost(error.into())),
+            Woken::Written(Ok(Written::Partly)) | Woken::Shown(Ok(())) => None,
+            Woken::Written(Ok(Written::Completely)) => {
+                if let Some(line) = self.all.queue.written() {
+                    self.all.screen.show_own(&line);
                 }
+                self.late |= self.peer_done;
                 None
             }
-            Event::Written(Err(error)) if self.peer_done => Some(Ending::Lost(error.into())),
-            Event::Written(Err(error)) => {
+            Woken::Written(Err(error)) if self.peer_done => Some(Ending::Lost(error.into())),
+            Woken::Written(Err(error)) => {
                 self.broken = Some(error);
                 None
             }
-            Event::Shown(Ok(())) => None,
-            Event::Shown(Err(Closed)) => Some(Ending::ScreenClosed),
-            Event::TimeOver => self.time_over(),
+            Woken::Shown(Err(Closed)) => Some(Ending::ScreenClosed),
+            Woken::Timeout => self.check_deadline(),
         }
     }
 
-    fn time_over(&mut self) -> Option<Ending> {
+    fn check_deadline(&mut self) -> Option<Ending> {
         if self.is_held_up() {
             self.restart_drain();
         }
-        if let Err(halt) = self.all.look_at_the_time() {
-            return Some(halt.into());
-        }
-        let countdown = self.closing.as_mut().or(self.pause.as_mut());
-        if countdown?.check() == Passed::NotYet {
+        let deadline = self.closing.as_mut().or(self.pause.as_mut());
+        if deadline?.check(now()) == Progress::Running {
             return None;
         }
         match self.closing {
@@ -180,47 +172,33 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// A frame was written whole.
-    fn wrote(&mut self) {
-        let Conversation { input, session, .. } = &mut *self.all;
-        let line = match session {
-            Some(session) => session.wrote(input),
-            None => input.sent(),
-        };
-        if let Some(line) = line {
-            self.all.screen.show_own(&line);
-        }
-    }
-
-    /// Takes in what was read.
+    /// Shows what was read.
     fn read(&mut self) -> Option<Ending> {
-        if self.closing.is_some() && self.role != Role::Server {
-            // A direct peer that goes on sending isn't keeping us waiting. A
-            // topic may go on for ever.
+        if self.closing.is_some() {
+            // A peer that goes on sending isn't keeping us waiting.
             self.restart_drain();
-        }
-        if let Some(session) = &mut self.all.session {
-            session.heard();
         }
         let mut busy = false;
         loop {
-            let said = match self.link.incoming.next_frame() {
-                Ok(Some(said)) => said,
+            let message = match self.link.reader.next_frame() {
+                Ok(Some(Frame::Message(frame))) => frame.message,
+                Ok(Some(Frame::Event(_))) => continue,
                 Ok(None) => return busy.then_some(Ending::Busy),
                 Err(error) => return Some(Ending::Lost(error.into())),
             };
-            match self.all.take_in(&said) {
-                Ok(()) => {}
-                Err(halt) => return Some(halt.into()),
-            }
-            if let Said::Message(letter) = said {
-                busy |= self.role == Role::Called && is_busy(&letter.message);
-            }
+            let incoming = Incoming {
+                topic: message.topic.decode().into(),
+                text: message.text.decode().into(),
+                envelope: Envelope::default(),
+                arrival: Arrival::Live,
+            };
+            busy |= self.role == Role::Called && is_busy(&incoming);
+            self.all.screen.show(&incoming);
         }
     }
 
     fn stream_ended(&mut self) -> Option<Ending> {
-        if self.link.incoming.is_partial() {
+        if self.link.reader.is_partial() {
             return Some(Ending::Lost(LinkError::Unfinished));
         }
         if let Some(error) = self.broken.take() {
@@ -229,9 +207,6 @@ impl<'a> Talk<'a> {
         if self.closing.is_some() {
             return Some(Ending::Done);
         }
-        if self.role == Role::Server {
-            return Some(Ending::Left);
-        }
         self.peer_done = true;
         None
     }
@@ -239,48 +214,59 @@ impl<'a> Talk<'a> {
     /// The peer has sent everything, and we have too, for now or for good.
     fn both_done(&mut self) -> Ending {
         let refused = if self.late {
-            self.link.outgoing.take_error()
+            self.link.writer.take_error()
         } else {
             None
         };
         match refused {
             Some(error) => Ending::Lost(error.into()),
             None if self.all.is_finished() => Ending::Done,
-            None => Ending::Left,
+            None => Ending::PeerLeft,
         }
     }
 
-    /// A direct peer may have closed long ago, and it is we who don't read,
-    /// because nobody reads our output. (A topic may go on for ever.)
+    /// The peer may have closed long ago, and it is we who don't read, because nobody
+    /// reads our output.
     fn is_held_up(&self) -> bool {
-        self.closing.is_some() && self.role != Role::Server && !self.all.screen.has_room()
+        self.closing.is_some() && !self.all.screen.has_room()
     }
 
     fn restart_drain(&mut self) {
-        self.closing = Some(Countdown::begin(self.all.rules.drain_timeout));
+        self.closing = Some(Deadline::start(self.all.rules.drain_timeout, now()));
     }
 }
 
-/// Waits for bytes, and does `beside` meanwhile. Reading comes first: that our
-/// peer has left must be known before the next caller is told that we are busy.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Waits until then, or for ever.
+async fn at(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for bytes, and does `beside` meanwhile. Reading comes first: that our peer has
+/// left must be known before the next caller is told that we are busy.
 async fn read_before(
-    incoming: &mut Incoming,
+    reader: &mut FrameReader,
     reads: bool,
     beside: Pin<&mut impl Future<Output = Infallible>>,
     is_open: bool,
 ) -> io::Result<usize> {
     tokio::select! {
         biased;
-        read = incoming.fill(), if reads => read,
+        read = reader.fill(), if reads => read,
         never = beside, if is_open => match never {},
         else => pending().await,
     }
 }
 
-/// The answer of somebody who talks to somebody else.
-fn is_busy(message: &Received<'_>) -> bool {
-    let (topic, text) = (message.topic.decode(), message.text.decode());
-    let code = ErrorCode::Busy.as_str();
-    let reason = text.strip_prefix(code);
-    topic == ErrorCode::TOPIC && reason.is_some_and(|reason| reason.starts_with(':'))
+/// The answer of a peer that is talking to somebody else.
+fn is_busy(incoming: &Incoming) -> bool {
+    let reason = incoming.text.strip_prefix(ErrorCode::Busy.as_str());
+    let is_busy = reason.is_some_and(|reason| reason.starts_with(':'));
+    incoming.topic == ErrorCode::TOPIC && is_busy
 }

@@ -1,9 +1,9 @@
-//! What a line means that begins with a slash.
+//! The commands that a person can type: lines that begin with a slash.
 //!
-//! Reads lines and nothing else: whoever typed one carries it out. A line that
-//! looks like a command and is none is never sent.
+//! Only reads them; [`super::context`] performs them. A line that looks like a command
+//! and is none is never sent.
 
-use wire::{TopicName, UserName};
+use wire::{TopicName, TopicNameError, UserName, UserNameError};
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,49 +54,78 @@ const COMMANDS: [Entry; 16] = [
     entry(
         "/join",
         "TOPIC",
-        "take part in a topic too, and speak there",
+        "take part in one more topic, and speak there",
     ),
     entry(
         "/leave",
         "[TOPIC]",
-        "take part no longer; without TOPIC, where you speak",
+        "leave TOPIC, or the topic where you speak",
     ),
     entry(
         "/topic",
         "[TOPIC]",
-        "speak there; without TOPIC, say where you can",
+        "speak there; without TOPIC, list your topics",
     ),
-    entry("/who", "[TOPIC]", "who is there"),
-    entry("/topics", "", "what topics the server has"),
-    entry("/lookup", "NAME", "where somebody can be reached"),
+    entry("/who", "[TOPIC]", "list who is there"),
+    entry("/topics", "", "list the server's topics"),
+    entry("/lookup", "NAME", "show where somebody can be reached"),
     entry(
         "/call",
         "NAME",
         "talk with somebody directly, if they --listen",
     ),
-    entry("/accept", "", "talk with whoever calls you"),
-    entry("/decline", "", "don't"),
+    entry("/accept", "", "talk with the person who calls you"),
+    entry("/decline", "", "refuse the call"),
     entry("/hangup", "", "end the call"),
     entry("/last", "COUNT", "show the last messages again"),
-    entry("/search", "TEXT", "what of this run holds TEXT"),
+    entry(
+        "/search",
+        "TEXT",
+        "show the lines of this run that contain TEXT",
+    ),
     entry("/me", "TEXT", "say what you do: * alice waves"),
-    entry("/help", "", "this"),
+    entry("/help", "", "show this help"),
     entry("/quit", "", "leave; Ctrl-D does too"),
-    entry("//", "TEXT", "say /TEXT, which is no command then"),
+    entry("//", "TEXT", "send /TEXT as a line"),
 ];
 
 const KEYS: &str = "\
-Tab completes, Up and Ctrl-R bring back what was typed, Alt-Enter begins another
-line of the same message. (!) after a name: its letters are of several
-scripts, so it may look like somebody else's.
+Tab completes. Up and Ctrl-R bring back earlier lines. Alt-Enter starts a new
+line within the message. (!) marks a name that mixes scripts, so that it may
+look like another name.
 ";
 
 const fn entry(name: &'static str, takes: &'static str, does: &'static str) -> Entry {
     Entry { name, takes, does }
 }
 
+/// Why a line is no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CommandError {
+    /// Its argument is missing.
+    #[error("{0} needs something after it: type /help")]
+    Incomplete(String),
+    /// Its argument is no number of messages.
+    #[error("/last needs a number of messages, not {0:?}")]
+    NoCount(String),
+    /// Its argument is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicNameError),
+    /// Its argument is no user's name.
+    #[error(transparent)]
+    User(#[from] UserNameError),
+    /// There is no such command.
+    #[error("{name} is no command, and nothing was sent: type /help, or /{line} to say it")]
+    Unknown {
+        /// How it begins.
+        name: String,
+        /// All that was typed.
+        line: String,
+    },
+}
+
 /// Reads what was typed, or says what is wrong with it.
-pub(super) fn read(line: &str) -> Result<Command, String> {
+pub(super) fn read(line: &str) -> Result<Command, CommandError> {
     let Some(rest) = line.strip_prefix('/') else {
         return Ok(Command::Say(line.into()));
     };
@@ -108,50 +137,39 @@ pub(super) fn read(line: &str) -> Result<Command, String> {
         None => (line, ""),
     };
     let needed = || match argument {
-        "" => Err(format!("{name} needs something after it: type /help")),
+        "" => Err(CommandError::Incomplete(name.into())),
         text => Ok(text.to_owned()),
     };
     match name {
-        "/join" => topic(&needed()?).map(Command::Join),
+        "/join" => Ok(Command::Join(TopicName::new(&needed()?)?)),
         "/leave" => optional_topic(argument).map(Command::Leave),
         "/topic" => optional_topic(argument).map(Command::Topic),
         "/who" => optional_topic(argument).map(Command::Who),
         "/topics" => Ok(Command::Topics),
-        "/lookup" => {
-            let name = UserName::new(&needed()?).map_err(|error| error.to_string())?;
-            Ok(Command::Lookup(name))
-        }
-        "/call" => {
-            let name = UserName::new(&needed()?).map_err(|error| error.to_string())?;
-            Ok(Command::Call(name))
-        }
+        "/lookup" => Ok(Command::Lookup(UserName::new(&needed()?)?)),
+        "/call" => Ok(Command::Call(UserName::new(&needed()?)?)),
         "/accept" => Ok(Command::Accept),
         "/decline" => Ok(Command::Decline),
         "/hangup" => Ok(Command::HangUp),
         "/last" => match needed()?.parse() {
             Ok(count) if count > 0 => Ok(Command::Last(count)),
-            _ => Err(format!(
-                "/last needs a number of messages, not {argument:?}"
-            )),
+            _ => Err(CommandError::NoCount(argument.into())),
         },
         "/search" => needed().map(Command::Search),
         "/me" => needed().map(Command::Me),
         "/help" => Ok(Command::Help),
         "/quit" => Ok(Command::Quit),
-        _ => Err(format!(
-            "{name} is no command, and nothing was sent: type /help, or /{line} to say it"
-        )),
+        _ => Err(CommandError::Unknown {
+            name: name.into(),
+            line: line.into(),
+        }),
     }
 }
 
-fn topic(name: &str) -> Result<TopicName, String> {
-    TopicName::new(name).map_err(|error| error.to_string())
-}
-
-fn optional_topic(name: &str) -> Result<Option<TopicName>, String> {
+fn optional_topic(name: &str) -> Result<Option<TopicName>, CommandError> {
     match name {
         "" => Ok(None),
-        name => topic(name).map(Some),
+        name => Ok(Some(TopicName::new(name)?)),
     }
 }
 
@@ -229,12 +247,13 @@ mod tests {
     #[test]
     fn what_is_no_command_is_refused_with_what_to_do() {
         for line in ["/", "/joinlab", "/usr/bin/env", "/Quit", "/wave"] {
-            let refusal = read(line).unwrap_err();
+            let refusal = read(line).unwrap_err().to_string();
             assert!(refusal.contains("nothing was sent"), "{refusal}");
             assert!(refusal.contains(&format!("/{line} to say it")), "{refusal}");
         }
         for line in ["/join", "/me ", "/lookup", "/last", "/last x", "/last 0"] {
-            assert!(read(line).unwrap_err().contains("needs"), "{line}");
+            let error = read(line).unwrap_err().to_string();
+            assert!(error.contains("needs"), "{line}");
         }
     }
 
@@ -242,7 +261,7 @@ mod tests {
     fn every_command_is_in_the_help_and_is_known() {
         for Entry { name, .. } in &COMMANDS {
             assert!(help().contains(name));
-            assert!(!read(name).is_err_and(|error| error.contains("no command")));
+            assert!(!matches!(read(name), Err(CommandError::Unknown { .. })));
         }
         assert!(help().lines().all(|line| line.len() <= 80), "{}", help());
     }

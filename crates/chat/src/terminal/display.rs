@@ -1,7 +1,7 @@
 //! The thread that shows what happens.
 //!
-//! Owns how often the screen changes: what comes in quick succession is shown
-//! together, so that a person's keys are echoed in between.
+//! Limits how often the screen changes: what comes in quick succession is shown together,
+//! so that a person's keys are echoed in between.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustyline::ExternalPrinter;
 
 use super::tty::Tty;
-use crate::screen::Writer;
+use crate::output::screen::Writer;
 
 /// The screen changes at most this often: faster than anybody reads, and rare
 /// enough that a busy topic leaves time for the keys.
@@ -28,7 +28,7 @@ pub(super) fn run(mut writer: Writer, tty: &Tty, mut printer: impl ExternalPrint
         next = Instant::now() + PACE;
     }
     let outcome = outcome.and_then(|()| tty.flush());
-    // Closed first: whoever asks for the outcome has seen that it ended.
+    // Closed first, so that the end is seen before the outcome is asked for.
     drop(writer.lines);
     let _ = writer.outcome.send(outcome);
 }

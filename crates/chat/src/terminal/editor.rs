@@ -1,8 +1,7 @@
-//! The thread at the keyboard: a line is edited, and what comes of it goes its way.
+//! The thread at the keyboard: edits a line and hands it on.
 //!
-//! Owns the line editor, which alone reads standard input. What was sent leaves no
-//! trace on the screen: it is shown when it has arrived. Never sees a message of
-//! others.
+//! Owns the line editor, which alone reads standard input. A line that was sent leaves the
+//! screen and is shown again when it has arrived. Never sees the messages of others.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -18,24 +17,23 @@ use rustyline::{
 use rustyline::{KeyCode, Modifiers};
 use tokio::sync::mpsc;
 
-use super::desk::{Desk, Outcome};
-use super::helper::Assistant;
-use super::tty::Tty;
+use super::context::{CommandContext, Outcome};
+use super::helper::LineHelper;
+use super::tty::{Permission, Tty};
 use super::width::rows;
-use crate::calls::Step;
-use crate::lines::Typed;
-use crate::order::Order;
+use crate::input::action::{Action, CallAction};
+use crate::input::lines::Typed;
 use crate::system::{self, Settings};
 
 /// Lines that are remembered from run to run.
 const REMEMBERED: usize = 1_000;
 
-pub(super) type Rustyline = rustyline::Editor<Assistant, FileHistory>;
+pub(super) type Rustyline = rustyline::Editor<LineHelper, FileHistory>;
 
 /// See the module.
 pub(super) struct Editor {
     line: Rustyline,
-    desk: Desk,
+    context: CommandContext,
     tty: Arc<Tty>,
     keys: Arc<Keys>,
     settings: Arc<Settings>,
@@ -54,9 +52,9 @@ struct Keys {
     cursor: AtomicUsize,
 }
 
-/// How a round at the keyboard ended.
-pub(super) enum Left {
-    /// By Ctrl-D or `/quit`, or because nobody listens any more.
+/// How the editor ended.
+pub(super) enum EditorExit {
+    /// By Ctrl-D or `/quit`, or because the conversation has ended.
     Ended,
     /// By Ctrl-C.
     Interrupted,
@@ -67,22 +65,22 @@ pub(super) enum Left {
 impl Editor {
     /// An editor on standard input.
     pub(super) fn new(
-        assistant: Assistant,
-        desk: Desk,
+        helper: LineHelper,
+        context: CommandContext,
         settings: Arc<Settings>,
         history: Option<PathBuf>,
     ) -> rustyline::Result<Self> {
-        let tty = Arc::clone(&assistant.tty);
+        let tty = Arc::clone(&helper.tty);
         let config = Config::builder()
             .max_history_size(REMEMBERED)?
             .history_ignore_dups(true)?
-            // Colours are the assistant's: without it nobody is told what is drawn.
+            // The helper does the colours. Without it nothing reports what is drawn.
             .color_mode(ColorMode::Forced)
             .grapheme_cluster_mode(GraphemeClusterMode::from_env())
             .completion_type(rustyline::CompletionType::List)
             .build();
         let mut line = Rustyline::with_config(config)?;
-        line.set_helper(Some(assistant));
+        line.set_helper(Some(helper));
         if let Some(path) = &history {
             // There may be none yet.
             let _ = line.load_history(path);
@@ -91,7 +89,7 @@ impl Editor {
         bind_keys(&mut line, &tty, &keys);
         Ok(Self {
             line,
-            desk,
+            context,
             tty,
             keys,
             settings,
@@ -107,20 +105,20 @@ impl Editor {
     }
 
     /// Edits lines until the end.
-    pub(super) fn run(mut self, to: &mpsc::Sender<Vec<Typed>>) -> Left {
-        let left = self.edit_lines(to);
+    pub(super) fn run(mut self, to: &mpsc::Sender<Vec<Typed>>) -> EditorExit {
+        let exit = self.edit_lines(to);
         self.tty.end();
-        left
+        exit
     }
 
-    fn edit_lines(&mut self, to: &mpsc::Sender<Vec<Typed>>) -> Left {
+    fn edit_lines(&mut self, to: &mpsc::Sender<Vec<Typed>>) -> EditorExit {
         loop {
-            let prompt = self.desk.prompt();
+            let prompt = self.context.prompt();
             let text = match self.read(&prompt) {
                 Ok(text) => text,
-                Err(ReadlineError::Eof) => return Left::Ended,
-                Err(ReadlineError::Interrupted) => return Left::Interrupted,
-                Err(error) => return Left::Failed(io::Error::other(error)),
+                Err(ReadlineError::Eof) => return EditorExit::Ended,
+                Err(ReadlineError::Interrupted) => return EditorExit::Interrupted,
+                Err(error) => return EditorExit::Failed(io::Error::other(error)),
             };
             let outcomes = self.outcomes(&prompt, &text);
             let mut typed = Vec::new();
@@ -129,7 +127,7 @@ impl Editor {
                     Outcome::Send(one) => typed.push(one),
                     Outcome::Tell(lines) => self.write(&lines),
                     Outcome::Nothing => {}
-                    Outcome::Quit => return Left::Ended,
+                    Outcome::Quit => return EditorExit::Ended,
                 }
             }
             if typed.is_empty() {
@@ -138,7 +136,7 @@ impl Editor {
             // There may be no room for it until what arrives is shown.
             self.tty.go_away();
             if to.blocking_send(typed).is_err() {
-                return Left::Ended;
+                return EditorExit::Ended;
             }
         }
     }
@@ -148,9 +146,11 @@ impl Editor {
         let (mut text, mut cursor) = (String::new(), 0);
         loop {
             let (left, right) = text.split_at_checked(cursor).unwrap_or((&text, ""));
-            self.tty.begin();
+            if self.tty.begin() == Permission::Refused {
+                return Err(ReadlineError::Eof);
+            }
             let read = self.line.readline_with_initial(prompt, (left, right));
-            self.tty.leave();
+            self.tty.has_left();
             if !self.keys.is_stopping.swap(false, Ordering::Relaxed) {
                 return read;
             }
@@ -162,7 +162,7 @@ impl Editor {
         }
     }
 
-    /// What comes of a line that was entered.
+    /// What to do with a line that was entered.
     fn outcomes(&mut self, prompt: &str, text: &str) -> Vec<Outcome> {
         if text.trim().is_empty() {
             self.erase(prompt, text);
@@ -172,10 +172,12 @@ impl Editor {
         if text.contains('\n') && !self.keys.is_broken.load(Ordering::Relaxed) {
             return self.ask_about_paste(text);
         }
-        let outcome = self.desk.take(text);
+        let outcome = self.context.accept(text);
         let is_said = matches!(
             outcome,
-            Outcome::Send(Typed::Addressed(_) | Typed::Order(Order::Line(Step::Say(_))))
+            Outcome::Send(
+                Typed::Addressed(_) | Typed::Action(Action::CallAction(CallAction::Say(_)))
+            )
         );
         if is_said {
             self.erase(prompt, text);
@@ -183,17 +185,21 @@ impl Editor {
         vec![outcome]
     }
 
-    /// A pasted block is one question, not twelve accidents.
+    /// Asks what to do with a pasted block of lines.
     fn ask_about_paste(&mut self, text: &str) -> Vec<Outcome> {
         let text = text.trim_end_matches('\n');
         let count = text.lines().count();
-        let question = format!("send these {count} lines? y: yes, o: as one message, n: no ");
+        let lines = match count {
+            1 => "this line".into(),
+            count => format!("these {count} lines"),
+        };
+        let question = format!("send {lines}? y: yes, o: as one message, n: no ");
         match self.read(&question).as_deref().map(str::trim) {
             Ok("y" | "yes") => text
                 .lines()
-                .map(|line| self.desk.say(line.into()))
+                .map(|line| self.context.say(line.into()))
                 .collect(),
-            Ok("o" | "one") => vec![self.desk.say(text.into())],
+            Ok("o" | "one") => vec![self.context.say(text.into())],
             _ => vec![Outcome::Tell(
                 "-- nothing was sent; Up brings it back\n".into(),
             )],
@@ -227,6 +233,14 @@ impl Editor {
     }
 }
 
+/// Leaves the line. If the program is ending, the terminal is already restored: then this
+/// thread stops here for good, so that the editor doesn't change its settings again.
+fn leave(tty: &Tty) {
+    while tty.leave() == Permission::Refused {
+        std::thread::park();
+    }
+}
+
 /// What a key does beside what it does anyway.
 struct Key<F>(F);
 
@@ -248,7 +262,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     };
     let leaving = Arc::clone(tty);
     let enter = move |_: &EventContext<'_>| {
-        leaving.leave();
+        leave(&leaving);
         None
     };
     bind(
@@ -259,7 +273,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     let leaving = Arc::clone(tty);
     let end = move |context: &EventContext<'_>| {
         if context.line().is_empty() {
-            leaving.leave();
+            leave(&leaving);
         }
         None
     };
@@ -267,7 +281,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     let leaving = Arc::clone(tty);
     let interrupt = move |context: &EventContext<'_>| {
         if context.line().is_empty() {
-            leaving.leave();
+            leave(&leaving);
             return None;
         }
         Some(Cmd::Kill(Movement::WholeBuffer))
@@ -277,7 +291,7 @@ fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
     // The line editor's own way lets the thread run on after the signal, and take
     // the terminal before the program has stopped.
     let stop = move |context: &EventContext<'_>| {
-        leaving.leave();
+        leave(&leaving);
         stopping.cursor.store(context.pos(), Ordering::Relaxed);
         stopping.is_stopping.store(true, Ordering::Relaxed);
         Some(Cmd::AcceptLine)

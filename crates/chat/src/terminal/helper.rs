@@ -1,7 +1,7 @@
-//! What the line editor asks while a line is edited: how it looks, and how it may
-//! go on.
+//! What the line editor asks for while a line is edited: how to show the prompt, and how
+//! to complete a word.
 //!
-//! Owns no state of its own. By being asked it learns when the editor draws.
+//! The editor asks for the prompt whenever it draws, which tells [`Tty`] that it has.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,26 +15,26 @@ use wire::TopicName;
 
 use super::commands;
 use super::tty::Tty;
-use crate::people::People;
+use crate::output::people::People;
 
 /// The topics that a person takes part in, for completion.
 pub(super) type Topics = Arc<Mutex<Vec<TopicName>>>;
 
 /// See the module.
-pub(super) struct Assistant {
+pub(super) struct LineHelper {
     pub(super) tty: Arc<Tty>,
     pub(super) people: People,
     pub(super) topics: Topics,
     pub(super) is_colored: bool,
 }
 
-impl Helper for Assistant {}
-impl Validator for Assistant {}
-impl Hinter for Assistant {
+impl Helper for LineHelper {}
+impl Validator for LineHelper {}
+impl Hinter for LineHelper {
     type Hint = String;
 }
 
-impl Highlighter for Assistant {
+impl Highlighter for LineHelper {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
         &'s self,
         prompt: &'p str,
@@ -54,7 +54,7 @@ impl Highlighter for Assistant {
     }
 }
 
-impl Completer for Assistant {
+impl Completer for LineHelper {
     type Candidate = Pair;
 
     fn complete(
@@ -88,7 +88,7 @@ impl Completer for Assistant {
     }
 }
 
-impl Assistant {
+impl LineHelper {
     fn topics(&self, word: &str) -> Vec<String> {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let names = topics.iter().map(ToString::to_string);

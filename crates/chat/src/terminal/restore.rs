@@ -1,12 +1,12 @@
-//! The terminal as it was found, to be put back on every way out.
+//! Restores the terminal on every way out.
 //!
-//! Owns what its settings were. Whoever ends the program from within drops it;
-//! whoever panics on whichever thread is seen by a hook.
+//! Holds the settings that were found. The way out of the program drops it; a hook sees
+//! panics on any thread.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use super::tty::Tty;
+use super::tty::{Leftover, Tty};
 use crate::system::Settings;
 
 /// No bracketed paste, the usual colours, and the cursor to be seen.
@@ -34,7 +34,7 @@ impl Restore {
         Self { settings, tty }
     }
 
-    /// The settings, for whoever gives the terminal away for a while.
+    /// The settings, for an editor that gives the terminal away for a while.
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings)
     }
@@ -47,12 +47,14 @@ impl Drop for Restore {
 }
 
 fn put_back(settings: &Settings, tty: &Tty) {
-    let erase = if tty.is_editing() { ERASE } else { "" };
-    tty.end();
-    // A terminal that is gone needn't be put back.
+    let erase = match tty.take_over() {
+        Leftover::Line => ERASE,
+        Leftover::Nothing => "",
+    };
+    // A terminal that is gone needn't be restored.
     let _ = io::stdout().write_all(format!("{erase}{PLAIN}").as_bytes());
     let _ = io::stdout().flush();
-    settings.put_back();
+    settings.put_back_for_good();
 }
 
 #[cfg(all(test, unix))]
@@ -60,10 +62,13 @@ mod tests {
     use nix::sys::termios::tcgetattr;
     use pty_process::blocking::{Command, open};
 
+    use super::super::context::{CommandContext, Server};
+    use super::super::editor::{Editor, EditorExit};
+    use super::super::helper::LineHelper;
     use super::*;
 
     #[test]
-    #[ignore = "is run by the next one, on a terminal of its own"]
+    #[ignore = "is run by another one, on a terminal of its own"]
     fn a_thread_panics() {
         let before = tcgetattr(io::stdin()).expect("a terminal");
         let restore = Restore::save(Arc::new(Tty::default()));
@@ -75,13 +80,48 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "is run by another one, on a terminal of its own"]
+    fn an_editor_begins_late() {
+        let before = tcgetattr(io::stdin()).expect("a terminal");
+        let tty = Arc::new(Tty::default());
+        let restore = Restore::save(Arc::clone(&tty));
+        let topics = super::super::helper::Topics::default();
+        let people = crate::output::people::People::default();
+        let context = CommandContext::new(topics.clone(), Server::None, people.clone());
+        let helper = LineHelper {
+            tty,
+            people,
+            topics,
+            is_colored: false,
+        };
+        let settings = restore.settings();
+        let editor = Editor::new(helper, context, Arc::clone(&settings), None).expect("an editor");
+        drop(restore);
+        let (to, _typed) = tokio::sync::mpsc::channel(1);
+        let (exits, exit) = std::sync::mpsc::channel();
+        std::thread::spawn(move || exits.send(matches!(editor.run(&to), EditorExit::Ended)));
+        let limit = std::time::Duration::from_secs(20);
+        assert_eq!(exit.recv_timeout(limit), Ok(true));
+        // One that was stopped goes on only now.
+        settings.hush();
+        assert_eq!(tcgetattr(io::stdin()).expect("a terminal"), before);
+    }
+
+    #[test]
     fn a_panic_on_any_thread_puts_the_terminal_back() {
+        run_on_a_terminal("a_thread_panics");
+    }
+
+    #[test]
+    fn an_editor_that_begins_after_the_end_leaves_the_terminal_alone() {
+        run_on_a_terminal("an_editor_begins_late");
+    }
+
+    #[expect(clippy::expect_used, reason = "tests fail by panicking")]
+    fn run_on_a_terminal(test: &str) {
         let (mut pty, terminal) = open().expect("a terminal");
-        let arguments = [
-            "--ignored",
-            "--exact",
-            "terminal::restore::tests::a_thread_panics",
-        ];
+        let test = format!("terminal::restore::tests::{test}");
+        let arguments = ["--ignored", "--exact", &test];
         let this = std::env::current_exe().expect("this program");
         let mut child = Command::new(this)
             .args(arguments)

@@ -1,14 +1,20 @@
-//! Who may write to the terminal, and when.
+//! Which thread may write to the terminal, and when its settings may change.
 //!
-//! While a line is edited, the editor alone writes, and prints for us what arrives
-//! above that line. It takes one piece at a time; handing it another one would
-//! block. When it is leaving its line, nothing is printed; when it is gone, we
-//! write ourselves. Two threads meet here: the editor's and the one that prints.
+//! While a line is edited, only the editor writes, and prints above that line what we hand
+//! it. It takes one piece at a time; handing it a second one would block. While it is
+//! leaving its line, nothing is printed; when it is gone, we write ourselves. Three threads
+//! meet here: the editor's, the one that prints, and the one that ends the program. That
+//! one restores the terminal only when the editor can't change the settings any more.
 
 use std::io::{self, Write as _};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustyline::ExternalPrinter;
+
+/// The longest that the end of the program waits for an editor that is about to change the
+/// terminal's settings: a system call, on a busy machine.
+const LONGEST_CHANGE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,14 +37,35 @@ enum Phase {
     /// No line is edited: the editor's thread may write.
     #[default]
     Between,
-    /// A line is about to be edited.
+    /// A line is about to be edited: the editor changes the terminal's settings.
     Beginning,
     /// A line is edited.
     Editing,
+    /// A key has ended the line: the editor changes the settings back.
+    Leaving,
     /// No line is edited, and the editor's thread is busy elsewhere.
     Away,
     /// No line will be edited any more.
     Over,
+}
+
+/// Whether the editor may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Permission {
+    /// It may.
+    Granted,
+    /// The program is ending.
+    Refused,
+}
+
+/// What the editor leaves on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftover {
+    /// The line that was edited.
+    Line,
+    /// Nothing.
+    Nothing,
 }
 
 impl Tty {
@@ -47,39 +74,62 @@ impl Tty {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn_to(&self, phase: Phase) {
+    fn turn_to(&self, phase: Phase) -> Permission {
         let mut state = self.lock();
-        if state.phase != Phase::Over {
-            state.phase = phase;
+        if state.phase == Phase::Over {
+            return Permission::Refused;
         }
+        state.phase = phase;
         drop(state);
         self.changed.notify_all();
+        Permission::Granted
     }
 
-    /// The editor is about to show its line.
-    pub(super) fn begin(&self) {
-        self.turn_to(Phase::Beginning);
+    /// The editor is about to show its line. It must not if the program is ending, because
+    /// the terminal's settings are restored.
+    pub(super) fn begin(&self) -> Permission {
+        self.turn_to(Phase::Beginning)
     }
 
-    /// The editor is leaving its line.
-    pub(super) fn leave(&self) {
-        self.turn_to(Phase::Between);
+    /// A key is about to end the editor's line. It must not if the program is ending.
+    pub(super) fn leave(&self) -> Permission {
+        self.turn_to(Phase::Leaving)
+    }
+
+    /// The editor has left its line.
+    pub(super) fn has_left(&self) {
+        let _ = self.turn_to(Phase::Between);
     }
 
     /// The editor's thread will be waiting for somebody else, and may not be waited
     /// for meanwhile.
     pub(super) fn go_away(&self) {
-        self.turn_to(Phase::Away);
+        let _ = self.turn_to(Phase::Away);
     }
 
     /// The editor is gone.
     pub(super) fn end(&self) {
-        self.turn_to(Phase::Over);
+        let _ = self.turn_to(Phase::Over);
     }
 
-    /// A line is being edited, and stands on the screen.
-    pub(super) fn is_editing(&self) -> bool {
-        self.lock().phase == Phase::Editing
+    /// The program ends. Returns when the editor doesn't change the terminal's settings any
+    /// more, and says what it leaves.
+    pub(super) fn take_over(&self) -> Leftover {
+        let is_changing = |state: &mut State| {
+            let phase = state.phase;
+            matches!(phase, Phase::Beginning | Phase::Leaving)
+        };
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), LONGEST_CHANGE, is_changing);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut state.phase, Phase::Over);
+        drop(state);
+        self.changed.notify_all();
+        match before {
+            Phase::Editing => Leftover::Line,
+            _ => Leftover::Nothing,
+        }
     }
 
     /// The editor is going to draw because of a key.
@@ -106,7 +156,7 @@ impl Tty {
         let mut state = self.wait_while(self.lock(), |state| match state.phase {
             Phase::Away | Phase::Over => false,
             Phase::Editing => state.pending.is_some(),
-            Phase::Between | Phase::Beginning => true,
+            Phase::Between | Phase::Beginning | Phase::Leaving => true,
         });
         if state.phase != Phase::Editing {
             return write(&mut state, lines);
@@ -177,7 +227,7 @@ mod tests {
     #[test]
     fn the_next_piece_is_handed_over_when_the_last_one_is_drawn() {
         let tty = Arc::new(Tty::default());
-        tty.begin();
+        assert_eq!(tty.begin(), Permission::Granted);
         tty.key();
         tty.drawn();
         let printing = {
@@ -205,15 +255,57 @@ mod tests {
     #[test]
     fn an_editor_that_has_gone_away_is_not_waited_for() {
         let tty = Tty::default();
-        tty.begin();
+        assert_eq!(tty.begin(), Permission::Granted);
         tty.drawn();
         tty.go_away();
         let mut printer = Printer::default();
         tty.print(&mut printer, "").expect("written");
         tty.flush().expect("written");
         tty.end();
-        tty.begin();
+        assert_eq!(tty.begin(), Permission::Refused);
         tty.print(&mut printer, "").expect("written");
         assert!(printer.0.is_empty());
+    }
+
+    #[test]
+    fn the_end_waits_until_a_line_has_begun_and_lets_no_key_end_it() {
+        let tty = Arc::new(Tty::default());
+        assert_eq!(tty.begin(), Permission::Granted);
+        let ending = {
+            let tty = Arc::clone(&tty);
+            thread::spawn(move || tty.take_over())
+        };
+        for _ in 0..100 {
+            thread::yield_now();
+            assert!(
+                !ending.is_finished(),
+                "the editor may still change the settings"
+            );
+        }
+        tty.drawn();
+        assert_eq!(ending.join().expect("no panic"), Leftover::Line);
+        assert_eq!(tty.leave(), Permission::Refused);
+        assert_eq!(tty.begin(), Permission::Refused);
+    }
+
+    #[test]
+    fn the_end_waits_until_a_line_has_ended() {
+        let tty = Arc::new(Tty::default());
+        assert_eq!(tty.begin(), Permission::Granted);
+        tty.drawn();
+        assert_eq!(tty.leave(), Permission::Granted);
+        let ending = {
+            let tty = Arc::clone(&tty);
+            thread::spawn(move || tty.take_over())
+        };
+        for _ in 0..100 {
+            thread::yield_now();
+            assert!(
+                !ending.is_finished(),
+                "the editor may still change the settings"
+            );
+        }
+        tty.has_left();
+        assert_eq!(ending.join().expect("no panic"), Leftover::Nothing);
     }
 }

@@ -113,6 +113,58 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn the_printed_configuration_is_a_configuration_file_with_the_same_effect() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let print = |path: &str| {
+        let output = run(&["--print-config", "--config", path]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for text in [
+        "",
+        "name = \"carol\"\nbell = false\n[servers]\n\"my lab\" = \"[::1]:1\"\n",
+        "name = 'al\"i\\ce\u{200b}'\ncolor = \"never\"\n[servers]\n\"a\\\"b\" = \"c:1\"\n",
+    ] {
+        std::fs::write(file("first.toml"), text).unwrap();
+        let first = print(&file("first.toml"));
+        std::fs::write(file("second.toml"), &first).unwrap();
+        let second = print(&file("second.toml"));
+        let values = |printed: &str| {
+            let lines = printed.lines().filter(|line| !line.starts_with('#'));
+            let values = lines.map(|line| line.rsplit_once(" # ").unwrap_or((line, "")).0);
+            values.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&first), values(&second), "{first}");
+        assert_ne!(values(&first), [""; 0], "{first}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_name_in_the_configuration_is_for_terminals_and_is_said_to_be() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("name-{}.toml", std::process::id()));
+    std::fs::write(&path, "name = \"carol\"\n").unwrap();
+    let path_text = path.to_str().unwrap();
+    let output = run(&["--print-config", "--config", path_text]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("name = \"carol\" # file, on a terminal only"),
+        "{printed}"
+    );
+    let (listener, address) = listen();
+    let chat = Process::chat(&["-topic", &address, "t", "--config", path_text]);
+    let (_server, registration) = Peer::accept_registration(&listener);
+    assert_eq!(registration["extended"].get("user"), None, "{registration}");
+    drop(chat);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn an_unread_line_of_a_reset_connection_is_a_failure_also_at_the_end() {
     let (listener, address) = listen();
     let mut chat = Process::chat(&["-topic", &address, "t", "--classic"]);

@@ -10,6 +10,8 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+#[cfg(unix)]
+mod calls;
 mod classic;
 mod cuts;
 mod delivering;

@@ -7,10 +7,10 @@ use crate::person::Person;
 use crate::server::{Running, start_server};
 
 /// Somebody else with a name, in the topic.
-struct Other(Peer);
+pub(crate) struct Other(Peer);
 
 impl Other {
-    fn named(name: &str, server: &str, topic: &str) -> Self {
+    pub(crate) fn named(name: &str, server: &str, topic: &str) -> Self {
         let mut peer = Peer::new(TcpStream::connect(server).unwrap());
         let registration = serde_json::json!({"topics": [topic], "extended": {"user": name}});
         peer.sends(registration.to_string().as_bytes());
@@ -46,7 +46,7 @@ fn message(peer: &mut Peer) -> serde_json::Value {
     }
 }
 
-fn joined(rows: u16, columns: u16, server: &str, options: &[&str]) -> Person {
+pub(crate) fn joined(rows: u16, columns: u16, server: &str, options: &[&str]) -> Person {
     let arguments = [&["-topic", server, "t"], options].concat();
     let person = Person::sits_at(rows, columns, &arguments);
     person.sees("in t: ");
@@ -382,62 +382,14 @@ fn a_window_that_changes_its_size_keeps_the_line() {
 }
 
 #[test]
-fn a_call_by_name_is_asked_about_first_and_then_talks_both_ways() {
+fn lines_that_are_typed_ahead_are_not_lost() {
     let server = start_server();
-    let port = crate::process::free_port().to_string();
-    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
-    let alice = joined(20, 70, &server, &[]);
-    alice.types("/call bob\r");
-    alice.sees_above("-- it rings at bob's", "@bob> ");
-    alice.types("are you there?\r");
-    bob.sees("!! somebody calls you from 127.0.0.1: /accept or /decline");
-    assert_eq!(bob.rings(), 1);
-    bob.types("in the topic\r");
-    alice.sees("bob  t:in the topic");
-    assert!(!bob.sees("in the topic").contains("are you there?"));
-    bob.types("/accept\r");
-    bob.sees_above("direct:are you there?", "@127.0.0.1> ");
-    bob.types("yes\r");
-    alice.sees("bob  direct:yes");
-    alice.types("/hangup\r");
-    bob.sees("-- the call with 127.0.0.1 has ended");
-    alice.sees_last("t> ");
-    bob.types("hello?\r");
-    bob.sees_above("not sent: nobody is on the line", "t> ");
-}
-
-#[test]
-fn a_call_that_is_declined_or_comes_to_nothing_is_said() {
-    let server = start_server();
-    let port = crate::process::free_port().to_string();
-    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
-    let alice = joined(20, 70, &server, &[]);
-    alice.types("/call carol\r");
-    alice.sees("nobody here is called");
-    alice.types("/call bob\r");
-    bob.sees("somebody calls you");
-    bob.types("/decline\r");
-    alice.sees("can't talk now; try again later");
-    alice.sees("-- the call with bob has ended");
-    bob.types("/accept\r");
-    bob.sees("-- nobody calls you");
-}
-
-#[test]
-fn whom_a_server_knows_can_be_called_without_joining_anything() {
-    let server = start_server();
-    let port = crate::process::free_port().to_string();
-    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
-    let mut caller = crate::process::Process::chat(&["-direct", "0", &format!("bob@{server}")]);
-    caller.notice(&format!("bob is at 127.0.0.1:{port}"));
-    caller.types("psst");
-    bob.sees("somebody calls you");
-    bob.types("/accept\r");
-    bob.sees("direct:psst");
-    bob.types("what?\r");
-    assert_eq!(caller.line(), "direct:what?");
-    let nobody = format!("carol@{server}");
-    let mut nobody = crate::process::Process::chat(&["-direct", "0", &nobody]);
-    nobody.notice("can't call carol");
-    assert_eq!(nobody.exit_code(), 1);
+    let person = joined(20, 60, &server, &[]);
+    let mut bob = Other::named("bob", &server, "t");
+    person.sees("bob has joined");
+    // All keys are there before the first line has ended.
+    person.types("one\rtwo\rthree\rhalf a line");
+    let texts: Vec<_> = (0..3).map(|_| bob.hears()).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+    person.sees_last("t> half a line");
 }

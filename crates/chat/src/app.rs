@@ -1,0 +1,350 @@
+//! Puts a run together: keyboard, screen and mode; and ends it.
+
+use std::io;
+use std::time::SystemTime;
+
+use client::dial::Dialer;
+use client::queue::Queue;
+use client::{Client, Name, Presence, Protocol};
+use tokio::sync::mpsc;
+use wire::{Address, TopicName, UserName};
+
+use crate::calls::manager::{CallSettings, Calls};
+use crate::cli::{Config, Extended, History, Mode, Options, When};
+use crate::conversation::{Conversation, Rules};
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::input::keyboard::{FrameLimits, Input};
+use crate::input::lines::Typed;
+use crate::modes::topic::{Audience, Requests, TopicMode};
+use crate::modes::{direct, topic};
+use crate::output::notice::{NoticeReader, Notices};
+use crate::output::people::People;
+use crate::output::screen::{Format, Screen};
+use crate::pipe;
+use crate::terminal::{self, Restore, Terminal};
+
+/// How a run ended. An interrupt is not among them: it ends `run` from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Done,
+    /// Something failed, and one line on standard error has said what.
+    Failed,
+}
+
+/// A person sits at a terminal, and lines are edited there.
+pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
+    !options.json && !options.plain && terminal::is_there(environment.term.as_deref())
+}
+
+/// Carries on the conversation that `config` describes, until it ends.
+///
+/// Everything that was received is written, and every notice too, before this returns. An
+/// error means that a thread could not be started.
+pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
+    let Config { mode, options } = config;
+    let interactive = is_interactive(&options, &environment);
+    let (notices, reader) = if interactive {
+        let (notices, reader) = Notices::unwritten();
+        (notices, Some(reader))
+    } else {
+        (Notices::start()?, None)
+    };
+    let app = App {
+        options,
+        environment,
+        notices,
+        people: People::default(),
+    };
+    let result = match mode {
+        Mode::Join { server, topics } => app.run_topic(server, topics, reader).await?,
+        mode => app.run_direct(mode, reader).await?,
+    };
+    Ok(app.finish(result).await)
+}
+
+/// What both modes need.
+struct App {
+    options: Options,
+    environment: Environment,
+    notices: Notices,
+    people: People,
+}
+
+/// What a run has come to.
+struct Finished {
+    result: Result<(), Failure>,
+    /// Something that was typed was never sent, which has been said.
+    has_refused: bool,
+}
+
+/// Where lines come from, and where everything is shown.
+struct Ends {
+    keyboard: mpsc::Receiver<Vec<Typed>>,
+    screen: Screen,
+    /// Puts a terminal back.
+    restore: Option<Restore>,
+}
+
+impl App {
+    async fn run_topic(
+        &self,
+        server: Address,
+        topics: Vec<TopicName>,
+        reader: Option<NoticeReader>,
+    ) -> io::Result<Finished> {
+        let audience = match reader {
+            Some(_) => Audience::Person,
+            None => Audience::Pipe,
+        };
+        let calls = match self.start_calls(audience) {
+            Ok(calls) => calls,
+            Err(failure) => return Ok(Finished::failed(failure)),
+        };
+        let options = self.client_options(server.clone(), topics.clone(), audience);
+        let limits = self.limits(options.max_line_frame());
+        let Ends {
+            keyboard,
+            screen,
+            restore,
+        } = self.ends(&topics, terminal::Server::Topics, reader)?;
+        let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
+        let (client, events) = match Client::start(options) {
+            Ok(handles) => handles,
+            Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
+        };
+        let ended = topic::run(TopicMode {
+            client,
+            events,
+            server,
+            input,
+            screen,
+            notices: self.notices.clone(),
+            people: self.people.clone(),
+            calls,
+            audience,
+            requests: self.requests(),
+            stays: self.options.stay,
+        })
+        .await;
+        let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
+        if ended.refused > 0 && finished.result.is_ok() {
+            let count = ended.refused;
+            finished.result = Err(Failure::Undelivered { count });
+        }
+        Ok(finished)
+    }
+
+    async fn run_direct(&self, mode: Mode, reader: Option<NoticeReader>) -> io::Result<Finished> {
+        let max_frame = self.options.max_frame;
+        let topic = direct::topic();
+        let topics = [topic.clone()];
+        let Ends {
+            keyboard,
+            screen,
+            restore,
+        } = self.ends(&topics, terminal::Server::None, reader)?;
+        let input = Input::new(
+            keyboard,
+            topic,
+            self.limits(max_frame),
+            self.notices.clone(),
+        );
+        let mut conversation = Conversation {
+            input,
+            queue: Queue::new(String::new()),
+            screen,
+            notices: self.notices.clone(),
+            rules: Rules {
+                stay: self.options.stay,
+                drain_timeout: self.options.drain_timeout,
+                pause: pipe::pause(),
+            },
+        };
+        let dialer = |address| Dialer {
+            address,
+            timeout: self.options.connect_timeout,
+            max_frame,
+        };
+        let result = match mode {
+            Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
+            Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
+            Mode::CallUser { user, server } => {
+                direct::call_user(&mut conversation, &dialer(server), &user).await
+            }
+            Mode::Join { .. } => unreachable!("that is topic mode"),
+        };
+        let Conversation { input, screen, .. } = conversation;
+        Ok(write_out(input, screen, restore, result).await)
+    }
+
+    fn requests(&self) -> Requests {
+        match self.options.extended {
+            Some(_) => Requests::Possible,
+            None => Requests::Impossible,
+        }
+    }
+
+    /// Direct calls beside a topic, which only a person can make and take.
+    fn start_calls(&self, audience: Audience) -> Result<Option<Calls>, Failure> {
+        let Some(extended) = &self.options.extended else {
+            return Ok(None);
+        };
+        if audience == Audience::Pipe {
+            if extended.listen.is_some() {
+                self.notices
+                    .say("--listen needs a terminal, where you can answer: a pipe takes no calls");
+            }
+            return Ok(None);
+        }
+        let settings = CallSettings {
+            port: extended.listen,
+            max_frame: self.options.max_frame,
+            timeout: self.options.connect_timeout,
+        };
+        Calls::start(settings, self.notices.clone(), self.people.clone()).map(Some)
+    }
+
+    fn limits(&self, max_line_frame: usize) -> FrameLimits {
+        FrameLimits {
+            max_frame: self.options.max_frame,
+            max_line_frame,
+        }
+    }
+
+    fn client_options(
+        &self,
+        server: Address,
+        topics: Vec<TopicName>,
+        audience: Audience,
+    ) -> client::Options {
+        let mut options = client::Options::new(server, topics);
+        options.reconnect = self.options.reconnect;
+        options.connect_timeout = self.options.connect_timeout;
+        options.drain_timeout = self.options.drain_timeout;
+        options.max_frame = self.options.max_frame;
+        options.presence = match audience {
+            Audience::Person => Presence::Follow,
+            Audience::Pipe => Presence::Ignore,
+        };
+        let Some(extended) = &self.options.extended else {
+            options.protocol = Protocol::Classic;
+            return options;
+        };
+        options.name = self.name(extended, audience);
+        options.history = history(extended.history);
+        options.ack_timeout = extended.ack_timeout;
+        options.port = extended.listen.filter(|_| audience == Audience::Person);
+        options
+    }
+
+    /// The name for this run: a person who has chosen none has a usual one.
+    fn name(&self, extended: &Extended, audience: Audience) -> Name {
+        if let Some(name) = &extended.name {
+            return Name::Required(name.clone());
+        }
+        if audience == Audience::Pipe {
+            return Name::Anonymous;
+        }
+        let login = || UserName::new(self.environment.login.as_deref()?).ok();
+        let usual = self.options.usual_name.clone().or_else(login);
+        usual.map_or(Name::Anonymous, Name::Preferred)
+    }
+
+    /// With `reader`, what notices are shown on a terminal, those of a person; otherwise
+    /// those of a pipe.
+    fn ends(
+        &self,
+        topics: &[TopicName],
+        server: terminal::Server,
+        reader: Option<NoticeReader>,
+    ) -> io::Result<Ends> {
+        let Some(reader) = reader else {
+            let format = if self.options.json {
+                Format::Json
+            } else {
+                Format::Plain
+            };
+            return Ok(Ends {
+                keyboard: pipe::keyboard(self.options.max_frame)?,
+                screen: pipe::screen(format)?,
+                restore: None,
+            });
+        };
+        let state = self.environment.state.as_ref();
+        let history = state.filter(|_| self.options.history_file);
+        let setup = terminal::Setup {
+            topics: topics.to_vec(),
+            server,
+            is_colored: match self.options.color {
+                When::Auto => !self.environment.no_color,
+                When::Always => true,
+                When::Never => false,
+            },
+            rings: self.options.bell,
+            people: self.people.clone(),
+            history: history.map(|state| state.join("natter").join("history")),
+        };
+        let Terminal {
+            keyboard,
+            screen,
+            restore,
+        } = terminal::start(setup, reader)?;
+        Ok(Ends {
+            keyboard,
+            screen,
+            restore: Some(restore),
+        })
+    }
+
+    /// Says what failed.
+    async fn finish(self, finished: Finished) -> Exit {
+        let failed = finished.result.is_err() || finished.has_refused;
+        self.notices.finish(finished.result.err()).await;
+        if failed { Exit::Failed } else { Exit::Done }
+    }
+}
+
+impl Finished {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            result: Err(failure),
+            has_refused: false,
+        }
+    }
+}
+
+/// Which messages from before the start to ask for.
+fn history(history: History) -> client::History {
+    match history {
+        History::None | History::Last(0) => client::History::None,
+        History::Last(count) => client::History::Last(count),
+        History::Since(ago) => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let since = now.unwrap_or_default().saturating_sub(ago);
+            client::History::Since(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        }
+    }
+}
+
+/// Writes out what is left, and puts the terminal back.
+async fn write_out(
+    input: Input,
+    screen: Screen,
+    restore: Option<Restore>,
+    result: Result<(), Failure>,
+) -> Finished {
+    let has_refused = input.has_refused();
+    // A person who types on isn't waited for.
+    drop(input);
+    let result = match screen.finish().await {
+        Ok(()) => result,
+        Err(source) => Err(Failure::Output { source }),
+    };
+    drop(restore);
+    Finished {
+        result,
+        has_refused,
+    }
+}

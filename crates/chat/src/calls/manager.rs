@@ -1,0 +1,307 @@
+//! Direct calls beside a topic: one at a time, by name.
+//!
+//! A task holds the call. A caller is connected when the person accepts. The lines of a
+//! call are shown among everything else. Knows no topic and no server.
+
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use client::Line;
+use client::dial::{DialError, Dialer};
+use client::frame::Frame;
+use client::link::{Link, Written};
+use client::queue::{Acknowledgements, Queue};
+use tokio::sync::mpsc;
+use wire::{Address, ErrorCode, TopicName};
+
+use super::dial::{LISTENER, dial};
+use super::listen::Listener;
+use crate::error::Failure;
+use crate::input::action::CallAction;
+use crate::output::notice::{CallLine, Notices};
+use crate::output::people::People;
+use crate::output::plural::counted;
+use crate::words;
+
+/// Actions that wait to be performed. The conversation waits for room.
+const WAITING: usize = 16;
+
+/// The topic of every message in a direct call.
+pub(crate) fn topic() -> TopicName {
+    TopicName::new("direct").unwrap_or_else(|_| unreachable!("it is allowed as one"))
+}
+
+/// The handle through which a person's actions reach the call.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls(mpsc::Sender<CallAction>);
+
+/// How calls are made and taken.
+#[derive(Debug)]
+pub(crate) struct CallSettings {
+    /// The port on which calls are taken, if any.
+    pub(crate) port: Option<u16>,
+    /// The longest frame, in bytes.
+    pub(crate) max_frame: usize,
+    /// The longest that making a call may take.
+    pub(crate) timeout: Duration,
+}
+
+impl Calls {
+    /// Starts to wait for calls, and for what the person does.
+    pub(crate) fn start(
+        settings: CallSettings,
+        notices: Notices,
+        people: People,
+    ) -> Result<Self, Failure> {
+        let listen = |port| Listener::bind(port, settings.max_frame, notices.clone());
+        let listener = settings.port.map(listen).transpose()?;
+        let (actions, taken) = mpsc::channel(WAITING);
+        let manager = CallManager {
+            listener,
+            settings,
+            notices,
+            people,
+            state: State::Idle,
+            queue: Queue::new(String::new()),
+        };
+        tokio::spawn(manager.run(taken));
+        Ok(Self(actions))
+    }
+
+    /// Waits until the next action can be performed. `None` if calls have ended.
+    ///
+    /// Cancel safe: nothing is handed over before the permit is used.
+    pub(crate) async fn reserve(&self) -> Option<mpsc::Permit<'_, CallAction>> {
+        self.0.reserve().await.ok()
+    }
+}
+
+struct CallManager {
+    listener: Option<Listener>,
+    settings: CallSettings,
+    notices: Notices,
+    people: People,
+    state: State,
+    /// What waits to be said.
+    queue: Queue,
+}
+
+type Dialing = Pin<Box<dyn Future<Output = Result<Link, DialError>> + Send>>;
+
+enum State {
+    Idle,
+    Dialing { name: String, dialing: Dialing },
+    Ringing { who: String, link: Box<Link> },
+    Talking { who: String, link: Box<Link> },
+}
+
+enum Woken {
+    Dialed(Result<Box<Link>, DialError>),
+    Read(io::Result<usize>),
+    Written(io::Result<Written>),
+}
+
+impl State {
+    /// Waits for what happens in the call. Cancel safe.
+    async fn next(&mut self) -> Woken {
+        match self {
+            Self::Idle | Self::Ringing { .. } => pending().await,
+            Self::Dialing { dialing, .. } => Woken::Dialed(dialing.await.map(Box::new)),
+            Self::Talking { link, .. } => {
+                let Link { reader, writer, .. } = &mut **link;
+                tokio::select! {
+                    read = reader.fill() => Woken::Read(read),
+                    written = writer.write_on(), if writer.is_busy() => Woken::Written(written),
+                }
+            }
+        }
+    }
+}
+
+impl CallManager {
+    async fn run(mut self, mut actions: mpsc::Receiver<CallAction>) {
+        loop {
+            tokio::select! {
+                action = actions.recv() => match action {
+                    Some(action) => self.perform(action),
+                    None => return,
+                },
+                caller = accept(self.listener.as_ref()) => self.on_caller(caller),
+                woken = self.state.next() => self.handle(woken).await,
+            }
+            self.send_next();
+        }
+    }
+
+    fn perform(&mut self, action: CallAction) {
+        match (action, std::mem::replace(&mut self.state, State::Idle)) {
+            (CallAction::Dial { name, address }, State::Idle) => self.dial(name, address),
+            (CallAction::Accept, State::Ringing { who, link }) => {
+                self.people.set_caller(None);
+                self.notices
+                    .say(format_args!("you talk with {who} now: /hangup ends that"));
+                self.state = State::Talking { who, link };
+            }
+            (CallAction::Decline | CallAction::HangUp, State::Ringing { link, who }) => {
+                self.people.set_caller(None);
+                self.notices
+                    .say(format_args!("{who} is told that you can't"));
+                tokio::spawn(link.refuse(ErrorCode::Busy, "can't talk now; try again later"));
+            }
+            (CallAction::HangUp, State::Talking { who, .. } | State::Dialing { name: who, .. }) => {
+                self.forget_unsent();
+                self.notices.say(format_args!("you have hung up on {who}"));
+            }
+            (CallAction::Say(text), state @ (State::Talking { .. } | State::Dialing { .. }))
+                if self.queue.has_room() =>
+            {
+                let topic = topic();
+                self.queue.push(Line { topic, text });
+                self.state = state;
+            }
+            (action, state) => {
+                self.state = state;
+                self.notices.warn(self.why_not(&action));
+            }
+        }
+    }
+
+    /// Why an action can't be performed, and what can be done.
+    fn why_not(&self, action: &CallAction) -> &'static str {
+        match (action, &self.state) {
+            (CallAction::Dial { .. }, _) => "there is a call already: /hangup first",
+            (CallAction::Say(_), State::Talking { .. } | State::Dialing { .. }) => {
+                "not sent: the other side doesn't read"
+            }
+            (CallAction::Say(_), _) => {
+                "not sent: nobody is on the line; /topic TOPIC speaks there again"
+            }
+            _ => "there is no call",
+        }
+    }
+
+    fn dial(&mut self, name: String, address: Address) {
+        self.notices
+            .say(format_args!("calling {name} at {address}"));
+        let dialer = Dialer {
+            address,
+            timeout: self.settings.timeout,
+            max_frame: self.settings.max_frame,
+        };
+        let notices = self.notices.clone();
+        let dialing = Box::pin(async move { dial(&dialer, &notices).await });
+        self.state = State::Dialing { name, dialing };
+    }
+
+    fn on_caller(&mut self, link: Link) {
+        if !matches!(self.state, State::Idle) {
+            let reason = "somebody else is being talked to; try again later";
+            tokio::spawn(link.refuse(ErrorCode::Busy, reason));
+            return;
+        }
+        let who = link.remote().ip().to_string();
+        self.notices.alert(format_args!(
+            "somebody calls you from {who}: /accept or /decline"
+        ));
+        self.people.set_caller(Some(&who));
+        let link = Box::new(link);
+        self.state = State::Ringing { who, link };
+    }
+
+    async fn handle(&mut self, woken: Woken) {
+        match woken {
+            Woken::Dialed(Ok(link)) => {
+                if let State::Dialing { name, .. } = std::mem::replace(&mut self.state, State::Idle)
+                {
+                    self.notices.say(format_args!(
+                        "it rings at {name}'s: what you say is heard when they accept"
+                    ));
+                    let who = name;
+                    self.state = State::Talking { who, link };
+                }
+            }
+            Woken::Dialed(Err(error)) => {
+                self.state = State::Idle;
+                self.forget_unsent();
+                self.people.end_call();
+                self.notices.warn(words::dial_error(&error, LISTENER));
+            }
+            Woken::Read(Ok(1..)) => self.show().await,
+            Woken::Read(_) => self.end(),
+            Woken::Written(Ok(Written::Partly)) => {}
+            Woken::Written(Ok(Written::Completely)) => {
+                if let Some(Line { topic, text }) = self.queue.written() {
+                    let topic = topic.to_string();
+                    let who = None;
+                    self.notices.show(CallLine { who, topic, text }).await;
+                }
+            }
+            Woken::Written(Err(_)) => self.end(),
+        }
+    }
+
+    /// Shows what was said.
+    async fn show(&mut self) {
+        let State::Talking { who, link } = &mut self.state else {
+            return;
+        };
+        loop {
+            match link.reader.next_frame() {
+                Ok(Some(Frame::Message(frame))) => {
+                    let line = CallLine {
+                        who: Some(who.clone()),
+                        topic: frame.message.topic.decode().into(),
+                        text: frame.message.text.decode().into(),
+                    };
+                    self.notices.show(line).await;
+                }
+                Ok(Some(Frame::Event(_))) => {}
+                Ok(None) => return,
+                Err(_) => return self.end(),
+            }
+        }
+    }
+
+    /// The other side has ended the call.
+    fn end(&mut self) {
+        if let State::Talking { who, .. } = std::mem::replace(&mut self.state, State::Idle) {
+            self.people.end_call();
+            self.notices
+                .say(format_args!("the call with {who} has ended"));
+            self.forget_unsent();
+        }
+    }
+
+    /// Drops what was not sent, and says how much that is.
+    fn forget_unsent(&mut self) {
+        let unsent = self.queue.unsent();
+        self.queue = Queue::new(String::new());
+        if unsent > 0 {
+            let lines = counted(unsent as u64, "line was", "lines were");
+            self.notices.warn(format_args!("{lines} not sent"));
+        }
+    }
+
+    /// Begins to send what is to be said next.
+    fn send_next(&mut self) {
+        if let State::Talking { link, .. } = &mut self.state
+            && !link.writer.is_busy()
+        {
+            let (source, destination) = link.endpoints();
+            if let Some(next) = self.queue.begin(Acknowledgements::None) {
+                link.writer
+                    .begin(next.line.message(source, destination).to_line());
+            }
+        }
+    }
+}
+
+/// Waits for a caller who is still there. Cancel safe.
+async fn accept(listener: Option<&Listener>) -> Link {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,126 @@
+//! What a command line means.
+
+use std::time::Duration;
+
+use wire::{Address, TopicName, UserName};
+
+/// What is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whom to talk with.
+    pub mode: Mode,
+    /// How.
+    pub options: Options,
+}
+
+/// Whom to talk with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `-direct PORT`: wait for a caller.
+    Wait {
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// `-direct 0 ADDRESS:PORT`: call somebody.
+    Call {
+        /// Whom.
+        peer: Address,
+    },
+    /// `-direct 0 NAME@ADDRESS:PORT`: call somebody whom a topic server knows.
+    CallUser {
+        /// Whom.
+        user: UserName,
+        /// Where the topic server is.
+        server: Address,
+    },
+    /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
+    Join {
+        /// Where the topic server is.
+        server: Address,
+        /// The topics, at least one, none twice.
+        topics: Vec<TopicName>,
+    },
+}
+
+/// How to talk. `--help` gives each default and its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Go on receiving when the input has ended.
+    pub stay: bool,
+    /// In topic mode: connect again when the connection is lost.
+    pub reconnect: bool,
+    /// The longest that making a connection may take.
+    pub connect_timeout: Duration,
+    /// The longest wait for the other side to close when everything is sent.
+    pub drain_timeout: Duration,
+    /// The longest frame that is sent or received, in bytes.
+    pub max_frame: usize,
+    /// What arrives is printed as JSON.
+    pub json: bool,
+    /// On a terminal too, one line in is one message out.
+    pub plain: bool,
+    /// When there are colours.
+    pub color: When,
+    /// A mention of one's name rings.
+    pub bell: bool,
+    /// What is typed on a terminal is remembered from run to run.
+    pub history_file: bool,
+    /// What to be called on a terminal, if no name was given for this run.
+    pub usual_name: Option<UserName>,
+    /// In topic mode: what is asked of the server beyond the specification;
+    /// nothing with `--classic`.
+    pub extended: Option<Extended>,
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// On any terminal.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl When {
+    /// As it is written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// Reads what is written.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let all = [Self::Auto, Self::Always, Self::Never];
+        all.into_iter().find(|when| when.as_str() == text)
+    }
+}
+
+/// What is asked of a server beyond the specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// The name by which others know us.
+    pub name: Option<UserName>,
+    /// What is wanted of the time before we came.
+    pub history: History,
+    /// How long acknowledgements are waited for when the input has ended.
+    pub ack_timeout: Duration,
+    /// On a terminal: where direct calls are taken, and that is announced.
+    pub listen: Option<u16>,
+}
+
+/// What is wanted of the time before we came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Nothing.
+    None,
+    /// So many of the newest messages.
+    Last(u64),
+    /// Those that are no older than this.
+    Since(Duration),
+}

@@ -1,0 +1,236 @@
+//! The configuration file: what a person wants by default.
+//!
+//! Reads one file, and says in which line what is wrong. Decides nothing: an option or the
+//! environment overrides it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wire::{Address, AddressError, UserName, UserNameError};
+
+use super::config::When;
+
+/// What the file says. All of it is optional.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// Where it was read; none if there is none.
+    pub(super) path: Option<PathBuf>,
+    /// The person's name on a terminal.
+    pub(super) name: Option<UserName>,
+    /// When there are colours.
+    pub(super) color: Option<When>,
+    /// A mention of the person's name rings.
+    pub(super) bell: Option<bool>,
+    /// Short names of servers.
+    pub(super) servers: BTreeMap<String, Address>,
+}
+
+/// Why a configuration file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    /// It can't be read.
+    #[error("can't read {}: {source}", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}, line {line}: {mistake}", .path.display())]
+    Mistake {
+        /// Which file.
+        path: PathBuf,
+        /// In which line.
+        line: usize,
+        /// What.
+        mistake: Mistake,
+    },
+}
+
+/// What is wrong in a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Mistake {
+    /// It is no TOML, or has other keys or types.
+    #[error("{}", .0.message())]
+    Syntax(#[from] toml::de::Error),
+    /// The name is none.
+    #[error(transparent)]
+    Name(#[from] UserNameError),
+    /// There is no such value of `color`.
+    #[error("color is auto, always or never, not {0:?}")]
+    Color(String),
+    /// A server's address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+/// The same as it is written.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Option<toml::Spanned<String>>,
+    color: Option<toml::Spanned<String>>,
+    bell: Option<bool>,
+    #[serde(default)]
+    servers: BTreeMap<String, toml::Spanned<String>>,
+}
+
+/// A mistake and where it is, in bytes from the beginning.
+type At = (usize, Mistake);
+
+impl File {
+    /// Reads a file that must exist.
+    pub(super) fn read(path: &Path) -> Result<Self, FileError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(source) => Err(FileError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads a file. One that doesn't exist is empty.
+    pub(super) fn read_if_exists(path: &Path) -> Result<Self, FileError> {
+        match Self::read(path) {
+            Err(FileError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Self::default())
+            }
+            other => other,
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        Self::parse_text(path, text).map_err(|(offset, mistake)| {
+            let before = text.get(..offset).unwrap_or(text);
+            FileError::Mistake {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                mistake,
+            }
+        })
+    }
+
+    fn parse_text(path: &Path, text: &str) -> Result<Self, At> {
+        let written: Written = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            (offset, error.into())
+        })?;
+        let server = |(name, address): (String, toml::Spanned<String>)| {
+            Ok((
+                name,
+                read(&address, |text| text.parse().map_err(Mistake::from))?,
+            ))
+        };
+        let name = |text: &str| UserName::new(text).map_err(Mistake::from);
+        let color = |text: &str| When::read(text).ok_or_else(|| Mistake::Color(text.into()));
+        Ok(Self {
+            path: Some(path.to_owned()),
+            name: written.name.map(|text| read(&text, name)).transpose()?,
+            color: written.color.map(|text| read(&text, color)).transpose()?,
+            bell: written.bell,
+            servers: written
+                .servers
+                .into_iter()
+                .map(server)
+                .collect::<Result<_, At>>()?,
+        })
+    }
+
+    /// A server by its short name, or by its address.
+    pub(super) fn server(&self, text: &str) -> Result<Address, AddressError> {
+        match self.servers.get(text) {
+            Some(address) => Ok(address.clone()),
+            None => text.parse(),
+        }
+    }
+}
+
+fn read<T>(
+    text: &toml::Spanned<String>,
+    read: impl Fn(&str) -> Result<T, Mistake>,
+) -> Result<T, At> {
+    read(text.get_ref()).map_err(|mistake| (text.span().start, mistake))
+}
+
+/// A text as the file has it: in quotation marks, with the escapes of TOML.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if c.is_control() => write!(f, "\\u{:04X}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, FileError> {
+        File::parse(Path::new("chat.toml"), text)
+    }
+
+    #[test]
+    fn everything_in_it_is_read_and_nothing_has_to_be() {
+        let file =
+            parse("name = \"alice\"\ncolor = \"never\"\nbell = false\n[servers]\nlab = \"a:1\"\n")
+                .expect("right");
+        assert_eq!(file.name.expect("a name").as_str(), "alice");
+        assert_eq!((file.color, file.bell), (Some(When::Never), Some(false)));
+        let file = parse("[servers]\nlab = \"[::1]:2\"").expect("right");
+        assert_eq!(file.server("lab").map(|server| server.port), Ok(2));
+        assert_eq!(file.server("b:3").map(|server| server.port), Ok(3));
+        assert!(
+            file.server("lub")
+                .unwrap_err()
+                .to_string()
+                .contains("no port")
+        );
+        assert!(parse("").expect("empty").name.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, said) in [
+            (
+                "bell = true\ncolour = \"never\"",
+                "chat.toml, line 2: unknown field",
+            ),
+            ("\n\nbell = \"yes\"", "chat.toml, line 3: invalid type"),
+            (
+                "bell = true\nname = \"\"",
+                "line 2: a user's name can't be empty",
+            ),
+            ("color = \"red\"", "line 1: color is auto, always or never"),
+            (
+                "[servers]\na = \"b:1\"\nlab = \"lab\"",
+                "line 3: \"lab\" has no port",
+            ),
+            ("name = ", "line 1"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let path = Path::new("no/such/file.toml");
+        assert!(File::read_if_exists(path).expect("empty").path.is_none());
+        let error = File::read(path).unwrap_err().to_string();
+        assert!(error.contains("can't read no/such"), "{error}");
+    }
+}

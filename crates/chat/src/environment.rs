@@ -1,0 +1,18 @@
+//! What `main.rs` has read from the environment: nothing else reads it.
+
+use std::path::PathBuf;
+
+/// The parts of the process's environment that matter.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The person's login name.
+    pub login: Option<String>,
+    /// `NO_COLOR` is set.
+    pub no_color: bool,
+    /// The kind of the terminal.
+    pub term: Option<String>,
+    /// The folder in which programs keep state from run to run.
+    pub state: Option<PathBuf>,
+    /// The folder in which programs look for their configuration.
+    pub config: Option<PathBuf>,
+}

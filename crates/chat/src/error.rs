@@ -1,0 +1,110 @@
+//! Why a run failed, in the words that the person reads: what happened, to what, and
+//! what to do.
+//!
+//! Each error is reported once, at the end of the run.
+
+use std::io;
+
+use client::dial::DialError;
+use client::link::LinkError;
+use client::{ClientError, Undelivered};
+use wire::{Address, AddressError, ScanError};
+
+use crate::output::plural::counted;
+use crate::words;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// No connection to a peer could be made.
+    #[error("{}", words::dial_error(.error, .expected))]
+    Dial {
+        /// Why.
+        error: DialError,
+        /// The program that should be running there.
+        expected: &'static str,
+    },
+    /// The port can't be listened on.
+    #[error("can't wait for callers on port {port}: {}", bind_advice(.source))]
+    Bind {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was received can't be displayed.
+    #[error("can't write to standard output: {source}")]
+    Output {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// In direct mode: the peer is talking to somebody else.
+    #[error(
+        "{peer} is busy talking to somebody else, and has read nothing of this; try again later"
+    )]
+    Busy {
+        /// Who was called.
+        peer: Address,
+    },
+    /// In direct mode: the connection is lost.
+    #[error("{}", words::lost(.peer, &words::link_error(.cause), .undelivered))]
+    Lost {
+        /// Whose connection.
+        peer: String,
+        /// How it was lost.
+        cause: LinkError,
+        /// What of the input the peer didn't get.
+        undelivered: Undelivered,
+    },
+    /// In direct mode: the server doesn't say where somebody is.
+    #[error("can't call {user}: {server} says: {reason}")]
+    NotFound {
+        /// Who was to be called.
+        user: String,
+        /// The server.
+        server: Address,
+        /// What it says.
+        reason: LookupError,
+    },
+    /// In topic mode: the client has ended.
+    #[error("{}", words::client_error(.error, .server))]
+    Client {
+        /// Why.
+        error: ClientError,
+        /// The server.
+        server: Address,
+    },
+    /// In topic mode: the server refused lines, each of which has been named.
+    #[error("{} not delivered or not stored, as said above", counted(*.count, "line was", "lines were"))]
+    Undelivered {
+        /// The number of lines.
+        count: u64,
+    },
+}
+
+/// Why a server doesn't say where somebody is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookupError {
+    /// It has closed the connection.
+    #[error("it closed the connection")]
+    Closed,
+    /// It sent something that is no frame.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// It sent an address that is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// It reports an error.
+    #[error("{0}")]
+    Server(String),
+}
+
+fn bind_advice(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program is using it; end that program, or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => "permission denied; use port 1024 or above".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,4 @@
+//! The two ways to chat.
+
+pub(crate) mod direct;
+pub(crate) mod topic;

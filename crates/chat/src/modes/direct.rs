@@ -1,0 +1,295 @@
+//! Direct mode: two clients talk to each other without a server.
+//!
+//! The listener takes one peer at a time, for as long as it runs; the caller makes one
+//! connection. Holds the listening socket and the callers that are being refused.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
+
+use client::dial::{DialError, Dialer};
+use client::frame::Frame;
+use client::link::{Link, LinkError};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use wire::{Address, ErrorCode, Event, Request, TopicName, UserName};
+
+use crate::calls::dial::{LISTENER, dial};
+use crate::calls::listen::Listener;
+use crate::conversation::{AtEnd, Conversation, Ending, Meanwhile, Role};
+use crate::error::{Failure, LookupError};
+use crate::output::notice::Notices;
+use crate::output::plural::counted;
+use crate::words;
+
+/// Callers that are told at once that we are busy; more wait to be told.
+const REFUSED_AT_ONCE: usize = 64;
+/// Our peer may have left before the next one called, and the system may report the call
+/// first. This is how long it may take to report both.
+const GRACE: Duration = Duration::from_millis(5);
+/// Callers who don't give up mustn't fill the screen.
+const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
+
+/// The program at the other end of a direct call.
+const PEER: &str = "chat";
+
+/// The topic of every message in direct mode.
+pub(crate) fn topic() -> TopicName {
+    crate::calls::manager::topic()
+}
+
+/// Calls somebody, and talks until one of the two has finished.
+pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), Failure> {
+    call_expecting(all, dialer, PEER).await
+}
+
+async fn call_expecting(
+    all: &mut Conversation,
+    dialer: &Dialer,
+    expected: &'static str,
+) -> Result<(), Failure> {
+    let notices = all.notices.clone();
+    let mut link = match all
+        .meanwhile(dial(dialer, &notices), AtEnd::WaitOn, None)
+        .await
+    {
+        Meanwhile::Happened(link) => link.map_err(|error| Failure::Dial { error, expected })?,
+        Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
+    };
+    let peer = dialer.address.clone();
+    all.notices.say(format_args!("connected to {peer}"));
+    match all.talk(&mut link, Role::Called, pending()).await {
+        Ending::PeerLeft => all.notices.say(format_args!("{peer} left")),
+        Ending::KeptOpen => all.notices.say(words::kept_open(peer)),
+        Ending::Busy => return Err(Failure::Busy { peer }),
+        Ending::Done | Ending::ScreenClosed => {}
+        Ending::Lost(cause) => {
+            let undelivered = all.undelivered();
+            explain(link, &cause).await;
+            return Err(Failure::Lost {
+                peer: peer.to_string(),
+                cause,
+                undelivered,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Asks a topic server where somebody is, and calls them.
+pub(crate) async fn call_user(
+    all: &mut Conversation,
+    server: &Dialer,
+    user: &UserName,
+) -> Result<(), Failure> {
+    let notices = all.notices.clone();
+    let asking = tokio::time::timeout(server.timeout, look_up(server, user, &notices));
+    let address = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
+        Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
+            let address = server.address.clone();
+            let timeout = server.timeout;
+            Err(server_failed(DialError::Timeout { address, timeout }))
+        })?,
+        Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
+    };
+    all.notices.say(format_args!("{user} is at {address}"));
+    let dialer = Dialer {
+        address,
+        ..server.clone()
+    };
+    call_expecting(all, &dialer, LISTENER).await
+}
+
+fn server_failed(error: DialError) -> Failure {
+    let expected = words::TOPICSERVER;
+    Failure::Dial { error, expected }
+}
+
+/// Where a topic server says that somebody is.
+async fn look_up(server: &Dialer, user: &UserName, notices: &Notices) -> Result<Address, Failure> {
+    let lost = |source| server_failed(server.failed(source));
+    let refused = |reason| Failure::NotFound {
+        user: user.to_string(),
+        server: server.address.clone(),
+        reason,
+    };
+    let mut link = dial(server, notices).await.map_err(server_failed)?;
+    let question = Request::Lookup(user.to_string()).to_line();
+    link.writer.write_all(&question).await.map_err(lost)?;
+    loop {
+        if link.reader.fill().await.map_err(lost)? == 0 {
+            return Err(refused(LookupError::Closed));
+        }
+        while let Some(frame) = link
+            .reader
+            .next_frame()
+            .map_err(|error| refused(error.into()))?
+        {
+            let text = match frame {
+                Frame::Event(Event::Found(person)) => {
+                    let address = words::address(&person.ip, &person.port);
+                    return address
+                        .parse()
+                        .map_err(|error| refused(LookupError::Address(error)));
+                }
+                Frame::Event(Event::Error(told)) => told.text.into_owned(),
+                Frame::Message(frame) => frame.message.text.decode().into_owned(),
+                Frame::Event(_) => continue,
+            };
+            return Err(refused(LookupError::Server(text)));
+        }
+    }
+}
+
+/// Waits for callers, and talks to one after another.
+pub(crate) async fn wait(
+    all: &mut Conversation,
+    port: u16,
+    max_frame: usize,
+) -> Result<(), Failure> {
+    let mut host = Host::bind(port, max_frame, all.notices.clone())?;
+    all.notices
+        .say(format_args!("waiting for a caller on port {port}"));
+    let result = host.serve(all).await;
+    host.finish().await;
+    result
+}
+
+/// Takes one caller at a time and refuses all others.
+struct Host {
+    listener: Listener,
+    port: u16,
+    notices: Notices,
+    /// A caller who was accepted while our peer was there, and is not refused yet.
+    next: Option<Link>,
+    /// Callers who are being told why they are refused.
+    leaving: JoinSet<()>,
+    /// When a notice last said that somebody was refused.
+    said_busy: Option<Instant>,
+}
+
+impl Host {
+    fn bind(port: u16, max_frame: usize, notices: Notices) -> Result<Self, Failure> {
+        Ok(Self {
+            listener: Listener::bind(port, max_frame, notices.clone())?,
+            port,
+            notices,
+            next: None,
+            leaving: JoinSet::new(),
+            said_busy: None,
+        })
+    }
+
+    async fn serve(&mut self, all: &mut Conversation) -> Result<(), Failure> {
+        const KEPT: &str = "nobody is connected: what is typed is kept for the next caller";
+        loop {
+            // What was kept before has been said.
+            let kept = (all.queue.unsent() == 0).then_some(KEPT);
+            let mut link = match all.meanwhile(self.next_caller(), AtEnd::Stop, kept).await {
+                Meanwhile::Happened(link) => link,
+                Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
+            };
+            let peer = link.remote().to_string();
+            all.notices.say(format_args!("{peer} connected"));
+            let ending = all
+                .talk(&mut link, Role::Caller, self.refuse_others())
+                .await;
+            match ending {
+                Ending::Done | Ending::ScreenClosed => return Ok(()),
+                Ending::KeptOpen => {
+                    all.notices.say(words::kept_open(peer));
+                    return Ok(());
+                }
+                Ending::PeerLeft | Ending::Busy => all.notices.say(format_args!("{peer} left")),
+                Ending::Lost(cause) if all.is_finished() => {
+                    let undelivered = all.undelivered();
+                    return Err(Failure::Lost {
+                        peer,
+                        cause,
+                        undelivered,
+                    });
+                }
+                Ending::Lost(cause) => {
+                    let why = words::link_error(&cause);
+                    let notice = format_args!("the connection to {peer} is lost: {why}");
+                    all.notices.say(notice);
+                    self.leaving
+                        .spawn(async move { explain(link, &cause).await });
+                }
+            }
+            self.say_what_next(all);
+        }
+    }
+
+    /// Says that it goes on, if it does.
+    fn say_what_next(&self, all: &Conversation) {
+        let port = self.port;
+        match all.queue.unsent() {
+            0 if all.is_finished() => {}
+            0 => all
+                .notices
+                .say(format_args!("waiting for the next caller on port {port}")),
+            count => {
+                let lines = counted(count as u64, "unsent line is", "unsent lines are");
+                all.notices.say(format_args!(
+                    "waiting for the next caller on port {port}; {lines} kept"
+                ));
+            }
+        }
+    }
+
+    /// Who is to be talked to next.
+    async fn next_caller(&mut self) -> Link {
+        match self.next.take() {
+            Some(link) => link,
+            None => self.listener.accept().await,
+        }
+    }
+
+    /// Tells everybody else who calls that we are busy, for ever.
+    async fn refuse_others(&mut self) -> Infallible {
+        loop {
+            while self.leaving.len() >= REFUSED_AT_ONCE {
+                self.leaving.join_next().await;
+            }
+            if self.next.is_none() {
+                self.next = Some(self.listener.accept().await);
+            }
+            sleep(GRACE).await;
+            if let Some(link) = self.next.take() {
+                self.say_busy(&link);
+                let reason = "somebody else is being talked to; try again later";
+                self.leaving.spawn(link.refuse(ErrorCode::Busy, reason));
+            }
+            while self.leaving.try_join_next().is_some() {}
+        }
+    }
+
+    fn say_busy(&mut self, caller: &Link) {
+        let now = Instant::now();
+        let is_due = |said| now - said >= BUSY_NOTICE_EVERY;
+        if self.said_busy.is_none_or(is_due) {
+            self.said_busy = Some(now);
+            let notice = format_args!("told {} that you are busy", caller.remote());
+            self.notices.say(notice);
+        }
+    }
+
+    /// Lets the callers who are being refused read why. Each has its own limit.
+    async fn finish(mut self) {
+        drop(self.listener);
+        if let Some(link) = self.next {
+            let reason = "nobody is here any more";
+            self.leaving
+                .spawn(link.refuse(ErrorCode::ShuttingDown, reason));
+        }
+        while self.leaving.join_next().await.is_some() {}
+    }
+}
+
+/// Tells a peer that sent something that is no frame why its connection is closed.
+async fn explain(link: Link, cause: &LinkError) {
+    if let LinkError::Scan(error) = cause {
+        link.refuse(error.code(), &error.to_string()).await;
+    }
+}

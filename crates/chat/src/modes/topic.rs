@@ -1,0 +1,347 @@
+//! Topic mode: everybody who is registered for some topics at one server.
+//!
+//! The loop between a person or a pipe and the client: keyboard × events × screen. The
+//! client library connects, registers and connects again; here its events become what is
+//! shown, and what was typed becomes its commands. Never speaks direct mode.
+
+use std::future::pending;
+
+use client::{Client, Closing, Event, Events, Finished, Permit, Request};
+use tokio::sync::mpsc;
+use wire::{Address, ErrorCode, UserName};
+
+use crate::calls::manager::Calls;
+use crate::error::Failure;
+use crate::input::action::{Action, CallAction};
+use crate::input::keyboard::{Entry, Input};
+use crate::output::notice::Notices;
+use crate::output::people::People;
+use crate::output::screen::{Closed, Screen};
+use crate::words::{self, Words};
+
+/// Everything that topic mode works with.
+pub(crate) struct TopicMode {
+    pub(crate) client: Client,
+    pub(crate) events: Events,
+    pub(crate) server: Address,
+    pub(crate) input: Input,
+    pub(crate) screen: Screen,
+    pub(crate) notices: Notices,
+    pub(crate) people: People,
+    /// Direct calls beside the topics.
+    pub(crate) calls: Option<Calls>,
+    /// Who reads what is shown.
+    pub(crate) audience: Audience,
+    /// What the server can be asked.
+    pub(crate) requests: Requests,
+    /// Not to end with the input.
+    pub(crate) stays: bool,
+}
+
+/// Who reads what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// A person at a terminal, who wants to know who is there.
+    Person,
+    /// A program.
+    Pipe,
+}
+
+/// What the server can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Requests {
+    /// All that the extended protocol has.
+    Possible,
+    /// Nothing, because it is spoken to as the original specification has it.
+    Impossible,
+}
+
+/// What is left of topic mode when it has ended.
+pub(crate) struct Ended {
+    pub(crate) input: Input,
+    pub(crate) screen: Screen,
+    /// Lines that the server refused, each of which has been named.
+    pub(crate) refused: u64,
+    pub(crate) result: Result<(), Failure>,
+}
+
+/// See [`TopicMode`].
+struct Chat {
+    all: TopicMode,
+    connection: Connection,
+    /// Call actions that wait to be handed over.
+    to_calls: Option<CallAction>,
+    /// Whom to call when the server says where they are.
+    to_call: Option<UserName>,
+    /// The client takes no more commands.
+    is_closed: bool,
+    /// The client was told to finish.
+    is_finishing: bool,
+    refused: u64,
+}
+
+/// What is known of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    /// There is one, or there never was.
+    Usual,
+    /// It is lost, and that typed lines are kept has not been said.
+    Lost,
+}
+
+/// What the loop woke up for.
+enum Woken {
+    /// Something was typed, or the input has ended.
+    Typed,
+    /// Something was handed over.
+    Sent,
+    /// The client takes no more commands.
+    CommandsClosed,
+    Event(Option<Event>),
+    /// Something was displayed, or nothing can be any more.
+    Shown(Result<(), Closed>),
+}
+
+/// Takes part in topics until the input or the client ends.
+pub(crate) async fn run(all: TopicMode) -> Ended {
+    let mut chat = Chat {
+        all,
+        connection: Connection::Usual,
+        to_calls: None,
+        to_call: None,
+        is_closed: false,
+        is_finishing: false,
+        refused: 0,
+    };
+    let result = chat.run().await;
+    let TopicMode { input, screen, .. } = chat.all;
+    Ended {
+        input,
+        screen,
+        refused: chat.refused,
+        result,
+    }
+}
+
+impl Chat {
+    async fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            self.perform_here();
+            match self.wait().await {
+                Woken::Typed | Woken::Sent | Woken::Shown(Ok(())) => {}
+                Woken::CommandsClosed => self.is_closed = true,
+                Woken::Shown(Err(Closed)) | Woken::Event(None) => return Ok(()),
+                Woken::Event(Some(Event::Ended(outcome))) => return self.ended(outcome),
+                Woken::Event(Some(event)) => self.on_event(event),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let sends = !self.is_closed && self.has_command();
+        let to_calls = self.to_calls.is_some();
+        let TopicMode {
+            client,
+            events,
+            input,
+            screen,
+            calls,
+            ..
+        } = &mut self.all;
+        tokio::select! {
+            () = input.receive(), if input.wants_more() => Woken::Typed,
+            permit = client.reserve(), if sends => match permit {
+                Ok(permit) => {
+                    send(permit, input, &mut self.is_finishing);
+                    Woken::Sent
+                }
+                Err(client::Ended) => Woken::CommandsClosed,
+            },
+            permit = reserve(calls.as_ref()), if to_calls => {
+                if let (Some(permit), Some(action)) = (permit, self.to_calls.take()) {
+                    permit.send(action);
+                }
+                Woken::Sent
+            }
+            event = events.next(), if screen.has_room() => Woken::Event(event),
+            shown = screen.hand_over() => Woken::Shown(shown),
+        }
+    }
+
+    /// The client is to be told something.
+    fn has_command(&self) -> bool {
+        match self.all.input.first() {
+            Some(Entry::Line(_) | Entry::Action(Action::Request(_))) => true,
+            Some(Entry::Action(_)) => false,
+            None => self.all.input.has_ended() && !self.all.stays && !self.is_finishing,
+        }
+    }
+
+    /// Performs what the client has nothing to do with, up to what it has.
+    fn perform_here(&mut self) {
+        let is_possible = self.all.requests == Requests::Possible;
+        while let Some(Entry::Action(action)) = self.all.input.first() {
+            let waits = match action {
+                Action::Request(_) => is_possible,
+                Action::Call(_) | Action::Search(_) => false,
+                Action::CallAction(_) => self.to_calls.is_some(),
+            };
+            if waits {
+                return;
+            }
+            match self.all.input.take() {
+                Some(Entry::Action(Action::Search(text))) => self.all.screen.search(&text),
+                Some(Entry::Action(Action::CallAction(action))) => self.to_calls = Some(action),
+                Some(Entry::Action(Action::Call(user))) if is_possible => {
+                    let lookup = Action::Request(Request::Lookup(user.clone()));
+                    self.to_call = Some(user);
+                    self.all.input.put_back(Entry::Action(lookup));
+                }
+                _ => self.all.notices.warn(words::NO_SERVER),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Message(incoming) => self.all.screen.show(&incoming),
+            Event::Delivered(line) => self.all.screen.show_own(&line),
+            Event::Kept(line) => {
+                self.all.screen.show_waiting(&line);
+                self.say_kept();
+            }
+            event => {
+                for words in words::event(&event, &self.all.server) {
+                    self.say(words);
+                }
+                self.update(&event);
+                if self.all.audience == Audience::Person {
+                    self.on_news(&event);
+                }
+            }
+        }
+    }
+
+    fn update(&mut self, event: &Event) {
+        match event {
+            Event::LineRefused { .. } => self.refused += 1,
+            Event::Joined { .. } | Event::Registered { .. } => self.connection = Connection::Usual,
+            Event::Disconnected {
+                in_flight, unsent, ..
+            } => {
+                self.connection = Connection::Lost;
+                for line in in_flight {
+                    self.all.screen.show_waiting(line);
+                }
+                if *unsent > 0 {
+                    self.say_kept();
+                }
+            }
+            Event::ServerError(error)
+                if error.is(ErrorCode::UnknownUser) && self.to_call.take().is_some() =>
+            {
+                self.all.people.end_call();
+            }
+            _ => {}
+        }
+    }
+
+    /// Says once for each lost connection that what is typed is kept.
+    fn say_kept(&mut self) {
+        if std::mem::replace(&mut self.connection, Connection::Usual) == Connection::Lost {
+            self.all.notices.say(words::KEPT);
+        }
+    }
+
+    /// What only a person wants to know.
+    fn on_news(&mut self, event: &Event) {
+        match event {
+            Event::Registered { user: Some(user) } if self.all.people.set_me(user) => {
+                self.all.notices.say(format_args!("you are {user}"));
+            }
+            Event::Members { users, .. } => self.all.people.add_names(users),
+            Event::UserJoined { user, .. } => self.all.people.add_names(&[user]),
+            Event::Found { user, ip, port } => {
+                self.all.people.add_names(&[user]);
+                if self.call_found(user, ip, port) {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        for words in words::news(event, &self.all.server) {
+            self.say(words);
+        }
+    }
+
+    /// Calls somebody who was found, if they were looked up for that.
+    fn call_found(&mut self, user: &str, ip: &str, port: &str) -> bool {
+        let is_wanted = self
+            .to_call
+            .as_ref()
+            .is_some_and(|name| name.as_str() == user);
+        let address = words::address(ip, port).parse();
+        let (true, Some(_), Ok(address)) = (is_wanted, &self.all.calls, address) else {
+            return false;
+        };
+        self.to_call = None;
+        let name = user.to_owned();
+        let dial = CallAction::Dial { name, address };
+        // Before what waits: that was typed later.
+        if let Some(next) = self.to_calls.replace(dial) {
+            self.all
+                .input
+                .put_back(Entry::Action(Action::CallAction(next)));
+        }
+        true
+    }
+
+    fn say(&self, words: Words) {
+        match words {
+            Words::Info(text) => self.all.notices.say(text),
+            Words::Warning(text) => self.all.notices.warn(text),
+        }
+    }
+
+    /// The client has ended.
+    fn ended(&mut self, outcome: client::Outcome) -> Result<(), Failure> {
+        match outcome {
+            Ok(Finished { closing, .. }) => {
+                if closing == Closing::KeptOpen {
+                    self.all.notices.say(words::kept_open(&self.all.server));
+                }
+                Ok(())
+            }
+            Err(mut error) => {
+                // What the client never got is not delivered either.
+                error.add_undelivered(&self.all.input.take_lines());
+                let server = self.all.server.clone();
+                Err(Failure::Client { error, server })
+            }
+        }
+    }
+}
+
+/// Tells the client what was typed first, or that nothing more will be.
+fn send(permit: Permit<'_>, input: &mut Input, is_finishing: &mut bool) {
+    match input.first() {
+        Some(Entry::Line(_)) => permit.send(input.take_lines()),
+        Some(Entry::Action(_)) => {
+            if let Some(Entry::Action(Action::Request(request))) = input.take() {
+                permit.request(request);
+            }
+        }
+        None => {
+            permit.finish();
+            *is_finishing = true;
+        }
+    }
+}
+
+/// Waits until a call's action can be performed, or for ever where there are no calls.
+async fn reserve(calls: Option<&Calls>) -> Option<mpsc::Permit<'_, CallAction>> {
+    match calls {
+        Some(calls) => calls.reserve().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,12 @@
+//! What the program shows: messages, notices, and how they look.
+//!
+//! Everything here makes text and hands it on. Only the threads of the pipe,
+//! the terminal and the writer of notices write.
+
+pub(crate) mod color;
+pub(crate) mod format;
+pub(crate) mod notice;
+pub(crate) mod people;
+pub(crate) mod plural;
+pub(crate) mod sanitize;
+pub(crate) mod screen;

@@ -1,0 +1,220 @@
+//! Notices: what the program reports beside messages, one line each.
+//!
+//! In a pipe a thread writes them to standard error, so that a reader of standard error
+//! that has stopped reading holds up neither the conversation nor an interrupt. On a
+//! terminal the screen shows them among the messages. Control characters are escaped.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::plural::counted;
+use super::sanitize::push_escaped;
+
+/// Notices that wait to be written. Further ones are counted, and the count is shown:
+/// this is more than anybody reads at once, and a few kilobytes at most.
+const WAITING: usize = 64;
+
+/// The handle through which all parts of the program report.
+#[derive(Clone, Debug)]
+pub(crate) struct Notices {
+    queue: mpsc::Sender<Item>,
+    /// Notices that found the queue full since the writer last said so.
+    left_out: Arc<AtomicUsize>,
+}
+
+/// What is in the queue.
+#[derive(Debug)]
+enum Item {
+    Notice(Notice),
+    CallLine(CallLine),
+    /// Answered when everything before it has been written.
+    Finish(oneshot::Sender<()>),
+}
+
+/// A line of a direct call.
+#[derive(Debug)]
+pub(crate) struct CallLine {
+    /// Who has said it; `None` for our own.
+    pub(crate) who: Option<String>,
+    /// The topic under which it came.
+    pub(crate) topic: String,
+    /// The text.
+    pub(crate) text: String,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// For information.
+    Info,
+    /// Something is lost, or isn't as it should be.
+    Warning,
+    /// A person should look at the screen now.
+    Alert,
+}
+
+/// One line of text.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// The text, escaped.
+    pub(crate) text: String,
+    /// How much it matters.
+    pub(crate) severity: Severity,
+}
+
+/// What is shown among messages.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// A notice, and how many had no room after it.
+    Notice(Notice, usize),
+    /// A line of a direct call.
+    CallLine(CallLine),
+}
+
+impl Notice {
+    fn new(what: impl Display, severity: Severity) -> Self {
+        let mut text = String::new();
+        push_escaped(&mut text, &what.to_string());
+        Self { text, severity }
+    }
+
+    fn write(&self) {
+        // A closed standard error has no reader.
+        let _ = io::stderr().write_all(format!("chat: {}\n", self.text).as_bytes());
+    }
+}
+
+/// The receiving end of the queue, for a screen that shows notices among messages.
+#[derive(Debug)]
+pub(crate) struct NoticeReader {
+    items: mpsc::Receiver<Item>,
+    left_out: Arc<AtomicUsize>,
+}
+
+impl NoticeReader {
+    /// The next item; waits for it.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Shown> {
+        loop {
+            let item = self.items.recv().await?;
+            if let Some(shown) = self.accept(item) {
+                return Some(shown);
+            }
+        }
+    }
+
+    /// The next item, if there is one already.
+    pub(crate) fn try_next(&mut self) -> Option<Shown> {
+        loop {
+            let item = self.items.try_recv().ok()?;
+            if let Some(shown) = self.accept(item) {
+                return Some(shown);
+            }
+        }
+    }
+
+    fn accept(&self, item: Item) -> Option<Shown> {
+        match item {
+            Item::Notice(notice) => {
+                let left_out = self.left_out.swap(0, Ordering::Relaxed);
+                Some(Shown::Notice(notice, left_out))
+            }
+            Item::CallLine(line) => Some(Shown::CallLine(line)),
+            // The screen has everything before it, and shows it in its turn.
+            Item::Finish(done) => {
+                let _ = done.send(());
+                None
+            }
+        }
+    }
+}
+
+impl Notices {
+    /// Starts the writer.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (notices, reader) = Self::unwritten();
+        thread::Builder::new()
+            .name("notices".into())
+            .spawn(move || write_all(reader))?;
+        Ok(notices)
+    }
+
+    /// Notices that the other end shows.
+    pub(crate) fn unwritten() -> (Self, NoticeReader) {
+        let (queue, items) = mpsc::channel(WAITING);
+        let left_out = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&left_out);
+        let reader = NoticeReader { items, left_out };
+        let left_out = counter;
+        (Self { queue, left_out }, reader)
+    }
+
+    /// Reports `what`, in one line whatever it holds. Never waits.
+    pub(crate) fn say(&self, what: impl Display) {
+        self.queue(Notice::new(what, Severity::Info));
+    }
+
+    /// Reports that something is lost, or isn't as it should be.
+    pub(crate) fn warn(&self, what: impl Display) {
+        self.queue(Notice::new(what, Severity::Warning));
+    }
+
+    /// Reports what a person should look at now.
+    pub(crate) fn alert(&self, what: impl Display) {
+        self.queue(Notice::new(what, Severity::Alert));
+    }
+
+    /// Shows a line of a direct call. Waits while the screen is behind.
+    pub(crate) async fn show(&self, line: CallLine) {
+        // A screen that has ended shows nothing.
+        let _ = self.queue.send(Item::CallLine(line)).await;
+    }
+
+    fn queue(&self, notice: Notice) {
+        if self.queue.try_send(Item::Notice(notice)).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Reports `last`, which is never left out, and waits until everything is written.
+    pub(crate) async fn finish(&self, last: Option<impl Display>) {
+        if let Some(last) = last {
+            let last = Item::Notice(Notice::new(last, Severity::Warning));
+            // A screen that showed notices among messages has ended by now.
+            if let Err(mpsc::error::SendError(Item::Notice(last))) = self.queue.send(last).await {
+                last.write();
+            }
+        }
+        let (done, written) = oneshot::channel();
+        if self.queue.send(Item::Finish(done)).await.is_ok() {
+            let _ = written.await;
+        }
+    }
+}
+
+/// The writer's life.
+fn write_all(mut reader: NoticeReader) {
+    while let Some(item) = reader.items.blocking_recv() {
+        match item {
+            Item::Notice(notice) => notice.write(),
+            // There are no direct calls beside a topic in a pipe.
+            Item::CallLine(_) => {}
+            Item::Finish(done) => {
+                let _ = done.send(());
+            }
+        }
+        match reader.left_out.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => {
+                let notices = counted(count as u64, "notice was", "notices were");
+                let _ = writeln!(io::stderr(), "chat: {notices} left out here");
+            }
+        }
+    }
+}

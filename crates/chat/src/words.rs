@@ -1,0 +1,320 @@
+//! What a person reads about each event and error.
+//!
+//! The client library reports events and typed errors; only this file has the words.
+//! Every function is pure: what is said where is decided by its caller.
+
+use std::fmt::Display;
+
+use client::dial::DialError;
+use client::link::LinkError;
+use client::{ClientError, Disconnect, Event, RequestRefused, Topic, Undelivered};
+use wire::{Address, ErrorCode, TopicName};
+
+use crate::output::plural::counted;
+
+/// The program that should be running on a topic server.
+pub(crate) const TOPICSERVER: &str = "topicserver";
+/// What is asked of a server while none is there to answer.
+pub(crate) const NO_SERVER: &str = "only a topic server can answer that, and not with --classic";
+/// Something was typed after the connection was lost.
+pub(crate) const KEPT: &str = "not connected: what is typed is kept and sent later";
+
+/// Topics that an answer lists at most; further ones are counted.
+const LONGEST_ANSWER: usize = 20;
+/// Characters of a line that identify it.
+const SHOWN: usize = 60;
+
+/// A notice to be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// For information.
+    Info(String),
+    /// Something is lost, or isn't as it should be.
+    Warning(String),
+}
+
+fn info(what: impl Display) -> Vec<Words> {
+    vec![Words::Info(what.to_string())]
+}
+
+fn warning(what: impl Display) -> Vec<Words> {
+    vec![Words::Warning(what.to_string())]
+}
+
+/// What is said of an event of the client's.
+pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
+    match event {
+        Event::LineRefused { line, error } => {
+            let what = if error.is(ErrorCode::StorageFull) {
+                "is not stored, so only those who were there got it"
+            } else {
+                "was not delivered"
+            };
+            let line = shortened(&line.text);
+            warning(format_args!("a line {what}: {line} ({error})"))
+        }
+        Event::Joined { topics, again } => info(joined(topics, server, *again)),
+        Event::Left(topic) => info(format_args!("left {topic}")),
+        Event::NameTaken(name) => info(format_args!("somebody else is called {name} here")),
+        Event::Gap { topic, count } => {
+            let messages = counted(*count, "message", "messages");
+            warning(format_args!("{messages} of {topic} can't be had any more"))
+        }
+        Event::Incomplete(topic) => warning(format_args!(
+            "messages of {topic} that were sent meanwhile may be missing: not all could be \
+             recovered"
+        )),
+        Event::RequestRefused(RequestRefused::NotConnected) => {
+            warning("not connected: ask again when you are")
+        }
+        Event::RequestRefused(RequestRefused::Unsupported) => warning(format_args!(
+            "{server} doesn't know the extended protocol, and can't answer"
+        )),
+        Event::ServerError(error) => warning(format_args!("{server} says: {error}")),
+        Event::FellBack => info(format_args!(
+            "{server} doesn't know the extended protocol: there are no names and no history, and \
+             nothing is acknowledged or recovered (--classic doesn't ask for it)"
+        )),
+        Event::Recovered => info(format_args!(
+            "{server} has answered after all: what is sent from now on is acknowledged"
+        )),
+        event => connection(event, server),
+    }
+}
+
+/// What is said of an event of the connection's.
+fn connection(event: &Event, server: &Address) -> Vec<Words> {
+    match event {
+        Event::StillConnecting => info(still_connecting(server)),
+        Event::Disconnected { cause, .. } => warning(format_args!(
+            "the connection to {server} is lost: {}",
+            disconnect(cause)
+        )),
+        Event::Retrying { pause, error } => {
+            let seconds = pause.as_secs_f64();
+            info(match error {
+                None => format!("trying again in {seconds:.1} s"),
+                Some(error) => {
+                    let error = dial_error(error, TOPICSERVER);
+                    format!("trying again in {seconds:.1} s: {error}")
+                }
+            })
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is said to a person of an event that is about people and topics.
+pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
+    match event {
+        Event::UserJoined { user, topic } => info(format_args!("{user} has joined {topic}")),
+        Event::UserLeft { user, topic } => info(format_args!("{user} has left {topic}")),
+        Event::Topics(topics) => list(topics),
+        Event::Members {
+            topic,
+            count,
+            users,
+        } => members(topic, *count, users, server),
+        Event::Found { user, ip, port } => info(format_args!("{user} is at {}", address(ip, port))),
+        _ => Vec::new(),
+    }
+}
+
+fn joined(topics: &[TopicName], server: &Address, again: bool) -> String {
+    let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+    let again = if again { " again" } else { "" };
+    format!("joined {} at {server}{again}", names.join(", "))
+}
+
+fn members(topic: &str, count: u64, users: &[String], server: &Address) -> Vec<Words> {
+    let nameless = count.saturating_sub(users.len() as u64);
+    let mut who = users.join(", ");
+    if nameless > 0 {
+        let and = if who.is_empty() { "" } else { ", and " };
+        who += &format!("{and}{nameless} without a name");
+    }
+    let mut words = info(format_args!("in {topic}: {who}"));
+    if count <= 1 {
+        words.extend(info(format_args!(
+            "nobody else is here yet; others come with: chat -topic {server} {topic}"
+        )));
+    }
+    words
+}
+
+fn list(topics: &[Topic]) -> Vec<Words> {
+    if topics.is_empty() {
+        return info("there are no topics");
+    }
+    let line = |topic: &Topic| {
+        let members = counted(topic.members, "member", "members");
+        let messages = counted(topic.messages, "message", "messages");
+        Words::Info(format!("{}: {members}, {messages} so far", topic.name))
+    };
+    let mut words: Vec<_> = topics.iter().take(LONGEST_ANSWER).map(line).collect();
+    if let more @ 1.. = topics.len().saturating_sub(LONGEST_ANSWER) {
+        words.extend(info(format_args!("and {more} more")));
+    }
+    words
+}
+
+/// Connecting takes unusually long.
+pub(crate) fn still_connecting(address: &Address) -> String {
+    format!("still connecting to {address}")
+}
+
+/// The other side doesn't close.
+pub(crate) fn kept_open(peer: impl Display) -> String {
+    format!("everything is sent; {peer} keeps the connection open and isn't waited for any longer")
+}
+
+/// An address as it is typed: IPv6 in brackets.
+pub(crate) fn address(ip: &str, port: &str) -> String {
+    match ip.contains(':') {
+        true => format!("[{ip}]:{port}"),
+        false => format!("{ip}:{port}"),
+    }
+}
+
+/// Why no connection was made. `expected` is the program that should be running there.
+pub(crate) fn dial_error(error: &DialError, expected: &str) -> String {
+    match error {
+        DialError::NotFound { .. } => format!("{error}; is the name right?"),
+        DialError::Refused { .. } => format!("{error}: is {expected} running there?"),
+        DialError::Timeout { .. } => format!(
+            "{error}: are the address and the network right? (--connect-timeout waits longer)"
+        ),
+        DialError::Failed { .. } => format!("{error}; are the address and the network right?"),
+    }
+}
+
+/// How a connection was lost.
+pub(crate) fn link_error(error: &LinkError) -> String {
+    match error {
+        LinkError::Io(error) => error.to_string(),
+        LinkError::Scan(error) => format!("what came is no frame ({}: {error})", error.code()),
+        LinkError::Unfinished => "it ended in the middle of a frame".into(),
+        LinkError::Closed => "the other side closed it".into(),
+    }
+}
+
+/// Why a connection to a server was lost.
+fn disconnect(cause: &Disconnect) -> String {
+    match cause {
+        Disconnect::Link(error) => link_error(error),
+        Disconnect::Silent => "the other side stopped responding".into(),
+        Disconnect::Server(error) => error.to_string(),
+    }
+}
+
+/// Why a client has ended without having delivered everything.
+pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
+    match error {
+        ClientError::Dial(error) => dial_error(error, TOPICSERVER),
+        ClientError::NoRandomness(error) => format!("can't make a key: {error}"),
+        ClientError::Lost { cause, undelivered } => lost(server, &disconnect(cause), undelivered),
+        ClientError::Unconnected => format!(
+            "the input has ended, and {server} can't be reached: the last lines may not have \
+             arrived"
+        ),
+        ClientError::Unacknowledged {
+            timeout,
+            undelivered: left,
+        } => format!(
+            "{server} acknowledged nothing for {} s: {}; is it running, and is the network up? \
+             (--ack-timeout waits longer)",
+            timeout.as_secs_f64(),
+            undelivered(left)
+        ),
+        ClientError::NoHistory { timeout } => format!(
+            "what {server} has of the topic's past did not come within {} s: is it running, and \
+             is the network up? (--ack-timeout waits longer)",
+            timeout.as_secs_f64()
+        ),
+        ClientError::NameTaken(name) => {
+            format!("the name {name} is taken at {server}: choose another one (--name)")
+        }
+        ClientError::Refused(refusal) => {
+            format!("{server} refused to let us join: {refusal}")
+        }
+    }
+}
+
+/// A connection that was lost, and what that means for the input.
+pub(crate) fn lost(peer: impl Display, cause: &str, left: &Undelivered) -> String {
+    let left = undelivered(left);
+    format!("the connection to {peer} is lost: {cause}; {left}")
+}
+
+/// What became of the lines that were typed.
+pub(crate) fn undelivered(undelivered: &Undelivered) -> String {
+    match undelivered {
+        Undelivered::Unsent(0) => "the last lines may not have arrived".into(),
+        Undelivered::Unsent(count) => {
+            let lines = counted(*count as u64, "line", "lines");
+            format!("{lines} could not be sent")
+        }
+        Undelivered::Unacknowledged { count: 0, .. } => "all that was typed has arrived".into(),
+        Undelivered::Unacknowledged { count: 1, first } => {
+            format!("1 line may not have arrived: {}", shortened(first))
+        }
+        Undelivered::Unacknowledged { count, first } => {
+            let first = shortened(first);
+            format!("{count} lines may not have arrived, the first: {first}")
+        }
+    }
+}
+
+/// A line as a notice names it: in quotation marks, its beginning if it is long.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(SHOWN) {
+        None => format!("\"{line}\""),
+        Some((end, _)) => format!("\"{}…\"", &line[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_named_by_its_beginning() {
+        assert_eq!(
+            shortened("é".repeat(60).as_str()),
+            format!("\"{}\"", "é".repeat(60))
+        );
+        assert_eq!(
+            shortened("é".repeat(61).as_str()),
+            format!("\"{}…\"", "é".repeat(60))
+        );
+        assert_eq!(shortened(""), "\"\"");
+    }
+
+    #[test]
+    fn one_is_singular_wherever_something_is_counted() {
+        let topic = |members, messages| Topic {
+            name: "t".into(),
+            members,
+            messages,
+        };
+        assert_eq!(list(&[topic(1, 1)]), info("t: 1 member, 1 message so far"));
+        assert_eq!(
+            list(&[topic(0, 2)]),
+            info("t: 0 members, 2 messages so far")
+        );
+        assert_eq!(
+            undelivered(&Undelivered::Unsent(1)),
+            "1 line could not be sent"
+        );
+        assert_eq!(
+            undelivered(&Undelivered::Unsent(2)),
+            "2 lines could not be sent"
+        );
+    }
+
+    #[test]
+    fn addresses_are_shown_as_they_are_typed() {
+        assert_eq!(address("::1", "2"), "[::1]:2");
+        assert_eq!(address("127.0.0.1", "2"), "127.0.0.1:2");
+    }
+}

@@ -1,0 +1,85 @@
+//! How long to wait before the next attempt to connect.
+//!
+//! Holds the state of the back-off and nothing else: it neither sleeps nor dials.
+
+use std::time::Duration;
+
+/// Short, so that a restart of the server is hardly noticed.
+const FIRST: Duration = Duration::from_millis(500);
+/// Long, so that a server that is gone for hours costs next to nothing.
+const LONGEST: Duration = Duration::from_secs(30);
+/// A connection that lasted this long resets the back-off. So a server that accepts
+/// and closes at once is not dialled every 0.5 s.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Pauses that double from 0.5 s to 30 s, each with jitter.
+#[derive(Debug)]
+pub(crate) struct BackOff {
+    next: Duration,
+}
+
+impl BackOff {
+    /// The first pause is the shortest.
+    pub(crate) fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    /// The pause before the next attempt.
+    pub(crate) fn pause(&mut self) -> Duration {
+        self.pause_with(random())
+    }
+
+    /// Resets the pauses if the connection that ended has `lasted` long enough.
+    pub(crate) fn connection_ended(&mut self, lasted: Duration) {
+        if lasted >= GOOD {
+            self.next = FIRST;
+        }
+    }
+
+    /// Between half the pause and the whole, so that the clients that a server
+    /// lost in one moment don't come back in one moment.
+    fn pause_with(&mut self, random: f64) -> Duration {
+        let pause = self.next.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
+        self.next = (self.next * 2).min(LONGEST);
+        pause
+    }
+}
+
+/// A number from 0 to 1.
+fn random() -> f64 {
+    let bits = crate::secret::number() as u32;
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_half_a_second_to_thirty() {
+        let mut back_off = BackOff::new();
+        let pauses: Vec<_> = (0..8)
+            .map(|_| back_off.pause_with(1.0).as_millis())
+            .collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+    }
+
+    #[test]
+    fn jitter_takes_up_to_half_of_a_pause() {
+        assert_eq!(BackOff::new().pause_with(0.0), Duration::from_millis(250));
+        for _ in 0..100 {
+            let pause = BackOff::new().pause();
+            assert!(pause >= FIRST / 2 && pause <= FIRST, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_connection_that_stood_for_a_while_begins_the_pauses_anew() {
+        let mut back_off = BackOff::new();
+        back_off.pause();
+        back_off.connection_ended(Duration::from_secs(1));
+        assert_eq!(back_off.pause_with(1.0), Duration::from_secs(1));
+        back_off.connection_ended(GOOD);
+        assert_eq!(back_off.pause_with(1.0), FIRST);
+    }
+}

@@ -1,0 +1,199 @@
+//! The loop over one connection: commands × connection × events.
+//!
+//! Reading and writing go on at the same time, and each direction waits only for itself:
+//! neither a server that doesn't read nor a program that doesn't stops the other way.
+
+use std::io;
+use std::time::Duration;
+
+use crate::channels::{Program, at, now, perform};
+use crate::deadline::{Deadline, Progress};
+use crate::error::{ClientError, Disconnect, SessionError};
+use crate::event::Closing;
+use crate::link::{Link, LinkError, Written};
+use crate::session::Session;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Everything was sent.
+    Closed(Closing),
+    /// The server has closed, and we have not finished.
+    ServerLeft,
+    /// The connection is lost.
+    Lost(Disconnect),
+    /// It ends for a reason for which no other connection is made.
+    Failed(ClientError),
+    /// The program has dropped its handles.
+    Abandoned,
+}
+
+/// The state of one connection.
+struct Connection<'a> {
+    session: &'a mut Session,
+    program: &'a mut Program,
+    /// See [`client::Options`](crate::Options::drain_timeout).
+    drain_timeout: Duration,
+    link: &'a mut Link,
+    /// Everything is sent, and our side is closed: how long the server has to close its.
+    closing: Option<Deadline>,
+    /// Nothing can be sent any more; what the server sent before is still to be read.
+    broken: Option<io::Error>,
+}
+
+/// What the loop woke up for.
+enum Woken {
+    Command,
+    /// That many bytes arrived; none at the end of the stream.
+    Read(io::Result<usize>),
+    Written(io::Result<Written>),
+    /// The program can take events.
+    CanTell,
+    Timeout,
+}
+
+/// Registers over a new connection, and talks until it ends.
+pub(crate) async fn talk(
+    session: &mut Session,
+    program: &mut Program,
+    drain_timeout: Duration,
+    link: &mut Link,
+) -> Ending {
+    let (source, destination) = link.endpoints();
+    session.connected(source, destination, now());
+    let connection = Connection {
+        session,
+        program,
+        drain_timeout,
+        link,
+        closing: None,
+        broken: None,
+    };
+    connection.run().await
+}
+
+impl Connection<'_> {
+    async fn run(mut self) -> Ending {
+        loop {
+            if self.program.is_gone(self.session) {
+                return Ending::Abandoned;
+            }
+            self.prepare().await;
+            let woken = self.wait().await;
+            if let Some(ending) = self.handle(woken) {
+                return ending;
+            }
+        }
+    }
+
+    /// Does what doesn't have to wait: hands events over and begins the next frame.
+    async fn prepare(&mut self) {
+        self.program.events.send_now(self.session);
+        if self.broken.is_some() || self.link.writer.is_busy() || self.closing.is_some() {
+            return;
+        }
+        if let Some(frame) = self.session.poll_transmit() {
+            self.link.writer.begin(frame);
+        } else if self.session.is_finished() {
+            self.link.writer.shutdown().await;
+            self.closing = Some(Deadline::start(self.drain_timeout, now()));
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let session = &mut *self.session;
+        let Program { commands, events } = &mut *self.program;
+        let Link { reader, writer, .. } = &mut *self.link;
+        let closing = self.closing.as_ref().map(Deadline::next_check);
+        let deadline = session.poll_timeout().into_iter().chain(closing).min();
+        let has_events = session.has_events();
+        let writes = self.broken.is_none() && writer.is_busy();
+        let is_open = commands.is_open;
+        let command = tokio::select! {
+            command = commands.next(), if session.has_room() => command,
+            // What was read before must have been taken, so that memory is bounded.
+            read = reader.fill(), if !has_events => return Woken::Read(read),
+            written = writer.write_on(), if writes => return Woken::Written(written),
+            () = events.ready(), if has_events => return Woken::CanTell,
+            () = events.closed(), if !is_open && !session.is_finishing() => None,
+            () = at(deadline) => return Woken::Timeout,
+        };
+        perform(command, self.session);
+        Woken::Command
+    }
+
+    fn handle(&mut self, woken: Woken) -> Option<Ending> {
+        match woken {
+            Woken::Command | Woken::CanTell | Woken::Written(Ok(Written::Partly)) => None,
+            Woken::Read(Ok(0)) => Some(self.stream_ended()),
+            Woken::Read(Ok(_)) => self.read().err(),
+            Woken::Read(Err(error)) => Some(Ending::lost(error)),
+            Woken::Written(Ok(Written::Completely)) => {
+                self.session.handle_transmitted(now());
+                None
+            }
+            Woken::Written(Err(error)) => {
+                self.broken = Some(error);
+                None
+            }
+            Woken::Timeout => self.check_deadlines(),
+        }
+    }
+
+    fn check_deadlines(&mut self) -> Option<Ending> {
+        let session = &mut *self.session;
+        self.program.events.send_now(session);
+        if session.has_events() {
+            session.handle_stall(now());
+        }
+        if let Err(error) = session.handle_timeout(now()) {
+            return Some(error.into());
+        }
+        match self.closing.as_mut()?.check(now()) {
+            Progress::Running => None,
+            Progress::Expired => Some(Ending::Closed(Closing::KeptOpen)),
+        }
+    }
+
+    /// Handles what was read.
+    fn read(&mut self) -> Result<(), Ending> {
+        let session = &mut *self.session;
+        session.handle_activity(now());
+        while let Some(frame) = self.link.reader.next_frame().map_err(LinkError::from)? {
+            session.handle_frame(&frame, now())?;
+        }
+        Ok(())
+    }
+
+    fn stream_ended(&mut self) -> Ending {
+        if self.link.reader.is_partial() {
+            return LinkError::Unfinished.into();
+        }
+        match (self.broken.take(), &self.closing) {
+            (Some(error), _) => Ending::lost(error),
+            (None, Some(_)) => Ending::Closed(Closing::Complete),
+            (None, None) => Ending::ServerLeft,
+        }
+    }
+}
+
+impl Ending {
+    fn lost(error: io::Error) -> Self {
+        LinkError::from(error).into()
+    }
+}
+
+impl From<LinkError> for Ending {
+    fn from(error: LinkError) -> Self {
+        Self::Lost(error.into())
+    }
+}
+
+impl From<SessionError> for Ending {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Lost(cause) => Self::Lost(cause),
+            SessionError::Failed(error) => Self::Failed(error),
+        }
+    }
+}

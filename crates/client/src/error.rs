@@ -1,0 +1,172 @@
+//! What can go wrong, as types: a program decides by matching them.
+//!
+//! Their texts are short and for logs. A user interface has words of its own.
+
+use std::fmt;
+use std::time::Duration;
+
+use wire::{TopicName, UserName};
+
+use crate::dial::DialError;
+use crate::line::Line;
+use crate::link::LinkError;
+use crate::queue::Queue;
+use crate::secret::NoRandomness;
+
+/// What the server reports, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {text}")]
+pub struct ServerError {
+    /// One of [`wire::ErrorCode`], or one that this version doesn't know.
+    pub code: String,
+    /// What happened, to what, and what to do.
+    pub text: String,
+}
+
+impl ServerError {
+    /// The server reports this error.
+    pub fn is(&self, code: wire::ErrorCode) -> bool {
+        self.code == code.as_str()
+    }
+}
+
+/// Why a connection was lost.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Disconnect {
+    /// The connection failed or was closed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The server stopped responding.
+    #[error("the server stopped responding")]
+    Silent,
+    /// The server said why it closes it.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// What a session can't handle by itself.
+#[derive(Clone, Debug)]
+pub enum SessionError {
+    /// The connection can't go on; the next one may.
+    Lost(Disconnect),
+    /// Another connection would not help.
+    Failed(ClientError),
+}
+
+/// Why a client ended without having delivered everything.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The first connection could not be made.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No key could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The connection was lost, and reconnecting was off or would not help.
+    #[error("the connection was lost: {cause}; {undelivered}")]
+    Lost {
+        /// Why.
+        cause: Disconnect,
+        /// What may not have arrived.
+        undelivered: Undelivered,
+    },
+    /// The client was told to finish while there was no connection.
+    #[error("there was no connection at the end: the last lines may not have arrived")]
+    Unconnected,
+    /// Acknowledgements did not come in time.
+    #[error("the server acknowledged nothing for {} s; {undelivered}", .timeout.as_secs_f64())]
+    Unacknowledged {
+        /// How long the client has waited.
+        timeout: Duration,
+        /// What may not have arrived.
+        undelivered: Undelivered,
+    },
+    /// The history that was asked for did not come in time.
+    #[error("the server sent no history within {} s", .timeout.as_secs_f64())]
+    NoHistory {
+        /// How long the client has waited.
+        timeout: Duration,
+    },
+    /// Somebody else has the name.
+    #[error("the name {0} is taken")]
+    NameTaken(UserName),
+    /// The server refused the registration.
+    #[error("the server refused the registration: {0}")]
+    Refused(Refusal),
+}
+
+impl ClientError {
+    /// Adds lines that the program has not handed over any more, if this error counts
+    /// what was not delivered.
+    pub fn add_undelivered<'a>(&mut self, lines: impl IntoIterator<Item = &'a Line>) {
+        if let Self::Lost { undelivered, .. } | Self::Unacknowledged { undelivered, .. } = self {
+            undelivered.extend(lines);
+        }
+    }
+}
+
+/// How the server refused the registration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// With an error.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Its answer leaves a topic out.
+    #[error("it has not registered us for {0}")]
+    NotRegistered(TopicName),
+}
+
+/// The lines that were not delivered when a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The server acknowledges nothing: this many lines were not completely written.
+    /// The others may or may not have arrived.
+    Unsent(usize),
+    /// This many lines are not acknowledged.
+    Unacknowledged {
+        /// How many.
+        count: usize,
+        /// The text of the oldest one.
+        first: String,
+    },
+}
+
+impl Undelivered {
+    /// What is left where nothing is acknowledged.
+    pub fn unsent(queue: &Queue) -> Self {
+        Self::Unsent(queue.unsent())
+    }
+
+    /// What is left where everything is acknowledged.
+    pub fn unacknowledged(queue: &Queue) -> Self {
+        Self::Unacknowledged {
+            count: queue.unacknowledged() + queue.unsent(),
+            first: queue.first().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Adds lines that the client never got.
+    fn extend<'a>(&mut self, lines: impl IntoIterator<Item = &'a Line>) {
+        for line in lines {
+            match self {
+                Self::Unsent(count) => *count += 1,
+                Self::Unacknowledged { count, first } => {
+                    if *count == 0 {
+                        first.clone_from(&line.text);
+                    }
+                    *count += 1;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unsent(count) | Self::Unacknowledged { count, .. }) = self;
+        match count {
+            1 => f.write_str("1 line is left"),
+            count => write!(f, "{count} lines are left"),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What a client tells the program that uses it.
+
+use std::time::Duration;
+
+use wire::{Envelope, TopicName, UserName};
+
+use crate::dial::DialError;
+use crate::error::{ClientError, Disconnect, ServerError};
+use crate::line::Line;
+
+/// Something that happened, in the order in which it happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message arrived.
+    Message(Incoming),
+    /// The server has stored a line of ours, or taken it where nothing is stored or
+    /// acknowledged: nothing more will come of it.
+    Delivered(Line),
+    /// The server refused a line of ours: it is not delivered, or only not stored.
+    LineRefused {
+        /// The line.
+        line: Line,
+        /// Why.
+        error: ServerError,
+    },
+    /// The client now takes part in these topics.
+    Joined {
+        /// Which.
+        topics: Vec<TopicName>,
+        /// It has taken part in one of them before.
+        again: bool,
+    },
+    /// The server has answered a registration, so this connection is an extended one.
+    Registered {
+        /// The name by which others know us.
+        user: Option<String>,
+    },
+    /// The client no longer takes part in a topic.
+    Left(TopicName),
+    /// The name is taken; the client tries a similar one.
+    NameTaken(UserName),
+    /// Messages are lost: the server doesn't have them any more.
+    Gap {
+        /// In which topic.
+        topic: String,
+        /// How many.
+        count: u64,
+    },
+    /// Messages that were published while we were away may be missing.
+    Incomplete(TopicName),
+    /// The answer to [`Request::Who`](crate::Request::Who).
+    Members {
+        /// In which topic.
+        topic: String,
+        /// The number of connections, those without a name included.
+        count: u64,
+        /// The names, sorted; of very many not all.
+        users: Vec<String>,
+    },
+    /// The answer to [`Request::Topics`](crate::Request::Topics).
+    Topics(Vec<Topic>),
+    /// The answer to [`Request::Lookup`](crate::Request::Lookup).
+    Found {
+        /// Who.
+        user: String,
+        /// The address at which they can be called.
+        ip: String,
+        /// The port at which they can be called.
+        port: String,
+    },
+    /// A user has joined a topic.
+    UserJoined {
+        /// Who.
+        user: String,
+        /// Which.
+        topic: String,
+    },
+    /// A user has left a topic.
+    UserLeft {
+        /// Who.
+        user: String,
+        /// Which.
+        topic: String,
+    },
+    /// A request can't be sent.
+    RequestRefused(RequestRefused),
+    /// The server reports a problem that no single line of ours has caused.
+    ServerError(ServerError),
+    /// The server doesn't know the extended protocol: nothing is acknowledged, and
+    /// nothing that is missed can be recovered.
+    FellBack,
+    /// The server has answered after all: from now on lines are acknowledged.
+    Recovered,
+    /// Connecting takes unusually long.
+    StillConnecting,
+    /// The connection is lost, and the client will connect again.
+    Disconnected {
+        /// Why.
+        cause: Disconnect,
+        /// The lines that were sent and may not have arrived. They are sent again.
+        in_flight: Vec<Line>,
+        /// The number of lines that wait to be sent.
+        unsent: usize,
+    },
+    /// The next attempt to connect comes after a pause.
+    Retrying {
+        /// How long.
+        pause: Duration,
+        /// Why the last attempt failed, if it was one.
+        error: Option<DialError>,
+    },
+    /// A line was accepted while there is no connection. It is sent later.
+    Kept(Line),
+    /// The last event: how it ended.
+    Ended(Outcome),
+}
+
+/// How a client ended.
+pub type Outcome = Result<Finished, ClientError>;
+
+/// Everything that was sent has been delivered or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Lines that the server refused; each was an [`Event::LineRefused`].
+    pub refused: u64,
+    /// How the connection was closed.
+    pub closing: Closing,
+}
+
+/// How the last connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// The server closed its side too.
+    Complete,
+    /// The server kept it open, and was not waited for any longer.
+    KeptOpen,
+    /// It was lost after everything had been acknowledged.
+    Lost,
+    /// Nobody holds the [`Client`](crate::Client) or its [`Events`](crate::Events) any
+    /// more.
+    Abandoned,
+}
+
+/// A message that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Under which topic: any text, because a classic server may send any.
+    pub topic: String,
+    /// The text.
+    pub text: String,
+    /// What the server has added: number, time, sender.
+    pub envelope: Envelope,
+    /// Whether it is new.
+    pub arrival: Arrival,
+}
+
+/// Whether a message is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was published before we registered.
+    Replayed {
+        /// Nothing more of that follows.
+        is_last: bool,
+    },
+    /// It was published just now.
+    Live,
+}
+
+/// A topic of the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// The number of connections that are registered for it.
+    pub members: u64,
+    /// The number of messages so far.
+    pub messages: u64,
+}
+
+/// Why a request can't be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestRefused {
+    /// There is no connection, or the server hasn't answered the registration yet.
+    NotConnected,
+    /// The server doesn't know the extended protocol.
+    Unsupported,
+}

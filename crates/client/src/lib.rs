@@ -1,0 +1,107 @@
+//! Publish to topics of a `topicserver` and subscribe to them, over connections that may
+//! be lost.
+//!
+//! [`Client::connect`] dials the server and registers for topics. It returns two handles:
+//! the [`Client`] takes lines and requests, and [`Events`] reports what happens. A task
+//! behind them resumes, sends again and reconnects; it ends when it is told to
+//! [`finish`](Client::finish), when it fails, or when both handles are dropped.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use client::{Client, Event, Line, Options};
+//! use wire::TopicName;
+//!
+//! let topic = TopicName::new("lab")?;
+//! let options = Options::new("127.0.0.1:20000".parse()?, vec![topic.clone()]);
+//! let (client, mut events) = Client::connect(options).await?;
+//! client.send(Line { topic, text: "hello".into() }).await?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Message(message) = event {
+//!         println!("{}: {}", message.topic, message.text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has a publisher, a subscriber and a bot. The tests run them
+//! against a server that is killed meanwhile.
+//!
+//! # Delivery
+//!
+//! With a server that knows the extended protocol:
+//!
+//! - **Each line is delivered once, and a publisher's lines stay in order.** A line is kept
+//!   until the server acknowledges it, and is sent again over the next connection under the
+//!   same id. The server recognises the id, for as long as it remembers ids
+//!   (`docs/delivery.md`). An acknowledgement means that the line is flushed to disk, if the
+//!   server has a disk to store it on.
+//! - **Each message arrives once, in the topic's order.** A new connection resumes after the
+//!   last message that was seen without a gap.
+//! - **Nothing is lost unannounced.** Messages that the server no longer has are an
+//!   [`Event::Gap`] or an [`Event::Incomplete`]; lines that it refuses are an
+//!   [`Event::LineRefused`]; lines that may not have arrived when the client ends are
+//!   counted in its [`ClientError`].
+//! - Delivery is from this process: lines that were not acknowledged are not kept when the
+//!   process ends.
+//!
+//! With a classic server ([`Event::FellBack`]) nothing is acknowledged and nothing that is
+//! missed can be recovered. Then [`Event::Delivered`] only means that the line was handed to
+//! the system.
+//!
+//! # Back-pressure
+//!
+//! Both ways are bounded in bytes. [`Client::send`] waits while 256 KiB of lines wait to be
+//! sent and as many wait for their acknowledgements; [`Client::try_send`] gives the line
+//! back. In the other direction the client stops reading from the server while two batches
+//! of events, of one read each, wait for the program.
+//!
+//! Acknowledgements arrive in the same stream as messages. So a program that stops reading
+//! [`Events`] until `send` returns can wait for itself. Either read events in another task;
+//! or `select!` between [`Client::reserve`] and [`Events::next`], as the bot among the
+//! examples does; or drop [`Events`], if you only publish: then events are discarded.
+//!
+//! # Cancel safety
+//!
+//! [`Events::next`] and [`Client::reserve`] are cancel safe: a future that is dropped has
+//! taken nothing. [`Client::send`] and [`Client::request`] are not: what was given to a
+//! future that is dropped may be lost, so `select!` on `reserve` instead. Dropping the future
+//! of [`Client::finish`] doesn't stop the client from finishing.
+//!
+//! # Errors
+//!
+//! Everything that goes wrong is a type: [`ClientError`] ends a client, [`Disconnect`] says
+//! why a connection was lost, [`SendError`] gives a line back, [`ServerError`] has the
+//! server's code and text. The client handles a lost connection itself, and fails only if
+//! connecting again would not help or is off, if the first connection can't be made, or if
+//! after `finish` the server acknowledges nothing for [`Options::ack_timeout`].
+//!
+//! # Without this task
+//!
+//! The parts are public, for programs with a loop of their own: [`session`] is the protocol
+//! without a socket or a clock, [`link`] a connection of frames, [`dial`] makes one,
+//! [`queue`] holds the lines, [`deadline`] is a time limit that a suspended machine doesn't
+//! miss.
+
+mod backoff;
+mod channels;
+mod client;
+mod connection;
+pub mod deadline;
+pub mod dial;
+mod error;
+mod event;
+pub mod frame;
+mod line;
+pub mod link;
+pub mod queue;
+mod reconnect;
+mod secret;
+pub mod session;
+
+pub use client::{Client, Ended, Events, Options, Permit, SendError};
+pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
+pub use event::{Arrival, Closing, Event, Finished, Incoming, Outcome, RequestRefused, Topic};
+pub use line::Line;
+pub use secret::NoRandomness;
+pub use session::{History, Name, Presence, Protocol, Request};

@@ -1,0 +1,266 @@
+//! The task of a client: connects, talks, and connects again when the connection is lost.
+//!
+//! The one place that decides whether and when there is a next connection. What is said
+//! over one is decided by the session, and carried by [`crate::connection`].
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::backoff::BackOff;
+use crate::channels::{Command, Program, at, now, perform};
+use crate::connection::{Ending, talk};
+use crate::dial::{DialError, Dialer, SLOW};
+use crate::error::{ClientError, Disconnect, SessionError};
+use crate::event::{Closing, Event, Finished, Outcome};
+use crate::link::{Link, LinkError};
+use crate::session::Session;
+
+/// See the module.
+pub(crate) struct Driver {
+    session: Session,
+    program: Program,
+    /// How long the server has to close its side when everything is sent.
+    drain_timeout: Duration,
+    dialer: Dialer,
+    reconnects: bool,
+}
+
+/// What a driver begins with.
+pub(crate) struct Setup {
+    pub(crate) dialer: Dialer,
+    /// Connect again when the connection is lost.
+    pub(crate) reconnects: bool,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) session: Session,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: mpsc::Sender<Vec<Event>>,
+}
+
+/// Which connection is being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// The first one: it is waited for even if the program has nothing more to send.
+    First,
+    /// One after a connection was lost: it is waited for as long as something is left.
+    Again,
+}
+
+/// What happened while there was no connection.
+enum Meanwhile<T> {
+    /// What was waited for.
+    Happened(T),
+    /// The program is finishing, and nothing is left to send.
+    NothingLeft,
+    /// The time for what is left is over.
+    Failed(ClientError),
+    /// The program has dropped its handles.
+    Abandoned,
+}
+
+/// How it ends without another connection.
+enum End {
+    Outcome(Outcome),
+    Abandoned,
+}
+
+impl Driver {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self {
+            session: setup.session,
+            program: Program::new(setup.commands, setup.events),
+            drain_timeout: setup.drain_timeout,
+            dialer: setup.dialer,
+            reconnects: setup.reconnects,
+        }
+    }
+
+    /// Runs until everything is delivered, or until that has become impossible.
+    pub(crate) async fn run(&mut self) -> Outcome {
+        let outcome = match self.connect_and_talk().await {
+            End::Outcome(outcome) => outcome,
+            End::Abandoned => Ok(self.finished(Closing::Abandoned)),
+        };
+        self.with_untaken(outcome)
+    }
+
+    /// Hands over the events that are left, and at last how it ended.
+    pub(crate) async fn tell_rest(mut self, outcome: Outcome) {
+        self.session.emit(Event::Ended(outcome));
+        self.program.events.send_all(&mut self.session).await;
+    }
+
+    /// Counts the lines that the program has handed over and that were not taken.
+    fn with_untaken(&mut self, outcome: Outcome) -> Outcome {
+        let untaken = self.program.commands.close();
+        outcome.map_err(|mut error| {
+            error.add_undelivered(&untaken);
+            error
+        })
+    }
+
+    fn finished(&self, closing: Closing) -> Finished {
+        Finished {
+            refused: self.session.refused(),
+            closing,
+        }
+    }
+
+    async fn connect_and_talk(&mut self) -> End {
+        let mut link = match self.dial(Attempt::First).await {
+            Meanwhile::Happened(Ok(link)) => link,
+            Meanwhile::Happened(Err(error)) => return End::Outcome(Err(error.into())),
+            other => return self.end_unconnected(other),
+        };
+        let mut back_off = BackOff::new();
+        loop {
+            let began = Instant::now();
+            let cause = match talk(
+                &mut self.session,
+                &mut self.program,
+                self.drain_timeout,
+                &mut link,
+            )
+            .await
+            {
+                Ending::Closed(closing) => return End::Outcome(Ok(self.finished(closing))),
+                Ending::Abandoned => return End::Abandoned,
+                Ending::Failed(error) => return End::Outcome(Err(error)),
+                Ending::Lost(cause) => cause,
+                Ending::ServerLeft => LinkError::Closed.into(),
+            };
+            back_off.connection_ended(began.elapsed());
+            let cause = self.session.disconnected(cause, now());
+            if let Some(outcome) = self.give_up(&cause) {
+                return End::Outcome(outcome);
+            }
+            let queue = self.session.queue();
+            let event = Event::Disconnected {
+                cause,
+                in_flight: queue.in_flight().cloned().collect(),
+                unsent: queue.unsent(),
+            };
+            self.session.emit(event);
+            drop(link);
+            link = match self.connect_again(&mut back_off).await {
+                Meanwhile::Happened(link) => link,
+                other => return self.end_unconnected(other),
+            };
+        }
+    }
+
+    /// How it ends if the connection that was lost is the last one.
+    fn give_up(&self, cause: &Disconnect) -> Option<Outcome> {
+        let is_finished = self.session.is_finished();
+        if is_finished && self.session.is_safe() {
+            // Connecting again finds nothing to do.
+            return None;
+        }
+        let goes_on = self.reconnects && !self.session.is_replaced() && !is_finished;
+        (!goes_on).then(|| {
+            Err(ClientError::Lost {
+                cause: cause.clone(),
+                undelivered: self.session.undelivered(),
+            })
+        })
+    }
+
+    fn end_unconnected<T>(&self, meanwhile: Meanwhile<T>) -> End {
+        match meanwhile {
+            Meanwhile::Failed(error) => End::Outcome(Err(error)),
+            Meanwhile::NothingLeft if self.session.is_safe() => {
+                End::Outcome(Ok(self.finished(Closing::Lost)))
+            }
+            Meanwhile::NothingLeft => End::Outcome(Err(ClientError::Unconnected)),
+            Meanwhile::Happened(_) | Meanwhile::Abandoned => End::Abandoned,
+        }
+    }
+
+    /// Tries until it succeeds.
+    async fn connect_again(&mut self, back_off: &mut BackOff) -> Meanwhile<Link> {
+        let mut error: Option<DialError> = None;
+        if self.session.is_finished() {
+            return Meanwhile::NothingLeft;
+        }
+        loop {
+            let pause = back_off.pause();
+            self.session.emit(Event::Retrying { pause, error });
+            match self.meanwhile(sleep(pause), Attempt::Again).await {
+                Meanwhile::Happened(()) => {}
+                other => return other.without(),
+            }
+            error = match self.dial(Attempt::Again).await {
+                Meanwhile::Happened(Ok(link)) => return Meanwhile::Happened(link),
+                Meanwhile::Happened(Err(error)) => Some(error),
+                other => return other.without(),
+            };
+        }
+    }
+
+    /// Makes a connection; tells the program if that takes long.
+    async fn dial(&mut self, attempt: Attempt) -> Meanwhile<Result<Link, DialError>> {
+        let dialer = self.dialer.clone();
+        let mut dialing = pin!(dialer.dial());
+        match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
+            Meanwhile::Happened(Ok(result)) => return Meanwhile::Happened(result),
+            Meanwhile::Happened(Err(_)) => self.session.emit(Event::StillConnecting),
+            other => return other.without(),
+        }
+        self.meanwhile(dialing, attempt).await
+    }
+
+    /// Waits for `event`, and takes commands meanwhile.
+    async fn meanwhile<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        attempt: Attempt,
+    ) -> Meanwhile<T> {
+        let mut event = pin!(event);
+        loop {
+            if attempt == Attempt::Again && self.session.is_finished() {
+                return Meanwhile::NothingLeft;
+            }
+            if self.program.is_gone(&self.session) {
+                return Meanwhile::Abandoned;
+            }
+            let deadline = self
+                .session
+                .poll_timeout()
+                .filter(|_| attempt == Attempt::Again);
+            let is_open = self.program.commands.is_open;
+            tokio::select! {
+                happened = &mut event => return Meanwhile::Happened(happened),
+                () = at(deadline) => match self.session.handle_timeout(now()) {
+                    Ok(()) | Err(SessionError::Lost(_)) => {}
+                    Err(SessionError::Failed(error)) => return Meanwhile::Failed(error),
+                },
+                command = self.program.commands.next(), if self.session.has_room() => {
+                    if let Some(Command::Send(lines)) = &command {
+                        for line in lines.iter().cloned() {
+                            self.session.emit(Event::Kept(line));
+                        }
+                    }
+                    perform(command, &mut self.session);
+                }
+                () = self.program.events.ready(), if self.session.has_events() => {
+                    self.program.events.send_now(&mut self.session);
+                }
+                () = self.program.events.closed(), if !is_open && !self.session.is_finishing() => {}
+            }
+        }
+    }
+}
+
+impl<T> Meanwhile<T> {
+    /// The same where nothing has happened.
+    fn without<U>(self) -> Meanwhile<U> {
+        match self {
+            Self::NothingLeft => Meanwhile::NothingLeft,
+            Self::Failed(error) => Meanwhile::Failed(error),
+            Self::Happened(_) | Self::Abandoned => Meanwhile::Abandoned,
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Taking part in topics, over any number of connections, without a socket.
+//!
+//! A session decides what is written next and what follows from what was read. It
+//! holds the queue of lines, the point at which each topic resumes, and what it knows
+//! of the server. Its shape is quinn's: the caller hands in frames and the time
+//! ([`handle_frame`](Session::handle_frame), [`handle_timeout`](Session::handle_timeout)),
+//! and takes out frames, a deadline and events ([`poll_transmit`](Session::poll_transmit),
+//! [`poll_timeout`](Session::poll_timeout), [`poll_event`](Session::poll_event)). So
+//! every order of events can be tested without a connection.
+
+mod config;
+mod heartbeat;
+mod membership;
+mod receive;
+mod requests;
+mod resume;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use wire::{Endpoint, ErrorCode, TopicName};
+
+pub use config::{Name, Presence, Protocol, SessionConfig};
+pub use requests::Request;
+pub use resume::History;
+
+use crate::deadline::{Deadline, Progress};
+use crate::error::{ClientError, Disconnect, ServerError, SessionError, Undelivered};
+use crate::event::Event;
+use crate::line::Line;
+use crate::queue::Queue;
+use heartbeat::{Heartbeat, HeartbeatAction};
+use membership::Membership;
+
+/// The most bytes by which a server's envelope makes a frame longer than the one that
+/// was sent: two numbers and a name, with their keys.
+pub const ENVELOPE: usize = 512;
+/// Connections whose own end is remembered, to recognise our own messages by.
+const SOURCES: usize = 8;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    queue: Queue,
+    events: VecDeque<Event>,
+    /// The topics that we take part in.
+    memberships: Vec<Membership>,
+    heartbeat: Heartbeat,
+    /// What the server makes of this connection.
+    state: State,
+    /// It has answered a registration in this run.
+    is_extended: bool,
+    /// The event that it doesn't know the extended protocol was emitted.
+    said_fell_back: bool,
+    /// Both ends of the connection.
+    ends: Option<(Endpoint, Endpoint)>,
+    /// What is written before any line; each is written once.
+    to_register: Option<Register>,
+    to_ping: bool,
+    to_pong: Option<Vec<u8>>,
+    requests: VecDeque<requests::Pending>,
+    /// Nothing more will be pushed.
+    is_finishing: bool,
+    /// When acknowledgements, or a connection to wait for them, are overdue.
+    ack_deadline: Option<Deadline>,
+    /// When the replay is overdue.
+    replay_deadline: Option<Deadline>,
+    /// The replay isn't waited for any longer.
+    gave_up_replay: bool,
+    /// Why the server ends the connection.
+    farewell: Option<ServerError>,
+    /// The number of lines that the server refused.
+    refused: u64,
+    /// Our own ends of this run's connections, as frames have them.
+    sources: VecDeque<Value>,
+}
+
+/// What the server makes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It hasn't answered the registration.
+    Unanswered,
+    /// It is an extended one.
+    Extended,
+    /// It is a classic one: nothing is acknowledged, nothing numbered.
+    Classic,
+}
+
+/// How to register for all topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Register {
+    /// With all that the extended protocol has.
+    Extended,
+    /// As the original specification has it.
+    Classic,
+}
+
+impl Session {
+    /// A session without a connection.
+    pub fn new(config: SessionConfig) -> Self {
+        let state = match config.protocol {
+            Protocol::Extended => State::Unanswered,
+            Protocol::Classic => State::Classic,
+        };
+        let membership = |topic: &TopicName| Membership::new(topic.clone(), config.history);
+        Self {
+            memberships: config.topics.iter().map(membership).collect(),
+            queue: Queue::new(config.run.clone()),
+            config,
+            events: VecDeque::new(),
+            heartbeat: Heartbeat::default(),
+            state,
+            is_extended: false,
+            said_fell_back: false,
+            ends: None,
+            to_register: None,
+            to_ping: false,
+            to_pong: None,
+            requests: VecDeque::new(),
+            is_finishing: false,
+            ack_deadline: None,
+            replay_deadline: None,
+            gave_up_replay: false,
+            farewell: None,
+            refused: 0,
+            sources: VecDeque::new(),
+        }
+    }
+
+    /// A connection was made. The next frame to transmit is its registration.
+    pub fn connected(&mut self, source: Endpoint, destination: Endpoint, now: Instant) {
+        self.ends = Some((source, destination));
+        self.to_ping = false;
+        self.to_pong = None;
+        self.forget_requests();
+        self.farewell = None;
+        self.queue.restart();
+        self.memberships.iter_mut().for_each(Membership::connected);
+        if self.config.protocol == Protocol::Classic {
+            self.to_register = Some(Register::Classic);
+            self.join_classic();
+            return;
+        }
+        self.to_register = Some(Register::Extended);
+        self.state = State::Unanswered;
+        if self.is_extended {
+            self.heartbeat.listen(now);
+        } else {
+            self.heartbeat.wait_for_answer(now);
+        }
+        if self.sources.len() == SOURCES {
+            self.sources.pop_front();
+        }
+        // An endpoint is two strings, which can be written.
+        self.sources.extend(serde_json::to_value(source));
+        self.update_deadlines(now);
+    }
+
+    /// The connection has ended. Returns why, in the server's words if it said so.
+    pub fn disconnected(&mut self, cause: Disconnect, now: Instant) -> Disconnect {
+        self.heartbeat.stop();
+        if self.state == State::Extended {
+            self.state = State::Unanswered;
+        }
+        self.replay_deadline = None;
+        self.update_deadlines(now);
+        match &self.farewell {
+            Some(error) => Disconnect::Server(error.clone()),
+            None => cause,
+        }
+    }
+
+    /// Another connection has taken this one's place, and would again.
+    pub fn is_replaced(&self) -> bool {
+        let farewell = self.farewell.as_ref();
+        farewell.is_some_and(|error| error.is(ErrorCode::Replaced))
+    }
+
+    /// Accepts a line. It is sent when its turn comes.
+    pub fn push(&mut self, line: Line, now: Instant) {
+        self.queue.push(line);
+        self.update_deadlines(now);
+    }
+
+    /// There is room for more lines. Until then the producer waits.
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
+    /// Nothing more will be pushed. From now on acknowledgements are overdue after
+    /// [`SessionConfig::ack_timeout`].
+    pub fn finish(&mut self, now: Instant) {
+        self.is_finishing = true;
+        self.update_deadlines(now);
+    }
+
+    /// [`finish`](Self::finish) was called.
+    pub fn is_finishing(&self) -> bool {
+        self.is_finishing
+    }
+
+    /// Everything was sent that there ever will be to send, and acknowledged where that
+    /// can be expected, and the replay has arrived.
+    pub fn is_finished(&self) -> bool {
+        self.is_finishing && self.queue.is_empty() && !self.is_behind()
+    }
+
+    /// Everything that was pushed is known to have arrived.
+    pub fn is_safe(&self) -> bool {
+        let is_settled = self.queue.unacknowledged() == 0 && !self.is_behind();
+        is_settled && self.is_extended && self.state != State::Classic
+    }
+
+    /// The lines on their way.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The number of lines that the server refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// What would be lost if the session ended now.
+    pub fn undelivered(&self) -> Undelivered {
+        match self.state {
+            State::Classic => Undelivered::unsent(&self.queue),
+            _ => Undelivered::unacknowledged(&self.queue),
+        }
+    }
+
+    /// What happened next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Something has happened that was not polled yet.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// All that has happened and was not polled yet.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
+    }
+
+    /// Adds an event of the connection's to those of the session.
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Bytes arrived.
+    pub fn handle_activity(&mut self, now: Instant) {
+        self.heartbeat.on_activity(now);
+        self.replay_deadline = None;
+        self.update_deadlines(now);
+    }
+
+    /// The caller reads nothing at the moment, so it is not the server that is silent.
+    pub fn handle_stall(&mut self, now: Instant) {
+        self.ack_deadline = None;
+        self.handle_activity(now);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
+        let deadlines = deadlines.map(Deadline::next_check);
+        deadlines.chain(self.heartbeat.next_check()).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+        match self.heartbeat.check(now) {
+            HeartbeatAction::None => {}
+            HeartbeatAction::Ping => self.to_ping = true,
+            HeartbeatAction::FallBack => self.go_on_classic(),
+            HeartbeatAction::GiveUp => return Err(SessionError::Lost(Disconnect::Silent)),
+        }
+        if has_expired(&mut self.replay_deadline, now) {
+            self.gave_up_replay = true;
+        }
+        if has_expired(&mut self.ack_deadline, now) {
+            return Err(SessionError::Failed(self.ack_overdue()));
+        }
+        self.update_deadlines(now);
+        Ok(())
+    }
+
+    fn ack_overdue(&self) -> ClientError {
+        let timeout = self.config.ack_timeout;
+        match self.undelivered() {
+            Undelivered::Unacknowledged { count: 0, .. } => ClientError::NoHistory { timeout },
+            undelivered => ClientError::Unacknowledged {
+                timeout,
+                undelivered,
+            },
+        }
+    }
+
+    /// Once the caller is finishing, something must be acknowledged in time; each
+    /// acknowledgement begins that time anew. When all is acknowledged, the replay has
+    /// its time.
+    fn update_deadlines(&mut self, now: Instant) {
+        // As long as there never was a connection, the dialer has its own deadline.
+        if !self.is_finishing || self.ends.is_none() {
+            return;
+        }
+        let is_sent = self.queue.is_empty();
+        let is_behind = self.is_behind();
+        let awaits_replay = is_sent && is_behind && self.state == State::Extended;
+        let awaits_ack = self.state != State::Classic && !awaits_replay && (!is_sent || is_behind);
+        keep(
+            &mut self.ack_deadline,
+            awaits_ack,
+            self.config.ack_timeout,
+            now,
+        );
+        let replay_timeout = self.config.replay_timeout;
+        keep(
+            &mut self.replay_deadline,
+            awaits_replay,
+            replay_timeout,
+            now,
+        );
+    }
+
+    /// History that was asked for hasn't arrived. A server may not send it to a client
+    /// that has closed its side.
+    fn is_behind(&self) -> bool {
+        let is_behind = || self.memberships.iter().any(Membership::is_behind);
+        self.state != State::Classic && !self.gave_up_replay && is_behind()
+    }
+
+    fn membership(&mut self, topic: &str) -> Option<&mut Membership> {
+        let mut memberships = self.memberships.iter_mut();
+        memberships.find(|membership| membership.topic.as_str() == topic)
+    }
+
+    /// The server doesn't know the extended protocol, but takes part: it won't
+    /// acknowledge what it was sent.
+    fn go_on_classic(&mut self) {
+        self.queue.stop_waiting();
+        self.fall_back();
+    }
+
+    /// The server has refused the registration, because it doesn't know the extended
+    /// protocol, and with it all that was sent, what is being written included.
+    fn begin_again_classic(&mut self) {
+        self.queue.restart();
+        self.to_register = Some(Register::Classic);
+        self.fall_back();
+    }
+
+    fn fall_back(&mut self) {
+        self.join_classic();
+        if !std::mem::replace(&mut self.said_fell_back, true) {
+            self.emit(Event::FellBack);
+        }
+    }
+
+    fn join_classic(&mut self) {
+        self.state = State::Classic;
+        self.heartbeat.stop();
+        for membership in &mut self.memberships {
+            membership.resume.forget();
+            membership.is_in = true;
+        }
+        self.emit_joined(self.topics());
+    }
+
+    fn topics(&self) -> Vec<TopicName> {
+        let memberships = self.memberships.iter();
+        memberships.map(|one| one.topic.clone()).collect()
+    }
+
+    fn emit_joined(&mut self, topics: Vec<TopicName>) {
+        let mut again = false;
+        for topic in &topics {
+            if let Some(membership) = self.membership(topic.as_str()) {
+                again |= std::mem::replace(&mut membership.joined, true);
+            }
+        }
+        self.emit(Event::Joined { topics, again });
+    }
+}
+
+/// Starts a deadline, or ends it.
+fn keep(deadline: &mut Option<Deadline>, runs: bool, length: Duration, now: Instant) {
+    if runs {
+        deadline.get_or_insert_with(|| Deadline::start(length, now));
+    } else {
+        *deadline = None;
+    }
+}
+
+fn has_expired(deadline: &mut Option<Deadline>, now: Instant) -> bool {
+    let progress = deadline.as_mut().map(|deadline| deadline.check(now));
+    progress == Some(Progress::Expired)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! How a session begins: what the program asks for.
+
+use std::time::Duration;
+
+use wire::{ClientKey, TopicName, UserName};
+
+use super::resume::History;
+
+/// How a session begins.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The topics to register for.
+    pub topics: Vec<TopicName>,
+    /// The name by which others know us.
+    pub name: Name,
+    /// Whether to follow who is there.
+    pub presence: Presence,
+    /// Which messages from before the first registration to ask for.
+    pub history: History,
+    /// The port on which we can be called directly.
+    pub port: Option<u16>,
+    /// After [`finish`](super::Session::finish): how long the server may acknowledge nothing.
+    pub ack_timeout: Duration,
+    /// After [`finish`](super::Session::finish): how long a replay may pause.
+    pub replay_timeout: Duration,
+    /// The secret by which the server recognises us.
+    pub key: ClientKey,
+    /// What the ids of our lines begin with.
+    pub run: String,
+    /// Which protocol to speak.
+    pub protocol: Protocol,
+}
+
+/// The name by which others know a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// None.
+    Anonymous,
+    /// This one, or a similar one if it is taken: `alice`, `alice-2` and so on.
+    Preferred(UserName),
+    /// This one. The client fails if it is taken.
+    Required(UserName),
+}
+
+impl Name {
+    pub(super) fn get(&self) -> Option<&UserName> {
+        match self {
+            Self::Anonymous => None,
+            Self::Preferred(name) | Self::Required(name) => Some(name),
+        }
+    }
+}
+
+/// Whether a client follows who is in its topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It doesn't.
+    Ignore,
+    /// It asks when it joins a topic, and reports who comes and goes.
+    Follow,
+}
+
+/// Which protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The extended protocol, and the classic one with a server that doesn't know it.
+    Extended,
+    /// The classic protocol: nothing is acknowledged, numbered or recovered.
+    Classic,
+}

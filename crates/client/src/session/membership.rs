@@ -1,0 +1,153 @@
+//! One of the topics that a session takes part in.
+//!
+//! Holds where it resumes and how far its replay is. Sends nothing.
+
+use wire::{TopicName, TopicState};
+
+use super::resume::{History, Recovery, ResumePoint};
+use crate::event::Arrival;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) topic: TopicName,
+    pub(super) resume: ResumePoint,
+    /// The number of the newest message when we registered.
+    newest: u64,
+    /// The server has registered us for it on this connection.
+    pub(super) is_in: bool,
+    /// We have been registered for it before.
+    pub(super) joined: bool,
+    /// It was in a registration on this connection.
+    pub(super) asked: bool,
+    /// The last messages were asked for once more.
+    repeat: Repeat,
+}
+
+/// How far it is with messages that were asked for once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    /// Nothing was asked for.
+    No,
+    /// The server hasn't answered.
+    Asked,
+    /// They come; this is the newest of them.
+    UpTo(u64),
+}
+
+impl Membership {
+    pub(super) fn new(topic: TopicName, history: History) -> Self {
+        Self {
+            resume: ResumePoint::new(topic.as_str(), history),
+            topic,
+            newest: 0,
+            is_in: false,
+            joined: false,
+            asked: false,
+            repeat: Repeat::No,
+        }
+    }
+
+    /// A connection was made, and we register for it.
+    pub(super) fn connected(&mut self) {
+        self.is_in = false;
+        self.asked = true;
+        self.repeat = Repeat::No;
+    }
+
+    /// The server has registered us.
+    pub(super) fn registered(&mut self, now: &TopicState) -> Recovery {
+        self.is_in = true;
+        self.newest = now.seq;
+        self.resume.registered(now)
+    }
+
+    /// The last messages are asked for once more.
+    pub(super) fn repeat(&mut self) {
+        self.repeat = Repeat::Asked;
+    }
+
+    /// The server has answered another registration.
+    pub(super) fn answered(&mut self, now: &TopicState) {
+        if self.repeat == Repeat::Asked {
+            self.repeat = Repeat::UpTo(now.seq);
+        }
+    }
+
+    /// What was asked for of the past hasn't come.
+    pub(super) fn is_behind(&self) -> bool {
+        self.resume.is_behind(self.newest)
+    }
+
+    /// A message with that number arrived: how, if it is new.
+    pub(super) fn record(&mut self, seq: u64) -> Option<Arrival> {
+        if let Repeat::UpTo(last) = self.repeat {
+            if seq >= last {
+                self.repeat = Repeat::No;
+            }
+            if seq <= last {
+                self.resume.record(seq);
+                let is_last = seq == last;
+                return Some(Arrival::Replayed { is_last });
+            }
+        }
+        let is_replayed = seq <= self.newest;
+        let is_last = seq == self.newest;
+        self.resume.record(seq).then_some(match is_replayed {
+            true => Arrival::Replayed { is_last },
+            false => Arrival::Live,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(seq: u64) -> TopicState {
+        TopicState {
+            epoch: "e".into(),
+            seq,
+            recovered: None,
+        }
+    }
+
+    fn member(history: History, seq: u64) -> Membership {
+        let topic = TopicName::new("t").expect("a name");
+        let mut member = Membership::new(topic, history);
+        member.connected();
+        assert_eq!(member.registered(&state(seq)), Recovery::Complete);
+        member
+    }
+
+    const MORE: Option<Arrival> = Some(Arrival::Replayed { is_last: false });
+    const LAST: Option<Arrival> = Some(Arrival::Replayed { is_last: true });
+
+    #[test]
+    fn what_was_asked_for_of_the_past_is_told_from_what_is_live() {
+        let mut member = member(History::Last(2), 7);
+        let arrivals: Vec<_> = (5..=8).map(|seq| member.record(seq)).collect();
+        assert_eq!(arrivals, [None, MORE, LAST, Some(Arrival::Live)]);
+    }
+
+    #[test]
+    fn the_last_messages_are_shown_again_once_they_are_asked_for() {
+        let mut member = member(History::None, 7);
+        assert_eq!(member.record(6), None);
+        member.repeat();
+        member.answered(&state(8));
+        let arrivals: Vec<_> = (6..=9).map(|seq| member.record(seq)).collect();
+        assert_eq!(arrivals, [MORE, MORE, LAST, Some(Arrival::Live)]);
+        assert_eq!(member.record(6), None);
+    }
+
+    #[test]
+    fn a_live_message_ends_a_replay_whose_end_was_our_own() {
+        let mut member = member(History::None, 7);
+        member.repeat();
+        member.answered(&state(8));
+        assert_eq!(member.record(7), MORE);
+        assert_eq!(member.record(9), Some(Arrival::Live));
+        assert_eq!(member.record(7), None);
+    }
+}

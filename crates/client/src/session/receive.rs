@@ -1,0 +1,331 @@
+//! What follows from what was read: the receiving side of a session.
+
+use std::time::Instant;
+
+use wire::{
+    Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, TopicSummary, UserName,
+};
+
+use super::resume::Recovery;
+use super::{Name, Presence, Protocol, Register, Session, State};
+use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
+use crate::event::{Arrival, Event, Incoming, Topic};
+use crate::frame::{Frame, MessageFrame};
+
+/// The errors after which a server closes the connection.
+const FINAL: [ErrorCode; 10] = [
+    ErrorCode::NotJson,
+    ErrorCode::NotUtf8,
+    ErrorCode::TooDeep,
+    ErrorCode::TooLong,
+    ErrorCode::TooManyConnections,
+    ErrorCode::RegistrationTimeout,
+    ErrorCode::UnfinishedFrame,
+    ErrorCode::SlowReader,
+    ErrorCode::Replaced,
+    ErrorCode::ShuttingDown,
+];
+
+/// Whether the program sees a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    Shown,
+    Hidden,
+}
+
+impl Session {
+    /// A frame arrived. After an error the connection can't go on.
+    pub fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) -> Result<(), SessionError> {
+        match frame {
+            Frame::Message(message) => self.on_message(message)?,
+            // A server that was asked for nothing extended says nothing beside messages.
+            Frame::Event(_) if self.config.protocol == Protocol::Classic => {}
+            Frame::Event(event) => self.on_event(event, now)?,
+        }
+        self.update_deadlines(now);
+        Ok(())
+    }
+
+    fn on_message(&mut self, frame: &MessageFrame<'_>) -> Result<(), SessionError> {
+        let topic = frame.message.topic.decode();
+        let text = frame.message.text.decode();
+        let (envelope, arrival) = match self.state {
+            State::Classic => {
+                // A classic server goes on sending what was left.
+                let follows = self.config.presence == Presence::Follow;
+                let is_left = follows && topic != ErrorCode::TOPIC;
+                if is_left && self.membership(&topic).is_none() {
+                    return Ok(());
+                }
+                (Envelope::default(), Arrival::Live)
+            }
+            State::Unanswered => {
+                if self.on_early_message(&topic, &text)? == Visibility::Hidden {
+                    return Ok(());
+                }
+                (Envelope::default(), Arrival::Live)
+            }
+            State::Extended => {
+                let envelope = frame.envelope();
+                match (envelope.seq, self.membership(&topic)) {
+                    (Some(seq), Some(membership)) => {
+                        let arrival = membership.record(seq);
+                        match arrival.filter(|_| !self.is_own(frame, &text)) {
+                            Some(arrival) => (envelope, arrival),
+                            None => return Ok(()),
+                        }
+                    }
+                    _ => (envelope, Arrival::Live),
+                }
+            }
+        };
+        self.emit(Event::Message(Incoming {
+            topic: topic.into_owned(),
+            text: text.into_owned(),
+            envelope,
+            arrival,
+        }));
+        Ok(())
+    }
+
+    /// Before its answer an extended server sends no messages, but may report an error
+    /// in the form for classic clients.
+    fn on_early_message(&mut self, topic: &str, text: &str) -> Result<Visibility, SessionError> {
+        if topic != ErrorCode::TOPIC {
+            self.go_on_classic();
+            return Ok(Visibility::Shown);
+        }
+        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
+        let error = ServerError {
+            code: code.into(),
+            text: text.into(),
+        };
+        if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
+            self.begin_again_classic();
+            return Ok(Visibility::Hidden);
+        }
+        let any_name = !matches!(self.config.name, Name::Required(_));
+        // The client tries another name, and sends again what was sent before it had one.
+        let is_handled = error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NotRegistered);
+        if error.is(ErrorCode::NameTaken) {
+            self.on_error(error)?;
+        }
+        Ok(match any_name && is_handled {
+            true => Visibility::Hidden,
+            false => Visibility::Shown,
+        })
+    }
+
+    /// Tries the next name if any name will do. False if there is none to try.
+    fn try_next_name(&mut self) -> bool {
+        let Name::Preferred(name) = &self.config.name else {
+            return false;
+        };
+        let Some(next) = next_name(name) else {
+            return false;
+        };
+        self.emit(Event::NameTaken(name.clone()));
+        self.config.name = Name::Preferred(next);
+        self.queue.restart();
+        self.to_register = Some(Register::Extended);
+        true
+    }
+
+    /// The message is one of ours that was stored while its acknowledgement was lost,
+    /// and that the server sends back.
+    fn is_own(&self, frame: &MessageFrame<'_>, text: &str) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Sent {
+            source: serde_json::Value,
+        }
+        self.queue.is_doubtful(text)
+            && serde_json::from_slice(frame.bytes())
+                .is_ok_and(|Sent { source }| self.sources.contains(&source))
+    }
+
+    fn on_event(&mut self, event: &ServerEvent<'_>, now: Instant) -> Result<(), SessionError> {
+        match event {
+            ServerEvent::Registered(registered) => self.on_registered(registered, now)?,
+            ServerEvent::Ack(ack) => {
+                if let Some(line) = self.queue.acknowledge(&ack.id) {
+                    self.ack_deadline = None;
+                    if let Some(membership) = self.membership(line.topic.as_str()) {
+                        membership.resume.record_own(ack.seq);
+                    }
+                    self.emit(Event::Delivered(line));
+                }
+            }
+            ServerEvent::Error(told) => {
+                let error = ServerError {
+                    code: told.code.as_ref().into(),
+                    text: told.text.as_ref().into(),
+                };
+                match &told.id {
+                    Some(id) => self.on_refused(error, id),
+                    None => self.on_error(error)?,
+                }
+            }
+            ServerEvent::Gap(gap) => {
+                if let Some(membership) = self.membership(&gap.topic) {
+                    membership.resume.record_gap(gap.to);
+                    let count = gap.to.saturating_sub(gap.from).saturating_add(1);
+                    let topic = gap.topic.to_string();
+                    self.emit(Event::Gap { topic, count });
+                }
+            }
+            ServerEvent::Ping(value) => self.to_pong = Some(ServerEvent::Pong(value).to_line()),
+            _ => self.on_news(event),
+        }
+        Ok(())
+    }
+
+    /// What only passes through: answers to requests, and who comes and goes.
+    fn on_news(&mut self, event: &ServerEvent<'_>) {
+        let event = match event {
+            ServerEvent::Members(members) => {
+                let users = members.users.iter();
+                Event::Members {
+                    topic: members.topic.to_string(),
+                    count: members.count,
+                    users: users.map(|person| person.user.to_string()).collect(),
+                }
+            }
+            ServerEvent::Found(person) => Event::Found {
+                user: person.user.to_string(),
+                ip: person.ip.to_string(),
+                port: person.port.to_string(),
+            },
+            ServerEvent::Topics(topics) => {
+                let topic = |summary: &TopicSummary<'_>| Topic {
+                    name: summary.topic.to_string(),
+                    members: summary.members,
+                    messages: summary.seq,
+                };
+                Event::Topics(topics.iter().map(topic).collect())
+            }
+            ServerEvent::Joined(_) | ServerEvent::Left(_)
+                if self.config.presence == Presence::Ignore =>
+            {
+                return;
+            }
+            ServerEvent::Joined(presence) => Event::UserJoined {
+                user: presence.person.user.to_string(),
+                topic: presence.topic.to_string(),
+            },
+            ServerEvent::Left(presence) => Event::UserLeft {
+                user: presence.person.user.to_string(),
+                topic: presence.topic.to_string(),
+            },
+            _ => return,
+        };
+        self.emit(event);
+    }
+
+    fn on_registered(
+        &mut self,
+        registered: &Registered<'_>,
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        let (joined, incomplete) = self.update_memberships(registered)?;
+        self.is_extended = true;
+        self.heartbeat.listen(now);
+        match std::mem::replace(&mut self.state, State::Extended) {
+            State::Classic => self.emit(Event::Recovered),
+            _ if joined.is_empty() => {}
+            _ => self.emit_joined(joined.clone()),
+        }
+        for topic in incomplete {
+            self.emit(Event::Incomplete(topic));
+        }
+        let user = registered.user.as_ref().map(ToString::to_string);
+        self.emit(Event::Registered { user });
+        if self.config.presence == Presence::Follow {
+            joined.into_iter().for_each(|topic| self.ask_who(topic));
+        }
+        Ok(())
+    }
+
+    /// The topics that we are in now and were not before, and those of which
+    /// something may be missing.
+    fn update_memberships(
+        &mut self,
+        registered: &Registered<'_>,
+    ) -> Result<(Vec<TopicName>, Vec<TopicName>), SessionError> {
+        let is_first = self.state != State::Extended;
+        let (mut joined, mut incomplete) = (Vec::new(), Vec::new());
+        for membership in &mut self.memberships {
+            let topic = membership.topic.clone();
+            match registered.topics.get(topic.as_str()) {
+                None if is_first && membership.asked => {
+                    let refusal = Refusal::NotRegistered(topic);
+                    return Err(SessionError::Failed(ClientError::Refused(refusal)));
+                }
+                Some(now) if is_first || !membership.is_in => {
+                    joined.push(topic.clone());
+                    if membership.registered(now) == Recovery::Incomplete {
+                        incomplete.push(topic);
+                    }
+                }
+                Some(now) => membership.answered(now),
+                None => {}
+            }
+        }
+        Ok((joined, incomplete))
+    }
+
+    /// The server won't deliver a line, or doesn't store it.
+    fn on_refused(&mut self, error: ServerError, id: &str) {
+        // Without a registration everything is refused, and nothing for good.
+        if self.state == State::Extended
+            && let Some(line) = self.queue.acknowledge(id)
+        {
+            self.ack_deadline = None;
+            self.refused += 1;
+            self.emit(Event::LineRefused { line, error });
+        }
+    }
+
+    /// The server reports an error without saying which line has caused it.
+    fn on_error(&mut self, error: ServerError) -> Result<(), SessionError> {
+        if error.is(ErrorCode::TooLong)
+            && let Some(line) = self.queue.remove_longest()
+        {
+            // The server takes shorter frames than we do. Sent again, that line would
+            // end every connection.
+            self.refused += 1;
+            let error = error.clone();
+            self.emit(Event::LineRefused { line, error });
+        }
+        if FINAL.iter().any(|code| error.is(*code)) {
+            self.farewell = Some(error);
+            return Ok(());
+        }
+        if self.state == State::Extended {
+            self.emit(Event::ServerError(error));
+            return Ok(());
+        }
+        if self.is_extended {
+            // It had us before: our old connection may still hold the name.
+            return Err(SessionError::Lost(Disconnect::Server(error)));
+        }
+        if error.is(ErrorCode::NameTaken) && self.try_next_name() {
+            return Ok(());
+        }
+        Err(SessionError::Failed(match self.config.name.get() {
+            Some(name) if error.is(ErrorCode::NameTaken) => ClientError::NameTaken(name.clone()),
+            _ => ClientError::Refused(error.into()),
+        }))
+    }
+}
+
+/// A name like that one: `alice`, `alice-2`, `alice-3` and so on.
+fn next_name(name: &UserName) -> Option<UserName> {
+    let (stem, number) = match name.as_str().rsplit_once('-') {
+        Some((stem, digits)) => match digits.parse::<u32>() {
+            Ok(number) if number > 1 => (stem, number.checked_add(1)?),
+            _ => (name.as_str(), 2),
+        },
+        None => (name.as_str(), 2),
+    };
+    UserName::new(&format!("{stem}-{number}")).ok()
+}

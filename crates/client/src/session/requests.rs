@@ -1,0 +1,140 @@
+//! What a session asks the server for beside publishing lines.
+
+use std::time::Instant;
+
+use wire::{Endpoint, Registration, RegistrationOptions, Request as Frame, TopicName, UserName};
+
+use super::resume::History;
+use super::{Membership, Session, State};
+use crate::event::{Event, RequestRefused};
+
+/// What a program asks of a server beside publishing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Take part in one more topic.
+    Join(TopicName),
+    /// Leave a topic, after everything that was pushed before has been written.
+    Leave(TopicName),
+    /// Send the newest messages of a topic again.
+    Last {
+        /// Of which.
+        topic: TopicName,
+        /// How many.
+        count: u64,
+    },
+    /// Who is in a topic? Answered by [`Event::Members`].
+    Who(TopicName),
+    /// What topics are there? Answered by [`Event::Topics`].
+    Topics,
+    /// Where can this user be called? Answered by [`Event::Found`].
+    Lookup(UserName),
+}
+
+/// A frame to be made when its turn comes.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// A registration for one more topic.
+    Join(TopicName),
+    /// A registration that asks for the last messages again.
+    Last(TopicName, u64),
+    /// Written when everything that was pushed before is.
+    Leave(TopicName),
+    /// Anything else, as it goes over the wire.
+    Frame(Vec<u8>),
+}
+
+impl Session {
+    /// Sends a request as soon as the server can read it.
+    pub fn request(&mut self, request: Request, now: Instant) {
+        let frame = |frame: Frame| Pending::Frame(frame.to_line());
+        match request {
+            Request::Join(topic) => self.join(topic),
+            Request::Leave(topic) => self.requests.push_back(Pending::Leave(topic)),
+            Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
+            Request::Who(topic) => self.ask(frame(Frame::Who(topic))),
+            Request::Topics => self.ask(frame(Frame::Topics)),
+            Request::Lookup(user) => self.ask(frame(Frame::Lookup(user.to_string()))),
+        }
+        self.update_deadlines(now);
+    }
+
+    fn ask(&mut self, request: Pending) {
+        match self.state {
+            State::Extended => self.requests.push_back(request),
+            State::Unanswered => self.emit(Event::RequestRefused(RequestRefused::NotConnected)),
+            State::Classic => self.emit(Event::RequestRefused(RequestRefused::Unsupported)),
+        }
+    }
+
+    /// Asks who is in a topic that was just joined.
+    pub(super) fn ask_who(&mut self, topic: TopicName) {
+        self.ask(Pending::Frame(Frame::Who(topic).to_line()));
+    }
+
+    fn join(&mut self, topic: TopicName) {
+        if self.membership(topic.as_str()).is_none() {
+            let membership = Membership::new(topic.clone(), History::None);
+            self.memberships.push(membership);
+        }
+        self.requests.push_back(Pending::Join(topic));
+    }
+
+    /// A new connection registers for everything anyway, and can't answer what another
+    /// one was asked. What was to be left still is.
+    pub(super) fn forget_requests(&mut self) {
+        self.requests
+            .retain(|request| matches!(request, Pending::Leave(_)));
+    }
+
+    /// The next request's frame, if it is time for it.
+    pub(super) fn next_request(&mut self, source: Endpoint) -> Option<Vec<u8>> {
+        let can_leave = self.queue.is_written();
+        if matches!(self.requests.front()?, Pending::Leave(_)) && !can_leave {
+            return None;
+        }
+        match self.requests.pop_front()? {
+            Pending::Frame(frame) => Some(frame),
+            Pending::Join(topic) => {
+                self.membership(topic.as_str())?.asked = true;
+                let is_extended = self.state != State::Classic;
+                let options = is_extended.then(RegistrationOptions::default);
+                if !is_extended {
+                    self.membership(topic.as_str())?.is_in = true;
+                    self.emit_joined(vec![topic.clone()]);
+                }
+                Some(registration(source, &topic, options.as_ref()))
+            }
+            Pending::Last(topic, count) => {
+                self.membership(topic.as_str())?.repeat();
+                let options = RegistrationOptions {
+                    last: Some(count),
+                    ..RegistrationOptions::default()
+                };
+                Some(registration(source, &topic, Some(&options)))
+            }
+            Pending::Leave(topic) => self.leave(topic),
+        }
+    }
+
+    fn leave(&mut self, topic: TopicName) -> Option<Vec<u8>> {
+        self.memberships.retain(|one| one.topic != topic);
+        self.emit(Event::Left(topic.clone()));
+        // A classic server can't be left: what it still sends is passed over.
+        let can_be_left = self.state != State::Classic;
+        can_be_left.then(|| Frame::Leave(vec![topic]).to_line())
+    }
+}
+
+fn registration(
+    source: Endpoint,
+    topic: &TopicName,
+    extended: Option<&RegistrationOptions>,
+) -> Vec<u8> {
+    let topics = std::slice::from_ref(topic);
+    Registration {
+        source,
+        topics,
+        extended,
+    }
+    .to_line()
+}

@@ -1,0 +1,74 @@
+//! What is written next: the sending side of a session.
+
+use std::time::Instant;
+
+use wire::{Endpoint, Registration, RegistrationOptions, Request as Frame};
+
+use super::{Register, Session, State};
+use crate::event::Event;
+use crate::queue::Acknowledgements;
+
+impl Session {
+    /// The next frame to write, if there is one. The caller writes it completely and
+    /// then calls [`handle_transmitted`](Self::handle_transmitted).
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        let (source, destination) = self.ends?;
+        self.queue.begin_other();
+        match self.to_register.take() {
+            Some(Register::Classic) => return Some(self.registration(source, None)),
+            Some(Register::Extended) => return Some(self.extended_registration(source)),
+            None => {}
+        }
+        if let Some(pong) = self.to_pong.take() {
+            return Some(pong);
+        }
+        if std::mem::take(&mut self.to_ping) {
+            return Some(Frame::ping(1).to_line());
+        }
+        if let Some(request) = self.next_request(source) {
+            return Some(request);
+        }
+        let acknowledgements = match self.state {
+            State::Classic => Acknowledgements::None,
+            State::Unanswered | State::Extended => Acknowledgements::Expected,
+        };
+        let outgoing = self.queue.begin(acknowledgements)?;
+        let message = outgoing.line.message(source, destination);
+        Some(match &outgoing.id {
+            Some(id) => message.to_line_with_id(id),
+            None => message.to_line(),
+        })
+    }
+
+    /// The frame that was polled last was written completely.
+    pub fn handle_transmitted(&mut self, now: Instant) {
+        if let Some(line) = self.queue.written() {
+            self.emit(Event::Delivered(line));
+        }
+        self.update_deadlines(now);
+    }
+
+    /// A registration for every topic, with what we have of each.
+    fn extended_registration(&self, source: Endpoint) -> Vec<u8> {
+        let mut options = RegistrationOptions {
+            user: self.config.name.get().cloned(),
+            port: self.config.port,
+            client: Some(self.config.key.clone()),
+            ..RegistrationOptions::default()
+        };
+        for membership in &self.memberships {
+            membership.resume.add_to(&mut options);
+        }
+        self.registration(source, Some(&options))
+    }
+
+    fn registration(&self, source: Endpoint, extended: Option<&RegistrationOptions>) -> Vec<u8> {
+        let topics = &self.topics();
+        let registration = Registration {
+            source,
+            topics,
+            extended,
+        };
+        registration.to_line()
+    }
+}
