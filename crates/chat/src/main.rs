@@ -39,6 +39,10 @@ fn main() -> ExitCode {
 
 /// Reads the environment.
 fn read_environment() -> Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the environment is read"
+    )]
     let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let path = |name| {
         text(name)

@@ -138,6 +138,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-40" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)
@@ -163,6 +167,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-0" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)
