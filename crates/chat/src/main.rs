@@ -14,8 +14,10 @@ const FAILED: u8 = 1;
 /// Interrupted: 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
 /// The same for SIGTERM.
+#[cfg(unix)]
 const TERMINATED: u8 = 143;
 /// The same for SIGHUP.
+#[cfg(unix)]
 const HUNG_UP: u8 = 129;
 
 fn main() -> ExitCode {
