@@ -116,6 +116,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-40" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)
@@ -141,6 +145,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-0" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)

@@ -223,6 +223,10 @@ impl Tables {
                     return Err(Trouble::Stalled);
                 }
                 self.merge_if_nobody_does(table)?;
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the writer has a thread of its own"
+                )]
                 std::thread::sleep(PAUSE);
             }
         }
@@ -252,6 +256,10 @@ impl Tables {
             if started.elapsed() >= self.timeout {
                 return Err(StoreError::Busy);
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the writer has a thread of its own"
+            )]
             std::thread::sleep(PAUSE);
         }
         // The first finds out what of each file is still needed, the second lets files go.
