@@ -4,19 +4,19 @@
 //! sends and gets goes through a session of its own, with the outbox and the rules of
 //! every other one: nothing in here knows how messages are delivered.
 
-mod ask;
+mod accept;
 mod assets;
 mod connection;
 mod guard;
-mod negotiate;
+mod info;
 mod pipe;
 mod problem;
 mod publish;
 mod query;
 mod router;
-mod socket;
 mod sse;
 mod stream;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -33,10 +33,10 @@ use tokio::net::tcp::OwnedReadHalf;
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::door::Foreign;
 use crate::http::connection::{Io, linger};
 use crate::http::guard::Guard;
-use crate::shared::{Place, Shared};
+use crate::session::protocol::Foreign;
+use crate::state::{Place, Shared};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
 const MAX_HEADER_LINES: usize = 64;

@@ -1,5 +1,7 @@
 //! Who is on a connection, as far as others, and the history, are to know.
 
+pub(crate) mod names;
+
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 

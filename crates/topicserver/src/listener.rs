@@ -16,7 +16,7 @@ use crate::connections::Refusal;
 use crate::http;
 use crate::outbox::Outbox;
 use crate::session::Session;
-use crate::shared::{Place, Shared};
+use crate::state::{Place, Shared};
 
 /// Connections that may wait to be accepted. With fewer, a storm of joins loses
 /// SYNs, each of which costs its client a second.

@@ -9,7 +9,7 @@ use wire::ErrorCode;
 
 use crate::config::Config;
 use crate::listener;
-use crate::shared::Shared;
+use crate::state::Shared;
 use crate::store::{Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).

@@ -4,6 +4,11 @@
 //! It waits in one place, [`Session::poll_live`], and everything else in it is
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
+mod handler;
+mod input;
+pub(crate) mod protocol;
+pub(crate) mod subscriptions;
+
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -14,11 +19,11 @@ use tokio::time::{Instant, Sleep};
 use wire::{ErrorCode, ScanError};
 
 use crate::config::Config;
-use crate::door::{Foreign, Protocol};
-use crate::input::{First, Input, Read};
-use crate::live::Live;
 use crate::outbox::{Drain, SharedOutbox};
-use crate::shared::Place;
+use crate::session::handler::Live;
+use crate::session::input::{First, Input, Read};
+use crate::session::protocol::{Foreign, Protocol};
+use crate::state::Place;
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -404,7 +409,7 @@ mod tests {
 
     use super::*;
     use crate::outbox::Outbox;
-    use crate::shared::Shared;
+    use crate::state::Shared;
 
     /// With 144 bytes tokio's task takes 256; with one word more it would take
     /// 384, because it is aligned to 128. That is what an idle connection costs.

@@ -34,6 +34,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
+use crate::clock;
 use crate::history::entry::{Entry, RememberedId};
 use crate::history::ids::{IdLimits, Ids};
 use database::Settings;
@@ -251,7 +252,7 @@ impl Store {
             window: self.id_window,
             per_publisher: max_ids,
         };
-        let since = topic::now().saturating_sub(self.id_window);
+        let since = clock::now().saturating_sub(self.id_window);
         if topic.time < since {
             return Ok(Ids::new(limits));
         }

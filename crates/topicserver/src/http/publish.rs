@@ -12,14 +12,15 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
+use crate::history::entry::Stored;
 use crate::http::Visitor;
 use crate::http::pipe::pipe;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Asked, Topic};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::publication::{Publication, Stored, Tag, Unstored};
-use crate::run::Run;
+use crate::outbox::batch::Run;
+use crate::topic::publication::{Publication, Tag, Unstored};
 
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use wire::{Registration, RegistrationOptions, TopicName};
 
-use crate::http::negotiate::Form;
+use crate::http::accept::Form;
 use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
 use crate::http::query::{Asked, StreamQuery, Topic};

@@ -16,6 +16,7 @@ use super::record::{self, Header, TopicRecord};
 use super::topic::{self, Limits, Oldest, Position};
 use super::writer::Writer;
 use super::{StoreError, TopicId};
+use crate::clock;
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -123,7 +124,7 @@ impl Writer {
             time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
         }
         if let Some(due) = self.ages.next() {
-            let left = due.saturating_sub(topic::now());
+            let left = due.saturating_sub(clock::now());
             time = time.min(Duration::from_millis(left));
         }
         // What is overdue during an outage waits for its end.
@@ -171,7 +172,7 @@ impl Writer {
         if self.trims.len() >= TRIMS {
             return;
         }
-        let now = topic::now();
+        let now = clock::now();
         for _ in 0..TRIMS {
             let Some(id) = self.ages.take(now) else {
                 return;
@@ -207,7 +208,7 @@ impl Writer {
                 Ok(found) => trimmed.extend(found),
                 Err(error) => {
                     tracing::warn!("can't delete messages of topic {}: {error}", id.0);
-                    self.ages.add(id, topic::now() + TRY_AGAIN);
+                    self.ages.add(id, clock::now() + TRY_AGAIN);
                 }
             }
         }
@@ -277,7 +278,7 @@ impl Writer {
             self.floors.raise(id, trimmed.first);
             self.chores.note_deleted(trimmed.deleted);
         }
-        self.note_age(id, trimmed.oldest, topic::now());
+        self.note_age(id, trimmed.oldest, clock::now());
     }
 
     /// Notes when a topic's oldest messages will be too old.
@@ -329,7 +330,7 @@ impl Writer {
             return Ok(());
         };
         self.chores.kept += position.total.saturating_sub(oldest.before);
-        if self.limits.are_exceeded(&position, first, topic::now()) {
+        if self.limits.are_exceeded(&position, first, clock::now()) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -396,7 +397,7 @@ impl Limits {
         position: &Position,
         first: u64,
     ) -> Result<(u64, Option<Oldest>), StoreError> {
-        let now = topic::now();
+        let now = clock::now();
         // The first record that is kept begins in `low..=high`.
         let (mut low, mut high) = (first, position.next);
         let mut kept = None;

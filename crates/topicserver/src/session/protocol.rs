@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::outbox::SharedOutbox;
-use crate::shared::Place;
+use crate::state::Place;
 
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;

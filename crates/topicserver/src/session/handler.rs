@@ -8,15 +8,15 @@ use wire::{
     ErrorCode, Event, FrameError, JsonStr, RegistrationOptions, Request, TopicName, UserName,
 };
 
-use crate::directory::{HeldName, Taken};
 use crate::identity::Identity;
-use crate::input::FrameSink;
+use crate::identity::names::{HeldName, Taken};
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::publication::{Frames, Tag};
-use crate::shared::{Place, Shared};
-use crate::subscriptions::Subscriptions;
-use crate::topic::Topic;
-use crate::transport::Transport;
+use crate::session::input::FrameSink;
+use crate::session::subscriptions::Subscriptions;
+use crate::state::{Place, Shared};
+use crate::topic::handle::Topic;
+use crate::topic::publication::{Frames, Tag};
 
 /// What a connection has and may do.
 pub(crate) struct Live {

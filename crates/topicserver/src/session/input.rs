@@ -18,8 +18,8 @@ use wire::{
     TopicName, Value,
 };
 
-use crate::door::Protocol;
-use crate::publication::{Frames, Tag};
+use crate::session::protocol::Protocol;
+use crate::topic::publication::{Frames, Tag};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.

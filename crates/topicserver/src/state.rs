@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use wire::ErrorCode;
 
-use crate::complaints::Complaints;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
-use crate::directory::Directory;
 use crate::http::Web;
 use crate::identity::Hashes;
+use crate::identity::names::Directory;
+use crate::log_limit::Complaints;
 use crate::outbox::SharedOutbox;
-use crate::registry::Registry;
 use crate::store::Store;
+use crate::topic::registry::Registry;
 
 /// The server as its sessions see it.
 pub(crate) struct Shared {

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use wire::{ErrorCode, Event, UserName};
 
 use crate::identity::Identity;
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::transport::Transport;
 
 /// The names that are taken. Its lock is held for a look into a table.
 #[derive(Default)]
