@@ -9,7 +9,7 @@ use wire::TopicName;
 
 use super::record::{self, TopicRecord};
 use super::shared::Bounds;
-use super::{Retention, StoreError};
+use super::types::{Retention, StoreError};
 use crate::clock::now;
 use crate::history::entry::Entry;
 

@@ -60,10 +60,9 @@ pub(crate) struct Appended {
 }
 
 impl TopicLog {
-    /// The log of a topic as it begins: from the store, if there is one and it can
-    /// be read; it is tried again with the next message.
-    pub(crate) async fn open(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
-        let mut log = Self {
+    /// The log of a topic that begins anew.
+    pub(crate) fn new(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
+        Self {
             epoch: settings.epoch_of(&name),
             name,
             history: History::new(settings.history, 1),
@@ -73,13 +72,22 @@ impl TopicLog {
             stored: None,
             is_in_doubt: false,
             settings,
-        };
-        if log.is_unloaded()
-            && let Err(error) = Box::pin(log.load()).await
-        {
-            log.warn(&error);
         }
-        log
+    }
+
+    /// Goes on with what is in the store, if there is one and it can be read; it is
+    /// tried again with the next message.
+    pub(crate) async fn open(&mut self) {
+        if self.is_unloaded()
+            && let Err(error) = Box::pin(self.load()).await
+        {
+            self.warn(&error);
+        }
+    }
+
+    /// What the topic has in common with others.
+    pub(crate) fn settings(&self) -> &TopicSettings {
+        &self.settings
     }
 
     fn is_unloaded(&self) -> bool {

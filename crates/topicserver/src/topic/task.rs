@@ -33,50 +33,55 @@ thread_local! {
 ///
 /// `retire` says whether the topic is forgotten, which it can't be while somebody
 /// has just put something into it.
-pub(crate) async fn run(
+#[allow(clippy::manual_async_fn, reason = "it keeps the arguments twice")]
+pub(crate) fn run(
     topic: Arc<Topic>,
     settings: Arc<TopicSettings>,
     expiring: Arc<Expiring>,
     retire: impl Fn(&Topic) -> bool,
-) {
-    let mut task = Task::begin(topic, settings, expiring).await;
-    let mut batch = Vec::new();
-    loop {
-        if task.members.has_ready() {
-            // Others get their turn between two steps of catching up.
-            tokio::task::yield_now().await;
-            task.topic.mailbox.take_more(&mut batch);
-        } else {
-            task.topic.mailbox.take(&mut batch).await;
-        }
-        if task.has_several_publishers(&batch) {
-            // Others of them may have read something too: their sessions get
-            // their turn first, and every subscriber gets it all in one write.
-            tokio::task::yield_now().await;
-            task.topic.mailbox.take_more(&mut batch);
-        }
-        task.handle(&mut batch).await;
-        if task.members.has_ready() {
-            task.log.forget_too_old();
-        }
-        task.catch_up();
-        task.remove_finished();
-        task.note_what_is_kept();
-        if task.is_over() {
-            task.log.end_life();
-            if retire(&task.topic) {
-                return;
+) -> impl Future<Output = ()> {
+    let share = Share::new(settings.budget.clone(), topic.remembered.clone());
+    let log = TopicLog::new(topic.name().clone(), settings, share);
+    let mut task = Task::new(topic, expiring, log);
+    async move {
+        task.begin().await;
+        let mut batch = Vec::new();
+        loop {
+            if task.members.has_ready() {
+                // Others get their turn between two steps of catching up.
+                tokio::task::yield_now().await;
+                task.topic.mailbox.take_more(&mut batch);
+            } else {
+                task.topic.mailbox.take(&mut batch).await;
             }
+            if task.has_several_publishers(&batch) {
+                // Others of them may have read something too: their sessions get
+                // their turn first, and every subscriber gets it all in one write.
+                tokio::task::yield_now().await;
+                task.topic.mailbox.take_more(&mut batch);
+            }
+            task.handle(&mut batch).await;
+            if task.members.has_ready() {
+                task.log.forget_too_old();
+            }
+            task.catch_up();
+            task.remove_finished();
+            task.note_what_is_kept();
+            if task.is_over() {
+                task.log.end_life();
+                if retire(&task.topic) {
+                    return;
+                }
+            }
+            COMMANDS.with(|spare| spare.keep(std::mem::take(&mut batch)));
+            tokio::task::consume_budget().await;
         }
-        COMMANDS.with(|spare| spare.keep(std::mem::take(&mut batch)));
-        tokio::task::consume_budget().await;
     }
 }
 
 /// What the topic's task owns.
 struct Task {
     topic: Arc<Topic>,
-    settings: Arc<TopicSettings>,
     /// Where it says that it has ids.
     expiring: Arc<Expiring>,
     members: Members,
@@ -89,23 +94,20 @@ struct Task {
 }
 
 impl Task {
-    async fn begin(
-        topic: Arc<Topic>,
-        settings: Arc<TopicSettings>,
-        expiring: Arc<Expiring>,
-    ) -> Self {
-        let share = Share::new(settings.budget.clone(), topic.remembered.clone());
-        let log = TopicLog::open(topic.name().clone(), settings.clone(), share).await;
-        topic.newest.store(log.next() - 1, Relaxed);
+    fn new(topic: Arc<Topic>, expiring: Arc<Expiring>, log: TopicLog) -> Self {
         Self {
-            log,
-            settings,
-            expiring,
             topic,
+            expiring,
             members: Members::default(),
+            log,
             pending: Vec::new(),
             last_publisher: None,
         }
+    }
+
+    async fn begin(&mut self) {
+        self.log.open().await;
+        self.topic.newest.store(self.log.next() - 1, Relaxed);
     }
 
     /// Tells the budget whether the topic can go, and waits for its ids to become too
@@ -312,7 +314,7 @@ impl Task {
         of: &SharedOutbox,
         event: impl FnOnce(wire::Presence<'a>) -> Event<'a>,
     ) {
-        if self.members.len() <= self.settings.max_presence
+        if self.members.len() <= self.log.settings().max_presence
             && !self.members.has_another(identity, of)
             && let Some(event) = presence(self.topic.name().as_str(), identity, event)
         {

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use fjall::OwnedWriteBatch;
 
-use super::catalogue::{self, Found};
-use super::database::{Tables, Trouble};
-use super::record::{self, Header, TopicRecord};
-use super::topic::{self, Limits, Oldest, Position};
-use super::writer::Writer;
-use super::{StoreError, TopicId};
 use crate::clock;
+use crate::store::catalogue::{self, Found};
+use crate::store::database::{Tables, Trouble};
+use crate::store::record::{self, Header, TopicRecord};
+use crate::store::topic::{self, Limits, Oldest, Position};
+use crate::store::types::{StoreError, TopicId};
+use crate::store::writer::Writer;
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -54,9 +54,9 @@ const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
 /// What retention has to do, and how far it is.
 pub(crate) struct Chores {
     /// The next topic that is looked at after the start; `None` when all have been.
-    pub(super) survey: Option<u32>,
+    pub(in crate::store) survey: Option<u32>,
     /// When topics in memory are looked through.
-    pub(super) forget_due: Instant,
+    pub(in crate::store) forget_due: Instant,
     /// When it is looked at again whether space should be given back.
     reclaim_due: Instant,
     /// Bytes that are kept, of all topics that were surveyed.
@@ -84,7 +84,7 @@ impl Chores {
     }
 
     /// A topic got so many bytes.
-    pub(super) fn note_written(&mut self, topic: TopicId, bytes: u64) {
+    pub(in crate::store) fn note_written(&mut self, topic: TopicId, bytes: u64) {
         self.written += bytes;
         // The survey counts the others when it comes to them.
         if self.survey.is_none_or(|next| topic.0 < next) {
@@ -109,7 +109,7 @@ struct Trimmed {
 
 impl Writer {
     /// How long there is nothing to do but what is asked for.
-    pub(super) fn time_to_chores(&self) -> Duration {
+    pub(in crate::store) fn time_to_chores(&self) -> Duration {
         if let Some(time) = self.time_to_retry() {
             return time;
         }
@@ -132,7 +132,7 @@ impl Writer {
     }
 
     /// Does a piece of what nobody asked for.
-    pub(super) fn do_chores(&mut self) {
+    pub(in crate::store) fn do_chores(&mut self) {
         if self.outage.is_some() {
             if self.time_to_retry().is_some() {
                 // The outage says it all.
@@ -182,7 +182,7 @@ impl Writer {
     }
 
     /// Has a topic trimmed, unless it waits for that already.
-    pub(super) fn queue_trim(&mut self, id: TopicId) {
+    pub(in crate::store) fn queue_trim(&mut self, id: TopicId) {
         if let Some(state) = self.topics.get_mut(&id)
             && std::mem::replace(&mut state.is_trimmed, true)
         {
@@ -282,7 +282,12 @@ impl Writer {
     }
 
     /// Notes when a topic's oldest messages will be too old.
-    pub(super) fn note_age(&mut self, id: TopicId, oldest: Option<Oldest>, earliest: u64) {
+    pub(in crate::store) fn note_age(
+        &mut self,
+        id: TopicId,
+        oldest: Option<Oldest>,
+        earliest: u64,
+    ) {
         let age = self.limits.age;
         if let Some(oldest) = oldest
             && let Some(time) = oldest.time.checked_add(age)
