@@ -10,8 +10,8 @@ use slab::Slab;
 use tokio::sync::Notify;
 use wire::ErrorCode;
 
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::transport::Transport;
 
 /// All connections and their limits.
 pub(crate) struct Connections {

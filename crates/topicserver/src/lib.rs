@@ -10,39 +10,20 @@
 //! gives messages their order and `outbox` writes them, or keeps them while the
 //! peer's socket is full. `listener` lets connections in, `server` is the whole.
 
-mod acknowledgements;
-mod catch_up;
-mod complaints;
+mod clock;
 mod config;
 mod connections;
-mod directory;
-mod door;
-mod expiring;
-mod gathering;
 mod history;
 mod http;
 mod identity;
-mod input;
 mod listener;
-mod live;
-mod mailbox;
-mod members;
+mod log_limit;
 mod outbox;
-mod publication;
-mod queue;
-mod registry;
-mod render;
-mod run;
 mod server;
 mod session;
-mod shared;
-mod spare;
-mod start;
+mod state;
 mod store;
-mod subscriptions;
 mod topic;
-mod topic_log;
-mod transport;
 
 pub use config::{Config, LogLevel, Options};
 pub use server::{Ended, Server, StartError};

@@ -13,10 +13,9 @@ use wire::{ErrorCode, Message};
 
 use crate::config::Config;
 use crate::connections::Refusal;
-use crate::http;
 use crate::outbox::Outbox;
 use crate::session::Session;
-use crate::shared::{Place, Shared};
+use crate::state::{ConnectionGuard, ServerState};
 
 /// Connections that may wait to be accepted. With fewer, a storm of joins loses
 /// SYNs, each of which costs its client a second.
@@ -74,7 +73,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever.
-pub(crate) async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut pause = PAUSES.0;
     loop {
@@ -84,16 +83,16 @@ pub(crate) async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
                     tracing::info!("accepting connections again");
                     pause = PAUSES.0;
                 }
-                match shared.admit(peer) {
-                    Ok(place) => start(stream, peer, place),
-                    Err(refusal) => refuse(stream, &refusal, &shared, &refusals),
+                match state.admit(peer) {
+                    Ok(guard) => start(stream, peer, guard),
+                    Err(refusal) => refuse(stream, &refusal, &state, &refusals),
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 let text = "can't accept connections; trying again in a moment. If descriptors \
                             have run out, raise the limit (ulimit -n)";
-                shared.warn(|| tracing::warn!(%error, "{text}"));
+                state.warn(|| tracing::warn!(%error, "{text}"));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
@@ -113,16 +112,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Gives a connection its session.
-fn start(stream: TcpStream, peer: SocketAddr, place: Place) {
+fn start(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
     // Without it a lone message would wait for the acknowledgement of the one
     // before; where it can't be set, that is all that is lost.
     let _ = stream.set_nodelay(true);
-    watch_over(&stream, place.shared().config().write_timeout);
+    watch_over(&stream, guard.state().config().write_timeout);
     let (reader, writer) = stream.into_split();
-    let limit = place.shared().config().max_outbox;
+    let limit = guard.state().config().max_outbox;
     let outbox = Arc::new(Outbox::new(writer, peer, limit));
     tracing::debug!(peer = %outbox.peer(), "connected");
-    tokio::spawn(Session::new(reader, outbox, place).enter(http::serve));
+    tokio::spawn(Session::new(reader, outbox, guard).enter());
 }
 
 /// Has the system notice when the peer vanishes without a word. Where it can't, the
@@ -146,12 +145,12 @@ fn watch_over(stream: &TcpStream, write_timeout: Duration) {
 }
 
 /// Tells a connection that there is no place for it.
-fn refuse(stream: TcpStream, refusal: &Refusal, shared: &Shared, refusals: &Arc<Semaphore>) {
+fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &Arc<Semaphore>) {
     let code = ErrorCode::TooManyConnections;
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
         return;
     };
-    shared.complain(peer, code, &refusal.to_string());
+    state.complain(peer, code, &refusal.to_string());
     let Ok(permit) = refusals.clone().try_acquire_owned() else {
         return;
     };

@@ -14,10 +14,13 @@ use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use wire::{ErrorCode, Event, Message, Told};
 
-use crate::run::Run;
-use crate::transport::Transport;
+use crate::outbox::batch::Run;
+use crate::outbox::transport::Transport;
 
+pub(crate) mod batch;
+mod queue;
 mod state;
+pub(crate) mod transport;
 
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 

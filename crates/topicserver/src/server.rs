@@ -8,15 +8,16 @@ use tokio::net::TcpListener;
 use wire::ErrorCode;
 
 use crate::config::Config;
+use crate::http::HttpService;
 use crate::listener;
-use crate::shared::Shared;
+use crate::state::ServerState;
 use crate::store::{Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
 }
 
 /// How a server ended.
@@ -84,10 +85,11 @@ impl Server {
             cause,
         })?;
         let store = open_store(&config)?;
+        let http = Arc::new(HttpService::new(&config));
         Ok(Self {
             listener,
             local_addr,
-            shared: Shared::new(config, store),
+            state: ServerState::new(config, store, http),
         })
     }
 
@@ -100,25 +102,25 @@ impl Server {
     /// queued for them, for as long as the configuration allows.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         tokio::select! {
-            () = listener::accept_all(self.listener, self.shared.clone()) => {}
-            () = self.shared.registry().keep_to_budget() => {}
-            () = self.shared.registry().expire_ids() => {}
+            () = listener::accept_all(self.listener, self.state.clone()) => {}
+            () = self.state.registry().keep_to_budget() => {}
+            () = self.state.registry().expire_ids() => {}
             () = shutdown => {}
         }
-        let connections = self.shared.connections();
+        let connections = self.state.connections();
         let drain = async {
-            self.shared.registry().settle().await;
+            self.state.registry().settle().await;
             connections.close_all(ErrorCode::ShuttingDown, "the server is ending");
             connections.emptied().await;
         };
-        let ended = match tokio::time::timeout(self.shared.config().drain_timeout, drain).await {
+        let ended = match tokio::time::timeout(self.state.config().drain_timeout, drain).await {
             Ok(()) => Ended::Drained,
             Err(_) => match connections.count_waiting() {
                 0 => Ended::Drained,
                 waiting => Ended::CutOff(waiting),
             },
         };
-        if let Some(store) = self.shared.store() {
+        if let Some(store) = self.state.store() {
             store.close().await;
         }
         ended

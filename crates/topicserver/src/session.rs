@@ -4,21 +4,27 @@
 //! It waits in one place, [`Session::poll_live`], and everything else in it is
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
+mod handler;
+mod input;
+pub(crate) mod protocol;
+pub(crate) mod subscriptions;
+
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 use wire::{ErrorCode, ScanError};
 
 use crate::config::Config;
-use crate::door::{Foreign, Protocol};
-use crate::input::{First, Input, Read};
-use crate::live::Live;
 use crate::outbox::{Drain, SharedOutbox};
-use crate::shared::Place;
+use crate::session::handler::Handler;
+use crate::session::input::{First, Input, Read};
+use crate::session::protocol::Protocol;
+use crate::state::{ConnectionGuard, Handover};
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -32,7 +38,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) struct Session<R> {
     reader: R,
     input: Input,
-    live: Live,
+    handler: Handler,
     /// Until when the first registration, or the rest of a frame, must come.
     read_deadline: Deadline,
     /// Until when the peer must take something of what waits for it.
@@ -69,14 +75,14 @@ enum End {
 }
 
 impl<R: AsyncRead + Unpin> Session<R> {
-    pub(crate) fn new(reader: R, outbox: SharedOutbox, place: Place) -> Self {
-        place.set_outbox(&outbox);
+    pub(crate) fn new(reader: R, outbox: SharedOutbox, guard: ConnectionGuard) -> Self {
+        guard.set_outbox(&outbox);
         Self {
             reader,
             input: Input::default(),
-            read_deadline: deadline(place.shared().config().registration_timeout),
+            read_deadline: deadline(guard.state().config().registration_timeout),
             write_deadline: None,
-            live: Live::new(place, outbox),
+            handler: Handler::new(guard, outbox),
         }
     }
 
@@ -93,22 +99,6 @@ impl<R: AsyncRead + Unpin> Session<R> {
         }
     }
 
-    /// The same for a connection that may speak HTTP: it is handed to `http` then.
-    #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
-    pub(crate) fn enter<F>(mut self, http: impl FnOnce(Foreign<R>) -> F) -> impl Future<Output = ()>
-    where
-        F: Future<Output = ()>,
-    {
-        async move {
-            let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
-                Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
-                Begin::Http => return Box::pin(http(self.hand_over())).await,
-                Begin::End(end) => end,
-            };
-            Box::pin(self.close(end)).await;
-        }
-    }
-
     /// Until the first bytes are there; the same waiting as that for all others.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Begin> {
         if let Some(end) = self.drain(cx) {
@@ -117,11 +107,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
         let limits = self.config().frame_limits;
         let first = self
             .input
-            .poll_first(&mut self.reader, cx, limits, &mut self.live);
+            .poll_first(&mut self.reader, cx, limits, &mut self.handler);
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
-            Poll::Ready(Ok(Ok(First::Foreign(Protocol::Tls)))) => Begin::End(End::Tls),
-            Poll::Ready(Ok(Ok(First::Foreign(_)))) => Begin::Http,
+            Poll::Ready(Ok(Ok(First::Other(Protocol::Tls)))) => Begin::End(End::Tls),
+            Poll::Ready(Ok(Ok(First::Other(_)))) => Begin::Http,
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
                 Some(end) => Begin::End(end),
                 None => Begin::Json,
@@ -138,14 +128,14 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 return Poll::Ready(end);
             }
             // Who asks for more than it reads is answered later.
-            if self.live.outbox().is_full() {
+            if self.handler.outbox().is_full() {
                 return self.poll_read_deadline(cx);
             }
-            ready!(self.live.poll_room(cx));
+            ready!(self.handler.poll_room(cx));
             let limits = self.config().frame_limits;
             let read = self
                 .input
-                .poll_read(&mut self.reader, cx, limits, &mut self.live);
+                .poll_read(&mut self.reader, cx, limits, &mut self.handler);
             match read {
                 Poll::Pending => return self.poll_late(cx),
                 Poll::Ready(Ok(Ok(read))) => {
@@ -168,7 +158,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     fn note(&mut self, read: &Read) -> Option<End> {
         match read {
             Read::End => return Some(End::Finished),
-            Read::Some { finished: true, .. } if self.live.is_registered() => {
+            Read::Some { finished: true, .. } if self.handler.is_registered() => {
                 self.read_deadline = None;
             }
             Read::Some { .. } => {}
@@ -176,31 +166,20 @@ impl<R: AsyncRead + Unpin> Session<R> {
         None
     }
 
-    /// What is left of a session whose peer speaks something else.
-    fn hand_over(self) -> Foreign<R> {
-        let (outbox, place) = self.live.into_parts();
-        Foreign {
-            reader: self.reader,
-            bytes: self.input.into_foreign(),
-            outbox,
-            place,
-        }
-    }
-
     /// Writes what waits in the outbox, and watches over its peer's patience.
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        if !self.live.outbox().has_news() {
+        if !self.handler.outbox().has_news() {
             return None;
         }
-        let drain = self.live.outbox().poll_drain(cx);
+        let drain = self.handler.outbox().poll_drain(cx);
         if let Drain::Broken(kind) = drain {
             return Some(End::Broken(kind));
         }
-        if self.live.outbox().closing().is_some() {
+        if self.handler.outbox().closing().is_some() {
             return Some(End::Closed);
         }
-        if self.live.outbox().take_wanted() {
-            self.live.tell_room();
+        if self.handler.outbox().take_wanted() {
+            self.handler.tell_room();
         }
         match drain {
             Drain::Waiting { progress: false } => {}
@@ -221,7 +200,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// Nothing can be read: has it been so for too long? Until it registers, a
     /// peer has one deadline for that; later, one for each frame that it begins.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let is_registered = self.live.is_registered();
+        let is_registered = self.handler.is_registered();
         if is_registered && self.input.is_partial() && self.read_deadline.is_none() {
             self.read_deadline = deadline(self.config().frame_timeout);
         }
@@ -234,7 +213,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
             return Poll::Pending;
         };
         ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(End::Late(if self.live.is_registered() {
+        Poll::Ready(End::Late(if self.handler.is_registered() {
             ErrorCode::UnfinishedFrame
         } else {
             ErrorCode::RegistrationTimeout
@@ -253,9 +232,9 @@ impl<R: AsyncRead + Unpin> Session<R> {
         // Who has only finished sending still gets what was published before. Some of
         // that may be on its way through the topics, or come from their history.
         let topics = if has_ended {
-            self.live.finish()
+            self.handler.finish()
         } else {
-            self.live.leave();
+            self.handler.leave();
             Vec::new()
         };
         let settling = async move {
@@ -264,12 +243,12 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 let _ = topic.await;
             }
         };
-        farewell(self.reader, has_ended, &self.live, settling, timeout).await;
+        farewell(self.reader, has_ended, &self.handler, settling, timeout).await;
     }
 
     fn farewell_timeout(&self) -> Duration {
         let config = self.config();
-        match self.live.outbox().closing() {
+        match self.handler.outbox().closing() {
             Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
             // The server's own deadline comes first, and counts who is cut off.
             Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
@@ -279,40 +258,40 @@ impl<R: AsyncRead + Unpin> Session<R> {
 
     /// Says to the peer and to the log why the connection ends.
     fn tell_end(&self, end: &End) {
-        let (outbox, shared) = (self.live.outbox(), self.live.shared());
+        let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let peer = outbox.peer();
         match end {
             End::Finished => tracing::debug!(%peer, "the peer has closed the connection"),
             End::Broken(kind) => tracing::debug!(%peer, %kind, "the connection is lost"),
             End::Stream(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
-                shared.complain(peer, error.code(), &error.to_string());
+                state.complain(peer, error.code(), &error.to_string());
             }
             End::Tls => {
                 let text = "this server doesn't speak TLS; connect without it, or put a proxy \
                             that does before it";
                 outbox.close(ErrorCode::TlsNotSupported, text);
-                shared.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
+                state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Late(code) => {
                 let text = self.lateness(*code);
                 outbox.close(*code, &text);
-                shared.complain(peer, *code, &text);
+                state.complain(peer, *code, &text);
             }
             End::Stalled => {
-                let seconds = shared.config().write_timeout.as_secs();
+                let seconds = state.config().write_timeout.as_secs();
                 let text = format!("it took none of its messages for {seconds} s");
-                shared.complain(peer, ErrorCode::SlowReader, &text);
+                state.complain(peer, ErrorCode::SlowReader, &text);
             }
             End::Closed => match outbox.closing().flatten() {
                 Some(ErrorCode::ShuttingDown) | None => {}
-                Some(code) => shared.complain(peer, code, "it fell further behind than its outbox"),
+                Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
             },
         }
     }
 
     fn config(&self) -> &Config {
-        self.live.shared().config()
+        self.handler.state().config()
     }
 
     fn lateness(&self, code: ErrorCode) -> String {
@@ -330,16 +309,50 @@ impl<R: AsyncRead + Unpin> Session<R> {
     }
 }
 
+impl Session<OwnedReadHalf> {
+    /// Lives until the connection ends, which may speak HTTP: then the server's HTTP
+    /// service goes on with it.
+    #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
+    pub(crate) fn enter(mut self) -> impl Future<Output = ()> {
+        async move {
+            let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
+                Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
+                Begin::Http => return Box::pin(serve_http(self.hand_over())).await,
+                Begin::End(end) => end,
+            };
+            Box::pin(self.close(end)).await;
+        }
+    }
+
+    /// What is left of a session whose peer speaks HTTP.
+    fn hand_over(self) -> Handover {
+        let (outbox, guard) = self.handler.into_parts();
+        Handover {
+            reader: self.reader,
+            bytes: self.input.into_bytes(),
+            outbox,
+            guard,
+        }
+    }
+}
+
+/// In a function of its own, because what the trait returns takes two words: the
+/// session has room for one.
+async fn serve_http(connection: Handover) {
+    let http = connection.guard.state().http().clone();
+    http.serve(connection).await;
+}
+
 /// Writes what waits, once everything has `settled`, and gives the peer time to
 /// read it and to close too.
 async fn farewell<R: AsyncRead + Unpin>(
     mut reader: R,
     mut has_ended: bool,
-    live: &Live,
+    handler: &Handler,
     settled: impl Future<Output = ()>,
     timeout: Duration,
 ) {
-    let outbox = live.outbox();
+    let outbox = handler.outbox();
     let mut settled = pin!(settled);
     let mut is_settled = false;
     let mut is_finished = false;
@@ -354,7 +367,7 @@ async fn farewell<R: AsyncRead + Unpin>(
         }
         let drain = outbox.poll_drain(cx);
         if outbox.take_wanted() {
-            live.tell_room();
+            handler.tell_room();
         }
         match drain {
             Drain::Broken(_) => return Poll::Ready(()),
@@ -404,7 +417,16 @@ mod tests {
 
     use super::*;
     use crate::outbox::Outbox;
-    use crate::shared::Shared;
+    use crate::state::{ServeHttp, ServerState, Serving};
+
+    /// Serves nothing.
+    struct NoHttp;
+
+    impl ServeHttp for NoHttp {
+        fn serve(self: Arc<Self>, _: Handover) -> Serving {
+            Box::pin(std::future::ready(()))
+        }
+    }
 
     /// With 144 bytes tokio's task takes 256; with one word more it would take
     /// 384, because it is aligned to 128. That is what an idle connection costs.
@@ -414,9 +436,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let place = Shared::new(Config::default(), None).admit(address).unwrap();
+        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp));
+        let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
-        let session = Session::new(reader, outbox, place).enter(crate::http::serve);
+        let session = Session::new(reader, outbox, guard).enter();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
     }
 }

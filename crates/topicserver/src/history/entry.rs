@@ -51,6 +51,15 @@ pub(crate) struct RememberedId {
     pub(crate) time: u64,
 }
 
+/// Where a publication is in its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// The sequence number of its first message.
+    pub(crate) seq: u64,
+    /// When it came: milliseconds since the Unix epoch.
+    pub(crate) time: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

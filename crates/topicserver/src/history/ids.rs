@@ -8,9 +8,8 @@ mod publisher;
 
 use hashbrown::HashTable;
 
-use crate::history::entry::RememberedId;
+use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
-use crate::publication::Stored;
 use publisher::Publisher;
 
 /// Into so many parts is the window divided: after each of them, what has become too

@@ -8,7 +8,7 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
 
-use crate::http::negotiate::Form;
+use crate::http::accept::Form;
 use crate::http::problem::Problem;
 
 /// What the page may do: load what is this server's, and talk to it. No script or

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::transport::Transport;
 
 /// How long a connection stays after the last answer, for its peer to read it: closing
 /// with bytes unread would reset it.

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::transport::Transport;
+use crate::outbox::transport::Transport;
 
 /// Bytes on their way: as much as a socket's own buffer takes by default, or a reader
 /// would be slow before its socket is full.

@@ -12,14 +12,15 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
-use crate::http::Visitor;
+use crate::history::entry::Stored;
+use crate::http::context::RequestContext;
 use crate::http::pipe::pipe;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Asked, Topic};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::publication::{Publication, Stored, Tag, Unstored};
-use crate::run::Run;
+use crate::outbox::batch::Run;
+use crate::topic::publication::{Publication, Tag, Unstored};
 
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]
@@ -50,32 +51,32 @@ struct Said {
 }
 
 pub(crate) async fn publish(
-    Extension(visitor): Extension<Arc<Visitor>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
     Asked(query): Asked<PublishQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = read(&visitor, &headers, body).await?;
+    let bytes = read(&context, &headers, body).await?;
     let said = said(query, &headers, &bytes)?;
-    let lines = lines(&visitor, &topic, &said.texts)?;
+    let lines = lines(&context, &topic, &said.texts)?;
     let count = said.texts.len();
-    let identity = identify(&visitor, said.user.as_deref())?;
+    let identity = identify(&context, said.user.as_deref())?;
     let tag = match said.id.as_deref() {
-        Some(id) => Some(tag(&visitor, id, &said.texts, identity.as_deref())?),
+        Some(id) => Some(tag(&context, id, &said.texts, identity.as_deref())?),
         None => None,
     };
     let (receipt, stored) = oneshot::channel();
-    let (outlet, _) = pipe(visitor.local, 0);
+    let (outlet, _) = pipe(context.local, 0);
     let publication = Publication {
-        from: Arc::new(Outbox::new(outlet, visitor.peer, 0)),
+        from: Arc::new(Outbox::new(outlet, context.peer, 0)),
         identity,
         run: Run::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
         tag,
         receipt: Some(receipt),
     };
     // Whoever waits for the receipt is slowed by that.
-    let (_topic, _has_room) = visitor.shared().registry().publish(&topic, publication);
+    let (_topic, _has_room) = context.state().registry().publish(&topic, publication);
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
         Ok(Err(Unstored { code, text })) => Err(Problem::new(
@@ -114,8 +115,8 @@ fn answer(topic: &TopicName, stored: Stored, count: usize) -> Response {
 }
 
 /// The whole body, which may have as many bytes as a frame.
-async fn read(visitor: &Visitor, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let config = visitor.config();
+async fn read(context: &RequestContext, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let config = context.config();
     let max = config.frame_limits.max_frame;
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -212,13 +213,13 @@ fn split(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// The frames, one a line.
-fn lines(visitor: &Visitor, topic: &TopicName, texts: &[String]) -> Result<Bytes, Problem> {
-    let max = visitor.config().frame_limits.max_frame;
+fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Result<Bytes, Problem> {
+    let max = context.config().frame_limits.max_frame;
     let mut lines = Vec::new();
     for text in texts {
         let message = Message {
-            source: visitor.peer.into(),
-            destination: visitor.local.into(),
+            source: context.peer.into(),
+            destination: context.local.into(),
             topic: topic.as_str(),
             text,
         };
@@ -233,25 +234,28 @@ fn lines(visitor: &Visitor, topic: &TopicName, texts: &[String]) -> Result<Bytes
 }
 
 /// Who says it, if that is said: nobody who is connected under that name.
-fn identify(visitor: &Visitor, user: Option<&str>) -> Result<Option<Arc<Identity>>, Problem> {
+fn identify(
+    context: &RequestContext,
+    user: Option<&str>,
+) -> Result<Option<Arc<Identity>>, Problem> {
     let Some(user) = user else {
         return Ok(None);
     };
     let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
-    if visitor.shared().directory().has(&name) {
+    if context.state().directory().has(&name) {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             ErrorCode::NameTaken,
             format!("somebody else is called {user:?} here; use another name"),
         ));
     }
-    let hashes = visitor.shared().hashes();
-    let identity = Identity::new(hashes, visitor.peer, Some(name), None, None);
+    let hashes = context.state().hashes();
+    let identity = Identity::new(hashes, context.peer, Some(name), None, None);
     Ok(Some(Arc::new(identity)))
 }
 
 fn tag(
-    visitor: &Visitor,
+    context: &RequestContext,
     id: &str,
     texts: &[String],
     identity: Option<&Identity>,
@@ -261,8 +265,8 @@ fn tag(
             "an id has 1 to {MAX_ID_BYTES} bytes"
         )));
     }
-    let hashes = visitor.shared().hashes();
+    let hashes = context.state().hashes();
     let text = texts.first().map_or("", String::as_str);
-    let ip = visitor.peer.ip();
+    let ip = context.peer.ip();
     Ok(Box::new(Tag::new(hashes, id, || text, identity, ip)))
 }

@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use wire::{Position, RegistrationOptions, TopicName};
 
+use crate::clock::now;
 use crate::http::problem::Problem;
-use crate::topic_log::now;
 
 /// The topic that a path names.
 pub(crate) struct Topic(pub(crate) TopicName);

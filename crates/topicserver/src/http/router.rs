@@ -7,17 +7,17 @@ use axum::routing::{any, get};
 use wire::ErrorCode;
 
 use crate::http::problem::Problem;
-use crate::http::{ask, assets, publish, socket, stream};
+use crate::http::{assets, info, publish, stream, websocket};
 
 /// Topics are paths; what is the server's own lies under `/-/`.
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(assets::index).post(no_topic))
         .route("/favicon.ico", get(assets::icon))
-        .route("/-/health", get(ask::health))
-        .route("/-/topics", get(ask::topics))
-        .route("/-/topics/{topic}/who", get(ask::who))
-        .route("/-/ws", get(socket::open))
+        .route("/-/health", get(info::health))
+        .route("/-/topics", get(info::topics))
+        .route("/-/topics/{topic}/who", get(info::who))
+        .route("/-/ws", get(websocket::open))
         .route("/-/openapi.json", get(assets::openapi))
         .route("/-/page/{file}", get(assets::file))
         .route("/-", any(nothing_here))

@@ -13,12 +13,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use wire::{Registration, RegistrationOptions, TopicName};
 
-use crate::http::negotiate::Form;
+use crate::http::accept::Form;
+use crate::http::assets;
+use crate::http::context::RequestContext;
 use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
 use crate::http::query::{Asked, StreamQuery, Topic};
 use crate::http::sse::Events;
-use crate::http::{Visitor, assets};
 use crate::outbox::Outbox;
 use crate::session::Session;
 
@@ -26,7 +27,7 @@ use crate::session::Session;
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) async fn open(
-    Extension(visitor): Extension<Arc<Visitor>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     method: Method,
     Topic(topic): Topic,
     Asked(query): Asked<StreamQuery>,
@@ -51,29 +52,29 @@ pub(crate) async fn open(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        stream(visitor, &topic, &options, is_poll, form)
+        stream(context, &topic, &options, is_poll, form)
     };
     Ok((StatusCode::OK, [(CONTENT_TYPE, kind)], body).into_response())
 }
 
 /// Begins a session that is registered for the topic; what it gets is the body.
 fn stream(
-    visitor: Arc<Visitor>,
+    context: Arc<RequestContext>,
     topic: &TopicName,
     options: &RegistrationOptions,
     is_poll: bool,
     form: Form,
 ) -> Body {
     let registration = Registration {
-        source: visitor.peer.into(),
+        source: context.peer.into(),
         topics: std::slice::from_ref(topic),
         extended: Some(options),
     };
-    let config = visitor.config();
-    let (outlet, inlet) = pipe(visitor.local, STREAM_ROOM);
-    let outbox = Arc::new(Outbox::new(outlet, visitor.peer, config.max_outbox));
+    let config = context.config();
+    let (outlet, inlet) = pipe(context.local, STREAM_ROOM);
+    let outbox = Arc::new(Outbox::new(outlet, context.peer, config.max_outbox));
     let reader = inlet.lifeline(registration.to_line(), is_poll);
-    let session = Session::new(reader, outbox, visitor.shared().admit_within());
+    let session = Session::new(reader, outbox, context.state().admit_within());
     tokio::spawn(session.run());
     let is_at_its_end =
         options.last.is_none() && options.since.is_none() && options.resume.is_empty();
@@ -82,7 +83,7 @@ fn stream(
     Body::new(Stream {
         inlet,
         events,
-        _visitor: visitor,
+        _visitor: context,
     })
 }
 
@@ -92,7 +93,7 @@ struct Stream {
     /// Makes events of the lines, if that is wanted.
     events: Option<Events>,
     /// The connection counts as long as this is there.
-    _visitor: Arc<Visitor>,
+    _visitor: Arc<RequestContext>,
 }
 
 impl http_body::Body for Stream {

@@ -6,8 +6,8 @@ use std::task::Waker;
 use bytes::Bytes;
 use wire::ErrorCode;
 
-use crate::queue::Queue;
-use crate::transport::Transport;
+use crate::outbox::queue::Queue;
+use crate::outbox::transport::Transport;
 
 /// Pieces of the queue that go out in one system call. Linux takes 1,024; with
 /// this many the call's own cost has become small against the copying.

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::TopicId;
+use super::types::TopicId;
 
 /// Topics in the order in which their oldest messages become too old.
 #[derive(Default)]

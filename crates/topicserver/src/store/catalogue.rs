@@ -12,7 +12,7 @@ use super::heads::{Heads, Slot};
 use super::record::{self, TopicRecord};
 use super::shared::Bounds;
 use super::topic::{Oldest, Position, State};
-use super::{StoreError, TopicId};
+use super::types::{StoreError, TopicId};
 use crate::history::ids::{IdLimits, Ids};
 
 /// The key of the next topic's number in the table of what is there once.

@@ -15,8 +15,9 @@ use fjall::{
 
 use super::directory::is_full;
 use super::floors::Floors;
+use super::journal;
 use super::record::{self, Damaged};
-use super::{StoreError, TopicId, journal};
+use super::types::{StoreError, TopicId};
 
 /// All journals together, in bytes: they are read at a start, 128 MiB in about
 /// half a second.

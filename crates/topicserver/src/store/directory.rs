@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::{OpenError, StoreError};
+use super::types::{OpenError, StoreError};
 
 /// What the file `format` says in a directory that this release can use.
 const FORMAT: &str = "natter history 3\n";

@@ -14,8 +14,8 @@ use fjall::compaction::filter::{
 };
 use parking_lot::RwLock;
 
-use super::TopicId;
 use super::record;
+use super::types::TopicId;
 
 /// The oldest sequence number of each topic of which something was deleted since the
 /// start. Cloning shares it.

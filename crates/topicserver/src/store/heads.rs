@@ -12,7 +12,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::TopicId;
+use super::types::TopicId;
 
 /// Bytes of a slot: a divisor of the page size, so that no slot crosses a page
 /// and none is written by halves. The number, and its checksum with the topic's.

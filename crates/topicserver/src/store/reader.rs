@@ -8,7 +8,8 @@ use wire::TopicName;
 
 use super::database::{Tables, record_of};
 use super::shared::Shared;
-use super::{StoreError, TopicId, catalogue, record};
+use super::types::{StoreError, TopicId};
+use super::{catalogue, record};
 use crate::history::entry::Entry;
 use crate::history::ids::{IdLimits, Ids};
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::TopicId;
+use super::types::TopicId;
 use crate::history::entry::{Entry, RememberedId};
 
 /// The first byte of every record. Another one was written by another release.

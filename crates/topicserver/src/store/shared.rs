@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::database::Tables;
 use super::topic::Limits;
-use super::{StoreError, TopicId};
+use super::types::{StoreError, TopicId};
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {

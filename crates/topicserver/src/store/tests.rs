@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use wire::TopicName;
 
 use super::database::Settings;
-use super::{Batch, Loaded, Retention, Store, StoreError, TopicId, topic};
+use super::{Batch, Loaded, Retention, Store, StoreError, TopicId};
+use crate::clock;
 use crate::history::entry::{Entry, RememberedId};
 
 /// Keeps everything.
@@ -93,7 +94,7 @@ fn entry(first: u64, count: u32, time: u64) -> Entry {
 
 /// A batch of one entry, of now.
 fn batch(first: u64, count: u32) -> Batch {
-    batch_at(first, count, topic::now())
+    batch_at(first, count, clock::now())
 }
 
 fn batch_at(first: u64, count: u32, time: u64) -> Batch {

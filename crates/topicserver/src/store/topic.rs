@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use wire::TopicName;
 
 use super::record::{self, TopicRecord};
 use super::shared::Bounds;
-use super::{Retention, StoreError};
+use super::types::{Retention, StoreError};
+use crate::clock::now;
 use crate::history::entry::Entry;
 
 /// Bytes at which a record is cut: a read gets about that much more than it
@@ -112,13 +113,6 @@ impl Limits {
     pub(crate) fn oldest_time(&self) -> u64 {
         now().saturating_sub(self.age)
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> u64 {
-    // A clock before 1970 makes everything young.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, milliseconds)
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {

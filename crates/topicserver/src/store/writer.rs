@@ -3,6 +3,8 @@
 
 mod group;
 pub(crate) mod queue;
+mod recovery;
+mod retention;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -21,13 +23,13 @@ use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::floors::Floors;
 use super::heads::Heads;
 use super::reclaim::Reclaimer;
-use super::recovery::Outage;
-use super::retention::Chores;
 use super::runway::Runway;
 use super::shared::Shared;
 use super::topic::{Limits, State};
-use super::{Loaded, OpenError, Retention, StoreError, TopicId};
+use super::types::{Loaded, OpenError, Retention, StoreError, TopicId};
 use queue::{Queue, Request, Waiting};
+use recovery::Outage;
+use retention::Chores;
 
 /// How often in a row the database may not get on before it is closed and opened again:
 /// if one of its threads has died, it never will.

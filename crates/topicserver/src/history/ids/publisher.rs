@@ -6,9 +6,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
 use super::IdLimits;
-use crate::history::entry::RememberedId;
+use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
-use crate::publication::Stored;
 
 /// Up to so many ids are looked through: four lines of a processor's cache. Most
 /// publishers have fewer, and need no index.

@@ -168,7 +168,7 @@ async fn ids_within_the_window_are_there_after_a_restart() {
     let directory = Directory::new();
     let store = open(&directory);
     let topic = store.load(&name("T")).await.unwrap().id;
-    let now = topic::now();
+    let now = clock::now();
     let old = now - 2 * 60 * 1000;
     for (seq, time) in [(1, old), (2, old), (3, now - 1000), (4, now), (5, now)] {
         let batch = Batch {

@@ -45,7 +45,7 @@ async fn written() -> (Directory, Loaded) {
     store.append(topic.id, batch(1, 3)).await.unwrap();
     let last = Batch {
         entries: vec![entry(4, 2, 5), entry(6, 1, 5)],
-        ids: vec![id(4, topic::now())],
+        ids: vec![id(4, clock::now())],
     };
     store.append(topic.id, last).await.unwrap();
     store.close().await;

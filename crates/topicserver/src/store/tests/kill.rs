@@ -81,7 +81,7 @@ async fn appends_until_it_is_killed() {
             let mut next = topic.next;
             loop {
                 let mut batch = batch(next, 3);
-                batch.ids.push(id(next, topic::now()));
+                batch.ids.push(id(next, clock::now()));
                 store.append(topic.id, batch).await.unwrap();
                 next += 3;
                 println!("acknowledged {n} {}", next - 1);

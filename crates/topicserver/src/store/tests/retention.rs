@@ -50,7 +50,7 @@ async fn too_many_messages() {
         ..NOTHING
     };
     let (store, topic) = open_with(&directory, limit).await;
-    let now = topic::now();
+    let now = clock::now();
     for seq in 1..=90 {
         store.append(topic.id, with_ids(seq, now)).await.unwrap();
     }
@@ -127,7 +127,7 @@ async fn too_old_messages() {
     let age = Duration::from_secs(1000);
     let limit = Retention { age, ..NOTHING };
     let (store, topic) = open_with(&directory, limit).await;
-    let now = topic::now();
+    let now = clock::now();
     for seq in 1..=10 {
         let time = now - 2_000_000 + seq * 150_000;
         store
@@ -176,7 +176,7 @@ async fn what_is_more_than_new_limits_allow_is_deleted_after_a_start() {
     append_all(
         &store,
         topic.id,
-        (1..=5000).map(|seq| with_ids(seq, topic::now())),
+        (1..=5000).map(|seq| with_ids(seq, clock::now())),
     )
     .await;
     store.close().await;
@@ -237,7 +237,7 @@ async fn what_has_become_too_old_is_found_after_a_start_in_topics_that_nobody_us
     }
     // And it is known when the other one becomes too old.
     let due = writer.ages.next().unwrap();
-    let in_time = topic::now() + 990_000..=topic::now() + 1_001_000;
+    let in_time = clock::now() + 990_000..=clock::now() + 1_001_000;
     assert!(in_time.contains(&due), "{due}");
 }
 
@@ -323,9 +323,9 @@ async fn the_directory_shrinks_when_messages_have_become_too_old() {
     let directory = Directory::new();
     let age = Duration::from_secs(40);
     let (store, topic) = open_with(&directory, Retention { age, ..NOTHING }).await;
-    let old = topic::now() - 39_000;
+    let old = clock::now() - 39_000;
     let next = append_mib(&store, topic.id, 1, 400, old).await;
-    append_mib(&store, topic.id, next, 20, topic::now()).await;
+    append_mib(&store, topic.id, next, 20, clock::now()).await;
     // They become too old meanwhile, and nothing is written any more.
     shrinks_to(&directory, OVERHEAD + 40).await;
     assert!(first(&topic) >= next);
@@ -336,7 +336,7 @@ async fn the_directory_shrinks_when_messages_have_become_too_old() {
 async fn what_was_deleted_before_a_restart_is_given_back_after_it() {
     let directory = Directory::new();
     let (store, topic) = open_with(&directory, NOTHING).await;
-    append_mib(&store, topic.id, 1, 400, topic::now()).await;
+    append_mib(&store, topic.id, 1, 400, clock::now()).await;
     store.close().await;
     let limit = Retention {
         messages: 16,
@@ -363,7 +363,7 @@ async fn what_is_kept_survives_among_what_goes() {
     for seq in (1..=2000).step_by(20) {
         store.append(quiet.id, batch(seq, 20)).await.unwrap();
         kept.extend(seq..seq + 20);
-        next = append_mib(&store, busy.id, next, 5, topic::now()).await;
+        next = append_mib(&store, busy.id, next, 5, clock::now()).await;
     }
     shrinks_to(&directory, OVERHEAD + 60).await;
     let kept = &kept[kept.len() - 160..];

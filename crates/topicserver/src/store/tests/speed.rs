@@ -16,7 +16,7 @@ fn messages(first: u64, count: u32) -> Batch {
         entries: vec![Entry {
             first,
             count,
-            time: topic::now(),
+            time: clock::now(),
             publisher: 1,
             lines: Bytes::from(line.repeat(count as usize)),
         }],

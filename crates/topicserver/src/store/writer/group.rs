@@ -13,7 +13,7 @@ use crate::store::database::{Tables, Trouble};
 use crate::store::journal;
 use crate::store::record;
 use crate::store::topic::{self, Oldest, State};
-use crate::store::{Batch, StoreError, TopicId};
+use crate::store::types::{Batch, StoreError, TopicId};
 
 /// A group while it is put together.
 struct Group {
@@ -246,9 +246,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::Retention;
     use crate::store::database::Settings;
     use crate::store::tests::Directory;
+    use crate::store::types::Retention;
 
     /// What a trim has written lies in the database's buffer until the next flush: if
     /// the journal were written ahead then, the database's threads could write to the

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 use wire::TopicName;
 
-use crate::store::{Batch, Loaded, StoreError, TopicId};
+use crate::store::types::{Batch, Loaded, StoreError, TopicId};
 
 /// KiB that may wait: some hundred milliseconds of a disk's work. Who has more
 /// waits until there is room.

@@ -1,37 +1,40 @@
-//! What all sessions of one server share.
+//! The state that all connections of a server share, and what hands them on.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
-use crate::complaints::Complaints;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
-use crate::directory::Directory;
-use crate::http::Web;
 use crate::identity::Hashes;
+use crate::identity::names::Directory;
+use crate::log_limit::Complaints;
 use crate::outbox::SharedOutbox;
-use crate::registry::Registry;
 use crate::store::Store;
+use crate::topic::registry::Registry;
 
-/// The server as its sessions see it.
-pub(crate) struct Shared {
+/// The state of the server that its connections share.
+pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
     connections: Connections,
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
-    web: Web,
+    /// Serves the connections that speak HTTP.
+    http: Arc<dyn ServeHttp>,
     /// Of peers.
     complaints: Complaints,
     /// Of the server's own, which no peer's nonsense shall hide.
     troubles: Complaints,
 }
 
-impl Shared {
-    pub(crate) fn new(config: Config, store: Option<Store>) -> Arc<Self> {
+impl ServerState {
+    pub(crate) fn new(config: Config, store: Option<Store>, http: Arc<dyn ServeHttp>) -> Arc<Self> {
         Arc::new(Self {
             hashes: match &store {
                 Some(store) => Hashes::new(store.secret()),
@@ -44,7 +47,7 @@ impl Shared {
                 config.max_connections_per_address,
             ),
             directory: Arc::default(),
-            web: Web::new(&config),
+            http,
             complaints: Complaints::default(),
             troubles: Complaints::default(),
             config,
@@ -73,30 +76,30 @@ impl Shared {
         self.store.as_ref()
     }
 
-    /// What HTTP requests are answered with.
-    pub(crate) fn web(&self) -> &Web {
-        &self.web
+    /// What serves the connections that speak HTTP.
+    pub(crate) fn http(&self) -> &Arc<dyn ServeHttp> {
+        &self.http
     }
 
     pub(crate) fn connections(&self) -> &Connections {
         &self.connections
     }
 
-    /// Gives a new connection its place among the others.
-    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refusal> {
+    /// Counts a new connection, unless there are too many.
+    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<ConnectionGuard, Refusal> {
         let ip = peer.ip().to_canonical();
-        Ok(Place {
-            shared: self.clone(),
+        Ok(ConnectionGuard {
+            state: self.clone(),
             key: self.connections.admit(ip)?,
             ip: Some(ip),
         })
     }
 
-    /// A place for a session within a connection that has its own: it can be reached
-    /// when the server ends, and doesn't count as a connection.
-    pub(crate) fn admit_within(self: &Arc<Self>) -> Place {
-        Place {
-            shared: self.clone(),
+    /// A guard for a session within a connection that has its own: the session can be
+    /// reached when the server ends, and doesn't count as a connection.
+    pub(crate) fn admit_within(self: &Arc<Self>) -> ConnectionGuard {
+        ConnectionGuard {
+            state: self.clone(),
             key: self.connections.admit_within(),
             ip: None,
         }
@@ -116,27 +119,47 @@ impl Shared {
     }
 }
 
-/// A connection's place in the server. Dropping it gives the place back.
-pub(crate) struct Place {
-    shared: Arc<Shared>,
+/// Serves connections that speak HTTP. The server puts it in here: HTTP is built on
+/// sessions, and a session hands over the connection that turns out to speak it.
+pub(crate) trait ServeHttp: Send + Sync {
+    /// Serves a connection until it ends.
+    fn serve(self: Arc<Self>, connection: Handover) -> Serving;
+}
+
+/// A connection that is being served.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is left of a session whose peer speaks HTTP.
+pub(crate) struct Handover {
+    pub(crate) reader: OwnedReadHalf,
+    /// What was read already.
+    pub(crate) bytes: Bytes,
+    /// By which it is reached when the server ends.
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) guard: ConnectionGuard,
+}
+
+/// Counts a connection as long as it is there.
+pub(crate) struct ConnectionGuard {
+    state: Arc<ServerState>,
     key: usize,
     /// The peer's, under which it is counted; `None` within a connection that counts.
     ip: Option<IpAddr>,
 }
 
-impl Place {
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+impl ConnectionGuard {
+    pub(crate) fn state(&self) -> &Arc<ServerState> {
+        &self.state
     }
 
     /// Lets the connection be reached when the server ends.
     pub(crate) fn set_outbox(&self, outbox: &SharedOutbox) {
-        self.shared.connections.set_outbox(self.key, outbox);
+        self.state.connections.set_outbox(self.key, outbox);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.shared.connections.remove(self.key, self.ip);
+        self.state.connections.remove(self.key, self.ip);
     }
 }

@@ -1,15 +1,25 @@
 //! Frames as they came → frames as extended connections get them, each with its
 //! envelope: made once, whoever gets them, and kept as they are.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wire::EnvelopeWriter;
 
-use crate::run::Run;
+use crate::identity::Identity;
+use crate::outbox::batch::Run;
+use crate::topic::publication::Publication;
 
 /// Bytes that are rendered into one piece of memory, unless a single line is longer:
 /// what is forgotten at once, and what a reader keeps from being forgotten who is
 /// sent one line of it.
 const PIECE: usize = 16 * 1024;
+
+/// What an envelope without a name adds to a frame, with a number of one digit.
+const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len();
+
+/// What a name adds, beside itself.
+const NAME_COST: usize = r#","user":"""#.len();
 
 /// Renders what was published at one moment. What belongs together lies together, in
 /// few pieces of memory, because an allocation for each message costs more than its
@@ -122,6 +132,45 @@ impl Renderer {
         self.memory
             .reserve_exact(self.expected.min(PIECE).max(size));
     }
+}
+
+/// The envelopes of one moment. Mostly, one publisher has said it all.
+pub(crate) struct Envelopes {
+    time: u64,
+    last: Option<(Option<Arc<Identity>>, EnvelopeWriter)>,
+}
+
+impl Envelopes {
+    pub(crate) fn at(time: u64) -> Self {
+        Self { time, last: None }
+    }
+
+    pub(crate) fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
+        let time = self.time;
+        let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
+        let is_same =
+            |(last, _): &(Option<Arc<Identity>>, _)| user(last.as_ref()) == user(identity);
+        if !self.last.as_ref().is_some_and(is_same) {
+            self.last = None;
+        }
+        let make = || {
+            let writer = EnvelopeWriter::new(time, user(identity).as_ref());
+            (identity.cloned(), writer)
+        };
+        &self.last.get_or_insert_with(make).1
+    }
+}
+
+/// Bytes that messages take with their envelopes, as far as that can be foreseen:
+/// exactly for a lone one, and without names.
+pub(crate) fn rendered_size(publications: &[Publication], next: u64) -> usize {
+    let size = |publication: &Publication| {
+        let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
+        let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
+        let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name;
+        publication.run.bytes().len() + publication.run.count() as usize * growth
+    };
+    publications.iter().map(size).sum()
 }
 
 #[cfg(test)]

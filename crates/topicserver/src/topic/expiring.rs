@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::history::ids::PARTS_OF_WINDOW;
-use crate::topic::Topic;
+use crate::topic::handle::Topic;
 
 /// Topics that are woken before other tasks get their turn: some dozens of
 /// microseconds.

@@ -7,22 +7,25 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wire::{Event, Gap};
 
-use crate::gathering::Gathering;
 use crate::history::entry::Entry;
-use crate::members::Subscriber;
-use crate::run::Run;
-use crate::store::{Store, StoreError, TopicId};
-use crate::topic::Topic;
-use crate::topic_log::TopicLog;
+use crate::identity::Identity;
+use crate::outbox::SharedOutbox;
+use crate::outbox::batch::Run;
+use crate::store::StoreError;
+use crate::topic::log::TopicLog;
+use crate::topic::publication::Publication;
+use crate::topic::registration::Gathering;
+use crate::topic::render::Rendered;
 
 /// Bytes that a reader is given in one step: as much as a socket takes at once, and
 /// little enough that others hardly wait for it.
 const STEP: usize = 128 * 1024;
 
 /// Bytes that are read from disk for a reader at once. They are sent in one step.
-const READ: usize = STEP;
+pub(crate) const FETCH_BYTES: usize = STEP;
 
 /// A connection's place in a topic's order.
 pub(crate) enum Position {
@@ -77,6 +80,16 @@ pub(crate) enum Step {
     CaughtUp,
     /// There is more for it, now or when it has room.
     Behind,
+    /// There is more for it, to be read from disk from this message on.
+    Fetch(u64),
+}
+
+/// Messages that are to be read from disk.
+pub(crate) struct Fetch {
+    /// Of the connection that has missed them.
+    pub(crate) outbox: SharedOutbox,
+    /// From this one on.
+    pub(crate) from: u64,
 }
 
 impl Position {
@@ -124,7 +137,48 @@ impl Position {
     }
 }
 
+/// An extended connection in a topic.
+pub(crate) struct Subscriber {
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) position: Position,
+    /// Before this message it gets its own ones too: it asked for the last ones, not for
+    /// what it missed.
+    pub(crate) own_before: u64,
+    /// It sends no more, and leaves when it has caught up: who is told then.
+    pub(crate) finished: Option<oneshot::Sender<()>>,
+}
+
 impl Subscriber {
+    pub(crate) fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
+        let done = self.finished.take()?;
+        Some((self.outbox.clone(), done))
+    }
+
+    /// Sends what others published, if this connection gets it at once. True if it
+    /// has fallen behind with that.
+    pub(crate) fn offer(
+        &mut self,
+        publications: &[Publication],
+        pieces: &[Rendered],
+        next: u64,
+    ) -> bool {
+        if self.position.is_behind() {
+            return false;
+        }
+        let is_others = |piece: &&Rendered| {
+            let publication = publications.get(piece.publication);
+            publication.is_some_and(|publication| !publication.from.is(&self.outbox))
+        };
+        let others = pieces.iter().filter(is_others);
+        let accepted = self.outbox.offer(others.clone().map(|piece| &piece.run));
+        let Some(refused) = others.clone().nth(accepted) else {
+            return false;
+        };
+        self.position = Position::behind(refused.first.unwrap_or(next));
+        true
+    }
+
     /// The answer to its registration has to wait for other topics: keeps what it is
     /// promised, if that is only in memory.
     pub(crate) fn keep_promise(&mut self, log: &TopicLog) {
@@ -158,22 +212,20 @@ impl Subscriber {
         }
     }
 
-    /// Sends some of what the connection has missed, as much as its outbox takes; or
-    /// has it read from disk first.
-    pub(crate) fn step(&mut self, topic: &Arc<Topic>, log: &TopicLog) -> Step {
+    /// Sends some of what the connection has missed, as much as its outbox takes, unless
+    /// it has to be read from disk first.
+    pub(crate) fn step(&mut self, topic: &str, log: &TopicLog) -> Step {
         let Position::Behind { mut next, .. } = self.position else {
             return Step::CaughtUp;
         };
-        let name = topic.name().as_str();
         if next < log.first() {
-            self.tell_gap(name, next, log.first() - 1);
+            self.tell_gap(topic, next, log.first() - 1);
             next = log.first();
         }
-        if next < log.history().first()
-            && let Some((store, id)) = log.on_disk()
-        {
-            self.read(topic, store, id, next);
-            return Step::Behind;
+        if next < log.history().first() && log.on_disk().is_some() {
+            let until = Some(Until::Read);
+            self.position = Position::Behind { next, until };
+            return Step::Fetch(next);
         }
         let until = self.send(next, log.history().entries_from(next));
         self.advance(until, log)
@@ -217,21 +269,6 @@ impl Subscriber {
             self.tell_gap(topic, next, first - 1);
         }
         self.send(next.max(first), entries.iter())
-    }
-
-    /// Has messages read from disk, on a thread that may block.
-    fn read(&mut self, topic: &Arc<Topic>, store: Store, id: TopicId, next: u64) {
-        let until = Some(Until::Read);
-        self.position = Position::Behind { next, until };
-        let (topic, outbox) = (topic.clone(), self.outbox.clone());
-        tokio::spawn(async move {
-            let entries = store.read(id, next, READ).await;
-            let missed = Missed {
-                from: next,
-                entries,
-            };
-            topic.has_read_for(outbox, missed);
-        });
     }
 
     /// Sends messages from `next` on, but not this connection's own; tells which one
@@ -286,6 +323,12 @@ impl Subscriber {
         }
         self.position = Position::Behind { next, until };
         Step::Behind
+    }
+
+    /// What has to be read from disk for it.
+    pub(crate) fn fetch(&self, from: u64) -> Fetch {
+        let outbox = self.outbox.clone();
+        Fetch { outbox, from }
     }
 
     /// Says that messages can't be had any more.

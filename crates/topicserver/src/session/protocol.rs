@@ -3,11 +3,6 @@
 //! The session that reads them asks here, and goes on if it is JSON: a connection that
 //! is silent costs nothing more, and one that speaks JSON is read as it always was.
 
-use bytes::Bytes;
-
-use crate::outbox::SharedOutbox;
-use crate::shared::Place;
-
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -51,16 +46,6 @@ impl Protocol {
 fn begins_like(bytes: &[u8], method: &[u8]) -> bool {
     let length = bytes.len().min(method.len());
     bytes[..length] == method[..length]
-}
-
-/// A connection that speaks something else than JSON.
-pub(crate) struct Foreign<R> {
-    pub(crate) reader: R,
-    /// What was read already.
-    pub(crate) bytes: Bytes,
-    /// By which it is reached when the server ends.
-    pub(crate) outbox: SharedOutbox,
-    pub(crate) place: Place,
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::catalogue;
-use super::database::{Tables, Trouble};
-use super::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
-use super::writer::Writer;
-use super::{StoreError, TopicId};
+use crate::store::catalogue;
+use crate::store::database::{Tables, Trouble};
+use crate::store::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
+use crate::store::types::{StoreError, TopicId};
+use crate::store::writer::Writer;
 
 /// Between two attempts to write again. Each may have to read the journal.
 const RETRY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) struct Outage {
 impl Writer {
     /// Opens the database again after something failed, and says why it did.
     /// An error: it can't be opened, or what is left can't be removed.
-    pub(super) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
+    pub(in crate::store) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
         let (error, room) = match trouble {
             Trouble::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
             Trouble::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
@@ -55,7 +55,7 @@ impl Writer {
     }
 
     /// Says whether something can be written, after trying to mend what isn't.
-    pub(super) fn ready(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn ready(&mut self) -> Result<(), StoreError> {
         let Some(outage) = &self.outage else {
             return Ok(());
         };
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// Something was written: says so, if it was said that nothing can be.
-    pub(super) fn written(&mut self) {
+    pub(in crate::store) fn written(&mut self) {
         self.stalls = 0;
         if std::mem::take(&mut self.outage_said) {
             tracing::info!("the history is written again");
@@ -86,7 +86,7 @@ impl Writer {
     }
 
     /// How long it is until there may be a database to read from again.
-    pub(super) fn time_to_retry(&self) -> Option<Duration> {
+    pub(in crate::store) fn time_to_retry(&self) -> Option<Duration> {
         let outage = self.outage.as_ref()?;
         let time = outage.retry.saturating_duration_since(Instant::now());
         // Zero would mean that there is something to do at once, for ever.

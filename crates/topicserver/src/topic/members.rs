@@ -9,14 +9,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use wire::{Event, Person, Presence};
 
-use crate::catch_up::{Missed, Position, Step};
-use crate::gathering::Gathering;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::publication::Publication;
-use crate::render::Rendered;
-use crate::topic::Topic;
-use crate::topic_log::TopicLog;
+use crate::topic::log::TopicLog;
+use crate::topic::publication::Publication;
+use crate::topic::registration::Gathering;
+use crate::topic::render::Rendered;
+use crate::topic::subscriber::{Fetch, Missed, Position, Step, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -45,18 +44,6 @@ pub(crate) struct Members {
     turn: usize,
     /// Those that send no more and have just caught up.
     finished: Vec<(SharedOutbox, oneshot::Sender<()>)>,
-}
-
-/// An extended connection in a topic.
-pub(crate) struct Subscriber {
-    pub(crate) outbox: SharedOutbox,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) position: Position,
-    /// Before this message it gets its own ones too: it asked for the last ones, not for
-    /// what it missed.
-    pub(crate) own_before: u64,
-    /// It sends no more, and leaves when it has caught up: who is told then.
-    pub(crate) finished: Option<oneshot::Sender<()>>,
 }
 
 impl Members {
@@ -231,27 +218,30 @@ impl Members {
         &mut self,
         outbox: &SharedOutbox,
         answer: &Arc<Gathering>,
-        topic: &Arc<Topic>,
+        topic: &str,
         log: &TopicLog,
-    ) {
+    ) -> Option<Fetch> {
         let mut all = self.extended.iter_mut();
-        let Some(subscriber) = all.find(|known| known.outbox.is(outbox)) else {
-            return;
-        };
+        let subscriber = all.find(|known| known.outbox.is(outbox))?;
         answer.pass();
         if let Some(promised) = subscriber.position.open(answer) {
-            subscriber.send_promised(topic.name().as_str(), &promised);
+            subscriber.send_promised(topic, &promised);
         }
         for _ in 0..STEPS_AT_OPENING {
             if !subscriber.position.is_ready() {
-                return;
+                return None;
             }
-            if subscriber.step(topic, log) == Step::CaughtUp {
-                self.finished.extend(subscriber.take_finished());
-                self.behind -= 1;
-                return;
+            match subscriber.step(topic, log) {
+                Step::Behind => {}
+                Step::Fetch(from) => return Some(subscriber.fetch(from)),
+                Step::CaughtUp => {
+                    self.finished.extend(subscriber.take_finished());
+                    self.behind -= 1;
+                    return None;
+                }
             }
         }
+        None
     }
 
     /// One that sends no more and has just caught up, if there is one.
@@ -264,13 +254,15 @@ impl Members {
         self.behind > 0 && self.extended.iter().any(|known| known.position.is_ready())
     }
 
-    /// Sends those who are behind, and have room, some of what they missed.
-    pub(crate) fn catch_up(&mut self, topic: &Arc<Topic>, log: &TopicLog) {
+    /// Sends those who are behind, and have room, some of what they missed. Returns what
+    /// has to be read from disk for them.
+    pub(crate) fn catch_up(&mut self, topic: &str, log: &TopicLog) -> Vec<Fetch> {
+        let mut fetches = Vec::new();
         let count = self.extended.len();
         let mut served = 0;
         for offset in 0..count {
             if self.behind == 0 || served == READERS_PER_TURN {
-                return;
+                break;
             }
             let at = (self.turn + offset) % count;
             let subscriber = &mut self.extended[at];
@@ -278,40 +270,19 @@ impl Members {
                 continue;
             }
             served += 1;
-            if subscriber.step(topic, log) == Step::CaughtUp {
-                self.finished.extend(subscriber.take_finished());
-                self.behind -= 1;
+            match subscriber.step(topic, log) {
+                Step::Behind => {}
+                Step::Fetch(from) => fetches.push(subscriber.fetch(from)),
+                Step::CaughtUp => {
+                    self.finished.extend(subscriber.take_finished());
+                    self.behind -= 1;
+                }
             }
             if served == READERS_PER_TURN {
                 self.turn = at + 1;
             }
         }
-    }
-}
-
-impl Subscriber {
-    fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
-        let done = self.finished.take()?;
-        Some((self.outbox.clone(), done))
-    }
-
-    /// Sends what others published, if this connection gets it at once. True if it
-    /// has fallen behind with that.
-    fn offer(&mut self, publications: &[Publication], pieces: &[Rendered], next: u64) -> bool {
-        if self.position.is_behind() {
-            return false;
-        }
-        let is_others = |piece: &&Rendered| {
-            let publication = publications.get(piece.publication);
-            publication.is_some_and(|publication| !publication.from.is(&self.outbox))
-        };
-        let others = pieces.iter().filter(is_others);
-        let accepted = self.outbox.offer(others.clone().map(|piece| &piece.run));
-        let Some(refused) = others.clone().nth(accepted) else {
-            return false;
-        };
-        self.position = Position::behind(refused.first.unwrap_or(next));
-        true
+        fetches
     }
 }
 

@@ -18,8 +18,8 @@ use wire::{
     TopicName, Value,
 };
 
-use crate::door::Protocol;
-use crate::publication::{Frames, Tag};
+use crate::session::protocol::Protocol;
+use crate::topic::publication::{Frames, Tag};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.
@@ -74,7 +74,7 @@ pub(crate) enum Read {
 pub(crate) enum First {
     Json(Read),
     /// Something else; the bytes are kept.
-    Foreign(Protocol),
+    Other(Protocol),
 }
 
 /// A peer's bytes between two reads: nothing, unless a frame is unfinished.
@@ -96,7 +96,7 @@ impl Input {
     }
 
     /// What was read and isn't JSON.
-    pub(crate) fn into_foreign(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         let partial = self.partial.map(|partial| partial.bytes.freeze());
         partial.unwrap_or_default()
     }
@@ -115,7 +115,7 @@ impl Input {
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             if count > 0 && Protocol::of(buffer) != Protocol::Json {
-                let first = First::Foreign(Protocol::of(buffer));
+                let first = First::Other(Protocol::of(buffer));
                 self.keep(buffer, Scanner::new(limits));
                 buffer.clear();
                 return Poll::Ready(Ok(Ok(first)));

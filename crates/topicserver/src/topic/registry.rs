@@ -3,23 +3,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
-use crate::complaints::Complaints;
 use crate::config::Config;
-use crate::expiring::Expiring;
-use crate::history::budget::Budget;
-use crate::history::ids::IdLimits;
-use crate::history::memory::HistoryLimits;
-use crate::identity::Hashes;
 use crate::outbox::SharedOutbox;
-use crate::publication::Publication;
 use crate::store::Store;
-use crate::topic::{Registration, Topic};
+use crate::topic::expiring::Expiring;
+use crate::topic::handle::{Registration, Topic};
+use crate::topic::publication::Publication;
+use crate::topic::settings::TopicSettings;
+use crate::topic::task;
 
 /// Bytes of the names in a list of the topics: it should fit into a frame of the
 /// default size, whatever JSON makes of the names.
@@ -34,74 +30,21 @@ const GIVING: Duration = Duration::from_secs(1);
 /// How long nobody is asked after that: all topics are looked at each time.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What all topics are told at their beginning.
-pub(crate) struct TopicSettings {
-    /// Bytes that may wait for a topic's task before its publishers are slowed.
-    max_mailbox: usize,
-    /// With more members, nobody is told who comes and goes.
-    pub(crate) max_presence: usize,
-    pub(crate) history: HistoryLimits,
-    pub(crate) ids: IdLimits,
-    /// How often a topic that is only kept in memory was forgotten.
-    pub(crate) lives: AtomicU64,
-    /// Makes the epochs of topics that are only kept in memory.
-    hashes: Hashes,
-    /// Of the memory of all histories.
-    pub(crate) budget: Arc<Budget>,
-    /// Those that have ids.
-    pub(crate) expiring: Expiring,
-    /// Where messages are kept on disk, if they are.
-    pub(crate) store: Option<Store>,
-    /// Log lines about it, which may come with every message.
-    pub(crate) troubles: Complaints,
-}
-
-impl TopicSettings {
-    /// The epoch of a topic of this name that begins anew, in memory. As long as none
-    /// was forgotten in which something was said, that is the same one: whoever comes
-    /// back to a topic in which nothing was ever said has missed nothing.
-    pub(crate) fn epoch_of(&self, name: &TopicName) -> u64 {
-        let life = self.lives.load(Relaxed).to_string();
-        self.hashes.of(&life, name.as_str().as_bytes())
-    }
-}
-
 /// All topics. Its lock is held for a look into a table, never across an await.
 pub(crate) struct Registry {
     settings: Arc<TopicSettings>,
+    /// Those that have ids.
+    expiring: Arc<Expiring>,
     topics: Mutex<HashMap<TopicName, Arc<Topic>>>,
 }
 
 impl Registry {
     pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
-        let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
-        let settings = TopicSettings {
-            max_mailbox: config.max_mailbox,
-            max_presence: config.max_presence,
-            history: HistoryLimits {
-                messages: config.history_messages,
-                bytes: config.history_bytes,
-            },
-            ids: IdLimits {
-                window,
-                per_publisher: config.max_ids,
-            },
-            lives: AtomicU64::new(0),
-            hashes: Hashes::random(),
-            budget: Budget::new(config.history_memory),
-            expiring: Expiring::new(config.id_window),
-            store,
-            troubles: Complaints::default(),
-        };
         Self {
-            settings: Arc::new(settings),
+            expiring: Arc::new(Expiring::new(config.id_window)),
+            settings: Arc::new(TopicSettings::new(config, store)),
             topics: Mutex::default(),
         }
-    }
-
-    /// What topics are told at their beginning.
-    pub(crate) fn settings(&self) -> &Arc<TopicSettings> {
-        &self.settings
     }
 
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
@@ -139,11 +82,19 @@ impl Registry {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
             let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
-            tokio::spawn(topic.clone().run(self.clone()));
+            self.start(topic.clone());
             topic
         });
         let result = put(topic);
         (topic.clone(), result)
+    }
+
+    /// Starts a topic's task, which asks whether it may end when it has nothing to do.
+    fn start(self: &Arc<Self>, topic: Arc<Topic>) {
+        let (settings, expiring) = (self.settings.clone(), self.expiring.clone());
+        let registry = self.clone();
+        let retire = move |topic: &Topic| registry.remove_if_idle(topic);
+        tokio::spawn(task::run(topic, settings, expiring, retire));
     }
 
     /// Asks the topic of that name who is there; `None` if there is no such topic.
@@ -198,7 +149,7 @@ impl Registry {
 
     /// Has topics forget ids that are too old, also where nothing is published.
     pub(crate) async fn expire_ids(&self) {
-        self.settings.expiring.run().await;
+        self.expiring.run().await;
     }
 
     /// Has the topics that were not used for longest forget what they remember,
@@ -233,7 +184,7 @@ impl Registry {
     }
 
     /// Forgets a topic that has no subscribers, unless somebody is just coming.
-    pub(crate) fn remove_if_idle(&self, topic: &Topic) -> bool {
+    fn remove_if_idle(&self, topic: &Topic) -> bool {
         let mut topics = self.topics.lock();
         let idle = topic.is_idle();
         if idle {
@@ -264,7 +215,7 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::outbox::tests::endless_outbox;
-    use crate::subscriptions::Subscriptions;
+    use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
         Arc::new(Registry::new(&Config::default(), None))

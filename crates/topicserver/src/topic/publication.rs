@@ -7,9 +7,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::ErrorCode;
 
+use crate::history::entry::Stored;
 use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
-use crate::run::Run;
+use crate::outbox::batch::Run;
 
 /// A run and who sent it, to whom it doesn't go back.
 pub(crate) struct Publication {
@@ -32,15 +33,6 @@ pub(crate) struct Unstored {
     pub(crate) code: ErrorCode,
     /// The same in words.
     pub(crate) text: String,
-}
-
-/// Where a publication is in its topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
-    /// The sequence number of its first message.
-    pub(crate) seq: u64,
-    /// When it came: milliseconds since the Unix epoch.
-    pub(crate) time: u64,
 }
 
 /// The id of a message.

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use wire::ErrorCode;
 
-use crate::http::Visitor;
+use crate::http::context::RequestContext;
 use crate::http::pipe::{Inlet, pipe};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Topic;
@@ -20,26 +20,26 @@ const ANSWER_ROOM: usize = 1024 * 1024;
 /// Far more than a topic takes for what waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) async fn health(Extension(visitor): Extension<Arc<Visitor>>) -> Response {
-    let connections = visitor.shared().connections().count();
+pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -> Response {
+    let connections = context.state().connections().count();
     let health = serde_json::json!({"status": "ok", "connections": connections});
     json(StatusCode::OK, &health)
 }
 
 pub(crate) async fn topics(
-    Extension(visitor): Extension<Arc<Visitor>>,
+    Extension(context): Extension<Arc<RequestContext>>,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&visitor);
-    visitor.shared().registry().list(asker);
+    let (asker, answer) = asker(&context);
+    context.state().registry().list(asker);
     answered(&answer).await
 }
 
 pub(crate) async fn who(
-    Extension(visitor): Extension<Arc<Visitor>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&visitor);
-    if visitor.shared().registry().who(&topic, asker).is_none() {
+    let (asker, answer) = asker(&context);
+    if context.state().registry().who(&topic, asker).is_none() {
         let nobody = wire::Members {
             topic: topic.as_str().into(),
             count: 0,
@@ -54,9 +54,9 @@ pub(crate) async fn who(
 }
 
 /// An outbox for one answer, and where that comes out.
-fn asker(visitor: &Visitor) -> (SharedOutbox, Inlet) {
-    let (outlet, inlet) = pipe(visitor.local, ANSWER_ROOM);
-    let outbox = Outbox::new(outlet, visitor.peer, ANSWER_ROOM);
+fn asker(context: &RequestContext) -> (SharedOutbox, Inlet) {
+    let (outlet, inlet) = pipe(context.local, ANSWER_ROOM);
+    let outbox = Outbox::new(outlet, context.peer, ANSWER_ROOM);
     (Arc::new(outbox), inlet)
 }
 

@@ -2,10 +2,20 @@
 
 use wire::{ErrorCode, Event};
 
+use crate::history::entry::Stored;
 use crate::outbox::SharedOutbox;
-use crate::publication::{Publication, Unstored};
 use crate::store::StoreError;
-use crate::topic_log::Acknowledgement;
+use crate::topic::publication::{Publication, Receipt, Unstored};
+
+/// What a publisher is to be told of a message.
+pub(crate) struct Acknowledgement {
+    pub(crate) to: SharedOutbox,
+    /// Empty where there is a receipt and no id.
+    pub(crate) id: Box<str>,
+    pub(crate) stored: Stored,
+    /// Where it is told, if that isn't the outbox.
+    pub(crate) receipt: Option<Receipt>,
+}
 
 /// Tells publishers that their messages couldn't be stored: of those with an id which
 /// ones, of the others that it was so.

@@ -8,19 +8,19 @@ use wire::{
     ErrorCode, Event, FrameError, JsonStr, RegistrationOptions, Request, TopicName, UserName,
 };
 
-use crate::directory::{HeldName, Taken};
 use crate::identity::Identity;
-use crate::input::FrameSink;
+use crate::identity::names::{HeldName, Taken};
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::publication::{Frames, Tag};
-use crate::shared::{Place, Shared};
-use crate::subscriptions::Subscriptions;
-use crate::topic::Topic;
-use crate::transport::Transport;
+use crate::session::input::FrameSink;
+use crate::session::subscriptions::Subscriptions;
+use crate::state::{ConnectionGuard, ServerState};
+use crate::topic::handle::Topic;
+use crate::topic::publication::{Frames, Tag};
 
 /// What a connection has and may do.
-pub(crate) struct Live {
-    place: Place,
+pub(crate) struct Handler {
+    guard: ConnectionGuard,
     subscriptions: Subscriptions,
     /// Of an extended connection.
     extended: Option<Box<Extended>>,
@@ -37,22 +37,22 @@ struct Extended {
     slowed_by: Option<Arc<Topic>>,
 }
 
-impl Live {
-    pub(crate) fn new(place: Place, outbox: SharedOutbox) -> Self {
+impl Handler {
+    pub(crate) fn new(guard: ConnectionGuard, outbox: SharedOutbox) -> Self {
         Self {
-            place,
+            guard,
             subscriptions: Subscriptions::new(outbox),
             extended: None,
         }
     }
 
-    /// The connection's outbox and its place, when there is no session any more.
-    pub(crate) fn into_parts(self) -> (SharedOutbox, Place) {
-        (self.subscriptions.outbox().clone(), self.place)
+    /// The connection's outbox and its guard, when there is no session any more.
+    pub(crate) fn into_parts(self) -> (SharedOutbox, ConnectionGuard) {
+        (self.subscriptions.outbox().clone(), self.guard)
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        self.place.shared()
+    pub(crate) fn state(&self) -> &Arc<ServerState> {
+        self.guard.state()
     }
 
     pub(crate) fn outbox(&self) -> &Outbox<dyn Transport> {
@@ -109,7 +109,7 @@ impl Live {
         let Some(identity) = self.identify(options) else {
             return;
         };
-        let registry = self.place.shared().registry();
+        let registry = self.guard.state().registry();
         self.subscriptions
             .register(topics, options, &identity, registry, was_classic);
         self.subscriptions.set_registered();
@@ -134,13 +134,13 @@ impl Live {
         }
         let outbox = self.subscriptions.outbox();
         let identity = Arc::new(Identity::new(
-            self.shared().hashes(),
+            self.state().hashes(),
             outbox.peer(),
             options.user.clone(),
             options.client.as_ref(),
             options.port,
         ));
-        let directory = self.shared().directory();
+        let directory = self.state().directory();
         match directory.take(&identity, options.client.is_some(), outbox) {
             Ok(name) => {
                 let extended = self.extended.get_or_insert_default();
@@ -164,7 +164,7 @@ impl Live {
 
     fn who(&mut self, name: &TopicName) {
         let outbox = self.subscriptions.outbox().clone();
-        match self.shared().registry().who(name, outbox) {
+        match self.state().registry().who(name, outbox) {
             None => {
                 let nobody = wire::Members {
                     topic: name.as_str().into(),
@@ -181,7 +181,7 @@ impl Live {
     }
 
     fn look_up(&self, user: &str) {
-        match self.shared().directory().find(user) {
+        match self.state().directory().find(user) {
             Some(found) => self.answer(found),
             None => {
                 let text = format!("nobody here is called {user:?}");
@@ -195,9 +195,9 @@ impl Live {
     }
 }
 
-impl FrameSink for Live {
+impl FrameSink for Handler {
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
-        let max = self.shared().config().max_topics;
+        let max = self.state().config().max_topics;
         let new = self.subscriptions.count_new(&topics);
         if self.subscriptions.len() + new > max {
             if options.is_some() {
@@ -216,8 +216,7 @@ impl FrameSink for Live {
             return self.register_extended(&topics, &options.unwrap_or_default());
         }
         for name in &topics {
-            self.subscriptions
-                .join(name, self.place.shared().registry());
+            self.subscriptions.join(name, self.guard.state().registry());
         }
         self.subscriptions.set_registered();
     }
@@ -235,7 +234,7 @@ impl FrameSink for Live {
     }
 
     fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
-        let (hashes, ip) = (self.shared().hashes(), self.outbox().peer().ip());
+        let (hashes, ip) = (self.state().hashes(), self.outbox().peer().ip());
         let identity = self.identity().map(Arc::as_ref);
         Box::new(Tag::new(hashes, id, || text.decode(), identity, ip))
     }
@@ -257,7 +256,7 @@ impl FrameSink for Live {
             Request::Lookup(user) => self.look_up(&user),
             Request::Topics => {
                 let asker = self.subscriptions.outbox().clone();
-                self.shared().registry().list(asker);
+                self.state().registry().list(asker);
             }
             Request::Ping(value) => self.answer(Event::Pong(&value).to_line()),
             Request::Pong => {}
@@ -268,7 +267,7 @@ impl FrameSink for Live {
         let text = format!("{error}; the frame was ignored");
         self.outbox().tell(error.code(), &text, None);
         let peer = self.outbox().peer();
-        self.shared()
+        self.state()
             .complain(peer, error.code(), &error.to_string());
     }
 }

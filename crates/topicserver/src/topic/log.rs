@@ -7,26 +7,19 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use wire::{EnvelopeWriter, TopicName};
+use wire::TopicName;
 
+use crate::clock::now;
 use crate::history::budget::Share;
-use crate::history::entry::{Entry, RememberedId};
+use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::ids::Ids;
 use crate::history::memory::History;
-use crate::identity::Identity;
-use crate::outbox::SharedOutbox;
-use crate::publication::{Publication, Receipt, Stored, Tag};
-use crate::registry::TopicSettings;
-use crate::render::{Rendered, Renderer};
 use crate::store::{Batch, Store, StoreError, TopicId};
-
-/// What an envelope without a name adds to a frame, with a number of one digit.
-const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len();
-
-/// What a name adds, beside itself.
-const NAME_COST: usize = r#","user":"""#.len();
+use crate::topic::acks::Acknowledgement;
+use crate::topic::publication::{Publication, Tag};
+use crate::topic::render::{Envelopes, Rendered, Renderer, rendered_size};
+use crate::topic::settings::TopicSettings;
 
 /// A topic's messages in their order.
 pub(crate) struct TopicLog {
@@ -53,16 +46,6 @@ struct StoredTopic {
     first: Arc<AtomicU64>,
 }
 
-/// What a publisher is to be told of a message.
-pub(crate) struct Acknowledgement {
-    pub(crate) to: SharedOutbox,
-    /// Empty where there is a receipt and no id.
-    pub(crate) id: Box<str>,
-    pub(crate) stored: Stored,
-    /// Where it is told, if that isn't the outbox.
-    pub(crate) receipt: Option<Receipt>,
-}
-
 /// What was published, ready to be delivered.
 #[derive(Default)]
 pub(crate) struct Appended {
@@ -82,10 +65,9 @@ pub(crate) struct Unstored {
 }
 
 impl TopicLog {
-    /// The log of a topic as it begins: from the store, if there is one and it can
-    /// be read; it is tried again with the next message.
-    pub(crate) async fn open(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
-        let mut log = Self {
+    /// The log of a topic that begins anew.
+    pub(crate) fn new(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
+        Self {
             epoch: settings.epoch_of(&name),
             name,
             history: History::new(settings.history, 1),
@@ -95,13 +77,22 @@ impl TopicLog {
             stored: None,
             in_doubt_from: None,
             settings,
-        };
-        if log.is_unloaded()
-            && let Err(error) = Box::pin(log.load()).await
-        {
-            log.warn(&error);
         }
-        log
+    }
+
+    /// Goes on with what is in the store, if there is one and it can be read; it is
+    /// tried again with the next message.
+    pub(crate) async fn open(&mut self) {
+        if self.is_unloaded()
+            && let Err(error) = Box::pin(self.load()).await
+        {
+            self.warn(&error);
+        }
+    }
+
+    /// What the topic has in common with others.
+    pub(crate) fn settings(&self) -> &TopicSettings {
+        &self.settings
     }
 
     fn is_unloaded(&self) -> bool {
@@ -440,45 +431,6 @@ impl TopicLog {
     }
 }
 
-/// The envelopes of one moment. Mostly, one publisher has said it all.
-struct Envelopes {
-    time: u64,
-    last: Option<(Option<Arc<Identity>>, EnvelopeWriter)>,
-}
-
-impl Envelopes {
-    fn at(time: u64) -> Self {
-        Self { time, last: None }
-    }
-
-    fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
-        let time = self.time;
-        let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
-        let is_same =
-            |(last, _): &(Option<Arc<Identity>>, _)| user(last.as_ref()) == user(identity);
-        if !self.last.as_ref().is_some_and(is_same) {
-            self.last = None;
-        }
-        let make = || {
-            let writer = EnvelopeWriter::new(time, user(identity).as_ref());
-            (identity.cloned(), writer)
-        };
-        &self.last.get_or_insert_with(make).1
-    }
-}
-
-/// Bytes that messages take with their envelopes, as far as that can be foreseen:
-/// exactly for a lone one, and without names.
-fn rendered_size(publications: &[Publication], next: u64) -> usize {
-    let size = |publication: &Publication| {
-        let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
-        let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
-        let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name;
-        publication.run.bytes().len() + publication.run.count() as usize * growth
-    };
-    publications.iter().map(size).sum()
-}
-
 fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
     RememberedId {
         origin: tag.origin,
@@ -486,12 +438,4 @@ fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
         seq,
         time,
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::Notify;
 use wire::ErrorCode;
 
-use crate::http::Visitor;
+use crate::http::context::RequestContext;
 use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
 use crate::outbox::{Outbox, SharedOutbox};
@@ -31,26 +31,26 @@ const LINGER: Duration = Duration::from_secs(1);
 const PINGS_UNANSWERED: u32 = 2;
 
 pub(crate) async fn open(
-    Extension(visitor): Extension<Arc<Visitor>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let max = visitor.config().frame_limits.max_frame;
+    let max = context.config().frame_limits.max_frame;
     let upgrade = upgrade
         .read_buffer_size(READ_ROOM)
         .max_message_size(max)
         .max_frame_size(max);
-    Ok(upgrade.on_upgrade(move |socket| talk(visitor, socket)))
+    Ok(upgrade.on_upgrade(move |socket| talk(context, socket)))
 }
 
 /// Lives until the WebSocket ends.
-async fn talk(visitor: Arc<Visitor>, socket: WebSocket) {
-    let config = visitor.config();
+async fn talk(context: Arc<RequestContext>, socket: WebSocket) {
+    let config = context.config();
     let (sink, messages) = socket.split();
-    let (outlet, inlet) = pipe(visitor.local, STREAM_ROOM);
+    let (outlet, inlet) = pipe(context.local, STREAM_ROOM);
     let (reader, writer) = tokio::io::duplex(READ_ROOM);
-    let outbox: SharedOutbox = Arc::new(Outbox::new(outlet, visitor.peer, config.max_outbox));
-    let session = Session::new(reader, outbox.clone(), visitor.shared().admit_within());
+    let outbox: SharedOutbox = Arc::new(Outbox::new(outlet, context.peer, config.max_outbox));
+    let session = Session::new(reader, outbox.clone(), context.state().admit_within());
     let is_there = AtomicBool::new(true);
     let outgoing = Outgoing {
         sink,

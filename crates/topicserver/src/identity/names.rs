@@ -6,9 +6,9 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use wire::{ErrorCode, Event, UserName};
 
-use crate::identity::Identity;
+use crate::identity::client::Identity;
+use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
-use crate::transport::Transport;
 
 /// The names that are taken. Its lock is held for a look into a table.
 #[derive(Default)]
@@ -112,7 +112,7 @@ mod tests {
     use wire::ClientKey;
 
     use super::*;
-    use crate::identity::Hashes;
+    use crate::identity::client::Hashes;
     use crate::outbox::tests::endless_outbox;
 
     struct Test {

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use fjall::OwnedWriteBatch;
 
-use super::catalogue::{self, Found};
-use super::database::{Tables, Trouble};
-use super::record::{self, Header, TopicRecord};
-use super::topic::{self, Limits, Oldest, Position};
-use super::writer::Writer;
-use super::{StoreError, TopicId};
+use crate::clock;
+use crate::store::catalogue::{self, Found};
+use crate::store::database::{Tables, Trouble};
+use crate::store::record::{self, Header, TopicRecord};
+use crate::store::topic::{self, Limits, Oldest, Position};
+use crate::store::types::{StoreError, TopicId};
+use crate::store::writer::Writer;
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -53,9 +54,9 @@ const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
 /// What retention has to do, and how far it is.
 pub(crate) struct Chores {
     /// The next topic that is looked at after the start; `None` when all have been.
-    pub(super) survey: Option<u32>,
+    pub(in crate::store) survey: Option<u32>,
     /// When topics in memory are looked through.
-    pub(super) forget_due: Instant,
+    pub(in crate::store) forget_due: Instant,
     /// When it is looked at again whether space should be given back.
     reclaim_due: Instant,
     /// Bytes that are kept, of all topics that were surveyed.
@@ -83,7 +84,7 @@ impl Chores {
     }
 
     /// A topic got so many bytes.
-    pub(super) fn note_written(&mut self, topic: TopicId, bytes: u64) {
+    pub(in crate::store) fn note_written(&mut self, topic: TopicId, bytes: u64) {
         self.written += bytes;
         // The survey counts the others when it comes to them.
         if self.survey.is_none_or(|next| topic.0 < next) {
@@ -108,7 +109,7 @@ struct Trimmed {
 
 impl Writer {
     /// How long there is nothing to do but what is asked for.
-    pub(super) fn time_to_chores(&self) -> Duration {
+    pub(in crate::store) fn time_to_chores(&self) -> Duration {
         if let Some(time) = self.time_to_retry() {
             return time;
         }
@@ -123,7 +124,7 @@ impl Writer {
             time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
         }
         if let Some(due) = self.ages.next() {
-            let left = due.saturating_sub(topic::now());
+            let left = due.saturating_sub(clock::now());
             time = time.min(Duration::from_millis(left));
         }
         // What is overdue during an outage waits for its end.
@@ -131,7 +132,7 @@ impl Writer {
     }
 
     /// Does a piece of what nobody asked for.
-    pub(super) fn do_chores(&mut self) {
+    pub(in crate::store) fn do_chores(&mut self) {
         if self.outage.is_some() {
             if self.time_to_retry().is_some() {
                 // The outage says it all.
@@ -171,7 +172,7 @@ impl Writer {
         if self.trims.len() >= TRIMS {
             return;
         }
-        let now = topic::now();
+        let now = clock::now();
         for _ in 0..TRIMS {
             let Some(id) = self.ages.take(now) else {
                 return;
@@ -181,7 +182,7 @@ impl Writer {
     }
 
     /// Has a topic trimmed, unless it waits for that already.
-    pub(super) fn queue_trim(&mut self, id: TopicId) {
+    pub(in crate::store) fn queue_trim(&mut self, id: TopicId) {
         if let Some(state) = self.topics.get_mut(&id)
             && std::mem::replace(&mut state.is_trimmed, true)
         {
@@ -207,7 +208,7 @@ impl Writer {
                 Ok(found) => trimmed.extend(found),
                 Err(error) => {
                     tracing::warn!("can't delete messages of topic {}: {error}", id.0);
-                    self.ages.add(id, topic::now() + TRY_AGAIN);
+                    self.ages.add(id, clock::now() + TRY_AGAIN);
                 }
             }
         }
@@ -277,11 +278,16 @@ impl Writer {
             self.floors.raise(id, trimmed.first);
             self.chores.note_deleted(trimmed.deleted);
         }
-        self.note_age(id, trimmed.oldest, topic::now());
+        self.note_age(id, trimmed.oldest, clock::now());
     }
 
     /// Notes when a topic's oldest messages will be too old.
-    pub(super) fn note_age(&mut self, id: TopicId, oldest: Option<Oldest>, earliest: u64) {
+    pub(in crate::store) fn note_age(
+        &mut self,
+        id: TopicId,
+        oldest: Option<Oldest>,
+        earliest: u64,
+    ) {
         let age = self.limits.age;
         if let Some(oldest) = oldest
             && let Some(time) = oldest.time.checked_add(age)
@@ -329,7 +335,7 @@ impl Writer {
             return Ok(());
         };
         self.chores.kept += position.total.saturating_sub(oldest.before);
-        if self.limits.are_exceeded(&position, first, topic::now()) {
+        if self.limits.are_exceeded(&position, first, clock::now()) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -396,7 +402,7 @@ impl Limits {
         position: &Position,
         first: u64,
     ) -> Result<(u64, Option<Oldest>), StoreError> {
-        let now = topic::now();
+        let now = clock::now();
         // The first record that is kept begins in `low..=high`.
         let (mut low, mut high) = (first, position.next);
         let mut kept = None;

@@ -9,14 +9,13 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use wire::{RegistrationOptions, TopicName, UserName};
 
-use crate::gathering::Gathering;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::publication::{Frames, Publication};
-use crate::registry::Registry;
-use crate::run::Run;
-use crate::start::Start;
-use crate::topic::{Registration, Topic};
+use crate::outbox::batch::Run;
+use crate::topic::handle::{Registration, Topic};
+use crate::topic::publication::{Frames, Publication};
+use crate::topic::registration::{Gathering, Start};
+use crate::topic::registry::Registry;
 
 /// A connection's memberships, sorted by name.
 pub(crate) struct Subscriptions {

@@ -1,0 +1,211 @@
+//! A topic as sessions know it: where they put what they have for its task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use wire::TopicName;
+
+use crate::clock::now;
+use crate::identity::Identity;
+use crate::outbox::SharedOutbox;
+use crate::topic::mailbox::Mailbox;
+use crate::topic::publication::Publication;
+use crate::topic::registration::{Gathering, Start};
+use crate::topic::spare::Spare;
+use crate::topic::subscriber::Missed;
+
+thread_local! {
+    /// Room for the commands of the topics that have any.
+    pub(super) static COMMANDS: Spare<Command> = const { Spare::new() };
+}
+
+/// What a command counts as in the mailbox that carries no message: its own size,
+/// roughly, so that a flood of them slows whoever sends it.
+const COMMAND_COST: usize = 64;
+
+/// A topic as sessions know it: a name, and where to put what they have for it.
+pub(crate) struct Topic {
+    name: TopicName,
+    pub(super) mailbox: Mailbox<Command>,
+    /// Connections that are registered, as its task counted them last.
+    pub(super) members: AtomicUsize,
+    /// The newest message's sequence number.
+    pub(super) newest: AtomicU64,
+    /// When it was published to, or joined, last: milliseconds since the Unix epoch.
+    pub(super) used: AtomicU64,
+    /// Bytes that it remembers.
+    pub(super) remembered: Arc<AtomicUsize>,
+    /// It was asked to give some back and hasn't yet.
+    pub(super) is_giving: AtomicBool,
+    /// It waits for its ids to become too old.
+    pub(super) is_expiring: AtomicBool,
+}
+
+/// What a topic's task is to do.
+pub(super) enum Command {
+    /// A classic connection comes.
+    Join(SharedOutbox),
+    /// An extended connection comes, or is here and asks for what it missed.
+    Register(Box<Registration>),
+    /// An extended connection wants to know how far the topic is.
+    Report(Arc<Gathering>),
+    /// The answer to a registration is on its way.
+    Open(SharedOutbox, Arc<Gathering>),
+    /// A connection whose outbox was full has room again.
+    Room(SharedOutbox),
+    /// What a connection has missed was read from disk.
+    Read(SharedOutbox, Missed),
+    Leave(SharedOutbox),
+    /// A connection that sends no more leaves when it has got what was published
+    /// before. Answered then.
+    Finish(SharedOutbox, oneshot::Sender<()>),
+    Publish(Publication),
+    /// Who is here?
+    Who(SharedOutbox),
+    /// There is no memory for what was said here: so many bytes are to be given back.
+    /// Answered then.
+    GiveBack(usize, oneshot::Sender<()>),
+    /// Ids may be too old.
+    Expire,
+    /// Answered when everything before it has been handed on.
+    Settle(oneshot::Sender<()>),
+}
+
+/// An extended connection that comes into a topic.
+pub(crate) struct Registration {
+    pub(crate) outbox: SharedOutbox,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) start: Start,
+    pub(crate) answer: Arc<Gathering>,
+}
+
+impl Topic {
+    pub(crate) fn new(name: TopicName, max_mailbox: usize) -> Self {
+        Self {
+            name,
+            mailbox: Mailbox::new(max_mailbox, || COMMANDS.with(Spare::take)),
+            members: AtomicUsize::new(0),
+            newest: AtomicU64::new(0),
+            used: AtomicU64::new(now()),
+            remembered: Arc::default(),
+            is_giving: AtomicBool::new(false),
+            is_expiring: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    /// Connections that are registered, and the newest message's sequence number.
+    pub(crate) fn summary(&self) -> (usize, u64) {
+        (self.members.load(Relaxed), self.newest.load(Relaxed))
+    }
+
+    /// When it was used last: milliseconds since the Unix epoch.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// Bytes that it can give back.
+    pub(crate) fn remembered(&self) -> usize {
+        self.remembered.load(Relaxed)
+    }
+
+    /// Adds a classic subscriber. Only the registry calls this, under its lock.
+    pub(crate) fn join(&self, subscriber: SharedOutbox) {
+        self.put(Command::Join(subscriber));
+    }
+
+    /// Adds an extended subscriber. Only the registry calls this, under its lock.
+    /// False: the topic has enough to do, as with [`who`](Self::who).
+    pub(crate) fn register(&self, registration: Registration) -> bool {
+        self.put(Command::Register(Box::new(registration)))
+    }
+
+    /// Has the topic say how far it is. False as above.
+    pub(crate) fn report(&self, answer: Arc<Gathering>) -> bool {
+        self.put(Command::Report(answer))
+    }
+
+    /// Lets a connection have messages, whose registration was answered.
+    pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<Gathering>) {
+        self.put(Command::Open(subscriber, answer));
+    }
+
+    /// Says that a connection's outbox has room.
+    pub(crate) fn has_room_for(&self, subscriber: SharedOutbox) {
+        self.put(Command::Room(subscriber));
+    }
+
+    /// Hands over what was read from disk for a connection.
+    pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, missed: Missed) {
+        let bytes = missed.bytes();
+        self.mailbox.put(Command::Read(subscriber, missed), bytes);
+    }
+
+    /// Removes a subscriber.
+    pub(crate) fn leave(&self, subscriber: SharedOutbox) {
+        self.put(Command::Leave(subscriber));
+    }
+
+    /// Answers a connection's question who is here. False: the topic has enough to
+    /// do, and whoever asks should wait with [`poll_room`](Self::poll_room).
+    pub(crate) fn who(&self, asker: SharedOutbox) -> bool {
+        self.put(Command::Who(asker))
+    }
+
+    /// Has the topic give back so many bytes, or all that it remembers, and resolves
+    /// then. `None`: it was asked before, and hasn't come to it yet.
+    pub(crate) fn give_back(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
+        if self.is_giving.swap(true, Relaxed) {
+            return None;
+        }
+        let (done, given) = oneshot::channel();
+        self.put(Command::GiveBack(bytes, done));
+        Some(given)
+    }
+
+    /// Has the topic forget the ids that are too old.
+    pub(crate) fn expire(&self) {
+        self.put(Command::Expire);
+    }
+
+    /// Sends messages to everyone but their publisher. False: the topic has enough
+    /// to do, and the publisher should wait with [`poll_room`](Self::poll_room).
+    pub(crate) fn publish(&self, publication: Publication) -> bool {
+        let bytes = publication.run.bytes().len();
+        self.mailbox.put(Command::Publish(publication), bytes)
+    }
+
+    /// Waits until the topic can take more.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.mailbox.poll_room(cx)
+    }
+
+    /// Removes a subscriber when everything that was published before has been handed
+    /// to it, and resolves then.
+    pub(crate) fn finish(&self, subscriber: SharedOutbox) -> oneshot::Receiver<()> {
+        let (done, finished) = oneshot::channel();
+        self.put(Command::Finish(subscriber, done));
+        finished
+    }
+
+    /// Resolves when everything that was published before has been handed on.
+    pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
+        let (done, settled) = oneshot::channel();
+        self.put(Command::Settle(done));
+        settled
+    }
+
+    /// Whether nothing waits for the topic's task.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.mailbox.is_empty()
+    }
+
+    fn put(&self, command: Command) -> bool {
+        self.mailbox.put(command, COMMAND_COST)
+    }
+}

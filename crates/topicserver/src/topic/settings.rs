@@ -1,0 +1,65 @@
+//! What all topics of a server have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use wire::TopicName;
+
+use crate::config::Config;
+use crate::history::budget::Budget;
+use crate::history::ids::IdLimits;
+use crate::history::memory::HistoryLimits;
+use crate::identity::Hashes;
+use crate::log_limit::Complaints;
+use crate::store::Store;
+
+/// What all topics are told at their beginning.
+pub(crate) struct TopicSettings {
+    /// Bytes that may wait for a topic's task before its publishers are slowed.
+    pub(crate) max_mailbox: usize,
+    /// With more members, nobody is told who comes and goes.
+    pub(crate) max_presence: usize,
+    pub(crate) history: HistoryLimits,
+    pub(crate) ids: IdLimits,
+    /// How often a topic that is only kept in memory was forgotten.
+    pub(crate) lives: AtomicU64,
+    /// Makes the epochs of topics that are only kept in memory.
+    hashes: Hashes,
+    /// Of the memory of all histories.
+    pub(crate) budget: Arc<Budget>,
+    /// Where messages are kept on disk, if they are.
+    pub(crate) store: Option<Store>,
+    /// Log lines about it, which may come with every message.
+    pub(crate) troubles: Complaints,
+}
+
+impl TopicSettings {
+    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
+        let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            max_mailbox: config.max_mailbox,
+            max_presence: config.max_presence,
+            history: HistoryLimits {
+                messages: config.history_messages,
+                bytes: config.history_bytes,
+            },
+            ids: IdLimits {
+                window,
+                per_publisher: config.max_ids,
+            },
+            lives: AtomicU64::new(0),
+            hashes: Hashes::random(),
+            budget: Budget::new(config.history_memory),
+            store,
+            troubles: Complaints::default(),
+        }
+    }
+
+    /// The epoch of a topic of this name that begins anew, in memory. As long as none
+    /// was forgotten in which something was said, that is the same one: whoever comes
+    /// back to a topic in which nothing was ever said has missed nothing.
+    pub(crate) fn epoch_of(&self, name: &TopicName) -> u64 {
+        let life = self.lives.load(Relaxed).to_string();
+        self.hashes.of(&life, name.as_str().as_bytes())
+    }
+}

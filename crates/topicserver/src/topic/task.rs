@@ -1,0 +1,384 @@
+//! A topic's task: it alone owns the topic's order and its subscribers, and never
+//! waits for a receiver.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::sync::oneshot;
+use wire::{Event, TopicState};
+
+use crate::clock::now;
+use crate::history::budget::Share;
+use crate::identity::Identity;
+use crate::outbox::SharedOutbox;
+use crate::topic::acks::{acknowledge, tell_unstored};
+use crate::topic::expiring::Expiring;
+use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
+use crate::topic::log::TopicLog;
+use crate::topic::members::{Members, presence};
+use crate::topic::publication::Publication;
+use crate::topic::registration::Gathering;
+use crate::topic::settings::TopicSettings;
+use crate::topic::spare::Spare;
+use crate::topic::subscriber::{FETCH_BYTES, Fetch, Missed, Position, Subscriber};
+
+thread_local! {
+    /// Room for what topics are about to hand on.
+    static PENDING: Spare<Publication> = const { Spare::new() };
+}
+
+/// The topic's task: lives as long as there are subscribers, or something to
+/// remember.
+///
+/// `retire` says whether the topic is forgotten, which it can't be while somebody
+/// has just put something into it.
+#[allow(clippy::manual_async_fn, reason = "it keeps the arguments twice")]
+pub(crate) fn run(
+    topic: Arc<Topic>,
+    settings: Arc<TopicSettings>,
+    expiring: Arc<Expiring>,
+    retire: impl Fn(&Topic) -> bool,
+) -> impl Future<Output = ()> {
+    let share = Share::new(settings.budget.clone(), topic.remembered.clone());
+    let log = TopicLog::new(topic.name().clone(), settings, share);
+    let mut task = Task::new(topic, expiring, log);
+    async move {
+        task.begin().await;
+        let mut batch = Vec::new();
+        loop {
+            if task.members.has_ready() {
+                // Others get their turn between two steps of catching up.
+                tokio::task::yield_now().await;
+                task.topic.mailbox.take_more(&mut batch);
+            } else {
+                task.topic.mailbox.take(&mut batch).await;
+            }
+            if task.has_several_publishers(&batch) {
+                // Others of them may have read something too: their sessions get
+                // their turn first, and every subscriber gets it all in one write.
+                tokio::task::yield_now().await;
+                task.topic.mailbox.take_more(&mut batch);
+            }
+            task.handle(&mut batch).await;
+            if task.members.has_ready() {
+                task.log.forget_too_old();
+            }
+            task.catch_up();
+            task.remove_finished();
+            task.note_what_is_kept();
+            if task.is_over() {
+                task.log.end_life();
+                if retire(&task.topic) {
+                    return;
+                }
+            }
+            COMMANDS.with(|spare| spare.keep(std::mem::take(&mut batch)));
+            tokio::task::consume_budget().await;
+        }
+    }
+}
+
+/// What the topic's task owns.
+struct Task {
+    topic: Arc<Topic>,
+    /// Where it says that it has ids.
+    expiring: Arc<Expiring>,
+    members: Members,
+    log: TopicLog,
+    /// What is to be handed on before anything else is done.
+    pending: Vec<Publication>,
+    /// Who published last, as its outbox's address. Should somebody else have got
+    /// that since, nothing is lost but a turn of waiting.
+    last_publisher: Option<usize>,
+}
+
+impl Task {
+    fn new(topic: Arc<Topic>, expiring: Arc<Expiring>, log: TopicLog) -> Self {
+        Self {
+            topic,
+            expiring,
+            members: Members::default(),
+            log,
+            pending: Vec::new(),
+            last_publisher: None,
+        }
+    }
+
+    async fn begin(&mut self) {
+        self.log.open().await;
+        self.topic.newest.store(self.log.next() - 1, Relaxed);
+    }
+
+    /// Tells the budget whether the topic can go, and waits for its ids to become too
+    /// old if there are any.
+    fn note_what_is_kept(&mut self) {
+        self.log.set_joined(!self.members.is_empty());
+        if self.log.has_ids() && !self.topic.is_expiring.swap(true, Relaxed) {
+            self.expiring.add(&self.topic);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.members.is_empty() && self.log.is_empty()
+    }
+
+    /// Whether the first of these publications is from another publisher than the
+    /// last one was.
+    fn has_several_publishers(&mut self, batch: &[Command]) -> bool {
+        let first = batch.iter().find_map(|command| match command {
+            Command::Publish(publication) => {
+                Some(Arc::as_ptr(&publication.from).cast::<()>().addr())
+            }
+            _ => None,
+        });
+        let last = self.last_publisher;
+        self.last_publisher = first.or(last);
+        first.is_some() && last.is_some() && first != last
+    }
+
+    /// Does what the commands say, in their order, and empties `batch`.
+    async fn handle(&mut self, batch: &mut Vec<Command>) {
+        if !batch.is_empty() {
+            self.pending = PENDING.with(Spare::take);
+        }
+        let mut commands = batch.drain(..);
+        while let Some(next) = commands.as_slice().first() {
+            // Nothing is held meanwhile: each topic's task would have room for it.
+            if !matches!(next, Command::Publish(_)) {
+                self.deliver().await;
+            }
+            if let Some(command) = commands.next()
+                && let Some(registration) = self.change(command)
+            {
+                Box::pin(self.register(*registration)).await;
+            }
+        }
+        self.deliver().await;
+        PENDING.with(|spare| spare.keep(std::mem::take(&mut self.pending)));
+    }
+
+    /// Does what a command says, or at least begins with it: a registration may have to
+    /// wait for the disk.
+    fn change(&mut self, command: Command) -> Option<Box<Registration>> {
+        if matches!(command, Command::Register(_) | Command::Open(..)) {
+            self.log.forget_too_old();
+        }
+        match command {
+            Command::Publish(publication) => {
+                self.pending.push(publication);
+                return None;
+            }
+            Command::Register(registration) => return Some(registration),
+            Command::Join(subscriber) => self.members.add_classic(subscriber),
+            Command::Report(answer) => {
+                answer.report(self.topic.name(), self.state(None));
+            }
+            Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
+            Command::Room(subscriber) => self.members.has_room(&subscriber),
+            Command::Read(subscriber, missed) => {
+                let topic = self.topic.name().as_str();
+                self.members.has_read(topic, &self.log, &subscriber, missed);
+            }
+            Command::Leave(subscriber) => self.leave(&subscriber),
+            Command::Finish(subscriber, done) => self.finish(&subscriber, done),
+            Command::Who(asker) => {
+                let answer = self.members.who(self.topic.name().as_str());
+                asker.answer(answer.to_line());
+            }
+            Command::GiveBack(bytes, done) => {
+                self.topic.is_giving.store(false, Relaxed);
+                self.log.give_back(bytes);
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            Command::Expire => {
+                self.topic.is_expiring.store(false, Relaxed);
+                self.log.expire();
+            }
+            Command::Settle(done) => {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+        }
+        self.topic.members.store(self.members.len(), Relaxed);
+        None
+    }
+
+    async fn register(&mut self, registration: Registration) {
+        let Registration {
+            outbox,
+            identity,
+            start,
+            answer,
+        } = registration;
+        self.topic.used.store(now(), Relaxed);
+        if !start.is_given()
+            && let Some(known) = self.members.find(&outbox)
+            && known.identity.user == identity.user
+        {
+            // It wants nothing but what it gets already.
+            known.identity = identity;
+            answer.report(self.topic.name(), self.state(None));
+            return;
+        }
+        let (next, recovered) = start.resolve(&self.log).await;
+        let is_new = self.members.add_extended(Subscriber {
+            outbox: outbox.clone(),
+            identity: identity.clone(),
+            position: Position::unanswered(next, answer.clone()),
+            own_before: if start.is_resume() {
+                0
+            } else {
+                self.log.next()
+            },
+            finished: None,
+        });
+        // Whoever has been answered is counted.
+        self.topic.members.store(self.members.len(), Relaxed);
+        let topic = self.topic.clone();
+        let open =
+            move |answer: &Arc<Gathering>| topic.open(answer.outbox().clone(), answer.clone());
+        if answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
+            self.open(&outbox, &answer);
+        } else {
+            self.members.keep_promise(&outbox, &self.log);
+        }
+        if is_new {
+            self.tell_presence(&identity, &outbox, Event::Joined);
+        }
+    }
+
+    /// A registration was answered: what the connection asked for follows.
+    fn open(&mut self, subscriber: &SharedOutbox, answer: &Arc<Gathering>) {
+        let name = self.topic.name().as_str();
+        if let Some(fetch) = self.members.open(subscriber, answer, name, &self.log) {
+            self.fetch(fetch);
+        }
+    }
+
+    /// Sends those who are behind some of what they missed.
+    fn catch_up(&mut self) {
+        let name = self.topic.name().as_str();
+        for fetch in self.members.catch_up(name, &self.log) {
+            self.fetch(fetch);
+        }
+    }
+
+    /// Has messages read from disk, on a thread that may block.
+    fn fetch(&self, Fetch { outbox, from }: Fetch) {
+        let Some((store, id)) = self.log.on_disk() else {
+            return;
+        };
+        let topic = self.topic.clone();
+        tokio::spawn(async move {
+            let entries = store.read(id, from, FETCH_BYTES).await;
+            topic.has_read_for(outbox, Missed { from, entries });
+        });
+    }
+
+    /// One that is behind stays until it has caught up; others leave at once.
+    fn finish(&mut self, subscriber: &SharedOutbox, done: oneshot::Sender<()>) {
+        if let Some(known) = self.members.find(subscriber)
+            && known.position.is_behind()
+        {
+            // It gets what comes meanwhile, too.
+            known.finished = Some(done);
+            return;
+        }
+        self.leave(subscriber);
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(());
+    }
+
+    /// Lets those go who have finished and have caught up.
+    fn remove_finished(&mut self) {
+        while let Some((subscriber, done)) = self.members.take_finished() {
+            self.leave(&subscriber);
+            let _ = done.send(());
+            self.topic.members.store(self.members.len(), Relaxed);
+        }
+    }
+
+    fn leave(&mut self, subscriber: &SharedOutbox) {
+        if let Some(identity) = self.members.remove(subscriber) {
+            self.tell_presence(&identity, subscriber, Event::Left);
+        }
+    }
+
+    /// Tells the others, unless they are so many that it would be most of what they
+    /// are told: each comes and goes before all.
+    fn tell_presence<'a>(
+        &'a self,
+        identity: &'a Identity,
+        of: &SharedOutbox,
+        event: impl FnOnce(wire::Presence<'a>) -> Event<'a>,
+    ) {
+        if self.members.len() <= self.log.settings().max_presence
+            && !self.members.has_another(identity, of)
+            && let Some(event) = presence(self.topic.name().as_str(), identity, event)
+        {
+            self.members.tell(&event, of);
+        }
+    }
+
+    fn state(&self, recovered: Option<bool>) -> TopicState {
+        TopicState {
+            epoch: self.log.epoch(),
+            seq: self.log.next() - 1,
+            recovered,
+        }
+    }
+
+    /// Hands what is pending to every subscriber, and then tells the publishers who
+    /// want to know.
+    async fn deliver(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let are_wanted = self.members.has_extended();
+        let appended = self.log.append(&mut self.pending, are_wanted).await;
+        let next = self.log.next();
+        self.topic.newest.store(next - 1, Relaxed);
+        self.topic.used.store(self.log.time(), Relaxed);
+        if let Some(from) = self.log.take_found() {
+            self.members.fall_behind(from);
+        }
+        let unstored = appended.unstored.as_ref();
+        let may_be_sent_again = unstored.is_some_and(|unstored| unstored.error.is_delay());
+        if !may_be_sent_again {
+            self.members
+                .deliver(&self.pending, &appended.pieces, next)
+                .await;
+        }
+        if let Some(unstored) = appended.unstored {
+            tell_unstored(&self.pending, unstored.refused, &unstored.error);
+        }
+        self.pending.clear();
+        acknowledge(self.topic.name().as_str(), appended.acknowledgements);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::TopicName;
+
+    use super::*;
+    use crate::Config;
+
+    /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
+    #[test]
+    fn a_topics_task_stays_small() {
+        let settings = Arc::new(TopicSettings::new(&Config::default(), None));
+        let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
+        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
+        let registry = Arc::new(());
+        let task = run(topic, settings, expiring, move |_| {
+            Arc::strong_count(&registry) > 1
+        });
+        // With 920, what the runtime adds makes it 1,024: a block of its own size.
+        assert!(size_of_val(&task) <= 920, "{}", size_of_val(&task));
+        assert!(size_of::<Topic>() <= 152, "{}", size_of::<Topic>());
+    }
+}
