@@ -18,7 +18,7 @@ complete -c topicserver -l write-timeout -d 'For a connection to take something 
 complete -c topicserver -l drain-timeout -d 'For what is queued to go out when a connection or the server ends' -r
 complete -c topicserver -l history-messages -d 'Messages of each topic that are kept in memory; 0 keeps none' -r
 complete -c topicserver -l history-bytes -d 'Bytes of each topic\'s messages that are kept in memory; 0 keeps none' -r
-complete -c topicserver -l history-memory -d 'Bytes of all topics\' messages that are kept in memory; beyond it, the topic that was not used for longest forgets its own' -r
+complete -c topicserver -l history-memory -d 'Bytes of memory for all topics, their messages and the ids of messages; beyond it, the topic that was not used for longest forgets its messages, and then its oldest ids' -r
 complete -c topicserver -l id-window -d 'For how long the id of a message is remembered, so that it isn\'t delivered again' -r
 complete -c topicserver -l max-ids -d 'Ids that are remembered of one publisher in one topic' -r
 complete -c topicserver -l max-presence -d 'Members of a topic up to which each is told who comes and goes' -r

@@ -252,8 +252,8 @@ pub struct Options {
           value_parser = count(0))]
     pub history_bytes: usize,
 
-    /// Bytes of all topics' messages that are kept in memory; beyond it, the topic that
-    /// was not used for longest forgets its own
+    /// Bytes of memory for all topics, their messages and the ids of messages; beyond it, the
+    /// topic that was not used for longest forgets its messages, and then its oldest ids
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
           value_parser = count(0))]
     pub history_memory: usize,

@@ -514,7 +514,7 @@ mod tests {
         let registry = Arc::new(Registry::new(&Config::default(), None));
         let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
         let task = topic.run(registry);
-        assert!(size_of_val(&task) <= 896, "{}", size_of_val(&task));
+        assert!(size_of_val(&task) <= 928, "{}", size_of_val(&task));
         assert!(size_of::<Topic>() <= 152, "{}", size_of::<Topic>());
     }
 }
