@@ -20,7 +20,6 @@ use crate::publication::Publication;
 use crate::registry::{Registry, TopicSettings};
 use crate::spare::Spare;
 use crate::start::Start;
-use crate::store::StoreError;
 use crate::topic_log::{TopicLog, now};
 
 thread_local! {
@@ -486,17 +485,18 @@ impl Task {
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
         self.topic.used.store(self.log.time(), Relaxed);
-        if let Some(from) = appended.found_from {
+        if let Some(from) = self.log.take_found() {
             self.members.fall_behind(from);
         }
-        let may_be_sent_again = appended.error.as_ref().is_some_and(StoreError::is_delay);
+        let unstored = appended.unstored.as_ref();
+        let may_be_sent_again = unstored.is_some_and(|unstored| unstored.error.is_delay());
         if !may_be_sent_again {
             self.members
                 .deliver(&self.pending, &appended.pieces, next)
                 .await;
         }
-        if let Some(error) = &appended.error {
-            tell_unstored(&self.pending, appended.refused, error);
+        if let Some(unstored) = appended.unstored {
+            tell_unstored(&self.pending, unstored.refused, &unstored.error);
         }
         self.pending.clear();
         acknowledge(self.topic.name.as_str(), appended.acknowledgements);
@@ -514,7 +514,8 @@ mod tests {
         let registry = Arc::new(Registry::new(&Config::default(), None));
         let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
         let task = topic.run(registry);
-        assert!(size_of_val(&task) <= 928, "{}", size_of_val(&task));
+        // With 920, what the runtime adds makes it 1,024: a block of its own size.
+        assert!(size_of_val(&task) <= 920, "{}", size_of_val(&task));
         assert!(size_of::<Topic>() <= 152, "{}", size_of::<Topic>());
     }
 }

@@ -16,6 +16,7 @@
 
 mod common;
 
+mod ages;
 mod bad_frames;
 mod bad_streams;
 mod bytes;
