@@ -18,7 +18,7 @@ complete -c topicserver -l write-timeout -d 'Time for a peer to accept any of th
 complete -c topicserver -l drain-timeout -d 'Time to send what is queued when a connection or the server ends' -r
 complete -c topicserver -l history-messages -d 'Messages to keep in memory per topic; 0 keeps none' -r
 complete -c topicserver -l history-bytes -d 'Bytes of messages to keep in memory per topic; 0 keeps none' -r
-complete -c topicserver -l history-memory -d 'Bytes of messages to keep in memory for all topics. Beyond it, the least recently used topic drops its messages' -r
+complete -c topicserver -l history-memory -d 'Bytes of messages and ids to keep in memory for all topics. Beyond it, the least recently used topic drops its messages, then its oldest ids' -r
 complete -c topicserver -l id-window -d 'Time to remember the id of a message. A message sent again with the same id in that time is not delivered again' -r
 complete -c topicserver -l max-ids -d 'Maximum ids to remember per publisher and topic' -r
 complete -c topicserver -l max-presence -d 'Maximum members of a topic for which the server announces who joins and leaves' -r

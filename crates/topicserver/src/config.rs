@@ -256,8 +256,8 @@ pub struct Options {
           value_parser = count(0))]
     pub history_bytes: usize,
 
-    /// Bytes of messages to keep in memory for all topics. Beyond it, the least recently used
-    /// topic drops its messages
+    /// Bytes of messages and ids to keep in memory for all topics. Beyond it, the least
+    /// recently used topic drops its messages, then its oldest ids
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
           value_parser = count(0))]
     pub history_memory: usize,
