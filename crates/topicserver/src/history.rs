@@ -2,6 +2,6 @@
 //! ids, so that what is sent again isn't delivered again.
 
 pub(crate) mod budget;
+pub(crate) mod dedup;
 pub(crate) mod entry;
-pub(crate) mod ids;
 pub(crate) mod memory;

@@ -13,7 +13,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Decides which lines are written, and counts the others.
 #[derive(Default)]
-pub(crate) struct Complaints {
+pub(crate) struct LogLimiter {
     window: Mutex<Window>,
 }
 
@@ -24,7 +24,7 @@ struct Window {
     left_out: u64,
 }
 
-impl Complaints {
+impl LogLimiter {
     /// Calls `write` with the number of lines that were left out before this
     /// one, unless this one is left out too.
     pub(crate) fn log(&self, write: impl FnOnce(u64)) {
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_rate_are_counted_and_said_with_the_next() {
-        let complaints = Complaints::default();
+        let complaints = LogLimiter::default();
         let start = Instant::now();
         for _ in 0..LINES_PER_PERIOD {
             assert_eq!(complaints.admit(start), Some(0));

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use wire::{ErrorCode, Event, Message, Told};
 
-use crate::outbox::batch::Run;
+use crate::outbox::batch::Batch;
 use crate::outbox::transport::Transport;
 
 pub(crate) mod batch;
@@ -43,7 +43,7 @@ pub(crate) struct Outbox<T: ?Sized> {
     ip: IpAddr,
     port: u16,
     /// Whether there is something for the session to do or to learn under the lock.
-    has_news: AtomicBool,
+    has_work: AtomicBool,
     /// Bytes that may wait.
     limit: usize,
     state: Mutex<State>,
@@ -71,7 +71,7 @@ impl<T: Transport> Outbox<T> {
             ip: peer.ip().to_canonical(),
             port: peer.port(),
             // The session's waker isn't here yet.
-            has_news: AtomicBool::new(true),
+            has_work: AtomicBool::new(true),
             limit,
             state: Mutex::default(),
             transport,
@@ -91,7 +91,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Sends a run of whole frames.
-    pub(crate) fn send(&self, run: &Run) {
+    pub(crate) fn send(&self, run: &Batch) {
         let mut state = self.state.lock();
         if state.stage != Stage::Open {
             return;
@@ -110,7 +110,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Sends several runs, as one if the socket takes them.
-    pub(crate) fn send_all<'a>(&self, mut runs: impl Iterator<Item = &'a Run> + Clone) {
+    pub(crate) fn send_all<'a>(&self, mut runs: impl Iterator<Item = &'a Batch> + Clone) {
         let mut state = self.state.lock();
         while state.stage == Stage::Open && runs.clone().next().is_some() {
             let some = runs.clone().take(PIECES_PER_WRITE);
@@ -120,12 +120,15 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Sends as many of several runs as there is room for, whole ones, and tells
-    /// their number. If that isn't all, [`take_wanted`](Self::take_wanted) says so
+    /// their number. If that isn't all, [`take_drained`](Self::take_drained) says so
     /// to the session when there is room again.
     ///
     /// The first run that waits always may. To a connection that is about to be
     /// closed, everything is as good as sent.
-    pub(crate) fn offer<'a>(&self, mut runs: impl Iterator<Item = &'a Run> + Clone) -> usize {
+    pub(crate) fn try_send_batch<'a>(
+        &self,
+        mut runs: impl Iterator<Item = &'a Batch> + Clone,
+    ) -> usize {
         let mut state = self.state.lock();
         let mut accepted = 0;
         loop {
@@ -143,14 +146,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
     fn offer_some<'a>(
         &self,
         state: &mut State,
-        runs: impl Iterator<Item = &'a Run> + Clone,
+        runs: impl Iterator<Item = &'a Batch> + Clone,
     ) -> usize {
         if state.stage != Stage::Open {
             return runs.count();
         }
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = runs.clone().map(Run::bytes);
+            let pieces = runs.clone().map(Batch::bytes);
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -178,7 +181,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Whether somebody has more for the peer and half of the outbox is free now.
     /// Said once; whoever finds it full again has to be told again.
-    pub(crate) fn take_wanted(&self) -> bool {
+    pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
         let is_due = state.is_wanted && state.queued() <= self.limit / 2;
         if is_due {
@@ -190,13 +193,13 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Sends a line that the peer has asked for, whatever waits already. What a peer
     /// can ask for is bounded by not reading from it while
     /// [`is_full`](Self::is_full).
-    pub(crate) fn answer(&self, line: Vec<u8>) {
+    pub(crate) fn send_reply(&self, line: Vec<u8>) {
         let mut state = self.state.lock();
         self.send_line(&mut state, line.into());
     }
 
     /// Sends a line that a peer can do without, unless much waits for it.
-    pub(crate) fn notify(&self, line: &Bytes) {
+    pub(crate) fn send_best_effort(&self, line: &Bytes) {
         let mut state = self.state.lock();
         if state.queued() < ROOM_FOR_NOTICES {
             self.send_line(&mut state, line.clone());
@@ -221,7 +224,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Whether as much waits as may.
     pub(crate) fn is_full(&self) -> bool {
-        self.has_news() && self.state.lock().queued() >= self.limit
+        self.has_work() && self.state.lock().queued() >= self.limit
     }
 
     /// Whether something waits, or has happened here, since
@@ -230,8 +233,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     ///
     /// A session that took the lock to find nothing would wait there for whoever is
     /// writing to its peer, who answers meanwhile.
-    pub(crate) fn has_news(&self) -> bool {
-        self.has_news.load(Ordering::Acquire)
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_work.load(Ordering::Acquire)
     }
 
     fn push(&self, state: &mut State, bytes: Bytes) {
@@ -247,7 +250,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Lets the session look here again.
     fn wake(&self, state: &mut State) {
-        self.has_news.store(true, Ordering::Release);
+        self.has_work.store(true, Ordering::Release);
         if let Some(session) = state.session.take() {
             session.wake();
         }
@@ -259,10 +262,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Sends as many runs as go out in one system call.
-    fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Run> + Clone) {
+    fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Batch> + Clone) {
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = runs.clone().map(Run::bytes);
+            let pieces = runs.clone().map(Batch::bytes);
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -282,7 +285,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     ///
     /// The limit is for what piles up: the first run that waits always may, or a
     /// run longer than the limit could never be sent to anybody.
-    fn queue(&self, state: &mut State, run: &Run, written: usize) {
+    fn queue(&self, state: &mut State, run: &Batch, written: usize) {
         if state.stage != Stage::Open {
             return;
         }
@@ -300,7 +303,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Tells the peer what was wrong with something it sent, and goes on. Of a
     /// message with an id it is told that it was this one, whatever waits already.
-    pub(crate) fn tell(&self, code: ErrorCode, text: &str, id: Option<&str>) {
+    pub(crate) fn send_error(&self, code: ErrorCode, text: &str, id: Option<&str>) {
         let mut state = self.state.lock();
         let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
         if state.stage == Stage::Open && has_room {
@@ -371,7 +374,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_none() {
                 state.wait(cx.waker());
-                self.has_news.store(false, Ordering::Release);
+                self.has_work.store(false, Ordering::Release);
                 return Drain::Empty;
             }
             match state.write_to(&self.transport) {

@@ -168,7 +168,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
 
     /// Writes what waits in the outbox, and watches over its peer's patience.
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        if !self.handler.outbox().has_news() {
+        if !self.handler.outbox().has_work() {
             return None;
         }
         let drain = self.handler.outbox().poll_drain(cx);
@@ -178,8 +178,8 @@ impl<R: AsyncRead + Unpin> Session<R> {
         if self.handler.outbox().closing().is_some() {
             return Some(End::Closed);
         }
-        if self.handler.outbox().take_wanted() {
-            self.handler.tell_room();
+        if self.handler.outbox().take_drained() {
+            self.handler.notify_drained();
         }
         match drain {
             Drain::Waiting { progress: false } => {}
@@ -223,7 +223,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// Ends the connection: tells the peer why, leaves its topics, and lets the
     /// peer have what waits for it.
     async fn close(mut self, end: End) {
-        let timeout = self.farewell_timeout();
+        let timeout = self.close_timeout();
         self.tell_end(&end);
         if matches!(end, End::Broken(_) | End::Stalled) {
             return;
@@ -243,10 +243,10 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 let _ = topic.await;
             }
         };
-        farewell(self.reader, has_ended, &self.handler, settling, timeout).await;
+        lingering_close(self.reader, has_ended, &self.handler, settling, timeout).await;
     }
 
-    fn farewell_timeout(&self) -> Duration {
+    fn close_timeout(&self) -> Duration {
         let config = self.config();
         match self.handler.outbox().closing() {
             Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
@@ -345,7 +345,7 @@ async fn serve_http(connection: Handover) {
 
 /// Writes what waits, once everything has `settled`, and gives the peer time to
 /// read it and to close too.
-async fn farewell<R: AsyncRead + Unpin>(
+async fn lingering_close<R: AsyncRead + Unpin>(
     mut reader: R,
     mut has_ended: bool,
     handler: &Handler,
@@ -366,8 +366,8 @@ async fn farewell<R: AsyncRead + Unpin>(
             outbox.finish();
         }
         let drain = outbox.poll_drain(cx);
-        if outbox.take_wanted() {
-            handler.tell_room();
+        if outbox.take_drained() {
+            handler.notify_drained();
         }
         match drain {
             Drain::Broken(_) => return Poll::Ready(()),

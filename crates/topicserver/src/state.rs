@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::connections::{Connections, Refusal};
 use crate::identity::Hashes;
 use crate::identity::names::Directory;
-use crate::log_limit::Complaints;
+use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
 use crate::topic::registry::Registry;
@@ -28,9 +28,9 @@ pub(crate) struct ServerState {
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
     /// Of peers.
-    complaints: Complaints,
+    complaints: LogLimiter,
     /// Of the server's own, which no peer's nonsense shall hide.
-    troubles: Complaints,
+    troubles: LogLimiter,
 }
 
 impl ServerState {
@@ -48,8 +48,8 @@ impl ServerState {
             ),
             directory: Arc::default(),
             http,
-            complaints: Complaints::default(),
-            troubles: Complaints::default(),
+            complaints: LogLimiter::default(),
+            troubles: LogLimiter::default(),
             config,
         })
     }

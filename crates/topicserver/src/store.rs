@@ -12,12 +12,12 @@ mod catalogue;
 mod database;
 mod directory;
 mod floors;
-mod heads;
+mod high_water_marks;
 mod journal;
+mod preallocator;
 mod reader;
 mod reclaim;
 mod record;
-mod runway;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ mod topic;
 mod types;
 mod writer;
 
-pub(crate) use types::{Batch, Loaded, OpenError, Retention, StoreError, TopicId};
+pub(crate) use types::{Loaded, OpenError, RecordBatch, Retention, StoreError, TopicId};
 
 use std::path::Path;
 use std::time::Duration;
@@ -34,8 +34,8 @@ use tokio::sync::oneshot;
 use wire::TopicName;
 
 use crate::clock;
+use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
-use crate::history::ids::{IdLimits, Ids};
 use database::Settings;
 use reader::Reader;
 use writer::Writer;
@@ -114,14 +114,14 @@ impl Store {
         &self,
         topic: &Loaded,
         max_ids: usize,
-    ) -> Result<Ids, StoreError> {
+    ) -> Result<DedupWindow, StoreError> {
         let limits = IdLimits {
             window: self.id_window,
             per_publisher: max_ids,
         };
         let since = clock::now().saturating_sub(self.id_window);
         if topic.time < since {
-            return Ok(Ids::new(limits));
+            return Ok(DedupWindow::new(limits));
         }
         let (id, read) = (topic.id, Reader::remembered_ids);
         let read = move |reader: &Reader| read(reader, id, since, limits);
@@ -133,7 +133,11 @@ impl Store {
     /// stored, and the next one begins with the same sequence number; but after
     /// [`StoreError::InDoubt`] only [`load_or_make`](Self::load_or_make) tells what is
     /// stored. If nobody waits for the end, the batch is stored all the same.
-    pub(crate) async fn append(&self, topic: TopicId, batch: Batch) -> Result<(), StoreError> {
+    pub(crate) async fn append(
+        &self,
+        topic: TopicId,
+        batch: RecordBatch,
+    ) -> Result<(), StoreError> {
         let (done, stored) = oneshot::channel();
         let append = async {
             self.queue.append(topic, batch, done).await?;

@@ -22,7 +22,7 @@ const LEAST_PART: usize = 4;
 const SPARE_PART: usize = 16;
 
 /// The bytes that all histories may take, and do.
-pub(crate) struct Budget {
+pub(crate) struct MemoryBudget {
     limit: usize,
     /// What can be given back.
     kept: AtomicUsize,
@@ -31,7 +31,7 @@ pub(crate) struct Budget {
     exceeded: Notify,
 }
 
-impl Budget {
+impl MemoryBudget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -84,8 +84,8 @@ fn change(number: &AtomicUsize, from: usize, to: usize) -> bool {
 }
 
 /// One topic's part of the budget. Dropping it gives the part back.
-pub(crate) struct Share {
-    budget: Arc<Budget>,
+pub(crate) struct MemoryShare {
+    budget: Arc<MemoryBudget>,
     /// What would be given back if this topic forgot all; read by whoever looks for a
     /// topic to forget.
     counted: Arc<AtomicUsize>,
@@ -95,8 +95,8 @@ pub(crate) struct Share {
     is_joined: bool,
 }
 
-impl Share {
-    pub(crate) fn new(budget: Arc<Budget>, counted: Arc<AtomicUsize>) -> Self {
+impl MemoryShare {
+    pub(crate) fn new(budget: Arc<MemoryBudget>, counted: Arc<AtomicUsize>) -> Self {
         Self {
             budget,
             counted,
@@ -141,7 +141,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.set(0);
         self.set_joined(false);
@@ -152,13 +152,13 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn share(budget: &Arc<Budget>) -> Share {
-        Share::new(budget.clone(), Arc::default())
+    fn share(budget: &Arc<MemoryBudget>) -> MemoryShare {
+        MemoryShare::new(budget.clone(), Arc::default())
     }
 
     #[tokio::test]
     async fn more_than_the_limit_is_noticed_and_what_is_given_back_is_counted() {
-        let budget = Budget::new(16 * 1024);
+        let budget = MemoryBudget::new(16 * 1024);
         let (mut one, mut two) = (share(&budget), share(&budget));
         one.set(10_000);
         assert_eq!(budget.to_give_back(), 0);
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn joined_topics_leave_less_for_histories_but_a_quarter() {
         let limit = 16 * TOPIC_COST;
-        let budget = Budget::new(limit);
+        let budget = MemoryBudget::new(limit);
         let mut all: Vec<_> = (0..8).map(|_| share(&budget)).collect();
         all[0].set(10 * TOPIC_COST);
         assert_eq!(budget.to_give_back(), 0);

@@ -140,7 +140,7 @@ impl AsyncWrite for Io {
 }
 
 /// Says that nothing more comes, and waits a moment for the peer to close too.
-pub(crate) async fn linger(reader: &OwnedReadHalf, outbox: &Outbox<dyn Transport>) {
+pub(crate) async fn lingering_close(reader: &OwnedReadHalf, outbox: &Outbox<dyn Transport>) {
     outbox.finish_transport();
     let stream: &TcpStream = reader.as_ref();
     let discarding = async {

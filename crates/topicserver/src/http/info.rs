@@ -9,7 +9,7 @@ use axum::response::Response;
 use wire::ErrorCode;
 
 use crate::http::context::RequestContext;
-use crate::http::pipe::{Inlet, pipe};
+use crate::http::pipe::{PipeReader, pipe};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Topic;
 use crate::outbox::{Outbox, SharedOutbox};
@@ -54,14 +54,14 @@ pub(crate) async fn who(
 }
 
 /// An outbox for one answer, and where that comes out.
-fn asker(context: &RequestContext) -> (SharedOutbox, Inlet) {
-    let (outlet, inlet) = pipe(context.local, ANSWER_ROOM);
-    let outbox = Outbox::new(outlet, context.peer, ANSWER_ROOM);
-    (Arc::new(outbox), inlet)
+fn asker(context: &RequestContext) -> (SharedOutbox, PipeReader) {
+    let (pipe_writer, pipe_reader) = pipe(context.local, ANSWER_ROOM);
+    let outbox = Outbox::new(pipe_writer, context.peer, ANSWER_ROOM);
+    (Arc::new(outbox), pipe_reader)
 }
 
 /// The answer, out of the frame in which it comes.
-async fn answered(answer: &Inlet) -> Result<Response, Problem> {
+async fn answered(answer: &PipeReader) -> Result<Response, Problem> {
     #[derive(serde::Deserialize)]
     struct Frame<'a> {
         #[serde(borrow)]

@@ -17,18 +17,18 @@ use crate::outbox::transport::Transport;
 /// would be slow before its socket is full.
 pub(crate) const STREAM_ROOM: usize = 64 * 1024;
 
-/// Both ends of a way on which so many bytes may be. The session writes into `Outlet` and is told by `Lifeline` when
-/// nobody reads any more; whoever holds `Inlet` reads.
-pub(crate) fn pipe(local: SocketAddr, room: usize) -> (Outlet, Inlet) {
+/// Both ends of a pipe that holds at most `room` bytes. The session writes into the
+/// `PipeWriter`; its `RequestReader` ends when the `PipeReader` is dropped.
+pub(crate) fn pipe(local: SocketAddr, room: usize) -> (PipeWriter, PipeReader) {
     let pipe = Arc::new(Pipe {
         room,
         state: Mutex::default(),
     });
-    let outlet = Outlet {
+    let pipe_writer = PipeWriter {
         pipe: pipe.clone(),
         local,
     };
-    (outlet, Inlet(pipe))
+    (pipe_writer, PipeReader(pipe))
 }
 
 struct Pipe {
@@ -45,28 +45,28 @@ struct State {
     is_abandoned: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    lifeline: Option<Waker>,
+    request_reader: Option<Waker>,
 }
 
 /// The end that a session writes to.
-pub(crate) struct Outlet {
+pub(crate) struct PipeWriter {
     pipe: Arc<Pipe>,
     local: SocketAddr,
 }
 
 /// The end that is read.
-pub(crate) struct Inlet(Arc<Pipe>);
+pub(crate) struct PipeReader(Arc<Pipe>);
 
 /// The reading side of a session that is told what it wants once, and then only hears
 /// when its peer has gone.
-pub(crate) struct Lifeline {
+pub(crate) struct RequestReader {
     first: Bytes,
     /// Nothing comes after that.
     ends: bool,
     pipe: Arc<Pipe>,
 }
 
-impl Inlet {
+impl PipeReader {
     /// What has come; `None` when nothing more comes.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.0.state.lock();
@@ -94,8 +94,8 @@ impl Inlet {
     /// A reading side for the session at the other end, which begins with these bytes.
     /// If they are all that it says (`ends`), the session ends when it has sent what
     /// was asked for.
-    pub(crate) fn lifeline(&self, first: Vec<u8>, ends: bool) -> Lifeline {
-        Lifeline {
+    pub(crate) fn request_reader(&self, first: Vec<u8>, ends: bool) -> RequestReader {
+        RequestReader {
             first: first.into(),
             ends,
             pipe: self.0.clone(),
@@ -103,18 +103,18 @@ impl Inlet {
     }
 }
 
-impl Drop for Inlet {
+impl Drop for PipeReader {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_abandoned = true;
         state.bytes = BytesMut::new();
-        let wakers = [state.writer.take(), state.lifeline.take()];
+        let wakers = [state.writer.take(), state.request_reader.take()];
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
-impl Transport for Outlet {
+impl Transport for PipeWriter {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write_vectored(&[IoSlice::new(bytes)])
     }
@@ -165,14 +165,14 @@ impl Transport for Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for PipeWriter {
     fn drop(&mut self) {
         // However its session ends, who reads is told.
         self.finish();
     }
 }
 
-impl AsyncRead for Lifeline {
+impl AsyncRead for RequestReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -188,7 +188,7 @@ impl AsyncRead for Lifeline {
         if state.is_abandoned || self.ends {
             return Poll::Ready(Ok(()));
         }
-        state.lifeline = Some(cx.waker().clone());
+        state.request_reader = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -199,7 +199,7 @@ mod tests {
 
     const ROOM: usize = 100;
 
-    fn ends() -> (Outlet, Inlet) {
+    fn ends() -> (PipeWriter, PipeReader) {
         pipe(([127, 0, 0, 1], 1).into(), ROOM)
     }
 
@@ -209,55 +209,55 @@ mod tests {
 
     #[test]
     fn it_takes_so_much_and_then_more_when_that_is_taken() {
-        let (outlet, inlet) = ends();
+        let (pipe_writer, pipe_reader) = ends();
         let bytes = [7; ROOM];
-        let written = outlet.try_write_vectored(&[IoSlice::new(b"abc"), IoSlice::new(&bytes)]);
+        let written = pipe_writer.try_write_vectored(&[IoSlice::new(b"abc"), IoSlice::new(&bytes)]);
         assert_eq!(written.unwrap(), ROOM);
         assert_eq!(
-            outlet.try_write(b"x").unwrap_err().kind(),
+            pipe_writer.try_write(b"x").unwrap_err().kind(),
             io::ErrorKind::WouldBlock
         );
-        assert!(outlet.poll_writable(&mut cx()).is_pending());
-        let Poll::Ready(Some(taken)) = inlet.poll_take(&mut cx()) else {
+        assert!(pipe_writer.poll_writable(&mut cx()).is_pending());
+        let Poll::Ready(Some(taken)) = pipe_reader.poll_take(&mut cx()) else {
             panic!("nothing came");
         };
         assert_eq!(taken.len(), ROOM);
-        assert!(outlet.poll_writable(&mut cx()).is_ready());
-        assert!(inlet.poll_take(&mut cx()).is_pending());
-        outlet.try_write(b"end").unwrap();
-        drop(outlet);
+        assert!(pipe_writer.poll_writable(&mut cx()).is_ready());
+        assert!(pipe_reader.poll_take(&mut cx()).is_pending());
+        pipe_writer.try_write(b"end").unwrap();
+        drop(pipe_writer);
         assert_eq!(
-            inlet.poll_take(&mut cx()),
+            pipe_reader.poll_take(&mut cx()),
             Poll::Ready(Some(Bytes::from_static(b"end")))
         );
-        assert_eq!(inlet.poll_take(&mut cx()), Poll::Ready(None));
+        assert_eq!(pipe_reader.poll_take(&mut cx()), Poll::Ready(None));
     }
 
     #[test]
     fn who_writes_to_nobody_hears_so() {
-        let (outlet, inlet) = ends();
-        let mut lifeline = inlet.lifeline(b"{}".to_vec(), false);
+        let (pipe_writer, pipe_reader) = ends();
+        let mut request_reader = pipe_reader.request_reader(b"{}".to_vec(), false);
         let mut space = [0; 8];
         let mut buffer = ReadBuf::new(&mut space);
         assert!(
-            Pin::new(&mut lifeline)
+            Pin::new(&mut request_reader)
                 .poll_read(&mut cx(), &mut buffer)
                 .is_ready()
         );
         assert_eq!(buffer.filled(), b"{}");
         assert!(
-            Pin::new(&mut lifeline)
+            Pin::new(&mut request_reader)
                 .poll_read(&mut cx(), &mut buffer)
                 .is_pending()
         );
-        drop(inlet);
+        drop(pipe_reader);
         assert!(
-            Pin::new(&mut lifeline)
+            Pin::new(&mut request_reader)
                 .poll_read(&mut cx(), &mut buffer)
                 .is_ready()
         );
         assert_eq!(buffer.filled().len(), 2);
-        let error = outlet.try_write(b"x").unwrap_err();
+        let error = pipe_writer.try_write(b"x").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -16,11 +16,11 @@ use crate::history::entry::Stored;
 use crate::http::context::RequestContext;
 use crate::http::pipe::pipe;
 use crate::http::problem::{Problem, json};
-use crate::http::query::{Asked, Topic};
+use crate::http::query::{Topic, ValidQuery};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::outbox::batch::Run;
-use crate::topic::publication::{Publication, Tag, Unstored};
+use crate::outbox::batch::Batch;
+use crate::topic::publication::{MessageId, Publication, Unstored};
 
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]
@@ -43,8 +43,8 @@ struct JsonBody {
     id: Option<String>,
 }
 
-/// What is to be said.
-struct Said {
+/// What is to be published.
+struct Publish {
     texts: Vec<String>,
     user: Option<String>,
     id: Option<String>,
@@ -53,26 +53,31 @@ struct Said {
 pub(crate) async fn publish(
     Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
-    Asked(query): Asked<PublishQuery>,
+    ValidQuery(query): ValidQuery<PublishQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read(&context, &headers, body).await?;
-    let said = said(query, &headers, &bytes)?;
-    let lines = lines(&context, &topic, &said.texts)?;
-    let count = said.texts.len();
-    let identity = identify(&context, said.user.as_deref())?;
-    let tag = match said.id.as_deref() {
-        Some(id) => Some(tag(&context, id, &said.texts, identity.as_deref())?),
+    let request = parse_body(query, &headers, &bytes)?;
+    let lines = lines(&context, &topic, &request.texts)?;
+    let count = request.texts.len();
+    let identity = identify(&context, request.user.as_deref())?;
+    let id = match request.id.as_deref() {
+        Some(id) => Some(message_id(
+            &context,
+            id,
+            &request.texts,
+            identity.as_deref(),
+        )?),
         None => None,
     };
     let (receipt, stored) = oneshot::channel();
-    let (outlet, _) = pipe(context.local, 0);
+    let (pipe_writer, _) = pipe(context.local, 0);
     let publication = Publication {
-        from: Arc::new(Outbox::new(outlet, context.peer, 0)),
+        from: Arc::new(Outbox::new(pipe_writer, context.peer, 0)),
         identity,
-        run: Run::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
-        tag,
+        batch: Batch::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
+        id,
         receipt: Some(receipt),
     };
     // Whoever waits for the receipt is slowed by that.
@@ -153,12 +158,12 @@ fn too_long(max: usize) -> Problem {
 }
 
 /// What the body says.
-fn said(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Said, Problem> {
+fn parse_body(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Publish, Problem> {
     let kind = headers
         .get(CONTENT_TYPE)
         .map_or("", |kind| kind.to_str().unwrap_or("?"));
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    let mut said = if kind.eq_ignore_ascii_case("application/json") {
+    let mut request = if kind.eq_ignore_ascii_case("application/json") {
         let body: JsonBody = serde_json::from_slice(bytes).map_err(|error| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -166,7 +171,7 @@ fn said(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Said,
                 format!("the body isn't {{\"text\":\"…\"}}: {error}"),
             )
         })?;
-        Said {
+        Publish {
             texts: vec![body.text],
             user: body.user.or(query.user),
             id: body.id.or(query.id),
@@ -185,7 +190,7 @@ fn said(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Said,
                 format!("the body is no text from byte {} on", error.valid_up_to()),
             )
         })?;
-        Said {
+        Publish {
             texts: vec![text.to_owned()],
             user: query.user,
             id: query.id,
@@ -193,17 +198,17 @@ fn said(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Said,
     };
     match query.split.as_deref() {
         None => {}
-        Some("lines") => said.texts = said.texts.iter().flat_map(|t| split(t)).collect(),
+        Some("lines") => request.texts = request.texts.iter().flat_map(|t| split(t)).collect(),
         Some(other) => {
             return Err(Problem::bad_request(format!(
                 "split is \"lines\", not {other:?}"
             )));
         }
     }
-    match (said.texts.len(), &said.id) {
+    match (request.texts.len(), &request.id) {
         (0, _) => Err(Problem::bad_request("there is no line in the body")),
         (2.., Some(_)) => Err(Problem::bad_request("an id is for one message")),
-        _ => Ok(said),
+        _ => Ok(request),
     }
 }
 
@@ -254,12 +259,12 @@ fn identify(
     Ok(Some(Arc::new(identity)))
 }
 
-fn tag(
+fn message_id(
     context: &RequestContext,
     id: &str,
     texts: &[String],
     identity: Option<&Identity>,
-) -> Result<Box<Tag>, Problem> {
+) -> Result<Box<MessageId>, Problem> {
     if !(1..=MAX_ID_BYTES).contains(&id.len()) {
         return Err(Problem::bad_request(format!(
             "an id has 1 to {MAX_ID_BYTES} bytes"
@@ -268,5 +273,5 @@ fn tag(
     let hashes = context.state().hashes();
     let text = texts.first().map_or("", String::as_str);
     let ip = context.peer.ip();
-    Ok(Box::new(Tag::new(hashes, id, || text, identity, ip)))
+    Ok(Box::new(MessageId::new(hashes, id, || text, identity, ip)))
 }

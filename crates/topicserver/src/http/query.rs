@@ -26,9 +26,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Topic {
 }
 
 /// What a query says; what isn't known is refused, because it would be a mistake.
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct ValidQuery<T>(pub(crate) T);
 
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

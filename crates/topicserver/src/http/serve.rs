@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::http::connection::{Io, linger};
+use crate::http::connection::{Io, lingering_close};
 use crate::http::context::RequestContext;
 use crate::http::guard::{self, Guard};
 use crate::http::router;
@@ -83,7 +83,7 @@ async fn serve(service: Arc<HttpService>, connection: Handover) {
     }
     // If it has become a WebSocket, somebody else has it now.
     if let Some(reader) = Arc::into_inner(reader) {
-        linger(&reader, &*outbox).await;
+        lingering_close(&reader, &*outbox).await;
     }
 }
 

@@ -16,9 +16,9 @@ use wire::{Registration, RegistrationOptions, TopicName};
 use crate::http::accept::Form;
 use crate::http::assets;
 use crate::http::context::RequestContext;
-use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
+use crate::http::pipe::{PipeReader, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
-use crate::http::query::{Asked, StreamQuery, Topic};
+use crate::http::query::{StreamQuery, Topic, ValidQuery};
 use crate::http::sse::Events;
 use crate::outbox::Outbox;
 use crate::session::Session;
@@ -30,7 +30,7 @@ pub(crate) async fn open(
     Extension(context): Extension<Arc<RequestContext>>,
     method: Method,
     Topic(topic): Topic,
-    Asked(query): Asked<StreamQuery>,
+    ValidQuery(query): ValidQuery<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let form = Form::wanted(&headers);
@@ -71,9 +71,9 @@ fn stream(
         extended: Some(options),
     };
     let config = context.config();
-    let (outlet, inlet) = pipe(context.local, STREAM_ROOM);
-    let outbox = Arc::new(Outbox::new(outlet, context.peer, config.max_outbox));
-    let reader = inlet.lifeline(registration.to_line(), is_poll);
+    let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
+    let outbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
+    let reader = pipe_reader.request_reader(registration.to_line(), is_poll);
     let session = Session::new(reader, outbox, context.state().admit_within());
     tokio::spawn(session.run());
     let is_at_its_end =
@@ -81,7 +81,7 @@ fn stream(
     let events = (form == Form::Events)
         .then(|| Events::new(topic.clone(), is_at_its_end, config.ping_interval));
     Body::new(Stream {
-        inlet,
+        pipe_reader,
         events,
         _visitor: context,
     })
@@ -89,7 +89,7 @@ fn stream(
 
 /// The body of an answer that goes on as long as both sides want.
 struct Stream {
-    inlet: Inlet,
+    pipe_reader: PipeReader,
     /// Makes events of the lines, if that is wanted.
     events: Option<Events>,
     /// The connection counts as long as this is there.
@@ -106,11 +106,11 @@ impl http_body::Body for Stream {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
         let Some(events) = &mut this.events else {
-            let bytes = ready!(this.inlet.poll_take(cx));
+            let bytes = ready!(this.pipe_reader.poll_take(cx));
             return Poll::Ready(bytes.map(|bytes| Ok(http_body::Frame::data(bytes))));
         };
         loop {
-            let bytes = match this.inlet.poll_take(cx) {
+            let bytes = match this.pipe_reader.poll_take(cx) {
                 Poll::Ready(Some(bytes)) => events.convert(&bytes),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => ready!(events.poll_silence(cx)),

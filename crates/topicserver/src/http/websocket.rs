@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use wire::ErrorCode;
 
 use crate::http::context::RequestContext;
-use crate::http::pipe::{Inlet, STREAM_ROOM, pipe};
+use crate::http::pipe::{PipeReader, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::session::Session;
@@ -47,14 +47,14 @@ pub(crate) async fn open(
 async fn talk(context: Arc<RequestContext>, socket: WebSocket) {
     let config = context.config();
     let (sink, messages) = socket.split();
-    let (outlet, inlet) = pipe(context.local, STREAM_ROOM);
+    let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
     let (reader, writer) = tokio::io::duplex(READ_ROOM);
-    let outbox: SharedOutbox = Arc::new(Outbox::new(outlet, context.peer, config.max_outbox));
+    let outbox: SharedOutbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
     let session = Session::new(reader, outbox.clone(), context.state().admit_within());
     let is_there = AtomicBool::new(true);
     let outgoing = Outgoing {
         sink,
-        inlet,
+        pipe_reader,
         rest: BytesMut::new(),
         outbox: outbox.clone(),
     };
@@ -139,7 +139,7 @@ enum Peer {
 /// The way out.
 struct Outgoing {
     sink: SplitSink<WebSocket, Message>,
-    inlet: Inlet,
+    pipe_reader: PipeReader,
     /// A line that isn't complete.
     rest: BytesMut,
     outbox: SharedOutbox,
@@ -153,7 +153,7 @@ impl Outgoing {
         let mut unanswered = 0;
         loop {
             let result = tokio::select! {
-                bytes = self.inlet.take() => match bytes {
+                bytes = self.pipe_reader.take() => match bytes {
                     Some(bytes) => self.send(&bytes).await,
                     None => {
                         self.close().await;

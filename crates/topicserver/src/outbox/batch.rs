@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// Whole frames, each on a line of its own.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct Batch {
     bytes: Bytes,
     /// How many frames there are.
     count: u32,
@@ -16,7 +16,7 @@ pub(crate) struct Run {
     kept: OnceLock<Bytes>,
 }
 
-impl Run {
+impl Batch {
     /// Frames that lie in a read buffer.
     pub(crate) fn new(bytes: Bytes, count: u32) -> Self {
         Self {

@@ -64,8 +64,8 @@ pub(crate) fn endless_outbox() -> SharedOutbox {
     Arc::new(outbox(usize::MAX))
 }
 
-fn run(text: &str) -> Run {
-    Run::new(
+fn run(text: &str) -> Batch {
+    Batch::new(
         Bytes::copy_from_slice(text.as_bytes()),
         text.lines().count() as u32,
     )
@@ -170,7 +170,7 @@ fn a_run_longer_than_the_limit_can_still_be_sent() {
 fn whole_notices_are_left_out_while_much_waits() {
     let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 1 << 20);
     for _ in 0..10_000 {
-        outbox.tell(ErrorCode::UnknownFrame, "what is this", None);
+        outbox.send_error(ErrorCode::UnknownFrame, "what is this", None);
     }
     drain(&outbox, 1 << 20);
     let taken = taken(&outbox);
@@ -193,7 +193,7 @@ fn a_broken_connection_holds_nothing_and_takes_nothing() {
 fn kept_bytes_do_not_hold_the_read_buffer() {
     let block = Bytes::from(vec![b'x'; 65536]);
     let outboxes = [outbox(0), outbox(0)];
-    let run = Run::new(block.slice(..10), 1);
+    let run = Batch::new(block.slice(..10), 1);
     outboxes.iter().for_each(|outbox| outbox.send(&run));
     drop(run);
     assert!(
@@ -243,18 +243,18 @@ fn the_session_is_woken_when_something_waits_and_only_then() {
 #[test]
 fn a_session_need_look_only_when_something_waits_or_has_happened() {
     let outbox = outbox(4);
-    assert!(outbox.has_news(), "nobody has looked yet");
+    assert!(outbox.has_work(), "nobody has looked yet");
     assert_eq!(drain(&outbox, 0), Drain::Empty);
     outbox.send(&run("one\n"));
-    assert!(!outbox.has_news(), "it is written");
+    assert!(!outbox.has_work(), "it is written");
     outbox.send(&run("two\n"));
-    assert!(outbox.has_news());
+    assert!(outbox.has_work());
     assert_eq!(drain(&outbox, 0), Drain::Waiting { progress: false });
-    assert!(outbox.has_news(), "it still waits");
+    assert!(outbox.has_work(), "it still waits");
     assert_eq!(drain(&outbox, 4), Drain::Empty);
-    assert!(!outbox.has_news());
+    assert!(!outbox.has_work());
     outbox.finish();
-    assert!(outbox.has_news());
+    assert!(outbox.has_work());
 }
 
 #[test]
@@ -262,6 +262,6 @@ fn a_session_is_not_kept_waiting_by_who_is_writing() {
     let outbox = outbox(0);
     assert_eq!(drain(&outbox, 0), Drain::Empty);
     let _writing = outbox.state.lock();
-    assert!(!outbox.has_news());
+    assert!(!outbox.has_work());
     assert!(!outbox.is_full());
 }

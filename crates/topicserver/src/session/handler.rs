@@ -10,13 +10,14 @@ use wire::{
 
 use crate::identity::Identity;
 use crate::identity::names::{HeldName, Taken};
+use crate::outbox::batch::Batch;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::session::input::FrameSink;
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
-use crate::topic::publication::{Frames, Tag};
+use crate::topic::publication::MessageId;
 
 /// What a connection has and may do.
 pub(crate) struct Handler {
@@ -84,8 +85,8 @@ impl Handler {
     }
 
     /// Tells the topics that have more for the peer that its outbox has room.
-    pub(crate) fn tell_room(&self) {
-        self.subscriptions.tell_room();
+    pub(crate) fn notify_drained(&self) {
+        self.subscriptions.notify_drained();
     }
 
     /// Gives the name back, and leaves each topic when all that was published there
@@ -159,7 +160,7 @@ impl Handler {
     }
 
     fn tell_name(&self, text: &str) {
-        self.outbox().tell(ErrorCode::NameTaken, text, None);
+        self.outbox().send_error(ErrorCode::NameTaken, text, None);
     }
 
     fn who(&mut self, name: &TopicName) {
@@ -171,7 +172,7 @@ impl Handler {
                     count: 0,
                     users: Vec::new(),
                 };
-                self.answer(Event::Members(nobody).to_line());
+                self.send_reply(Event::Members(nobody).to_line());
             }
             Some((_, true)) => {}
             Some((topic, false)) => {
@@ -182,16 +183,17 @@ impl Handler {
 
     fn look_up(&self, user: &str) {
         match self.state().directory().find(user) {
-            Some(found) => self.answer(found),
+            Some(found) => self.send_reply(found),
             None => {
                 let text = format!("nobody here is called {user:?}");
-                self.outbox().tell(ErrorCode::UnknownUser, &text, None);
+                self.outbox()
+                    .send_error(ErrorCode::UnknownUser, &text, None);
             }
         }
     }
 
-    fn answer(&self, line: Vec<u8>) {
-        self.outbox().answer(line);
+    fn send_reply(&self, line: Vec<u8>) {
+        self.outbox().send_reply(line);
     }
 }
 
@@ -208,7 +210,9 @@ impl FrameSink for Handler {
                  none of these was added",
                 self.subscriptions.len()
             );
-            return self.outbox().tell(ErrorCode::TooManyTopics, &text, None);
+            return self
+                .outbox()
+                .send_error(ErrorCode::TooManyTopics, &text, None);
         }
         // Once extended, a connection stays so.
         let is_extended = options.is_some() || self.identity().is_some();
@@ -228,20 +232,21 @@ impl FrameSink for Handler {
                 "you aren't registered for {topic:?}, so your message was discarded; \
                  register for it first"
             );
-            self.outbox().tell(ErrorCode::NotRegistered, &text, id);
+            self.outbox()
+                .send_error(ErrorCode::NotRegistered, &text, id);
         }
         place
     }
 
-    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
+    fn message_id(&mut self, id: &str, text: JsonStr<'_>) -> Box<MessageId> {
         let (hashes, ip) = (self.state().hashes(), self.outbox().peer().ip());
         let identity = self.identity().map(Arc::as_ref);
-        Box::new(Tag::new(hashes, id, || text.decode(), identity, ip))
+        Box::new(MessageId::new(hashes, id, || text.decode(), identity, ip))
     }
 
-    fn publish(&mut self, place: usize, frames: Frames) {
+    fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>) {
         let identity = self.identity().cloned();
-        self.subscriptions.publish(place, frames, identity);
+        self.subscriptions.publish(place, frames, id, identity);
     }
 
     fn request(&mut self, request: Request) {
@@ -258,14 +263,14 @@ impl FrameSink for Handler {
                 let asker = self.subscriptions.outbox().clone();
                 self.state().registry().list(asker);
             }
-            Request::Ping(value) => self.answer(Event::Pong(&value).to_line()),
+            Request::Ping(value) => self.send_reply(Event::Pong(&value).to_line()),
             Request::Pong => {}
         }
     }
 
     fn reject(&mut self, error: &FrameError) {
         let text = format!("{error}; the frame was ignored");
-        self.outbox().tell(error.code(), &text, None);
+        self.outbox().send_error(error.code(), &text, None);
         let peer = self.outbox().peer();
         self.state()
             .complain(peer, error.code(), &error.to_string());

@@ -18,8 +18,9 @@ use wire::{
     TopicName, Value,
 };
 
+use crate::outbox::batch::Batch;
 use crate::session::protocol::Protocol;
-use crate::topic::publication::{Frames, Tag};
+use crate::topic::publication::MessageId;
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.
@@ -43,10 +44,10 @@ pub(crate) trait FrameSink {
     fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize>;
 
     /// What has to be known of a message that is to be acknowledged.
-    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag>;
+    fn message_id(&mut self, id: &str, text: JsonStr<'_>) -> Box<MessageId>;
 
     /// Messages that go to one place.
-    fn publish(&mut self, place: usize, frames: Frames);
+    fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>);
 
     /// The peer asks something.
     fn request(&mut self, request: Request);
@@ -278,12 +279,12 @@ impl<S: FrameSink> Runs<'_, S> {
         match Frame::read(unread, value) {
             Ok(Frame::Message { topic, text, id }) => {
                 let place = self.sink.route(&topic, id.as_deref());
-                let tag = match (&place, &id) {
-                    (Some(_), Some(id)) => Some(self.sink.tag(id, text)),
+                let message_id = match (&place, &id) {
+                    (Some(_), Some(id)) => Some(self.sink.message_id(id, text)),
                     _ => None,
                 };
                 match place {
-                    Some(place) => self.message(place, value, tag),
+                    Some(place) => self.message(place, value, message_id),
                     None => self.skip(value),
                 }
             }
@@ -303,7 +304,7 @@ impl<S: FrameSink> Runs<'_, S> {
     }
 
     /// A message to be relayed: where it is, if it can stay there.
-    fn message(&mut self, place: usize, value: &Value, tag: Option<Box<Tag>>) {
+    fn message(&mut self, place: usize, value: &Value, id: Option<Box<MessageId>>) {
         let continues = value.start == 0 && self.run.is_some_and(|run| run.place == place);
         if !continues {
             self.flush();
@@ -317,7 +318,7 @@ impl<S: FrameSink> Runs<'_, S> {
             let bytes = line_of(&self.buffer[value.start..value.end], value);
             self.at = value.end;
             let count = 1;
-            self.sink.publish(place, Frames { bytes, count, tag });
+            self.sink.publish(place, Batch::new(bytes, count), id);
             return;
         }
         self.at = frame.end + 1;
@@ -357,8 +358,8 @@ impl<S: FrameSink> Runs<'_, S> {
         }) = self.run.take()
         {
             let bytes = dealt_with.freeze().slice(start..);
-            let tag = None;
-            self.sink.publish(place, Frames { bytes, count, tag });
+            let id = None;
+            self.sink.publish(place, Batch::new(bytes, count), id);
         }
     }
 }

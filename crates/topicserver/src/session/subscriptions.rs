@@ -11,10 +11,10 @@ use wire::{RegistrationOptions, TopicName, UserName};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::outbox::batch::Run;
+use crate::outbox::batch::Batch;
 use crate::topic::handle::{Registration, Topic};
-use crate::topic::publication::{Frames, Publication};
-use crate::topic::registration::{Gathering, Start};
+use crate::topic::publication::{MessageId, Publication};
+use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::registry::Registry;
 
 /// A connection's memberships, sorted by name.
@@ -84,7 +84,7 @@ impl Subscriptions {
         was_classic: bool,
     ) {
         let count = self.topics.len() + self.count_new(names);
-        let answer = Gathering::new(self.outbox.clone(), identity.user.clone(), count);
+        let answer = RegistrationReply::new(self.outbox.clone(), identity.user.clone(), count);
         answer.finish_if_empty();
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
@@ -98,13 +98,13 @@ impl Subscriptions {
                 continue;
             }
             let has_room = match was_classic {
-                true => topic.register(registration(Start::default())),
+                true => topic.register(registration(StartPosition::default())),
                 false => topic.report(answer.clone()),
             };
             self.is_slowed |= !has_room;
         }
         for name in names {
-            let start = Start::of(options, name.as_str());
+            let start = StartPosition::of(options, name.as_str());
             let (topic, has_room) = registry.register(name, registration(start));
             self.is_slowed |= !has_room;
             if let Err(place) = self.place(name.as_str()) {
@@ -121,7 +121,7 @@ impl Subscriptions {
                 self.topics.remove(place).leave(self.outbox.clone());
             }
         }
-        let answer = Gathering::new(self.outbox.clone(), user, self.topics.len());
+        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len());
         answer.finish_if_empty();
         for topic in &self.topics {
             self.is_slowed |= !topic.report(answer.clone());
@@ -129,7 +129,7 @@ impl Subscriptions {
     }
 
     /// Tells all topics that the outbox has room.
-    pub(crate) fn tell_room(&self) {
+    pub(crate) fn notify_drained(&self) {
         for topic in &self.topics {
             topic.has_room_for(self.outbox.clone());
         }
@@ -159,15 +159,16 @@ impl Subscriptions {
     pub(crate) fn publish(
         &mut self,
         place: usize,
-        frames: Frames,
+        frames: Batch,
+        id: Option<Box<MessageId>>,
         identity: Option<Arc<Identity>>,
     ) {
         if let Some(topic) = self.topics.get(place) {
             let has_room = topic.publish(Publication {
                 from: self.outbox.clone(),
                 identity,
-                run: Run::new(frames.bytes, frames.count),
-                tag: frames.tag,
+                batch: frames,
+                id,
                 receipt: None,
             });
             self.is_slowed |= !has_room;
@@ -230,12 +231,8 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(subscriptions.poll_room(&mut cx).is_ready());
         for place in 0..2 {
-            let frames = Frames {
-                bytes: Bytes::from_static(b"more than ten bytes\n"),
-                count: 1,
-                tag: None,
-            };
-            subscriptions.publish(place, frames, None);
+            let frames = Batch::new(Bytes::from_static(b"more than ten bytes\n"), 1);
+            subscriptions.publish(place, frames, None, None);
         }
         assert!(subscriptions.poll_room(&mut cx).is_pending());
         // Each of the two has room when its task has run.

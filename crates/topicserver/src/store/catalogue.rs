@@ -7,13 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wire::TopicName;
 
-use super::database::{Tables, Trouble, record_of};
-use super::heads::{Heads, Slot};
-use super::record::{self, TopicRecord};
-use super::shared::Bounds;
-use super::topic::{Oldest, Position, State};
+use super::database::{CommitError, Tables, record_of};
+use super::high_water_marks::{HighWaterMarks, Slot};
+use super::record::{self, Header, TopicRecord};
+use super::topic::{Bounds, Oldest, Position, State};
 use super::types::{StoreError, TopicId};
-use crate::history::ids::{IdLimits, Ids};
+use crate::history::dedup::{DedupWindow, IdLimits};
 
 /// The key of the next topic's number in the table of what is there once.
 pub(crate) const NEXT_ID: &str = "next topic";
@@ -97,7 +96,11 @@ pub(crate) fn make(name: TopicName, epoch: u64) -> State {
 }
 
 /// Reads a topic from the catalogue and the ends of its history.
-pub(crate) fn read(tables: &Tables, heads: &Heads, id: TopicId) -> Result<Found, StoreError> {
+pub(crate) fn read(
+    tables: &Tables,
+    heads: &HighWaterMarks,
+    id: TopicId,
+) -> Result<Found, StoreError> {
     let known = find_record(tables, id)?;
     let name = TopicName::new(&known.name).map_err(|error| StoreError::Io(error.to_string()))?;
     let (end, damaged) = newest(tables, id, &known)?;
@@ -160,7 +163,9 @@ fn newest(
         tracing::warn!("dropped the record of topic {name:?} from message {seq} on: {error}");
         let mut batch = tables.batch();
         batch.remove(&tables.history, record::key(id, seq));
-        tables.commit(batch, true).map_err(Trouble::into_error)?;
+        tables
+            .commit(batch, true)
+            .map_err(CommitError::into_error)?;
         let last = damaged.map_or(seq, |damaged| *damaged.end());
         damaged = Some(seq..=last);
     }
@@ -180,7 +185,12 @@ pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
 }
 
 /// The messages that were acknowledged and aren't in the history.
-fn lost(heads: &Heads, id: TopicId, known: &TopicRecord, next: u64) -> Option<RangeInclusive<u64>> {
+fn lost(
+    heads: &HighWaterMarks,
+    id: TopicId,
+    known: &TopicRecord,
+    next: u64,
+) -> Option<RangeInclusive<u64>> {
     let name = &known.name;
     match heads.get(id) {
         Slot::Head(seq) if seq >= next => Some(next..=seq),
@@ -202,8 +212,8 @@ pub(crate) fn remembered_ids(
     first: u64,
     since: u64,
     limits: IdLimits,
-) -> Result<Ids, StoreError> {
-    let mut ids = Ids::new(limits);
+) -> Result<DedupWindow, StoreError> {
+    let mut ids = DedupWindow::new(limits);
     let mut bytes_read = 0;
     for record in Tables::records(&tables.history, id, first)
         .rev()
@@ -236,4 +246,25 @@ pub(crate) fn remembered_ids(
 fn new_epoch() -> Result<u64, StoreError> {
     let random = getrandom::u64().map_err(|error| StoreError::Io(error.to_string()))?;
     Ok(random.max(1))
+}
+
+/// The newest record of a topic that begins in `low..=high` and can be read: where it
+/// begins, what it says of itself, and its length.
+pub(crate) fn readable_at(
+    tables: &Tables,
+    id: TopicId,
+    low: u64,
+    mut high: u64,
+) -> Result<Option<(u64, Header, u64)>, StoreError> {
+    while let Some((seq, bytes)) = Tables::last_at(&tables.history, id, low, high)? {
+        match record::read_header(&bytes) {
+            Ok(header) => return Ok(Some((seq, header, bytes.len() as u64))),
+            Err(error) => tracing::warn!("passed over the messages from {seq} on: {error}"),
+        }
+        if seq <= low {
+            break;
+        }
+        high = seq - 1;
+    }
+    Ok(None)
 }

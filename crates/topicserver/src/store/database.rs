@@ -126,7 +126,7 @@ pub(crate) struct Tables {
 
 /// Why something wasn't committed.
 #[derive(Clone, Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum CommitError {
     /// The database had given itself up before, and wrote nothing of this.
     Poisoned,
     /// The database's threads didn't get on with what was written before. Nothing of
@@ -136,7 +136,7 @@ pub(crate) enum Trouble {
     Failed(StoreError),
 }
 
-impl Trouble {
+impl CommitError {
     /// What is told to whoever waits.
     pub(crate) fn into_error(self) -> StoreError {
         match self {
@@ -147,7 +147,7 @@ impl Trouble {
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
@@ -161,7 +161,7 @@ impl Tables {
             Ok(tables) => return Ok(tables),
             Err(refused) => refused,
         };
-        let cuts = journal::mend(path).map_err(|error| format!("{refused}, {error}"))?;
+        let cuts = journal::repair(path).map_err(|error| format!("{refused}, {error}"))?;
         if cuts.is_empty() {
             return Err(refused);
         }
@@ -181,7 +181,7 @@ impl Tables {
     }
 
     /// Writes a batch, all or nothing; with `flush` it is durable afterwards.
-    pub(crate) fn commit(&self, batch: OwnedWriteBatch, flush: bool) -> Result<(), Trouble> {
+    pub(crate) fn commit(&self, batch: OwnedWriteBatch, flush: bool) -> Result<(), CommitError> {
         self.wait_for_workers()?;
         let commit = || {
             batch.commit()?;
@@ -192,9 +192,9 @@ impl Tables {
         };
         match catch_unwind(AssertUnwindSafe(commit)) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fjall::Error::Poisoned)) => Err(Trouble::Poisoned),
-            Ok(Err(error)) => Err(Trouble::Failed(error.into())),
-            Err(_) => Err(Trouble::Failed(StoreError::panicked())),
+            Ok(Err(fjall::Error::Poisoned)) => Err(CommitError::Poisoned),
+            Ok(Err(error)) => Err(CommitError::Failed(error.into())),
+            Err(_) => Err(CommitError::Failed(StoreError::panicked())),
         }
     }
 
@@ -204,24 +204,24 @@ impl Tables {
     }
 
     /// Whether the database takes writes.
-    fn check(&self) -> Result<(), Trouble> {
+    fn check(&self) -> Result<(), CommitError> {
         match self.database.persist(PersistMode::Buffer) {
             Ok(()) => Ok(()),
-            Err(fjall::Error::Poisoned) => Err(Trouble::Poisoned),
-            Err(error) => Err(Trouble::Failed(error.into())),
+            Err(fjall::Error::Poisoned) => Err(CommitError::Poisoned),
+            Err(error) => Err(CommitError::Failed(error.into())),
         }
     }
 
     /// Waits while the database is too far behind with its tables, but not for ever:
     /// nothing says that its threads get on.
-    fn wait_for_workers(&self) -> Result<(), Trouble> {
+    fn wait_for_workers(&self) -> Result<(), CommitError> {
         let started = Instant::now();
         let small = [&self.topics, &self.names].map(|table| (table, SMALL_MEMTABLE));
         for (table, memtable) in [(&self.history, self.memtable)].into_iter().chain(small) {
             while is_behind(table, memtable) {
                 self.check()?;
                 if started.elapsed() >= self.timeout {
-                    return Err(Trouble::Stalled);
+                    return Err(CommitError::Stalled);
                 }
                 self.merge_if_nobody_does(table)?;
                 #[expect(
@@ -237,7 +237,7 @@ impl Tables {
     /// The database begins to merge when a table has been written, and then chooses one
     /// level. What is left unmerged waits for the next table, which doesn't come as
     /// long as writing waits for the merge.
-    fn merge_if_nobody_does(&self, table: &Keyspace) -> Result<(), Trouble> {
+    fn merge_if_nobody_does(&self, table: &Keyspace) -> Result<(), CommitError> {
         let is_idle =
             self.database.active_compactions() == 0 && self.database.outstanding_flushes() == 0;
         if table.l0_table_count() < UNMERGED_TABLES || !is_idle {
@@ -245,7 +245,7 @@ impl Tables {
         }
         let strategy = table.config.compaction_strategy.clone();
         let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
-        merged.map_err(|error| Trouble::Failed(fjall::Error::from(error).into()))
+        merged.map_err(|error| CommitError::Failed(fjall::Error::from(error).into()))
     }
 
     /// Writes the history's table in memory and merges all of its tables, so that the
@@ -278,12 +278,12 @@ impl Tables {
 
     /// Lets go of the files that a merge has replaced, unless somebody reads them just
     /// now: the database does that with the next table that is written, whichever it is.
-    pub(crate) fn drop_replaced_files(&self) -> Result<(), Trouble> {
+    pub(crate) fn drop_replaced_files(&self) -> Result<(), CommitError> {
         let mut batch = self.batch();
         batch.insert(&self.meta, RECLAIMED, []);
         self.commit(batch, true)?;
         let rotated = self.meta.rotate_memtable();
-        rotated.map_err(|error| Trouble::Failed(error.into()))?;
+        rotated.map_err(|error| CommitError::Failed(error.into()))?;
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl Directory {
             Ok(found) if found == FORMAT.as_bytes() => Ok(()),
             Ok(found) => Err(other(format!("{:.40}", found.escape_ascii()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.database().exists() || self.heads().exists() {
+                if self.database().exists() || self.high_water_marks().exists() {
                     return Err(other("no file `format`".to_owned()));
                 }
                 self.write_format(&path)
@@ -95,7 +95,7 @@ impl Directory {
     }
 
     /// Where the newest sequence numbers are kept a second time.
-    pub(crate) fn heads(&self) -> PathBuf {
+    pub(crate) fn high_water_marks(&self) -> PathBuf {
         self.path.join("heads")
     }
 

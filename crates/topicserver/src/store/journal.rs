@@ -37,18 +37,18 @@ pub(crate) struct Cut {
 }
 
 /// Cuts every journal in the database's directory after its last whole group.
-pub(crate) fn mend(database: &Path) -> io::Result<Vec<Cut>> {
+pub(crate) fn repair(database: &Path) -> io::Result<Vec<Cut>> {
     let mut cuts = Vec::new();
     for file in std::fs::read_dir(database)? {
         let file = file?.path();
         if file.extension() == Some(OsStr::new("jnl")) {
-            cuts.extend(mend_file(file)?);
+            cuts.extend(repair_file(file)?);
         }
     }
     Ok(cuts)
 }
 
-fn mend_file(file: PathBuf) -> io::Result<Option<Cut>> {
+fn repair_file(file: PathBuf) -> io::Result<Option<Cut>> {
     let bytes = std::fs::read(&file)?;
     let kept = whole_groups(&bytes);
     let rest = &bytes[kept..];

@@ -10,8 +10,8 @@ use super::database::{Tables, record_of};
 use super::shared::Shared;
 use super::types::{StoreError, TopicId};
 use super::{catalogue, record};
+use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
-use crate::history::ids::{IdLimits, Ids};
 
 /// Reads at a time: the disk has more than one thing to do then, and the other
 /// blocking threads of the runtime stay free.
@@ -128,7 +128,7 @@ impl Reader {
         topic: TopicId,
         since: u64,
         limits: IdLimits,
-    ) -> Result<Ids, StoreError> {
+    ) -> Result<DedupWindow, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let (first, _) = self.bounds(tables, topic)?;

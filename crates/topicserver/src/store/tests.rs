@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use wire::TopicName;
 
 use super::database::Settings;
-use super::{Batch, Loaded, Retention, Store, StoreError, TopicId};
+use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
 use crate::clock;
 use crate::history::entry::{Entry, RememberedId};
 
@@ -93,12 +93,12 @@ fn entry(first: u64, count: u32, time: u64) -> Entry {
 }
 
 /// A batch of one entry, of now.
-fn batch(first: u64, count: u32) -> Batch {
+fn batch(first: u64, count: u32) -> RecordBatch {
     batch_at(first, count, clock::now())
 }
 
-fn batch_at(first: u64, count: u32, time: u64) -> Batch {
-    Batch {
+fn batch_at(first: u64, count: u32, time: u64) -> RecordBatch {
+    RecordBatch {
         entries: vec![entry(first, count, time)],
         ids: Vec::new(),
     }
@@ -114,7 +114,7 @@ fn id(seq: u64, time: u64) -> RememberedId {
 }
 
 /// Appends batches in their order, without waiting for each.
-async fn append_all(store: &Store, topic: TopicId, batches: impl Iterator<Item = Batch>) {
+async fn append_all(store: &Store, topic: TopicId, batches: impl Iterator<Item = RecordBatch>) {
     let mut waiting = Vec::new();
     for batch in batches {
         let (done, stored) = oneshot::channel();

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wire::TopicName;
 
 use super::record::{self, TopicRecord};
-use super::shared::Bounds;
 use super::types::{Retention, StoreError};
 use crate::clock::now;
 use crate::history::entry::Entry;
@@ -24,6 +24,39 @@ const SLACK: u64 = 8;
 /// The longest for which what is too old may lie on the disk, unless there is very much of
 /// it: messages needn't go to the second.
 pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
+
+/// Where a topic begins and ends. Only the writer changes it.
+pub(crate) struct Bounds {
+    /// The oldest sequence number that is there.
+    pub(crate) first: Arc<AtomicU64>,
+    /// The first that isn't durable yet, so that nobody reads it.
+    pub(crate) next: AtomicU64,
+}
+
+impl Bounds {
+    pub(crate) fn new(first: u64, next: u64) -> Self {
+        Self {
+            first: Arc::new(first.into()),
+            next: next.into(),
+        }
+    }
+
+    /// The oldest sequence number that is there.
+    pub(crate) fn first(&self) -> u64 {
+        self.first.load(Ordering::Acquire)
+    }
+
+    /// The sequence number after the newest durable one.
+    pub(crate) fn next(&self) -> u64 {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// Moves both on.
+    pub(crate) fn set(&self, first: u64, next: u64) {
+        self.next.store(next, Ordering::Release);
+        self.first.store(first, Ordering::Release);
+    }
+}
 
 /// A topic in memory.
 pub(crate) struct State {

@@ -31,7 +31,7 @@ pub(crate) struct Loaded {
 
 /// What is stored together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct RecordBatch {
     /// What was published. A topic's times shouldn't go back.
     pub(crate) entries: Vec<Entry>,
     /// The ids of these messages.

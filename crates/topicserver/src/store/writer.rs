@@ -19,18 +19,18 @@ use wire::TopicName;
 
 use super::ages::Ages;
 use super::catalogue;
-use super::database::{Settings, Tables, Trouble};
+use super::database::{CommitError, Settings, Tables};
 use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::floors::Floors;
-use super::heads::Heads;
+use super::high_water_marks::HighWaterMarks;
+use super::preallocator::Preallocator;
 use super::reclaim::Reclaimer;
-use super::runway::Runway;
 use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::types::{Loaded, OpenError, Retention, StoreError, TopicId};
 use chores::Chores;
 use queue::{Queue, Request, Waiting};
-use recovery::Outage;
+use recovery::Unavailable;
 
 /// How often in a row the database may not get on before it is closed and opened again:
 /// if one of its threads has died, it never will.
@@ -43,8 +43,8 @@ const SECRET: &str = "secret";
 pub(crate) struct Writer {
     pub(super) directory: Directory,
     pub(super) shared: Arc<Shared>,
-    pub(super) heads: Heads,
-    runway: Runway,
+    pub(super) high_water_marks: HighWaterMarks,
+    preallocator: Preallocator,
     pub(super) limits: Limits,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
@@ -65,11 +65,11 @@ pub(crate) struct Writer {
     /// How often in a row the database didn't get on.
     pub(super) stalls: u32,
     /// Topics of which it isn't known what was written from that number on.
-    pub(super) doubtful: HashMap<TopicId, u64>,
+    pub(super) in_doubt: HashMap<TopicId, u64>,
     /// Why nothing can be written now.
-    pub(super) outage: Option<Outage>,
+    pub(super) unavailable: Option<Unavailable>,
     /// Whether it was said that nothing can be written.
-    pub(super) outage_said: bool,
+    pub(super) unavailable_logged: bool,
     /// Whether it was said that the heads can't be written.
     heads_failed: bool,
     /// Room for a record, to be used again.
@@ -100,9 +100,11 @@ impl Writer {
             },
         };
         let tables = Tables::open(&directory.database(), &settings).map_err(broken)?;
-        let mut heads = Heads::open(&directory.heads()).map_err(|source| OpenError::Unusable {
-            path: directory.heads(),
-            source,
+        let mut heads = HighWaterMarks::open(&directory.high_water_marks()).map_err(|source| {
+            OpenError::Unusable {
+                path: directory.high_water_marks(),
+                source,
+            }
         })?;
         let secret = secret(&tables).map_err(|error| broken(error.to_string()))?;
         let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.to_string()))?;
@@ -124,10 +126,10 @@ impl Writer {
             source,
         })?;
         let writer = Self {
-            runway: Runway::new(directory.database()),
+            preallocator: Preallocator::new(directory.database()),
             directory,
             shared,
-            heads,
+            high_water_marks: heads,
             limits: Limits::new(retention),
             next_id,
             topics: HashMap::new(),
@@ -139,9 +141,9 @@ impl Writer {
             reclaimer,
             settings,
             stalls: 0,
-            doubtful: HashMap::new(),
-            outage: None,
-            outage_said: false,
+            in_doubt: HashMap::new(),
+            unavailable: None,
+            unavailable_logged: false,
             heads_failed: false,
             record: Vec::new(),
             flushed: 0,
@@ -193,9 +195,9 @@ impl Writer {
             return self.refuse(group, &error);
         }
         let mut results = self.write(&group, true);
-        if matches!(results, Err(Trouble::Poisoned))
-            && self.recover(Trouble::Poisoned).is_ok()
-            && self.outage.is_none()
+        if matches!(results, Err(CommitError::Poisoned))
+            && self.recover(CommitError::Poisoned).is_ok()
+            && self.unavailable.is_none()
         {
             // Nothing of it was written: it was something earlier that failed.
             results = self.write(&group, true);
@@ -204,19 +206,19 @@ impl Writer {
             Ok(results) => {
                 self.written();
                 self.answer_all(group.into_iter().zip(results).collect(), waiting);
-                self.runway.advance(self.flushed);
+                self.preallocator.advance(self.flushed);
             }
-            Err(Trouble::Stalled) if self.stalls < STALLS => {
+            Err(CommitError::Stalled) if self.stalls < STALLS => {
                 self.stalls += 1;
                 tracing::warn!("can't write the history: {}", StoreError::Busy);
                 for request in group {
                     self.answer(request, Err(StoreError::Busy));
                 }
             }
-            Err(trouble) => {
+            Err(error) => {
                 // Before the answer, so that nothing of the group is left when
                 // its senders hear of it.
-                let error = match self.recover(trouble) {
+                let error = match self.recover(error) {
                     Ok(error) | Err(error) => error,
                 };
                 for request in group {
@@ -231,7 +233,7 @@ impl Writer {
         for request in group {
             let result = match &request {
                 Request::Load { .. } => self.write(std::slice::from_ref(&request), false),
-                _ => Err(Trouble::Failed(error.clone())),
+                _ => Err(CommitError::Failed(error.clone())),
             };
             let result = result.ok().and_then(|mut results| results.pop());
             self.answer(request, result.unwrap_or(Err(error.clone())));
@@ -250,7 +252,7 @@ impl Writer {
             && group.len() > 1
             && group.iter().all(is_append)
         {
-            let wake = waiting.promise();
+            let wake = waiting.defer_wake();
             runtime.spawn(async move {
                 for (request, result) in group.drain(..) {
                     if let Request::Append { done, .. } = request {
@@ -301,7 +303,7 @@ impl Writer {
     /// Makes everything durable and closes the database.
     fn finish(self) {
         let flushed = self.tables().and_then(|tables| tables.flush());
-        let noted = self.heads.flush().map_err(StoreError::from);
+        let noted = self.high_water_marks.flush().map_err(StoreError::from);
         if let Err(error) = flushed.and(noted) {
             tracing::warn!("the history may not be complete on disk: {error}");
         }
@@ -329,6 +331,8 @@ fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     getrandom::fill(&mut secret).map_err(|error| StoreError::Io(error.to_string()))?;
     let mut batch = tables.batch();
     batch.insert(&tables.meta, SECRET, secret);
-    tables.commit(batch, true).map_err(Trouble::into_error)?;
+    tables
+        .commit(batch, true)
+        .map_err(CommitError::into_error)?;
     Ok(secret)
 }

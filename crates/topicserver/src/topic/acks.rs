@@ -19,7 +19,7 @@ pub(crate) struct Acknowledgement {
 
 /// Tells publishers that their messages couldn't be stored: of those with an id which
 /// ones, of the others that it was so.
-pub(crate) fn tell_unstored(
+pub(crate) fn refuse(
     publications: &[Publication],
     mut refused: Vec<Acknowledgement>,
     error: &StoreError,
@@ -32,14 +32,14 @@ pub(crate) fn tell_unstored(
         match receipt.take() {
             // Whoever wanted to know may have gone.
             Some(receipt) => drop(receipt.send(Err(unstored(error)))),
-            None => to.tell(code, &text, Some(id)),
+            None => to.send_error(code, &text, Some(id)),
         }
     }
     let mut told: Option<&SharedOutbox> = None;
     for Publication { from, .. } in publications {
         let has_id = refused.iter().any(|refused| refused.to.is(from));
         if !has_id && !told.is_some_and(|told| told.is(from)) {
-            from.tell(code, &text, None);
+            from.send_error(code, &text, None);
             told = Some(from);
         }
     }
@@ -94,7 +94,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
         let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
         Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
         if all.peek().is_none_or(|next| !next.to.is(&to)) {
-            to.answer(std::mem::take(&mut lines));
+            to.send_reply(std::mem::take(&mut lines));
         }
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::history::ids::PARTS_OF_WINDOW;
+use crate::history::dedup::PARTS_OF_WINDOW;
 use crate::topic::handle::Topic;
 
 /// Topics that are woken before other tasks get their turn: some dozens of

@@ -12,9 +12,9 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::mailbox::Mailbox;
 use crate::topic::publication::Publication;
-use crate::topic::registration::{Gathering, Start};
+use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::spare::Spare;
-use crate::topic::subscriber::Missed;
+use crate::topic::subscriber::Fetched;
 
 thread_local! {
     /// Room for the commands of the topics that have any.
@@ -50,13 +50,13 @@ pub(super) enum Command {
     /// An extended connection comes, or is here and asks for what it missed.
     Register(Box<Registration>),
     /// An extended connection wants to know how far the topic is.
-    Report(Arc<Gathering>),
+    Report(Arc<RegistrationReply>),
     /// The answer to a registration is on its way.
-    Open(SharedOutbox, Arc<Gathering>),
+    Open(SharedOutbox, Arc<RegistrationReply>),
     /// A connection whose outbox was full has room again.
     Room(SharedOutbox),
     /// What a connection has missed was read from disk.
-    Read(SharedOutbox, Missed),
+    Read(SharedOutbox, Fetched),
     Leave(SharedOutbox),
     /// A connection that sends no more leaves when it has got what was published
     /// before. Answered then.
@@ -77,8 +77,8 @@ pub(super) enum Command {
 pub(crate) struct Registration {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) start: Start,
-    pub(crate) answer: Arc<Gathering>,
+    pub(crate) start: StartPosition,
+    pub(crate) answer: Arc<RegistrationReply>,
 }
 
 impl Topic {
@@ -126,12 +126,12 @@ impl Topic {
     }
 
     /// Has the topic say how far it is. False as above.
-    pub(crate) fn report(&self, answer: Arc<Gathering>) -> bool {
+    pub(crate) fn report(&self, answer: Arc<RegistrationReply>) -> bool {
         self.put(Command::Report(answer))
     }
 
     /// Lets a connection have messages, whose registration was answered.
-    pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<Gathering>) {
+    pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
         self.put(Command::Open(subscriber, answer));
     }
 
@@ -141,9 +141,9 @@ impl Topic {
     }
 
     /// Hands over what was read from disk for a connection.
-    pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, missed: Missed) {
-        let bytes = missed.bytes();
-        self.mailbox.put(Command::Read(subscriber, missed), bytes);
+    pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, fetched: Fetched) {
+        let bytes = fetched.bytes();
+        self.mailbox.put(Command::Read(subscriber, fetched), bytes);
     }
 
     /// Removes a subscriber.
@@ -176,7 +176,7 @@ impl Topic {
     /// Sends messages to everyone but their publisher. False: the topic has enough
     /// to do, and the publisher should wait with [`poll_room`](Self::poll_room).
     pub(crate) fn publish(&self, publication: Publication) -> bool {
-        let bytes = publication.run.bytes().len();
+        let bytes = publication.batch.bytes().len();
         self.mailbox.put(Command::Publish(publication), bytes)
     }
 

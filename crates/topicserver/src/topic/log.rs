@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wire::TopicName;
 
 use crate::clock::now;
-use crate::history::budget::Share;
+use crate::history::budget::MemoryShare;
+use crate::history::dedup::DedupWindow;
 use crate::history::entry::{Entry, RememberedId, Stored};
-use crate::history::ids::Ids;
 use crate::history::memory::History;
-use crate::store::{Batch, Store, StoreError, TopicId};
+use crate::store::{RecordBatch, Store, StoreError, TopicId};
 use crate::topic::acks::Acknowledgement;
-use crate::topic::publication::{Publication, Tag};
-use crate::topic::render::{Envelopes, Rendered, Renderer, rendered_size};
+use crate::topic::publication::{MessageId, Publication};
+use crate::topic::render::{EncodedBatch, Envelopes, Renderer, rendered_size};
 use crate::topic::settings::TopicSettings;
 
 /// A topic's messages in their order.
@@ -28,8 +28,8 @@ pub(crate) struct TopicLog {
     /// One unbroken life of the topic.
     epoch: u64,
     history: History,
-    ids: Ids,
-    share: Share,
+    ids: DedupWindow,
+    share: MemoryShare,
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
@@ -50,7 +50,7 @@ struct StoredTopic {
 #[derive(Default)]
 pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
-    pub(crate) pieces: Vec<Rendered>,
+    pub(crate) pieces: Vec<EncodedBatch>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
     /// That they couldn't be stored; in a box, because that is rare.
     pub(crate) unstored: Option<Box<Unstored>>,
@@ -66,12 +66,12 @@ pub(crate) struct Unstored {
 
 impl TopicLog {
     /// The log of a topic that begins anew.
-    pub(crate) fn new(name: TopicName, settings: Arc<TopicSettings>, share: Share) -> Self {
+    pub(crate) fn new(name: TopicName, settings: Arc<TopicSettings>, share: MemoryShare) -> Self {
         Self {
             epoch: settings.epoch_of(&name),
             name,
             history: History::new(settings.history, 1),
-            ids: Ids::new(settings.ids),
+            ids: DedupWindow::new(settings.ids),
             share,
             time: 0,
             stored: None,
@@ -135,9 +135,9 @@ impl TopicLog {
 
     /// The topic may be about to be forgotten altogether: should it come again, that
     /// is another life, if there was a message in this one.
-    pub(crate) fn end_life(&self) {
+    pub(crate) fn start_new_epoch(&self) {
         if self.stored.is_none() && self.next() > 1 {
-            self.settings.lives.fetch_add(1, Relaxed);
+            self.settings.epoch_counter.fetch_add(1, Relaxed);
         }
     }
 
@@ -274,7 +274,7 @@ impl TopicLog {
         self.ids.expire(self.time);
         let (acknowledgements, ids) = self.number(publications);
         if !are_wanted && !self.history.is_enabled() && self.stored.is_none() {
-            let count = publications.iter().map(|one| u64::from(one.run.count()));
+            let count = publications.iter().map(|one| u64::from(one.batch.count()));
             self.history.skip(count.sum());
             return Appended {
                 acknowledgements,
@@ -304,28 +304,28 @@ impl TopicLog {
         &mut self,
         publications: &mut Vec<Publication>,
     ) -> (Vec<Acknowledgement>, Vec<RememberedId>) {
-        let tagged = publications.iter().filter(|one| one.tag.is_some()).count();
+        let tagged = publications.iter().filter(|one| one.id.is_some()).count();
         let mut acknowledgements = Vec::with_capacity(tagged);
         let mut ids = Vec::with_capacity(tagged);
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
-            let count = u64::from(publication.run.count());
-            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
-            if tag.is_none() && receipt.is_none() {
+            let count = u64::from(publication.batch.count());
+            let (id, receipt) = (publication.id.take(), publication.receipt.take());
+            if id.is_none() && receipt.is_none() {
                 next += count;
                 return true;
             }
-            let id = tag.as_ref().map(|tag| remembered(tag, next, self.time));
-            let known = id.and_then(|id| self.ids.find_or_insert(id));
+            let remembered = id.as_ref().map(|id| remembered(id, next, self.time));
+            let known = remembered.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
             let (seq, time) = (next, self.time);
             if is_new {
-                ids.extend(id);
+                ids.extend(remembered);
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
                 to: publication.from.clone(),
-                id: tag.map(|tag| tag.id).unwrap_or_default(),
+                id: id.map(|id| id.id).unwrap_or_default(),
                 stored: known.unwrap_or(Stored { seq, time }),
                 receipt,
             });
@@ -335,28 +335,28 @@ impl TopicLog {
     }
 
     /// The messages as they are sent.
-    fn render(&self, publications: &[Publication]) -> Vec<Rendered> {
+    fn render(&self, publications: &[Publication]) -> Vec<EncodedBatch> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
         let mut renderer = Renderer::new(rendered_size(publications, next));
         for (index, publication) in publications.iter().enumerate() {
             let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.run, Some(next), envelope);
-            next += u64::from(publication.run.count());
+            renderer.add(index, &publication.batch, Some(next), envelope);
+            next += u64::from(publication.batch.count());
         }
         renderer.finish()
     }
 
     /// A piece as it is kept.
-    fn entry(&self, publications: &[Publication], piece: &Rendered) -> Entry {
+    fn entry(&self, publications: &[Publication], piece: &EncodedBatch) -> Entry {
         let identity = publications.get(piece.publication);
         let identity = identity.and_then(|publication| publication.identity.as_ref());
         Entry {
             first: piece.first.unwrap_or_else(|| self.history.next()),
-            count: piece.run.count(),
+            count: piece.batch.count(),
             time: self.time,
             publisher: identity.map_or(0, |identity| identity.publisher),
-            lines: piece.run.bytes().clone(),
+            lines: piece.batch.bytes().clone(),
         }
     }
 
@@ -364,13 +364,13 @@ impl TopicLog {
     async fn store(
         &self,
         publications: &[Publication],
-        pieces: &[Rendered],
+        pieces: &[EncodedBatch],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
         match &self.stored {
             Some(stored) if !pieces.is_empty() => {
                 let entry = |piece| self.entry(publications, piece);
-                let batch = Batch {
+                let batch = RecordBatch {
                     entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
@@ -406,17 +406,17 @@ impl TopicLog {
             .partition(|one| one.stored.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
         for (index, publication) in publications.iter_mut().enumerate() {
-            let (tag, receipt) = (publication.tag.take(), publication.receipt.take());
-            if tag.is_some() || receipt.is_some() {
+            let (id, receipt) = (publication.id.take(), publication.receipt.take());
+            if id.is_some() || receipt.is_some() {
                 refused.push(Acknowledgement {
                     to: publication.from.clone(),
-                    id: tag.map(|tag| tag.id).unwrap_or_default(),
+                    id: id.map(|id| id.id).unwrap_or_default(),
                     stored: Stored { seq: 0, time: 0 },
                     receipt,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.run, None, envelope);
+            renderer.add(index, &publication.batch, None, envelope);
         }
         let pieces = renderer.finish();
         Appended {
@@ -431,10 +431,10 @@ impl TopicLog {
     }
 }
 
-fn remembered(tag: &Tag, seq: u64, time: u64) -> RememberedId {
+fn remembered(id: &MessageId, seq: u64, time: u64) -> RememberedId {
     RememberedId {
-        origin: tag.origin,
-        id: tag.hash,
+        origin: id.origin,
+        id: id.hash,
         seq,
         time,
     }

@@ -13,9 +13,9 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::log::TopicLog;
 use crate::topic::publication::Publication;
-use crate::topic::registration::Gathering;
-use crate::topic::render::Rendered;
-use crate::topic::subscriber::{Fetch, Missed, Position, Step, Subscriber};
+use crate::topic::registration::RegistrationReply;
+use crate::topic::render::EncodedBatch;
+use crate::topic::subscriber::{Cursor, Fetch, Fetched, Step, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -71,10 +71,10 @@ impl Members {
     /// the topic already. True if it is new to those who know of it.
     pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> bool {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
-        self.behind += usize::from(subscriber.position.is_behind());
+        self.behind += usize::from(subscriber.cursor.is_behind());
         if let Some(known) = self.find(&subscriber.outbox) {
             let was_known = known.identity.user == subscriber.identity.user;
-            let was_behind = known.position.is_behind();
+            let was_behind = known.cursor.is_behind();
             *known = subscriber;
             self.behind -= usize::from(was_behind);
             return !was_known;
@@ -102,7 +102,7 @@ impl Members {
         let mut extended = self.extended.iter();
         let place = extended.position(|known| known.outbox.is(outbox))?;
         let gone = self.extended.swap_remove(place);
-        self.behind -= usize::from(gone.position.is_behind());
+        self.behind -= usize::from(gone.cursor.is_behind());
         Some(gone.identity)
     }
 
@@ -120,7 +120,7 @@ impl Members {
         let line = bytes::Bytes::from(event.to_line());
         for subscriber in &self.extended {
             if !subscriber.outbox.is(except) {
-                subscriber.outbox.notify(&line);
+                subscriber.outbox.send_best_effort(&line);
             }
         }
     }
@@ -150,7 +150,7 @@ impl Members {
     pub(crate) async fn deliver(
         &mut self,
         publications: &[Publication],
-        pieces: &[Rendered],
+        pieces: &[EncodedBatch],
         next: u64,
     ) {
         let mut turns = self.classic.chunks(RECEIVERS_PER_TURN).peekable();
@@ -175,8 +175,8 @@ impl Members {
     /// them from the history.
     pub(crate) fn fall_behind(&mut self, from: u64) {
         for subscriber in &mut self.extended {
-            if !subscriber.position.is_behind() {
-                subscriber.position = Position::Behind {
+            if !subscriber.cursor.is_behind() {
+                subscriber.cursor = Cursor::Behind {
                     next: from,
                     until: None,
                 };
@@ -188,7 +188,7 @@ impl Members {
     /// A connection's outbox has room again.
     pub(crate) fn has_room(&mut self, outbox: &SharedOutbox) {
         if let Some(subscriber) = self.find(outbox) {
-            subscriber.position.has_room();
+            subscriber.cursor.has_room();
         }
     }
 
@@ -198,17 +198,17 @@ impl Members {
         topic: &str,
         log: &TopicLog,
         outbox: &SharedOutbox,
-        missed: Missed,
+        fetched: Fetched,
     ) {
         if let Some(subscriber) = self.find(outbox) {
-            subscriber.take_read(topic, log, missed);
+            subscriber.take_read(topic, log, fetched);
         }
     }
 
     /// The answer to a connection's registration has to wait for other topics.
-    pub(crate) fn keep_promise(&mut self, outbox: &SharedOutbox, log: &TopicLog) {
+    pub(crate) fn keep_snapshot(&mut self, outbox: &SharedOutbox, log: &TopicLog) {
         if let Some(subscriber) = self.find(outbox) {
-            subscriber.keep_promise(log);
+            subscriber.keep_snapshot(log);
         }
     }
 
@@ -217,18 +217,18 @@ impl Members {
     pub(crate) fn open(
         &mut self,
         outbox: &SharedOutbox,
-        answer: &Arc<Gathering>,
+        answer: &Arc<RegistrationReply>,
         topic: &str,
         log: &TopicLog,
     ) -> Option<Fetch> {
         let mut all = self.extended.iter_mut();
         let subscriber = all.find(|known| known.outbox.is(outbox))?;
         answer.pass();
-        if let Some(promised) = subscriber.position.open(answer) {
-            subscriber.send_promised(topic, &promised);
+        if let Some(snapshot) = subscriber.cursor.open(answer) {
+            subscriber.send_snapshot(topic, &snapshot);
         }
         for _ in 0..STEPS_AT_OPENING {
-            if !subscriber.position.is_ready() {
+            if !subscriber.cursor.is_ready() {
                 return None;
             }
             match subscriber.step(topic, log) {
@@ -251,7 +251,7 @@ impl Members {
 
     /// Whether somebody can be caught up now.
     pub(crate) fn has_ready(&self) -> bool {
-        self.behind > 0 && self.extended.iter().any(|known| known.position.is_ready())
+        self.behind > 0 && self.extended.iter().any(|known| known.cursor.is_ready())
     }
 
     /// Sends those who are behind, and have room, some of what they missed. Returns what
@@ -266,7 +266,7 @@ impl Members {
             }
             let at = (self.turn + offset) % count;
             let subscriber = &mut self.extended[at];
-            if !subscriber.position.is_ready() {
+            if !subscriber.cursor.is_ready() {
                 continue;
             }
             served += 1;
@@ -290,7 +290,7 @@ fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) {
     if let [one] = publications {
         for subscriber in subscribers {
             if !subscriber.is(&one.from) {
-                subscriber.send(&one.run);
+                subscriber.send(&one.batch);
             }
         }
     } else {
@@ -305,7 +305,7 @@ fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
     let others = publications
         .iter()
         .filter(|publication| !subscriber.is(&publication.from))
-        .map(|publication| &publication.run);
+        .map(|publication| &publication.batch);
     if others.clone().next().is_some() {
         subscriber.send_all(others);
     }

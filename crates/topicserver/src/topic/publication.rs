@@ -3,23 +3,22 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::ErrorCode;
 
 use crate::history::entry::Stored;
 use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
-use crate::outbox::batch::Run;
+use crate::outbox::batch::Batch;
 
-/// A run and who sent it, to whom it doesn't go back.
+/// Frames and who sent it, to whom it doesn't go back.
 pub(crate) struct Publication {
     pub(crate) from: SharedOutbox,
     /// Of an extended publisher.
     pub(crate) identity: Option<Arc<Identity>>,
-    pub(crate) run: Run,
-    /// Of a message that is to be acknowledged; its run is this message alone.
-    pub(crate) tag: Option<Box<Tag>>,
+    pub(crate) batch: Batch,
+    /// Of a message that is to be acknowledged; its batch is this message alone.
+    pub(crate) id: Option<Box<MessageId>>,
     /// Told what has become of it, in the place of an acknowledgement in a line.
     pub(crate) receipt: Option<Receipt>,
 }
@@ -37,7 +36,7 @@ pub(crate) struct Unstored {
 
 /// The id of a message.
 #[derive(Debug)]
-pub(crate) struct Tag {
+pub(crate) struct MessageId {
     /// As its sender wrote it.
     pub(crate) id: Box<str>,
     /// Whose it is: hash.
@@ -48,7 +47,7 @@ pub(crate) struct Tag {
     pub(crate) hash: u64,
 }
 
-impl Tag {
+impl MessageId {
     /// The id of a message that says `text`, of whoever this is, or of somebody at an
     /// address.
     pub(crate) fn new<T: AsRef<str>>(
@@ -71,15 +70,4 @@ impl Tag {
             hash,
         }
     }
-}
-
-/// Frames as they come out of the input.
-#[derive(Debug)]
-pub(crate) struct Frames {
-    /// Whole frames, one a line.
-    pub(crate) bytes: Bytes,
-    /// How many.
-    pub(crate) count: u32,
-    /// Of a message that is to be acknowledged.
-    pub(crate) tag: Option<Box<Tag>>,
 }

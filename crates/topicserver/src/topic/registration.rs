@@ -12,7 +12,7 @@ use crate::topic::log::TopicLog;
 
 /// What a registration says of one topic.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Start {
+pub(crate) struct StartPosition {
     /// So many of the newest messages.
     last: Option<u64>,
     /// Those that came at this time or later: milliseconds since the Unix epoch.
@@ -21,7 +21,7 @@ pub(crate) struct Start {
     resume: Option<Position>,
 }
 
-impl Start {
+impl StartPosition {
     /// What `options` say of a topic.
     pub(crate) fn of(options: &RegistrationOptions, topic: &str) -> Self {
         Self {
@@ -73,11 +73,11 @@ async fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
 }
 
 /// What a topic does when the answer is on its way.
-type OnAnswered = Box<dyn FnOnce(&Arc<Gathering>) + Send>;
+type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 
 /// The answer to a registration: each topic says how far it is, and the last one that
 /// does sends it off. Only then does any of them send messages.
-pub(crate) struct Gathering {
+pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
     state: Mutex<State>,
@@ -91,7 +91,7 @@ struct State {
     waiting: Vec<OnAnswered>,
 }
 
-impl Gathering {
+impl RegistrationReply {
     /// For a connection whose user has this name; so many topics will report.
     pub(crate) fn new(outbox: SharedOutbox, user: Option<UserName>, topics: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -165,6 +165,6 @@ impl Gathering {
     fn answer(&self, topics: BTreeMap<String, TopicState>) {
         let user = self.user.as_ref().map(|name| name.as_str().into());
         let line = Event::Registered(Registered { user, topics }).to_line();
-        self.outbox.answer(line);
+        self.outbox.send_reply(line);
     }
 }

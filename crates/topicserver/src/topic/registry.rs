@@ -110,7 +110,7 @@ impl Registry {
     /// of them, not all. What is only on disk takes a moment to find.
     pub(crate) fn list(self: &Arc<Self>, asker: SharedOutbox) {
         let Some(store) = self.settings.store.clone() else {
-            return asker.answer(self.list_with(Vec::new()));
+            return asker.send_reply(self.list_with(Vec::new()));
         };
         let registry = self.clone();
         tokio::spawn(async move {
@@ -118,7 +118,7 @@ impl Registry {
             if let Err(error) = &stored {
                 tracing::warn!(%error, "can't list the topics on disk");
             }
-            asker.answer(registry.list_with(stored.unwrap_or_default()));
+            asker.send_reply(registry.list_with(stored.unwrap_or_default()));
         });
     }
 

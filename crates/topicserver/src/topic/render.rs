@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wire::EnvelopeWriter;
 
 use crate::identity::Identity;
-use crate::outbox::batch::Run;
+use crate::outbox::batch::Batch;
 use crate::topic::publication::Publication;
 
 /// Bytes that are rendered into one piece of memory, unless a single line is longer:
@@ -30,7 +30,7 @@ pub(crate) struct Renderer {
     /// The piece of memory that is being filled, and the parts in it.
     memory: Vec<u8>,
     open: Vec<Open>,
-    done: Vec<Rendered>,
+    done: Vec<EncodedBatch>,
 }
 
 /// A part of the piece that is being filled.
@@ -43,12 +43,12 @@ struct Open {
 
 /// Consecutive lines of one publication, in memory of their own.
 #[derive(Debug)]
-pub(crate) struct Rendered {
+pub(crate) struct EncodedBatch {
     /// Which publication it is a part of.
     pub(crate) publication: usize,
     /// The sequence number of its first message; `None` if it isn't stored.
     pub(crate) first: Option<u64>,
-    pub(crate) run: Run,
+    pub(crate) batch: Batch,
 }
 
 impl Renderer {
@@ -67,7 +67,7 @@ impl Renderer {
     pub(crate) fn add(
         &mut self,
         publication: usize,
-        run: &Run,
+        run: &Batch,
         mut first: Option<u64>,
         envelope: &EnvelopeWriter,
     ) {
@@ -92,7 +92,7 @@ impl Renderer {
     }
 
     /// Everything that was rendered, in its order.
-    pub(crate) fn finish(mut self) -> Vec<Rendered> {
+    pub(crate) fn finish(mut self) -> Vec<EncodedBatch> {
         self.seal(0);
         self.done
     }
@@ -121,10 +121,10 @@ impl Renderer {
         let mut end = filled.len();
         let at = self.done.len();
         for open in self.open.drain(..).rev() {
-            self.done.push(Rendered {
+            self.done.push(EncodedBatch {
                 publication: open.publication,
                 first: open.first,
-                run: Run::owned(filled.slice(open.start..end), open.count),
+                batch: Batch::owned(filled.slice(open.start..end), open.count),
             });
             end = open.start;
         }
@@ -168,7 +168,7 @@ pub(crate) fn rendered_size(publications: &[Publication], next: u64) -> usize {
         let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
         let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
         let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name;
-        publication.run.bytes().len() + publication.run.count() as usize * growth
+        publication.batch.bytes().len() + publication.batch.count() as usize * growth
     };
     publications.iter().map(size).sum()
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn rendered(lines: &str, first: Option<u64>) -> (Vec<usize>, String) {
-        let run = Run::new(lines.to_owned().into(), lines.lines().count() as u32);
+        let run = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
         let mut renderer = Renderer::new(expected);
@@ -187,12 +187,15 @@ mod tests {
         let mut next = first;
         for part in &parts {
             assert_eq!((part.publication, part.first), (0, next));
-            next = next.map(|next| next + u64::from(part.run.count()));
+            next = next.map(|next| next + u64::from(part.batch.count()));
         }
-        let counts = parts.iter().map(|part| part.run.count() as usize).collect();
+        let counts = parts
+            .iter()
+            .map(|part| part.batch.count() as usize)
+            .collect();
         let bytes: Vec<_> = parts
             .iter()
-            .flat_map(|part| part.run.bytes().to_vec())
+            .flat_map(|part| part.batch.bytes().to_vec())
             .collect();
         (counts, String::from_utf8(bytes).unwrap())
     }
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_published_together_lies_together() {
-        let run = Run::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
+        let run = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
         let envelope = EnvelopeWriter::new(5, None);
         let size = run.bytes().len() + envelope.growth(Some(1));
         let mut renderer = Renderer::new(3 * size);
@@ -229,7 +232,7 @@ mod tests {
         }
         let parts = renderer.finish();
         assert_eq!(parts.len(), 3);
-        let at = |part: &Rendered| part.run.bytes().as_ptr().addr();
+        let at = |part: &EncodedBatch| part.batch.bytes().as_ptr().addr();
         assert_eq!(at(&parts[1]), at(&parts[0]) + size);
         assert_eq!(at(&parts[2]), at(&parts[1]) + size);
     }

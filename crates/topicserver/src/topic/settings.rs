@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wire::TopicName;
 
 use crate::config::Config;
-use crate::history::budget::Budget;
-use crate::history::ids::IdLimits;
+use crate::history::budget::MemoryBudget;
+use crate::history::dedup::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::identity::Hashes;
-use crate::log_limit::Complaints;
+use crate::log_limit::LogLimiter;
 use crate::store::Store;
 
 /// What all topics are told at their beginning.
@@ -22,15 +22,15 @@ pub(crate) struct TopicSettings {
     pub(crate) history: HistoryLimits,
     pub(crate) ids: IdLimits,
     /// How often a topic that is only kept in memory was forgotten.
-    pub(crate) lives: AtomicU64,
+    pub(crate) epoch_counter: AtomicU64,
     /// Makes the epochs of topics that are only kept in memory.
     hashes: Hashes,
     /// Of the memory of all histories.
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) budget: Arc<MemoryBudget>,
     /// Where messages are kept on disk, if they are.
     pub(crate) store: Option<Store>,
     /// Log lines about it, which may come with every message.
-    pub(crate) troubles: Complaints,
+    pub(crate) troubles: LogLimiter,
 }
 
 impl TopicSettings {
@@ -47,11 +47,11 @@ impl TopicSettings {
                 window,
                 per_publisher: config.max_ids,
             },
-            lives: AtomicU64::new(0),
+            epoch_counter: AtomicU64::new(0),
             hashes: Hashes::random(),
-            budget: Budget::new(config.history_memory),
+            budget: MemoryBudget::new(config.history_memory),
             store,
-            troubles: Complaints::default(),
+            troubles: LogLimiter::default(),
         }
     }
 
@@ -59,7 +59,7 @@ impl TopicSettings {
     /// was forgotten in which something was said, that is the same one: whoever comes
     /// back to a topic in which nothing was ever said has missed nothing.
     pub(crate) fn epoch_of(&self, name: &TopicName) -> u64 {
-        let life = self.lives.load(Relaxed).to_string();
+        let life = self.epoch_counter.load(Relaxed).to_string();
         self.hashes.of(&life, name.as_str().as_bytes())
     }
 }

@@ -13,12 +13,12 @@ use wire::{Event, Gap};
 use crate::history::entry::Entry;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::outbox::batch::Run;
+use crate::outbox::batch::Batch;
 use crate::store::StoreError;
 use crate::topic::log::TopicLog;
 use crate::topic::publication::Publication;
-use crate::topic::registration::Gathering;
-use crate::topic::render::Rendered;
+use crate::topic::registration::RegistrationReply;
+use crate::topic::render::EncodedBatch;
 
 /// Bytes that a reader is given in one step: as much as a socket takes at once, and
 /// little enough that others hardly wait for it.
@@ -28,7 +28,7 @@ const STEP: usize = 128 * 1024;
 pub(crate) const FETCH_BYTES: usize = STEP;
 
 /// A connection's place in a topic's order.
-pub(crate) enum Position {
+pub(crate) enum Cursor {
     /// It has got, or been given the chance to get, everything so far.
     Live,
     /// It gets the message `next` next.
@@ -43,7 +43,7 @@ pub(crate) enum Position {
 pub(crate) enum Until {
     /// The answer to its registration, which comes before all messages; and what was
     /// promised with it, if that may be forgotten meanwhile.
-    Answer(Arc<Gathering>, Option<Box<Promised>>),
+    Answer(Arc<RegistrationReply>, Option<Box<Snapshot>>),
     /// Room in its outbox.
     Room,
     /// What it gets next, which is being read from disk.
@@ -52,20 +52,20 @@ pub(crate) enum Until {
 
 /// What the history had for a connection when it registered. Other topics may have to
 /// answer first, and a busy topic's history moves on quickly.
-pub(crate) struct Promised {
+pub(crate) struct Snapshot {
     /// The oldest message that there was.
     first: u64,
     entries: Vec<Entry>,
 }
 
 /// What was read from disk for a connection.
-pub(crate) struct Missed {
+pub(crate) struct Fetched {
     /// From which message on.
     pub(crate) from: u64,
     pub(crate) entries: Result<Vec<Entry>, StoreError>,
 }
 
-impl Missed {
+impl Fetched {
     /// How many bytes of messages that is.
     pub(crate) fn bytes(&self) -> usize {
         let lines = |entries: &Vec<Entry>| entries.iter().map(|entry| entry.lines.len()).sum();
@@ -92,7 +92,7 @@ pub(crate) struct Fetch {
     pub(crate) from: u64,
 }
 
-impl Position {
+impl Cursor {
     /// Of a connection whose outbox has no room for the message `next`.
     pub(crate) fn behind(next: u64) -> Self {
         let until = Some(Until::Room);
@@ -100,7 +100,7 @@ impl Position {
     }
 
     /// Of a connection that waits for the answer to its registration.
-    pub(crate) fn unanswered(next: u64, answer: Arc<Gathering>) -> Self {
+    pub(crate) fn unanswered(next: u64, answer: Arc<RegistrationReply>) -> Self {
         let until = Some(Until::Answer(answer, None));
         Self::Behind { next, until }
     }
@@ -124,14 +124,14 @@ impl Position {
 
     /// An answer to a registration was sent. It may not be the last one. What was
     /// promised with it comes first.
-    pub(crate) fn open(&mut self, answer: &Arc<Gathering>) -> Option<Box<Promised>> {
+    pub(crate) fn open(&mut self, answer: &Arc<RegistrationReply>) -> Option<Box<Snapshot>> {
         if let Self::Behind { until, .. } = self
-            && let Some(Until::Answer(awaited, promised)) = until
+            && let Some(Until::Answer(awaited, snapshot)) = until
             && Arc::ptr_eq(awaited, answer)
         {
-            let promised = promised.take();
+            let snapshot = snapshot.take();
             *until = None;
-            return promised;
+            return snapshot;
         }
         None
     }
@@ -141,7 +141,7 @@ impl Position {
 pub(crate) struct Subscriber {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) position: Position,
+    pub(crate) cursor: Cursor,
     /// Before this message it gets its own ones too: it asked for the last ones, not for
     /// what it missed.
     pub(crate) own_before: u64,
@@ -160,62 +160,64 @@ impl Subscriber {
     pub(crate) fn offer(
         &mut self,
         publications: &[Publication],
-        pieces: &[Rendered],
+        pieces: &[EncodedBatch],
         next: u64,
     ) -> bool {
-        if self.position.is_behind() {
+        if self.cursor.is_behind() {
             return false;
         }
-        let is_others = |piece: &&Rendered| {
+        let is_others = |piece: &&EncodedBatch| {
             let publication = publications.get(piece.publication);
             publication.is_some_and(|publication| !publication.from.is(&self.outbox))
         };
         let others = pieces.iter().filter(is_others);
-        let accepted = self.outbox.offer(others.clone().map(|piece| &piece.run));
+        let accepted = self
+            .outbox
+            .try_send_batch(others.clone().map(|piece| &piece.batch));
         let Some(refused) = others.clone().nth(accepted) else {
             return false;
         };
-        self.position = Position::behind(refused.first.unwrap_or(next));
+        self.cursor = Cursor::behind(refused.first.unwrap_or(next));
         true
     }
 
     /// The answer to its registration has to wait for other topics: keeps what it is
     /// promised, if that is only in memory.
-    pub(crate) fn keep_promise(&mut self, log: &TopicLog) {
-        if let Position::Behind { next, until } = &mut self.position
-            && let Some(Until::Answer(_, promised)) = until
+    pub(crate) fn keep_snapshot(&mut self, log: &TopicLog) {
+        if let Cursor::Behind { next, until } = &mut self.cursor
+            && let Some(Until::Answer(_, snapshot)) = until
             && *next < log.next()
             && log.on_disk().is_none()
         {
             let entries = log.history().entries_from(*next).cloned().collect();
             let first = log.first();
-            *promised = Some(Box::new(Promised { first, entries }));
+            *snapshot = Some(Box::new(Snapshot { first, entries }));
         }
     }
 
     /// Sends what was promised, as much as the outbox takes. The rest is sent from the
     /// history as the reader takes it.
-    pub(crate) fn send_promised(&mut self, topic: &str, promised: &Promised) {
-        while let Position::Behind { next, until: None } = self.position {
-            if next < promised.first {
-                self.tell_gap(topic, next, promised.first - 1);
+    pub(crate) fn send_snapshot(&mut self, topic: &str, snapshot: &Snapshot) {
+        while let Cursor::Behind { next, until: None } = self.cursor {
+            if next < snapshot.first {
+                self.tell_gap(topic, next, snapshot.first - 1);
             }
-            let next = next.max(promised.first);
-            let entries = promised.entries.iter();
+            let next = next.max(snapshot.first);
+            let entries = snapshot.entries.iter();
             let mut entries = entries.skip_while(|entry| entry.end() <= next).peekable();
             if entries.peek().is_none() {
-                self.position = Position::Behind { next, until: None };
+                self.cursor = Cursor::Behind { next, until: None };
                 return;
             }
             let (next, until) = self.send(next, entries);
-            self.position = Position::Behind { next, until };
+            self.cursor = Cursor::Behind { next, until };
         }
     }
 
     /// Sends some of what the connection has missed, as much as its outbox takes, unless
     /// it has to be read from disk first.
     pub(crate) fn step(&mut self, topic: &str, log: &TopicLog) -> Step {
-        let Position::Behind { mut next, .. } = self.position else {
+        let Cursor::Behind { mut next, .. } = self.cursor else {
             return Step::CaughtUp;
         };
         if next < log.first() {
@@ -224,7 +226,7 @@ impl Subscriber {
         }
         if next < log.history().first() && log.on_disk().is_some() {
             let until = Some(Until::Read);
-            self.position = Position::Behind { next, until };
+            self.cursor = Cursor::Behind { next, until };
             return Step::Fetch(next);
         }
         let until = self.send(next, log.history().entries_from(next));
@@ -232,24 +234,24 @@ impl Subscriber {
     }
 
     /// Takes what was read from disk, unless it isn't wanted any more.
-    pub(crate) fn take_read(&mut self, topic: &str, log: &TopicLog, missed: Missed) {
-        let next = match &self.position {
-            Position::Behind {
+    pub(crate) fn take_read(&mut self, topic: &str, log: &TopicLog, fetched: Fetched) {
+        let next = match &self.cursor {
+            Cursor::Behind {
                 next,
                 until: Some(Until::Read),
-            } if *next == missed.from => *next,
+            } if *next == fetched.from => *next,
             _ => return,
         };
-        match missed.entries {
+        match fetched.entries {
             Ok(entries) if entries.iter().any(|entry| entry.end() > next) => {
                 let reached = self.send_read(topic, next, &entries);
                 // Whether it has caught up is seen with the next step.
                 let (next, until) = reached;
-                self.position = Position::Behind { next, until };
+                self.cursor = Cursor::Behind { next, until };
             }
             Ok(_) | Err(_) => {
                 // What isn't there, though it should be, can't be had.
-                if let Err(error) = &missed.entries {
+                if let Err(error) = &fetched.entries {
                     log.complain(error, "older messages can't be read");
                 }
                 let there = log.history().first();
@@ -257,7 +259,7 @@ impl Subscriber {
                     self.tell_gap(topic, next, there - 1);
                 }
                 let (next, until) = (there.max(next), None);
-                self.position = Position::Behind { next, until };
+                self.cursor = Cursor::Behind { next, until };
             }
         }
     }
@@ -278,8 +280,8 @@ impl Subscriber {
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
     ) -> (u64, Option<Until>) {
-        let (end, runs) = self.missed(next, entries);
-        let accepted = self.outbox.offer(runs.iter().map(|(_, run)| run));
+        let (end, runs) = self.next_batches(next, entries);
+        let accepted = self.outbox.try_send_batch(runs.iter().map(|(_, run)| run));
         match runs.get(accepted) {
             Some((first, _)) => (*first, Some(Until::Room)),
             None => (end, None),
@@ -288,11 +290,11 @@ impl Subscriber {
 
     /// What comes next, without what this connection published itself and didn't ask
     /// for, each part with the number of its first message; and up to which message that is.
-    fn missed<'a>(
+    fn next_batches<'a>(
         &self,
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
-    ) -> (u64, Vec<(u64, Run)>) {
+    ) -> (u64, Vec<(u64, Batch)>) {
         let (mut end, mut bytes) = (next, 0);
         let mut runs = Vec::new();
         for entry in entries {
@@ -309,7 +311,7 @@ impl Subscriber {
                 bytes += lines.len();
                 let first = entry.first.max(next);
                 let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-                runs.push((first, Run::owned(lines, count)));
+                runs.push((first, Batch::owned(lines, count)));
             }
         }
         (end, runs)
@@ -318,10 +320,10 @@ impl Subscriber {
     /// The connection gets the message after these next.
     fn advance(&mut self, (next, until): (u64, Option<Until>), log: &TopicLog) -> Step {
         if until.is_none() && next >= log.next() {
-            self.position = Position::Live;
+            self.cursor = Cursor::Live;
             return Step::CaughtUp;
         }
-        self.position = Position::Behind { next, until };
+        self.cursor = Cursor::Behind { next, until };
         Step::Behind
     }
 
@@ -335,6 +337,6 @@ impl Subscriber {
     fn tell_gap(&self, topic: &str, from: u64, to: u64) {
         let topic = topic.into();
         let gap = Event::Gap(Gap { topic, from, to });
-        self.outbox.answer(gap.to_line());
+        self.outbox.send_reply(gap.to_line());
     }
 }

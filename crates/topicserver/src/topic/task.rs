@@ -8,19 +8,19 @@ use tokio::sync::oneshot;
 use wire::{Event, TopicState};
 
 use crate::clock::now;
-use crate::history::budget::Share;
+use crate::history::budget::MemoryShare;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::topic::acks::{acknowledge, tell_unstored};
+use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Members, presence};
 use crate::topic::publication::Publication;
-use crate::topic::registration::Gathering;
+use crate::topic::registration::RegistrationReply;
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
-use crate::topic::subscriber::{FETCH_BYTES, Fetch, Missed, Position, Subscriber};
+use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
 
 thread_local! {
     /// Room for what topics are about to hand on.
@@ -39,7 +39,7 @@ pub(crate) fn run(
     expiring: Arc<Expiring>,
     retire: impl Fn(&Topic) -> bool,
 ) -> impl Future<Output = ()> {
-    let share = Share::new(settings.budget.clone(), topic.remembered.clone());
+    let share = MemoryShare::new(settings.budget.clone(), topic.remembered.clone());
     let log = TopicLog::new(topic.name().clone(), settings, share);
     let mut task = Task::new(topic, expiring, log);
     async move {
@@ -67,7 +67,7 @@ pub(crate) fn run(
             task.remove_finished();
             task.note_what_is_kept();
             if task.is_over() {
-                task.log.end_life();
+                task.log.start_new_epoch();
                 if retire(&task.topic) {
                     return;
                 }
@@ -175,15 +175,16 @@ impl Task {
             }
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
-            Command::Read(subscriber, missed) => {
+            Command::Read(subscriber, fetched) => {
                 let topic = self.topic.name().as_str();
-                self.members.has_read(topic, &self.log, &subscriber, missed);
+                self.members
+                    .has_read(topic, &self.log, &subscriber, fetched);
             }
             Command::Leave(subscriber) => self.leave(&subscriber),
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
             Command::Who(asker) => {
                 let answer = self.members.who(self.topic.name().as_str());
-                asker.answer(answer.to_line());
+                asker.send_reply(answer.to_line());
             }
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
@@ -225,7 +226,7 @@ impl Task {
         let is_new = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity: identity.clone(),
-            position: Position::unanswered(next, answer.clone()),
+            cursor: Cursor::unanswered(next, answer.clone()),
             own_before: if start.is_resume() {
                 0
             } else {
@@ -236,12 +237,13 @@ impl Task {
         // Whoever has been answered is counted.
         self.topic.members.store(self.members.len(), Relaxed);
         let topic = self.topic.clone();
-        let open =
-            move |answer: &Arc<Gathering>| topic.open(answer.outbox().clone(), answer.clone());
+        let open = move |answer: &Arc<RegistrationReply>| {
+            topic.open(answer.outbox().clone(), answer.clone());
+        };
         if answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
             self.open(&outbox, &answer);
         } else {
-            self.members.keep_promise(&outbox, &self.log);
+            self.members.keep_snapshot(&outbox, &self.log);
         }
         if is_new {
             self.tell_presence(&identity, &outbox, Event::Joined);
@@ -249,7 +251,7 @@ impl Task {
     }
 
     /// A registration was answered: what the connection asked for follows.
-    fn open(&mut self, subscriber: &SharedOutbox, answer: &Arc<Gathering>) {
+    fn open(&mut self, subscriber: &SharedOutbox, answer: &Arc<RegistrationReply>) {
         let name = self.topic.name().as_str();
         if let Some(fetch) = self.members.open(subscriber, answer, name, &self.log) {
             self.fetch(fetch);
@@ -272,14 +274,14 @@ impl Task {
         let topic = self.topic.clone();
         tokio::spawn(async move {
             let entries = store.read(id, from, FETCH_BYTES).await;
-            topic.has_read_for(outbox, Missed { from, entries });
+            topic.has_read_for(outbox, Fetched { from, entries });
         });
     }
 
     /// One that is behind stays until it has caught up; others leave at once.
     fn finish(&mut self, subscriber: &SharedOutbox, done: oneshot::Sender<()>) {
         if let Some(known) = self.members.find(subscriber)
-            && known.position.is_behind()
+            && known.cursor.is_behind()
         {
             // It gets what comes meanwhile, too.
             known.finished = Some(done);
@@ -351,7 +353,7 @@ impl Task {
                 .await;
         }
         if let Some(unstored) = appended.unstored {
-            tell_unstored(&self.pending, unstored.refused, &unstored.error);
+            refuse(&self.pending, unstored.refused, &unstored.error);
         }
         self.pending.clear();
         acknowledge(self.topic.name().as_str(), appended.acknowledgements);

@@ -56,19 +56,19 @@ impl FrameSink for Log {
         place
     }
 
-    fn tag(&mut self, id: &str, text: JsonStr<'_>) -> Box<Tag> {
-        Box::new(Tag {
+    fn message_id(&mut self, id: &str, text: JsonStr<'_>) -> Box<MessageId> {
+        Box::new(MessageId {
             id: id.into(),
             origin: 0,
             hash: text.decode().len() as u64,
         })
     }
 
-    fn publish(&mut self, place: usize, frames: Frames) {
-        let lines = frames.bytes.iter().filter(|byte| **byte == b'\n').count();
-        assert_eq!(lines, frames.count as usize);
-        self.runs.push((place, frames.bytes));
-        self.ids.extend(frames.tag.map(|tag| tag.id.into()));
+    fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>) {
+        let lines = frames.bytes().iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, frames.count() as usize);
+        self.runs.push((place, frames.bytes().clone()));
+        self.ids.extend(id.map(|id| id.id.into()));
     }
 
     fn request(&mut self, request: Request) {

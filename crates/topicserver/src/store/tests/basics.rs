@@ -12,7 +12,7 @@ async fn what_is_appended_can_be_read() {
     assert_eq!(topic.time, 0);
     assert!(store.ids(&name("T")).await.is_empty());
     assert_eq!(store.read(topic.id, 0, 1000).await.unwrap(), []);
-    let first = Batch {
+    let first = RecordBatch {
         entries: vec![entry(1, 3, 10), entry(4, 1, 11)],
         ids: Vec::new(),
     };
@@ -33,7 +33,10 @@ async fn a_read_begins_with_the_entry_that_holds_the_message_and_is_bounded() {
     for n in 0..10 {
         let entries = vec![entry(1 + n * 5, 3, n), entry(4 + n * 5, 2, n)];
         let ids = Vec::new();
-        store.append(topic, Batch { entries, ids }).await.unwrap();
+        store
+            .append(topic, RecordBatch { entries, ids })
+            .await
+            .unwrap();
     }
     store.append(other, batch(1, 1)).await.unwrap();
     let read = async |from, max| seqs(&store.read(topic, from, max).await.unwrap());
@@ -101,7 +104,7 @@ async fn a_batch_that_doesnt_follow_is_refused_and_harms_nothing() {
         };
         assert_eq!(error, expected);
     }
-    store.append(topic, Batch::default()).await.unwrap();
+    store.append(topic, RecordBatch::default()).await.unwrap();
     store.append(topic, batch(3, 1)).await.unwrap();
     let unknown = crate::store::TopicId(99);
     assert!(store.append(unknown, batch(1, 1)).await.is_err());
@@ -169,7 +172,7 @@ async fn of_each_publisher_only_the_newest_ids_are_read() {
     let store = open(&directory);
     let topic = store.load(&name("T")).await.unwrap();
     let now = clock::now();
-    let batches = (1..=300).map(|seq| Batch {
+    let batches = (1..=300).map(|seq| RecordBatch {
         entries: vec![entry(seq, 1, now)],
         ids: vec![RememberedId {
             // The first ten are somebody else's.
@@ -193,7 +196,7 @@ async fn ids_within_the_window_are_there_after_a_restart() {
     let now = clock::now();
     let old = now - 2 * 60 * 1000;
     for (seq, time) in [(1, old), (2, old), (3, now - 1000), (4, now), (5, now)] {
-        let batch = Batch {
+        let batch = RecordBatch {
             entries: vec![entry(seq, 1, time)],
             ids: if seq == 4 {
                 vec![]
@@ -226,7 +229,10 @@ async fn the_first_message_since_a_time_is_found() {
             entry(first + u64::from(count), 2, 15 + n * 10),
         ];
         let ids = Vec::new();
-        store.append(topic, Batch { entries, ids }).await.unwrap();
+        store
+            .append(topic, RecordBatch { entries, ids })
+            .await
+            .unwrap();
         first += u64::from(count) + 2;
     }
     let all = store.read(topic, 1, usize::MAX).await.unwrap();
@@ -253,7 +259,10 @@ async fn a_large_batch_is_read_in_pieces() {
         .flat_map(|entry| entry.lines.to_vec())
         .collect();
     let ids = Vec::new();
-    store.append(topic, Batch { entries, ids }).await.unwrap();
+    store
+        .append(topic, RecordBatch { entries, ids })
+        .await
+        .unwrap();
     let all = store.read(topic, 1, usize::MAX).await.unwrap();
     assert_eq!(seqs(&all), (1..=40_002).collect::<Vec<_>>());
     let read: Vec<u8> = all.iter().flat_map(|entry| entry.lines.to_vec()).collect();

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::store::database::{Tables, Trouble};
+use crate::store::database::{CommitError, Tables};
 use crate::store::writer::Writer;
 use crate::store::{Loaded, OpenError, StoreError, journal, record};
 
@@ -43,7 +43,7 @@ async fn written() -> (Directory, Loaded) {
     let store = open(&directory);
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
-    let last = Batch {
+    let last = RecordBatch {
         entries: vec![entry(4, 2, 5), entry(6, 1, 5)],
         ids: vec![id(4, clock::now())],
     };
@@ -220,9 +220,9 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     left.insert(&tables.history, record::key(topic.id, 4), bytes);
     tables.commit(left, true).unwrap();
     drop(tables);
-    writer.doubtful.insert(topic.id, 4);
+    writer.in_doubt.insert(topic.id, 4);
     let error = StoreError::Io("the flush failed".to_owned());
-    let told = writer.recover(Trouble::Failed(error.clone()));
+    let told = writer.recover(CommitError::Failed(error.clone()));
     assert_eq!(told, Ok(error));
     let tables = writer.tables().unwrap();
     assert_eq!(Tables::records(&tables.history, topic.id, 4).count(), 0);
@@ -234,7 +234,7 @@ fn a_journal_is_cut_after_its_last_whole_group_and_only_once() {
     let directory = Directory::new();
     let path = directory.path().join("0.jnl");
     std::fs::write(&path, [b"\x01garbage".as_slice(), &[0; 50]].concat()).unwrap();
-    let cuts = journal::mend(directory.path()).unwrap();
+    let cuts = journal::repair(directory.path()).unwrap();
     let cut = journal::Cut {
         file: path.clone(),
         kept: 0,
@@ -242,7 +242,7 @@ fn a_journal_is_cut_after_its_last_whole_group_and_only_once() {
     };
     assert_eq!(cuts, [cut]);
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
-    assert_eq!(journal::mend(directory.path()).unwrap(), []);
+    assert_eq!(journal::repair(directory.path()).unwrap(), []);
 }
 
 #[tokio::test]

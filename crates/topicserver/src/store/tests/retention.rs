@@ -35,8 +35,8 @@ fn first(loaded: &Loaded) -> u64 {
     loaded.first.load(Ordering::Acquire)
 }
 
-fn with_ids(seq: u64, time: u64) -> Batch {
-    Batch {
+fn with_ids(seq: u64, time: u64) -> RecordBatch {
+    RecordBatch {
         entries: vec![entry(seq, 1, time)],
         ids: vec![id(seq, time)],
     }
@@ -291,7 +291,7 @@ fn space(path: &Path) -> u64 {
 
 /// So many MiB in records of 64 KiB, all published at `time`.
 async fn append_mib(store: &Store, topic: TopicId, next: u64, mib: u64, time: u64) -> u64 {
-    let record = |seq| Batch {
+    let record = |seq| RecordBatch {
         entries: vec![Entry {
             lines: Bytes::from(vec![b'x'; 64 * 1024]),
             ..entry(seq, 1, time)

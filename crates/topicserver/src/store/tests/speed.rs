@@ -9,10 +9,10 @@ use super::*;
 const MESSAGE: usize = 300;
 
 /// One entry of messages of 300 bytes.
-fn messages(first: u64, count: u32) -> Batch {
+fn messages(first: u64, count: u32) -> RecordBatch {
     let mut line = vec![b'x'; MESSAGE - 1];
     line.push(b'\n');
-    Batch {
+    RecordBatch {
         entries: vec![Entry {
             first,
             count,

@@ -9,11 +9,11 @@ use wire::TopicName;
 use super::Writer;
 use super::queue::Request;
 use crate::store::catalogue::{self, Found};
-use crate::store::database::{Tables, Trouble};
+use crate::store::database::{CommitError, Tables};
 use crate::store::journal;
 use crate::store::record;
 use crate::store::topic::{self, Oldest, State};
-use crate::store::types::{Batch, StoreError, TopicId};
+use crate::store::types::{RecordBatch, StoreError, TopicId};
 
 /// A group while it is put together.
 struct Group {
@@ -34,8 +34,8 @@ impl Writer {
         &mut self,
         requests: &[Request],
         may_write: bool,
-    ) -> Result<Vec<Result<TopicId, StoreError>>, Trouble> {
-        let tables = self.tables().map_err(Trouble::Failed)?;
+    ) -> Result<Vec<Result<TopicId, StoreError>>, CommitError> {
+        let tables = self.tables().map_err(CommitError::Failed)?;
         let mut group = Group {
             batch: tables.batch(),
             bytes: journal::GROUP_OVERHEAD,
@@ -58,7 +58,7 @@ impl Writer {
         let is_empty = batch.is_empty();
         let written = match is_empty {
             true => Ok(()),
-            false if !may_write => Err(Trouble::Poisoned),
+            false if !may_write => Err(CommitError::Poisoned),
             false => tables.commit(batch, true),
         };
         match written {
@@ -66,9 +66,9 @@ impl Writer {
                 self.flushed = if is_empty { 0 } else { group.bytes as u64 };
                 self.settle(&group);
             }
-            Err(trouble) => {
-                self.undo(&group, matches!(trouble, Trouble::Failed(_)));
-                return Err(trouble);
+            Err(error) => {
+                self.undo(&group, matches!(error, CommitError::Failed(_)));
+                return Err(error);
             }
         }
         Ok(results)
@@ -80,7 +80,7 @@ impl Writer {
         tables: &Tables,
         group: &mut Group,
         id: TopicId,
-        batch: &Batch,
+        batch: &RecordBatch,
     ) -> Result<TopicId, StoreError> {
         if !self.topics.contains_key(&id) {
             self.bring(tables, group, id)?;
@@ -151,7 +151,7 @@ impl Writer {
     /// Brings a topic into memory. If it has lost something, its new epoch goes
     /// into the group.
     fn bring(&mut self, tables: &Tables, group: &mut Group, id: TopicId) -> Result<(), StoreError> {
-        let Found { state, lost } = catalogue::read(tables, &self.heads, id)?;
+        let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
         if let Some(lost) = lost {
             let (name, first, last) = (&state.name, lost.start(), lost.end());
             tracing::warn!(
@@ -207,7 +207,7 @@ impl Writer {
                 self.queue_trim(id);
             }
         }
-        let noted = self.heads.set(&mut heads);
+        let noted = self.high_water_marks.set(&mut heads);
         self.check_heads(noted);
     }
 
@@ -231,7 +231,7 @@ impl Writer {
             if let Some(state) = self.topics.get_mut(id) {
                 state.pending = state.durable;
                 if may_be_written {
-                    self.doubtful.insert(*id, state.durable.next);
+                    self.in_doubt.insert(*id, state.durable.next);
                 }
             }
         }

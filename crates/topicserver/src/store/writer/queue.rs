@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 use wire::TopicName;
 
-use crate::store::types::{Batch, Loaded, StoreError, TopicId};
+use crate::store::types::{Loaded, RecordBatch, StoreError, TopicId};
 
 /// KiB that may wait: some hundred milliseconds of a disk's work. Who has more
 /// waits until there is room.
@@ -36,7 +36,7 @@ pub(crate) enum Request {
     /// Store a batch.
     Append {
         topic: TopicId,
-        batch: Batch,
+        batch: RecordBatch,
         done: oneshot::Sender<Result<(), StoreError>>,
         /// Its room in the queue.
         kib: u32,
@@ -67,19 +67,19 @@ impl Request {
 
 /// The way to the writer. Cloning shares it; the last one that is dropped ends it.
 #[derive(Clone)]
-pub(crate) struct Queue(Arc<Way>);
+pub(crate) struct Queue(Arc<Sender>);
 
 /// The writer's end of the queue. Dropping it ends the queue.
 pub(crate) struct Waiting(Arc<Shared>);
 
-struct Way(Arc<Shared>);
+struct Sender(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
     /// For the writer, when it sleeps.
     wake: Condvar,
     /// In KiB.
-    room: Semaphore,
+    permits: Semaphore,
 }
 
 #[derive(Default)]
@@ -92,7 +92,7 @@ struct State {
     /// The writer has nothing to do.
     is_idle: bool,
     /// Somebody is about to wake the writer.
-    is_promised: bool,
+    is_wake_deferred: bool,
     /// Nobody is left at one of the ends.
     has_ended: bool,
 }
@@ -100,7 +100,7 @@ struct State {
 impl State {
     /// Whether there is nothing for the writer yet.
     fn is_empty(&self) -> bool {
-        self.requests.is_empty() && !self.is_promised && !self.is_due
+        self.requests.is_empty() && !self.is_wake_deferred && !self.is_due
     }
 
     fn is_worth_a_flush(&self) -> bool {
@@ -109,7 +109,7 @@ impl State {
 
     /// Whether it would be too early to begin.
     fn may_grow(&self) -> bool {
-        self.is_promised && !self.is_due
+        self.is_wake_deferred && !self.is_due
     }
 }
 
@@ -118,9 +118,9 @@ pub(crate) fn queue() -> (Queue, Waiting) {
     let shared = Arc::new(Shared {
         state: Mutex::default(),
         wake: Condvar::new(),
-        room: Semaphore::new(MAX_KIB as usize),
+        permits: Semaphore::new(MAX_KIB as usize),
     });
-    (Queue(Arc::new(Way(shared.clone()))), Waiting(shared))
+    (Queue(Arc::new(Sender(shared.clone()))), Waiting(shared))
 }
 
 impl Queue {
@@ -128,11 +128,11 @@ impl Queue {
     pub(crate) async fn append(
         &self,
         topic: TopicId,
-        batch: Batch,
+        batch: RecordBatch,
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         let kib = kib(&batch);
-        let room = self.0.0.room.acquire_many(kib).await;
+        let room = self.0.0.permits.acquire_many(kib).await;
         // It is given back when the batch is stored.
         room.map_err(|_| StoreError::Closed)?.forget();
         let wake = self.put(Request::Append {
@@ -163,7 +163,7 @@ impl Queue {
     }
 
     /// Puts a request in. Who finds the writer idle gets what wakes it.
-    fn put(&self, request: Request) -> Result<Option<Wake>, StoreError> {
+    fn put(&self, request: Request) -> Result<Option<DeferredWake>, StoreError> {
         let shared = &self.0.0;
         let mut state = shared.state.lock();
         if state.has_ended {
@@ -177,30 +177,30 @@ impl Queue {
             shared.wake.notify_one();
             return Ok(None);
         }
-        let is_first = state.is_idle && !state.is_promised;
-        state.is_promised |= is_first;
-        Ok(is_first.then(|| Wake(shared.clone())))
+        let is_first = state.is_idle && !state.is_wake_deferred;
+        state.is_wake_deferred |= is_first;
+        Ok(is_first.then(|| DeferredWake(shared.clone())))
     }
 }
 
 /// Wakes the writer when it is dropped, whatever becomes of who holds it.
-pub(crate) struct Wake(Arc<Shared>);
+pub(crate) struct DeferredWake(Arc<Shared>);
 
-impl Wake {
+impl DeferredWake {
     /// Wakes it when the runtime has done what there was to be done.
     pub(crate) async fn after_a_turn(self) {
         tokio::task::yield_now().await;
     }
 }
 
-impl Drop for Wake {
+impl Drop for DeferredWake {
     fn drop(&mut self) {
-        self.0.state.lock().is_promised = false;
+        self.0.state.lock().is_wake_deferred = false;
         self.0.wake.notify_one();
     }
 }
 
-impl Drop for Way {
+impl Drop for Sender {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         (state.has_ended, state.is_due) = (true, true);
@@ -219,7 +219,7 @@ impl Waiting {
         // Whoever is about to wake the writer may have more for it.
         wake.wait_while_for(&mut state, |state| state.may_grow(), MAX_DELAY);
         state.is_idle = false;
-        state.is_promised = false;
+        state.is_wake_deferred = false;
         if state.requests.is_empty() && state.has_ended {
             return Err(StoreError::Closed);
         }
@@ -232,14 +232,14 @@ impl Waiting {
 
     /// What wakes the writer, for somebody who does something first that may bring
     /// more for the next group.
-    pub(crate) fn promise(&self) -> Wake {
-        self.0.state.lock().is_promised = true;
-        Wake(self.0.clone())
+    pub(crate) fn defer_wake(&self) -> DeferredWake {
+        self.0.state.lock().is_wake_deferred = true;
+        DeferredWake(self.0.clone())
     }
 
     /// Gives back the room of a group that is done.
     pub(crate) fn give_back(&self, kib: u32) {
-        self.0.room.add_permits(kib as usize);
+        self.0.permits.add_permits(kib as usize);
     }
 }
 
@@ -252,7 +252,7 @@ impl Drop for Waiting {
         };
         // Whoever waits for an answer is told by its end that there is none.
         drop(requests);
-        self.0.room.close();
+        self.0.permits.close();
     }
 }
 
@@ -278,7 +278,7 @@ fn group_len(requests: &[Request]) -> usize {
 
 /// What a batch counts, by the bytes of its lines, about what it takes on disk; one
 /// that is larger than the queue gets all of it.
-fn kib(batch: &Batch) -> u32 {
+fn kib(batch: &RecordBatch) -> u32 {
     let bytes: usize = batch.entries.iter().map(|entry| entry.lines.len()).sum();
     let kib = 1 + bytes / 1024;
     u32::try_from(kib).unwrap_or(u32::MAX).min(MAX_KIB)
@@ -298,7 +298,7 @@ mod tests {
     /// Long enough for the slowest machine.
     const LONG: Duration = Duration::from_secs(600);
 
-    fn batch(bytes: usize) -> Batch {
+    fn batch(bytes: usize) -> RecordBatch {
         let entry = Entry {
             first: 1,
             count: 1,
@@ -306,7 +306,7 @@ mod tests {
             publisher: 0,
             lines: Bytes::from(vec![b'x'; bytes]),
         };
-        Batch {
+        RecordBatch {
             entries: vec![entry],
             ids: Vec::new(),
         }
@@ -356,7 +356,7 @@ mod tests {
     fn a_group_that_is_worth_a_flush_waits_for_nobody() {
         for (count, bytes) in [(MIN_GROUP, 1), (1, MIN_GROUP_KIB as usize * 1024)] {
             let (queue, waiting) = queue();
-            let _promise = waiting.promise();
+            let _deferred = waiting.defer_wake();
             let appends: Vec<_> = (0..count).map(|_| begin(&queue, bytes)).collect();
             assert!(waiting.0.state.lock().is_due, "{count} of {bytes} bytes");
             assert_eq!(waiting.take(LONG).unwrap().len(), count);
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_question_waits_for_nobody() {
         let (queue, waiting) = queue();
-        let _promise = waiting.promise();
+        let _deferred = waiting.defer_wake();
         let (done, _) = oneshot::channel();
         queue.load(TopicName::new("T").unwrap(), 1, done).unwrap();
         assert!(waiting.0.state.lock().is_due);
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_promise_that_is_not_kept_delays_what_waits_only_a_little() {
         let (queue, waiting) = queue();
-        let _promise = waiting.promise();
+        let _deferred = waiting.defer_wake();
         let append = begin(&queue, 1);
         assert_eq!(waiting.take(LONG).unwrap().len(), 1);
         assert!(waiting.take(Duration::ZERO).unwrap().is_empty());

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::store::catalogue;
-use crate::store::database::{Tables, Trouble};
+use crate::store::database::{CommitError, Tables};
 use crate::store::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
 use crate::store::types::{StoreError, TopicId};
 use crate::store::writer::Writer;
@@ -14,7 +14,7 @@ use crate::store::writer::Writer;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Why nothing can be written now.
-pub(crate) struct Outage {
+pub(crate) struct Unavailable {
     error: StoreError,
     /// When it is tried again.
     retry: Instant,
@@ -25,19 +25,22 @@ pub(crate) struct Outage {
 impl Writer {
     /// Opens the database again after something failed, and says why it did.
     /// An error: it can't be opened, or what is left can't be removed.
-    pub(in crate::store) fn recover(&mut self, trouble: Trouble) -> Result<StoreError, StoreError> {
-        let (error, room) = match trouble {
-            Trouble::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
-            Trouble::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
+    pub(in crate::store) fn recover(
+        &mut self,
+        error: CommitError,
+    ) -> Result<StoreError, StoreError> {
+        let (error, room) = match error {
+            CommitError::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
+            CommitError::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
             // It was the database's own threads that failed, which write tables.
-            Trouble::Poisoned => {
+            CommitError::Poisoned => {
                 let room = self.directory.has_room(ROOM_FOR_A_TABLE);
                 (room.err().map(StoreError::from), ROOM_FOR_A_TABLE)
             }
         };
         let is_over = error.is_none();
-        let error = error.unwrap_or(Trouble::Poisoned.into_error());
-        if !std::mem::replace(&mut self.outage_said, true) {
+        let error = error.unwrap_or(CommitError::Poisoned.into_error());
+        if !std::mem::replace(&mut self.unavailable_logged, true) {
             tracing::warn!("can't write the history: {error}; trying again");
         }
         let reopened = self.reopen(&error);
@@ -46,7 +49,7 @@ impl Writer {
             Ok(()) => Some(&error),
             Err(error) => Some(error),
         };
-        self.outage = left.map(|error| Outage {
+        self.unavailable = left.map(|error| Unavailable {
             error: error.clone(),
             retry: Instant::now() + RETRY,
             room,
@@ -54,13 +57,13 @@ impl Writer {
         reopened.map(|()| error)
     }
 
-    /// Says whether something can be written, after trying to mend what isn't.
+    /// Says whether something can be written, after trying to repair what isn't.
     pub(in crate::store) fn ready(&mut self) -> Result<(), StoreError> {
-        let Some(outage) = &self.outage else {
+        let Some(unavailable) = &self.unavailable else {
             return Ok(());
         };
-        let (error, room) = (outage.error.clone(), outage.room);
-        if Instant::now() < outage.retry {
+        let (error, room) = (unavailable.error.clone(), unavailable.room);
+        if Instant::now() < unavailable.retry {
             return Err(error);
         }
         // Reading comes first: it takes a database, but no room.
@@ -68,27 +71,27 @@ impl Writer {
             Ok(_) => Ok(()),
             Err(_) => self.reopen(&error),
         };
-        let mended = opened.and_then(|()| Ok(self.directory.has_room(room)?));
-        self.outage = mended.clone().err().map(|error| Outage {
+        let repaired = opened.and_then(|()| Ok(self.directory.has_room(room)?));
+        self.unavailable = repaired.clone().err().map(|error| Unavailable {
             error,
             retry: Instant::now() + RETRY,
             room,
         });
-        mended
+        repaired
     }
 
     /// Something was written: says so, if it was said that nothing can be.
     pub(in crate::store) fn written(&mut self) {
         self.stalls = 0;
-        if std::mem::take(&mut self.outage_said) {
+        if std::mem::take(&mut self.unavailable_logged) {
             tracing::info!("the history is written again");
         }
     }
 
     /// How long it is until there may be a database to read from again.
     pub(in crate::store) fn time_to_retry(&self) -> Option<Duration> {
-        let outage = self.outage.as_ref()?;
-        let time = outage.retry.saturating_duration_since(Instant::now());
+        let unavailable = self.unavailable.as_ref()?;
+        let time = unavailable.retry.saturating_duration_since(Instant::now());
         // Zero would mean that there is something to do at once, for ever.
         self.tables().is_err().then_some(time.max(RETRY / 100))
     }
@@ -101,10 +104,10 @@ impl Writer {
             let room = self.directory.has_room(ROOM_FOR_A_GROUP);
             room.err().map_or(StoreError::Io(text), StoreError::from)
         })?;
-        for (&id, &next) in &self.doubtful {
+        for (&id, &next) in &self.in_doubt {
             remove_from(&tables, id, next)?;
         }
-        self.doubtful.clear();
+        self.in_doubt.clear();
         self.next_id = self.next_id.max(catalogue::next_id(&tables)?);
         *self.shared.tables.write() = Ok(tables);
         Ok(())
@@ -119,6 +122,6 @@ fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError
     }
     match batch.is_empty() {
         true => Ok(()),
-        false => tables.commit(batch, true).map_err(Trouble::into_error),
+        false => tables.commit(batch, true).map_err(CommitError::into_error),
     }
 }

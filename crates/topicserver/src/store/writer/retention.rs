@@ -12,7 +12,7 @@ use fjall::OwnedWriteBatch;
 
 use crate::clock;
 use crate::store::catalogue::{self, Found};
-use crate::store::database::{Tables, Trouble};
+use crate::store::database::{CommitError, Tables};
 use crate::store::record::{self, Header, TopicRecord};
 use crate::store::topic::{self, Limits, Oldest, Position};
 use crate::store::types::{StoreError, TopicId};
@@ -62,7 +62,7 @@ impl Writer {
             return time;
         }
         let has_chores = !self.trims.is_empty() || self.chores.survey.is_some();
-        if has_chores && self.outage.is_none() {
+        if has_chores && self.unavailable.is_none() {
             return Duration::ZERO;
         }
         let now = Instant::now();
@@ -81,7 +81,7 @@ impl Writer {
 
     /// Does a piece of what nobody asked for.
     pub(in crate::store) fn do_chores(&mut self) {
-        if self.outage.is_some() {
+        if self.unavailable.is_some() {
             if self.time_to_retry().is_some() {
                 // The outage says it all.
                 let _ = self.ready();
@@ -97,10 +97,10 @@ impl Writer {
         self.find_too_old();
         match self.trim_some() {
             // Later: what waits to be stored comes first.
-            Ok(()) | Err(Trouble::Stalled) => {}
-            Err(trouble) => {
+            Ok(()) | Err(CommitError::Stalled) => {}
+            Err(error) => {
                 // It was logged, and is tried again when it is over.
-                let _ = self.recover(trouble);
+                let _ = self.recover(error);
                 return;
             }
         }
@@ -140,7 +140,7 @@ impl Writer {
     }
 
     /// Deletes what some topics hold too much, and notes it with one flush.
-    fn trim_some(&mut self) -> Result<(), Trouble> {
+    fn trim_some(&mut self) -> Result<(), CommitError> {
         if self.trims.is_empty() {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Writer {
         let state = match self.topics.get(&id) {
             Some(state) => state,
             None => {
-                let Found { state, lost } = catalogue::read(tables, &self.heads, id)?;
+                let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
                 if lost.is_some() {
                     // That is said, and noted, when somebody asks for the topic.
                     return Ok(None);
@@ -274,7 +274,7 @@ impl Writer {
         let (position, first) = match self.topics.get(&id) {
             Some(state) => (state.durable, state.bounds.first()),
             None => {
-                let found = catalogue::read(tables, &self.heads, id)?;
+                let found = catalogue::read(tables, &self.high_water_marks, id)?;
                 (found.state.durable, found.state.bounds.first())
             }
         };
@@ -306,7 +306,7 @@ impl Writer {
     }
 
     /// Lets the files go that have been merged, as soon as nobody reads them.
-    fn drop_replaced_files(&mut self) -> Result<(), Trouble> {
+    fn drop_replaced_files(&mut self) -> Result<(), CommitError> {
         let tables = self.tables()?;
         if tables.has_replaced_files() {
             tables.drop_replaced_files()?;
@@ -321,11 +321,11 @@ impl Writer {
         let written = std::mem::take(&mut self.chores.written);
         self.chores.has_replaced_files |= self.reclaimer.take_done();
         if self.chores.has_replaced_files
-            && let Err(trouble) = self.drop_replaced_files()
-            && !matches!(trouble, Trouble::Stalled)
+            && let Err(error) = self.drop_replaced_files()
+            && !matches!(error, CommitError::Stalled)
         {
             // It was logged, and is tried again when it is over.
-            let _ = self.recover(trouble);
+            let _ = self.recover(error);
         }
         let worth = (self.chores.kept / RECLAIMED_PART).max(WORTH_RECLAIMING);
         let worth = match written < BUSY_BYTES {
@@ -356,7 +356,7 @@ impl Limits {
         let mut kept = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            let found = readable_at(tables, id, low, middle)?;
+            let found = catalogue::readable_at(tables, id, low, middle)?;
             let Some((seq, header, len)) = found else {
                 low = middle + 1;
                 continue;
@@ -383,25 +383,4 @@ impl Limits {
         // The newest record stays, however large it is.
         is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)
     }
-}
-
-/// The newest record of a topic that begins in `low..=high` and can be read: where it
-/// begins, what it says of itself, and its length.
-fn readable_at(
-    tables: &Tables,
-    id: TopicId,
-    low: u64,
-    mut high: u64,
-) -> Result<Option<(u64, Header, u64)>, StoreError> {
-    while let Some((seq, bytes)) = Tables::last_at(&tables.history, id, low, high)? {
-        match record::read_header(&bytes) {
-            Ok(header) => return Ok(Some((seq, header, bytes.len() as u64))),
-            Err(error) => tracing::warn!("passed over the messages from {seq} on: {error}"),
-        }
-        if seq <= low {
-            break;
-        }
-        high = seq - 1;
-    }
-    Ok(None)
 }

@@ -26,13 +26,13 @@ const STEP: u64 = 512 * 1024;
 const LOW: u64 = 128 * 1024;
 
 /// What is written ahead of the journal.
-pub(crate) struct Runway {
+pub(crate) struct Preallocator {
     database: PathBuf,
     /// Zeros that are still before the journal's end, about.
     left: u64,
 }
 
-impl Runway {
+impl Preallocator {
     /// Before the journals in a database's directory.
     pub(crate) fn new(database: PathBuf) -> Self {
         Self { database, left: 0 }
@@ -130,17 +130,17 @@ mod tests {
         let before = std::fs::read(&new).unwrap();
         let begin = hole(&new);
         assert!(begin < STEP, "this file system has no holes");
-        let mut runway = Runway::new(directory.path().to_owned());
-        runway.advance(0);
+        let mut preallocator = Preallocator::new(directory.path().to_owned());
+        preallocator.advance(0);
         assert_eq!(hole(&new), begin, "who knows what isn't flushed");
-        runway.advance(5000);
+        preallocator.advance(5000);
         assert_eq!(hole(&new), begin + STEP);
-        runway.advance(STEP - LOW);
+        preallocator.advance(STEP - LOW);
         assert_eq!(hole(&new), begin + STEP, "enough is left");
-        runway.advance(1);
+        preallocator.advance(1);
         assert_eq!(hole(&new), begin + 2 * STEP);
         for _ in 0..5 {
-            runway.advance(STEP);
+            preallocator.advance(STEP);
         }
         assert_eq!(hole(&new), FILE, "it doesn't grow");
         assert_eq!(std::fs::metadata(&new).unwrap().len(), FILE);
@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn without_a_journal_or_a_directory_nothing_happens() {
         let directory = Directory::new();
-        Runway::new(directory.path().to_owned()).advance(1);
-        Runway::new(directory.path().join("gone")).advance(1);
+        Preallocator::new(directory.path().to_owned()).advance(1);
+        Preallocator::new(directory.path().join("gone")).advance(1);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

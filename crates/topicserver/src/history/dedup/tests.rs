@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-impl Ids {
+impl DedupWindow {
     /// All of them, in the order of their messages.
     pub(crate) fn list(&self) -> Vec<RememberedId> {
         let all = self.publishers.iter().flat_map(|one| one.list());
@@ -28,12 +28,12 @@ fn id(origin: u64, id: u64, seq: u64, time: u64) -> RememberedId {
 }
 
 /// The number of the message that has the id already.
-fn seq_of(ids: &mut Ids, id: RememberedId) -> Option<u64> {
+fn seq_of(ids: &mut DedupWindow, id: RememberedId) -> Option<u64> {
     ids.find_or_insert(id).map(|known| known.seq)
 }
 
-fn ids(per_publisher: usize) -> Ids {
-    Ids::new(IdLimits {
+fn ids(per_publisher: usize) -> DedupWindow {
+    DedupWindow::new(IdLimits {
         window: 100,
         per_publisher,
     })
@@ -74,7 +74,7 @@ fn a_publisher_that_sends_many_forgets_its_own_oldest() {
         for n in 1..=most + 2 {
             ids.find_or_insert(id(1, n, n, 0));
         }
-        let known = |ids: &mut Ids, n| ids.find_or_insert(id(1, n, 99, 0)).is_some();
+        let known = |ids: &mut DedupWindow, n| ids.find_or_insert(id(1, n, 99, 0)).is_some();
         assert!((3..=most + 2).all(|n| known(&mut ids, n)));
         assert_eq!(ids.count() as u64, most + 1);
         assert!(!known(&mut ids, 2));
@@ -224,7 +224,7 @@ proptest! {
 #[ignore = "a measurement"]
 fn time_and_memory_of_an_id() {
     let run = |publishers: u64, count: u64| {
-        let mut ids = Ids::new(IdLimits {
+        let mut ids = DedupWindow::new(IdLimits {
             window: 600_000,
             per_publisher: 100_000,
         });

@@ -26,7 +26,7 @@ pub(crate) struct IdLimits {
 }
 
 /// The ids of one topic. Without any, no memory is allocated.
-pub(crate) struct Ids {
+pub(crate) struct DedupWindow {
     limits: IdLimits,
     publishers: HashTable<Box<Publisher>>,
     /// Bytes that the publishers take, without the table.
@@ -35,7 +35,7 @@ pub(crate) struct Ids {
     expired: u64,
 }
 
-impl Ids {
+impl DedupWindow {
     pub(crate) fn new(limits: IdLimits) -> Self {
         Self {
             limits,

@@ -23,7 +23,7 @@ const SLOT: usize = 16;
 const MAX_GAP: usize = 4096;
 
 /// The file, open.
-pub(crate) struct Heads {
+pub(crate) struct HighWaterMarks {
     file: File,
     /// What it should hold: 16 bytes for each topic there ever was.
     slots: Vec<u8>,
@@ -40,7 +40,7 @@ pub(crate) enum Slot {
     Damaged,
 }
 
-impl Heads {
+impl HighWaterMarks {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -142,13 +142,13 @@ mod tests {
     fn a_slot_says_what_was_written_last_or_that_it_cant() {
         let directory = Directory::new();
         let path = directory.path().join("heads");
-        let mut heads = Heads::open(&path).unwrap();
+        let mut heads = HighWaterMarks::open(&path).unwrap();
         let topic = TopicId(3);
         assert_eq!(heads.get(topic), Slot::Empty);
         heads.set(&mut [(topic, 1)]).unwrap();
         heads.set(&mut [(topic, 2)]).unwrap();
         assert_eq!(heads.get(topic), Slot::Head(2));
-        let heads = Heads::open(&path).unwrap();
+        let heads = HighWaterMarks::open(&path).unwrap();
         assert_eq!(heads.get(topic), Slot::Head(2));
         assert_eq!(heads.get(TopicId(2)), Slot::Empty);
         assert_eq!(heads.get(TopicId(4)), Slot::Empty);
@@ -158,12 +158,12 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
-            let heads = Heads::open(&path).unwrap();
+            let heads = HighWaterMarks::open(&path).unwrap();
             assert_eq!(heads.get(topic), Slot::Damaged, "byte {at}");
         }
         for len in 3 * SLOT..4 * SLOT {
             std::fs::write(&path, &whole[..len]).unwrap();
-            let heads = Heads::open(&path).unwrap();
+            let heads = HighWaterMarks::open(&path).unwrap();
             assert_eq!(heads.get(topic), Slot::Empty, "{len} bytes");
         }
     }
@@ -172,7 +172,7 @@ mod tests {
     fn what_is_near_is_written_at_once_and_nothing_else_changes() {
         let directory = Directory::new();
         let path = directory.path().join("heads");
-        let mut heads = Heads::open(&path).unwrap();
+        let mut heads = HighWaterMarks::open(&path).unwrap();
         let topics = [1, 2, 9, 300, 5000, 5001];
         for (at, topic) in topics.into_iter().enumerate() {
             heads.set(&mut [(TopicId(topic), at as u64)]).unwrap();
@@ -181,9 +181,9 @@ mod tests {
             .set(&mut [(TopicId(5000), 77), (TopicId(300), 78), (TopicId(2), 79)])
             .unwrap();
         let expected = [0, 79, 2, 78, 77, 5].map(Slot::Head);
-        let found = |heads: &Heads| topics.map(|topic| heads.get(TopicId(topic)));
+        let found = |heads: &HighWaterMarks| topics.map(|topic| heads.get(TopicId(topic)));
         assert_eq!(found(&heads), expected);
-        let heads = Heads::open(&path).unwrap();
+        let heads = HighWaterMarks::open(&path).unwrap();
         assert_eq!(found(&heads), expected);
         assert_eq!(heads.get(TopicId(8)), Slot::Empty);
     }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn slots_of_topics_that_nobody_knows_are_counted_once() {
         let directory = Directory::new();
-        let mut heads = Heads::open(&directory.path().join("heads")).unwrap();
+        let mut heads = HighWaterMarks::open(&directory.path().join("heads")).unwrap();
         assert_eq!(heads.remove_from(TopicId(1)).unwrap(), 0);
         heads
             .set(&mut [1, 2, 5].map(|topic| (TopicId(topic), 7)))
