@@ -88,8 +88,8 @@ struct Task {
     log: TopicLog,
     /// What is to be handed on before anything else is done.
     pending: Vec<Publication>,
-    /// Who published last, as its outbox's address; 0 without one. Should somebody else have got
-    /// that since, nothing is lost but a turn of waiting.
+    /// Who published last, as its outbox's address, or 0. Should somebody else have
+    /// got that since, nothing is lost but a turn of waiting.
     last_publisher: Option<usize>,
 }
 
