@@ -1,36 +1,36 @@
-complete -c topicserver -l bind -d 'Listen on this IP address alone, not on all of them' -r
-complete -c topicserver -l log -d 'What is logged to standard error' -r -f -a "off\t'Nothing at all'
-error\t'What keeps the server from working'
-warn\t'And what peers do wrong'
-info\t'And that it has begun and ended'
-debug\t'And each connection\'s life'
-trace\t'And what its libraries say'"
-complete -c topicserver -l max-frame -d 'Bytes of one frame' -r
-complete -c topicserver -l max-depth -d 'Objects and arrays within one another in a frame' -r
-complete -c topicserver -l max-topics -d 'Topics of one connection' -r
-complete -c topicserver -l max-outbox -d 'Bytes that may wait for one connection; who falls further behind is disconnected' -r
-complete -c topicserver -l max-mailbox -d 'Bytes that may wait for one topic before its publishers are slowed' -r
-complete -c topicserver -l max-connections -d 'Connections in all' -r
-complete -c topicserver -l max-connections-per-address -d 'Connections of one IP address' -r
-complete -c topicserver -l registration-timeout -d 'For a new connection to register' -r
-complete -c topicserver -l frame-timeout -d 'For the rest of a frame that has begun' -r
-complete -c topicserver -l write-timeout -d 'For a connection to take something of what waits for it' -r
-complete -c topicserver -l drain-timeout -d 'For what is queued to go out when a connection or the server ends' -r
-complete -c topicserver -l history-messages -d 'Messages of each topic that are kept in memory; 0 keeps none' -r
-complete -c topicserver -l history-bytes -d 'Bytes of each topic\'s messages that are kept in memory; 0 keeps none' -r
-complete -c topicserver -l history-memory -d 'Bytes of all topics\' messages that are kept in memory; beyond it, the topic that was not used for longest forgets its own' -r
-complete -c topicserver -l id-window -d 'For how long the id of a message is remembered, so that it isn\'t delivered again' -r
-complete -c topicserver -l max-ids -d 'Ids that are remembered of one publisher in one topic' -r
-complete -c topicserver -l max-presence -d 'Members of a topic up to which each is told who comes and goes' -r
-complete -c topicserver -l data -d 'Keep messages on disk, in this directory, so that they outlive the server' -r -F
-complete -c topicserver -l storage-timeout -d 'For a message to be stored on disk; its publisher is told storage-busy then' -r
-complete -c topicserver -l keep-age -d 'How old messages on disk become' -r
-complete -c topicserver -l keep-messages -d 'Messages of each topic that are kept on disk' -r
-complete -c topicserver -l keep-bytes -d 'Bytes of each topic\'s messages that are kept on disk' -r
-complete -c topicserver -l allow-origin -d 'Let pages of another site, SCHEME://HOST or SCHEME://HOST:PORT, read and write here; may be given several times' -r
-complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name too, beside its addresses, localhost and the machine\'s own name; may be given several times' -r
-complete -c topicserver -l max-headers -d 'Bytes of an HTTP request before its body' -r
-complete -c topicserver -l ping-interval -d 'How often a WebSocket is asked whether it is still there; two that are unanswered end it' -r
-complete -c topicserver -l threads -d 'Worker threads; by default one for each core, with --data one fewer, because writing has a thread of its own' -r
+complete -c topicserver -l bind -d 'Listen on this IP address only [default: all addresses]' -r
+complete -c topicserver -l log -d 'How much to log to standard error' -r -f -a "off\t'Nothing'
+error\t'Only failures of the server itself'
+warn\t'Also client errors'
+info\t'Also when the server starts and stops'
+debug\t'Also each connection\'s start and end'
+trace\t'Also what its libraries log'"
+complete -c topicserver -l max-frame -d 'Maximum bytes of a frame' -r
+complete -c topicserver -l max-depth -d 'Maximum nesting of objects and arrays in a frame' -r
+complete -c topicserver -l max-topics -d 'Maximum topics per connection' -r
+complete -c topicserver -l max-outbox -d 'Maximum bytes queued per connection. A classic client beyond it is disconnected; an extended one catches up from the history' -r
+complete -c topicserver -l max-mailbox -d 'Maximum bytes queued per topic. Beyond it the server reads the topic\'s publishers more slowly' -r
+complete -c topicserver -l max-connections -d 'Maximum connections' -r
+complete -c topicserver -l max-connections-per-address -d 'Maximum connections per IP address' -r
+complete -c topicserver -l registration-timeout -d 'Time for a new connection to register' -r
+complete -c topicserver -l frame-timeout -d 'Time to finish a frame that has begun' -r
+complete -c topicserver -l write-timeout -d 'Time for a peer to accept any of the bytes queued for it; a peer that accepts none is disconnected' -r
+complete -c topicserver -l drain-timeout -d 'Time to send what is queued when a connection or the server ends' -r
+complete -c topicserver -l history-messages -d 'Messages to keep in memory per topic; 0 keeps none' -r
+complete -c topicserver -l history-bytes -d 'Bytes of messages to keep in memory per topic; 0 keeps none' -r
+complete -c topicserver -l history-memory -d 'Bytes of messages and ids to keep in memory for all topics. Beyond it, the least recently used topic drops its messages, then its oldest ids' -r
+complete -c topicserver -l id-window -d 'Time to remember the id of a message. A message sent again with the same id in that time is not delivered again' -r
+complete -c topicserver -l max-ids -d 'Maximum ids to remember per publisher and topic' -r
+complete -c topicserver -l max-presence -d 'Maximum members of a topic for which the server announces who joins and leaves' -r
+complete -c topicserver -l data -d 'Keep messages on disk in this directory, so that they survive a restart' -r -F
+complete -c topicserver -l storage-timeout -d 'Time to store a message on disk. Beyond it the publisher gets the error storage-busy' -r
+complete -c topicserver -l keep-age -d 'Maximum age of messages on disk' -r
+complete -c topicserver -l keep-messages -d 'Messages to keep on disk per topic' -r
+complete -c topicserver -l keep-bytes -d 'Bytes of messages to keep on disk per topic' -r
+complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
+complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
+complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r
+complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
+complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c topicserver -s V -l version -d 'Print version'

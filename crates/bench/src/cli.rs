@@ -53,6 +53,10 @@ pub(crate) struct Choice {
     /// Seconds that one run measures [default: 2, or what the workload needs]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) seconds: Option<f64>,
+    /// Gigabytes that one run stores, of the workloads that are measured in those
+    /// [default: what the workload needs]
+    #[arg(long, value_name = "GIGABYTES", conflicts_with = "seconds")]
+    pub(crate) gigabytes: Option<f64>,
     /// Tiny counts: shows that everything works and measures nothing
     #[arg(long)]
     pub(crate) quick: bool,
@@ -113,6 +117,10 @@ pub(crate) struct Run {
     /// Seconds to measure [default: 2, or what the workload needs]
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
+    /// Gigabytes to store, of the workloads that are measured in those
+    /// [default: what the workload needs]
+    #[arg(long, conflicts_with = "seconds")]
+    pub(crate) gigabytes: Option<f64>,
 }
 
 /// Options of `relay`.
@@ -127,6 +135,8 @@ pub(crate) struct RelayOptions {
 
 /// Longer than this isn't a benchmark run but a mistake.
 const LONGEST: f64 = 600.0;
+/// And so is more than this.
+const MOST_GIGABYTES: f64 = 1000.0;
 const MOST_ROUNDS: usize = 100;
 
 impl Compare {
@@ -158,7 +168,7 @@ impl Choice {
         if self.quick {
             return Ok(Asked::Quick);
         }
-        asked(self.seconds)
+        asked(self.seconds, self.gigabytes)
     }
 
     /// Whoever is to be compared and can be found, ours first; whoever can't
@@ -201,7 +211,10 @@ impl Run {
             "{} is not a loopback address: this load belongs on no network",
             self.address
         );
-        Ok((Workload::named(&self.workload)?, asked(self.seconds)?))
+        Ok((
+            Workload::named(&self.workload)?,
+            asked(self.seconds, self.gigabytes)?,
+        ))
     }
 }
 
@@ -214,15 +227,23 @@ pub(crate) fn check_rounds(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-fn asked(seconds: Option<f64>) -> Result<Asked> {
-    let Some(seconds) = seconds else {
-        return Ok(Asked::Nothing);
+fn asked(seconds: Option<f64>, gigabytes: Option<f64>) -> Result<Asked> {
+    let checked = |option: &str, value: f64, most: f64| {
+        ensure!(
+            value > 0.0 && value <= most,
+            "--{option} {value} is not more than 0 and at most {most}"
+        );
+        Ok(value)
     };
-    ensure!(
-        seconds > 0.0 && seconds <= LONGEST,
-        "--seconds {seconds} is not more than 0 and at most {LONGEST}"
-    );
-    Ok(Asked::Time(Duration::from_secs_f64(seconds)))
+    if let Some(seconds) = seconds {
+        let seconds = checked("seconds", seconds, LONGEST)?;
+        return Ok(Asked::Time(Duration::from_secs_f64(seconds)));
+    }
+    if let Some(gigabytes) = gigabytes {
+        let gigabytes = checked("gigabytes", gigabytes, MOST_GIGABYTES)?;
+        return Ok(Asked::Bytes((gigabytes * 1e9) as u64));
+    }
+    Ok(Asked::Nothing)
 }
 
 #[cfg(test)]
@@ -257,6 +278,8 @@ mod tests {
         let asked = |arguments: &[&str]| compare(arguments).unwrap().asked;
         let seconds = ["--only", "relay", "--seconds", "8"];
         assert_eq!(asked(&seconds), Asked::Time(Duration::from_secs(8)));
+        let gigabytes = ["--only", "relay", "--gigabytes", "0.5"];
+        assert_eq!(asked(&gigabytes), Asked::Bytes(500_000_000));
         let quick = [&seconds[..], &["--quick"]].concat();
         assert_eq!(asked(&quick), Asked::Quick);
     }
@@ -267,6 +290,7 @@ mod tests {
         assert!(complaint(&["--rounds", "0"]).contains("between 1 and 100"));
         assert!(complaint(&["--only", "relay", "--seconds", "0"]).contains("more than 0"));
         assert!(complaint(&["--only", "relay", "--seconds", "1e9"]).contains("at most 600"));
+        assert!(complaint(&["--only", "relay", "--gigabytes", "2e3"]).contains("at most 1000"));
         assert!(complaint(&["--server", "/nowhere/x"]).contains("no program"));
         assert!(complaint(&["--only", "kafka"]).contains("possible values"));
     }

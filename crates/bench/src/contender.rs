@@ -76,6 +76,7 @@ const HISTORY: &str = "--history-messages";
 const KEPT_IN_MEMORY: &str = "200000";
 const KEPT_BYTES: &str = "268435456";
 const KEPT_ON_DISK: &str = "10000000";
+const KEPT_BYTES_ON_DISK: &str = "1000000000000";
 
 impl System {
     /// How it is spoken to.
@@ -253,7 +254,10 @@ impl Contender {
         let much: &[(&str, &str)] = match (setup.keeps_much, is_on_disk) {
             (false, _) => &[],
             (true, false) => &[(HISTORY, KEPT_IN_MEMORY), ("--history-bytes", KEPT_BYTES)],
-            (true, true) => &[("--keep-messages", KEPT_ON_DISK)],
+            (true, true) => &[
+                ("--keep-messages", KEPT_ON_DISK),
+                ("--keep-bytes", KEPT_BYTES_ON_DISK),
+            ],
         };
         for (option, value) in much {
             // What was typed wins, and an option may stand only once.
@@ -307,7 +311,7 @@ mod tests {
         let natter = contender(System::Natter);
         assert!(arguments(&natter, setup).contains("--history-messages 200000"));
         let disk = natter.used_as(Variant::Disk).unwrap();
-        assert!(arguments(&disk, setup).contains("--keep-messages 10000000"));
+        assert!(arguments(&disk, setup).contains("--keep-messages 10000000 --keep-bytes 1000"));
         assert!(arguments(&contender(System::Redis), setup).ends_with("--appendonly no"));
     }
 

@@ -37,8 +37,11 @@ impl Clock {
 struct Member {
     stream: TcpStream,
     decoder: Decoder,
-    /// Bytes that the socket has not taken yet; empty nearly always.
+    /// What is being written; empty nearly always.
     unsent: Vec<u8>,
+    /// Bytes at the beginning of `unsent` that the socket has taken: moving the rest
+    /// down after every write would cost more than writing large messages does.
+    written: usize,
 }
 
 /// What all connections are read with.
@@ -150,6 +153,7 @@ impl Hub {
             stream,
             decoder: Decoder::default(),
             unsent: Vec::new(),
+            written: 0,
         });
         Ok(member)
     }
@@ -173,7 +177,7 @@ impl Hub {
     /// Sends `bytes` in one write, or what the socket doesn't take later.
     pub(crate) fn send(&mut self, member: usize, bytes: &[u8]) -> Result<()> {
         let member = &mut self.members[member];
-        member.unsent.extend_from_slice(bytes);
+        member.queue(bytes);
         match member.flush() {
             // Reading it will give the same error, and there it is dealt with.
             Err(_) if self.closed.is_some() => Ok(()),
@@ -241,7 +245,8 @@ impl Member {
                 )
                 .map_err(Trouble::Wrong)?;
             if !desk.answers.is_empty() {
-                self.unsent.append(&mut desk.answers);
+                self.queue(&desk.answers);
+                desk.answers.clear();
                 self.flush()?;
             }
             // A short read has emptied the socket: the next arrival is a new
@@ -269,15 +274,26 @@ impl Member {
         }
     }
 
+    /// Enters what is to be written next.
+    fn queue(&mut self, bytes: &[u8]) {
+        if self.written > self.unsent.len() / 2 {
+            self.unsent.drain(..self.written);
+            self.written = 0;
+        }
+        self.unsent.extend_from_slice(bytes);
+    }
+
     fn flush(&mut self) -> std::io::Result<()> {
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(written) => drop(self.unsent.drain(..written)),
+        while self.written < self.unsent.len() {
+            match self.stream.write(&self.unsent[self.written..]) {
+                Ok(written) => self.written += written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if not_now(error.kind()) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
+        self.unsent.clear();
+        self.written = 0;
         Ok(())
     }
 }

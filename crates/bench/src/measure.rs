@@ -11,6 +11,7 @@ use std::time::Instant;
 pub(crate) enum Metric {
     Throughput,
     Acks,
+    Kept,
     Replayed,
     Cpu,
     CpuPerAck,
@@ -53,6 +54,7 @@ impl Metric {
         let (heading, key, compared) = match self {
             Self::Throughput => ("deliveries/s", "deliveries_per_second", true),
             Self::Acks => ("acks/s", "acks_per_second", true),
+            Self::Kept => ("MB/s", "kept_mb_per_second", true),
             Self::Replayed => ("messages/s", "replayed_per_second", true),
             Self::CpuPerAck => ("CPU µs/ack", "cpu_per_ack_us", true),
             Self::CpuPerReplayed => ("CPU µs/message", "cpu_per_replayed_us", true),

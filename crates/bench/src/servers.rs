@@ -79,6 +79,10 @@ impl Server {
             if let Ok(status) = fs::read_to_string(self.guard.folder.join(guard::ENDED)) {
                 bail!("it ended at once ({status}): {}", self.log());
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "topicbench waits in a thread of its own, in which nothing else runs"
+            )]
             std::thread::sleep(START_POLL);
         }
         bail!(

@@ -60,6 +60,9 @@ const SUSTAINED_P99: f64 = 2.0;
 const STORE_MEMORY: f64 = 400.0;
 /// Milliseconds in which a store may acknowledge nothing.
 const STORE_PAUSE: f64 = 1000.0;
+/// Megabytes that a server without a store may take, whatever topics there are: the
+/// history's budget by default, 256 MiB, a quarter of it, and 100 MB for all else.
+const TOPICS_MEMORY: f64 = 268.435_456 * 1.25 + 100.0;
 const PEERS: [System; 3] = [System::Redis, System::Nats, System::Mosquitto];
 
 fn targets() -> Vec<Target> {
@@ -115,6 +118,8 @@ fn targets() -> Vec<Target> {
         all.push(on_disk(workload, Metric::PeakMemory, Itself, memory));
         all.push(on_disk(workload, Metric::LongestPause, Itself, pause));
     }
+    let most = AtMost(TOPICS_MEMORY);
+    all.push(target("history-topics", Metric::Memory, Itself, most));
     let (memory, disk) = (AtLeast(1_000_000.0), AtLeast(300_000.0));
     all.push(target("replay-memory", Metric::Replayed, Itself, memory));
     all.push(on_disk("replay-disk", Metric::Replayed, Itself, disk));

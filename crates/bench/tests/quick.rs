@@ -42,12 +42,13 @@ const CLASSIC: [&str; 12] = [
     "stalled-reader",
 ];
 /// Workloads of what a server keeps.
-const KEEPING: [&str; 7] = [
+const KEEPING: [&str; 8] = [
     "publish-ack-1",
     "publish-ack-64",
     "publish-ack-64x16",
     "publish-ack-64-sustained",
     "publish-ack-64x16-sustained",
+    "history-topics",
     "replay-memory",
     "replay-disk",
 ];

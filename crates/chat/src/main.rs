@@ -14,8 +14,10 @@ const FAILED: u8 = 1;
 /// Interrupted: 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
 /// The same for SIGTERM.
+#[cfg(unix)]
 const TERMINATED: u8 = 143;
 /// The same for SIGHUP.
+#[cfg(unix)]
 const HUNG_UP: u8 = 129;
 
 fn main() -> ExitCode {
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
 
 /// Reads the environment.
 fn read_environment() -> Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the environment is read"
+    )]
     let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let path = |name| {
         text(name)

@@ -58,6 +58,10 @@ pub(crate) fn stop() {}
 
 /// The settings of the terminal that standard input comes from.
 #[cfg(unix)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
+)]
 pub(crate) struct Settings(Option<std::sync::Mutex<Saved>>);
 
 #[cfg(unix)]

@@ -15,7 +15,7 @@ mod width;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use jiff::tz::TimeZone;
@@ -81,7 +81,11 @@ pub(crate) fn start(setup: Setup, notices: NoticeReader) -> io::Result<Terminal>
     } = setup;
     let tty = Arc::new(Tty::default());
     let restore = Restore::save(Arc::clone(&tty));
-    let topics = Arc::new(Mutex::new(topics));
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
+    )]
+    let topics = Arc::new(std::sync::Mutex::new(topics));
     let context = CommandContext::new(Arc::clone(&topics), server, people.clone());
     let helper = LineHelper {
         tty: Arc::clone(&tty),

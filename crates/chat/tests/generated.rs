@@ -1,5 +1,6 @@
 //! What is generated from the options of both programs is current: completions for
-//! shells in `completions/`, manual pages in `docs/man/`.
+//! shells in `completions/`, manual pages in `docs/man/`. And `docs/configuration.md`, which
+//! is written by hand, has them all.
 //!
 //! `UPDATE=1 cargo test -p chat --test generated` writes them.
 #![allow(
@@ -71,4 +72,45 @@ fn manual_pages_are_current() {
         clap_mangen::Man::new(command).render(&mut page).unwrap();
         check(&format!("docs/man/{name}.1"), &trimmed(page));
     }
+}
+
+#[test]
+fn the_configuration_page_has_every_option_and_its_default() {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    for (name, command) in programs() {
+        let (_, section) = page.split_once(&format!("\n## `{name}`\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let mut options = 0;
+        for argument in command.get_arguments().filter(|one| !one.is_positional()) {
+            let Some(long) = argument.get_long().filter(|long| is_listed(long)) else {
+                continue;
+            };
+            let row = section.lines().find(|line| {
+                line.starts_with('|')
+                    && (line.contains(&format!("`--{long}`"))
+                        || line.contains(&format!("`--{long} ")))
+            });
+            let row = row.unwrap_or_else(|| panic!("{name} --{long} is in no table"));
+            if let Some(default) = argument.get_default_values().first() {
+                assert_has_default(row, default.to_str().unwrap());
+            }
+            options += 1;
+        }
+        assert!(options >= 15, "{options} options of {name}");
+    }
+}
+
+/// Whether the page lists an option: those that every program has aren't worth a row.
+fn is_listed(long: &str) -> bool {
+    !["help", "version", "direct", "topic"].contains(&long)
+}
+
+/// One of the row's cells is the default, with a comma between thousands; what stands in
+/// parentheses behind it is for people.
+fn assert_has_default(row: &str, default: &str) {
+    let has = row.split('|').any(|cell| {
+        let value = cell.split(" (").next().unwrap_or_default();
+        value.trim().trim_matches('`').replace(',', "") == default
+    });
+    assert!(has, "{default} isn't in {row}");
 }

@@ -188,6 +188,12 @@ impl Queue {
         self.in_flight.acknowledge(id)
     }
 
+    /// The line with that id must be written again, and those after it, because the peer
+    /// doesn't know whether it has stored it. False if that is known already.
+    pub(crate) fn retransmit(&mut self, id: &str) -> bool {
+        self.in_flight.retransmit(id)
+    }
+
     /// What is in flight must be written again: there is a new connection, or the
     /// peer has refused all of it.
     pub(crate) fn restart(&mut self) {

@@ -9,7 +9,7 @@ use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use wire::Limits;
 
-/// Everything that can be set about a server.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The address to listen on; `None`: all of them, IPv4 and IPv6.
@@ -166,7 +166,8 @@ impl Default for Config {
 
 /// Relay JSON messages by topic.
 ///
-/// Clients connect over TCP, register for topics, and get what others send there.
+/// Clients connect over TCP, HTTP or WebSocket, register for topics, and receive what others
+/// send there.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "topicserver",
@@ -175,157 +176,161 @@ impl Default for Config {
                   Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation"
 )]
 pub struct Options {
-    /// The port to listen on; 0 lets the system choose one
+    /// Port to listen on; with 0 the system chooses one
     pub port: u16,
 
-    /// Listen on this IP address alone, not on all of them
+    /// Listen on this IP address only [default: all addresses]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<IpAddr>,
 
-    /// What is logged to standard error
+    /// How much to log to standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
 
-    /// Bytes of one frame
+    /// Maximum bytes of a frame
     #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME,
           value_parser = up_to(64, Limits::LARGEST_FRAME as u64))]
     pub max_frame: usize,
 
-    /// Objects and arrays within one another in a frame
+    /// Maximum nesting of objects and arrays in a frame
     #[arg(long, value_name = "LEVELS", default_value_t = Limits::DEFAULT_MAX_DEPTH,
           value_parser = up_to(2, Limits::DEEPEST as u64))]
     pub max_depth: usize,
 
-    /// Topics of one connection
+    /// Maximum topics per connection
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_TOPICS,
           value_parser = count(1))]
     pub max_topics: usize,
 
-    /// Bytes that may wait for one connection; who falls further behind is disconnected
+    /// Maximum bytes queued per connection. A classic client beyond it is disconnected; an
+    /// extended one catches up from the history
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_OUTBOX,
           value_parser = count(1024))]
     pub max_outbox: usize,
 
-    /// Bytes that may wait for one topic before its publishers are slowed
+    /// Maximum bytes queued per topic. Beyond it the server reads the topic's publishers more
+    /// slowly
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_MAILBOX,
           value_parser = count(1))]
     pub max_mailbox: usize,
 
-    /// Connections in all
+    /// Maximum connections
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_CONNECTIONS,
           value_parser = count(1))]
     pub max_connections: usize,
 
-    /// Connections of one IP address
+    /// Maximum connections per IP address
     #[arg(long, value_name = "COUNT",
           default_value_t = Config::DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
           value_parser = count(1))]
     pub max_connections_per_address: usize,
 
-    /// For a new connection to register
+    /// Time for a new connection to register
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
           default_value_t = Config::DEFAULT_REGISTRATION_TIMEOUT.as_secs())]
     pub registration_timeout: u64,
 
-    /// For the rest of a frame that has begun
+    /// Time to finish a frame that has begun
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
           default_value_t = Config::DEFAULT_FRAME_TIMEOUT.as_secs())]
     pub frame_timeout: u64,
 
-    /// For a connection to take something of what waits for it
+    /// Time for a peer to accept any of the bytes queued for it; a peer that accepts none is
+    /// disconnected
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
           default_value_t = Config::DEFAULT_WRITE_TIMEOUT.as_secs())]
     pub write_timeout: u64,
 
-    /// For what is queued to go out when a connection or the server ends
+    /// Time to send what is queued when a connection or the server ends
     #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
           default_value_t = Config::DEFAULT_DRAIN_TIMEOUT.as_secs())]
     pub drain_timeout: u64,
 
-    /// Messages of each topic that are kept in memory; 0 keeps none
+    /// Messages to keep in memory per topic; 0 keeps none
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_HISTORY_MESSAGES,
           value_parser = count(0))]
     pub history_messages: usize,
 
-    /// Bytes of each topic's messages that are kept in memory; 0 keeps none
+    /// Bytes of messages to keep in memory per topic; 0 keeps none
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_BYTES,
           value_parser = count(0))]
     pub history_bytes: usize,
 
-    /// Bytes of all topics' messages that are kept in memory; beyond it, the topic that
-    /// was not used for longest forgets its own
+    /// Bytes of messages and ids to keep in memory for all topics. Beyond it, the least
+    /// recently used topic drops its messages, then its oldest ids
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
           value_parser = count(0))]
     pub history_memory: usize,
 
-    /// For how long the id of a message is remembered, so that it isn't delivered again
+    /// Time to remember the id of a message. A message sent again with the same id in that time
+    /// is not delivered again
     #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
           default_value_t = Config::DEFAULT_ID_WINDOW.as_secs())]
     pub id_window: u64,
 
-    /// Ids that are remembered of one publisher in one topic
+    /// Maximum ids to remember per publisher and topic
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_IDS,
           value_parser = count(1))]
     pub max_ids: usize,
 
-    /// Members of a topic up to which each is told who comes and goes
+    /// Maximum members of a topic for which the server announces who joins and leaves
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_PRESENCE,
           value_parser = count(0))]
     pub max_presence: usize,
 
-    /// Keep messages on disk, in this directory, so that they outlive the server
+    /// Keep messages on disk in this directory, so that they survive a restart
     #[arg(long, value_name = "DIRECTORY")]
     pub data: Option<PathBuf>,
 
-    /// For a message to be stored on disk; its publisher is told storage-busy then
+    /// Time to store a message on disk. Beyond it the publisher gets the error storage-busy
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
           default_value_t = Config::DEFAULT_STORAGE_TIMEOUT.as_secs())]
     pub storage_timeout: u64,
 
-    /// How old messages on disk become
+    /// Maximum age of messages on disk
     #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..),
           default_value_t = Config::DEFAULT_KEEP_AGE.as_secs())]
     pub keep_age: u64,
 
-    /// Messages of each topic that are kept on disk
+    /// Messages to keep on disk per topic
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_KEEP_MESSAGES,
           value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub keep_messages: u64,
 
-    /// Bytes of each topic's messages that are kept on disk
+    /// Bytes of messages to keep on disk per topic
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_KEEP_BYTES,
           value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub keep_bytes: u64,
 
-    /// Let pages of another site, SCHEME://HOST or SCHEME://HOST:PORT, read and write here;
-    /// may be given several times
+    /// Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be
+    /// given several times
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
 
-    /// Let browsers reach the server under this name too, beside its addresses, localhost
-    /// and the machine's own name; may be given several times
+    /// Let browsers reach the server under this name, in addition to its addresses, localhost
+    /// and the name of the machine. Can be given several times
     #[arg(long = "allow-host", value_name = "NAME")]
     pub allow_hosts: Vec<String>,
 
-    /// Bytes of an HTTP request before its body
+    /// Maximum bytes of an HTTP request before its body
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_HEADERS,
           value_parser = RangedU64ValueParser::<usize>::new().range(1024..=1024 * 1024))]
     pub max_headers: usize,
 
-    /// How often a WebSocket is asked whether it is still there; two that are unanswered
-    /// end it
+    /// Time between two pings of a WebSocket. The server closes it when two in a row stay
+    /// unanswered
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
           default_value_t = Config::DEFAULT_PING_INTERVAL.as_secs())]
     pub ping_interval: u64,
 
-    /// Worker threads; by default one for each core, with --data one fewer, because
-    /// writing has a thread of its own
+    /// Worker threads [default: one per core; one fewer with --data, because a separate thread
+    /// writes to disk]
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
     pub threads: Option<usize>,
 }
 
 impl Options {
-    /// Whether somebody has said how many connections there may be.
+    /// Whether `--max-connections` was given.
     pub fn asks_for_connections(&self) -> bool {
         self.max_connections != Config::DEFAULT_MAX_CONNECTIONS
     }
@@ -334,17 +339,17 @@ impl Options {
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// Nothing at all.
+    /// Nothing.
     Off,
-    /// What keeps the server from working.
+    /// Only failures of the server itself.
     Error,
-    /// And what peers do wrong.
+    /// Also client errors.
     Warn,
-    /// And that it has begun and ended.
+    /// Also when the server starts and stops.
     Info,
-    /// And each connection's life.
+    /// Also each connection's start and end.
     Debug,
-    /// And what its libraries say.
+    /// Also what its libraries log.
     Trace,
 }
 
@@ -358,7 +363,7 @@ fn up_to(min: u64, max: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(min..=max)
 }
 
-/// Whole seconds; a day is as good as for ever.
+/// Whole seconds, at most a day: more would never expire in practice.
 fn seconds(min: u64) -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(min..=24 * 60 * 60)
 }

@@ -1,7 +1,12 @@
 //! The checks of the fuzz targets for machines without cargo-fuzz: the committed
 //! corpus as it is, then damaged in every way for a bounded time.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this is a test"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

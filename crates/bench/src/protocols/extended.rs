@@ -141,6 +141,11 @@ impl Codec for Kept {
 }
 
 impl Journal for Kept {
+    fn enter_all(&self, topics: &[String], out: &mut Vec<u8>) {
+        // Between the names stand the quotes and the comma of their array.
+        register(&topics.join("\",\""), "", out);
+    }
+
     fn answers_entering(&self) -> bool {
         true
     }
@@ -251,6 +256,15 @@ mod tests {
             assert!(Kept.reader("T", 1).take(wrong, &mut Vec::new()).is_err());
             assert!(Kept.answer(wrong).is_err());
         }
+    }
+
+    #[test]
+    fn all_topics_of_a_publisher_are_entered_with_one_registration() {
+        let mut out = Vec::new();
+        Kept.enter_all(&["T".to_owned(), "U".to_owned()], &mut out);
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["topics"], serde_json::json!(["T", "U"]));
+        assert!(json["extended"].is_object());
     }
 
     #[test]

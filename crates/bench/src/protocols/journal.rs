@@ -34,7 +34,11 @@ pub(crate) enum Answer {
 /// One system's wire protocol for what it keeps. As a codec, it gives out every
 /// answer as a delivery, whole.
 pub(crate) trait Journal: Codec {
-    /// Whether entering is answered, with [`Answer::Ready`].
+    /// Appends what a fresh connection sends to be allowed to publish to all of
+    /// these topics: at once, because each answer may name every topic so far.
+    fn enter_all(&self, topics: &[String], out: &mut Vec<u8>);
+
+    /// Whether that is answered, with [`Answer::Ready`].
     fn answers_entering(&self) -> bool;
 
     /// Appends what publishes `payload` to `topic` and asks for an

@@ -1,49 +1,11 @@
 //! Publishing with an acknowledgement: how fast a server keeps what it is given,
 //! and how soon it says so.
 
-use super::publishers::Publishers;
+use super::publishers::{Load, Publishers};
 use super::{Bounds, Target};
 use crate::measure::{Meter, Metric, Sample, renamed};
 use crate::proc;
 use anyhow::Result;
-
-/// Who publishes what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    /// Each has a connection and a topic of its own.
-    pub(super) publishers: usize,
-    /// Messages unacknowledged, of all publishers together.
-    pub(super) outstanding: u64,
-    /// Bytes of a message's text; `None` for a message of the usual size.
-    pub(super) text: Option<usize>,
-}
-
-impl Load {
-    /// `publishers` of messages of the usual size, each with `window` unacknowledged.
-    pub(super) const fn new(publishers: usize, window: u64) -> Self {
-        Self {
-            publishers,
-            outstanding: publishers as u64 * window,
-            text: None,
-        }
-    }
-
-    /// The same of fewer publishers.
-    pub(super) fn of_at_most(self, publishers: usize) -> Self {
-        let fewer = publishers.min(self.publishers);
-        Self {
-            publishers: fewer,
-            outstanding: self.outstanding * fewer as u64 / self.publishers as u64,
-            ..self
-        }
-    }
-
-    /// What publisher `lane` keeps unacknowledged.
-    pub(super) fn window(&self, lane: usize) -> u64 {
-        let (publishers, lane) = (self.publishers as u64, lane as u64);
-        self.outstanding / publishers + u64::from(lane < self.outstanding % publishers)
-    }
-}
 
 /// Has the load's publishers keep their messages unacknowledged until the bounds
 /// are reached.
@@ -67,6 +29,10 @@ pub(super) fn run(target: Target, load: Load, bounds: Bounds) -> Result<Sample> 
         Metric::LongestPause,
         told.pauses.longest.as_secs_f64() * 1e3,
     );
+    if let Some(text) = load.text {
+        let megabytes = told.acknowledged as f64 * text as f64 / 1e6;
+        sample.insert(Metric::Kept, megabytes / reading.seconds);
+    }
     let peak = target.pid.and_then(proc::peak_memory);
     sample.extend(peak.map(|bytes| (Metric::PeakMemory, bytes as f64 / 1e6)));
     Ok(sample)
@@ -76,7 +42,7 @@ pub(super) fn run(target: Target, load: Load, bounds: Bounds) -> Result<Sample> 
 mod tests {
     use super::*;
     use crate::workloads::fake::{Fake, acknowledgement};
-    use crate::workloads::length::amount;
+    use crate::workloads::length::count;
     use crate::workloads::{Asked, Shape, Workload};
     use std::time::Duration;
 
@@ -98,16 +64,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outstanding_is_spread_over_all_publishers() {
+    fn a_publisher_sends_to_its_topics_in_turn() {
         let load = Load {
-            publishers: 20,
-            ..Load::new(1, 64)
+            topics: 20,
+            text: Some(300),
+            ..Load::new(1, 4)
         };
-        let windows: Vec<u64> = (0..20).map(|lane| load.window(lane)).collect();
-        assert_eq!(windows.iter().sum::<u64>(), 64);
-        assert!(windows.iter().all(|window| (3..=4).contains(window)));
-        let fewer = Load::new(64, 16).of_at_most(3);
-        assert_eq!((fewer.publishers, fewer.window(2)), (3, 16));
+        let bounds = Bounds {
+            warm_up: Duration::ZERO,
+            time: Duration::from_secs(60),
+            messages: 100,
+        };
+        // Of a hundred messages, the last of topic 7 is its number 4.
+        let fake = Fake {
+            ack: |id, sequence| acknowledgement(id, sequence).repeat(1 + usize::from(id == "p7-4")),
+            ..Fake::sound()
+        };
+        let text = format!("{:#}", run(fake.start(), load, bounds).unwrap_err());
+        assert!(text.contains("message 4 was acknowledged twice"), "{text}");
+        let sample = run(Fake::sound().start(), load, bounds).unwrap();
+        let kept = sample[&Metric::Acks] * 300.0 / 1e6;
+        assert!((sample[&Metric::Kept] / kept - 1.0).abs() < 1e-9);
     }
 
     #[test]
@@ -120,9 +97,10 @@ mod tests {
     /// One publisher's run, judged by a workload that allows no longer pause.
     fn judged(fake: Fake, longest_pause: Duration) -> (Sample, Result<()>) {
         let workload = Workload {
-            shape: Shape::Acks(Load::new(1, 4)),
+            // The one before is read before the next one is withheld.
+            shape: Shape::Acks(Load::new(1, 1)),
             longest_pause: Some(longest_pause),
-            length: amount(100),
+            length: count(100),
             ..Workload::named("publish-ack-64-sustained").unwrap()
         };
         let sample = workload.run(&[fake.start()], Asked::Nothing).unwrap();
@@ -138,6 +116,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-40" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)
@@ -163,6 +145,10 @@ mod tests {
         let withholding = Fake {
             ack: |id, sequence| {
                 if id == "p0-0" {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "topicbench waits in a thread of its own, in which nothing else runs"
+                    )]
                     std::thread::sleep(WITHHELD);
                 }
                 acknowledgement(id, sequence)

@@ -1,15 +1,14 @@
 //! The catalogue: every workload with its name and its numbers.
 
-use super::acks::Load;
-use super::length::{SHORT, SUSTAINED, amount};
+use super::length::{SHORT, SUSTAINED, count, volume};
+use super::publishers::Load;
 use super::{LARGE_TEXT, MESSAGE, Shape, Workload};
 use crate::contender::Variant;
 use crate::crowd::Layout;
 use std::time::Duration;
 
-/// A text of `store-20gb`, and how many of them are 20 GB.
+/// A text of `store-20gb`.
 const STORED_TEXT: usize = 60_000;
-const STORED: u64 = 20_000_000_000 / STORED_TEXT as u64 + 1;
 /// Whoever waits for an acknowledgement for longer takes the server for dead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,29 +44,13 @@ const fn usual(name: &'static str, about: &'static str, shape: Shape) -> Workloa
     short(name, about, &[Variant::Usual], shape)
 }
 
-/// Publishing with acknowledgement, in memory and on disk.
-const fn acks(name: &'static str, about: &'static str, publishers: usize, window: u64) -> Workload {
-    let both = &[Variant::Usual, Variant::Disk];
-    short(
-        name,
-        about,
-        both,
-        Shape::Acks(Load::new(publishers, window)),
-    )
-}
-
-/// The same on disk alone, for so long that the store pays for what it puts off.
-const fn sustained(
-    name: &'static str,
-    about: &'static str,
-    publishers: usize,
-    window: u64,
-) -> Workload {
+/// Publishing with an acknowledgement of what is flushed, for so long that the
+/// store pays for what it puts off.
+const fn sustained(name: &'static str, about: &'static str, load: Load) -> Workload {
     Workload {
-        variants: &[Variant::Disk],
         length: SUSTAINED,
         longest_pause: Some(LONGEST_PAUSE),
-        ..acks(name, about, publishers, window)
+        ..short(name, about, &[Variant::Disk], Shape::Acks(load))
     }
 }
 
@@ -185,48 +168,58 @@ pub(crate) const CATALOGUE: &[Workload] = &[
             window: 8,
         },
     ),
-    acks(
+    short(
         "publish-ack-1",
         "1 publisher with 1 message unacknowledged",
-        1,
-        1,
+        &[Variant::Usual, Variant::Disk],
+        Shape::Acks(Load::new(1, 1)),
     ),
-    acks(
+    usual(
         "publish-ack-64",
-        "64 publishers, each with a topic of its own and 1 message unacknowledged",
-        64,
-        1,
+        "64 publishers, each with a topic of its own and 1 message unacknowledged, in memory",
+        Shape::Acks(Load::new(64, 1)),
     ),
-    acks(
+    usual(
         "publish-ack-64x16",
-        "64 publishers, each with a topic of its own and 16 messages unacknowledged",
-        64,
-        16,
+        "64 publishers, each with a topic of its own and 16 messages unacknowledged, in memory",
+        Shape::Acks(Load::new(64, 16)),
     ),
     sustained(
         "publish-ack-64-sustained",
-        "publish-ack-64 on disk, 60 s after 30 s of warm-up",
-        64,
-        1,
+        "publish-ack-64 on disk, by default 60 s after 30 s: a short run ends before a merge",
+        Load::new(64, 1),
     ),
     sustained(
         "publish-ack-64x16-sustained",
-        "publish-ack-64x16 on disk, 60 s after 30 s of warm-up",
-        64,
-        16,
+        "publish-ack-64x16 on disk, by default 60 s after 30 s: a short run ends before a merge",
+        Load::new(64, 16),
     ),
     Workload {
-        name: "store-20gb",
-        about: "texts of 60,000 bytes into 20 topics, 64 unacknowledged in all, 20 GB",
-        variants: &[Variant::Disk],
         is_ours_alone: true,
-        shape: Shape::Acks(Load {
-            publishers: 20,
-            outstanding: 64,
-            text: Some(STORED_TEXT),
-        }),
-        length: amount(STORED),
+        length: volume(20_000_000_000, STORED_TEXT as u64),
         longest_pause: Some(LONGEST_PAUSE),
+        ..short(
+            "store-20gb",
+            "by default 20 GB in texts of 60,000 bytes, from 1 publisher with 20 topics and 64 \
+             messages unacknowledged",
+            &[Variant::Disk],
+            Shape::Acks(Load {
+                topics: 20,
+                text: Some(STORED_TEXT),
+                ..Load::new(1, 64)
+            }),
+        )
+    },
+    Workload {
+        length: count(1_000_000),
+        ..usual(
+            "history-topics",
+            "memory of 50,000 joined topics with 20 messages each, kept in memory",
+            Shape::Acks(Load {
+                topics: 1000,
+                ..Load::new(50, 64)
+            }),
+        )
     },
     usual(
         "replay-memory",

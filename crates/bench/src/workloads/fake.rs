@@ -1,6 +1,11 @@
 //! A natter server as far as tests of what a server keeps need one: one topic,
 //! acknowledgements and replay, and faults where a test wants them.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a panic ends the fake server, so nobody meets a poisoned lock"
+)]
+
 use super::Target;
 use crate::contender::{System, Variant};
 use std::io::{BufRead, BufReader, BufWriter, Write};

@@ -21,6 +21,8 @@ pub(crate) enum Asked {
     Nothing,
     /// So much measured time.
     Time(Duration),
+    /// So many bytes, of workloads that are measured in them.
+    Bytes(u64),
     /// Tiny counts: shows that everything works and measures nothing.
     Quick,
 }
@@ -31,6 +33,8 @@ pub(super) struct Length {
     warm_up: Duration,
     time: Duration,
     messages: u64,
+    /// Bytes of a message, where it is the volume that counts.
+    text: Option<u64>,
 }
 
 /// The same for `Asked::Quick`.
@@ -43,6 +47,7 @@ pub(super) const SHORT: Length = Length {
     warm_up: Duration::from_millis(250),
     time: Duration::from_secs(2),
     messages: 20_000_000,
+    text: None,
 };
 
 /// Long enough that a store also pays for what it puts off: merging, deleting,
@@ -51,14 +56,24 @@ pub(super) const SUSTAINED: Length = Length {
     warm_up: Duration::from_secs(30),
     time: Duration::from_secs(60),
     messages: u64::MAX,
+    text: None,
 };
 
 /// So many messages from a store's first on, however long they take within reason.
-pub(super) const fn amount(messages: u64) -> Length {
+pub(super) const fn count(messages: u64) -> Length {
     Length {
         warm_up: Duration::ZERO,
         time: Duration::from_secs(1800),
         messages,
+        text: None,
+    }
+}
+
+/// So many bytes in messages of `text` bytes.
+pub(super) const fn volume(bytes: u64, text: u64) -> Length {
+    Length {
+        text: Some(text),
+        ..count(bytes.div_ceil(text))
     }
 }
 
@@ -69,6 +84,10 @@ impl Length {
         let (time, messages) = match asked {
             Asked::Nothing => (self.time, self.messages),
             Asked::Time(time) => (time, self.messages),
+            Asked::Bytes(bytes) => {
+                let messages = self.text.map(|text| bytes.div_ceil(text));
+                (self.time, messages.unwrap_or(self.messages))
+            }
             Asked::Quick => (QUICK_TIME, QUICK_MESSAGES),
         };
         let proportion = self.warm_up.as_secs_f64() / self.time.as_secs_f64();
@@ -118,13 +137,22 @@ mod tests {
         let asked = Asked::Time(Duration::from_secs(8));
         let seconds = |length: Length| length.bounds(asked).warm_up.as_secs_f64();
         assert_eq!((seconds(SUSTAINED), seconds(SHORT)), (4.0, 1.0));
-        assert_eq!(seconds(amount(7)), 0.0);
-        assert_eq!(amount(7).bounds(asked).messages, 7);
+        assert_eq!(seconds(count(7)), 0.0);
+        assert_eq!(count(7).bounds(asked).messages, 7);
+    }
+
+    #[test]
+    fn asked_for_bytes_a_volume_changes_and_nothing_else_does() {
+        let messages = |length: Length, asked| length.bounds(asked).messages;
+        assert_eq!(messages(volume(20_000, 600), Asked::Nothing), 34);
+        assert_eq!(messages(volume(20_000, 600), Asked::Bytes(1200)), 2);
+        assert_eq!(messages(count(7), Asked::Bytes(1200)), 7);
+        assert_eq!(messages(SUSTAINED, Asked::Bytes(1200)), u64::MAX);
     }
 
     #[test]
     fn quick_is_tiny_whatever_the_length() {
-        for length in [SHORT, SUSTAINED, amount(1 << 40)] {
+        for length in [SHORT, SUSTAINED, count(1 << 40), volume(1 << 50, 9)] {
             let bounds = length.bounds(Asked::Quick);
             assert!(bounds.time + bounds.warm_up < Duration::from_secs(1));
             assert!(bounds.messages <= 200);

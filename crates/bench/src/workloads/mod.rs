@@ -20,6 +20,7 @@ use crate::payload::Template;
 use crate::protocols::Codec;
 use crate::protocols::journal::Journal;
 use anyhow::{Context, Result, ensure};
+use publishers::Load;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ pub(crate) enum Shape {
     Idle { layout: Layout },
     /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
-    /// Publishers with a topic each keep messages unacknowledged.
-    Acks(acks::Load),
+    /// Publishers keep messages unacknowledged.
+    Acks(Load),
     /// A reader comes late and reads back as many messages as a topic has.
     Replay { messages: u64 },
 }
@@ -109,7 +110,7 @@ impl Workload {
             | Shape::Idle { layout }
             | Shape::Stalled { layout, .. } => shrink(layout),
             Shape::Storm { connections } => *connections = 50,
-            Shape::Acks(load) => *load = load.of_at_most(3),
+            Shape::Acks(load) => *load = load.quick(),
             // More than natter keeps in memory, or Redis gives in a page.
             Shape::Replay { messages } => *messages = 2500,
         }
@@ -128,7 +129,7 @@ impl Workload {
         };
         Setup {
             group,
-            keeps_much: matches!(self.shape, Shape::Replay { .. }),
+            keeps_much: matches!(self.shape, Shape::Replay { .. }) || self.is_ours_alone,
         }
     }
 
@@ -266,9 +267,10 @@ mod tests {
         };
         assert_eq!(names("large-8k"), ["natter", "relay", "redis"]);
         assert_eq!(
-            names("publish-ack-64"),
+            names("publish-ack-1"),
             ["natter", "redis", "natter on disk", "redis on disk"]
         );
+        assert_eq!(names("publish-ack-64"), ["natter", "redis"]);
         assert_eq!(names("replay-memory"), ["natter", "redis"]);
         assert_eq!(names("replay-disk"), ["natter on disk", "redis on disk"]);
         assert_eq!(

@@ -1,8 +1,7 @@
-//! Publishers that have every message acknowledged: each has a connection and a
-//! topic of its own, so that nobody's messages are delivered to anybody and only
+//! Publishers that have every message acknowledged. Each has a connection and
+//! topics of its own, so that nobody's messages are delivered to anybody and only
 //! keeping them is measured.
 
-use super::acks::Load;
 use super::closed::STILLNESS;
 use super::{Bounds, MESSAGE, TOPIC, Target};
 use crate::hub::Hub;
@@ -13,27 +12,53 @@ use crate::stats::Latencies;
 use anyhow::{Context, Result, bail, ensure};
 use std::time::{Duration, Instant};
 
+/// Who publishes what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Publishers, with a connection each.
+    pub(crate) connections: usize,
+    /// Topics of each, which its messages go to in turn.
+    pub(crate) topics: usize,
+    /// Messages that each keeps unacknowledged.
+    pub(crate) window: u64,
+    /// Bytes of a text; `None` for frames of the usual size.
+    pub(crate) text: Option<usize>,
+}
+
 /// Publishers at one server, with what each has been told.
 pub(super) struct Publishers {
     hub: Hub,
     journal: &'static dyn Journal,
-    /// By connection: the topic's name, and the message but for its stamp.
-    topics: Vec<(String, Template)>,
     load: Load,
+    /// By lane, all of one connection side by side.
+    lanes: Vec<Lane>,
+    /// By connection: which of its topics its next message goes to.
+    turns: Vec<usize>,
     /// What they have been told.
     pub(super) told: Told,
 }
 
+/// A publisher's topic.
+struct Lane {
+    topic: String,
+    /// Its messages but for their stamps.
+    template: Template,
+}
+
 /// What all of them have been told.
 pub(super) struct Told {
-    /// By connection.
+    /// Topics of each connection.
+    topics: usize,
+    /// By lane.
     receipts: Vec<Receipts>,
     /// Connections that have been let in.
     entered: usize,
-    /// By connection: acknowledged since it sent last.
-    free: Vec<u64>,
+    /// By connection: what it has been told.
+    accounts: Vec<Account>,
     /// Connections that have something free.
     ready: Vec<usize>,
+    /// Messages that are not acknowledged.
+    outstanding: u64,
     /// Acknowledgements since the last reset.
     pub(super) acknowledged: u64,
     /// From sending to acknowledgement, since the last reset.
@@ -41,6 +66,15 @@ pub(super) struct Told {
     /// Between acknowledgements, since the first message of all: a server may not
     /// stand still in a warm-up either.
     pub(super) pauses: Pauses,
+}
+
+/// What one connection has been told.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    /// Acknowledgements in all.
+    acknowledged: usize,
+    /// Those since it sent last.
+    free: u64,
 }
 
 /// The times in which messages were unacknowledged and nothing was acknowledged.
@@ -66,60 +100,90 @@ impl Pauses {
     }
 }
 
+impl Load {
+    /// Publishers with a topic each.
+    pub(super) const fn new(connections: usize, window: u64) -> Self {
+        Self {
+            connections,
+            topics: 1,
+            window,
+            text: None,
+        }
+    }
+
+    /// The same in miniature.
+    pub(super) fn quick(self) -> Self {
+        Self {
+            connections: self.connections.min(3),
+            topics: self.topics.min(5),
+            ..self
+        }
+    }
+}
+
 impl Publishers {
-    /// Connects the load's publishers and waits until all may publish.
+    /// Connects the publishers and waits until all may publish.
     pub(super) fn gather(target: Target, load: Load) -> Result<Self> {
-        let count = load.publishers;
         let journal = target.journal()?;
         let mut publishers = Self {
             hub: Hub::new(journal, target.address)?,
             journal,
-            topics: Vec::with_capacity(count),
             load,
-            told: Told::new()?,
+            lanes: Vec::with_capacity(load.connections * load.topics),
+            turns: vec![0; load.connections],
+            told: Told::new(load)?,
         };
-        for lane in 0..count {
-            publishers.enter(lane)?;
+        for _ in 0..load.connections {
+            publishers.enter()?;
         }
-        let expected = if journal.answers_entering() { count } else { 0 };
-        publishers.wait_until("being let in", |told| told.entered == expected)?;
+        let entered = if journal.answers_entering() {
+            load.connections
+        } else {
+            0
+        };
+        publishers.wait_until("being let in", |told| told.entered == entered)?;
         Ok(publishers)
     }
 
-    fn enter(&mut self, lane: usize) -> Result<()> {
-        let topic = topic(lane);
-        let size = match self.load.text {
-            Some(text) => Template::size_for_text(&topic, text),
-            None => MESSAGE,
-        };
-        let template = Template::new(&topic, size)?;
+    /// Connects the next publisher and enters its topics.
+    fn enter(&mut self) -> Result<()> {
         let member = self.hub.connect()?;
+        let first = self.lanes.len();
+        let topics: Vec<String> = (first..first + self.load.topics).map(topic).collect();
         let mut bytes = Vec::new();
-        self.journal.enter(&topic, &mut bytes);
-        self.topics.push((topic, template));
-        self.told.receipts.push(Receipts::default());
-        self.told.free.push(0);
+        self.journal.enter_all(&topics, &mut bytes);
+        for topic in topics {
+            let size = self
+                .load
+                .text
+                .map_or(MESSAGE, |text| Template::size_for_text(&topic, text));
+            self.lanes.push(Lane {
+                template: Template::new(&topic, size)?,
+                topic,
+            });
+        }
         self.hub.send(member, &bytes)
     }
 
-    /// Keeps as much unacknowledged as the load says until the bounds are
-    /// reached, and returns when all is acknowledged.
+    /// Keeps every publisher's window full until the bounds are reached, and
+    /// returns when all is acknowledged.
     pub(super) fn drive(&mut self, bounds: Bounds) -> Result<()> {
+        let window = self.load.window;
         let started = Instant::now();
         self.told.pauses.begin(self.hub.clock.now());
         let mut left = bounds.messages;
-        for lane in 0..self.topics.len() {
-            left -= self.send(lane, self.load.window(lane).min(left))?;
+        for connection in 0..self.load.connections {
+            left -= self.send(connection, window.min(left))?;
         }
         let mut ready = Vec::new();
-        while self.told.outstanding() > 0 {
+        while self.told.outstanding > 0 {
             let before = self.told.acknowledged;
             self.wait_until("an acknowledgement", |told| told.acknowledged > before)?;
             std::mem::swap(&mut ready, &mut self.told.ready);
-            for lane in ready.drain(..) {
-                let free = std::mem::take(&mut self.told.free[lane]);
+            for connection in ready.drain(..) {
+                let free = std::mem::take(&mut self.told.accounts[connection].free);
                 if started.elapsed() < bounds.time {
-                    left -= self.send(lane, free.min(left))?;
+                    left -= self.send(connection, free.min(left))?;
                 }
             }
         }
@@ -127,12 +191,16 @@ impl Publishers {
     }
 
     /// Sends so many messages in one write, and returns how many.
-    fn send(&mut self, lane: usize, messages: u64) -> Result<u64> {
+    fn send(&mut self, connection: usize, messages: u64) -> Result<u64> {
         let time = self.hub.clock.now();
-        let (topic, template) = &mut self.topics[lane];
+        let topics = self.load.topics;
         let mut bytes = Vec::new();
         for _ in 0..messages {
+            let turn = &mut self.turns[connection];
+            let lane = connection * topics + *turn;
+            *turn = (*turn + 1) % topics;
             let number = self.told.receipts[lane].expect(time);
+            let Lane { topic, template } = &mut self.lanes[lane];
             let payload = template.stamped(Stamp {
                 kind: Kind::Data,
                 lane,
@@ -142,7 +210,8 @@ impl Publishers {
             let id = Id { lane, number };
             self.journal.append(topic, id, payload, &mut bytes);
         }
-        self.hub.send(lane, &bytes)?;
+        self.told.outstanding += messages;
+        self.hub.send(connection, &bytes)?;
         Ok(messages)
     }
 
@@ -154,12 +223,12 @@ impl Publishers {
                 started.elapsed() < STILLNESS,
                 "waiting for {what}: nothing for {} s, {} messages are not acknowledged",
                 STILLNESS.as_secs(),
-                self.told.outstanding()
+                self.told.outstanding
             );
             let (told, journal) = (&mut self.told, self.journal);
-            self.hub.turn(STILLNESS, &mut |lane, now, arrival| {
-                told.enter(lane, now, journal.answer(arrival)?)
-                    .with_context(|| format!("verification failed at publisher {lane}"))
+            self.hub.turn(STILLNESS, &mut |connection, now, arrival| {
+                told.enter(connection, now, journal.answer(arrival)?)
+                    .with_context(|| format!("verification failed at publisher {connection}"))
             })?;
         }
         Ok(())
@@ -167,12 +236,16 @@ impl Publishers {
 }
 
 impl Told {
-    fn new() -> Result<Self> {
+    fn new(load: Load) -> Result<Self> {
+        let mut receipts = Vec::new();
+        receipts.resize_with(load.connections * load.topics, Receipts::default);
         Ok(Self {
-            receipts: Vec::new(),
+            topics: load.topics,
+            receipts,
             entered: 0,
-            free: Vec::new(),
+            accounts: vec![Account::default(); load.connections],
             ready: Vec::new(),
+            outstanding: 0,
             acknowledged: 0,
             latencies: Latencies::new()?,
             pauses: Pauses::default(),
@@ -185,12 +258,8 @@ impl Told {
         self.latencies.clear();
     }
 
-    fn outstanding(&self) -> u64 {
-        self.receipts.iter().map(Receipts::outstanding).sum()
-    }
-
-    /// Enters what connection `lane` has been told at `now`.
-    fn enter(&mut self, lane: usize, now: u64, answer: Answer) -> Result<()> {
+    /// Enters what a connection has been told at `now`.
+    fn enter(&mut self, connection: usize, now: u64, answer: Answer) -> Result<()> {
         let (id, position) = match answer {
             Answer::Ready => {
                 self.entered += 1;
@@ -198,26 +267,30 @@ impl Told {
             }
             Answer::Ack { id, position } => (id, position),
         };
-        if let Some(other) = id.filter(|id| id.lane != lane) {
-            bail!(
-                "a message of publisher {} was acknowledged to it",
-                other.lane
-            );
+        let account = &mut self.accounts[connection];
+        // Who names no message answers in the order of the messages, and so of the
+        // topics' turns.
+        let in_turn = connection * self.topics + account.acknowledged % self.topics;
+        let lane = id.map_or(in_turn, |id| id.lane);
+        if lane / self.topics != connection {
+            let other = lane / self.topics;
+            bail!("a message of publisher {other} was acknowledged to it");
         }
-        let number = id.map(|id| id.number);
-        let sent = self.receipts[lane].enter(number, position)?;
+        let sent = self.receipts[lane].enter(id.map(|id| id.number), position)?;
+        account.acknowledged += 1;
+        if account.free == 0 {
+            self.ready.push(connection);
+        }
+        account.free += 1;
+        self.outstanding -= 1;
+        self.acknowledged += 1;
         self.latencies.record(now.saturating_sub(sent));
         self.pauses.end(now);
-        self.acknowledged += 1;
-        if self.free[lane] == 0 {
-            self.ready.push(lane);
-        }
-        self.free[lane] += 1;
         Ok(())
     }
 }
 
-/// The topic of a publisher.
+/// The topic of a lane.
 pub(super) fn topic(lane: usize) -> String {
     format!("{TOPIC}-{lane}")
 }

@@ -1,8 +1,7 @@
 //! Reading back: one reader that comes late and wants all that a topic has kept.
 
-use super::acks::Load;
 use super::closed::STILLNESS;
-use super::publishers::{Publishers, topic};
+use super::publishers::{Load, Publishers, topic};
 use super::{Bounds, Target};
 use crate::hub::Hub;
 use crate::measure::{Meter, Metric, Reading, Sample, renamed};

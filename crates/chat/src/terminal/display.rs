@@ -20,6 +20,10 @@ pub(super) fn run(mut writer: Writer, tty: &Tty, mut printer: impl ExternalPrint
     let mut outcome = Ok(());
     let mut next = Instant::now();
     while let Some(lines) = writer.lines.blocking_recv() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the display has a thread of its own"
+        )]
         sleep(next.saturating_duration_since(Instant::now()));
         outcome = tty.print(&mut printer, &lines);
         if outcome.is_err() {

@@ -3,6 +3,11 @@
 //!
 //! The editor asks for the prompt whenever it draws, which tells [`Tty`] that it has.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
+)]
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -6,6 +6,11 @@
 //! meet here: the editor's, the one that prints, and the one that ends the program. That
 //! one restores the terminal only when the editor can't change the settings any more.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
+)]
+
 use std::io::{self, Write as _};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

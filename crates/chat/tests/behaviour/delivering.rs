@@ -209,6 +209,27 @@ fn without_reconnecting_a_lost_server_is_a_failure_that_names_what_is_missing() 
     chat.notice("all that was typed has arrived");
 }
 
+/// The server doesn't know whether it has the line, so it isn't lost and not a failure.
+#[test]
+fn a_line_for_which_the_servers_disk_was_too_slow_is_sent_again_with_those_after_it() {
+    let (mut chat, mut server, ..) = joined(&[]);
+    chat.feeds(b"one\ntwo\nthree\n");
+    let frames = [server.read(), server.read(), server.read()];
+    server.acknowledges(&frames[0], 1);
+    for frame in &frames[1..] {
+        let error = json!({"code": "storage-busy", "text": "slow", "id": id(frame)});
+        server.tells(&json!({"error": error}));
+    }
+    for frame in &frames[1..] {
+        assert_eq!(id(&server.read()), id(frame));
+    }
+    server.acknowledges(&frames[1], 2);
+    server.acknowledges(&frames[2], 3);
+    chat.ends_input();
+    assert_eq!(server.rest(), "");
+    assert_eq!(chat.exit_code(), 0);
+}
+
 #[test]
 fn a_line_that_is_refused_is_named_not_sent_again_and_a_failure_at_the_end() {
     for (code, what) in [

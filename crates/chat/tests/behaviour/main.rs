@@ -7,6 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "tests fail by panicking, their helpers too"
 )]
 

@@ -125,17 +125,35 @@ impl InFlight {
         let number = self.next;
         self.next += 1;
         self.cost += line.text.len() + LINE_COST;
+        // One before it may have to be written again meanwhile; then it follows that.
+        self.written += usize::from(self.is_written());
         self.lines.push_back(Sent { number, line });
-        self.written = self.lines.len();
+    }
+
+    /// Where the line with that id is in `lines`.
+    fn place(&self, id: &str) -> Option<usize> {
+        let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
+        let number: u64 = number.parse().ok()?;
+        let at = self.lines.binary_search_by_key(&number, |sent| sent.number);
+        at.ok()
+    }
+
+    /// The line with that id must be written again over this connection, and those
+    /// after it, so that they keep their order. False if that is known already.
+    pub(super) fn retransmit(&mut self, id: &str) -> bool {
+        match self.place(id) {
+            Some(at) if at < self.written => {
+                self.written = at;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Removes the line with that id, because the server has stored or refused it.
     /// None if there is no such line in flight.
     pub(super) fn acknowledge(&mut self, id: &str) -> Option<Line> {
-        let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
-        let number: u64 = number.parse().ok()?;
-        let at = self.lines.binary_search_by_key(&number, |sent| sent.number);
-        let at = at.ok()?;
+        let at = self.place(id)?;
         let Sent { line, .. } = self.lines.remove(at)?;
         self.cost -= line.text.len() + LINE_COST;
         self.written -= usize::from(at < self.written);

@@ -276,9 +276,15 @@ impl Session {
     /// The server won't deliver a line, or doesn't store it.
     fn on_refused(&mut self, error: ServerError, id: &str) {
         // Without a registration everything is refused, and nothing for good.
-        if self.state == State::Extended
-            && let Some(line) = self.queue.acknowledge(id)
-        {
+        if self.state != State::Extended {
+            return;
+        }
+        if error.is(ErrorCode::StorageBusy) {
+            // The server has waited for its disk, so this can't go on in a fast circle.
+            if self.queue.retransmit(id) {
+                self.emit(Event::ServerError(error));
+            }
+        } else if let Some(line) = self.queue.acknowledge(id) {
             self.ack_deadline = None;
             self.refused += 1;
             self.emit(Event::LineRefused { line, error });

@@ -94,6 +94,10 @@ impl Identity {
 /// A number that can't be foreseen: the standard library seeds each of its hashers
 /// with one.
 pub(crate) fn random() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the standard library seeds it with a random number"
+    )]
     RandomState::new().build_hasher().finish()
 }
 

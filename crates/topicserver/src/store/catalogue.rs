@@ -17,11 +17,13 @@ use crate::history::dedup::{DedupWindow, IdLimits};
 /// The key of the next topic's number in the table of what is there once.
 pub(crate) const NEXT_ID: &str = "next topic";
 
-/// Records that are read for ids when a topic begins.
-pub(crate) const READ_RECORDS: usize = 100_000;
+/// Records that are read for ids when a topic begins, and bytes of them: about a tenth
+/// of a second each. Whoever is first in a topic after a restart waits for it, and a
+/// publisher that sends again what wasn't acknowledged does so soon.
+const READ_RECORDS: usize = 250_000;
 
-/// Bytes of records that are read for ids when a topic begins.
-const READ_BYTES: usize = 64 * 1024 * 1024;
+/// See [`READ_RECORDS`].
+const READ_BYTES: usize = 128 * 1024 * 1024;
 
 /// A topic that was read from the catalogue.
 pub(crate) struct Found {

@@ -1,6 +1,7 @@
 //! The writer: one thread that writes for all topics. What waits is written as
 //! one group, flushed once, and then acknowledged.
 
+mod chores;
 mod group;
 pub(crate) mod queue;
 mod recovery;
@@ -27,9 +28,9 @@ use super::reclaim::Reclaimer;
 use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::types::{DatabaseError, Loaded, OpenError, Retention, StoreError, TopicId};
+use chores::Chores;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
-use retention::Chores;
 
 /// How often in a row the database may not get on before it is closed and opened again:
 /// if one of its threads has died, it never will.

@@ -4,6 +4,7 @@
 //! A message is remembered before anybody gets it: nobody has seen a message that a
 //! crash could take back.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -33,8 +34,8 @@ pub(crate) struct TopicLog {
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
     stored: Option<StoredTopic>,
-    /// The store didn't answer in time: it may hold messages from the next one on.
-    is_in_doubt: bool,
+    /// The store didn't answer in time: it may hold messages from this one on.
+    in_doubt_from: Option<NonZeroU64>,
 }
 
 /// A topic in the store.
@@ -51,12 +52,16 @@ pub(crate) struct Appended {
     /// In their order; empty if nobody wants them.
     pub(crate) pieces: Vec<EncodedBatch>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
-    /// Of messages that couldn't be stored.
+    /// That they couldn't be stored; in a box, because that is rare.
+    pub(crate) unstored: Option<Box<Unstored>>,
+}
+
+/// What couldn't be stored.
+pub(crate) struct Unstored {
+    /// Whom to tell of which message.
     pub(crate) refused: Vec<Acknowledgement>,
-    /// Why they couldn't.
-    pub(crate) error: Option<StoreError>,
-    /// From this message on, the store turned out to hold some that nobody was given.
-    pub(crate) found_from: Option<u64>,
+    /// Why.
+    pub(crate) error: StoreError,
 }
 
 impl TopicLog {
@@ -70,7 +75,7 @@ impl TopicLog {
             share,
             time: 0,
             stored: None,
-            is_in_doubt: false,
+            in_doubt_from: None,
             settings,
         }
     }
@@ -244,6 +249,13 @@ impl TopicLog {
         self.share.set_joined(is_joined);
     }
 
+    /// When it is known again what is stored: from which message on there may be some that
+    /// nobody was given.
+    pub(crate) fn take_found(&mut self) -> Option<u64> {
+        self.stored.as_ref()?;
+        self.in_doubt_from.take().map(NonZeroU64::get)
+    }
+
     /// Gives the messages their numbers and remembers them. Those that were there
     /// before are taken out of `publications`. Pieces are made if somebody wants
     /// them.
@@ -252,15 +264,12 @@ impl TopicLog {
         publications: &mut Vec<Publication>,
         are_wanted: bool,
     ) -> Appended {
-        let next = self.next();
         // In a box, because it happens once: the topic's task has no room for it.
         if self.is_unloaded()
             && let Err(error) = Box::pin(self.load()).await
         {
             return self.unstored(publications, Vec::new(), error);
         }
-        let was_in_doubt = std::mem::take(&mut self.is_in_doubt);
-        let found_from = (was_in_doubt && self.next() > next).then_some(next);
         self.time = now().max(self.time);
         self.ids.expire(self.time);
         let (acknowledgements, ids) = self.number(publications);
@@ -275,11 +284,7 @@ impl TopicLog {
         let pieces = self.render(publications);
         if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
-            let unstored = self.unstored(publications, acknowledgements, error);
-            return Appended {
-                found_from,
-                ..unstored
-            };
+            return self.unstored(publications, acknowledgements, error);
         }
         for piece in &pieces {
             let entry = self.entry(publications, piece);
@@ -289,7 +294,6 @@ impl TopicLog {
         Appended {
             pieces,
             acknowledgements,
-            found_from,
             ..Appended::default()
         }
     }
@@ -392,7 +396,9 @@ impl TopicLog {
         self.warn(&error);
         if error == StoreError::InDoubt {
             // What is stored is found out with the next message.
-            (self.stored, self.is_in_doubt) = (None, true);
+            self.stored = None;
+            let next = NonZeroU64::new(self.next());
+            self.in_doubt_from = self.in_doubt_from.or(next);
         }
         let mut envelopes = Envelopes::at(now());
         // Also what came again together with the first one is refused.
@@ -417,9 +423,7 @@ impl TopicLog {
         Appended {
             pieces,
             acknowledgements,
-            refused,
-            error: Some(error),
-            found_from: None,
+            unstored: Some(Box::new(Unstored { refused, error })),
         }
     }
 

@@ -11,7 +11,6 @@ use crate::clock::now;
 use crate::history::budget::MemoryShare;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::store::StoreError;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
@@ -343,17 +342,18 @@ impl Task {
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
         self.topic.used.store(self.log.time(), Relaxed);
-        if let Some(from) = appended.found_from {
+        if let Some(from) = self.log.take_found() {
             self.members.fall_behind(from);
         }
-        let may_be_sent_again = appended.error.as_ref().is_some_and(StoreError::is_delay);
+        let unstored = appended.unstored.as_ref();
+        let may_be_sent_again = unstored.is_some_and(|unstored| unstored.error.is_delay());
         if !may_be_sent_again {
             self.members
                 .deliver(&self.pending, &appended.pieces, next)
                 .await;
         }
-        if let Some(error) = &appended.error {
-            refuse(&self.pending, appended.refused, error);
+        if let Some(unstored) = appended.unstored {
+            refuse(&self.pending, unstored.refused, &unstored.error);
         }
         self.pending.clear();
         acknowledge(self.topic.name().as_str(), appended.acknowledgements);
@@ -379,7 +379,8 @@ mod tests {
         let task = run(topic, settings, expiring, move |_| {
             Arc::strong_count(&registry) > 1
         });
-        assert!(size_of_val(&task) <= 896, "{}", size_of_val(&task));
+        // With 920, what the runtime adds makes it 1,024: a block of its own size.
+        assert!(size_of_val(&task) <= 920, "{}", size_of_val(&task));
         assert!(size_of::<Topic>() <= 152, "{}", size_of::<Topic>());
     }
 }

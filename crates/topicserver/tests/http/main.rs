@@ -5,6 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::needless_pass_by_value,
     missing_docs,
     unreachable_pub,

@@ -8,6 +8,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    // A test polls a process, and counts in a lock.
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     // What json!() makes is handed over as it is.
     clippy::needless_pass_by_value,
     missing_docs,
@@ -16,6 +19,7 @@
 
 mod common;
 
+mod ages;
 mod bad_frames;
 mod bad_streams;
 mod bytes;

@@ -24,6 +24,10 @@ fn topics_that_everyone_has_left_are_gone() {
             client.send(&registration(&names));
         }
         client.sync();
+        // What waits for tasks that haven't run yet is not what topics take.
+        eventually("the topics' tasks to have begun", || {
+            server.is_at_rest().then_some(())
+        });
         let full = server.memory();
         growth.push(full.saturating_sub(before));
         before = before.max(full);
@@ -99,6 +103,8 @@ fn joined_topics_and_their_histories_take_what_histories_may_take() {
     const TOPICS: usize = 5_000;
     const IN_A_FRAME: usize = 1_000;
     const LIMIT: usize = 24 * MIB;
+    /// Of ten connections that publish as fast as they can, and of the allocator.
+    const CONNECTIONS: usize = 4 * MIB;
     let server = Process::start(&["--history-memory", &LIMIT.to_string()]);
     let before = server.memory();
     let mut clients: Vec<_> = (0..TOPICS / IN_A_FRAME)
@@ -128,7 +134,8 @@ fn joined_topics_and_their_histories_take_what_histories_may_take() {
     });
     let taken = server.memory() - before;
     assert!(taken > LIMIT / 2, "too little to tell: {taken}");
-    assert!(taken <= LIMIT / 100 * 115, "{taken} bytes, {LIMIT} allowed");
+    let most = LIMIT / 100 * 115 + CONNECTIONS;
+    assert!(taken <= most, "{taken} bytes, {most} allowed");
 }
 
 #[test]

@@ -45,6 +45,22 @@ fn ids_are_the_run_and_a_counter_and_no_longer_than_said() {
 }
 
 #[test]
+fn a_line_that_must_be_written_again_brings_those_after_it() {
+    let mut in_flight = in_flight();
+    for text in ["a", "b", "c"] {
+        write(&mut in_flight, text);
+    }
+    assert!(in_flight.retransmit("5eed5eed-2"));
+    assert!(!in_flight.retransmit("5eed5eed-3"), "it comes anyway");
+    assert!(!in_flight.retransmit("5eed5eed-9"));
+    // A new line was being written when that became known.
+    in_flight.sent(line("d"));
+    let again: Vec<_> = (0..4).filter_map(|_| write(&mut in_flight, "e")).collect();
+    let again: Vec<_> = again.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(again, ["b", "c", "d", "e"]);
+}
+
+#[test]
 fn after_a_new_connection_everything_in_flight_comes_first_and_in_order() {
     let mut in_flight = in_flight();
     for text in ["a", "b", "c"] {

@@ -84,6 +84,7 @@ impl Publisher {
         let at = match self.is_indexed() {
             false => self.find_unindexed(new.id),
             true => {
+                self.make_room_in_index();
                 let (order, first) = (&self.order, self.forgotten);
                 let is_same = |&known: &u32| id_of(order, first, known) == new.id;
                 let hash = |&known: &u32| id_of(order, first, known);
@@ -155,6 +156,7 @@ impl Publisher {
         }
         let number = self.forgotten.wrapping_sub(1);
         if self.is_indexed() {
+            self.make_room_in_index();
             let (order, first) = (&self.order, self.forgotten);
             let is_same = |&known: &u32| id_of(order, first, known) == older.id;
             let hash = |&known: &u32| id_of(order, first, known);
@@ -238,9 +240,28 @@ impl Publisher {
             .wrapping_add(truncated(self.order.len() as u64))
     }
 
+    /// Makes room for one more in the index. The table would do so itself, but in its
+    /// own order: each id would be looked up in the queue, at a place like any other.
+    fn make_room_in_index(&mut self) {
+        let len = self.index.len();
+        if len == self.index.capacity() {
+            // What was removed may take room until now: if that is half of it, it
+            // needn't grow. With less, it would have to be filled again too often.
+            let most = self.index.num_buckets() / 8 * 7;
+            self.index.clear();
+            if len > most / 2 {
+                self.index = HashTable::with_capacity(most + 1);
+            }
+            self.make_index();
+        }
+    }
+
+    /// Fills the index, which is empty.
     fn make_index(&mut self) {
         let (order, first) = (&self.order, self.forgotten);
-        self.index.reserve(order.len(), |_| 0);
+        if self.index.capacity() <= order.len() {
+            self.index = HashTable::with_capacity(order.len() + 1);
+        }
         let mut number = first;
         for known in order {
             let is_same = |&other: &u32| id_of(order, first, other) == known.id;
@@ -256,13 +277,13 @@ impl Publisher {
         }
     }
 
-    /// Makes room for one more. A quarter at a time: doubling would keep up to half of
-    /// it free, in a structure that is there for millions of ids.
+    /// Makes room for more, and not for twice as many: the room that is kept free
+    /// counts, and there may be millions of ids.
     fn make_room(&mut self, limits: &IdLimits) {
         let len = self.order.len();
         if len == self.order.capacity() {
             let left = most(limits).saturating_sub(len).saturating_add(1);
-            self.order.reserve_exact((len / 4).max(4).min(left));
+            self.order.reserve_exact((len / 2).max(4).min(left));
         }
     }
 

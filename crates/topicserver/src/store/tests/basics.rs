@@ -167,6 +167,28 @@ async fn appends_to_one_topic_are_stored_in_the_order_of_asking() {
 }
 
 #[tokio::test]
+async fn of_each_publisher_only_the_newest_ids_are_read() {
+    let directory = Directory::new();
+    let store = open(&directory);
+    let topic = store.load(&name("T")).await.unwrap();
+    let now = clock::now();
+    let batches = (1..=300).map(|seq| RecordBatch {
+        entries: vec![entry(seq, 1, now)],
+        ids: vec![RememberedId {
+            // The first ten are somebody else's.
+            origin: u64::from(seq > 10),
+            ..id(seq, now)
+        }],
+    });
+    append_all(&store, topic.id, batches).await;
+    let topic = store.load(&name("T")).await.unwrap();
+    let ids = store.remembered_ids(&topic, 100).await.unwrap().list();
+    let seqs: Vec<_> = ids.iter().map(|id| id.seq).collect();
+    assert_eq!(seqs, (1..=10).chain(201..=300).collect::<Vec<_>>());
+    store.close().await;
+}
+
+#[tokio::test]
 async fn ids_within_the_window_are_there_after_a_restart() {
     let directory = Directory::new();
     let store = open(&directory);

@@ -17,6 +17,7 @@ use crate::store::record::{self, Header, TopicRecord};
 use crate::store::topic::{self, Limits, Oldest, Position};
 use crate::store::types::{StoreError, TopicId};
 use crate::store::writer::Writer;
+use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -26,9 +27,6 @@ const TRIMS: usize = 256;
 
 /// Topics that the survey reads between two looks at the clock.
 const SURVEYED: usize = 16;
-
-/// Between two looks for topics in memory that nobody uses any more.
-const FORGET_PERIOD: Duration = Duration::from_secs(10 * 60);
 
 /// A topic isn't trimmed again for age within this part of the age, so that a busy one
 /// isn't trimmed for each of its messages. What is too old isn't sent, in any case.
@@ -47,56 +45,6 @@ const RECLAIMED_PART: u64 = 4;
 /// itself: it is made to only when twice as much has been deleted. Of a lone topic its
 /// tables never overlap, so that it never would.
 const BUSY_BYTES: u64 = 32 * 1024 * 1024;
-
-/// Between two looks whether space should be given back, or has been.
-const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
-
-/// What retention has to do, and how far it is.
-pub(crate) struct Chores {
-    /// The next topic that is looked at after the start; `None` when all have been.
-    pub(in crate::store) survey: Option<u32>,
-    /// When topics in memory are looked through.
-    pub(in crate::store) forget_due: Instant,
-    /// When it is looked at again whether space should be given back.
-    reclaim_due: Instant,
-    /// Bytes that are kept, of all topics that were surveyed.
-    kept: u64,
-    /// Bytes that were deleted since files were merged for their sake.
-    deleted: u64,
-    /// Bytes that were written since the last look.
-    written: u64,
-    /// Files that were merged may still be there, because somebody was reading them.
-    has_replaced_files: bool,
-}
-
-impl Chores {
-    pub(crate) fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            survey: Some(0),
-            forget_due: now + FORGET_PERIOD,
-            reclaim_due: now + RECLAIM_PERIOD,
-            kept: 0,
-            deleted: 0,
-            written: 0,
-            has_replaced_files: false,
-        }
-    }
-
-    /// A topic got so many bytes.
-    pub(in crate::store) fn note_written(&mut self, topic: TopicId, bytes: u64) {
-        self.written += bytes;
-        // The survey counts the others when it comes to them.
-        if self.survey.is_none_or(|next| topic.0 < next) {
-            self.kept += bytes;
-        }
-    }
-
-    fn note_deleted(&mut self, bytes: u64) {
-        self.kept = self.kept.saturating_sub(bytes);
-        self.deleted += bytes;
-    }
-}
 
 /// What is left of a topic.
 struct Trimmed {

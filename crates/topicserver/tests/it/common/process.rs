@@ -226,7 +226,9 @@ impl Process {
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> usize {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
         kib.parse::<usize>().unwrap() * 1024
     }

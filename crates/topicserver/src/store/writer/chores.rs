@@ -1,0 +1,58 @@
+//! What the writer has to do beside what it is asked for, and how far it is.
+
+use std::time::{Duration, Instant};
+
+use crate::store::types::TopicId;
+
+/// Between two looks for topics in memory that nobody uses any more.
+pub(super) const FORGET_PERIOD: Duration = Duration::from_secs(10 * 60);
+
+/// Between two looks whether space should be given back, or has been.
+pub(super) const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
+
+/// What retention has to do, and how far it is.
+pub(crate) struct Chores {
+    /// The next topic that is looked at after the start; `None` when all have been.
+    pub(in crate::store) survey: Option<u32>,
+    /// When topics in memory are looked through.
+    pub(in crate::store) forget_due: Instant,
+    /// When it is looked at again whether space should be given back.
+    pub(super) reclaim_due: Instant,
+    /// Bytes that are kept, of all topics that were surveyed.
+    pub(super) kept: u64,
+    /// Bytes that were deleted since files were merged for their sake.
+    pub(super) deleted: u64,
+    /// Bytes that were written since the last look.
+    pub(super) written: u64,
+    /// Files that were merged may still be there, because somebody was reading them.
+    pub(super) has_replaced_files: bool,
+}
+
+impl Chores {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            survey: Some(0),
+            forget_due: now + FORGET_PERIOD,
+            reclaim_due: now + RECLAIM_PERIOD,
+            kept: 0,
+            deleted: 0,
+            written: 0,
+            has_replaced_files: false,
+        }
+    }
+
+    /// A topic got so many bytes.
+    pub(in crate::store) fn note_written(&mut self, topic: TopicId, bytes: u64) {
+        self.written += bytes;
+        // The survey counts the others when it comes to them.
+        if self.survey.is_none_or(|next| topic.0 < next) {
+            self.kept += bytes;
+        }
+    }
+
+    pub(super) fn note_deleted(&mut self, bytes: u64) {
+        self.kept = self.kept.saturating_sub(bytes);
+        self.deleted += bytes;
+    }
+}
