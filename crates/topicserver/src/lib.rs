@@ -6,9 +6,10 @@
 //! bytes ─▶ frame ─▶ session ─▶ topic ─▶ outbox ─▶ bytes
 //! ```
 //!
-//! `input` makes frames of bytes, `session` is one connection's life, `topic`
-//! gives messages their order and `outbox` writes them, or keeps them while the
-//! peer's socket is full. `listener` lets connections in, `server` is the whole.
+//! `session` is one connection's life: it makes frames of bytes and does what they
+//! say. `topic` gives messages their order, and `outbox` writes them, or keeps them
+//! while the peer's socket is full. `listener` lets connections in, `server` is the
+//! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
 mod clock;
 mod config;

@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_rate_are_counted_and_said_with_the_next() {
-        let complaints = LogLimiter::default();
+        let limiter = LogLimiter::default();
         let start = Instant::now();
         for _ in 0..LINES_PER_PERIOD {
-            assert_eq!(complaints.admit(start), Some(0));
+            assert_eq!(limiter.admit(start), Some(0));
         }
-        assert_eq!(complaints.admit(start), None);
-        assert_eq!(complaints.admit(start), None);
-        assert_eq!(complaints.admit(start + PERIOD), Some(2));
-        assert_eq!(complaints.admit(start + PERIOD), Some(0));
+        assert_eq!(limiter.admit(start), None);
+        assert_eq!(limiter.admit(start), None);
+        assert_eq!(limiter.admit(start + PERIOD), Some(2));
+        assert_eq!(limiter.admit(start + PERIOD), Some(0));
     }
 }

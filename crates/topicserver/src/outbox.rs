@@ -90,83 +90,83 @@ impl<T: Transport + ?Sized> Outbox<T> {
         std::ptr::addr_eq(self, other)
     }
 
-    /// Sends a run of whole frames.
-    pub(crate) fn send(&self, run: &Batch) {
+    /// Sends a batch of whole frames.
+    pub(crate) fn send(&self, batch: &Batch) {
         let mut state = self.state.lock();
         if state.stage != Stage::Open {
             return;
         }
         let mut written = 0;
         if state.queue.is_none() {
-            match self.transport.try_write(run.bytes()) {
+            match self.transport.try_write(batch.bytes()) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return self.break_off(&mut state, &error),
             }
         }
-        if written < run.bytes().len() {
-            self.queue(&mut state, run, written);
+        if written < batch.bytes().len() {
+            self.queue(&mut state, batch, written);
         }
     }
 
-    /// Sends several runs, as one if the socket takes them.
-    pub(crate) fn send_all<'a>(&self, mut runs: impl Iterator<Item = &'a Batch> + Clone) {
+    /// Sends several batches, as one if the socket takes them.
+    pub(crate) fn send_all<'a>(&self, mut batches: impl Iterator<Item = &'a Batch> + Clone) {
         let mut state = self.state.lock();
-        while state.stage == Stage::Open && runs.clone().next().is_some() {
-            let some = runs.clone().take(PIECES_PER_WRITE);
+        while state.stage == Stage::Open && batches.clone().next().is_some() {
+            let some = batches.clone().take(PIECES_PER_WRITE);
             self.send_some(&mut state, some);
-            runs.nth(PIECES_PER_WRITE - 1);
+            batches.nth(PIECES_PER_WRITE - 1);
         }
     }
 
-    /// Sends as many of several runs as there is room for, whole ones, and tells
+    /// Sends as many of several batches as there is room for, whole ones, and tells
     /// their number. If that isn't all, [`take_drained`](Self::take_drained) says so
     /// to the session when there is room again.
     ///
-    /// The first run that waits always may. To a connection that is about to be
+    /// The first batch that waits always may. To a connection that is about to be
     /// closed, everything is as good as sent.
     pub(crate) fn try_send_batch<'a>(
         &self,
-        mut runs: impl Iterator<Item = &'a Batch> + Clone,
+        mut batches: impl Iterator<Item = &'a Batch> + Clone,
     ) -> usize {
         let mut state = self.state.lock();
         let mut accepted = 0;
         loop {
-            let some = runs.clone().take(PIECES_PER_WRITE);
+            let some = batches.clone().take(PIECES_PER_WRITE);
             let count = some.clone().count();
             let taken = self.offer_some(&mut state, some);
             accepted += taken;
             if count < PIECES_PER_WRITE || taken < count {
                 return accepted;
             }
-            runs.nth(PIECES_PER_WRITE - 1);
+            batches.nth(PIECES_PER_WRITE - 1);
         }
     }
 
     fn offer_some<'a>(
         &self,
         state: &mut State,
-        runs: impl Iterator<Item = &'a Batch> + Clone,
+        batches: impl Iterator<Item = &'a Batch> + Clone,
     ) -> usize {
         if state.stage != Stage::Open {
-            return runs.count();
+            return batches.count();
         }
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = runs.clone().map(Batch::bytes);
+            let pieces = batches.clone().map(Batch::bytes);
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     self.break_off(state, &error);
-                    return runs.count();
+                    return batches.count();
                 }
             }
         }
-        for (index, run) in runs.clone().enumerate() {
-            let skipped = written.min(run.bytes().len());
+        for (index, batch) in batches.clone().enumerate() {
+            let skipped = written.min(batch.bytes().len());
             written -= skipped;
-            let waiting = run.bytes().len() - skipped;
+            let waiting = batch.bytes().len() - skipped;
             if waiting == 0 {
                 continue;
             }
@@ -174,9 +174,9 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 state.is_wanted = true;
                 return index;
             }
-            self.push(state, run.to_keep().slice(skipped..));
+            self.push(state, batch.to_keep().slice(skipped..));
         }
-        runs.count()
+        batches.count()
     }
 
     /// Whether somebody has more for the peer and half of the outbox is free now.
@@ -261,35 +261,35 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.state.lock().is_extended = true;
     }
 
-    /// Sends as many runs as go out in one system call.
-    fn send_some<'a>(&self, state: &mut State, runs: impl Iterator<Item = &'a Batch> + Clone) {
+    /// Sends as many batches as go out in one system call.
+    fn send_some<'a>(&self, state: &mut State, batches: impl Iterator<Item = &'a Batch> + Clone) {
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = runs.clone().map(Batch::bytes);
+            let pieces = batches.clone().map(Batch::bytes);
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return self.break_off(state, &error),
             }
         }
-        for run in runs {
-            let skipped = written.min(run.bytes().len());
+        for batch in batches {
+            let skipped = written.min(batch.bytes().len());
             written -= skipped;
-            if skipped < run.bytes().len() {
-                self.queue(state, run, skipped);
+            if skipped < batch.bytes().len() {
+                self.queue(state, batch, skipped);
             }
         }
     }
 
-    /// Queues a run without its first `written` bytes, which are out already.
+    /// Queues a batch without its first `written` bytes, which are out already.
     ///
-    /// The limit is for what piles up: the first run that waits always may, or a
-    /// run longer than the limit could never be sent to anybody.
-    fn queue(&self, state: &mut State, run: &Batch, written: usize) {
+    /// The limit is for what piles up: the first batch that waits always may, or a
+    /// batch longer than the limit could never be sent to anybody.
+    fn queue(&self, state: &mut State, batch: &Batch, written: usize) {
         if state.stage != Stage::Open {
             return;
         }
-        let waiting = run.bytes().len() - written;
+        let waiting = batch.bytes().len() - written;
         if state.queue.is_some() && state.queued() + waiting > self.limit {
             let text = format!(
                 "{} bytes wait for you and no more than {} may; read faster, or register for less",
@@ -298,7 +298,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             );
             return self.close_locked(state, ErrorCode::SlowReader, &text);
         }
-        self.push(state, run.to_keep().slice(written..));
+        self.push(state, batch.to_keep().slice(written..));
     }
 
     /// Tells the peer what was wrong with something it sent, and goes on. Of a

@@ -28,9 +28,9 @@ pub(crate) struct ServerState {
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
     /// Of peers.
-    complaints: LogLimiter,
+    peer_errors: LogLimiter,
     /// Of the server's own, which no peer's nonsense shall hide.
-    troubles: LogLimiter,
+    server_errors: LogLimiter,
 }
 
 impl ServerState {
@@ -48,8 +48,8 @@ impl ServerState {
             ),
             directory: Arc::default(),
             http,
-            complaints: LogLimiter::default(),
-            troubles: LogLimiter::default(),
+            peer_errors: LogLimiter::default(),
+            server_errors: LogLimiter::default(),
             config,
         })
     }
@@ -107,7 +107,7 @@ impl ServerState {
 
     /// Logs what a peer did wrong, unless there is too much of it.
     pub(crate) fn complain(&self, peer: SocketAddr, code: ErrorCode, text: &str) {
-        self.complaints.log(|left_out| match left_out {
+        self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),
         });
@@ -115,7 +115,7 @@ impl ServerState {
 
     /// Logs a trouble of the server's own that may come again and again.
     pub(crate) fn warn(&self, write: impl FnOnce()) {
-        self.troubles.log(|_| write());
+        self.server_errors.log(|_| write());
     }
 }
 

@@ -14,13 +14,11 @@ use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
 use crate::history::entry::Stored;
 use crate::http::context::RequestContext;
-use crate::http::pipe::pipe;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
 use crate::identity::Identity;
-use crate::outbox::Outbox;
 use crate::outbox::batch::Batch;
-use crate::topic::publication::{MessageId, Publication, Unstored};
+use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored};
 
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]
@@ -72,13 +70,11 @@ pub(crate) async fn publish(
         None => None,
     };
     let (receipt, stored) = oneshot::channel();
-    let (pipe_writer, _) = pipe(context.local, 0);
     let publication = Publication {
-        from: Arc::new(Outbox::new(pipe_writer, context.peer, 0)),
+        origin: None,
         identity,
         batch: Batch::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
-        id,
-        receipt: Some(receipt),
+        reply: Reply::Receipt(Box::new(Receipt { id, to: receipt })),
     };
     // Whoever waits for the receipt is slowed by that.
     let (_topic, _has_room) = context.state().registry().publish(&topic, publication);
@@ -264,7 +260,7 @@ fn message_id(
     id: &str,
     texts: &[String],
     identity: Option<&Identity>,
-) -> Result<Box<MessageId>, Problem> {
+) -> Result<MessageId, Problem> {
     if !(1..=MAX_ID_BYTES).contains(&id.len()) {
         return Err(Problem::bad_request(format!(
             "an id has 1 to {MAX_ID_BYTES} bytes"
@@ -273,5 +269,5 @@ fn message_id(
     let hashes = context.state().hashes();
     let text = texts.first().map_or("", String::as_str);
     let ip = context.peer.ip();
-    Ok(Box::new(MessageId::new(hashes, id, || text, identity, ip)))
+    Ok(MessageId::new(hashes, id, || text, identity, ip))
 }

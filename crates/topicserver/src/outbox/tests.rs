@@ -64,7 +64,7 @@ pub(crate) fn endless_outbox() -> SharedOutbox {
     Arc::new(outbox(usize::MAX))
 }
 
-fn run(text: &str) -> Batch {
+fn batch(text: &str) -> Batch {
     Batch::new(
         Bytes::copy_from_slice(text.as_bytes()),
         text.lines().count() as u32,
@@ -85,8 +85,8 @@ fn drain(outbox: &Outbox<Socket>, room: usize) -> Drain {
 #[test]
 fn what_the_socket_takes_is_never_queued() {
     let outbox = outbox(1000);
-    outbox.send(&run("one\n"));
-    outbox.send_all([run("two\n"), run("three\n")].iter());
+    outbox.send(&batch("one\n"));
+    outbox.send_all([batch("two\n"), batch("three\n")].iter());
     assert_eq!(taken(&outbox), "one\ntwo\nthree\n");
     assert_eq!(outbox.transport.0.lock().calls, 2);
     assert_eq!(drain(&outbox, 0), Drain::Empty);
@@ -96,8 +96,8 @@ fn what_the_socket_takes_is_never_queued() {
 fn what_it_does_not_take_follows_in_order() {
     for room in 0..14 {
         let outbox = outbox(room);
-        outbox.send_all([run("one\n"), run("two\n")].iter());
-        outbox.send(&run("three\n"));
+        outbox.send_all([batch("one\n"), batch("two\n")].iter());
+        outbox.send(&batch("three\n"));
         let before = room.min(14);
         assert_eq!(
             taken(&outbox),
@@ -114,7 +114,7 @@ fn what_it_does_not_take_follows_in_order() {
 fn many_pieces_go_out_in_few_calls() {
     let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 10_000);
     for n in 0..150 {
-        outbox.send(&run(&format!("{n:03}\n")));
+        outbox.send(&batch(&format!("{n:03}\n")));
     }
     let before = outbox.transport.0.lock().calls;
     assert_eq!(drain(&outbox, 10_000), Drain::Empty);
@@ -129,8 +129,8 @@ fn many_pieces_go_out_in_few_calls() {
 #[test]
 fn more_runs_than_one_call_takes_keep_their_order() {
     let outbox = outbox(10_000);
-    let runs: Vec<_> = (0..100).map(|n| run(&format!("{n:03}\n"))).collect();
-    outbox.send_all(runs.iter());
+    let batches: Vec<_> = (0..100).map(|n| batch(&format!("{n:03}\n"))).collect();
+    outbox.send_all(batches.iter());
     assert_eq!(outbox.transport.0.lock().calls, 2);
     let expected: String = (0..100).map(|n| format!("{n:03}\n")).collect();
     assert_eq!(taken(&outbox), expected);
@@ -139,11 +139,11 @@ fn more_runs_than_one_call_takes_keep_their_order() {
 #[test]
 fn who_falls_behind_gets_what_was_queued_and_then_the_reason() {
     let outbox = outbox(3);
-    outbox.send(&run("first\n"));
-    outbox.send(&run(&("x".repeat(96) + "\n")));
+    outbox.send(&batch("first\n"));
+    outbox.send(&batch(&("x".repeat(96) + "\n")));
     assert_eq!(outbox.closing(), None, "100 bytes wait");
-    outbox.send(&run("ab\n"));
-    outbox.send(&run("never\n"));
+    outbox.send(&batch("ab\n"));
+    outbox.send(&batch("never\n"));
     assert_eq!(outbox.closing(), Some(Some(ErrorCode::SlowReader)));
     assert_eq!(drain(&outbox, 10_000), Drain::Empty);
     let taken = taken(&outbox);
@@ -160,7 +160,7 @@ fn who_falls_behind_gets_what_was_queued_and_then_the_reason() {
 #[test]
 fn a_run_longer_than_the_limit_can_still_be_sent() {
     let outbox = outbox(10);
-    outbox.send(&run(&("x".repeat(500) + "\n")));
+    outbox.send(&batch(&("x".repeat(500) + "\n")));
     assert_eq!(outbox.closing(), None);
     drain(&outbox, 1000);
     assert_eq!(taken(&outbox).len(), 501);
@@ -182,10 +182,10 @@ fn whole_notices_are_left_out_while_much_waits() {
 #[test]
 fn a_broken_connection_holds_nothing_and_takes_nothing() {
     let outbox = outbox(0);
-    outbox.send(&run("waits\n"));
+    outbox.send(&batch("waits\n"));
     outbox.transport.0.lock().error = Some(io::ErrorKind::BrokenPipe);
     assert_eq!(drain(&outbox, 0), Drain::Broken(io::ErrorKind::BrokenPipe));
-    outbox.send(&run("more\n"));
+    outbox.send(&batch("more\n"));
     assert_eq!(outbox.state.lock().queued(), 0);
 }
 
@@ -193,9 +193,9 @@ fn a_broken_connection_holds_nothing_and_takes_nothing() {
 fn kept_bytes_do_not_hold_the_read_buffer() {
     let block = Bytes::from(vec![b'x'; 65536]);
     let outboxes = [outbox(0), outbox(0)];
-    let run = Batch::new(block.slice(..10), 1);
-    outboxes.iter().for_each(|outbox| outbox.send(&run));
-    drop(run);
+    let batch = Batch::new(block.slice(..10), 1);
+    outboxes.iter().for_each(|outbox| outbox.send(&batch));
+    drop(batch);
     assert!(
         block.is_unique(),
         "two stalled readers keep ten bytes, once"
@@ -233,10 +233,10 @@ fn the_session_is_woken_when_something_waits_and_only_then() {
         outbox.poll_drain(&mut Context::from_waker(&waker)),
         Drain::Empty
     );
-    outbox.send(&run("first\n"));
+    outbox.send(&batch("first\n"));
     assert_eq!(woken(), 0, "the socket took it");
-    outbox.send(&run("second\n"));
-    outbox.send(&run("third\n"));
+    outbox.send(&batch("second\n"));
+    outbox.send(&batch("third\n"));
     assert_eq!(woken(), 1);
 }
 
@@ -245,9 +245,9 @@ fn a_session_need_look_only_when_something_waits_or_has_happened() {
     let outbox = outbox(4);
     assert!(outbox.has_work(), "nobody has looked yet");
     assert_eq!(drain(&outbox, 0), Drain::Empty);
-    outbox.send(&run("one\n"));
+    outbox.send(&batch("one\n"));
     assert!(!outbox.has_work(), "it is written");
-    outbox.send(&run("two\n"));
+    outbox.send(&batch("two\n"));
     assert!(outbox.has_work());
     assert_eq!(drain(&outbox, 0), Drain::Waiting { progress: false });
     assert!(outbox.has_work(), "it still waits");

@@ -224,46 +224,46 @@ fn take_frames(
     sink: &mut impl FrameSink,
 ) -> Result<bool, ScanError> {
     let mut finished = false;
-    let mut runs = Runs {
+    let mut batches = Batches {
         buffer,
         sink,
-        run: None,
+        open: None,
         at: 0,
     };
     loop {
-        match scanner.scan(&runs.buffer[runs.at..]) {
+        match scanner.scan(&batches.buffer[batches.at..]) {
             Ok(Scan::Value(value)) => {
                 finished = true;
-                runs.frame(&value);
+                batches.frame(&value);
             }
             Ok(Scan::Partial) => {
-                runs.flush();
+                batches.flush();
                 return Ok(finished);
             }
             Ok(Scan::Blank) => {
-                runs.flush();
-                runs.buffer.clear();
+                batches.flush();
+                batches.buffer.clear();
                 return Ok(finished);
             }
             Err(error) => {
-                runs.flush();
+                batches.flush();
                 return Err(error);
             }
         }
     }
 }
 
-/// Gathers consecutive frames into runs.
-struct Runs<'a, S> {
+/// Gathers consecutive frames into batches.
+struct Batches<'a, S> {
     buffer: &'a mut BytesMut,
     sink: &'a mut S,
-    /// Everything before is dealt with, or lies in `run`.
+    /// Everything before is dealt with, or lies in `open`.
     at: usize,
-    /// The run that ends at `at`.
-    run: Option<Open>,
+    /// The batch that ends at `at`.
+    open: Option<Open>,
 }
 
-/// A run that may go on.
+/// A batch that may go on.
 #[derive(Clone, Copy)]
 struct Open {
     place: usize,
@@ -272,7 +272,7 @@ struct Open {
     count: u32,
 }
 
-impl<S: FrameSink> Runs<'_, S> {
+impl<S: FrameSink> Batches<'_, S> {
     /// Deals with the value that was found from `at` on.
     fn frame(&mut self, value: &Value) {
         let unread = &self.buffer[self.at..];
@@ -305,7 +305,7 @@ impl<S: FrameSink> Runs<'_, S> {
 
     /// A message to be relayed: where it is, if it can stay there.
     fn message(&mut self, place: usize, value: &Value, id: Option<Box<MessageId>>) {
-        let continues = value.start == 0 && self.run.is_some_and(|run| run.place == place);
+        let continues = value.start == 0 && self.open.is_some_and(|open| open.place == place);
         if !continues {
             self.flush();
         }
@@ -323,12 +323,12 @@ impl<S: FrameSink> Runs<'_, S> {
         }
         self.at = frame.end + 1;
         let start = frame.start;
-        let run = self.run.get_or_insert(Open {
+        let open = self.open.get_or_insert(Open {
             place,
             start,
             count: 0,
         });
-        run.count += 1;
+        open.count += 1;
     }
 
     /// Makes the byte after a frame a line's end, if there is room for one.
@@ -341,13 +341,13 @@ impl<S: FrameSink> Runs<'_, S> {
         true
     }
 
-    /// Passes over a value that is no part of a run.
+    /// Passes over a value that is no part of a batch.
     fn skip(&mut self, value: &Value) {
         self.flush();
         self.at = value.end;
     }
 
-    /// Hands over the run, and removes from the buffer what was dealt with: what
+    /// Hands over the batch, and removes from the buffer what was dealt with: what
     /// stood at `at` is now at its front.
     fn flush(&mut self) {
         let dealt_with = self.buffer.split_to(std::mem::take(&mut self.at));
@@ -355,7 +355,7 @@ impl<S: FrameSink> Runs<'_, S> {
             place,
             start,
             count,
-        }) = self.run.take()
+        }) = self.open.take()
         {
             let bytes = dealt_with.freeze().slice(start..);
             let id = None;

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::handle::{Registration, Topic};
-use crate::topic::publication::{MessageId, Publication};
+use crate::topic::publication::{MessageId, Publication, Reply};
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::registry::Registry;
 
@@ -165,11 +165,10 @@ impl Subscriptions {
     ) {
         if let Some(topic) = self.topics.get(place) {
             let has_room = topic.publish(Publication {
-                from: self.outbox.clone(),
+                origin: Some(self.outbox.clone()),
                 identity,
                 batch: frames,
-                id,
-                receipt: None,
+                reply: id.map_or(Reply::None, Reply::Acknowledge),
             });
             self.is_slowed |= !has_room;
         }

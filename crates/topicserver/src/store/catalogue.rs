@@ -98,7 +98,7 @@ pub(crate) fn make(name: TopicName, epoch: u64) -> State {
 /// Reads a topic from the catalogue and the ends of its history.
 pub(crate) fn read(
     tables: &Tables,
-    heads: &HighWaterMarks,
+    marks: &HighWaterMarks,
     id: TopicId,
 ) -> Result<Found, StoreError> {
     let known = find_record(tables, id)?;
@@ -115,7 +115,7 @@ pub(crate) fn read(
         first = seq;
         position.oldest = Some(oldest_of(&bytes));
     }
-    let lost = lost(heads, id, &known, position.next).or(damaged);
+    let lost = lost(marks, id, &known, position.next).or(damaged);
     let mut epoch = known.epoch;
     if let Some(lost) = &lost {
         position.next = position.next.max(lost.end() + 1);
@@ -186,13 +186,13 @@ pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
 
 /// The messages that were acknowledged and aren't in the history.
 fn lost(
-    heads: &HighWaterMarks,
+    marks: &HighWaterMarks,
     id: TopicId,
     known: &TopicRecord,
     next: u64,
 ) -> Option<RangeInclusive<u64>> {
     let name = &known.name;
-    match heads.get(id) {
+    match marks.get(id) {
         Slot::Head(seq) if seq >= next => Some(next..=seq),
         // That it is behind is normal after a loss of power.
         Slot::Head(_) | Slot::Empty => None,

@@ -17,7 +17,7 @@ use super::directory::is_full;
 use super::floors::Floors;
 use super::journal;
 use super::record::{self, Damaged};
-use super::types::{StoreError, TopicId};
+use super::types::{DatabaseError, StoreError, TopicId};
 
 /// All journals together, in bytes: they are read at a start, 128 MiB in about
 /// half a second.
@@ -154,17 +154,19 @@ impl From<StoreError> for CommitError {
 }
 
 impl Tables {
-    /// Opens the database, or makes it. Says in words what is wrong.
-    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, String> {
-        remove_unfinished(path).map_err(|error| error.to_string())?;
+    /// Opens the database, or makes it.
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, DatabaseError> {
+        remove_unfinished(path)?;
         let refused = match open_once(path, settings) {
             Ok(tables) => return Ok(tables),
             Err(refused) => refused,
         };
-        let cuts = journal::repair(path).map_err(|error| format!("{refused}, {error}"))?;
-        if cuts.is_empty() {
-            return Err(refused);
-        }
+        let cuts = journal::repair(path);
+        let cuts = match cuts {
+            Ok(cuts) if cuts.is_empty() => return Err(refused.into()),
+            Ok(cuts) => cuts,
+            Err(cause) => return Err(DatabaseError::Damaged { refused, cause }),
+        };
         for cut in cuts {
             let (file, kept, dropped) = (cut.file.display(), cut.kept, cut.dropped);
             tracing::warn!(
@@ -172,7 +174,7 @@ impl Tables {
                  the newest messages may be lost"
             );
         }
-        open_once(path, settings)
+        Ok(open_once(path, settings)?)
     }
 
     /// An empty batch.
@@ -328,7 +330,7 @@ fn is_behind(table: &Keyspace, memtable: u64) -> bool {
     waiting + grown >= WAITING_TABLES || table.l0_table_count() >= UNMERGED_TABLES
 }
 
-fn open_once(path: &Path, settings: &Settings) -> Result<Tables, String> {
+fn open_once(path: &Path, settings: &Settings) -> Result<Tables, StoreError> {
     let open = || -> fjall::Result<Tables> {
         let database = builder(path, settings.floors.clone()).open()?;
         let small = || options(SMALL_MEMTABLE);
@@ -350,8 +352,8 @@ fn open_once(path: &Path, settings: &Settings) -> Result<Tables, String> {
         })
     };
     match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => opened.map_err(|error| StoreError::from(error).to_string()),
-        Err(_) => Err(StoreError::panicked().to_string()),
+        Ok(opened) => opened.map_err(StoreError::from),
+        Err(_) => Err(StoreError::panicked()),
     }
 }
 

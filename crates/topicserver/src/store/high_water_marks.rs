@@ -62,10 +62,10 @@ impl HighWaterMarks {
     }
 
     /// Notes the newest sequence numbers of topics, whose order it changes.
-    pub(crate) fn set(&mut self, heads: &mut [(TopicId, u64)]) -> io::Result<()> {
-        heads.sort_unstable();
+    pub(crate) fn set(&mut self, marks: &mut [(TopicId, u64)]) -> io::Result<()> {
+        marks.sort_unstable();
         let mut written = Ok(());
-        for near in heads.chunk_by(|(a, _), (b, _)| offset(*b) - offset(*a) <= MAX_GAP) {
+        for near in marks.chunk_by(|(a, _), (b, _)| offset(*b) - offset(*a) <= MAX_GAP) {
             let [(first, _), ..] = *near else { continue };
             for &(topic, seq) in near {
                 self.put(offset(topic), encode(topic, seq));
@@ -142,29 +142,29 @@ mod tests {
     fn a_slot_says_what_was_written_last_or_that_it_cant() {
         let directory = Directory::new();
         let path = directory.path().join("heads");
-        let mut heads = HighWaterMarks::open(&path).unwrap();
+        let mut marks = HighWaterMarks::open(&path).unwrap();
         let topic = TopicId(3);
-        assert_eq!(heads.get(topic), Slot::Empty);
-        heads.set(&mut [(topic, 1)]).unwrap();
-        heads.set(&mut [(topic, 2)]).unwrap();
-        assert_eq!(heads.get(topic), Slot::Head(2));
-        let heads = HighWaterMarks::open(&path).unwrap();
-        assert_eq!(heads.get(topic), Slot::Head(2));
-        assert_eq!(heads.get(TopicId(2)), Slot::Empty);
-        assert_eq!(heads.get(TopicId(4)), Slot::Empty);
+        assert_eq!(marks.get(topic), Slot::Empty);
+        marks.set(&mut [(topic, 1)]).unwrap();
+        marks.set(&mut [(topic, 2)]).unwrap();
+        assert_eq!(marks.get(topic), Slot::Head(2));
+        let marks = HighWaterMarks::open(&path).unwrap();
+        assert_eq!(marks.get(topic), Slot::Head(2));
+        assert_eq!(marks.get(TopicId(2)), Slot::Empty);
+        assert_eq!(marks.get(TopicId(4)), Slot::Empty);
 
         let whole = std::fs::read(&path).unwrap();
         for at in 3 * SLOT..4 * SLOT {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
-            let heads = HighWaterMarks::open(&path).unwrap();
-            assert_eq!(heads.get(topic), Slot::Damaged, "byte {at}");
+            let marks = HighWaterMarks::open(&path).unwrap();
+            assert_eq!(marks.get(topic), Slot::Damaged, "byte {at}");
         }
         for len in 3 * SLOT..4 * SLOT {
             std::fs::write(&path, &whole[..len]).unwrap();
-            let heads = HighWaterMarks::open(&path).unwrap();
-            assert_eq!(heads.get(topic), Slot::Empty, "{len} bytes");
+            let marks = HighWaterMarks::open(&path).unwrap();
+            assert_eq!(marks.get(topic), Slot::Empty, "{len} bytes");
         }
     }
 
@@ -172,34 +172,34 @@ mod tests {
     fn what_is_near_is_written_at_once_and_nothing_else_changes() {
         let directory = Directory::new();
         let path = directory.path().join("heads");
-        let mut heads = HighWaterMarks::open(&path).unwrap();
+        let mut marks = HighWaterMarks::open(&path).unwrap();
         let topics = [1, 2, 9, 300, 5000, 5001];
         for (at, topic) in topics.into_iter().enumerate() {
-            heads.set(&mut [(TopicId(topic), at as u64)]).unwrap();
+            marks.set(&mut [(TopicId(topic), at as u64)]).unwrap();
         }
-        heads
+        marks
             .set(&mut [(TopicId(5000), 77), (TopicId(300), 78), (TopicId(2), 79)])
             .unwrap();
         let expected = [0, 79, 2, 78, 77, 5].map(Slot::Head);
-        let found = |heads: &HighWaterMarks| topics.map(|topic| heads.get(TopicId(topic)));
-        assert_eq!(found(&heads), expected);
-        let heads = HighWaterMarks::open(&path).unwrap();
-        assert_eq!(found(&heads), expected);
-        assert_eq!(heads.get(TopicId(8)), Slot::Empty);
+        let found = |marks: &HighWaterMarks| topics.map(|topic| marks.get(TopicId(topic)));
+        assert_eq!(found(&marks), expected);
+        let marks = HighWaterMarks::open(&path).unwrap();
+        assert_eq!(found(&marks), expected);
+        assert_eq!(marks.get(TopicId(8)), Slot::Empty);
     }
 
     #[test]
     fn slots_of_topics_that_nobody_knows_are_counted_once() {
         let directory = Directory::new();
-        let mut heads = HighWaterMarks::open(&directory.path().join("heads")).unwrap();
-        assert_eq!(heads.remove_from(TopicId(1)).unwrap(), 0);
-        heads
+        let mut marks = HighWaterMarks::open(&directory.path().join("heads")).unwrap();
+        assert_eq!(marks.remove_from(TopicId(1)).unwrap(), 0);
+        marks
             .set(&mut [1, 2, 5].map(|topic| (TopicId(topic), 7)))
             .unwrap();
-        assert_eq!(heads.remove_from(TopicId(6)).unwrap(), 0);
-        assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 2);
-        assert_eq!(heads.remove_from(TopicId(2)).unwrap(), 0);
-        assert_eq!(heads.get(TopicId(1)), Slot::Head(7));
-        assert_eq!(heads.get(TopicId(2)), Slot::Empty);
+        assert_eq!(marks.remove_from(TopicId(6)).unwrap(), 0);
+        assert_eq!(marks.remove_from(TopicId(2)).unwrap(), 2);
+        assert_eq!(marks.remove_from(TopicId(2)).unwrap(), 0);
+        assert_eq!(marks.get(TopicId(1)), Slot::Head(7));
+        assert_eq!(marks.get(TopicId(2)), Slot::Empty);
     }
 }

@@ -88,15 +88,34 @@ pub(crate) enum OpenError {
     },
     /// The database doesn't open.
     #[error(
-        "the history in {} can't be opened: {text}; restore it from a backup, or move it away \
+        "the history in {} can't be opened: {source}; restore it from a backup, or move it away \
          to begin anew",
         path.display()
     )]
     Database {
         /// The database's directory.
         path: PathBuf,
+        /// What is wrong with it.
+        source: DatabaseError,
+    },
+}
+
+/// Why a database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    /// What an interrupted beginning left can't be removed.
+    #[error(transparent)]
+    Unfinished(#[from] std::io::Error),
+    /// The database refuses.
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    /// It refuses, and what may be damaged can't be repaired.
+    #[error("{refused}, {cause}")]
+    Damaged {
         /// What the database said.
-        text: String,
+        refused: StoreError,
+        /// What the system said.
+        cause: std::io::Error,
     },
 }
 

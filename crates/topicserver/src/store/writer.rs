@@ -9,7 +9,7 @@ mod retention;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -27,7 +27,7 @@ use super::preallocator::Preallocator;
 use super::reclaim::Reclaimer;
 use super::shared::Shared;
 use super::topic::{Limits, State};
-use super::types::{Loaded, OpenError, Retention, StoreError, TopicId};
+use super::types::{DatabaseError, Loaded, OpenError, Retention, StoreError, TopicId};
 use chores::Chores;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
@@ -70,8 +70,8 @@ pub(crate) struct Writer {
     pub(super) unavailable: Option<Unavailable>,
     /// Whether it was said that nothing can be written.
     pub(super) unavailable_logged: bool,
-    /// Whether it was said that the heads can't be written.
-    heads_failed: bool,
+    /// Whether it was said that the high-water marks can't be written.
+    marks_failed: bool,
     /// Room for a record, to be used again.
     record: Vec<u8>,
     /// Bytes that the journal got with the last group, flushed with all before them;
@@ -89,10 +89,10 @@ impl Writer {
         settings: Settings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
-        let broken = |text| match directory.has_room(ROOM_FOR_A_GROUP) {
+        let broken = |source: DatabaseError| match directory.has_room(ROOM_FOR_A_GROUP) {
             Ok(()) => OpenError::Database {
                 path: directory.database(),
-                text,
+                source,
             },
             Err(source) => OpenError::Unusable {
                 path: path.to_owned(),
@@ -100,21 +100,9 @@ impl Writer {
             },
         };
         let tables = Tables::open(&directory.database(), &settings).map_err(broken)?;
-        let mut heads = HighWaterMarks::open(&directory.high_water_marks()).map_err(|source| {
-            OpenError::Unusable {
-                path: directory.high_water_marks(),
-                source,
-            }
-        })?;
-        let secret = secret(&tables).map_err(|error| broken(error.to_string()))?;
-        let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.to_string()))?;
-        match heads.remove_from(TopicId(next_id)) {
-            Ok(0) => {}
-            Ok(topics) => tracing::warn!(
-                "the {topics} newest topics are no longer in the history: its end was damaged"
-            ),
-            Err(error) => tracing::warn!("can't forget topics that are gone: {error}"),
-        }
+        let secret = secret(&tables).map_err(|error| broken(error.into()))?;
+        let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.into()))?;
+        let high_water_marks = open_marks(directory.high_water_marks(), next_id)?;
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
@@ -129,7 +117,7 @@ impl Writer {
             preallocator: Preallocator::new(directory.database()),
             directory,
             shared,
-            high_water_marks: heads,
+            high_water_marks,
             limits: Limits::new(retention),
             next_id,
             topics: HashMap::new(),
@@ -144,7 +132,7 @@ impl Writer {
             in_doubt: HashMap::new(),
             unavailable: None,
             unavailable_logged: false,
-            heads_failed: false,
+            marks_failed: false,
             record: Vec::new(),
             flushed: 0,
             runtime: Handle::try_current().ok(),
@@ -319,6 +307,23 @@ fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
         Some(Request::Close(done)) => Some(done),
         _ => None,
     }
+}
+
+/// Opens the high-water marks, without those of topics that the end of the history,
+/// which was damaged, took with it.
+fn open_marks(path: PathBuf, next_id: u32) -> Result<HighWaterMarks, OpenError> {
+    let mut marks = match HighWaterMarks::open(&path) {
+        Ok(marks) => marks,
+        Err(source) => return Err(OpenError::Unusable { path, source }),
+    };
+    match marks.remove_from(TopicId(next_id)) {
+        Ok(0) => {}
+        Ok(topics) => tracing::warn!(
+            "the {topics} newest topics are no longer in the history: its end was damaged"
+        ),
+        Err(error) => tracing::warn!("can't forget topics that are gone: {error}"),
+    }
+    Ok(marks)
 }
 
 /// The directory's secret, which is made if there is none.

@@ -5,16 +5,20 @@ use wire::{ErrorCode, Event};
 use crate::history::entry::Stored;
 use crate::outbox::SharedOutbox;
 use crate::store::StoreError;
-use crate::topic::publication::{Publication, Receipt, Unstored};
+use crate::topic::publication::{Publication, Reply, Unstored};
 
 /// What a publisher is to be told of a message.
 pub(crate) struct Acknowledgement {
-    pub(crate) to: SharedOutbox,
-    /// Empty where there is a receipt and no id.
-    pub(crate) id: Box<str>,
+    /// Where the message came from.
+    pub(crate) origin: Option<SharedOutbox>,
+    pub(crate) reply: Reply,
     pub(crate) stored: Stored,
-    /// Where it is told, if that isn't the outbox.
-    pub(crate) receipt: Option<Receipt>,
+}
+
+impl Acknowledgement {
+    fn is_to(&self, outbox: &SharedOutbox) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.is(outbox))
+    }
 }
 
 /// Tells publishers that their messages couldn't be stored: of those with an id which
@@ -25,22 +29,22 @@ pub(crate) fn refuse(
     error: &StoreError,
 ) {
     let Unstored { code, text } = unstored(error);
-    for Acknowledgement {
-        to, id, receipt, ..
-    } in &mut refused
-    {
-        match receipt.take() {
+    for Acknowledgement { origin, reply, .. } in &mut refused {
+        match (std::mem::take(reply), origin) {
             // Whoever wanted to know may have gone.
-            Some(receipt) => drop(receipt.send(Err(unstored(error)))),
-            None => to.send_error(code, &text, Some(id)),
+            (Reply::Receipt(receipt), _) => drop(receipt.to.send(Err(unstored(error)))),
+            (Reply::Acknowledge(id), Some(origin)) => {
+                origin.send_error(code, &text, Some(&id.id));
+            }
+            (Reply::Acknowledge(_) | Reply::None, _) => {}
         }
     }
     let mut told: Option<&SharedOutbox> = None;
-    for Publication { from, .. } in publications {
-        let has_id = refused.iter().any(|refused| refused.to.is(from));
-        if !has_id && !told.is_some_and(|told| told.is(from)) {
-            from.send_error(code, &text, None);
-            told = Some(from);
+    for origin in publications.iter().filter_map(|one| one.origin.as_ref()) {
+        let has_id = refused.iter().any(|refused| refused.is_to(origin));
+        if !has_id && !told.is_some_and(|told| told.is(origin)) {
+            origin.send_error(code, &text, None);
+            told = Some(origin);
         }
     }
 }
@@ -78,23 +82,25 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut lines = Vec::new();
     let mut all = acknowledgements.into_iter().peekable();
     while let Some(Acknowledgement {
-        to,
-        id,
+        origin,
+        reply,
         stored,
-        receipt,
-        ..
     }) = all.next()
     {
-        if let Some(receipt) = receipt {
-            // Whoever wanted to know may have gone.
-            let _ = receipt.send(Ok(stored));
-            continue;
-        }
+        let (id, origin) = match (reply, origin) {
+            (Reply::Receipt(receipt), _) => {
+                // Whoever wanted to know may have gone.
+                let _ = receipt.to.send(Ok(stored));
+                continue;
+            }
+            (Reply::Acknowledge(id), Some(origin)) => (id.id, origin),
+            (Reply::Acknowledge(_) | Reply::None, _) => continue,
+        };
         lines.reserve(ACK_COST + id.len() + topic.len());
         let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
         Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);
-        if all.peek().is_none_or(|next| !next.to.is(&to)) {
-            to.send_reply(std::mem::take(&mut lines));
+        if all.peek().is_none_or(|next| !next.is_to(&origin)) {
+            origin.send_reply(std::mem::take(&mut lines));
         }
     }
 }

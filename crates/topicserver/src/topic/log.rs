@@ -17,7 +17,7 @@ use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::memory::History;
 use crate::store::{RecordBatch, Store, StoreError, TopicId};
 use crate::topic::acks::Acknowledgement;
-use crate::topic::publication::{MessageId, Publication};
+use crate::topic::publication::{MessageId, Publication, Reply};
 use crate::topic::render::{EncodedBatch, Envelopes, Renderer, rendered_size};
 use crate::topic::settings::TopicSettings;
 
@@ -304,18 +304,21 @@ impl TopicLog {
         &mut self,
         publications: &mut Vec<Publication>,
     ) -> (Vec<Acknowledgement>, Vec<RememberedId>) {
-        let tagged = publications.iter().filter(|one| one.id.is_some()).count();
+        let tagged = publications
+            .iter()
+            .filter(|one| one.reply.id().is_some())
+            .count();
         let mut acknowledgements = Vec::with_capacity(tagged);
         let mut ids = Vec::with_capacity(tagged);
         let mut next = self.history.next();
         publications.retain_mut(|publication| {
             let count = u64::from(publication.batch.count());
-            let (id, receipt) = (publication.id.take(), publication.receipt.take());
-            if id.is_none() && receipt.is_none() {
+            let reply = std::mem::take(&mut publication.reply);
+            if matches!(reply, Reply::None) {
                 next += count;
                 return true;
             }
-            let remembered = id.as_ref().map(|id| remembered(id, next, self.time));
+            let remembered = reply.id().map(|id| remembered(id, next, self.time));
             let known = remembered.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
             let (seq, time) = (next, self.time);
@@ -324,10 +327,9 @@ impl TopicLog {
                 next += count;
             }
             acknowledgements.push(Acknowledgement {
-                to: publication.from.clone(),
-                id: id.map(|id| id.id).unwrap_or_default(),
+                origin: publication.origin.clone(),
+                reply,
                 stored: known.unwrap_or(Stored { seq, time }),
-                receipt,
             });
             is_new
         });
@@ -406,13 +408,12 @@ impl TopicLog {
             .partition(|one| one.stored.seq >= next);
         let mut renderer = Renderer::new(rendered_size(publications, 0));
         for (index, publication) in publications.iter_mut().enumerate() {
-            let (id, receipt) = (publication.id.take(), publication.receipt.take());
-            if id.is_some() || receipt.is_some() {
+            let reply = std::mem::take(&mut publication.reply);
+            if !matches!(reply, Reply::None) {
                 refused.push(Acknowledgement {
-                    to: publication.from.clone(),
-                    id: id.map(|id| id.id).unwrap_or_default(),
+                    origin: publication.origin.clone(),
+                    reply,
                     stored: Stored { seq: 0, time: 0 },
-                    receipt,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());

@@ -289,7 +289,7 @@ impl Members {
 fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) {
     if let [one] = publications {
         for subscriber in subscribers {
-            if !subscriber.is(&one.from) {
+            if !one.is_from(subscriber) {
                 subscriber.send(&one.batch);
             }
         }
@@ -304,7 +304,7 @@ fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) {
 fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
     let others = publications
         .iter()
-        .filter(|publication| !subscriber.is(&publication.from))
+        .filter(|publication| !publication.is_from(subscriber))
         .map(|publication| &publication.batch);
     if others.clone().next().is_some() {
         subscriber.send_all(others);

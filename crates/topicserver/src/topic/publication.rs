@@ -11,20 +11,55 @@ use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 
-/// Frames and who sent it, to whom it doesn't go back.
+/// Frames, and what the topic has to know of their publisher.
 pub(crate) struct Publication {
-    pub(crate) from: SharedOutbox,
+    /// The outbox of the connection that they came from, to which they don't go back;
+    /// `None` if no connection in the topic is theirs.
+    pub(crate) origin: Option<SharedOutbox>,
     /// Of an extended publisher.
     pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) batch: Batch,
-    /// Of a message that is to be acknowledged; its batch is this message alone.
-    pub(crate) id: Option<Box<MessageId>>,
-    /// Told what has become of it, in the place of an acknowledgement in a line.
-    pub(crate) receipt: Option<Receipt>,
+    pub(crate) reply: Reply,
 }
 
-/// Where it is told what has become of a publication.
-pub(crate) type Receipt = oneshot::Sender<Result<Stored, Unstored>>;
+impl Publication {
+    /// Whether it came from the connection that has this outbox.
+    pub(crate) fn is_from(&self, outbox: &SharedOutbox) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.is(outbox))
+    }
+}
+
+/// How a publisher is told what has become of a publication.
+#[derive(Debug, Default)]
+pub(crate) enum Reply {
+    /// Not at all, unless it can't be stored.
+    #[default]
+    None,
+    /// By an acknowledgement of the message with this id, to where it came from. The
+    /// batch is this message alone.
+    Acknowledge(Box<MessageId>),
+    /// By a receipt.
+    Receipt(Box<Receipt>),
+}
+
+impl Reply {
+    /// The id under which the message is published only once.
+    pub(crate) fn id(&self) -> Option<&MessageId> {
+        match self {
+            Self::None => None,
+            Self::Acknowledge(id) => Some(id),
+            Self::Receipt(receipt) => receipt.id.as_ref(),
+        }
+    }
+}
+
+/// A receipt that somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    /// Of the message, if it has one; the batch is this message alone.
+    pub(crate) id: Option<MessageId>,
+    pub(crate) to: oneshot::Sender<Result<Stored, Unstored>>,
+}
 
 /// Why a publication wasn't stored.
 #[derive(Clone, Debug)]

@@ -67,11 +67,11 @@ impl Renderer {
     pub(crate) fn add(
         &mut self,
         publication: usize,
-        run: &Batch,
+        batch: &Batch,
         mut first: Option<u64>,
         envelope: &EnvelopeWriter,
     ) {
-        let lines = run.bytes();
+        let lines = batch.bytes();
         let (mut start, mut count) = (0, 0);
         self.begin(publication, first);
         for end in memchr::memchr_iter(b'\n', lines) {
@@ -178,11 +178,11 @@ mod tests {
     use super::*;
 
     fn rendered(lines: &str, first: Option<u64>) -> (Vec<usize>, String) {
-        let run = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
+        let batch = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
         let mut renderer = Renderer::new(expected);
-        renderer.add(0, &run, first, &envelope);
+        renderer.add(0, &batch, first, &envelope);
         let parts = renderer.finish();
         let mut next = first;
         for part in &parts {
@@ -223,12 +223,12 @@ mod tests {
 
     #[test]
     fn what_is_published_together_lies_together() {
-        let run = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
+        let batch = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
         let envelope = EnvelopeWriter::new(5, None);
-        let size = run.bytes().len() + envelope.growth(Some(1));
+        let size = batch.bytes().len() + envelope.growth(Some(1));
         let mut renderer = Renderer::new(3 * size);
         for seq in 1..=3_u8 {
-            renderer.add(seq.into(), &run, Some(seq.into()), &envelope);
+            renderer.add(seq.into(), &batch, Some(seq.into()), &envelope);
         }
         let parts = renderer.finish();
         assert_eq!(parts.len(), 3);

@@ -168,7 +168,7 @@ impl Subscriber {
         }
         let is_others = |piece: &&EncodedBatch| {
             let publication = publications.get(piece.publication);
-            publication.is_some_and(|publication| !publication.from.is(&self.outbox))
+            publication.is_some_and(|publication| !publication.is_from(&self.outbox))
         };
         let others = pieces.iter().filter(is_others);
         let accepted = self
@@ -280,9 +280,11 @@ impl Subscriber {
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
     ) -> (u64, Option<Until>) {
-        let (end, runs) = self.next_batches(next, entries);
-        let accepted = self.outbox.try_send_batch(runs.iter().map(|(_, run)| run));
-        match runs.get(accepted) {
+        let (end, batches) = self.next_batches(next, entries);
+        let accepted = self
+            .outbox
+            .try_send_batch(batches.iter().map(|(_, batch)| batch));
+        match batches.get(accepted) {
             Some((first, _)) => (*first, Some(Until::Room)),
             None => (end, None),
         }
@@ -296,7 +298,7 @@ impl Subscriber {
         entries: impl Iterator<Item = &'a Entry>,
     ) -> (u64, Vec<(u64, Batch)>) {
         let (mut end, mut bytes) = (next, 0);
-        let mut runs = Vec::new();
+        let mut batches = Vec::new();
         for entry in entries {
             if bytes >= STEP {
                 break;
@@ -311,10 +313,10 @@ impl Subscriber {
                 bytes += lines.len();
                 let first = entry.first.max(next);
                 let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-                runs.push((first, Batch::owned(lines, count)));
+                batches.push((first, Batch::owned(lines, count)));
             }
         }
-        (end, runs)
+        (end, batches)
     }
 
     /// The connection gets the message after these next.

@@ -87,8 +87,8 @@ struct Task {
     log: TopicLog,
     /// What is to be handed on before anything else is done.
     pending: Vec<Publication>,
-    /// Who published last, as its outbox's address. Should somebody else have got
-    /// that since, nothing is lost but a turn of waiting.
+    /// Who published last, as its outbox's address, or 0. Should somebody else have
+    /// got that since, nothing is lost but a turn of waiting.
     last_publisher: Option<usize>,
 }
 
@@ -125,15 +125,15 @@ impl Task {
     /// Whether the first of these publications is from another publisher than the
     /// last one was.
     fn has_several_publishers(&mut self, batch: &[Command]) -> bool {
+        let address = |origin: &SharedOutbox| Arc::as_ptr(origin).cast::<()>().addr();
         let first = batch.iter().find_map(|command| match command {
-            Command::Publish(publication) => {
-                Some(Arc::as_ptr(&publication.from).cast::<()>().addr())
-            }
+            Command::Publish(publication) => Some(publication.origin.as_ref().map_or(0, address)),
             _ => None,
         });
         let last = self.last_publisher;
         self.last_publisher = first.or(last);
-        first.is_some() && last.is_some() && first != last
+        // Each publication without an origin may be from somebody else.
+        first.is_some() && last.is_some() && (first != last || first == Some(0))
     }
 
     /// Does what the commands say, in their order, and empties `batch`.

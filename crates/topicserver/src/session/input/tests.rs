@@ -1,4 +1,4 @@
-//! Bytes → runs: the same frames for every cut, and copies only where needed.
+//! Bytes → batches: the same frames for every cut, and copies only where needed.
 
 use std::collections::VecDeque;
 
@@ -33,8 +33,8 @@ impl AsyncRead for Pieces {
 #[derive(Default)]
 struct Log {
     registered: Vec<String>,
-    /// Every run as it was published.
-    runs: Vec<(usize, Bytes)>,
+    /// Every batch as it was published.
+    batches: Vec<(usize, Bytes)>,
     unrouted: Vec<String>,
     /// The ids of messages that are to be acknowledged.
     ids: Vec<String>,
@@ -67,7 +67,7 @@ impl FrameSink for Log {
     fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>) {
         let lines = frames.bytes().iter().filter(|byte| **byte == b'\n').count();
         assert_eq!(lines, frames.count() as usize);
-        self.runs.push((place, frames.bytes().clone()));
+        self.batches.push((place, frames.bytes().clone()));
         self.ids.extend(id.map(|id| id.id.into()));
     }
 
@@ -84,9 +84,9 @@ impl Log {
     /// Every line that was published, with where it went.
     fn lines(&self) -> Vec<(usize, String)> {
         let mut lines = Vec::new();
-        for (place, run) in &self.runs {
-            assert!(run.ends_with(b"\n"), "{run:?}");
-            let text = std::str::from_utf8(run).unwrap();
+        for (place, batch) in &self.batches {
+            assert!(batch.ends_with(b"\n"), "{batch:?}");
+            let text = std::str::from_utf8(batch).unwrap();
             lines.extend(text.lines().map(|line| (*place, line.to_owned())));
         }
         lines
@@ -132,8 +132,8 @@ fn consecutive_frames_for_one_topic_are_one_run() {
         .map(|n| message("1", &n.to_string()) + "\n")
         .collect();
     let log = read(lines.as_bytes());
-    assert_eq!(log.runs.len(), 1);
-    assert_eq!(log.runs[0].1, lines);
+    assert_eq!(log.batches.len(), 1);
+    assert_eq!(log.batches[0].1, lines);
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn a_run_ends_where_the_topic_changes() {
         .map(|topic| message(topic, "x") + "\n")
         .concat();
     let places: Vec<_> = read(stream.as_bytes())
-        .runs
+        .batches
         .iter()
-        .map(|run| run.0)
+        .map(|batch| batch.0)
         .collect();
     assert_eq!(places, [1, 2, 1]);
 }

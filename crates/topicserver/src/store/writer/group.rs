@@ -187,7 +187,7 @@ impl Writer {
 
     /// The group is durable.
     fn settle(&mut self, group: &Group) {
-        let mut heads = Vec::with_capacity(group.appended.len());
+        let mut marks = Vec::with_capacity(group.appended.len());
         for &id in &group.appended {
             let Some(state) = self.topics.get_mut(&id) else {
                 continue;
@@ -197,7 +197,7 @@ impl Writer {
             }
             let before = std::mem::replace(&mut state.durable, state.pending);
             state.bounds.set(state.bounds.first(), state.durable.next);
-            heads.push((id, state.durable.next - 1));
+            marks.push((id, state.durable.next - 1));
             let (position, wants_trim) = (state.durable, state.wants_trim(&self.limits));
             self.chores.note_written(id, position.total - before.total);
             if before.oldest.is_none() {
@@ -207,16 +207,16 @@ impl Writer {
                 self.queue_trim(id);
             }
         }
-        let noted = self.high_water_marks.set(&mut heads);
+        let noted = self.high_water_marks.set(&mut marks);
         self.check_heads(noted);
     }
 
     fn check_heads(&mut self, noted: io::Result<()>) {
         match noted {
-            Ok(()) => self.heads_failed = false,
-            Err(_) if self.heads_failed => {}
+            Ok(()) => self.marks_failed = false,
+            Err(_) if self.marks_failed => {}
             Err(error) => {
-                self.heads_failed = true;
+                self.marks_failed = true;
                 tracing::warn!(
                     "can't note the newest sequence numbers: {error}; should the history be \
                      damaged now, nobody could tell what it lost"

@@ -100,9 +100,10 @@ impl Writer {
     /// the error.
     fn reopen(&mut self, error: &StoreError) -> Result<(), StoreError> {
         *self.shared.tables.write() = Err(error.clone());
-        let tables = Tables::open(&self.directory.database(), &self.settings).map_err(|text| {
+        let tables = Tables::open(&self.directory.database(), &self.settings).map_err(|error| {
             let room = self.directory.has_room(ROOM_FOR_A_GROUP);
-            room.err().map_or(StoreError::Io(text), StoreError::from)
+            room.err()
+                .map_or(StoreError::Io(error.to_string()), StoreError::from)
         })?;
         for (&id, &next) in &self.in_doubt {
             remove_from(&tables, id, next)?;
