@@ -27,4 +27,5 @@ mod store;
 mod topic;
 
 pub use config::{Config, LogLevel, Options};
+pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};

@@ -9,6 +9,7 @@ use wire::ErrorCode;
 
 use crate::config::Config;
 use crate::http::HttpService;
+use crate::identity::NoRandomness;
 use crate::listener;
 use crate::state::ServerState;
 use crate::store::{Retention, Store};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(String),
+    /// There is nothing to make secrets from.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// An address, or all of them, in words.
@@ -89,7 +93,7 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http),
+            state: ServerState::new(config, store, http)?,
         })
     }
 

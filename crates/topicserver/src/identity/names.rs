@@ -135,7 +135,7 @@ mod tests {
     fn test() -> Test {
         Test {
             directory: Arc::default(),
-            hashes: Hashes::random(),
+            hashes: Hashes::random().unwrap(),
         }
     }
 

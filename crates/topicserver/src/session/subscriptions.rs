@@ -222,7 +222,7 @@ mod tests {
             max_mailbox: 10,
             ..Config::default()
         };
-        let registry = Arc::new(Registry::new(&config, None));
+        let registry = Arc::new(Registry::new(&config, None).unwrap());
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

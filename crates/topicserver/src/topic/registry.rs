@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
 use crate::config::Config;
+use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
@@ -39,12 +40,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
-        Self {
+    pub(crate) fn new(config: &Config, store: Option<Store>) -> Result<Self, NoRandomness> {
+        Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store)),
+            settings: Arc::new(TopicSettings::new(config, store)?),
             topics: Mutex::default(),
-        }
+        })
     }
 
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
@@ -218,7 +219,7 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default(), None))
+        Arc::new(Registry::new(&Config::default(), None).unwrap())
     }
 
     fn name(name: &str) -> TopicName {

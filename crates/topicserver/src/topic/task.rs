@@ -372,7 +372,7 @@ mod tests {
     /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
     #[test]
     fn a_topics_task_stays_small() {
-        let settings = Arc::new(TopicSettings::new(&Config::default(), None));
+        let settings = Arc::new(TopicSettings::new(&Config::default(), None).unwrap());
         let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
         let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
         let registry = Arc::new(());
