@@ -29,3 +29,4 @@ mod topic;
 pub use config::{Config, LogLevel, Options};
 pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};
+pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -11,6 +11,7 @@ mod ages;
 mod catalogue;
 mod database;
 mod directory;
+mod error;
 mod floors;
 mod high_water_marks;
 mod journal;
@@ -25,7 +26,8 @@ mod topic;
 mod types;
 mod writer;
 
-pub(crate) use types::{Loaded, OpenError, RecordBatch, Retention, StoreError, TopicId};
+pub use error::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 
 use std::path::Path;
 use std::time::Duration;

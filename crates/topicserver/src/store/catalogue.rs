@@ -8,10 +8,11 @@ use bytes::Bytes;
 use wire::TopicName;
 
 use super::database::{CommitError, Tables, record_of};
+use super::error::StoreError;
 use super::high_water_marks::{HighWaterMarks, Slot};
 use super::record::{self, Header, TopicRecord};
 use super::topic::{Bounds, Oldest, Position, State};
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
 /// The key of the next topic's number in the table of what is there once.
@@ -61,7 +62,7 @@ pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
 pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, StoreError> {
     match tables.topics.get(id.0.to_be_bytes())? {
         Some(record) => Ok(TopicRecord::read(&record)?),
-        None => Err(StoreError::Io(format!("there is no topic {}", id.0))),
+        None => Err(StoreError::NoTopic(id.0)),
     }
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn read(
     id: TopicId,
 ) -> Result<Found, StoreError> {
     let known = find_record(tables, id)?;
-    let name = TopicName::new(&known.name).map_err(|error| StoreError::Io(error.to_string()))?;
+    let name = TopicName::new(&known.name)?;
     let (end, damaged) = newest(tables, id, &known)?;
     let mut position = Position {
         next: end.next.max(known.floor),
@@ -244,8 +245,7 @@ pub(crate) fn remembered_ids(
 
 /// A random number that isn't 0.
 fn new_epoch() -> Result<u64, StoreError> {
-    let random = getrandom::u64().map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(random.max(1))
+    Ok(getrandom::u64()?.max(1))
 }
 
 /// The newest record of a topic that begins in `low..=high` and can be read: where it

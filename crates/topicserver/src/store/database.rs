@@ -13,11 +13,11 @@ use fjall::{
     KvSeparationOptions, OwnedWriteBatch, PersistMode,
 };
 
-use super::directory::is_full;
+use super::error::{DatabaseError, StoreError};
 use super::floors::Floors;
 use super::journal;
-use super::record::{self, Damaged};
-use super::types::{DatabaseError, StoreError, TopicId};
+use super::record;
+use super::types::TopicId;
 
 /// All journals together, in bytes: they are read at a start, 128 MiB in about
 /// half a second.
@@ -140,7 +140,7 @@ impl CommitError {
     /// What is told to whoever waits.
     pub(crate) fn into_error(self) -> StoreError {
         match self {
-            Self::Poisoned => StoreError::Io("an earlier write failed".to_owned()),
+            Self::Poisoned => StoreError::Poisoned,
             Self::Stalled => StoreError::Busy,
             Self::Failed(error) => error,
         }
@@ -196,7 +196,7 @@ impl Tables {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fjall::Error::Poisoned)) => Err(CommitError::Poisoned),
             Ok(Err(error)) => Err(CommitError::Failed(error.into())),
-            Err(_) => Err(CommitError::Failed(StoreError::panicked())),
+            Err(_) => Err(CommitError::Failed(StoreError::Panicked)),
         }
     }
 
@@ -269,7 +269,7 @@ impl Tables {
         let merge = || (0..2).try_for_each(|_| self.history.major_compact());
         match catch_unwind(AssertUnwindSafe(merge)) {
             Ok(merged) => Ok(merged?),
-            Err(_) => Err(StoreError::panicked()),
+            Err(_) => Err(StoreError::Panicked),
         }
     }
 
@@ -353,7 +353,7 @@ fn open_once(path: &Path, settings: &Settings) -> Result<Tables, StoreError> {
     };
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(opened) => opened.map_err(StoreError::from),
-        Err(_) => Err(StoreError::panicked()),
+        Err(_) => Err(StoreError::Panicked),
     }
 }
 
@@ -395,31 +395,5 @@ fn remove_unfinished(path: &Path) -> io::Result<()> {
     match holds_nothing {
         true => std::fs::remove_dir_all(path),
         false => Ok(()),
-    }
-}
-
-impl From<fjall::Error> for StoreError {
-    fn from(error: fjall::Error) -> Self {
-        match error {
-            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
-                error.into()
-            }
-            error => Self::Io(error.to_string()),
-        }
-    }
-}
-
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        match is_full(&error) {
-            true => Self::Full,
-            false => Self::Io(error.to_string()),
-        }
-    }
-}
-
-impl From<Damaged> for StoreError {
-    fn from(damaged: Damaged) -> Self {
-        Self::Io(damaged.to_string())
     }
 }

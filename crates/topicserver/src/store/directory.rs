@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::types::{OpenError, StoreError};
+use super::error::{OpenError, StoreError, is_full};
 
 /// What the file `format` says in a directory that this release can use.
 const FORMAT: &str = "natter history 3\n";
@@ -112,14 +112,6 @@ impl Directory {
             _ => written,
         }
     }
-}
-
-/// Whether there is no room, for whatever reason.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
 }
 
 fn lock(path: &Path) -> Result<File, TryLockError> {

@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 use wire::TopicName;
 
 use super::database::{Tables, record_of};
+use super::error::StoreError;
 use super::shared::Shared;
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 use super::{catalogue, record};
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
@@ -48,7 +49,7 @@ impl Reader {
             let _turn = turn;
             read(&reader)
         });
-        read.await.map_err(|_| StoreError::panicked())?
+        read.await.map_err(|_| StoreError::Panicked)?
     }
 
     /// See [`Store::read`](super::Store::read).

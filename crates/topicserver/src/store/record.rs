@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::error::Damaged;
 use super::types::TopicId;
 use crate::history::entry::{Entry, RememberedId};
 
@@ -19,11 +20,6 @@ const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
 
 /// Origin, id, place among the record's messages.
 const ID_BYTES: usize = 8 + 8 + 4;
-
-/// A record can't be read: its bytes aren't what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a damaged record: {0}")]
-pub(crate) struct Damaged(&'static str);
 
 /// Where the record is whose first message is `seq`. Keys are in the order of
 /// topics, and in each topic in the order of its messages.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::database::Tables;
+use super::error::StoreError;
 use super::topic::{Bounds, Limits};
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use wire::TopicName;
 
+use super::error::StoreError;
 use super::record::{self, TopicRecord};
-use super::types::{Retention, StoreError};
+use super::types::Retention;
 use crate::clock::now;
 use crate::history::entry::Entry;
 

@@ -21,13 +21,14 @@ use super::ages::Ages;
 use super::catalogue;
 use super::database::{CommitError, Settings, Tables};
 use super::directory::{Directory, ROOM_FOR_A_GROUP};
+use super::error::{DatabaseError, OpenError, StoreError};
 use super::floors::Floors;
 use super::high_water_marks::HighWaterMarks;
 use super::preallocator::Preallocator;
 use super::reclaim::Reclaimer;
 use super::shared::Shared;
 use super::topic::{Limits, State};
-use super::types::{DatabaseError, Loaded, OpenError, Retention, StoreError, TopicId};
+use super::types::{Loaded, Retention, TopicId};
 use chores::Chores;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
@@ -272,7 +273,7 @@ impl Writer {
 
     fn loaded(&self, id: TopicId) -> Result<Loaded, StoreError> {
         let Some(state) = self.topics.get(&id) else {
-            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+            return Err(StoreError::NoTopic(id.0));
         };
         Ok(Loaded {
             id,
@@ -330,10 +331,10 @@ fn open_marks(path: PathBuf, next_id: u32) -> Result<HighWaterMarks, OpenError> 
 fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     if let Some(secret) = tables.meta.get(SECRET)? {
         let secret = secret.as_ref().try_into();
-        return secret.map_err(|_| StoreError::Io("its secret is damaged".to_owned()));
+        return secret.map_err(|_| StoreError::DamagedSecret);
     }
     let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|error| StoreError::Io(error.to_string()))?;
+    getrandom::fill(&mut secret).map_err(StoreError::from)?;
     let mut batch = tables.batch();
     batch.insert(&tables.meta, SECRET, secret);
     tables

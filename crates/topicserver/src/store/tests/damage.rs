@@ -221,7 +221,7 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     tables.commit(left, true).unwrap();
     drop(tables);
     writer.in_doubt.insert(topic.id, 4);
-    let error = StoreError::Io("the flush failed".to_owned());
+    let error = StoreError::from(std::io::Error::other("the flush failed"));
     let told = writer.recover(CommitError::Failed(error.clone()));
     assert_eq!(told, Ok(error));
     let tables = writer.tables().unwrap();

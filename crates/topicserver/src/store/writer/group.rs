@@ -10,10 +10,11 @@ use super::Writer;
 use super::queue::Request;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
+use crate::store::error::StoreError;
 use crate::store::journal;
 use crate::store::record;
 use crate::store::topic::{self, Oldest, State};
-use crate::store::types::{RecordBatch, StoreError, TopicId};
+use crate::store::types::{RecordBatch, TopicId};
 
 /// A group while it is put together.
 struct Group {
@@ -86,7 +87,7 @@ impl Writer {
             self.bring(tables, group, id)?;
         }
         let Some(state) = self.topics.get_mut(&id) else {
-            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+            return Err(StoreError::NoTopic(id.0));
         };
         let position = &mut state.pending;
         let next = topic::check_order(&batch.entries, position.next)?;

@@ -7,7 +7,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 use wire::TopicName;
 
-use crate::store::types::{Loaded, RecordBatch, StoreError, TopicId};
+use crate::store::error::StoreError;
+use crate::store::types::{Loaded, RecordBatch, TopicId};
 
 /// KiB that may wait: some hundred milliseconds of a disk's work. Who has more
 /// waits until there is room.

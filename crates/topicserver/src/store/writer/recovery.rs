@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::store::catalogue;
 use crate::store::database::{CommitError, Tables};
 use crate::store::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::error::StoreError;
+use crate::store::types::TopicId;
 use crate::store::writer::Writer;
 
 /// Between two attempts to write again. Each may have to read the journal.
@@ -102,8 +103,7 @@ impl Writer {
         *self.shared.tables.write() = Err(error.clone());
         let tables = Tables::open(&self.directory.database(), &self.settings).map_err(|error| {
             let room = self.directory.has_room(ROOM_FOR_A_GROUP);
-            room.err()
-                .map_or(StoreError::Io(error.to_string()), StoreError::from)
+            room.err().map_or_else(|| error.into(), StoreError::from)
         })?;
         for (&id, &next) in &self.in_doubt {
             remove_from(&tables, id, next)?;

@@ -13,9 +13,10 @@ use fjall::OwnedWriteBatch;
 use crate::clock;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
+use crate::store::error::StoreError;
 use crate::store::record::{self, Header, TopicRecord};
 use crate::store::topic::{self, Limits, Oldest, Position};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::types::TopicId;
 use crate::store::writer::Writer;
 use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
 
