@@ -138,11 +138,10 @@ async fn read(context: &RequestContext, headers: &HeaderMap, body: Body) -> Resu
     }
 }
 
-/// Whether the limit was what ended the body; the library hides its type, and says so
-/// in these words.
+/// Whether the limit was what ended the body.
 fn is_too_long(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.to_string().contains("length limit"))
+    source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
 }
 
 fn too_long(max: usize) -> Problem {
