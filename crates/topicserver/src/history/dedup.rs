@@ -35,6 +35,16 @@ pub(crate) struct DedupWindow {
     expired: u64,
 }
 
+/// Whether there was room for an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Insertion {
+    /// The id is remembered.
+    Remembered,
+    /// There is no room for it, and for no older one of its publisher.
+    NoRoom,
+}
+
 impl DedupWindow {
     pub(crate) fn new(limits: IdLimits) -> Self {
         Self {
@@ -67,16 +77,15 @@ impl DedupWindow {
         known
     }
 
-    /// Remembers an id whose message came before all that are known. False: there is
-    /// no room for it, and for no older one of its publisher's.
-    pub(crate) fn insert_older(&mut self, older: RememberedId) -> bool {
+    /// Remembers an id whose message came before all that are known.
+    pub(crate) fn insert_older(&mut self, older: RememberedId) -> Insertion {
         let limits = self.limits;
         let publisher = self.publisher(&older);
         let before = publisher.bytes();
-        let is_known = publisher.insert_older(&older, &limits);
+        let insertion = publisher.insert_older(&older, &limits);
         let after = publisher.bytes();
         self.bytes = self.bytes - before + after;
-        is_known
+        insertion
     }
 
     /// The publisher of an id, who is a new one if need be.

@@ -95,8 +95,8 @@ impl History {
     }
 
     /// Forgets what was published before `time`, in milliseconds since the Unix epoch.
-    /// Says whether that was anything.
-    pub(crate) fn forget_before(&mut self, time: u64) -> bool {
+    /// Says how many entries that were.
+    pub(crate) fn forget_before(&mut self, time: u64) -> usize {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
             && oldest.time < time
@@ -104,7 +104,7 @@ impl History {
             self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
-        self.entries.len() < count
+        count - self.entries.len()
     }
 
     fn trim(&mut self) {

@@ -164,9 +164,7 @@ fn newest(
         tracing::warn!("dropped the record of topic {name:?} from message {seq} on: {error}");
         let mut batch = tables.batch();
         batch.remove(&tables.history, record::key(id, seq));
-        tables
-            .commit(batch, true)
-            .map_err(CommitError::into_error)?;
+        tables.commit(batch).map_err(CommitError::into_error)?;
         let last = damaged.map_or(seq, |damaged| *damaged.end());
         damaged = Some(seq..=last);
     }
@@ -231,7 +229,8 @@ pub(crate) fn remembered_ids(
         match record::read_ids(seq, &bytes) {
             Ok(read) => {
                 for id in read.into_iter().rev() {
-                    ids.insert_older(id);
+                    // Of a publisher that has no room left, older ids are not needed.
+                    let _ = ids.insert_older(id);
                 }
             }
             Err(error) => tracing::warn!("dropped the ids of the messages from {seq} on: {error}"),

@@ -182,15 +182,12 @@ impl Tables {
         self.database.batch()
     }
 
-    /// Writes a batch, all or nothing; with `flush` it is durable afterwards.
-    pub(crate) fn commit(&self, batch: OwnedWriteBatch, flush: bool) -> Result<(), CommitError> {
+    /// Writes a batch, all or nothing, and makes it durable.
+    pub(crate) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), CommitError> {
         self.wait_for_workers()?;
         let commit = || {
             batch.commit()?;
-            match flush {
-                true => self.database.persist(PersistMode::SyncData),
-                false => Ok(()),
-            }
+            self.database.persist(PersistMode::SyncData)
         };
         match catch_unwind(AssertUnwindSafe(commit)) {
             Ok(Ok(())) => Ok(()),
@@ -283,7 +280,7 @@ impl Tables {
     pub(crate) fn drop_replaced_files(&self) -> Result<(), CommitError> {
         let mut batch = self.batch();
         batch.insert(&self.meta, RECLAIMED, []);
-        self.commit(batch, true)?;
+        self.commit(batch)?;
         let rotated = self.meta.rotate_memtable();
         rotated.map_err(|error| CommitError::Failed(error.into()))?;
         Ok(())

@@ -2,7 +2,7 @@
 //! one group, flushed once, and then acknowledged.
 
 mod chores;
-mod group;
+pub(super) mod group;
 pub(crate) mod queue;
 mod recovery;
 mod retention;
@@ -30,6 +30,7 @@ use super::shared::Shared;
 use super::topic::{Limits, State};
 use super::types::{Loaded, Retention, TopicId};
 use chores::Chores;
+use group::Access;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
 
@@ -183,13 +184,13 @@ impl Writer {
         if let Err(error) = self.ready() {
             return self.refuse(group, &error);
         }
-        let mut results = self.write(&group, true);
+        let mut results = self.write(&group, Access::Write);
         if matches!(results, Err(CommitError::Poisoned))
             && self.recover(CommitError::Poisoned).is_ok()
             && self.unavailable.is_none()
         {
             // Nothing of it was written: it was something earlier that failed.
-            results = self.write(&group, true);
+            results = self.write(&group, Access::Write);
         }
         match results {
             Ok(results) => {
@@ -221,7 +222,9 @@ impl Writer {
     fn refuse(&mut self, group: Vec<Request>, error: &StoreError) {
         for request in group {
             let result = match &request {
-                Request::Load { .. } => self.write(std::slice::from_ref(&request), false),
+                Request::Load { .. } => {
+                    self.write(std::slice::from_ref(&request), Access::ReadOnly)
+                }
                 _ => Err(CommitError::Failed(error.clone())),
             };
             let result = result.ok().and_then(|mut results| results.pop());
@@ -337,8 +340,6 @@ fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     getrandom::fill(&mut secret).map_err(StoreError::from)?;
     let mut batch = tables.batch();
     batch.insert(&tables.meta, SECRET, secret);
-    tables
-        .commit(batch, true)
-        .map_err(CommitError::into_error)?;
+    tables.commit(batch).map_err(CommitError::into_error)?;
     Ok(secret)
 }

@@ -198,7 +198,7 @@ impl TopicLog {
     /// Forgets what has become too old to be sent.
     pub(crate) fn forget_too_old(&mut self) {
         if let Some(stored) = &self.stored
-            && self.history.forget_before(stored.store.oldest_time())
+            && self.history.forget_before(stored.store.oldest_time()) > 0
         {
             self.count_bytes();
         }
@@ -231,12 +231,10 @@ impl TopicLog {
         self.count_bytes();
     }
 
-    /// Forgets the ids that are too old, though nothing is published. False: there are
-    /// none left.
-    pub(crate) fn expire(&mut self) -> bool {
+    /// Forgets the ids that are too old, though nothing is published.
+    pub(crate) fn expire(&mut self) {
         self.ids.expire(now().max(self.time));
         self.count_bytes();
-        !self.ids.is_empty()
     }
 
     /// Whether there are ids, which become too old some time.

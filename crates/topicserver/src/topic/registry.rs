@@ -14,6 +14,7 @@ use crate::outbox::SharedOutbox;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::Publication;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
@@ -53,23 +54,21 @@ impl Registry {
         self.with(name, |topic| topic.join(subscriber)).0
     }
 
-    /// The same for an extended subscriber. The flag is false when the topic has
-    /// enough to do.
+    /// The same for an extended subscriber.
     pub(crate) fn register(
         self: &Arc<Self>,
         name: &TopicName,
         registration: Registration,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.register(registration))
     }
 
-    /// Publishes to the topic of that name, without being registered for it. The flag
-    /// is false when the topic has enough to do.
+    /// Publishes to the topic of that name, without being registered for it.
     pub(crate) fn publish(
         self: &Arc<Self>,
         name: &TopicName,
         publication: Publication,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.publish(publication))
     }
 
@@ -99,12 +98,15 @@ impl Registry {
     }
 
     /// Asks the topic of that name who is there; `None` if there is no such topic.
-    /// The flag is false when the topic has enough to do.
-    pub(crate) fn who(&self, name: &TopicName, asker: SharedOutbox) -> Option<(Arc<Topic>, bool)> {
+    pub(crate) fn who(
+        &self,
+        name: &TopicName,
+        asker: SharedOutbox,
+    ) -> Option<(Arc<Topic>, Backpressure)> {
         let topics = self.topics.lock();
         let topic = topics.get(name)?;
-        let has_room = topic.who(asker);
-        Some((topic.clone(), has_room))
+        let backpressure = topic.who(asker);
+        Some((topic.clone(), backpressure))
     }
 
     /// Answers which topics there are, those with most members first; with very many

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
-use super::IdLimits;
+use super::{IdLimits, Insertion};
 use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
 
@@ -149,10 +149,10 @@ impl Publisher {
         }
     }
 
-    /// Remembers an id that is older than all others. False: there is no room for it.
-    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> bool {
+    /// Remembers an id that is older than all others.
+    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> Insertion {
         if self.order.len() >= most(limits) || !self.is_near(older) {
-            return false;
+            return Insertion::NoRoom;
         }
         let number = self.forgotten.wrapping_sub(1);
         if self.is_indexed() {
@@ -172,7 +172,7 @@ impl Publisher {
         if self.order.len() > UNINDEXED && !self.is_indexed() {
             self.make_index();
         }
-        true
+        Insertion::Remembered
     }
 
     /// Takes back an id, if it is known as this message's.

@@ -218,7 +218,7 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let mut bytes = Vec::new();
     record::write_history(&mut bytes, &[entry(4, 2, 5)], &[], 1000);
     left.insert(&tables.history, record::key(topic.id, 4), bytes);
-    tables.commit(left, true).unwrap();
+    tables.commit(left).unwrap();
     drop(tables);
     writer.in_doubt.insert(topic.id, 4);
     let error = StoreError::from(std::io::Error::other("the flush failed"));

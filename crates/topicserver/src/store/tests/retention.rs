@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::store::reader::Reader;
 use crate::store::writer::Writer;
+use crate::store::writer::group::Access;
 use crate::store::writer::queue::Request;
 use crate::store::{Loaded, TopicId, catalogue};
 
@@ -262,7 +263,11 @@ async fn topics_in_memory_that_nobody_uses_are_forgotten() {
         let (done, _) = oneshot::channel();
         let (name, epoch) = (name.clone(), 1);
         let request = Request::Load { name, epoch, done };
-        writer.write(&[request], true).unwrap().remove(0).unwrap()
+        writer
+            .write(&[request], Access::Write)
+            .unwrap()
+            .remove(0)
+            .unwrap()
     };
     let (used, unused) = (
         load(&mut writer, &name("used")),

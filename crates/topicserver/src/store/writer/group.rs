@@ -27,14 +27,22 @@ struct Group {
     changed: Vec<TopicId>,
 }
 
+/// What a group may do to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    /// Read and write.
+    Write,
+    /// Only read. A group that would have to write something fails.
+    ReadOnly,
+}
+
 impl Writer {
     /// Writes a group, all or nothing, and flushes it. Says for each request
-    /// which topic it is about. If it `may_write` nothing, that is an error
-    /// where something would have to be.
+    /// which topic it is about.
     pub(in crate::store) fn write(
         &mut self,
         requests: &[Request],
-        may_write: bool,
+        access: Access,
     ) -> Result<Vec<Result<TopicId, StoreError>>, CommitError> {
         let tables = self.tables().map_err(CommitError::Failed)?;
         let mut group = Group {
@@ -59,8 +67,8 @@ impl Writer {
         let is_empty = batch.is_empty();
         let written = match is_empty {
             true => Ok(()),
-            false if !may_write => Err(CommitError::Poisoned),
-            false => tables.commit(batch, true),
+            false if access == Access::ReadOnly => Err(CommitError::Poisoned),
+            false => tables.commit(batch),
         };
         match written {
             Ok(()) => {
@@ -272,7 +280,7 @@ mod tests {
                 epoch: 1,
                 done,
             };
-            writer.write(&[request], true).unwrap();
+            writer.write(&[request], Access::Write).unwrap();
             writer.flushed
         };
         assert!(load() > 0, "the topic is made");

@@ -123,6 +123,6 @@ fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError
     }
     match batch.is_empty() {
         true => Ok(()),
-        false => tables.commit(batch, true).map_err(CommitError::into_error),
+        false => tables.commit(batch).map_err(CommitError::into_error),
     }
 }

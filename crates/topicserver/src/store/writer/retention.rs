@@ -162,7 +162,7 @@ impl Writer {
             }
         }
         if !batch.is_empty() {
-            tables.commit(batch, true)?;
+            tables.commit(batch)?;
         }
         self.trims.drain(..looked_at.len());
         for id in looked_at {
