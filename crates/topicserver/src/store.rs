@@ -38,7 +38,7 @@ use wire::TopicName;
 use crate::clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
-use database::Settings;
+use database::DatabaseSettings;
 use reader::Reader;
 use writer::Writer;
 use writer::queue::Queue;
@@ -66,7 +66,7 @@ impl Store {
         timeout: Duration,
     ) -> Result<Self, OpenError> {
         // The writer gives up first, and says what was wrong.
-        let settings = Settings::new(timeout / 2);
+        let settings = DatabaseSettings::new(timeout / 2);
         Self::open_with(directory, retention, id_window, timeout, settings)
     }
 
@@ -75,7 +75,7 @@ impl Store {
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
-        settings: Settings,
+        settings: DatabaseSettings,
     ) -> Result<Self, OpenError> {
         let (writer, secret) = Writer::open(directory, retention, settings)?;
         let reader = Reader::new(writer.shared());

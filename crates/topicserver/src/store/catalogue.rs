@@ -11,7 +11,7 @@ use super::database::{CommitError, Tables, record_of};
 use super::error::StoreError;
 use super::high_water_marks::{HighWaterMarks, Slot};
 use super::record::{self, Header, TopicRecord};
-use super::topic::{Bounds, Oldest, Position, State};
+use super::topic::{Bounds, Extent, Oldest, StoredTopic};
 use super::types::TopicId;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
@@ -28,7 +28,7 @@ const READ_BYTES: usize = 128 * 1024 * 1024;
 
 /// A topic that was read from the catalogue.
 pub(crate) struct Found {
-    pub(crate) state: State,
+    pub(crate) state: StoredTopic,
     /// The acknowledged messages that are gone. The state has a new epoch then,
     /// which isn't in the catalogue yet.
     pub(crate) lost: Option<RangeInclusive<u64>>,
@@ -79,19 +79,19 @@ pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreErro
 }
 
 /// A topic that is new: its state.
-pub(crate) fn make(name: TopicName, epoch: u64) -> State {
-    let position = Position {
+pub(crate) fn make(name: TopicName, epoch: u64) -> StoredTopic {
+    let extent = Extent {
         next: 1,
         total: 0,
         time: 0,
         oldest: None,
     };
-    State {
+    StoredTopic {
         name,
         epoch,
         bounds: Arc::new(Bounds::new(1, 1)),
-        durable: position,
-        pending: position,
+        durable: extent,
+        pending: extent,
         is_trimmed: false,
     }
 }
@@ -105,32 +105,32 @@ pub(crate) fn read(
     let known = find_record(tables, id)?;
     let name = TopicName::new(&known.name)?;
     let (end, damaged) = newest(tables, id, &known)?;
-    let mut position = Position {
+    let mut extent = Extent {
         next: end.next.max(known.floor),
         oldest: None,
         ..end
     };
-    let mut first = position.next;
+    let mut first = extent.next;
     if let Some(record) = Tables::records(&tables.history, id, known.first).next() {
         let (seq, bytes) = record_of(record)?;
         first = seq;
-        position.oldest = Some(oldest_of(&bytes));
+        extent.oldest = Some(oldest_of(&bytes));
     }
-    let lost = lost(marks, id, &known, position.next).or(damaged);
+    let lost = lost(marks, id, &known, extent.next).or(damaged);
     let mut epoch = known.epoch;
     if let Some(lost) = &lost {
-        position.next = position.next.max(lost.end() + 1);
+        extent.next = extent.next.max(lost.end() + 1);
         epoch = new_epoch()?;
-        if position.oldest.is_none() {
-            first = position.next;
+        if extent.oldest.is_none() {
+            first = extent.next;
         }
     }
-    let state = State {
+    let state = StoredTopic {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(first, position.next)),
-        durable: position,
-        pending: position,
+        bounds: Arc::new(Bounds::new(first, extent.next)),
+        durable: extent,
+        pending: extent,
         is_trimmed: false,
     };
     Ok(Found { state, lost })
@@ -142,9 +142,9 @@ fn newest(
     tables: &Tables,
     id: TopicId,
     known: &TopicRecord,
-) -> Result<(Position, Option<RangeInclusive<u64>>), StoreError> {
+) -> Result<(Extent, Option<RangeInclusive<u64>>), StoreError> {
     let mut damaged: Option<RangeInclusive<u64>> = None;
-    let position = |next, total, time| Position {
+    let extent = |next, total, time| Extent {
         next,
         total,
         time,
@@ -156,7 +156,7 @@ fn newest(
         let error = match (header, entries) {
             (Ok(header), Ok(_)) => {
                 let next = seq + u64::from(header.messages);
-                return Ok((position(next, header.total, header.time), damaged));
+                return Ok((extent(next, header.total, header.time), damaged));
             }
             (Err(error), _) | (_, Err(error)) => error,
         };
@@ -168,7 +168,7 @@ fn newest(
         let last = damaged.map_or(seq, |damaged| *damaged.end());
         damaged = Some(seq..=last);
     }
-    Ok((position(0, 0, 0), damaged))
+    Ok((extent(0, 0, 0), damaged))
 }
 
 /// What has to be known of a record when it is the oldest.

@@ -88,7 +88,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// What the database is opened with.
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct DatabaseSettings {
     /// Where topics begin: merges leave out what lies before.
     pub(crate) floors: Floors,
     /// How long a write waits for the database's own threads.
@@ -97,7 +97,7 @@ pub(crate) struct Settings {
     pub(crate) memtable: u64,
 }
 
-impl Settings {
+impl DatabaseSettings {
     pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             floors: Floors::default(),
@@ -155,7 +155,7 @@ impl From<StoreError> for CommitError {
 
 impl Tables {
     /// Opens the database, or makes it.
-    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, DatabaseError> {
+    pub(crate) fn open(path: &Path, settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
         remove_unfinished(path)?;
         let refused = match open_once(path, settings) {
             Ok(tables) => return Ok(tables),
@@ -327,7 +327,7 @@ fn is_behind(table: &Keyspace, memtable: u64) -> bool {
     waiting + grown >= WAITING_TABLES || table.l0_table_count() >= UNMERGED_TABLES
 }
 
-fn open_once(path: &Path, settings: &Settings) -> Result<Tables, StoreError> {
+fn open_once(path: &Path, settings: &DatabaseSettings) -> Result<Tables, StoreError> {
     let open = || -> fjall::Result<Tables> {
         let database = builder(path, settings.floors.clone()).open()?;
         let small = || options(SMALL_MEMTABLE);

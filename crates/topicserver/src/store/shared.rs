@@ -7,7 +7,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::database::Tables;
 use super::error::StoreError;
-use super::topic::{Bounds, Limits};
+use super::topic::{Bounds, RetentionLimits};
 use super::types::TopicId;
 
 /// The database, and where each loaded topic begins and ends.
@@ -18,5 +18,5 @@ pub(crate) struct Shared {
     /// Of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
-    pub(crate) limits: Limits,
+    pub(crate) limits: RetentionLimits,
 }

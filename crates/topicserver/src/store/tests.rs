@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::database::Settings;
+use super::database::DatabaseSettings;
 use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
 use crate::clock;
 use crate::history::entry::{Entry, RememberedId};

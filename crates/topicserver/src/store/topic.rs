@@ -59,22 +59,22 @@ impl Bounds {
     }
 }
 
-/// A topic in memory.
-pub(crate) struct State {
+/// A topic of the store as the writer has it in memory.
+pub(crate) struct StoredTopic {
     pub(crate) name: TopicName,
     pub(crate) epoch: u64,
     pub(crate) bounds: Arc<Bounds>,
     /// What is durable.
-    pub(crate) durable: Position,
+    pub(crate) durable: Extent,
     /// What will be when the group that is being written is durable.
-    pub(crate) pending: Position,
+    pub(crate) pending: Extent,
     /// Whether it waits to be trimmed.
     pub(crate) is_trimmed: bool,
 }
 
-/// Where a topic stands.
+/// How far a topic reaches: its next number, its bytes, its oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct Extent {
     /// The next sequence number.
     pub(crate) next: u64,
     /// Bytes of all records that it ever had.
@@ -94,7 +94,7 @@ pub(crate) struct Oldest {
     pub(crate) before: u64,
 }
 
-impl State {
+impl StoredTopic {
     /// What the catalogue should say.
     pub(crate) fn record(&self) -> TopicRecord {
         TopicRecord {
@@ -106,26 +106,26 @@ impl State {
     }
 
     /// Whether there is enough to delete, age aside.
-    pub(crate) fn wants_trim(&self, limits: &Limits) -> bool {
+    pub(crate) fn wants_trim(&self, limits: &RetentionLimits) -> bool {
         let with_slack = |limit: u64| limit.saturating_add(limit / SLACK);
-        let position = &self.durable;
-        let messages = position.next - self.bounds.first();
-        position.oldest.is_some_and(|oldest| {
+        let extent = &self.durable;
+        let messages = extent.next - self.bounds.first();
+        extent.oldest.is_some_and(|oldest| {
             messages > with_slack(limits.messages)
-                || position.total - oldest.before > with_slack(limits.bytes)
+                || extent.total - oldest.before > with_slack(limits.bytes)
         })
     }
 }
 
 /// How much of each topic is kept, with times in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RetentionLimits {
     pub(crate) age: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
-impl Limits {
+impl RetentionLimits {
     pub(crate) fn new(retention: Retention) -> Self {
         Self {
             age: milliseconds(retention.age),
@@ -135,11 +135,11 @@ impl Limits {
     }
 
     /// Whether a topic that begins with the message `first` holds too much.
-    pub(crate) fn are_exceeded(&self, position: &Position, first: u64, now: u64) -> bool {
-        position.oldest.is_some_and(|oldest| {
+    pub(crate) fn are_exceeded(&self, extent: &Extent, first: u64, now: u64) -> bool {
+        extent.oldest.is_some_and(|oldest| {
             oldest.time.saturating_add(self.age) < now
-                || position.next - first > self.messages
-                || position.total - oldest.before > self.bytes
+                || extent.next - first > self.messages
+                || extent.total - oldest.before > self.bytes
         })
     }
 

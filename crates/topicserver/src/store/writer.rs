@@ -19,7 +19,7 @@ use wire::TopicName;
 
 use super::ages::Ages;
 use super::catalogue;
-use super::database::{CommitError, Settings, Tables};
+use super::database::{CommitError, DatabaseSettings, Tables};
 use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::error::{DatabaseError, OpenError, StoreError};
 use super::floors::Floors;
@@ -27,7 +27,7 @@ use super::high_water_marks::HighWaterMarks;
 use super::preallocator::Preallocator;
 use super::reclaim::Reclaimer;
 use super::shared::Shared;
-use super::topic::{Limits, State};
+use super::topic::{RetentionLimits, StoredTopic};
 use super::types::{Loaded, Retention, TopicId};
 use chores::Chores;
 use group::Access;
@@ -47,11 +47,11 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) high_water_marks: HighWaterMarks,
     preallocator: Preallocator,
-    pub(super) limits: Limits,
+    pub(super) limits: RetentionLimits,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
     /// The topics in memory.
-    pub(super) topics: HashMap<TopicId, State>,
+    pub(super) topics: HashMap<TopicId, StoredTopic>,
     /// The same by their names.
     pub(super) ids: HashMap<TopicName, TopicId>,
     /// Topics that hold more than they should.
@@ -63,7 +63,7 @@ pub(crate) struct Writer {
     pub(super) chores: Chores,
     pub(super) reclaimer: Reclaimer,
     /// With what the database is opened.
-    pub(super) settings: Settings,
+    pub(super) settings: DatabaseSettings,
     /// How often in a row the database didn't get on.
     pub(super) stalls: u32,
     /// Topics of which it isn't known what was written from that number on.
@@ -88,7 +88,7 @@ impl Writer {
     pub(crate) fn open(
         path: &Path,
         retention: Retention,
-        settings: Settings,
+        settings: DatabaseSettings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
         let broken = |source: DatabaseError| match directory.has_room(ROOM_FOR_A_GROUP) {
@@ -108,7 +108,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
-            limits: Limits::new(retention),
+            limits: RetentionLimits::new(retention),
         });
         let reclaimer = Reclaimer::start(shared.clone());
         let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
@@ -120,7 +120,7 @@ impl Writer {
             directory,
             shared,
             high_water_marks,
-            limits: Limits::new(retention),
+            limits: RetentionLimits::new(retention),
             next_id,
             topics: HashMap::new(),
             ids: HashMap::new(),

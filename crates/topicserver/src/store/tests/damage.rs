@@ -211,7 +211,8 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
     store.close().await;
-    let (mut writer, _) = Writer::open(directory.path(), KEEP, Settings::new(TIMEOUT)).unwrap();
+    let (mut writer, _) =
+        Writer::open(directory.path(), KEEP, DatabaseSettings::new(TIMEOUT)).unwrap();
     let tables = writer.tables().unwrap();
     // As if the flush of messages 4 and 5 had failed after they were written.
     let mut left = tables.batch();

@@ -214,7 +214,7 @@ async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
 
 /// A writer that has done what there was to do after its start.
 fn surveyed(directory: &Directory, retention: Retention) -> Writer {
-    let settings = Settings::new(TIMEOUT);
+    let settings = DatabaseSettings::new(TIMEOUT);
     let (mut writer, _) = Writer::open(directory.path(), retention, settings).unwrap();
     while writer.time_to_chores().is_zero() {
         writer.do_chores();
@@ -247,7 +247,7 @@ async fn what_is_too_old_is_not_sent_before_it_is_deleted() {
     let directory = Directory::new();
     let ids = old_and_new(&directory).await;
     let age = Duration::from_secs(1000);
-    let settings = Settings::new(TIMEOUT);
+    let settings = DatabaseSettings::new(TIMEOUT);
     let limit = Retention { age, ..NOTHING };
     let (writer, _) = Writer::open(directory.path(), limit, settings).unwrap();
     let reader = Reader::new(writer.shared());

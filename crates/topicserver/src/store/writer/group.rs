@@ -13,7 +13,7 @@ use crate::store::database::{CommitError, Tables};
 use crate::store::error::StoreError;
 use crate::store::journal;
 use crate::store::record;
-use crate::store::topic::{self, Oldest, State};
+use crate::store::topic::{self, Oldest, StoredTopic};
 use crate::store::types::{RecordBatch, TopicId};
 
 /// A group while it is put together.
@@ -97,8 +97,8 @@ impl Writer {
         let Some(state) = self.topics.get_mut(&id) else {
             return Err(StoreError::NoTopic(id.0));
         };
-        let position = &mut state.pending;
-        let next = topic::check_order(&batch.entries, position.next)?;
+        let extent = &mut state.pending;
+        let next = topic::check_order(&batch.entries, extent.next)?;
         if batch.entries.is_empty() {
             return Ok(id);
         }
@@ -111,18 +111,18 @@ impl Writer {
             };
             let ids = record::ids_within(&batch.ids, begin.first..last.end());
             let record = &mut self.record;
-            let header = record::write_history(record, &entries, ids, position.total);
-            position.oldest.get_or_insert(Oldest {
+            let header = record::write_history(record, &entries, ids, extent.total);
+            extent.oldest.get_or_insert(Oldest {
                 time: header.time,
-                before: position.total,
+                before: extent.total,
             });
-            position.total = header.total;
-            position.time = position.time.max(header.time);
+            extent.total = header.total;
+            extent.time = extent.time.max(header.time);
             let key = record::key(id, begin.first);
             group.bytes += journal::ITEM_OVERHEAD + key.len() + record.len();
             group.batch.insert(&tables.history, key, &record[..]);
         }
-        position.next = next;
+        extent.next = next;
         group.appended.push(id);
         Ok(id)
     }
@@ -179,7 +179,7 @@ impl Writer {
     }
 
     /// Keeps a topic in memory.
-    pub(in crate::store) fn keep(&mut self, id: TopicId, state: State) {
+    pub(in crate::store) fn keep(&mut self, id: TopicId, state: StoredTopic) {
         self.note_age(id, state.durable.oldest, 0);
         self.ids.insert(state.name.clone(), id);
         self.shared.bounds.lock().insert(id, state.bounds.clone());
@@ -207,10 +207,10 @@ impl Writer {
             let before = std::mem::replace(&mut state.durable, state.pending);
             state.bounds.set(state.bounds.first(), state.durable.next);
             marks.push((id, state.durable.next - 1));
-            let (position, wants_trim) = (state.durable, state.wants_trim(&self.limits));
-            self.chores.note_written(id, position.total - before.total);
+            let (extent, wants_trim) = (state.durable, state.wants_trim(&self.limits));
+            self.chores.note_written(id, extent.total - before.total);
             if before.oldest.is_none() {
-                self.note_age(id, position.oldest, 0);
+                self.note_age(id, extent.oldest, 0);
             }
             if wants_trim {
                 self.queue_trim(id);
@@ -255,7 +255,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::database::Settings;
+    use crate::store::database::DatabaseSettings;
     use crate::store::tests::Directory;
     use crate::store::types::Retention;
 
@@ -270,7 +270,7 @@ mod tests {
             messages: u64::MAX,
             bytes: u64::MAX,
         };
-        let settings = Settings::new(Duration::from_secs(60));
+        let settings = DatabaseSettings::new(Duration::from_secs(60));
         let (mut writer, _) = Writer::open(directory.path(), keep, settings).unwrap();
         let mut load = || {
             let (done, _) = tokio::sync::oneshot::channel();

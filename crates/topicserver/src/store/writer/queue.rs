@@ -76,7 +76,7 @@ pub(crate) struct Waiting(Arc<Shared>);
 struct Sender(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// For the writer, when it sleeps.
     wake: Condvar,
     /// In KiB.
@@ -84,7 +84,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     requests: Vec<Request>,
     /// Their room.
     kib: u32,
@@ -98,7 +98,7 @@ struct State {
     has_ended: bool,
 }
 
-impl State {
+impl QueueState {
     /// Whether there is nothing for the writer yet.
     fn is_empty(&self) -> bool {
         self.requests.is_empty() && !self.is_wake_deferred && !self.is_due
