@@ -63,7 +63,7 @@ pub(crate) fn chosen(names: &[String], quick: bool) -> Result<Vec<Axis>> {
     Ok(all)
 }
 
-/// A point at which nobody but the measured connections is there.
+/// A point without bystanders.
 fn point(x: usize, layout: Layout) -> Point {
     Point {
         x,

@@ -33,23 +33,23 @@ pub struct Config {
     pub port: u16,
     /// What one frame may be.
     pub frame_limits: Limits,
-    /// Topics of one connection.
+    /// Maximum topics of one connection.
     pub max_topics: usize,
-    /// Bytes that may wait for one connection.
+    /// Maximum bytes queued for one connection.
     pub max_outbox: usize,
-    /// Bytes that may wait for one topic before its publishers are slowed.
+    /// Maximum bytes queued for one topic before its publishers are slowed.
     pub max_mailbox: usize,
-    /// Connections in all.
+    /// Maximum connections.
     pub max_connections: usize,
-    /// Connections of one IP address.
+    /// Maximum connections of one IP address.
     pub max_connections_per_address: usize,
-    /// From the connection to the first registration.
+    /// Time from the connection to the first registration.
     pub registration_timeout: Duration,
-    /// From the beginning of a frame that doesn't arrive whole to its end.
+    /// Time from the beginning of a frame to its end.
     pub frame_timeout: Duration,
-    /// How long a peer may take nothing of what waits for it.
+    /// How long a peer may accept none of the bytes queued for it.
     pub write_timeout: Duration,
-    /// For what is queued to go out when a connection, or the server, ends.
+    /// Time to send what is queued when a connection or the server ends.
     pub drain_timeout: Duration,
     /// Messages that are kept in memory of each topic; 0 keeps none.
     pub history_messages: usize,
@@ -61,7 +61,7 @@ pub struct Config {
     pub id_window: Duration,
     /// Ids that are remembered of one publisher in one topic.
     pub max_ids: usize,
-    /// Members of a topic who are still told of who comes and goes.
+    /// Maximum members of a topic for which joining and leaving is announced.
     pub max_presence: usize,
     /// Where messages are kept on disk; `None` keeps them in memory alone.
     pub data: Option<PathBuf>,
@@ -74,8 +74,8 @@ pub struct Config {
     pub allow_hosts: Vec<String>,
     /// The machine's own name.
     pub host_name: Option<String>,
-    /// How often a WebSocket is asked whether it is still there, and an event stream
-    /// kept from looking dead.
+    /// Time between two pings of a WebSocket, and between two comments on a silent event
+    /// stream.
     pub ping_interval: Duration,
     /// How long a message may wait to be stored.
     pub storage_timeout: Duration,

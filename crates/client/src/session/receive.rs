@@ -183,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    /// What only passes through: answers to requests, and who comes and goes.
+    /// Events that are only passed on: answers to requests, and presence.
     fn on_news(&mut self, event: &ServerEvent<'_>) {
         let event = match event {
             ServerEvent::Members(members) => {

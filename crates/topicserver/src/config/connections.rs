@@ -6,7 +6,7 @@ use super::Config;
 use super::parse::count;
 
 impl Config {
-    /// More conversations than anybody follows, and enough for a gateway with a
+    /// More conversations than a person follows, and enough for a gateway with a
     /// topic for each of its sensors.
     pub const DEFAULT_MAX_TOPICS: usize = 1_000;
     /// 1 MiB: about 5,000 short messages, which is some seconds of a busy topic; and
@@ -18,7 +18,7 @@ impl Config {
     /// About 1 kB each when idle, so 100 MB.
     pub const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
     /// A campus behind one address, or one machine's load test, but not so many
-    /// that a single address takes everyone's place.
+    /// that a single address uses up all connections.
     pub const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS: usize = 20_000;
 }
 

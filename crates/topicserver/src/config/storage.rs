@@ -13,7 +13,7 @@ impl Config {
     /// Longer than a disk takes that is only busy, and soon enough for a publisher to try
     /// elsewhere.
     pub const DEFAULT_STORAGE_TIMEOUT: Duration = Duration::from_secs(10);
-    /// 30 days: who was away for a holiday finds what was said.
+    /// 30 days: after a holiday a user still finds the messages.
     pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
     /// A million: a message every three seconds for those 30 days.
     pub const DEFAULT_KEEP_MESSAGES: u64 = 1_000_000;

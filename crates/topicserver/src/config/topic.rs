@@ -8,7 +8,7 @@ use super::Config;
 use super::parse::{count, seconds};
 
 impl Config {
-    /// An afternoon of a busy room, and more than anybody reads who comes late.
+    /// An afternoon of a busy room, and more than a latecomer reads.
     pub const DEFAULT_HISTORY_MESSAGES: usize = 1_000;
     /// 1 MiB: a thousand messages of a kilobyte.
     pub const DEFAULT_HISTORY_BYTES: usize = 1024 * 1024;
@@ -19,7 +19,7 @@ impl Config {
     /// A publisher that sends without a pause has some seconds to send again what
     /// wasn't acknowledged: far more than may be on its way.
     pub const DEFAULT_MAX_IDS: usize = 100_000;
-    /// Everybody is told of everybody: for 100 who come, that is 5,000 lines.
+    /// Every member hears of every other: 100 members that join cause 5,000 lines.
     pub const DEFAULT_MAX_PRESENCE: usize = 100;
 }
 

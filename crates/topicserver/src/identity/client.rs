@@ -1,4 +1,4 @@
-//! Who is on a connection, as far as others, and the history, are to know.
+//! The identity of a connection: what other clients and the history know of it.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use siphasher::sip::SipHasher13;
 use wire::{ClientKey, Person, UserName};
 
-/// Somebody on an extended connection.
+/// The client of an extended connection.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// Under which messages are kept: never 0, which is a classic publisher's. The
-    /// same on a later connection of the same client, if that has a key.
+    /// The publisher's number in the history. Never 0, which stands for classic publishers.
+    /// A client with a key has the same number on every connection.
     pub(crate) publisher: u64,
-    /// Under which ids are remembered.
+    /// The number under which ids are remembered.
     pub(crate) origin: u64,
-    /// Others may have the same origin: it is only an address.
+    /// The origin is only an address, which other clients may share.
     pub(crate) is_shared: bool,
     /// The name.
     pub(crate) user: Option<UserName>,
@@ -67,15 +67,15 @@ impl Hashes {
         hash(&self.run_key, self.connections.fetch_add(1, Relaxed))
     }
 
-    /// Whose ids come from an address without a name or a key.
+    /// The origin of ids from an address without a name or a key.
     pub(crate) fn origin_of(&self, ip: IpAddr) -> u64 {
         self.of("ip", ip.to_string().as_bytes())
     }
 }
 
 impl Identity {
-    /// Who comes from `peer` with these. Ids are remembered for a client's key; for
-    /// a name if there is no key; for an address if there is no name.
+    /// The identity of a connection from `peer`. Ids belong to the client key, without a key
+    /// to the name, and without a name to the address.
     pub(crate) fn new(
         hashes: &Hashes,
         peer: SocketAddr,
@@ -97,7 +97,7 @@ impl Identity {
         }
     }
 
-    /// As others are told; `None` of somebody without a name.
+    /// What others are told; `None` without a name.
     pub(crate) fn person(&self) -> Option<Person<'_>> {
         Some(Person {
             user: self.user.as_ref()?.as_str().into(),

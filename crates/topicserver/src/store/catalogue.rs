@@ -18,9 +18,9 @@ use crate::history::dedup::{DedupWindow, IdLimits};
 /// The key of the next topic's number in the table of what is there once.
 pub(crate) const NEXT_ID: &str = "next topic";
 
-/// Records that are read for ids when a topic begins, and bytes of them: about a tenth
-/// of a second each. Whoever is first in a topic after a restart waits for it, and a
-/// publisher that sends again what wasn't acknowledged does so soon.
+/// Maximum records to read for ids when a topic is loaded: about a tenth of a second.
+/// The first member after a restart waits for that. Recent records are enough, because a
+/// publisher soon sends again what was not acknowledged.
 const READ_RECORDS: usize = 250_000;
 
 /// See [`READ_RECORDS`].
@@ -40,9 +40,8 @@ pub(crate) fn find_id(tables: &Tables, name: &TopicName) -> Result<Option<TopicI
     Ok(id.map(|id| record::read_id(&id)).transpose()?)
 }
 
-/// The number that the next topic gets: one that nothing in any table has,
-/// even if the catalogue has lost its end. Else a new topic could show what was
-/// said in another one.
+/// The number for the next topic. No table uses it, even if the catalogue has lost its
+/// end. Otherwise a new topic could show the messages of an old one.
 pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
     let mut next = match tables.meta.get(NEXT_ID)? {
         Some(id) => record::read_id(&id)?.0,
@@ -58,7 +57,7 @@ pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
     Ok(next)
 }
 
-/// What the catalogue says of a topic.
+/// The catalogue's record of a topic.
 pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, StoreError> {
     match tables.topics.get(id.0.to_be_bytes())? {
         Some(record) => Ok(TopicRecord::read(&record)?),
@@ -66,8 +65,8 @@ pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, S
     }
 }
 
-/// Where a topic begins at the earliest, and which message is next, without
-/// more being read than that takes.
+/// The earliest beginning of a topic, and its next number. Reads no more than that
+/// takes.
 pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreError> {
     let record = find_record(tables, id)?;
     let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
@@ -78,7 +77,7 @@ pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreErro
     Ok((record.first, end.max(record.floor)))
 }
 
-/// A topic that is new: its state.
+/// A new topic.
 pub(crate) fn make(name: TopicName, epoch: u64) -> StoredTopic {
     let extent = Extent {
         next: 1,
@@ -136,8 +135,8 @@ pub(crate) fn read(
     Ok(Found { state, lost })
 }
 
-/// Where the history ends, and what is damaged there. Damaged records are
-/// dropped, with a word.
+/// Where the history ends, and which messages are damaged there. Damaged records are
+/// dropped, and a warning is logged.
 fn newest(
     tables: &Tables,
     id: TopicId,
@@ -171,14 +170,14 @@ fn newest(
     Ok((extent(0, 0, 0), damaged))
 }
 
-/// What has to be known of a record when it is the oldest.
+/// The facts about a record that the oldest record of a topic needs.
 pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
     match record::read_header(record) {
         Ok(header) => Oldest {
             time: header.time,
             before: header.total.saturating_sub(record.len() as u64),
         },
-        // It looks old and large, and so is looked at by the retention.
+        // It counts as old and large, so that retention looks at it.
         Err(_) => Oldest { time: 0, before: 0 },
     }
 }
@@ -193,7 +192,7 @@ fn lost(
     let name = &known.name;
     match marks.get(id) {
         Slot::Head(seq) if seq >= next => Some(next..=seq),
-        // That it is behind is normal after a loss of power.
+        // After a loss of power the mark is normally behind.
         Slot::Head(_) | Slot::Empty => None,
         Slot::Damaged => {
             tracing::warn!("can't tell whether topic {name:?} lost messages: its head is damaged");
@@ -222,7 +221,7 @@ pub(crate) fn remembered_ids(
         bytes_read += bytes.len();
         match record::read_header(&bytes) {
             Ok(header) if header.time < since => break,
-            // Whoever reads the messages hears of it.
+            // Reading the messages reports the damage.
             Err(_) => continue,
             Ok(_) => {}
         }

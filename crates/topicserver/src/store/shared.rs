@@ -12,8 +12,8 @@ use super::types::TopicId;
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {
-    /// Readers hold it while they read, and the writer while it opens the
-    /// database again. An error: why there is none.
+    /// The database, or the reason why there is none. Readers hold the lock while they
+    /// read, and the writer while it opens the database again.
     pub(crate) tables: RwLock<Result<Tables, StoreError>>,
     /// Of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,

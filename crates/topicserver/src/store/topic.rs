@@ -1,5 +1,5 @@
-//! A topic as the writer has it in memory: where it stands, and whether it
-//! holds more than it should.
+//! A topic as the writer has it in memory: how far it reaches, and whether it holds
+//! more than retention allows.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ const MAX_RECORD: usize = 256 * 1024;
 /// to them, so that there are many records to delete at once.
 const SLACK: u64 = 8;
 
-/// The longest for which what is too old may lie on the disk, unless there is very much of
-/// it: messages needn't go to the second.
+/// How long messages that are too old may stay on disk, unless they are very many.
+/// Deleting need not be exact to the second.
 pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
 
 /// Where a topic begins and ends. Only the writer changes it.
 pub(crate) struct Bounds {
     /// The oldest sequence number that is there.
     pub(crate) first: Arc<AtomicU64>,
-    /// The first that isn't durable yet, so that nobody reads it.
+    /// The first number that is not durable yet. Readers stop before it.
     pub(crate) next: AtomicU64,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct StoredTopic {
     pub(crate) name: TopicName,
     pub(crate) epoch: u64,
     pub(crate) bounds: Arc<Bounds>,
-    /// What is durable.
+    /// The durable extent.
     pub(crate) durable: Extent,
-    /// What will be when the group that is being written is durable.
+    /// The extent after the group that is being written.
     pub(crate) pending: Extent,
     /// Whether it waits to be trimmed.
     pub(crate) is_trimmed: bool,
@@ -85,7 +85,7 @@ pub(crate) struct Extent {
     pub(crate) oldest: Option<Oldest>,
 }
 
-/// What has to be known of a topic's oldest record.
+/// The facts about a topic's oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oldest {
     /// When its newest message was published.
@@ -95,7 +95,7 @@ pub(crate) struct Oldest {
 }
 
 impl StoredTopic {
-    /// What the catalogue should say.
+    /// The record for the catalogue.
     pub(crate) fn record(&self) -> TopicRecord {
         TopicRecord {
             epoch: self.epoch,
@@ -105,7 +105,7 @@ impl StoredTopic {
         }
     }
 
-    /// Whether there is enough to delete, age aside.
+    /// The topic holds enough messages or bytes to delete, without regard to age.
     pub(crate) fn wants_trim(&self, limits: &RetentionLimits) -> bool {
         let with_slack = |limit: u64| limit.saturating_add(limit / SLACK);
         let extent = &self.durable;
@@ -134,7 +134,7 @@ impl RetentionLimits {
         }
     }
 
-    /// Whether a topic that begins with the message `first` holds too much.
+    /// A topic that begins with the message `first` holds too much.
     pub(crate) fn are_exceeded(&self, extent: &Extent, first: u64, now: u64) -> bool {
         extent.oldest.is_some_and(|oldest| {
             oldest.time.saturating_add(self.age) < now
@@ -143,7 +143,7 @@ impl RetentionLimits {
         })
     }
 
-    /// What was published before this time isn't sent any more.
+    /// Messages from before this time are no longer sent.
     pub(crate) fn oldest_time(&self) -> u64 {
         now().saturating_sub(self.age)
     }

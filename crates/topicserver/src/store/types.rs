@@ -1,4 +1,4 @@
-//! What the store is asked and what it answers.
+//! The types of the store's requests and answers.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ use crate::history::entry::{Entry, RememberedId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TopicId(pub(crate) u32);
 
-/// What a topic's task needs when it begins.
+/// The facts that a topic's task needs when it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     /// The topic's number.
@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
     pub(crate) time: u64,
 }
 
-/// What is stored together.
+/// Messages and ids that are stored together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordBatch {
     /// What was published. A topic's times shouldn't go back.

@@ -1,5 +1,5 @@
-//! The writer: one thread that writes for all topics. What waits is written as
-//! one group, flushed once, and then acknowledged.
+//! The writer: one thread that writes for all topics. It writes all waiting requests as
+//! one group, flushes once, and then answers them: group commit.
 
 mod chores;
 pub(super) mod group;
@@ -34,8 +34,8 @@ use group::Access;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
 
-/// How often in a row the database may not get on before it is closed and opened again:
-/// if one of its threads has died, it never will.
+/// How many stalls in a row the writer accepts before it opens the database again. If a
+/// thread of the database has died, it never recovers.
 const STALLS: u32 = 2;
 
 /// The key of the secret in the table of what is there once.
@@ -62,29 +62,29 @@ pub(crate) struct Writer {
     pub(super) floors: Floors,
     pub(super) chores: Chores,
     pub(super) reclaimer: Reclaimer,
-    /// With what the database is opened.
+    /// The settings of the database.
     pub(super) settings: DatabaseSettings,
-    /// How often in a row the database didn't get on.
+    /// Stalls of the database in a row.
     pub(super) stalls: u32,
-    /// Topics of which it isn't known what was written from that number on.
+    /// Topics with a number from which on it is unknown what was written.
     pub(super) in_doubt: HashMap<TopicId, u64>,
     /// Why nothing can be written now.
     pub(super) unavailable: Option<Unavailable>,
-    /// Whether it was said that nothing can be written.
+    /// The log says that nothing can be written.
     pub(super) unavailable_logged: bool,
-    /// Whether it was said that the high-water marks can't be written.
+    /// The log says that the high-water marks cannot be written.
     marks_failed: bool,
     /// Room for a record, to be used again.
     record: Vec<u8>,
     /// Bytes that the journal got with the last group, flushed with all before them;
     /// 0 if that wrote nothing, and what was before may lie in a buffer.
     flushed: u64,
-    /// Where those run who wait for answers, if the store was opened there.
+    /// The runtime of the tasks that wait for answers, if the store was opened in one.
     runtime: Option<Handle>,
 }
 
 impl Writer {
-    /// Opens everything. Also says the directory's secret.
+    /// Opens everything. Also returns the directory's secret.
     pub(crate) fn open(
         path: &Path,
         retention: Retention,
@@ -147,7 +147,7 @@ impl Writer {
         self.shared.clone()
     }
 
-    /// Starts the thread. It ends when it is told to, or nobody is left to.
+    /// Starts the thread. It ends at the request to close, or when the last handle is gone.
     pub(crate) fn start(self) -> io::Result<Queue> {
         let (queue, waiting) = queue::queue();
         let thread = std::thread::Builder::new().name("history".to_owned());
@@ -179,7 +179,7 @@ impl Writer {
         None
     }
 
-    /// Does what a group asks for, and answers.
+    /// Carries out a group and answers it.
     fn serve(&mut self, group: Vec<Request>, waiting: &Waiting) {
         if let Err(error) = self.ready() {
             return self.refuse(group, &error);
@@ -189,7 +189,7 @@ impl Writer {
             && self.recover(CommitError::Poisoned).is_ok()
             && self.unavailable.is_none()
         {
-            // Nothing of it was written: it was something earlier that failed.
+            // Nothing of the group was written: something earlier had failed.
             results = self.write(&group, Access::Write);
         }
         match results {
@@ -218,7 +218,7 @@ impl Writer {
         }
     }
 
-    /// Answers as well as it is possible without writing.
+    /// Answers a group without writing, as far as that is possible.
     fn refuse(&mut self, group: Vec<Request>, error: &StoreError) {
         for request in group {
             let result = match &request {
@@ -232,8 +232,8 @@ impl Writer {
         }
     }
 
-    /// Answers a group. Waking a task from here costs a system call; so one is woken,
-    /// and wakes those who wait, each of which costs nothing there.
+    /// Answers a group. Waking a task from this thread costs a system call. So it wakes one
+    /// task, which wakes the others on the runtime, where that costs nothing.
     fn answer_all(
         &self,
         mut group: Vec<(Request, Result<TopicId, StoreError>)>,
@@ -248,7 +248,7 @@ impl Writer {
             runtime.spawn(async move {
                 for (request, result) in group.drain(..) {
                     if let Request::Append { done, .. } = request {
-                        // Whoever asked may have stopped waiting.
+                        // The caller may have stopped waiting.
                         let _ = done.send(result.map(|_| ()));
                     }
                 }
@@ -262,7 +262,7 @@ impl Writer {
     }
 
     fn answer(&self, request: Request, result: Result<TopicId, StoreError>) {
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         match request {
             Request::Append { done, .. } => {
                 let _ = done.send(result.map(|_| ()));
@@ -303,7 +303,7 @@ impl Writer {
     }
 }
 
-/// Takes out that the writer should end, and what was asked after that.
+/// Removes the request to close, and all requests after it.
 fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
     let is_end = |request: &Request| matches!(request, Request::Close(_));
     let end = group.iter().position(is_end)?;

@@ -1,5 +1,5 @@
-//! Groups of requests: written together, flushed once, and then either all in
-//! memory and on disk, or nowhere.
+//! Groups of requests: written together and flushed once. Afterwards a group is in
+//! memory and on disk, or in neither.
 
 use std::io;
 
@@ -234,7 +234,7 @@ impl Writer {
         }
     }
 
-    /// The group failed: memory says again what it said before.
+    /// The group failed: restores memory to what it was before.
     fn undo(&mut self, group: &Group, may_be_written: bool) {
         for id in &group.appended {
             if let Some(state) = self.topics.get_mut(id) {

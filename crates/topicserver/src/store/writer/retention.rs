@@ -1,9 +1,9 @@
-//! Deleting what is too old, too much or too large: a slice of time at a time, between
+//! Retention: deletes messages that are too old or too many, in slices of time between
 //! the groups of messages.
 //!
-//! Deleting is noting in the catalogue where a topic begins now. The note is flushed
-//! before anybody acts on it; then the database leaves out what lies before when it
-//! merges, and when much was deleted it is made to merge.
+//! Deleting means noting in the catalogue where a topic begins now. The writer flushes
+//! the note before readers and the database use it. Then the database leaves out earlier
+//! records when it merges, and is made to merge when much was deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,11 +80,11 @@ impl Writer {
         time.max(Duration::from_millis(1))
     }
 
-    /// Does a piece of what nobody asked for.
+    /// Does one piece of retention work.
     pub(in crate::store) fn do_chores(&mut self) {
         if self.unavailable.is_some() {
             if self.time_to_retry().is_some() {
-                // The outage says it all.
+                // The outage is logged already.
                 let _ = self.ready();
             }
             return;
@@ -190,7 +190,7 @@ impl Writer {
             None => {
                 let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
                 if lost.is_some() {
-                    // That is said, and noted, when somebody asks for the topic.
+                    // The loss is logged, and noted, when the topic is loaded.
                     return Ok(None);
                 }
                 read = state;
@@ -292,7 +292,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets the topics in memory that nobody uses.
+    /// Forgets unused topics in memory.
     fn forget_unused(&mut self) {
         let is_unused = |id: &TopicId| {
             let state = self.topics.get(id);
@@ -306,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// Lets the files go that have been merged, as soon as nobody reads them.
+    /// Deletes files that have been merged, as soon as no reader uses them.
     fn drop_replaced_files(&mut self) -> Result<(), CommitError> {
         let tables = self.tables()?;
         if tables.has_replaced_files() {
@@ -375,7 +375,7 @@ impl RetentionLimits {
         Ok((kept.map_or(extent.next, |_| high), kept))
     }
 
-    /// Whether a record, the oldest of its topic, is too much.
+    /// The oldest record of a topic exceeds the limits.
     fn is_over(&self, extent: &Extent, seq: u64, header: &Header, len: u64, now: u64) -> bool {
         let end = seq + u64::from(header.messages);
         let newer = extent.next.saturating_sub(end);
