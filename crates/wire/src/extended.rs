@@ -21,9 +21,10 @@ const LONGEST_EXPLANATION: usize = 120;
 /// the peer cannot see from where the columns count.
 fn plain_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let end = text.rfind(" at line ").unwrap_or(text.len());
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let explanation = text.strip_suffix(&place).unwrap_or(&text);
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text[..end]
+    explanation
         .chars()
         .map(shown)
         .take(LONGEST_EXPLANATION)
