@@ -111,10 +111,12 @@ impl Store {
     }
 
     /// The ids of a topic's messages within the window: the newest `max_ids` of each
-    /// publisher's, as far as they are among the records that are read for them.
+    /// publisher's, as far as they are among the records that are read for them. `newest`
+    /// is the time of the topic's newest message, in milliseconds.
     pub(crate) async fn remembered_ids(
         &self,
-        topic: &Loaded,
+        id: TopicId,
+        newest: u64,
         max_ids: usize,
     ) -> Result<DedupWindow, StoreError> {
         let limits = IdLimits {
@@ -122,10 +124,10 @@ impl Store {
             per_publisher: max_ids,
         };
         let since = clock::now().saturating_sub(self.id_window);
-        if topic.time < since {
+        if newest < since {
             return Ok(DedupWindow::new(limits));
         }
-        let (id, read) = (topic.id, Reader::remembered_ids);
+        let read = Reader::remembered_ids;
         let read = move |reader: &Reader| read(reader, id, since, limits);
         self.in_time(self.reader.run(read)).await?
     }
