@@ -38,7 +38,6 @@ impl<R: Source> Session<R> {
                 let text = format!("it took none of its messages for {seconds} s");
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
-                outbox.abort();
             }
             End::Closed | End::Stream(_) | End::Tls | End::Late(_) => {
                 self.tell_end(&end);
