@@ -167,7 +167,8 @@ fn fill(sender: &mut Client) {
 
 fn server() -> TestServer {
     TestServer::with(Config {
-        max_outbox: 64 * 1024,
+        // Less than a message: one that waits fills it.
+        max_outbox: 16 * 1024,
         history_messages: 1000,
         history_bytes: 64 * 1024 * 1024,
         ..Config::default()
