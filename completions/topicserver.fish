@@ -27,6 +27,7 @@ complete -c topicserver -l storage-timeout -d 'Time to store a message on disk. 
 complete -c topicserver -l keep-age -d 'Maximum age of messages on disk' -r
 complete -c topicserver -l keep-messages -d 'Messages to keep on disk per topic' -r
 complete -c topicserver -l keep-bytes -d 'Bytes of messages to keep on disk per topic' -r
+complete -c topicserver -l clock-settle -d 'Time for which the system\'s clock must run evenly, after the start and after a jump, before messages are deleted for their age by it' -r
 complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r

@@ -70,6 +70,9 @@ pub struct Config {
     pub keep_messages: u64,
     /// Bytes of a topic's messages that are kept on disk.
     pub keep_bytes: u64,
+    /// How long the system's clock must agree with the monotonic one before messages are
+    /// deleted for their age; zero trusts it at once.
+    pub clock_settle: Duration,
 }
 
 impl Config {
@@ -127,6 +130,10 @@ impl Config {
     pub const DEFAULT_KEEP_MESSAGES: u64 = 1_000_000;
     /// 1 GiB: a million messages of a kilobyte.
     pub const DEFAULT_KEEP_BYTES: u64 = 1024 * 1024 * 1024;
+    /// 5 minutes: longer than a time server takes to set a clock right after a start, and
+    /// than somebody takes to notice that he has set it wrong; little for what is kept for
+    /// days.
+    pub const DEFAULT_CLOCK_SETTLE: Duration = Duration::from_secs(300);
 }
 
 impl Default for Config {
@@ -160,6 +167,7 @@ impl Default for Config {
             keep_age: Self::DEFAULT_KEEP_AGE,
             keep_messages: Self::DEFAULT_KEEP_MESSAGES,
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
+            clock_settle: Self::DEFAULT_CLOCK_SETTLE,
         }
     }
 }
@@ -302,6 +310,12 @@ pub struct Options {
           value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub keep_bytes: u64,
 
+    /// Time for which the system's clock must run evenly, after the start and after a jump,
+    /// before messages are deleted for their age by it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_CLOCK_SETTLE.as_secs())]
+    pub clock_settle: u64,
+
     /// Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be
     /// given several times
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
@@ -402,6 +416,7 @@ impl From<&Options> for Config {
             keep_age: Duration::from_secs(options.keep_age),
             keep_messages: options.keep_messages,
             keep_bytes: options.keep_bytes,
+            clock_settle: Duration::from_secs(options.clock_settle),
         }
     }
 }

@@ -26,5 +26,6 @@ mod state;
 mod store;
 mod topic;
 
+pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
 pub use server::{Ended, Server, StartError};

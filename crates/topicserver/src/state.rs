@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
 use crate::identity::Hashes;
@@ -25,6 +26,7 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
     /// Of peers.
@@ -34,14 +36,20 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    pub(crate) fn new(config: Config, store: Option<Store>, http: Arc<dyn ServeHttp>) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        store: Option<Store>,
+        http: Arc<dyn ServeHttp>,
+        clock: Clock,
+    ) -> Arc<Self> {
         Arc::new(Self {
             hashes: match &store {
                 Some(store) => Hashes::new(store.secret()),
                 None => Hashes::random(),
             },
-            registry: Arc::new(Registry::new(&config, store.clone())),
+            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())),
             store,
+            clock,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
@@ -74,6 +82,11 @@ impl ServerState {
     /// Where messages are kept on disk, if they are.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// What time it is.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// What serves the connections that speak HTTP.

@@ -44,7 +44,8 @@ pub(crate) async fn open(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
     };
-    let (options, is_poll) = query.options(&topic, last_event_id)?;
+    let (options, is_poll) =
+        query.options(&topic, last_event_id, context.state().clock().read().index)?;
     let kind = match form {
         Form::Events => "text/event-stream",
         _ => "application/x-ndjson",

@@ -213,6 +213,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::config::Config;
     use crate::outbox::tests::endless_outbox;
 
@@ -222,7 +223,7 @@ mod tests {
             max_mailbox: 10,
             ..Config::default()
         };
-        let registry = Arc::new(Registry::new(&config, None));
+        let registry = Arc::new(Registry::new(&config, None, Clock::for_tests()));
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

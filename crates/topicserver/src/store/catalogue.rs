@@ -10,8 +10,10 @@ use wire::TopicName;
 use super::database::{CommitError, Tables, record_of};
 use super::high_water_marks::{HighWaterMarks, Slot};
 use super::record::{self, Header, TopicRecord};
+use super::timeline::Span;
 use super::topic::{Bounds, Oldest, Position, State};
 use super::types::{StoreError, TopicId};
+use crate::clock::Reading;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
 /// The key of the next topic's number in the table of what is there once.
@@ -67,14 +69,18 @@ pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, S
 
 /// Where a topic begins at the earliest, and which message is next, without
 /// more being read than that takes.
-pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreError> {
+pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<Span, StoreError> {
     let record = find_record(tables, id)?;
     let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
     let end = match last {
         Some((seq, bytes)) => seq + u64::from(record::read_header(&bytes)?.messages),
         None => 0,
     };
-    Ok((record.first, end.max(record.floor)))
+    Ok(Span {
+        first: record.first,
+        next: end.max(record.floor),
+        setbacks: record.setbacks,
+    })
 }
 
 /// A topic that is new: its state.
@@ -88,7 +94,11 @@ pub(crate) fn make(name: TopicName, epoch: u64) -> State {
     State {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(1, 1)),
+        bounds: Arc::new(Bounds::new(Span {
+            first: 1,
+            next: 1,
+            setbacks: Vec::new(),
+        })),
         durable: position,
         pending: position,
         is_trimmed: false,
@@ -124,10 +134,16 @@ pub(crate) fn read(
             first = position.next;
         }
     }
+    let bounds = Bounds::new(Span {
+        first,
+        next: position.next,
+        setbacks: known.setbacks,
+    });
+    bounds.set_oldest(position.oldest);
     let state = State {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(first, position.next)),
+        bounds: Arc::new(bounds),
         durable: position,
         pending: position,
         is_trimmed: false,
@@ -203,17 +219,18 @@ fn lost(
     }
 }
 
-/// The ids of a topic's messages from `first` on that aren't older than the window,
-/// read from the newest on. Only records that are young enough are read, and one
+/// The ids of a topic's messages from `first` on that aren't older than the window, with
+/// the time that is left of it, read from the newest on. Only records that are young enough are read, and one
 /// more; and not more than [`READ_RECORDS`] and [`READ_BYTES`].
 pub(crate) fn remembered_ids(
     tables: &Tables,
     id: TopicId,
     first: u64,
-    since: u64,
+    now: &Reading,
     limits: IdLimits,
 ) -> Result<DedupWindow, StoreError> {
     let mut ids = DedupWindow::new(limits);
+    let since = now.index.saturating_sub(limits.window);
     let mut bytes_read = 0;
     for record in Tables::records(&tables.history, id, first)
         .rev()
@@ -229,7 +246,8 @@ pub(crate) fn remembered_ids(
         }
         match record::read_ids(seq, &bytes) {
             Ok(read) => {
-                for id in read.into_iter().rev() {
+                for mut id in read.into_iter().rev() {
+                    id.time = now.elapsed_at(id.time);
                     ids.insert_older(id);
                 }
             }

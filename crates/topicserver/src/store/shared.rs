@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use super::database::Tables;
 use super::topic::{Bounds, Limits};
 use super::types::{StoreError, TopicId};
+use crate::clock::Clock;
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {
@@ -18,4 +19,5 @@ pub(crate) struct Shared {
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
     pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
@@ -39,10 +40,10 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
+    pub(crate) fn new(config: &Config, store: Option<Store>, clock: Clock) -> Self {
         Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store)),
+            settings: Arc::new(TopicSettings::new(config, store, clock)),
             topics: Mutex::default(),
         }
     }
@@ -81,7 +82,9 @@ impl Registry {
     ) -> (Arc<Topic>, T) {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
-            let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
+            let now = self.settings.clock.read().elapsed;
+            let topic = Topic::new(name.clone(), self.settings.max_mailbox, now);
+            let topic = Arc::new(topic);
             self.start(topic.clone());
             topic
         });
@@ -218,7 +221,7 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default(), None))
+        Arc::new(Registry::new(&Config::default(), None, Clock::for_tests()))
     }
 
     fn name(name: &str) -> TopicName {

@@ -25,6 +25,8 @@ mod bad_streams;
 mod bytes;
 mod catching_up;
 #[cfg(unix)]
+mod clocks;
+#[cfg(unix)]
 mod crashes;
 mod crowds;
 #[cfg(unix)]

@@ -51,7 +51,7 @@ impl Writer {
                 Request::Load { name, epoch, .. } => {
                     self.find_or_make(&tables, &mut group, name, *epoch)
                 }
-                Request::Close(_) => Err(StoreError::Closed),
+                Request::Trim { .. } | Request::Close(_) => Err(StoreError::Closed),
             });
         }
         let batch = std::mem::replace(&mut group.batch, tables.batch());
@@ -89,6 +89,8 @@ impl Writer {
             return Err(StoreError::Io(format!("there is no topic {}", id.0)));
         };
         let position = &mut state.pending;
+        let bounds = &state.bounds;
+        let mut has_setback = false;
         let next = topic::check_order(&batch.entries, position.next)?;
         if batch.entries.is_empty() {
             return Ok(id);
@@ -102,18 +104,28 @@ impl Writer {
             };
             let ids = record::ids_within(&batch.ids, begin.first..last.end());
             let record = &mut self.record;
-            let header = record::write_history(record, &entries, ids, position.total);
+            let is_setback = topic::newest_time(&entries) < position.time;
+            let may_go_back = !is_setback || bounds.add_setback(begin.first);
+            has_setback |= is_setback;
+            let not_before = if may_go_back { 0 } else { position.time };
+            let header = record::write_history(record, &entries, ids, position.total, not_before);
             position.oldest.get_or_insert(Oldest {
                 time: header.time,
                 before: position.total,
             });
             position.total = header.total;
-            position.time = position.time.max(header.time);
+            position.time = header.time;
             let key = record::key(id, begin.first);
             group.bytes += journal::ITEM_OVERHEAD + key.len() + record.len();
             group.batch.insert(&tables.history, key, &record[..]);
         }
         position.next = next;
+        if has_setback {
+            let record = state.record().write();
+            group
+                .batch
+                .insert(&tables.topics, id.0.to_be_bytes(), record);
+        }
         group.appended.push(id);
         Ok(id)
     }
@@ -201,6 +213,7 @@ impl Writer {
             let (position, wants_trim) = (state.durable, state.wants_trim(&self.limits));
             self.chores.note_written(id, position.total - before.total);
             if before.oldest.is_none() {
+                state.bounds.set_oldest(position.oldest);
                 self.note_age(id, position.oldest, 0);
             }
             if wants_trim {
@@ -246,6 +259,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::store::database::Settings;
     use crate::store::tests::Directory;
     use crate::store::types::Retention;
@@ -262,7 +276,8 @@ mod tests {
             bytes: u64::MAX,
         };
         let settings = Settings::new(Duration::from_secs(60));
-        let (mut writer, _) = Writer::open(directory.path(), keep, settings).unwrap();
+        let (mut writer, _) =
+            Writer::open(directory.path(), keep, Clock::for_tests(), settings).unwrap();
         let mut load = || {
             let (done, _) = tokio::sync::oneshot::channel();
             let name = TopicName::new("T").unwrap();
