@@ -73,6 +73,8 @@ pub struct Config {
     /// How long the system's clock must agree with the monotonic one before messages are
     /// deleted for their age; zero trusts it at once.
     pub clock_settle: Duration,
+    /// For how long a name is kept for the client whose connection has ended.
+    pub name_grace: Duration,
 }
 
 impl Config {
@@ -134,6 +136,8 @@ impl Config {
     /// than somebody takes to notice that he has set it wrong; little for what is kept for
     /// days.
     pub const DEFAULT_CLOCK_SETTLE: Duration = Duration::from_secs(300);
+    /// Half a minute: a client has tried to come back several times by then.
+    pub const DEFAULT_NAME_GRACE: Duration = Duration::from_secs(30);
 }
 
 impl Default for Config {
@@ -168,6 +172,7 @@ impl Default for Config {
             keep_messages: Self::DEFAULT_KEEP_MESSAGES,
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
             clock_settle: Self::DEFAULT_CLOCK_SETTLE,
+            name_grace: Self::DEFAULT_NAME_GRACE,
         }
     }
 }
@@ -316,6 +321,12 @@ pub struct Options {
           default_value_t = Config::DEFAULT_CLOCK_SETTLE.as_secs())]
     pub clock_settle: u64,
 
+    /// Time to keep the name of a client whose connection has ended, so that the client can
+    /// come back under it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
+          default_value_t = Config::DEFAULT_NAME_GRACE.as_secs())]
+    pub name_grace: u64,
+
     /// Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be
     /// given several times
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
@@ -417,6 +428,7 @@ impl From<&Options> for Config {
             keep_messages: options.keep_messages,
             keep_bytes: options.keep_bytes,
             clock_settle: Duration::from_secs(options.clock_settle),
+            name_grace: Duration::from_secs(options.name_grace),
         }
     }
 }

@@ -54,7 +54,7 @@ impl ServerState {
                 config.max_connections,
                 config.max_connections_per_address,
             ),
-            directory: Arc::default(),
+            directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),

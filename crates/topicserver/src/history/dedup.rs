@@ -16,20 +16,28 @@ use publisher::Publisher;
 /// old is forgotten, also of publishers who have gone.
 pub(crate) const PARTS_OF_WINDOW: u64 = 10;
 
-/// The lower bits of an id in this module: a hash of its message's text; 0 if that isn't
+/// The upper bits of an id in this module: a hash of its message's text; 0 if that isn't
 /// known. With 48 bits for the id itself, two of a publisher's 100,000 are the same once in
-/// about 3,000,000,000 messages, and that message is refused; another text isn't noticed once
+/// about 3,000,000,000 messages, and that message is refused. Another text isn't noticed once
 /// in 65,000 times.
-const TEXT_BITS: u64 = 0xFFFF;
+const TEXT_BITS: u64 = 0xFFFF << 48;
 
 /// An id with a hash of its message's text.
 pub(crate) fn with_text(id: u64, text: u64) -> u64 {
-    without_text(id) | (text & TEXT_BITS).max(1)
+    without_text(id) | (text & TEXT_BITS).max(1 << 48)
 }
 
 /// An id of whose text nothing is known.
 pub(crate) fn without_text(id: u64) -> u64 {
     id & !TEXT_BITS
+}
+
+/// A message that has the id of a new one already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Duplicate {
+    pub(crate) stored: Stored,
+    /// It is known to say something else.
+    pub(crate) has_other_text: bool,
 }
 
 /// For how long ids are remembered, and how many.
@@ -73,7 +81,7 @@ impl DedupWindow {
     /// Where the message is that has the id already, if that isn't too
     /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
     /// forgotten for it.
-    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Stored> {
+    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Duplicate> {
         let limits = self.limits;
         let publisher = self.publisher(&new);
         let before = publisher.bytes();

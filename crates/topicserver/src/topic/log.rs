@@ -255,10 +255,6 @@ impl TopicLog {
             }
             let remembered = reply.id().map(|id| remembered(id, next, now.elapsed));
             let known = remembered.and_then(|id| self.ids.find_or_insert(id));
-            let known = known.map(|known| Stored {
-                time: now.stamp_of(known.time),
-                ..known
-            });
             let is_new = known.is_none();
             let (seq, time) = (next, now.stamp);
             if is_new {
@@ -268,7 +264,11 @@ impl TopicLog {
             acknowledgements.push(Acknowledgement {
                 origin: publication.origin.clone(),
                 reply,
-                stored: known.unwrap_or(Stored { seq, time }),
+                stored: known.map_or(Stored { seq, time }, |known| Stored {
+                    time: now.stamp_of(known.stored.time),
+                    ..known.stored
+                }),
+                has_other_text: known.is_some_and(|known| known.has_other_text),
             });
             is_new
         });
@@ -353,6 +353,7 @@ impl TopicLog {
                     origin: publication.origin.clone(),
                     reply,
                     stored: Stored { seq: 0, time: 0 },
+                    has_other_text: false,
                 });
             }
             let envelope = envelopes.of(publication.identity.as_ref());

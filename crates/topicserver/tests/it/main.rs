@@ -44,6 +44,8 @@ mod leaving;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+#[cfg(target_os = "linux")]
+mod power_cut;
 #[cfg(unix)]
 mod program;
 mod promises;
