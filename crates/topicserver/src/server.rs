@@ -10,9 +10,10 @@ use wire::ErrorCode;
 use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::Config;
 use crate::http::HttpService;
+use crate::identity::NoRandomness;
 use crate::listener;
 use crate::state::ServerState;
-use crate::store::{Retention, Store};
+use crate::store::{OpenError, Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -45,7 +46,10 @@ pub enum StartError {
     },
     /// The history on disk can't be used.
     #[error("{0}")]
-    Store(String),
+    Store(OpenError),
+    /// There is nothing to make secrets from.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// An address, or all of them, in words.
@@ -96,7 +100,7 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http, clock),
+            state: ServerState::new(config, store, http, clock)?,
         })
     }
 
@@ -151,7 +155,5 @@ fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartErro
         config.storage_timeout,
         clock,
     );
-    store
-        .map(Some)
-        .map_err(|error| StartError::Store(error.to_string()))
+    store.map(Some).map_err(StartError::Store)
 }

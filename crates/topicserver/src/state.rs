@@ -11,8 +11,8 @@ use wire::ErrorCode;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
-use crate::identity::Hashes;
 use crate::identity::names::Directory;
+use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
@@ -41,13 +41,13 @@ impl ServerState {
         store: Option<Store>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Result<Arc<Self>, NoRandomness> {
+        Ok(Arc::new(Self {
             hashes: match &store {
-                Some(store) => Hashes::new(store.secret()),
-                None => Hashes::random(),
+                Some(store) => Hashes::new(store.secret())?,
+                None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())),
+            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
             store,
             clock,
             connections: Connections::new(
@@ -59,7 +59,7 @@ impl ServerState {
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
             config,
-        })
+        }))
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -239,7 +239,8 @@ fn a_line_whose_id_was_used_for_another_one_is_not_sent_again() {
     harness.writes();
     harness.has_written();
     harness.session.finish(harness.now);
-    let error = br#"{"extended":{"error":{"code":"duplicate-id","text":"used","id":"5eed5eed-1"}}}"#;
+    let error =
+        br#"{"extended":{"error":{"code":"duplicate-id","text":"used","id":"5eed5eed-1"}}}"#;
     harness.reads(error).expect("it goes on");
     assert!(harness.is_done() && harness.session.is_finished());
     let events = harness.session.take_events();

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::clock::{Correction, corrected};
 use crate::history::entry::Entry;
 
-/// What an entry's lines take beside themselves: what counts who shares them.
+/// Bytes that an entry's lines take besides themselves: the reference count.
 const SHARED_COST: usize = 4 * size_of::<usize>();
 
 /// This part of it is added for the holes that growing histories leave in the allocator's
@@ -49,7 +49,7 @@ impl History {
         self.limits.messages > 0 && self.limits.bytes > 0
     }
 
-    /// Bytes that it takes, with what is kept free for more.
+    /// Bytes that the history takes, including reserved room.
     pub(crate) fn bytes(&self) -> usize {
         let free = self.entries.capacity() - self.entries.len();
         let bytes = self.bytes + free * size_of::<Entry>();
@@ -95,8 +95,8 @@ impl History {
         self.bytes = 0;
     }
 
-    /// Forgets the entries that end before the message `seq`. Says whether that was anything.
-    pub(crate) fn forget_before(&mut self, seq: u64) -> bool {
+    /// Forgets the entries that end before the message `seq`. Says how many entries those were.
+    pub(crate) fn forget_before(&mut self, seq: u64) -> usize {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
             && oldest.end() <= seq
@@ -104,7 +104,7 @@ impl History {
             self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
-        self.entries.len() < count
+        count - self.entries.len()
     }
 
     fn trim(&mut self) {
@@ -143,8 +143,8 @@ fn cost(entry: &Entry) -> usize {
     size_of::<Entry>() + allocated(entry.lines.len()) + SHARED_COST
 }
 
-/// What an allocation of so many bytes takes: the allocator has four sizes between a
-/// power of two and the next one, and multiples of 16 bytes below 128.
+/// Bytes that an allocation of this size takes: the allocator has four sizes between two
+/// powers of two, and multiples of 16 bytes below 128.
 pub(crate) fn allocated(bytes: usize) -> usize {
     match bytes {
         0 => 0,

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, Stream, StreamExt, stream::SplitSink};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::Notify;
+use tungstenite::error::CapacityError;
 use wire::ErrorCode;
 
 use crate::http::context::RequestContext;
@@ -120,8 +121,8 @@ async fn receive(
 /// Tells the peer what can't be read. Of a connection that is gone, nobody reads it.
 fn tell(outbox: &SharedOutbox, error: &axum::Error, max: usize) {
     let source = std::error::Error::source(error);
-    let is_too_long = source.is_some_and(|source| source.to_string().contains("too long"));
-    if is_too_long {
+    let source = source.and_then(|source| source.downcast_ref::<tungstenite::Error>());
+    if let Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })) = source {
         let text = format!("a frame has at most {max} bytes; the connection is closed");
         outbox.close(ErrorCode::TooLong, &text);
     }

@@ -1,4 +1,4 @@
-//! User → address: who is connected under which name.
+//! Names that are taken: which connection has which name, and at which address.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -15,7 +15,7 @@ use crate::outbox::{Outbox, SharedOutbox};
 /// that come and go.
 const MAX_KEPT: usize = 100_000;
 
-/// The names that are taken. Its lock is held for a look into a table.
+/// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
     /// For how long a name is kept for the client that had it.
     grace: Duration,
@@ -29,7 +29,7 @@ struct Names {
     kept: VecDeque<(Instant, UserName)>,
 }
 
-/// Who has a name.
+/// The connection that has a name.
 struct Holder {
     identity: Arc<Identity>,
     outbox: Weak<Outbox<dyn Transport>>,
@@ -46,7 +46,7 @@ pub(crate) enum Taken {
     Kept(Duration),
 }
 
-/// A name that is held. Dropping it gives the name back, or keeps it for its client.
+/// A name that a connection holds. Dropping it frees the name, or keeps it for its client.
 pub(crate) struct HeldName {
     directory: Arc<Directory>,
     identity: Arc<Identity>,
@@ -66,8 +66,8 @@ impl Directory {
 
     /// Takes the identity's name for a connection; `None` if it has none.
     ///
-    /// A client that comes back with the key of the one who holds the name is the
-    /// same: its old connection, which may have gone without a word, is closed.
+    /// A client that comes back with the holder's key is the same client. Its old connection,
+    /// which may be dead, is closed.
     pub(crate) fn take(
         self: &Arc<Self>,
         identity: &Arc<Identity>,
@@ -111,14 +111,14 @@ impl Directory {
         }))
     }
 
-    /// Whether somebody is connected under that name, or may come back for it.
+    /// A connection has this name, or its client may come back for it.
     pub(crate) fn has(&self, user: &UserName) -> bool {
         let mut names = self.names.lock();
         names.free(Instant::now());
         names.users.contains_key(user)
     }
 
-    /// The answer to who asks for a user; `None` if nobody is connected under that name.
+    /// The answer to a lookup; `None` if no connection has the name.
     pub(crate) fn find(&self, user: &str) -> Option<Vec<u8>> {
         let identity = {
             let names = self.names.lock();
@@ -219,7 +219,7 @@ mod tests {
     fn test() -> Test {
         Test {
             directory: Arc::new(Directory::new(Duration::ZERO)),
-            hashes: Hashes::random(),
+            hashes: Hashes::random().unwrap(),
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
         let grace = Duration::from_secs(1000);
         let test = Test {
             directory: Arc::new(Directory::new(grace)),
-            hashes: Hashes::random(),
+            hashes: Hashes::random().unwrap(),
         };
         drop(test.take(Some("k"), &endless_outbox()).ok().unwrap());
         assert_eq!(test.directory.find("alice"), None, "nobody is there");
@@ -284,7 +284,7 @@ mod tests {
         let mut names = Names::default();
         let now = Instant::now();
         let name = |number: usize| UserName::new(&number.to_string()).unwrap();
-        let hashes = Hashes::random();
+        let hashes = Hashes::random().unwrap();
         for number in 0..MAX_KEPT + 10 {
             let until = now + Duration::from_secs(if number < 100 { 1 } else { 2 });
             let peer = SocketAddr::from(([10, 0, 0, 1], 7));

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-/// Whole frames, each on a line of its own.
+/// Whole frames, each on a separate line.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Bytes,
@@ -12,7 +12,7 @@ pub(crate) struct Batch {
     count: u32,
     /// The bytes have memory of their own.
     is_owned: bool,
-    /// Otherwise, a copy that has, made when somebody keeps them.
+    /// Otherwise, an owned copy, made when a receiver keeps them.
     kept: OnceLock<Bytes>,
 }
 
@@ -37,8 +37,7 @@ impl Batch {
         }
     }
 
-    /// The lines. They may lie in a read buffer: whoever keeps a part of it keeps
-    /// all of it from being used again.
+    /// The lines. They may be in a read buffer: keeping a part of it keeps all of it in use.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -48,8 +47,7 @@ impl Batch {
         self.count
     }
 
-    /// The lines for those who keep them longer than the delivery takes: one copy
-    /// that all of them share.
+    /// The lines for receivers that keep them longer than the delivery: one copy for all.
     pub(crate) fn to_keep(&self) -> &Bytes {
         if self.is_owned {
             return &self.bytes;

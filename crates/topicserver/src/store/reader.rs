@@ -1,4 +1,4 @@
-//! Reading: on threads that may block, a bounded number at a time.
+//! Reads the store, on threads that may block, a bounded number at a time.
 
 use std::sync::Arc;
 
@@ -7,19 +7,20 @@ use tokio::sync::Semaphore;
 use wire::TopicName;
 
 use super::database::{Tables, record_of};
+use super::error::StoreError;
 use super::shared::Shared;
 use super::timeline::{self, Span};
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 use super::{catalogue, record};
 use crate::clock::{Reading, corrected, is_plausible};
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
 
-/// Reads at a time: the disk has more than one thing to do then, and the other
-/// blocking threads of the runtime stay free.
+/// Maximum reads at a time. Several keep the disk busy; a bound keeps the runtime's other
+/// blocking threads free.
 const READS: usize = 4;
 
-/// Reads for everybody. Cloning shares it.
+/// Reads for all topics. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -57,11 +58,11 @@ impl Reader {
         let turn = turn.map_err(|_| StoreError::Closed)?;
         let reader = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            // It is over when the reading is, not when nobody waits for it.
+            // The permit is returned when the read ends, even if the caller has stopped waiting.
             let _turn = turn;
             read(&reader)
         });
-        read.await.map_err(|_| StoreError::panicked())?
+        read.await.map_err(|_| StoreError::Panicked)?
     }
 
     /// See [`Store::read`](super::Store::read).

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::database::Settings;
+use super::database::DatabaseSettings;
 use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
 use crate::clock::Clock;
 use crate::history::entry::{Entry, RememberedId};
@@ -81,7 +81,10 @@ impl Store {
     /// The ids that are remembered of a topic, in the order of their messages.
     async fn ids(&self, name: &TopicName) -> Vec<RememberedId> {
         let loaded = self.load(name).await.unwrap();
-        self.remembered_ids(&loaded, 1_000).await.unwrap().list()
+        self.remembered_ids(loaded.id, loaded.time, 1_000)
+            .await
+            .unwrap()
+            .list()
     }
 }
 

@@ -5,8 +5,9 @@
 use bytes::Bytes;
 
 use super::database::Tables;
+use super::error::StoreError;
 use super::record;
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 use crate::clock::{Correction, corrected};
 use crate::history::entry::Entry;
 

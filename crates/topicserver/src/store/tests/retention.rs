@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::store::reader::Reader;
 use crate::store::writer::Writer;
+use crate::store::writer::group::Access;
 use crate::store::writer::queue::Request;
 use crate::store::{Loaded, TopicId, catalogue};
 
@@ -218,7 +219,7 @@ async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
 
 /// A writer that has done what there was to do after its start.
 fn surveyed(directory: &Directory, retention: Retention) -> Writer {
-    let settings = Settings::new(TIMEOUT);
+    let settings = DatabaseSettings::new(TIMEOUT);
     let (mut writer, _) =
         Writer::open(directory.path(), retention, Clock::for_tests(), settings).unwrap();
     while writer.time_to_chores().is_zero() {
@@ -255,7 +256,11 @@ async fn topics_in_memory_that_nobody_uses_are_forgotten() {
         let (done, _) = oneshot::channel();
         let (name, epoch) = (name.clone(), 1);
         let request = Request::Load { name, epoch, done };
-        writer.write(&[request], true).unwrap().remove(0).unwrap()
+        writer
+            .write(&[request], Access::Write)
+            .unwrap()
+            .remove(0)
+            .unwrap()
     };
     let (used, unused) = (
         load(&mut writer, &name("used")),

@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut};
 
 use crate::clock::Correction;
 use crate::store::database::{CommitError, Tables};
-use crate::store::types::StoreError;
+use crate::store::error::StoreError;
 use crate::store::writer::Writer;
 
 /// The key in the table of what is there once.
@@ -47,7 +47,7 @@ impl Writer {
         let tables = self.tables().map_err(CommitError::Failed)?;
         let mut batch = tables.batch();
         batch.insert(&tables.meta, KEY, write(&corrections));
-        tables.commit(batch, true)?;
+        tables.commit(batch)?;
         self.corrections = corrections;
         Ok(())
     }

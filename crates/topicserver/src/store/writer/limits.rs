@@ -4,17 +4,18 @@
 use crate::clock::{Correction, corrected, is_plausible};
 use crate::store::catalogue;
 use crate::store::database::Tables;
+use crate::store::error::StoreError;
 use crate::store::record::Header;
 use crate::store::timeline::Span;
-use crate::store::topic::{Limits, Oldest, Position};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::topic::{Extent, Oldest, RetentionLimits};
+use crate::store::types::TopicId;
 
 /// Milliseconds: a message that is further in the future has a wrong time.
 const FUTURE: u64 = 60_000;
 
 /// How much a topic may hold, at one moment.
 pub(super) struct Limit<'a> {
-    pub(super) limits: &'a Limits,
+    pub(super) limits: &'a RetentionLimits,
     /// By a clock that is trusted; `None` deletes nothing for its age.
     pub(super) now: Option<u64>,
     pub(super) corrections: &'a [Correction],
@@ -38,11 +39,11 @@ struct Kept {
 
 impl Limit<'_> {
     /// Whether a topic that begins with the message `first` holds too much.
-    pub(super) fn is_exceeded(&self, position: &Position, first: u64) -> bool {
-        position.oldest.is_some_and(|oldest| {
+    pub(super) fn is_exceeded(&self, extent: &Extent, first: u64) -> bool {
+        extent.oldest.is_some_and(|oldest| {
             self.age_of(oldest.time) == Age::TooOld
-                || position.next - first > self.limits.messages
-                || position.total - oldest.before > self.limits.bytes
+                || extent.next - first > self.limits.messages
+                || extent.total - oldest.before > self.limits.bytes
         })
     }
 
@@ -51,12 +52,12 @@ impl Limit<'_> {
         &self,
         tables: &Tables,
         id: TopicId,
-        position: &Position,
+        extent: &Extent,
         span: &Span,
     ) -> Result<(u64, Option<Oldest>), StoreError> {
         let mut kept: Option<Kept> = None;
         for (begin, end) in span.rises() {
-            let Some(found) = self.begin_within(tables, id, position, (begin, end))? else {
+            let Some(found) = self.begin_within(tables, id, extent, (begin, end))? else {
                 kept = None;
                 continue;
             };
@@ -71,7 +72,7 @@ impl Limit<'_> {
         }
         Ok(match kept {
             Some(kept) => (kept.seq, Some(kept.oldest)),
-            None => (position.next, None),
+            None => (extent.next, None),
         })
     }
 
@@ -81,7 +82,7 @@ impl Limit<'_> {
         &self,
         tables: &Tables,
         id: TopicId,
-        position: &Position,
+        extent: &Extent,
         (begin, end): (u64, u64),
     ) -> Result<Option<Kept>, StoreError> {
         // It begins in `low..=high`.
@@ -95,7 +96,7 @@ impl Limit<'_> {
                 continue;
             };
             let age = self.age_of(header.time);
-            if age == Age::TooOld || self.is_too_much(position, seq, &header, len) {
+            if age == Age::TooOld || self.is_too_much(extent, seq, &header, len) {
                 low = (seq + u64::from(header.messages)).max(middle + 1);
             } else {
                 high = seq;
@@ -110,10 +111,10 @@ impl Limit<'_> {
     }
 
     /// Whether a record, the oldest of its topic, is too much.
-    fn is_too_much(&self, position: &Position, seq: u64, header: &Header, len: u64) -> bool {
+    fn is_too_much(&self, extent: &Extent, seq: u64, header: &Header, len: u64) -> bool {
         let end = seq + u64::from(header.messages);
-        let newer = position.next.saturating_sub(end);
-        let bytes = (position.total + len).saturating_sub(header.total);
+        let newer = extent.next.saturating_sub(end);
+        let bytes = (extent.total + len).saturating_sub(header.total);
         // The newest record stays, however large it is.
         newer >= self.limits.messages || (newer > 0 && bytes > self.limits.bytes)
     }

@@ -1,9 +1,9 @@
-//! Deleting what is too old, too much or too large: a slice of time at a time, between
+//! Retention: deletes messages that are too old or too many, in slices of time between
 //! the groups of messages.
 //!
-//! Deleting is noting in the catalogue where a topic begins now. The note is flushed
-//! before anybody acts on it; then the database leaves out what lies before when it
-//! merges, and when much was deleted it is made to merge.
+//! Deleting means noting in the catalogue where a topic begins now. The writer flushes
+//! the note before readers and the database use it. Then the database leaves out earlier
+//! records when it merges, and is made to merge when much was deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +12,10 @@ use fjall::OwnedWriteBatch;
 
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
+use crate::store::error::StoreError;
 use crate::store::record;
 use crate::store::topic::{self, Oldest};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::types::TopicId;
 use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
 use crate::store::writer::limits::Limit;
 use crate::store::writer::{Trim, Writer};
@@ -84,11 +85,11 @@ impl Writer {
         time.max(Duration::from_millis(1))
     }
 
-    /// Does a piece of what nobody asked for.
+    /// Does one piece of retention work.
     pub(in crate::store) fn do_chores(&mut self) {
         if self.unavailable.is_some() {
             if self.time_to_retry().is_some() {
-                // The outage says it all.
+                // The outage is logged already.
                 let _ = self.ready();
             }
             return;
@@ -200,7 +201,7 @@ impl Writer {
             }
         }
         if !batch.is_empty() {
-            tables.commit(batch, true)?;
+            tables.commit(batch)?;
         }
         self.trims.drain(..looked_at.len());
         for id in looked_at {
@@ -228,17 +229,17 @@ impl Writer {
             None => {
                 let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
                 if lost.is_some() {
-                    // That is said, and noted, when somebody asks for the topic.
+                    // The loss is logged, and noted, when the topic is loaded.
                     return Ok(None);
                 }
                 read = state;
                 &read
             }
         };
-        let (position, span) = (&state.durable, state.bounds.span());
+        let (extent, span) = (&state.durable, state.bounds.span());
         let before = span.first;
-        let (first, oldest) = self.limit().begin(tables, id, position, &span)?;
-        let begins_at = |oldest: Option<Oldest>| oldest.map_or(position.total, |one| one.before);
+        let (first, oldest) = self.limit().begin(tables, id, extent, &span)?;
+        let begins_at = |oldest: Option<Oldest>| oldest.map_or(extent.total, |one| one.before);
         if first > before {
             let mut record = state.record();
             record.first = first;
@@ -249,7 +250,7 @@ impl Writer {
             id,
             first,
             oldest,
-            deleted: begins_at(oldest).saturating_sub(begins_at(position.oldest)),
+            deleted: begins_at(oldest).saturating_sub(begins_at(extent.oldest)),
         }))
     }
 
@@ -313,7 +314,7 @@ impl Writer {
     }
 
     fn look_at(&mut self, tables: &Tables, id: TopicId) -> Result<(), StoreError> {
-        let (position, first) = match self.topics.get(&id) {
+        let (extent, first) = match self.topics.get(&id) {
             Some(state) => (state.durable, state.bounds.first()),
             None => {
                 let found = catalogue::read(tables, &self.high_water_marks, id)?;
@@ -321,11 +322,11 @@ impl Writer {
             }
         };
         self.floors.raise(id, first);
-        let Some(oldest) = position.oldest else {
+        let Some(oldest) = extent.oldest else {
             return Ok(());
         };
-        self.chores.kept += position.total.saturating_sub(oldest.before);
-        if self.limit().is_exceeded(&position, first) {
+        self.chores.kept += extent.total.saturating_sub(oldest.before);
+        if self.limit().is_exceeded(&extent, first) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -333,7 +334,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets the topics in memory that nobody uses.
+    /// Forgets unused topics in memory.
     fn forget_unused(&mut self) {
         let is_unused = |id: &TopicId| {
             let state = self.topics.get(id);
@@ -347,7 +348,7 @@ impl Writer {
         }
     }
 
-    /// Lets the files go that have been merged, as soon as nobody reads them.
+    /// Deletes files that have been merged, as soon as no reader uses them.
     fn drop_replaced_files(&mut self) -> Result<(), CommitError> {
         let tables = self.tables()?;
         if tables.has_replaced_files() {

@@ -43,7 +43,7 @@ impl TopicLog {
     /// Forgets what was deleted on disk.
     pub(crate) fn forget_deleted(&mut self) {
         if let Some(stored) = &self.stored
-            && self.history.forget_before(stored.first.load(Relaxed))
+            && self.history.forget_before(stored.first.load(Relaxed)) > 0
         {
             self.count_bytes();
         }
@@ -60,12 +60,10 @@ impl TopicLog {
         self.count_bytes();
     }
 
-    /// Forgets the ids that are too old, though nothing is published. False: there are
-    /// none left.
-    pub(crate) fn expire(&mut self) -> bool {
+    /// Forgets the ids that are too old, though nothing is published.
+    pub(crate) fn expire(&mut self) {
         self.ids.expire(self.settings.clock.read().elapsed);
         self.count_bytes();
-        !self.ids.is_empty()
     }
 
     /// Whether there are ids, which become too old some time.
