@@ -16,6 +16,7 @@ complete -c topicserver -l registration-timeout -d 'Time for a new connection to
 complete -c topicserver -l frame-timeout -d 'Time to finish a frame that has begun' -r
 complete -c topicserver -l write-timeout -d 'Time for a peer to accept any of the bytes queued for it; a peer that accepts none is disconnected' -r
 complete -c topicserver -l drain-timeout -d 'Time to send what is queued when a connection or the server ends' -r
+complete -c topicserver -l name-grace -d 'Time to keep the name of a client whose connection has ended, so that the client can come back under it' -r
 complete -c topicserver -l history-messages -d 'Messages to keep in memory per topic; 0 keeps none' -r
 complete -c topicserver -l history-bytes -d 'Bytes of messages to keep in memory per topic; 0 keeps none' -r
 complete -c topicserver -l history-memory -d 'Bytes of messages and ids to keep in memory for all topics. Beyond it, the least recently used topic drops its messages, then its oldest ids' -r

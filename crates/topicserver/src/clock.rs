@@ -18,6 +18,12 @@ const TOLERANCE: u64 = 1000;
 /// the monotonic clock, so that the stamp of a message is the same whenever it is computed.
 const STAMP_TOLERANCE: u64 = 20;
 
+/// Two clocks are read at the same moment if no more time passed between.
+const NEAR: Duration = Duration::from_millis(1);
+
+/// How often that is tried.
+const TRIES: u32 = 4;
+
 /// The two clocks must have agreed in so many readings before the wall clock is trusted.
 const READINGS: u32 = 3;
 
@@ -44,10 +50,8 @@ pub trait TimeSource: Send + Sync + 'static {
 pub struct SystemClocks;
 
 impl TimeSource for SystemClocks {
-    #[expect(clippy::disallowed_methods, reason = "the one place that may")]
     fn wall(&self) -> Duration {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.unwrap_or_default()
+        date().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn monotonic(&self) -> Duration {
@@ -61,6 +65,12 @@ impl TimeSource for SystemClocks {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
     }
+}
+
+/// The date, for the head of an HTTP answer.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub(crate) fn date() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The server's clock. Cloning shares it.
@@ -128,7 +138,8 @@ impl Clock {
     /// A clock that trusts the wall clock when it has agreed with the monotonic one for
     /// `settle`; with zero, at once.
     pub(crate) fn new(source: Arc<dyn TimeSource>, settle: Duration) -> Self {
-        let start = (source.wall(), source.monotonic());
+        let (wall, monotonic) = read_both(&*source);
+        let start = (wall.unwrap_or_else(|| source.wall()), monotonic);
         let clock = Self(Arc::new(Inner {
             settle: milliseconds(settle),
             state: Mutex::new(State {
@@ -184,13 +195,21 @@ impl Clock {
     fn read_with<T>(&self, look: impl FnOnce(&State) -> T) -> (Reading, T) {
         let Inner { source, start, .. } = &*self.0;
         let mut state = self.0.state.lock();
-        let (wall, monotonic) = (source.wall(), source.monotonic());
+        let (wall, monotonic) = read_both(&**source);
         let elapsed = milliseconds(start.0 + monotonic.saturating_sub(start.1));
-        let began = milliseconds(start.0);
-        state.update(milliseconds(wall), began, elapsed, self.0.settle);
+        if let Some(wall) = wall {
+            let began = milliseconds(start.0);
+            state.update(milliseconds(wall), began, elapsed, self.0.settle);
+        }
+        // As long as the clocks agree, both are the same.
+        let is_near = state.stamp_offset.abs_diff(state.index_offset) <= TOLERANCE;
+        let index_offset = match is_near {
+            true => state.stamp_offset,
+            false => state.index_offset,
+        };
         let reading = Reading {
             stamp: elapsed.saturating_add_signed(state.stamp_offset),
-            index: elapsed.saturating_add_signed(state.index_offset),
+            index: elapsed.saturating_add_signed(index_offset),
             elapsed,
         };
         (reading, look(&state))
@@ -281,6 +300,21 @@ impl State {
              the new time before the clock has kept it for {settle} s"
         );
     }
+}
+
+/// Reads both clocks at the same moment, as nearly as that is possible: the thread may have
+/// to stand still in between. No wall clock: it did each time.
+fn read_both(source: &dyn TimeSource) -> (Option<Duration>, Duration) {
+    let mut before = source.monotonic();
+    for _ in 0..TRIES {
+        let wall = source.wall();
+        let after = source.monotonic();
+        if after.saturating_sub(before) <= NEAR {
+            return (Some(wall), after);
+        }
+        before = after;
+    }
+    (None, before)
 }
 
 /// Whether a time can be right.

@@ -25,6 +25,7 @@ mod session;
 mod state;
 mod store;
 mod topic;
+mod websocket;
 
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};

@@ -104,18 +104,8 @@ impl ServerState {
         Ok(ConnectionGuard {
             state: self.clone(),
             key: self.connections.admit(ip)?,
-            ip: Some(ip),
+            ip,
         })
-    }
-
-    /// A guard for a session within a connection that has its own: the session can be
-    /// reached when the server ends, and doesn't count as a connection.
-    pub(crate) fn admit_within(self: &Arc<Self>) -> ConnectionGuard {
-        ConnectionGuard {
-            state: self.clone(),
-            key: self.connections.admit_within(),
-            ip: None,
-        }
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
@@ -156,8 +146,8 @@ pub(crate) struct Handover {
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
     key: usize,
-    /// The peer's, under which it is counted; `None` within a connection that counts.
-    ip: Option<IpAddr>,
+    /// The peer's, under which it is counted.
+    ip: IpAddr,
 }
 
 impl ConnectionGuard {

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-/// Whole frames, each on a separate line.
+use crate::outbox::form::Form;
+
+/// Whole frames, each on a line of its own.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Bytes,
@@ -14,6 +16,10 @@ pub(crate) struct Batch {
     is_owned: bool,
     /// Otherwise, an owned copy, made when a receiver keeps them.
     kept: OnceLock<Bytes>,
+    /// The epoch of the topic in which the messages have their numbers.
+    epoch: u64,
+    /// The frames in other forms, each made when somebody gets them so.
+    encoded: OnceLock<Box<[OnceLock<Bytes>; Form::ENCODED]>>,
 }
 
 impl Batch {
@@ -24,6 +30,8 @@ impl Batch {
             count,
             is_owned: false,
             kept: OnceLock::new(),
+            epoch: 0,
+            encoded: OnceLock::new(),
         }
     }
 
@@ -34,6 +42,8 @@ impl Batch {
             count,
             is_owned: true,
             kept: OnceLock::new(),
+            epoch: 0,
+            encoded: OnceLock::new(),
         }
     }
 
@@ -42,15 +52,34 @@ impl Batch {
         &self.bytes
     }
 
+    /// The same of messages that have their numbers in this epoch of a topic.
+    pub(crate) fn of_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// The lines in the form in which a connection gets them: encoded once, shared by
+    /// all who get them so.
+    pub(crate) fn in_form(&self, form: Form) -> &Bytes {
+        match form.place() {
+            None => &self.bytes,
+            Some(place) => {
+                let encoded = &self.encoded.get_or_init(Box::default)[place];
+                encoded.get_or_init(|| form.encode(&self.bytes, self.epoch).into())
+            }
+        }
+    }
+
     /// How many lines there are.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// The lines for receivers that keep them longer than the delivery: one copy for all.
-    pub(crate) fn to_keep(&self) -> &Bytes {
-        if self.is_owned {
-            return &self.bytes;
+    /// The lines for those who keep them longer than the delivery takes: one copy
+    /// that all of them share.
+    pub(crate) fn to_keep(&self, form: Form) -> &Bytes {
+        if form != Form::Lines || self.is_owned {
+            return self.in_form(form);
         }
         self.kept
             .get_or_init(|| Bytes::copy_from_slice(&self.bytes))

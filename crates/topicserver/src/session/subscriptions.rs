@@ -85,7 +85,8 @@ impl Subscriptions {
         was_classic: bool,
     ) {
         let count = self.topics.len() + self.count_new(names);
-        let answer = RegistrationReply::new(self.outbox.clone(), identity.user.clone(), count);
+        let (outbox, user) = (self.outbox.clone(), identity.user.clone());
+        let answer = RegistrationReply::new(outbox, user, count, options.is_from_now());
         answer.finish_if_empty();
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
@@ -122,7 +123,7 @@ impl Subscriptions {
                 self.topics.remove(place).leave(self.outbox.clone());
             }
         }
-        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len());
+        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len(), false);
         answer.finish_if_empty();
         for topic in &self.topics {
             self.is_slowed |= topic.report(answer.clone()) == Backpressure::Wait;

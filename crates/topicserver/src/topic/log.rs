@@ -175,6 +175,11 @@ impl TopicLog {
         format!("{:016x}", self.epoch)
     }
 
+    /// The same as a number.
+    pub(crate) fn epoch_number(&self) -> u64 {
+        self.epoch
+    }
+
     /// The sequence number that the next message gets.
     pub(crate) fn next(&self) -> u64 {
         self.history.next()
@@ -303,7 +308,7 @@ impl TopicLog {
     fn render(&self, publications: &[Publication], stamp: u64) -> Vec<EncodedBatch> {
         let mut envelopes = Envelopes::at(stamp);
         let mut next = self.history.next();
-        let mut renderer = Renderer::new(rendered_size(publications, next));
+        let mut renderer = Renderer::new(rendered_size(publications, next), self.epoch);
         for (index, publication) in publications.iter().enumerate() {
             let envelope = envelopes.of(publication.identity.as_ref());
             renderer.add(index, &publication.batch, Some(next), envelope);
@@ -369,7 +374,7 @@ impl TopicLog {
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.stored.seq >= next);
-        let mut renderer = Renderer::new(rendered_size(publications, 0));
+        let mut renderer = Renderer::new(rendered_size(publications, 0), self.epoch);
         for (index, publication) in publications.iter_mut().enumerate() {
             let reply = std::mem::take(&mut publication.reply);
             if !matches!(reply, Reply::None) {

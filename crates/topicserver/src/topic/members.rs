@@ -11,6 +11,7 @@ use wire::{Event, Person, Presence};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
@@ -130,7 +131,7 @@ impl Members {
     /// Tells the extended ones, but not `except`, of somebody's coming or going.
     /// Who has much waiting isn't told: that can be asked for.
     pub(crate) fn tell(&self, event: &Event<'_>, except: &SharedOutbox) {
-        let line = bytes::Bytes::from(event.to_line());
+        let line = Batch::owned(event.to_line().into(), 1);
         for subscriber in &self.extended {
             if !subscriber.outbox.is(except) {
                 subscriber.outbox.send_best_effort(&line);

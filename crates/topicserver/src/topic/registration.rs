@@ -80,6 +80,9 @@ type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
+    /// Nothing of the past was asked for: an event stream that is cut off before its
+    /// first message goes on from where the topic is now.
+    is_from_now: bool,
     state: Mutex<State>,
 }
 
@@ -102,11 +105,18 @@ pub(crate) enum ReplyState {
 }
 
 impl RegistrationReply {
-    /// For a connection whose user has this name; so many topics will report.
-    pub(crate) fn new(outbox: SharedOutbox, user: Option<UserName>, topics: usize) -> Arc<Self> {
+    /// For a connection whose user has this name; so many topics will report. It may be
+    /// that nothing of the past was asked for.
+    pub(crate) fn new(
+        outbox: SharedOutbox,
+        user: Option<UserName>,
+        topics: usize,
+        is_from_now: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             outbox,
             user,
+            is_from_now,
             state: Mutex::new(State {
                 topics: BTreeMap::new(),
                 missing: topics,
@@ -174,7 +184,12 @@ impl RegistrationReply {
 
     fn answer(&self, topics: BTreeMap<String, TopicState>) {
         let user = self.user.as_ref().map(|name| name.as_str().into());
+        let place = |state: &TopicState| format!("{}:{}", state.epoch, state.seq);
+        let id = match topics.len() {
+            1 if self.is_from_now => topics.values().next().map(place),
+            _ => None,
+        };
         let line = Event::Registered(Registered { user, topics }).to_line();
-        self.outbox.send_reply(line);
+        self.outbox.send_identified(line, id.as_deref());
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct Snapshot {
     /// The oldest message that there was.
     first: u64,
     entries: Vec<Entry>,
+    epoch: u64,
 }
 
 /// What was read from disk for a connection.
@@ -200,7 +201,11 @@ impl Subscriber {
         {
             let entries = log.history().entries_from(*next).cloned().collect();
             let first = log.first();
-            *snapshot = Some(Box::new(Snapshot { first, entries }));
+            *snapshot = Some(Box::new(Snapshot {
+                first,
+                entries,
+                epoch: log.epoch_number(),
+            }));
         }
     }
 
@@ -218,7 +223,7 @@ impl Subscriber {
                 self.cursor = Cursor::Behind { next, until: None };
                 return;
             }
-            let (next, until) = self.send(next, entries);
+            let (next, until) = self.send(next, entries, snapshot.epoch);
             self.cursor = Cursor::Behind { next, until };
         }
     }
@@ -238,7 +243,8 @@ impl Subscriber {
             self.cursor = Cursor::Behind { next, until };
             return Step::Fetch(next);
         }
-        let until = self.send(next, log.history().entries_from(next));
+        let entries = log.history().entries_from(next);
+        let until = self.send(next, entries, log.epoch_number());
         self.advance(until, log)
     }
 
@@ -253,7 +259,7 @@ impl Subscriber {
         };
         match fetched.entries {
             Ok(entries) if entries.iter().any(|entry| entry.end() > next) => {
-                let reached = self.send_read(topic, next, &entries);
+                let reached = self.send_read(topic, next, &entries, log.epoch_number());
                 // Whether it has caught up is seen with the next step.
                 let (next, until) = reached;
                 self.cursor = Cursor::Behind { next, until };
@@ -274,12 +280,18 @@ impl Subscriber {
     }
 
     /// Sends entries that were read, the oldest of which may have gone meanwhile.
-    fn send_read(&mut self, topic: &str, next: u64, entries: &[Entry]) -> (u64, Option<Until>) {
+    fn send_read(
+        &self,
+        topic: &str,
+        next: u64,
+        entries: &[Entry],
+        epoch: u64,
+    ) -> (u64, Option<Until>) {
         let first = entries.first().map_or(next, |entry| entry.first);
         if first > next {
             self.tell_gap(topic, next, first - 1);
         }
-        self.send(next.max(first), entries.iter())
+        self.send(next.max(first), entries.iter(), epoch)
     }
 
     /// Sends messages from `next` on, but not this connection's own; tells which one
@@ -288,8 +300,9 @@ impl Subscriber {
         &self,
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
+        epoch: u64,
     ) -> (u64, Option<Until>) {
-        let (end, batches) = self.next_batches(next, entries);
+        let (end, batches) = self.next_batches(next, entries, epoch);
         let accepted = self
             .outbox
             .try_send_batch(batches.iter().map(|(_, batch)| batch));
@@ -305,6 +318,7 @@ impl Subscriber {
         &self,
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
+        epoch: u64,
     ) -> (u64, Vec<(u64, Batch)>) {
         let (mut end, mut bytes) = (next, 0);
         let mut batches = Vec::new();
@@ -322,7 +336,7 @@ impl Subscriber {
                 bytes += lines.len();
                 let first = entry.first.max(next);
                 let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-                batches.push((first, Batch::owned(lines, count)));
+                batches.push((first, Batch::owned(lines, count).of_epoch(epoch)));
             }
         }
         (end, batches)
