@@ -27,6 +27,7 @@ mod store;
 mod topic;
 mod websocket;
 
+pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
 pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};
