@@ -1,5 +1,6 @@
 //! What the fuzz targets call: the parts of the doors that read what peers send. It is only
-//! there when cargo-fuzz builds (`cfg(fuzzing)`).
+//! there when cargo-fuzz builds (`cfg(fuzzing)`), and in tests, which try damaged seeds of
+//! the corpus where cargo-fuzz isn't installed.
 
 use axum::extract::Request;
 
@@ -51,4 +52,77 @@ fn frames(bytes: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, Option<String>) {
 /// answer must be fit for one.
 pub fn http_head(request: &Request<()>) {
     http::fuzz_head(request, &Config::default());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use axum::http::Request;
+    use proptest::prelude::*;
+
+    /// The files of a corpus.
+    fn corpus(name: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        let files = std::fs::read_dir(folder.join(name)).unwrap();
+        let seeds: Vec<_> = files
+            .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        assert!(!seeds.is_empty());
+        seeds
+    }
+
+    /// A seed with some bytes changed, and cut off somewhere.
+    fn damaged(name: &str) -> impl Strategy<Value = Vec<u8>> {
+        let change = (any::<prop::sample::Index>(), any::<u8>());
+        let changes = prop::collection::vec(change, 0..4);
+        let seed = prop::sample::select(corpus(name));
+        (seed, changes, any::<prop::sample::Index>()).prop_map(|(mut seed, changes, end)| {
+            for (at, byte) in changes {
+                let at = at.index(seed.len());
+                seed[at] = byte;
+            }
+            seed.truncate(1 + end.index(seed.len()));
+            seed
+        })
+    }
+
+    /// The lines of a head, as far as they are some.
+    fn request(head: &[u8]) -> Option<Request<()>> {
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let mut words = lines.next()?.split(|byte| *byte == b' ');
+        let mut request = Request::builder().method(words.next()?).uri(words.next()?);
+        for line in lines {
+            let colon = line.iter().position(|byte| *byte == b':');
+            let Some((name, value)) = colon.map(|colon| line.split_at(colon)) else {
+                break;
+            };
+            request = request.header(name, value[1..].trim_ascii());
+        }
+        request.body(()).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_frames_are_read_alike_however_they_are_cut(
+            bytes in damaged("websocket"),
+            size in 1..20_usize,
+        ) {
+            super::websocket(&bytes, size);
+        }
+
+        #[test]
+        fn damaged_heads_are_read_without_a_panic(head in damaged("http_head")) {
+            if let Some(request) = request(&head) {
+                super::http_head(&request);
+            }
+        }
+    }
+
+    #[test]
+    fn the_seeds_are_heads() {
+        for seed in corpus("http_head") {
+            super::http_head(&request(&seed).unwrap());
+        }
+    }
 }

@@ -24,7 +24,7 @@ mod websocket;
 pub(crate) use serve::HttpService;
 
 /// What the handlers read of a request's head, for the fuzz target.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) fn fuzz_head(request: &axum::extract::Request<()>, config: &crate::config::Config) {
     use axum::extract::Query;
     use axum::http::HeaderValue;

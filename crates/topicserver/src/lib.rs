@@ -14,7 +14,7 @@
 mod clock;
 mod config;
 mod connections;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod history;
