@@ -14,6 +14,9 @@
 mod clock;
 mod config;
 mod connections;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod http;
 mod identity;
