@@ -180,6 +180,7 @@ impl Choice {
             System::Redis,
             System::Nats,
             System::Mosquitto,
+            System::Nchan,
         ];
         let mut found = Vec::new();
         for system in systems {

@@ -2,11 +2,13 @@
 //! where its program is, and how it is told to listen on a loopback port and
 //! what to keep.
 
+use crate::nchan;
+use crate::protocols::doors::{Door, NatterDoor, NchanDoor};
 use crate::protocols::extended::{Extended, Kept};
 use crate::protocols::journal::Journal;
 use crate::protocols::streams::Streams;
 use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, natter::Natter, redis::Redis, relay::Relay};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub(crate) enum System {
     Nats,
     /// mosquitto, MQTT 3.1.1 at quality of service 0.
     Mosquitto,
+    /// nginx with nchan: Server-Sent Events and WebSocket.
+    Nchan,
 }
 
 /// How a system is used, where a workload compares several ways.
@@ -36,6 +40,12 @@ pub(crate) enum Variant {
     Disk,
     /// Receivers ask for natter's extended frames.
     Extended,
+    /// Receivers read lines over HTTP.
+    Lines,
+    /// Receivers read Server-Sent Events.
+    Events,
+    /// Receivers have a WebSocket.
+    WebSocket,
 }
 
 /// A system with the program that runs it.
@@ -81,6 +91,13 @@ const KEPT_BYTES_ON_DISK: &str = "1000000000000";
 impl System {
     /// How it is spoken to.
     pub(crate) fn codec(self, variant: Variant) -> &'static dyn Codec {
+        match (self, variant) {
+            (Self::Natter, Variant::Lines) => return &NatterDoor(Door::Lines),
+            (Self::Natter, Variant::Events) => return &NatterDoor(Door::Events),
+            (Self::Natter, Variant::WebSocket) => return &NatterDoor(Door::WebSocket),
+            (Self::Nchan, Variant::WebSocket) => return &NchanDoor(Door::WebSocket),
+            _ => {}
+        }
         match self {
             Self::Natter if variant == Variant::Extended => &Extended,
             Self::Natter => &Natter,
@@ -88,6 +105,7 @@ impl System {
             Self::Redis => &Redis,
             Self::Nats => &Nats,
             Self::Mosquitto => &Mqtt,
+            Self::Nchan => &NchanDoor(Door::Events),
         }
     }
 
@@ -96,14 +114,16 @@ impl System {
         match self {
             Self::Natter => Some(&Kept),
             Self::Redis => Some(&Streams),
-            Self::Relay | Self::Nats | Self::Mosquitto => None,
+            Self::Relay | Self::Nats | Self::Mosquitto | Self::Nchan => None,
         }
     }
 
     /// Whether it can be used so.
     fn can(self, variant: Variant) -> bool {
         match variant {
-            Variant::Usual => true,
+            Variant::Events | Variant::WebSocket if self == Self::Nchan => true,
+            Variant::Lines | Variant::Events | Variant::WebSocket => self == Self::Natter,
+            Variant::Usual => self != Self::Nchan,
             Variant::Disk => self.journal().is_some(),
             Variant::Extended => self == Self::Natter,
         }
@@ -117,6 +137,7 @@ impl System {
             Self::Redis => "redis",
             Self::Nats => "nats",
             Self::Mosquitto => "mosquitto",
+            Self::Nchan => "nchan",
         }
     }
 
@@ -127,6 +148,7 @@ impl System {
             Self::Redis => "redis-server",
             Self::Nats => "nats-server",
             Self::Mosquitto => "mosquitto",
+            Self::Nchan => "nginx",
         }
     }
 
@@ -145,6 +167,9 @@ impl System {
                          (cargo build --release -p topicserver) or name it with --server PATH"
                     )
                 })
+            }
+            Self::Nchan if !nchan::is_installed() => {
+                bail!("nginx has no nchan: install libnginx-mod-nchan to compare")
             }
             _ => std::env::split_paths(path.unwrap_or_default())
                 .chain([PathBuf::from("/usr/sbin")])
@@ -173,6 +198,9 @@ impl Contender {
             Variant::Usual => self.name.clone(),
             Variant::Disk => format!("{} on disk", self.name),
             Variant::Extended => format!("{} extended", self.name),
+            Variant::Lines => format!("{} lines", self.name),
+            Variant::Events => format!("{} SSE", self.name),
+            Variant::WebSocket => format!("{} WebSocket", self.name),
         };
         self.system.can(variant).then(|| Self {
             name,
@@ -240,6 +268,12 @@ impl Contender {
                 );
                 fs::write(&file, text).context("writing mosquitto's configuration")?;
                 command.arg("-c").arg(file);
+            }
+            System::Nchan => {
+                let file = scratch.join("nginx.conf");
+                fs::write(&file, nchan::configuration(&port, scratch))
+                    .context("writing nginx's configuration")?;
+                command.arg("-p").arg(scratch).arg("-c").arg(file);
             }
         }
         command.args(&self.options);
