@@ -1,8 +1,9 @@
 //! A connection's outbound queue, bounded in bytes.
 //!
-//! The write is made where the message is: whoever has bytes for this peer
-//! writes them to its socket, and queues only what the socket doesn't take. The
-//! connection's own session then waits for the socket and drains the queue.
+//! The sender writes: a task that has bytes for this peer writes them to its socket
+//! directly, and queues only what the socket does not take. The session of the connection
+//! then waits for the socket and drains the queue. A classic peer whose queue exceeds the
+//! limit is disconnected as a slow reader.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,8 +32,8 @@ use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 /// An outbox as topics and sessions share it.
 pub(crate) type SharedOutbox = Arc<Outbox<dyn Transport>>;
 
-/// Bytes that may wait before a peer is no longer told of its small errors: who
-/// doesn't read what was wrong shall not be disconnected for our telling it.
+/// Bytes queued beyond which a peer is no longer told of small errors. A peer that does
+/// not read its errors must not be disconnected because of them.
 const ROOM_FOR_NOTICES: usize = 16 * 1024;
 
 /// What waits for one peer, and the way to it.
@@ -43,7 +44,7 @@ const ROOM_FOR_NOTICES: usize = 16 * 1024;
 /// 3. when it returns, the bytes are written, or queued, or the connection is
 ///    about to be closed and its peer is told why.
 pub(crate) struct Outbox<T: ?Sized> {
-    /// Who gets it. As its parts, because a `SocketAddr` takes half as much again.
+    /// The peer's address, in parts, because a `SocketAddr` takes half as much again.
     ip: IpAddr,
     port: u16,
     /// Whether there is something for the session to do or to learn under the lock.
@@ -188,8 +189,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         batches.count()
     }
 
-    /// Whether somebody has more for the peer and half of the outbox is free now.
-    /// Said once; whoever finds it full again has to be told again.
+    /// A topic has more for the peer, and half of the outbox is free now. Returns true only
+    /// once; a topic that finds the outbox full again sets it again.
     pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
         let is_due = state.is_wanted && state.queued() <= self.limit / 2;
@@ -276,7 +277,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Whether as much waits as may.
+    /// The outbox is full.
     pub(crate) fn is_full(&self) -> bool {
         self.has_work() && self.state.lock().queued() >= self.limit
     }
@@ -285,8 +286,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.
     ///
-    /// A session that took the lock to find nothing would wait there for whoever is
-    /// writing to its peer, who answers meanwhile.
+    /// Without this check a session would take the lock to find nothing, and wait there for
+    /// the task that is writing to its peer.
     pub(crate) fn has_work(&self) -> bool {
         self.has_work.load(Ordering::Acquire)
     }
@@ -340,8 +341,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Queues a batch without its first `written` bytes, which are out already.
     ///
-    /// The limit is for what piles up: the first batch that waits always may, or a
-    /// batch longer than the limit could never be sent to anybody.
+    /// The limit bounds what accumulates. The first batch in an empty queue always fits, or a
+    /// batch longer than the limit could never be sent.
     fn queue(&self, state: &mut State, batch: &Batch, written: usize) {
         if state.stage != Stage::Open {
             return;

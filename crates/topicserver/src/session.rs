@@ -317,7 +317,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp));
+        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp)).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
         let session = Session::new(reader, outbox, guard).enter();

@@ -14,7 +14,7 @@ pub(crate) struct Batch {
     count: u32,
     /// The bytes have memory of their own.
     is_owned: bool,
-    /// Otherwise, a copy that has, made when somebody keeps them.
+    /// Otherwise, an owned copy, made when a receiver keeps them.
     kept: OnceLock<Bytes>,
     /// The epoch of the topic in which the messages have their numbers.
     epoch: u64,
@@ -47,8 +47,7 @@ impl Batch {
         }
     }
 
-    /// The lines. They may lie in a read buffer: whoever keeps a part of it keeps
-    /// all of it from being used again.
+    /// The lines. They may be in a read buffer: keeping a part of it keeps all of it in use.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }

@@ -1,7 +1,7 @@
 //! The writing side of a connection, as an outbox needs it.
 //!
-//! Writing never waits here: whoever holds a message tries, and what the socket
-//! doesn't take stays in the outbox.
+//! Writing never waits: a sender tries, and what the socket does not take stays in the
+//! outbox.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

@@ -150,22 +150,31 @@ pub(crate) struct Subscriber {
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
 
+/// What offering messages has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Offered {
+    /// Nothing: the connection got all of them, or gets them from the history.
+    AsBefore,
+    /// The outbox took only some. The connection gets the rest from the history.
+    FellBehind,
+}
+
 impl Subscriber {
     pub(crate) fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
         let done = self.finished.take()?;
         Some((self.outbox.clone(), done))
     }
 
-    /// Sends what others published, if this connection gets it at once. True if it
-    /// has fallen behind with that.
+    /// Sends what others published, if this connection gets it at once.
     pub(crate) fn offer(
         &mut self,
         publications: &[Publication],
         pieces: &[EncodedBatch],
         next: u64,
-    ) -> bool {
+    ) -> Offered {
         if self.cursor.is_behind() {
-            return false;
+            return Offered::AsBefore;
         }
         let is_others = |piece: &&EncodedBatch| {
             let publication = publications.get(piece.publication);
@@ -176,10 +185,10 @@ impl Subscriber {
             .outbox
             .try_send_batch(others.clone().map(|piece| &piece.batch));
         let Some(refused) = others.clone().nth(accepted) else {
-            return false;
+            return Offered::AsBefore;
         };
         self.cursor = Cursor::behind(refused.first.unwrap_or(next));
-        true
+        Offered::FellBehind
     }
 
     /// The answer to its registration has to wait for other topics: keeps what it is

@@ -105,7 +105,7 @@ fn cases(host: SocketAddr) -> Vec<Case> {
         case("WebSocket: half a head", socket(&[vec![0x81]]), "101 "),
         case(
             "WebSocket: registered",
-            socket(&[joined.clone()]),
+            socket(std::slice::from_ref(&joined)),
             registered,
         ),
         case(
