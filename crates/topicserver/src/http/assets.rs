@@ -73,7 +73,7 @@ const ASSETS: [Asset; 10] = assets![
 pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: HeaderMap) -> Response {
     match Wanted::of(&headers) {
         Wanted::Page => page(&host),
-        Wanted::Lines | Wanted::Events => USAGE.into_response(),
+        Wanted::Lines | Wanted::Events | Wanted::Text => USAGE.into_response(),
     }
 }
 
