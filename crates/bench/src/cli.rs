@@ -178,6 +178,7 @@ impl Choice {
             System::Natter,
             System::Relay,
             System::Redis,
+            System::Valkey,
             System::Nats,
             System::Mosquitto,
             System::Nchan,

@@ -23,6 +23,8 @@ pub(crate) enum System {
     Relay,
     /// redis-server, publish/subscribe.
     Redis,
+    /// valkey-server, publish/subscribe.
+    Valkey,
     /// nats-server, core NATS.
     Nats,
     /// mosquitto, MQTT 3.1.1 at quality of service 0.
@@ -102,7 +104,7 @@ impl System {
             Self::Natter if variant == Variant::Extended => &Extended,
             Self::Natter => &Natter,
             Self::Relay => &Relay,
-            Self::Redis => &Redis,
+            Self::Redis | Self::Valkey => &Redis,
             Self::Nats => &Nats,
             Self::Mosquitto => &Mqtt,
             Self::Nchan => &NchanDoor(Door::Events),
@@ -113,7 +115,7 @@ impl System {
     pub(crate) fn journal(self) -> Option<&'static dyn Journal> {
         match self {
             Self::Natter => Some(&Kept),
-            Self::Redis => Some(&Streams),
+            Self::Redis | Self::Valkey => Some(&Streams),
             Self::Relay | Self::Nats | Self::Mosquitto | Self::Nchan => None,
         }
     }
@@ -135,6 +137,7 @@ impl System {
             Self::Natter => "natter",
             Self::Relay => "relay",
             Self::Redis => "redis",
+            Self::Valkey => "valkey",
             Self::Nats => "nats",
             Self::Mosquitto => "mosquitto",
             Self::Nchan => "nchan",
@@ -146,6 +149,7 @@ impl System {
             Self::Natter => "topicserver",
             Self::Relay => "topicbench",
             Self::Redis => "redis-server",
+            Self::Valkey => "valkey-server",
             Self::Nats => "nats-server",
             Self::Mosquitto => "mosquitto",
             Self::Nchan => "nginx",
@@ -246,7 +250,7 @@ impl Contender {
             System::Relay => {
                 command.args(["relay", &port, "--group", &setup.group.to_string()]);
             }
-            System::Redis => {
+            System::Redis | System::Valkey => {
                 command.args(["--port", &port, "--bind", "127.0.0.1", "--dir"]);
                 command.arg(scratch);
                 command.args(["--save", "", "--daemonize", "no"]);

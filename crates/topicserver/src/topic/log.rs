@@ -17,8 +17,8 @@ use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::memory::History;
 use crate::store::{RecordBatch, Store, StoreError, TopicId};
 use crate::topic::acks::Acknowledgement;
-use crate::topic::publication::{MessageId, Publication, Reply};
-use crate::topic::render::{EncodedBatch, Envelopes, Renderer, rendered_size};
+use crate::topic::publication::{Publication, Reply};
+use crate::topic::render::{EncodedBatch, render};
 use crate::topic::settings::TopicSettings;
 
 /// A topic's messages in their order.
@@ -308,7 +308,12 @@ impl TopicLog {
                 ..Appended::default()
             };
         }
-        let pieces = self.render(publications);
+        let pieces = render(
+            publications,
+            self.time,
+            Some(self.history.next()),
+            self.epoch,
+        );
         if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
             return self.unstored(publications, acknowledgements, error);
@@ -345,7 +350,7 @@ impl TopicLog {
                 next += count;
                 return true;
             }
-            let remembered = reply.id().map(|id| remembered(id, next, self.time));
+            let remembered = reply.id().map(|id| id.remembered(next, self.time));
             let known = remembered.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
             let (seq, time) = (next, self.time);
@@ -361,19 +366,6 @@ impl TopicLog {
             is_new
         });
         (acknowledgements, ids)
-    }
-
-    /// The messages as they are sent.
-    fn render(&self, publications: &[Publication]) -> Vec<EncodedBatch> {
-        let mut envelopes = Envelopes::at(self.time);
-        let mut next = self.history.next();
-        let mut renderer = Renderer::new(rendered_size(publications, next), self.epoch);
-        for (index, publication) in publications.iter().enumerate() {
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, Some(next), envelope);
-            next += u64::from(publication.batch.count());
-        }
-        renderer.finish()
     }
 
     /// A piece as it is kept.
@@ -427,14 +419,13 @@ impl TopicLog {
             let next = NonZeroU64::new(self.next());
             self.in_doubt_from = self.in_doubt_from.or(next);
         }
-        let mut envelopes = Envelopes::at(now());
         // Also what came again together with the first one is refused.
         let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.stored.seq >= next);
-        let mut renderer = Renderer::new(rendered_size(publications, 0), self.epoch);
-        for (index, publication) in publications.iter_mut().enumerate() {
+        let pieces = render(publications, now(), None, self.epoch);
+        for publication in publications {
             let reply = std::mem::take(&mut publication.reply);
             if !matches!(reply, Reply::None) {
                 refused.push(Acknowledgement {
@@ -443,10 +434,7 @@ impl TopicLog {
                     stored: Stored { seq: 0, time: 0 },
                 });
             }
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, None, envelope);
         }
-        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
@@ -456,14 +444,5 @@ impl TopicLog {
 
     fn count_bytes(&mut self) {
         self.share.set(self.history.bytes() + self.ids.bytes());
-    }
-}
-
-fn remembered(id: &MessageId, seq: u64, time: u64) -> RememberedId {
-    RememberedId {
-        origin: id.origin,
-        id: id.hash,
-        seq,
-        time,
     }
 }
