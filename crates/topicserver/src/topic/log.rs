@@ -19,8 +19,8 @@ use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::memory::History;
 use crate::store::{RecordBatch, Store, StoreError, TopicId};
 use crate::topic::acks::Acknowledgement;
-use crate::topic::publication::{MessageId, Publication, Reply};
-use crate::topic::render::{EncodedBatch, Envelopes, Renderer, rendered_size};
+use crate::topic::publication::{Publication, Reply};
+use crate::topic::render::{EncodedBatch, render};
 use crate::topic::settings::TopicSettings;
 
 /// A topic's messages in their order.
@@ -244,7 +244,8 @@ impl TopicLog {
                 ..Appended::default()
             };
         }
-        let pieces = self.render(publications, now.stamp);
+        let next = Some(self.history.next());
+        let pieces = render(publications, now.stamp, next, self.epoch);
         if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
             return self.unstored(publications, acknowledgements, error);
@@ -282,7 +283,7 @@ impl TopicLog {
                 next += count;
                 return true;
             }
-            let remembered = reply.id().map(|id| remembered(id, next, now.elapsed));
+            let remembered = reply.id().map(|id| id.remembered(next, now.elapsed));
             let known = remembered.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
             let (seq, time) = (next, now.stamp);
@@ -302,19 +303,6 @@ impl TopicLog {
             is_new
         });
         (acknowledgements, ids)
-    }
-
-    /// The messages as they are sent.
-    fn render(&self, publications: &[Publication], stamp: u64) -> Vec<EncodedBatch> {
-        let mut envelopes = Envelopes::at(stamp);
-        let mut next = self.history.next();
-        let mut renderer = Renderer::new(rendered_size(publications, next), self.epoch);
-        for (index, publication) in publications.iter().enumerate() {
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, Some(next), envelope);
-            next += u64::from(publication.batch.count());
-        }
-        renderer.finish()
     }
 
     /// A piece as it is kept.
@@ -368,14 +356,14 @@ impl TopicLog {
             let next = NonZeroU64::new(self.next());
             self.in_doubt_from = self.in_doubt_from.or(next);
         }
-        let mut envelopes = Envelopes::at(self.settings.clock.read().stamp);
         // Also what came again together with the first one is refused.
         let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.stored.seq >= next);
-        let mut renderer = Renderer::new(rendered_size(publications, 0), self.epoch);
-        for (index, publication) in publications.iter_mut().enumerate() {
+        let stamp = self.settings.clock.read().stamp;
+        let pieces = render(publications, stamp, None, self.epoch);
+        for publication in publications {
             let reply = std::mem::take(&mut publication.reply);
             if !matches!(reply, Reply::None) {
                 refused.push(Acknowledgement {
@@ -385,10 +373,7 @@ impl TopicLog {
                     has_other_text: false,
                 });
             }
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, None, envelope);
         }
-        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
@@ -398,14 +383,5 @@ impl TopicLog {
 
     fn count_bytes(&mut self) {
         self.share.set(self.history.bytes() + self.ids.bytes());
-    }
-}
-
-fn remembered(id: &MessageId, seq: u64, time: u64) -> RememberedId {
-    RememberedId {
-        origin: id.origin,
-        id: id.hash,
-        seq,
-        time,
     }
 }

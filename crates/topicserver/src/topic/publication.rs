@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use wire::{ErrorCode, UserName};
 
 use crate::history::dedup;
-use crate::history::entry::Stored;
+use crate::history::entry::{RememberedId, Stored};
 use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
@@ -83,6 +83,16 @@ pub(crate) struct MessageId {
 }
 
 impl MessageId {
+    /// As it is remembered of a message that got this number at this time.
+    pub(crate) fn remembered(&self, seq: u64, time: u64) -> RememberedId {
+        RememberedId {
+            origin: self.origin,
+            id: self.hash,
+            seq,
+            time,
+        }
+    }
+
     /// The id of a message that says `text`, of whoever this is, or of somebody at an
     /// address.
     pub(crate) fn new<T: AsRef<str>>(
