@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::http::accept::Wanted;
 use crate::http::assets;
+use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
 use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
@@ -30,6 +32,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(crate) async fn open(
+    Extension(context): Extension<Arc<RequestContext>>,
     Extension(host): Extension<CheckedHost>,
     method: Method,
     version: Version,
@@ -50,7 +53,8 @@ pub(crate) async fn open(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
     };
-    let (options, until) = query.options(&topic, last_event_id)?;
+    let now = context.state().clock().read().index;
+    let (options, until) = query.options(&topic, last_event_id, now)?;
     let form = form(wanted, version);
     let mut response = head(wanted, form);
     if method != Method::HEAD {

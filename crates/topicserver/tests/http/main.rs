@@ -36,6 +36,8 @@ mod page_away;
 mod proxy;
 mod publishing;
 #[cfg(target_os = "linux")]
+mod soak;
+#[cfg(target_os = "linux")]
 mod speed;
 mod streaming;
 mod websocket;
