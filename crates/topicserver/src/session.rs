@@ -7,6 +7,7 @@
 mod handler;
 mod input;
 pub(crate) mod protocol;
+mod ranges;
 pub(crate) mod subscriptions;
 
 use std::io;

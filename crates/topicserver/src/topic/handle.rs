@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::mailbox::Mailbox;
 use crate::topic::publication::Publication;
+use crate::topic::range::RangeQuestion;
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::Fetched;
@@ -64,6 +65,8 @@ pub(super) enum Command {
     Publish(Publication),
     /// Who is here?
     Who(SharedOutbox),
+    /// What was said before a message?
+    Range(Box<RangeQuestion>),
     /// There is no memory for what was said here: so many bytes are to be given back.
     /// Answered then.
     GiveBack(usize, oneshot::Sender<()>),
@@ -155,6 +158,11 @@ impl Topic {
     /// do, and whoever asks should wait with [`poll_room`](Self::poll_room).
     pub(crate) fn who(&self, asker: SharedOutbox) -> bool {
         self.put(Command::Who(asker))
+    }
+
+    /// Answers a question for a range of what was said.
+    pub(crate) fn range(&self, question: RangeQuestion) {
+        self.put(Command::Range(Box::new(question)));
     }
 
     /// Has the topic give back so many bytes, or all that it remembers, and resolves

@@ -45,6 +45,7 @@ mod model;
 #[cfg(unix)]
 mod program;
 mod promises;
+mod ranges;
 mod registering;
 mod relaying;
 #[cfg(unix)]
