@@ -147,21 +147,24 @@ export class Client {
   }
 
   // Messages as they come, of all topics, until the client is closed.
-  async* messages() {
+  messages() {
     const waiting = [];
     let wake = () => {};
     const ends = [
       this.on("message", (message) => { waiting.push(message); wake(); }),
       this.on("closed", () => wake()),
     ];
-    try {
-      while (waiting.length > 0 || !this.#isClosed) {
-        if (waiting.length > 0) yield waiting.shift();
-        else await new Promise((resolve) => { wake = resolve; });
+    const isOver = () => this.#isClosed;
+    return (async function* read() {
+      try {
+        while (waiting.length > 0 || !isOver()) {
+          if (waiting.length > 0) yield waiting.shift();
+          else await new Promise((resolve) => { wake = resolve; });
+        }
+      } finally {
+        ends.forEach((end) => end());
       }
-    } finally {
-      ends.forEach((end) => end());
-    }
+    })();
   }
 
   // Makes the first connection. Rejects if that fails; with `isPatient`, goes on trying.

@@ -8,6 +8,9 @@ import { Client } from "./natter.js";
 // How long the connection stays without a tab: reloading takes less.
 const STAY = 5000;
 
+// Events that a tab gets at once.
+const TOGETHER = 500;
+
 const plain = ({ code, text, topic, id }) => ({ code, text, topic, id });
 
 export class Hub {
@@ -29,9 +32,12 @@ export class Hub {
     if (this.#outgoing.push(event) === 1) setTimeout(() => this.#flush(), 0);
   }
 
+  // In parts, so that a tab has its turn between two of them.
   #flush() {
-    const events = this.#outgoing.splice(0);
-    if (events.length > 0) for (const port of this.#ports) port.postMessage(events);
+    while (this.#outgoing.length > 0) {
+      const events = this.#outgoing.splice(0, TOGETHER);
+      for (const port of this.#ports) port.postMessage(events);
+    }
   }
 
   #setStatus(state, about = {}) {

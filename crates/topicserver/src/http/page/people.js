@@ -29,17 +29,30 @@ const KNOWN = new RegExp(`[${SCRIPTS.map((s) => `\\p{sc=${s}}`).join("")}]`, "u"
 
 // The letters are of scripts that nobody writes together, so that the name may look like
 // another one.
-export function isMixed(name) {
-  if (/^[\u0000-\u007f]*$/.test(name)) return false;
-  return KNOWN.test(name) && !ALONE.some((fits) => fits.test(name));
-}
+export const isMixed = remembered((name) => !/^[\u0000-\u007f]*$/.test(name)
+  && KNOWN.test(name) && !ALONE.some((fits) => fits.test(name)));
 
 // Whether somebody is mentioned: the name as a word, with or without @, in upper or lower
 // case, and never as a part of a longer one.
 export function mentions(text, name) {
-  if (!name) return false;
-  const quoted = name.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}\\p{N}_])${quoted}(?![\\p{L}\\p{N}_])`, "iu").test(text);
+  return Boolean(name) && wordOf(name).test(text);
+}
+
+const wordOf = remembered((name) => {
+  const quoted = name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+  return new RegExp(`(?<![\\p{L}\\p{N}_])${quoted}(?![\\p{L}\\p{N}_])`, "iu");
+});
+
+// A function of a name that is worked out once for the names that are seen.
+function remembered(work) {
+  const known = new Map();
+  return (name) => {
+    if (!known.has(name)) {
+      if (known.size > 1000) known.clear();
+      known.set(name, work(name));
+    }
+    return known.get(name);
+  };
 }
 
 const COLORS = 12;

@@ -5,9 +5,14 @@
 import { continues, itemOf, markDelivered, markPending, markRefused, noteOf } from "./message.js";
 import { dayInWords, dayOf, el, plural } from "./text.js";
 
-// Elements that are kept, and messages that are put in within a frame.
-const MOST = 1500;
-const EACH_FRAME = 120;
+// Elements that are kept, how many more there may be before some are taken out, and messages
+// that are put in within a frame.
+const MOST = 1000;
+const SPARE = 250;
+const EACH_FRAME = 60;
+// When more than this waits, nobody reads it as it comes: the newest of it are shown, in the
+// place of everything. The rest is there when one scrolls up.
+const FLOOD = 240;
 const PAGE = 100;
 // Pixels from an edge that count as there.
 const NEAR_END = 60;
@@ -20,6 +25,7 @@ export class Timeline {
   #pending = new Map();
   #life = 0;
   #isScheduled = false; #isLoading = false; #hasOlder = false; #isDetached = false;
+  #hasLost = false;
   #savedTop = 0;
   #observer;
 
@@ -85,9 +91,9 @@ export class Timeline {
   push(message) {
     this.#queue.push(message);
     // Those would be taken out again: they can be fetched.
-    if (this.#queue.length > MOST) {
-      this.#queue.splice(0, this.#queue.length - MOST);
-      this.#hasOlder = true;
+    if (this.#queue.length > 2 * MOST) {
+      this.#queue.splice(0, MOST);
+      this.#hasLost = true;
     }
     this.#schedule();
   }
@@ -103,7 +109,10 @@ export class Timeline {
   }
 
   #putQueued() {
-    if (!this.isAtEnd && this.#items.length >= MOST) this.#isDetached = true;
+    const isFull = this.#items.length >= MOST + SPARE;
+    if (!this.isAtEnd && (isFull || this.#hasLost)) this.#isDetached = true;
+    this.#hasLost = false;
+    if (this.isAtEnd && this.#queue.length > FLOOD) this.#skipFlood();
     const messages = this.#queue.splice(0, this.#isDetached ? Infinity : EACH_FRAME);
     if (!this.isAtEnd || this.#isDetached) {
       this.news += messages.filter(({ user }) => user === undefined || user !== this.#me()).length;
@@ -114,6 +123,14 @@ export class Timeline {
     if (!this.isAtEnd) return;
     this.#trimTop();
     this.toEnd();
+  }
+
+  #skipFlood() {
+    this.#queue.splice(0, this.#queue.length - EACH_FRAME);
+    this.#dropAll((item) => item.seq !== undefined);
+    this.#hasOlder = true;
+    this.older.hidden = false;
+    this.older.textContent = "Loading older messages";
   }
 
   #itemOf(message) {
@@ -170,21 +187,20 @@ export class Timeline {
   // Takes items out, from a place on.
   #drop(at, count) {
     const isLast = at + count >= this.#items.length;
-    for (const item of this.#items.splice(at, count)) {
-      item.day?.remove();
-      item.newLine?.remove();
-      item.element.remove();
-    }
+    this.#items.splice(at, count).forEach(remove);
     if (!isLast) this.#refresh(at);
   }
 
   #dropAll(isIt) {
-    for (let at = this.#items.length - 1; at >= 0; at -= 1) if (isIt(this.#items[at])) this.#drop(at, 1);
+    const kept = this.#items.filter((item) => !isIt(item));
+    for (const item of this.#items) if (isIt(item)) remove(item);
+    this.#items = kept;
+    kept.forEach((_, at) => this.#refresh(at));
   }
 
   #trimTop() {
     const extra = this.#items.length - MOST;
-    if (extra <= 0) return;
+    if (extra <= SPARE) return;
     this.#drop(0, extra);
     this.#hasOlder = true;
     this.older.textContent = "Loading older messages";
@@ -366,6 +382,12 @@ export class Timeline {
     }
     return undefined;
   }
+}
+
+function remove(item) {
+  item.day?.remove();
+  item.newLine?.remove();
+  item.element.remove();
 }
 
 function topOf(item) { return item.day ?? item.newLine ?? item.element; }
