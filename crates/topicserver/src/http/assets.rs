@@ -1,23 +1,25 @@
 //! The page, and what else lies ready in the program.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use wire::ErrorCode;
 
-use crate::http::accept::Form;
+use crate::http::accept::Wanted;
+use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
 
 /// What the page may do: load what is this server's, and talk to it. No script or
 /// style within the page itself, so that nothing that somebody writes can become one.
-fn page_policy(headers: &HeaderMap) -> String {
+fn page_policy(CheckedHost(host): &CheckedHost) -> String {
     // To some browsers, the page's own host over WebSocket is another one. The name was
     // checked: it is a host's and nothing else.
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.as_deref();
     let sockets = host.map_or(String::new(), |host| format!(" ws://{host} wss://{host}"));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -126,20 +128,20 @@ fn assets() -> impl Iterator<Item = &'static Asset> {
 }
 
 /// At the root: the page for a browser, and a few words for everything else.
-pub(crate) async fn index(headers: HeaderMap) -> Response {
-    match Form::wanted(&headers) {
-        Form::Page => page(&headers),
-        Form::Lines | Form::Events => USAGE.into_response(),
+pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: HeaderMap) -> Response {
+    match Wanted::of(&headers) {
+        Wanted::Page => page(&host),
+        Wanted::Lines | Wanted::Events => USAGE.into_response(),
     }
 }
 
 /// The page, which finds out from its own address which topic it is at.
-pub(crate) fn page(headers: &HeaderMap) -> Response {
-    with_policy(asset("index.html"), headers)
+pub(crate) fn page(host: &CheckedHost) -> Response {
+    with_policy(asset("index.html"), host)
 }
 
-fn with_policy(mut response: Response, headers: &HeaderMap) -> Response {
-    if let Ok(policy) = page_policy(headers).parse() {
+fn with_policy(mut response: Response, host: &CheckedHost) -> Response {
+    if let Ok(policy) = page_policy(host).parse() {
         response
             .headers_mut()
             .insert(CONTENT_SECURITY_POLICY, policy);
@@ -151,10 +153,13 @@ pub(crate) async fn icon() -> Response {
     asset("icon.svg")
 }
 
-pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn file(
+    Path(name): Path<String>,
+    Extension(host): Extension<CheckedHost>,
+) -> Response {
     // A shared worker has a policy of its own.
     match name.as_str() {
-        WORKER => with_policy(asset(WORKER), &headers),
+        WORKER => with_policy(asset(WORKER), &host),
         name => asset(name),
     }
 }

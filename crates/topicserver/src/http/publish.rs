@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
@@ -138,11 +139,11 @@ async fn read(context: &RequestContext, headers: &HeaderMap, body: Body) -> Resu
     }
 }
 
-/// Whether the limit was what ended the body; the library hides its type, and says so
-/// in these words.
+/// Whether the limit was what ended the body.
 fn is_too_long(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.to_string().contains("length limit"))
+    let limit = source.and_then(|source| source.downcast_ref::<LengthLimitError>());
+    limit.is_some()
 }
 
 fn too_long(max: usize) -> Problem {

@@ -140,3 +140,25 @@ fn every_answer_tells_browsers_to_be_careful() {
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
     }
 }
+
+#[test]
+fn nothing_of_a_request_gets_into_a_header_unchecked() {
+    let server = server();
+    let own = server.addr();
+    for head in [
+        format!("GET http://{own}/ HTTP/1.1\r\nhost: evil.example; script-src *"),
+        format!("GET http://{own}/lab HTTP/1.1\r\nhost: evil.example"),
+        format!("GET http://me@{own}/ HTTP/1.1\r\nhost: {own}"),
+    ] {
+        let head = format!("{head}\r\naccept: text/html\r\norigin: http://{own}");
+        let answer = ask_as(&server, &head);
+        for (name, value) in &answer.headers {
+            let is_clean = !value.contains("evil") && !value.contains("me@");
+            assert!(is_clean, "{head:?}: {name}: {value}");
+        }
+        if answer.status == 200 {
+            let policy = answer.header("content-security-policy").unwrap();
+            assert!(policy.contains(&format!("ws://{own} ")), "{policy}");
+        }
+    }
+}

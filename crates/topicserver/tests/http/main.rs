@@ -20,9 +20,11 @@ mod requests;
 
 mod abuse;
 mod browser;
+mod complete;
 #[cfg(unix)]
 mod curl;
 mod door;
+mod gone;
 mod guard;
 mod openapi;
 #[cfg(unix)]
@@ -44,3 +46,4 @@ mod publishing;
 mod speed;
 mod streaming;
 mod websocket;
+mod websocket_frames;

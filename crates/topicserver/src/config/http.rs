@@ -1,0 +1,52 @@
+//! What browsers and other HTTP clients may do.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+use super::Config;
+use super::parse::seconds;
+
+impl Config {
+    /// 16 KiB: browsers send 1 to 4, and cookies of other servers on the same host
+    /// come with them.
+    pub const DEFAULT_MAX_HEADERS: usize = 16 * 1024;
+    /// Half of the minute after which most proxies and routers forget a connection
+    /// that is silent.
+    pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
+}
+
+// No doc comment: clap would show it as the program's description.
+#[derive(Clone, Debug, Args)]
+pub(super) struct HttpOptions {
+    /// Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be
+    /// given several times
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allow_origins: Vec<String>,
+
+    /// Let browsers reach the server under this name, in addition to its addresses, localhost
+    /// and the name of the machine. Can be given several times
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_hosts: Vec<String>,
+
+    /// Maximum bytes of an HTTP request before its body
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_HEADERS,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1024..=1024 * 1024))]
+    max_headers: usize,
+
+    /// Time between two pings of a WebSocket. The server closes it when two in a row stay
+    /// unanswered
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_PING_INTERVAL.as_secs())]
+    ping_interval: u64,
+}
+
+impl HttpOptions {
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.allow_origins.clone_from(&self.allow_origins);
+        config.allow_hosts.clone_from(&self.allow_hosts);
+        config.max_headers = self.max_headers;
+        config.ping_interval = Duration::from_secs(self.ping_interval);
+    }
+}
