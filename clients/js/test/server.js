@@ -98,9 +98,23 @@ export class Proxy {
   }
 }
 
+// Whatever takes longer than this won't come.
+const LIMIT = 20000;
+
+function inTime(what, begin) {
+  const { stack } = new Error(`waited for ${what}`);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(stack)), LIMIT);
+    begin((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
+}
+
 /** Resolves with the next event of a client's. */
 export function next(client, event, isIt = () => true) {
-  return new Promise((resolve) => {
+  return inTime(event, (resolve) => {
     const end = client.on(event, (value) => {
       if (!isIt(value)) return;
       end();
@@ -120,7 +134,7 @@ export function texts(client, topic) {
 
 /** Resolves when the condition holds; looks again with each event. */
 export function until(client, condition) {
-  return new Promise((resolve) => {
+  return inTime(String(condition), (resolve) => {
     const look = () => {
       if (!condition()) return;
       ends.forEach((end) => end());
