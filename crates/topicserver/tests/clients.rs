@@ -38,23 +38,37 @@ fn the_javascript_library_passes_its_tests() {
     passes("js", "node", &["--test", "test/"]);
 }
 
+#[test]
+fn the_python_library_passes_its_tests() {
+    passes(
+        "python",
+        "python3",
+        &["-m", "unittest", "discover", "-s", "tests"],
+    );
+}
+
 /// A library that knows other codes than the protocol has would treat an error as one of
 /// another kind.
 #[test]
-fn the_javascript_library_knows_every_error_code() {
+fn the_libraries_know_every_error_code() {
     let page = include_str!("../../../docs/protocol.md");
     let table = page.split("\n## Errors\n").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let mut documented: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
-    let source = std::fs::read_to_string(library("js").join("natter.js")).unwrap();
-    let codes = source.split("export const CODES").nth(1).unwrap();
-    let codes = codes.split("});").next().unwrap();
-    let quoted: Vec<_> = codes.split('"').collect();
-    let pairs = quoted.windows(3).filter(|part| part[2].starts_with(": "));
-    let mut known: Vec<_> = pairs.map(|part| part[1]).collect();
     documented.sort_unstable();
-    known.sort_unstable();
     assert!(documented.len() > 20, "{documented:?}");
-    assert_eq!(known, documented);
+    for (file, begins, ends) in [
+        ("js/natter.js", "export const CODES", "});"),
+        ("python/natter/__init__.py", "\nCODES: ", "\n}"),
+    ] {
+        let source = std::fs::read_to_string(library(file)).unwrap();
+        let codes = source.split(begins).nth(1).unwrap();
+        let codes = codes.split(ends).next().unwrap();
+        let quoted: Vec<_> = codes.split('"').collect();
+        let pairs = quoted.windows(3).filter(|part| part[2].starts_with(": "));
+        let mut known: Vec<_> = pairs.map(|part| part[1]).collect();
+        known.sort_unstable();
+        assert_eq!(known, documented, "{file}");
+    }
 }
