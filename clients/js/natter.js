@@ -310,10 +310,12 @@ export class Client {
 
   #drop(topic, error) {
     this.#topics.delete(topic);
-    for (const line of [...this.#lines.values()]) {
-      if (line.topic === topic) this.#refuse(line, error);
-    }
+    this.#refuseAll(topic, error);
     this.#emit("refused", error);
+  }
+
+  #refuseAll(topic, error) {
+    for (const line of [...this.#lines.values()]) if (line.topic === topic) this.#refuse(line, error);
   }
 
   // Takes part in a topic. A topic that was joined before answers where it is.
@@ -341,6 +343,7 @@ export class Client {
   // Leaves a topic.
   async leave(topic) {
     this.#topics.delete(topic);
+    this.#refuseAll(topic, new NatterError("not-registered", "the topic was left", { topic }));
     await this.#ask({ frame: () => ({ extended: { leave: [topic] } }), kind: "registered" });
   }
 

@@ -164,6 +164,10 @@ describe("with a server", () => {
   test("S16: publishing where one isn't is an error", async () => {
     const client = await join("s16");
     await assert.rejects(client.publish("elsewhere", "x"), code("not-registered"));
+    // What waits for a topic that is left is not sent for ever.
+    await client.join("s16-left");
+    const waiting = assert.rejects(client.publish("s16-left", "x"), code("not-registered"));
+    await Promise.all([client.leave("s16-left"), waiting]);
     await client.close();
     await assert.rejects(client.publish("s16", "x"), code("closed"));
     await assert.rejects(client.who("s16"), code("closed"));

@@ -475,9 +475,12 @@ class Client:
 
     def _drop(self, name: str, error: NatterError) -> None:
         self._topics.pop(name, None)
+        self._refuse_all(name, error)
+        self._emit("refused", error)
+
+    def _refuse_all(self, name: str, error: NatterError) -> None:
         for line in [line for line in self._lines.values() if line.topic == name]:
             self._refuse(line, error)
-        self._emit("refused", error)
 
     async def join(self, topic: str, *, last: Optional[int] = None, since: Optional[int] = None, resume: Optional[Place] = None) -> Joined:
         """Takes part in a topic. A topic that was joined before answers where it is."""
@@ -504,6 +507,7 @@ class Client:
     async def leave(self, topic: str) -> None:
         """Leaves a topic."""
         self._topics.pop(topic, None)
+        self._refuse_all(topic, NatterError("not-registered", "the topic was left", topic=topic))
         await self._ask(lambda: {"extended": {"leave": [topic]}}, "registered")
 
     async def who(self, topic: str) -> Dict[str, Any]:

@@ -241,6 +241,12 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         client = await self.join(self.server(), "t")
         async with self.refused("not-registered"):
             await client.publish("elsewhere", "x")
+        # What waits for a topic that is left is not sent for ever.
+        await client.join("left")
+        waiting = client.publish("left", "x")
+        await client.leave("left")
+        async with self.refused("not-registered"):
+            await waiting
         await client.close()
         async with self.refused("closed"):
             await client.publish("t", "x")

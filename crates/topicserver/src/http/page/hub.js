@@ -5,6 +5,8 @@
 
 import { Client } from "./natter.js";
 
+const CONNECTING = { is: "status", state: "off" };
+
 // How long the connection stays without a tab: reloading takes less.
 const STAY = 5000;
 
@@ -17,7 +19,7 @@ export class Hub {
   #origin; #client = null; #secret; #user; #idle;
   #ports = new Set();
   #outgoing = [];
-  #status = { is: "status", state: "off", text: "Connecting" };
+  #status = CONNECTING;
   #pending = new Map();
 
   constructor(origin) { this.#origin = origin; }
@@ -87,13 +89,19 @@ export class Hub {
     this.#ports.delete(port);
     if (this.#ports.size > 0) return;
     this.#idle = setTimeout(() => {
-      this.#client?.abort();
-      this.#client = null;
+      this.#endClient();
       this.#pending.clear();
     }, STAY);
   }
 
+  #endClient() {
+    const client = this.#client;
+    this.#client = null;
+    client?.abort();
+  }
+
   #begin() {
+    this.#status = CONNECTING;
     const client = new Client(this.#origin, { user: this.#user, client: this.#secret });
     this.#client = client;
     const relay = (is) => (event) => this.#tell({ is, ...event });
@@ -103,7 +111,9 @@ export class Hub {
     client.on("disconnected", ({ error, retryIn }) => this.#setStatus("off", { error: plain(error), retryIn }));
     client.on("refused", (error) => this.#tell({ is: "refused-topic", topic: error.topic, error: plain(error) }));
     client.on("error", (error) => this.#tell({ is: "error", error: plain(error) }));
-    client.on("closed", ({ error }) => this.#setStatus("ended", { error: error && plain(error) }));
+    client.on("closed", ({ error }) => {
+      if (client === this.#client) this.#setStatus("ended", { error: error && plain(error) });
+    });
     client.start({ isPatient: true });
   }
 
@@ -111,8 +121,9 @@ export class Hub {
   #again() {
     const topics = this.#client.topics;
     const lines = [...this.#pending.values()];
-    this.#client.abort();
+    this.#endClient();
     this.#begin();
+    this.#tell(this.#status);
     for (const topic of topics) this.#join(topic);
     this.#pending.clear();
     for (const line of lines) this.#say(line);
