@@ -25,6 +25,7 @@ mod events;
 pub(crate) mod form;
 mod queue;
 mod state;
+mod texts;
 pub(crate) mod transport;
 
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
@@ -246,8 +247,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// [`take_sent`](Self::take_sent), was last called.
     pub(crate) fn keep_alive(&self) {
         let mut state = self.state.lock();
-        if !state.has_sent && state.queue.is_none() {
-            let bytes = state.form.keep_alive();
+        let bytes = state.form.keep_alive();
+        if !state.has_sent && state.queue.is_none() && !bytes.is_empty() {
             self.send_line(&mut state, bytes);
         }
         state.has_sent = false;

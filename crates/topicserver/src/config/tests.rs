@@ -59,6 +59,8 @@ fn every_option_reaches_the_configuration() {
         let value = match name {
             "bind" => "127.0.0.1",
             "max-depth" => "7",
+            "allow-origin" => "https://wiki.example",
+            "allow-host" => "chat.example",
             _ => "2048",
         };
         let given = debug(&[&format!("--{name}"), value]);

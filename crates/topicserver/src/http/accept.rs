@@ -9,6 +9,8 @@ pub(crate) enum Wanted {
     Lines,
     /// Server-Sent Events.
     Events,
+    /// A message a line, as people read it.
+    Text,
     /// The page, for a person with a browser.
     Page,
 }
@@ -25,6 +27,7 @@ impl Wanted {
         let form = kinds.find_map(|kind| match kind {
             "text/event-stream" => Some(Self::Events),
             "text/html" => Some(Self::Page),
+            "text/plain" => Some(Self::Text),
             "application/x-ndjson" | "application/json" => Some(Self::Lines),
             _ => None,
         });
@@ -48,6 +51,7 @@ mod tests {
             ),
             ("image/png, text/event-stream;q=0.5", Wanted::Events),
             ("application/x-ndjson", Wanted::Lines),
+            ("text/plain", Wanted::Text),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, accept.parse().unwrap());

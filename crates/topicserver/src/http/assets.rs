@@ -131,7 +131,7 @@ fn assets() -> impl Iterator<Item = &'static Asset> {
 pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: HeaderMap) -> Response {
     match Wanted::of(&headers) {
         Wanted::Page => page(&host),
-        Wanted::Lines | Wanted::Events => USAGE.into_response(),
+        Wanted::Lines | Wanted::Events | Wanted::Text => USAGE.into_response(),
     }
 }
 

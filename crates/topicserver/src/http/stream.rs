@@ -19,7 +19,7 @@ use crate::http::assets;
 use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
-use crate::http::query::{StreamQuery, Topic, ValidQuery};
+use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
 use crate::http::range;
 use crate::http::takeover::Takeover;
 use crate::outbox::SharedOutbox;
@@ -38,13 +38,15 @@ pub(crate) async fn open(
     method: Method,
     version: Version,
     Topic(topic): Topic,
-    ValidQuery(query): ValidQuery<StreamQuery>,
+    query: Result<ValidQuery<StreamQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::of(&headers);
     if wanted == Wanted::Page {
         return Ok(assets::page(&host));
     }
+    // Only now: links to the page carry what others have added to them.
+    let ValidQuery(query) = query?;
     if let Some((before, limit)) = query.range()? {
         return range::answer(context, &topic, before, limit).await;
     }
@@ -55,7 +57,7 @@ pub(crate) async fn open(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
     };
-    let (options, is_poll) = query.options(&topic, last_event_id)?;
+    let (options, until) = query.options(&topic, last_event_id)?;
     let form = form(wanted, version);
     let mut response = head(wanted, form);
     if method != Method::HEAD {
@@ -63,7 +65,7 @@ pub(crate) async fn open(
             topic,
             options,
             form,
-            is_poll,
+            until,
         });
     }
     Ok(response)
@@ -74,6 +76,8 @@ fn form(wanted: Wanted, version: Version) -> Form {
     match (wanted, version >= Version::HTTP_11) {
         (Wanted::Events, true) => Form::ChunkedEvents,
         (Wanted::Events, false) => Form::Events,
+        (Wanted::Text, true) => Form::ChunkedText,
+        (Wanted::Text, false) => Form::Text,
         (_, true) => Form::ChunkedLines,
         (_, false) => Form::Lines,
     }
@@ -83,15 +87,21 @@ fn head(wanted: Wanted, form: Form) -> Response {
     let mut response = ().into_response();
     let headers = response.headers_mut();
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
-    if wanted == Wanted::Events {
-        set(CONTENT_TYPE, "text/event-stream");
-        set(CACHE_CONTROL, "no-cache");
-    } else {
-        set(CONTENT_TYPE, "application/x-ndjson");
+    match wanted {
+        Wanted::Events => {
+            set(CONTENT_TYPE, "text/event-stream");
+            set(CACHE_CONTROL, "no-cache");
+        }
+        Wanted::Text => {
+            set(CONTENT_TYPE, "text/plain; charset=utf-8");
+        }
+        Wanted::Lines | Wanted::Page => {
+            set(CONTENT_TYPE, "application/x-ndjson");
+        }
     }
     set(X_ACCEL_BUFFERING, "no");
     set(CONNECTION, "close");
-    if matches!(form, Form::ChunkedLines | Form::ChunkedEvents) {
+    if form.is_chunked() {
         set(TRANSFER_ENCODING, "chunked");
     }
     response
@@ -105,8 +115,10 @@ pub(crate) struct StreamReader {
     /// When it has to say that it is there.
     silence: Pin<Box<Sleep>>,
     interval: Duration,
-    /// Its peer has said everything with its request, and wants no more than there is.
-    is_poll: bool,
+    /// When the answer is complete; `None`: not before one side ends it.
+    end: Option<Pin<Box<Sleep>>>,
+    /// The answer is complete.
+    is_complete: bool,
 }
 
 impl StreamReader {
@@ -114,15 +126,26 @@ impl StreamReader {
         reader: OwnedReadHalf,
         outbox: SharedOutbox,
         interval: Duration,
-        is_poll: bool,
+        until: Until,
     ) -> Self {
+        let end = match until {
+            Until::After(time) => Some(Box::pin(tokio::time::sleep(time))),
+            Until::Sent | Until::Closed => None,
+        };
         Self {
             reader,
             outbox,
             silence: Box::pin(tokio::time::sleep(interval)),
             interval,
-            is_poll,
+            end,
+            is_complete: until == Until::Sent,
         }
+    }
+
+    fn poll_complete(&mut self, cx: &mut Context<'_>) -> bool {
+        let end = self.end.as_mut();
+        self.is_complete |= end.is_some_and(|end| end.as_mut().poll(cx).is_ready());
+        self.is_complete
     }
 
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) {
@@ -141,7 +164,7 @@ impl AsyncRead for StreamReader {
         cx: &mut Context<'_>,
         _: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_poll {
+        if self.poll_complete(cx) {
             return Poll::Ready(Ok(()));
         }
         self.poll_keep_alive(cx);
@@ -156,7 +179,7 @@ impl Source for StreamReader {
     }
 
     fn end(&mut self) -> SourceEnd {
-        match std::mem::take(&mut self.is_poll) {
+        match std::mem::take(&mut self.is_complete) {
             true => SourceEnd::Finished(None),
             false => SourceEnd::Gone,
         }

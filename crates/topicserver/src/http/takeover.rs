@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
 use crate::http::connection::Io;
+use crate::http::query::Until;
 use crate::http::stream::StreamReader;
 use crate::http::websocket::SocketReader;
 use crate::outbox::SharedOutbox;
@@ -26,8 +27,7 @@ pub(crate) enum Takeover {
         topic: TopicName,
         options: RegistrationOptions,
         form: Form,
-        /// It ends when what there is has been sent.
-        is_poll: bool,
+        until: Until,
     },
     WebSocket,
 }
@@ -92,11 +92,11 @@ impl Pending {
             Takeover::Stream {
                 topic,
                 options,
-                is_poll,
+                until,
                 ..
             } => {
                 // Nothing that its peer sends means anything now.
-                let reader = StreamReader::new(reader, outbox.clone(), interval, is_poll);
+                let reader = StreamReader::new(reader, outbox.clone(), interval, until);
                 let session = Session::listening(reader, outbox, guard, topic, options);
                 Box::pin(session.run())
             }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use wire::ErrorCode;
 
 use crate::outbox::events::write_events;
+use crate::outbox::texts::write_texts;
 use crate::websocket::close::CloseCode;
 use crate::websocket::frame::{close_frame, write_messages};
 
@@ -25,11 +26,15 @@ pub(crate) enum Form {
     ChunkedEvents,
     /// Text messages of a WebSocket, one of each line.
     WebSocket,
+    /// Plain text for people.
+    Text,
+    /// Plain text for people, in chunks of HTTP 1.1.
+    ChunkedText,
 }
 
 impl Form {
     /// How many forms there are beside the lines.
-    pub(super) const ENCODED: usize = 4;
+    pub(super) const ENCODED: usize = 6;
 
     /// The place of this form among those; `None` of the lines themselves.
     pub(super) fn place(self) -> Option<usize> {
@@ -39,7 +44,17 @@ impl Form {
             Self::ChunkedLines => Some(1),
             Self::ChunkedEvents => Some(2),
             Self::WebSocket => Some(3),
+            Self::Text => Some(4),
+            Self::ChunkedText => Some(5),
         }
+    }
+
+    /// Whether it has the chunks of HTTP 1.1.
+    pub(crate) fn is_chunked(self) -> bool {
+        matches!(
+            self,
+            Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText
+        )
     }
 
     /// Whole lines in this form. The ids of events say in which epoch of the topic the
@@ -51,6 +66,8 @@ impl Form {
             Self::ChunkedLines => chunk(lines),
             Self::ChunkedEvents => chunk(&write_events(lines, epoch)),
             Self::WebSocket => write_messages(lines),
+            Self::Text => write_texts(lines),
+            Self::ChunkedText => chunk(&write_texts(lines)),
         }
     }
 
@@ -66,7 +83,9 @@ impl Form {
             Self::Lines => line.into(),
             Self::Events => event().into(),
             Self::ChunkedEvents => chunk(&event()).into(),
-            Self::ChunkedLines | Self::WebSocket => self.encode(&line, 0).into(),
+            Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
+                self.encode(&line, 0).into()
+            }
         }
     }
 
@@ -75,7 +94,9 @@ impl Form {
         match self {
             Self::Events => RETRY.to_vec(),
             Self::ChunkedEvents => chunk(RETRY),
-            Self::Lines | Self::ChunkedLines | Self::WebSocket => Vec::new(),
+            Self::Lines | Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
+                Vec::new()
+            }
         }
     }
 
@@ -83,7 +104,9 @@ impl Form {
     /// that ends with an error isn't complete, so it has no last chunk.
     pub(super) fn end(self, reason: Option<ErrorCode>) -> Bytes {
         match (self, reason) {
-            (Self::ChunkedLines | Self::ChunkedEvents, None) => Bytes::from_static(b"0\r\n\r\n"),
+            (Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText, None) => {
+                Bytes::from_static(b"0\r\n\r\n")
+            }
             (Self::WebSocket, reason) => {
                 let text = reason.map_or("", ErrorCode::as_str);
                 close_frame(CloseCode::of(reason), text).into()
@@ -100,6 +123,8 @@ impl Form {
             Self::ChunkedLines => b"1\r\n\n\r\n",
             Self::ChunkedEvents => b"3\r\n:\n\n\r\n",
             Self::WebSocket => b"\x89\0",
+            // An empty line would be shown.
+            Self::Text | Self::ChunkedText => b"",
         })
     }
 }

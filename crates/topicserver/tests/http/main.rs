@@ -20,6 +20,7 @@ mod requests;
 
 mod abuse;
 mod browser;
+mod clients;
 mod complete;
 #[cfg(unix)]
 mod curl;
