@@ -210,6 +210,32 @@ fn words_are_found_in_what_is_loaded_by_keyboard_alone() {
 }
 
 #[test]
+fn a_mention_elsewhere_is_notified_once_and_nothing_else_is() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = driver.browser(1000, 700);
+    join(&browser, server.addr(), "alice");
+    browser.write("#add-name", &format!("elsewhere{ENTER}"));
+    browser.wait("document.title.startsWith('elsewhere')");
+    browser.run(
+        "window.shown = [];
+         window.Notification = class {
+           static permission = 'granted';
+           constructor(title, { body }) { window.shown.push(`${title}: ${body}`); }
+         };",
+    );
+    post(&server, "bob", "alicia, look");
+    post(&server, "bob", "Alice, look");
+    browser.wait("document.querySelector('.badge.called')?.innerText.startsWith('2')");
+    assert_eq!(
+        browser.run("return window.shown"),
+        json!([format!("bob in {TOPIC}: Alice, look")])
+    );
+}
+
+#[test]
 fn a_phone_can_have_it_on_its_home_screen() {
     let Some(driver) = Driver::start() else {
         return;
