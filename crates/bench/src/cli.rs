@@ -178,8 +178,10 @@ impl Choice {
             System::Natter,
             System::Relay,
             System::Redis,
+            System::Valkey,
             System::Nats,
             System::Mosquitto,
+            System::Nchan,
         ];
         let mut found = Vec::new();
         for system in systems {

@@ -14,6 +14,7 @@ mod floor;
 mod guard;
 mod hub;
 mod measure;
+mod nchan;
 mod output;
 mod payload;
 mod plot;

@@ -64,6 +64,8 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// Nothing more will be pushed.
     is_finishing: bool,
+    /// All topics were left, so that the server doesn't keep the name.
+    has_left: bool,
     /// When acknowledgements, or a connection to wait for them, are overdue.
     ack_deadline: Option<Deadline>,
     /// When the replay is overdue.
@@ -121,6 +123,7 @@ impl Session {
             to_pong: None,
             requests: VecDeque::new(),
             is_finishing: false,
+            has_left: false,
             ack_deadline: None,
             replay_deadline: None,
             gave_up_replay: false,

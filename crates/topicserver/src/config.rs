@@ -85,6 +85,11 @@ pub struct Config {
     pub keep_messages: u64,
     /// Bytes of a topic's messages that are kept on disk.
     pub keep_bytes: u64,
+    /// How long the system's clock must agree with the monotonic one before messages are
+    /// deleted for their age; zero trusts it at once.
+    pub clock_settle: Duration,
+    /// For how long a name is kept for the client whose connection has ended.
+    pub name_grace: Duration,
 }
 
 impl Default for Config {
@@ -118,6 +123,8 @@ impl Default for Config {
             keep_age: Self::DEFAULT_KEEP_AGE,
             keep_messages: Self::DEFAULT_KEEP_MESSAGES,
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
+            clock_settle: Self::DEFAULT_CLOCK_SETTLE,
+            name_grace: Self::DEFAULT_NAME_GRACE,
         }
     }
 }

@@ -14,6 +14,9 @@
 mod clock;
 mod config;
 mod connections;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod http;
 mod identity;
@@ -27,6 +30,7 @@ mod store;
 mod topic;
 mod websocket;
 
+pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
 pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};

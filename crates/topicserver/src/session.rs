@@ -298,6 +298,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::outbox::Outbox;
     use crate::state::{ServeHttp, ServerState, Serving};
 
@@ -318,7 +319,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp)).unwrap();
+        let clock = Clock::for_tests();
+        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp), clock).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
         let session = Session::new(reader, outbox, guard).enter();

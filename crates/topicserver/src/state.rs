@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
 use crate::identity::names::Directory;
@@ -25,6 +26,7 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
     /// Of peers.
@@ -38,19 +40,21 @@ impl ServerState {
         config: Config,
         store: Option<Store>,
         http: Arc<dyn ServeHttp>,
+        clock: Clock,
     ) -> Result<Arc<Self>, NoRandomness> {
         Ok(Arc::new(Self {
             hashes: match &store {
                 Some(store) => Hashes::new(store.secret())?,
                 None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone())?),
+            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
             store,
+            clock,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
             ),
-            directory: Arc::default(),
+            directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
@@ -78,6 +82,11 @@ impl ServerState {
     /// Where messages are kept on disk, if they are.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// What time it is.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// What serves the connections that speak HTTP.

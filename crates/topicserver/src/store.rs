@@ -22,6 +22,7 @@ mod record;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod topic;
 mod types;
 mod writer;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
 use database::DatabaseSettings;
@@ -53,6 +54,7 @@ pub(crate) struct Store {
     id_window: u64,
     /// How long a caller waits for an answer.
     timeout: Duration,
+    clock: Clock,
 }
 
 impl Store {
@@ -64,10 +66,11 @@ impl Store {
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
+        clock: &Clock,
     ) -> Result<Self, OpenError> {
         // The writer gives up first, and says what was wrong.
         let settings = DatabaseSettings::new(timeout / 2);
-        Self::open_with(directory, retention, id_window, timeout, settings)
+        Self::open_with(directory, retention, id_window, timeout, clock, settings)
     }
 
     fn open_with(
@@ -75,9 +78,10 @@ impl Store {
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
+        clock: &Clock,
         settings: DatabaseSettings,
     ) -> Result<Self, OpenError> {
-        let (writer, secret) = Writer::open(directory, retention, settings)?;
+        let (writer, secret) = Writer::open(directory, retention, clock.clone(), settings)?;
         let reader = Reader::new(writer.shared());
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
@@ -89,6 +93,7 @@ impl Store {
             reader,
             id_window: topic::milliseconds(id_window),
             timeout,
+            clock: clock.clone(),
         })
     }
 
@@ -123,12 +128,12 @@ impl Store {
             window: self.id_window,
             per_publisher: max_ids,
         };
-        let since = clock::now().saturating_sub(self.id_window);
-        if newest < since {
+        let now = self.clock.read();
+        if newest < now.index.saturating_sub(self.id_window) {
             return Ok(DedupWindow::new(limits));
         }
         let read = Reader::remembered_ids;
-        let read = move |reader: &Reader| read(reader, id, since, limits);
+        let read = move |reader: &Reader| read(reader, id, &now, limits);
         self.in_time(self.reader.run(read)).await?
     }
 
@@ -168,14 +173,21 @@ impl Store {
         self.in_time(self.reader.run(read)).await?
     }
 
-    /// Messages from before this time, in milliseconds since the Unix epoch, are no longer
-    /// sent, whether they are deleted or not.
-    pub(crate) fn oldest_time(&self) -> u64 {
-        self.reader.oldest_time()
+    /// Deletes what is too old in a topic, if there is anything; resolves when that is
+    /// durable, so that it doesn't come back.
+    pub(crate) async fn delete_too_old(&self, topic: TopicId) -> Result<(), StoreError> {
+        if !self.reader.has_too_old(topic) {
+            return Ok(());
+        }
+        let (done, deleted) = oneshot::channel();
+        self.queue.trim(topic, done)?;
+        self.in_time(deleted)
+            .await?
+            .map_err(|_| StoreError::Closed)?
     }
 
-    /// The sequence number of the first message at or after `time` that isn't too old, or
-    /// of the next one to come.
+    /// The sequence number of the first message after all that came before `time`, or of the
+    /// next one to come.
     pub(crate) async fn first_since(&self, topic: TopicId, time: u64) -> Result<u64, StoreError> {
         let find = move |reader: &Reader| reader.first_since(topic, time);
         self.in_time(self.reader.run(find)).await?

@@ -45,6 +45,8 @@ pub enum ErrorCode {
     /// The message was not stored in time. It may be stored or not, and is not delivered
     /// yet. It can be sent again with the same id.
     StorageBusy,
+    /// A message with an id that its publisher has used for another one. Discarded.
+    DuplicateId,
     /// The same client has come back on another connection. Closed.
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
@@ -87,6 +89,7 @@ impl ErrorCode {
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",
             Self::StorageBusy => "storage-busy",
+            Self::DuplicateId => "duplicate-id",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
             Self::BadRequest => "bad-request",

@@ -68,6 +68,8 @@ pub(crate) enum Shape {
     Idle { layout: Layout },
     /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
+    /// The layout joins, and then nobody reads what a publisher sends.
+    Abandoned { layout: Layout },
     /// Publishers keep messages unacknowledged.
     Acks(Load),
     /// A reader comes late and reads back as many messages as a topic has.
@@ -108,6 +110,7 @@ impl Workload {
             Shape::Closed { layout, .. }
             | Shape::Open { layout, .. }
             | Shape::Idle { layout }
+            | Shape::Abandoned { layout }
             | Shape::Stalled { layout, .. } => shrink(layout),
             Shape::Storm { connections } => *connections = 50,
             Shape::Acks(load) => *load = load.quick(),
@@ -138,10 +141,7 @@ impl Workload {
         let can = |contender: &&Contender| {
             (!self.needs_journal() || contender.keeps())
                 && (!self.is_ours_alone || contender.system == System::Natter)
-                && self
-                    .variants
-                    .iter()
-                    .all(|&variant| contender.used_as(variant).is_some())
+                && contender.used_as(self.main_variant()).is_some()
         };
         let able: Vec<&Contender> = contenders.iter().filter(can).collect();
         self.variants
@@ -201,6 +201,7 @@ impl Workload {
             Shape::Open { layout, per_second } => open::run(target, layout, per_second, bounds),
             Shape::Storm { connections } => storm::run(target, connections),
             Shape::Idle { layout } => idle::run(target, layout),
+            Shape::Abandoned { layout } => idle::run_abandoned(target, layout, asked),
             Shape::Stalled { layout, window } => {
                 stalled::run(target, targets[1], layout, window, bounds)
             }

@@ -20,6 +20,8 @@ impl Config {
     pub const WRITE_GRACE: Duration = Duration::from_secs(5);
     /// What a supervisor such as systemd or a person waits without asking.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Half a minute: a client has tried several times to come back by then.
+    pub const DEFAULT_NAME_GRACE: Duration = Duration::from_secs(30);
 }
 
 // No doc comment: clap would show it as the program's description.
@@ -45,6 +47,12 @@ pub(super) struct DeadlineOptions {
     #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
           default_value_t = Config::DEFAULT_DRAIN_TIMEOUT.as_secs())]
     drain_timeout: u64,
+
+    /// Time to keep the name of a client whose connection has ended, so that the client can
+    /// come back under it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
+          default_value_t = Config::DEFAULT_NAME_GRACE.as_secs())]
+    name_grace: u64,
 }
 
 impl DeadlineOptions {
@@ -53,5 +61,6 @@ impl DeadlineOptions {
         config.frame_timeout = Duration::from_secs(self.frame_timeout);
         config.write_timeout = Duration::from_secs(self.write_timeout);
         config.drain_timeout = Duration::from_secs(self.drain_timeout);
+        config.name_grace = Duration::from_secs(self.name_grace);
     }
 }

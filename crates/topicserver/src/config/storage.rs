@@ -19,6 +19,9 @@ impl Config {
     pub const DEFAULT_KEEP_MESSAGES: u64 = 1_000_000;
     /// 1 GiB: a million messages of a kilobyte.
     pub const DEFAULT_KEEP_BYTES: u64 = 1024 * 1024 * 1024;
+    /// 5 minutes: longer than a time server takes to set a clock after a start, and than a
+    /// person takes to notice a clock that is set wrong; short for what is kept for days.
+    pub const DEFAULT_CLOCK_SETTLE: Duration = Duration::from_secs(300);
 }
 
 // No doc comment: clap would show it as the program's description.
@@ -47,6 +50,12 @@ pub(super) struct StorageOptions {
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_KEEP_BYTES,
           value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     keep_bytes: u64,
+
+    /// Time for which the system's clock must run evenly, after the start and after a jump,
+    /// before messages are deleted for their age by it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
+          default_value_t = Config::DEFAULT_CLOCK_SETTLE.as_secs())]
+    clock_settle: u64,
 }
 
 impl StorageOptions {
@@ -56,5 +65,6 @@ impl StorageOptions {
         config.keep_age = Duration::from_secs(self.keep_age);
         config.keep_messages = self.keep_messages;
         config.keep_bytes = self.keep_bytes;
+        config.clock_settle = Duration::from_secs(self.clock_settle);
     }
 }

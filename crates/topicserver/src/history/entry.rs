@@ -9,7 +9,7 @@ pub(crate) struct Entry {
     pub(crate) first: u64,
     /// How many there are, at least one; each is one line.
     pub(crate) count: u32,
-    /// When they were published, in milliseconds since the Unix epoch.
+    /// When they were published: an index of the clock.
     pub(crate) time: u64,
     /// The publisher's number, which is opaque.
     pub(crate) publisher: u64,
@@ -47,7 +47,7 @@ pub(crate) struct RememberedId {
     pub(crate) id: u64,
     /// The sequence number that the message got.
     pub(crate) seq: u64,
-    /// When, in milliseconds since the Unix epoch.
+    /// When, by the monotonic clock.
     pub(crate) time: u64,
 }
 

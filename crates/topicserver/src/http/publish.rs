@@ -84,6 +84,7 @@ pub(crate) async fn publish(
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
         Ok(Err(Unstored { code, text })) => Err(Problem::new(
             match code {
+                ErrorCode::DuplicateId => StatusCode::CONFLICT,
                 ErrorCode::StorageBusy => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INSUFFICIENT_STORAGE,
             },
@@ -286,5 +287,6 @@ fn message_id(
     let hashes = context.state().hashes();
     let text = texts.first().map_or("", String::as_str);
     let ip = context.peer.ip();
-    Ok(MessageId::new(hashes, id, || text, identity, ip))
+    let user = identity.and_then(|identity| identity.user.as_ref());
+    Ok(MessageId::of_request(hashes, id, text, user, ip))
 }

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use wire::{Position, RegistrationOptions, TopicName};
 
-use crate::clock::now;
 use crate::http::problem::Problem;
 
 /// The topic that a path names.
@@ -109,11 +108,13 @@ impl StreamQuery {
         &self,
         topic: &TopicName,
         last_event_id: Option<&str>,
+        now: u64,
     ) -> Result<(RegistrationOptions, Until), Problem> {
         let until = self.until()?;
+        let since = self.since.as_deref().map(|since| moment(since, now));
         let mut options = RegistrationOptions {
             last: self.last,
-            since: self.since.as_deref().map(moment).transpose()?,
+            since: since.transpose()?,
             ..RegistrationOptions::default()
         };
         let queried = self.last_event_id.as_deref().filter(|id| !id.is_empty());
@@ -173,8 +174,8 @@ fn position(id: &str) -> Result<Position, Problem> {
 }
 
 /// A moment in milliseconds since the Unix epoch: so itself, or as `90s`, `10m`, `2h`
-/// or `1d` ago.
-fn moment(since: &str) -> Result<u64, Problem> {
+/// or `1d` before now.
+fn moment(since: &str, now: u64) -> Result<u64, Problem> {
     let digits = since.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = since.split_at(digits);
     let seconds_each = match unit {
@@ -190,7 +191,7 @@ fn moment(since: &str) -> Result<u64, Problem> {
         return Ok(number);
     };
     let ago = Duration::from_secs(number.saturating_mul(seconds_each)).as_millis();
-    Ok(now().saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
+    Ok(now.saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
 }
 
 fn bad_moment(since: &str) -> Problem {
@@ -206,13 +207,12 @@ mod tests {
 
     #[test]
     fn a_moment_is_milliseconds_or_how_long_ago() {
-        assert_eq!(moment("1763796000000").unwrap(), 1_763_796_000_000);
+        let now = 1_763_796_000_000;
+        assert_eq!(moment("1763796000000", 5).unwrap(), now);
         for (since, ago) in [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
-            let before = now();
-            let meant = moment(since).unwrap() + ago * 1000;
-            assert!((before..=now()).contains(&meant), "{since}: {meant}");
+            assert_eq!(moment(since, now).unwrap(), now - ago * 1000, "{since}");
         }
-        assert_eq!(moment("99999999999999999d").unwrap(), 0);
+        assert_eq!(moment("99999999999999999d", now).unwrap(), 0);
         for wrong in [
             "",
             "m",
@@ -222,7 +222,7 @@ mod tests {
             "10 m",
             "99999999999999999999",
         ] {
-            assert!(moment(wrong).is_err(), "{wrong:?}");
+            assert!(moment(wrong, now).is_err(), "{wrong:?}");
         }
     }
 
@@ -242,9 +242,9 @@ mod tests {
             poll: Some("1".into()),
             ..StreamQuery::default()
         };
-        let (options, until) = query.options(&topic, None).unwrap();
+        let (options, until) = query.options(&topic, None, 0).unwrap();
         assert_eq!((until, options.since), (Until::Sent, Some(0)));
-        let (options, _) = query.options(&topic, Some("5f1c:1")).unwrap();
+        let (options, _) = query.options(&topic, Some("5f1c:1"), 0).unwrap();
         assert_eq!((options.since, options.resume.len()), (None, 1));
     }
 }

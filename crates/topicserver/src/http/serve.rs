@@ -94,13 +94,17 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         result
     })
     .await;
-    if let Err(error) = result {
-        tracing::debug!(%peer, %error, "the HTTP connection is lost");
-    }
+    let pending = match result {
+        Ok(()) => slot.take(),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "the HTTP connection is lost");
+            None
+        }
+    };
     let Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
     let first = Bytes::from([read_buf, io.take_first()].concat());
-    if let Some(pending) = slot.take()
+    if let Some(pending) = pending
         && let Some(context) = Arc::into_inner(context)
     {
         return pending.begin(io, first, context.guard, outbox.clone());

@@ -57,7 +57,8 @@ pub(crate) async fn open(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
     };
-    let (options, until) = query.options(&topic, last_event_id)?;
+    let now = context.state().clock().read().index;
+    let (options, until) = query.options(&topic, last_event_id, now)?;
     let form = form(wanted, version);
     let mut response = head(wanted, form);
     if method != Method::HEAD {

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::response::Response;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
+use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Until;
 use crate::http::stream::StreamReader;
@@ -113,7 +113,7 @@ fn write_head(response: &Response) -> Vec<u8> {
     let mut head = String::new();
     // Writing into memory can't fail.
     let _ = write!(head, "HTTP/1.1 {}\r\n", response.status());
-    let now = httpdate::fmt_http_date(SystemTime::now());
+    let now = httpdate::fmt_http_date(clock::date());
     let _ = write!(head, "date: {now}\r\n");
     let mut head = head.into_bytes();
     for (name, value) in response.headers() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use siphasher::sip::SipHasher13;
 use wire::{ClientKey, Person, UserName};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The client of an extended connection.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(crate) struct Identity {
     pub(crate) publisher: u64,
     /// The number under which ids are remembered.
     pub(crate) origin: u64,
-    /// The origin is only an address, which other clients may share.
+    /// Others may have the same origin: it isn't a key.
     pub(crate) is_shared: bool,
     /// The name.
     pub(crate) user: Option<UserName>,
@@ -67,6 +68,14 @@ impl Hashes {
         hash(&self.run_key, self.connections.fetch_add(1, Relaxed))
     }
 
+    /// The hash of a message's text, to notice another text. It is made for each message with
+    /// an id, so it is a fast one: nobody gains anything by predicting it.
+    pub(crate) fn of_text(&self, text: &[u8]) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.key;
+        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        xxh3_64_with_seed(text, seed)
+    }
+
     /// The origin of ids from an address without a name or a key.
     pub(crate) fn origin_of(&self, ip: IpAddr) -> u64 {
         self.of("ip", ip.to_string().as_bytes())
@@ -74,8 +83,8 @@ impl Hashes {
 }
 
 impl Identity {
-    /// The identity of a connection from `peer`. Ids belong to the client key, without a key
-    /// to the name, and without a name to the address.
+    /// The identity of a connection from `peer`. Ids belong to the client key, which only that
+    /// client knows; without a key to the name at the address.
     pub(crate) fn new(
         hashes: &Hashes,
         peer: SocketAddr,
@@ -84,10 +93,11 @@ impl Identity {
         port: Option<u16>,
     ) -> Self {
         let key = client.map(|key| hashes.of("client", key.as_str().as_bytes()));
-        let named = |name: &UserName| hashes.of("user", name.as_str().as_bytes());
+        let ip = peer.ip();
+        let named = |name: &UserName| hashes.of("user", format!("{ip} {name}").as_bytes());
         Self {
             publisher: key.unwrap_or_else(|| hashes.of_next_connection()).max(1),
-            is_shared: key.is_none() && user.is_none(),
+            is_shared: key.is_none(),
             origin: key
                 .or_else(|| user.as_ref().map(named))
                 .unwrap_or_else(|| hashes.origin_of(peer.ip())),

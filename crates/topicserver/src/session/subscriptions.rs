@@ -219,6 +219,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::config::Config;
     use crate::outbox::tests::endless_outbox;
 
@@ -228,7 +229,8 @@ mod tests {
             max_mailbox: 10,
             ..Config::default()
         };
-        let registry = Arc::new(Registry::new(&config, None).unwrap());
+        let registry = Registry::new(&config, None, Clock::for_tests()).unwrap();
+        let registry = Arc::new(registry);
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

@@ -11,8 +11,10 @@ use super::database::{CommitError, Tables, record_of};
 use super::error::StoreError;
 use super::high_water_marks::{HighWaterMarks, Slot};
 use super::record::{self, Header, TopicRecord};
+use super::timeline::Span;
 use super::topic::{Bounds, Extent, Oldest, StoredTopic};
 use super::types::TopicId;
+use crate::clock::Reading;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
 /// The key of the next topic's number in the table of what is there once.
@@ -65,16 +67,19 @@ pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, S
     }
 }
 
-/// The earliest beginning of a topic, and its next number. Reads no more than that
-/// takes.
-pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreError> {
+/// What there is of a topic, at the earliest. Reads no more than that takes.
+pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<Span, StoreError> {
     let record = find_record(tables, id)?;
     let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
     let end = match last {
         Some((seq, bytes)) => seq + u64::from(record::read_header(&bytes)?.messages),
         None => 0,
     };
-    Ok((record.first, end.max(record.floor)))
+    Ok(Span {
+        first: record.first,
+        next: end.max(record.floor),
+        setbacks: record.setbacks,
+    })
 }
 
 /// A new topic.
@@ -88,7 +93,11 @@ pub(crate) fn make(name: TopicName, epoch: u64) -> StoredTopic {
     StoredTopic {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(1, 1)),
+        bounds: Arc::new(Bounds::new(Span {
+            first: 1,
+            next: 1,
+            setbacks: Vec::new(),
+        })),
         durable: extent,
         pending: extent,
         is_trimmed: false,
@@ -124,10 +133,16 @@ pub(crate) fn read(
             first = extent.next;
         }
     }
+    let bounds = Bounds::new(Span {
+        first,
+        next: extent.next,
+        setbacks: known.setbacks,
+    });
+    bounds.set_oldest(extent.oldest);
     let state = StoredTopic {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(first, extent.next)),
+        bounds: Arc::new(bounds),
         durable: extent,
         pending: extent,
         is_trimmed: false,
@@ -201,17 +216,18 @@ fn lost(
     }
 }
 
-/// The ids of a topic's messages from `first` on that aren't older than the window,
-/// read from the newest on. Only records that are young enough are read, and one
+/// The ids of a topic's messages from `first` on that aren't older than the window, with
+/// the time that is left of it, read from the newest on. Only records that are young enough are read, and one
 /// more; and not more than [`READ_RECORDS`] and [`READ_BYTES`].
 pub(crate) fn remembered_ids(
     tables: &Tables,
     id: TopicId,
     first: u64,
-    since: u64,
+    now: &Reading,
     limits: IdLimits,
 ) -> Result<DedupWindow, StoreError> {
     let mut ids = DedupWindow::new(limits);
+    let since = now.index.saturating_sub(limits.window);
     let mut bytes_read = 0;
     for record in Tables::records(&tables.history, id, first)
         .rev()
@@ -227,7 +243,8 @@ pub(crate) fn remembered_ids(
         }
         match record::read_ids(seq, &bytes) {
             Ok(read) => {
-                for id in read.into_iter().rev() {
+                for mut id in read.into_iter().rev() {
+                    id.time = now.elapsed_at(id.time);
                     // Of a publisher that has no room left, older ids are not needed.
                     let _ = ids.insert_older(id);
                 }

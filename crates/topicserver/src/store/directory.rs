@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use super::error::{OpenError, StoreError, is_full};
 
 /// What the file `format` says in a directory that this release can use.
-const FORMAT: &str = "natter history 3\n";
+const FORMAT: &str = "natter history 4\n";
+
+/// The same of the release before: this one can read that, and writes its own.
+const OLD_FORMAT: &str = "natter history 3\n";
 
 /// Room for most groups of messages, and little enough to be tried every second.
 pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;
@@ -67,6 +70,9 @@ impl Directory {
         };
         match std::fs::read(&path) {
             Ok(found) if found == FORMAT.as_bytes() => Ok(()),
+            Ok(found) if found == OLD_FORMAT.as_bytes() => self
+                .write_format(&path)
+                .map_err(|source| OpenError::Unusable { path, source }),
             Ok(found) => Err(other(format!("{:.40}", found.escape_ascii()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.database().exists() || self.high_water_marks().exists() {

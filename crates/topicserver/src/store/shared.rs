@@ -9,6 +9,7 @@ use super::database::Tables;
 use super::error::StoreError;
 use super::topic::{Bounds, RetentionLimits};
 use super::types::TopicId;
+use crate::clock::Clock;
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {
@@ -19,4 +20,5 @@ pub(crate) struct Shared {
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
     pub(crate) limits: RetentionLimits,
+    pub(crate) clock: Clock,
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use wire::TopicName;
 
 use super::error::StoreError;
 use super::record::{self, TopicRecord};
+use super::timeline::{MAX_SETBACKS, Span};
 use super::types::Retention;
-use crate::clock::now;
 use crate::history::entry::Entry;
 
 /// Bytes at which a record is cut: a read gets about that much more than it
@@ -32,14 +33,53 @@ pub(crate) struct Bounds {
     pub(crate) first: Arc<AtomicU64>,
     /// The first number that is not durable yet. Readers stop before it.
     pub(crate) next: AtomicU64,
+    /// When the oldest record was published; `u64::MAX` if there is none.
+    oldest: AtomicU64,
+    /// The messages before which time went back. One whose message wasn't stored in the end
+    /// does no harm.
+    setbacks: Mutex<Vec<u64>>,
 }
 
 impl Bounds {
-    pub(crate) fn new(first: u64, next: u64) -> Self {
+    pub(crate) fn new(span: Span) -> Self {
         Self {
-            first: Arc::new(first.into()),
-            next: next.into(),
+            first: Arc::new(span.first.into()),
+            next: span.next.into(),
+            oldest: u64::MAX.into(),
+            setbacks: Mutex::new(span.setbacks),
         }
+    }
+
+    /// Where it begins and ends, and where time went back.
+    pub(crate) fn span(&self) -> Span {
+        Span {
+            first: self.first(),
+            next: self.next(),
+            setbacks: self.setbacks.lock().clone(),
+        }
+    }
+
+    /// Time goes back before the message `seq`. False: that happened too often to be noted.
+    pub(crate) fn add_setback(&self, seq: u64) -> bool {
+        let mut setbacks = self.setbacks.lock();
+        let first = self.first();
+        setbacks.retain(|&setback| first < setback && setback < seq);
+        let has_room = setbacks.len() < MAX_SETBACKS;
+        if has_room {
+            setbacks.push(seq);
+        }
+        has_room
+    }
+
+    /// When the oldest record was published; `None` if there is none.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        Some(self.oldest.load(Ordering::Acquire)).filter(|&time| time < u64::MAX)
+    }
+
+    /// Says which record is the oldest.
+    pub(crate) fn set_oldest(&self, oldest: Option<Oldest>) {
+        let time = oldest.map_or(u64::MAX, |oldest| oldest.time);
+        self.oldest.store(time, Ordering::Release);
     }
 
     /// The oldest sequence number that is there.
@@ -101,6 +141,7 @@ impl StoredTopic {
             epoch: self.epoch,
             floor: self.durable.next,
             first: self.bounds.first(),
+            setbacks: self.bounds.setbacks.lock().clone(),
             name: self.name.as_str().to_owned(),
         }
     }
@@ -133,24 +174,15 @@ impl RetentionLimits {
             bytes: retention.bytes,
         }
     }
-
-    /// A topic that begins with the message `first` holds too much.
-    pub(crate) fn are_exceeded(&self, extent: &Extent, first: u64, now: u64) -> bool {
-        extent.oldest.is_some_and(|oldest| {
-            oldest.time.saturating_add(self.age) < now
-                || extent.next - first > self.messages
-                || extent.total - oldest.before > self.bytes
-        })
-    }
-
-    /// Messages from before this time are no longer sent.
-    pub(crate) fn oldest_time(&self) -> u64 {
-        now().saturating_sub(self.age)
-    }
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When the newest of the entries was published.
+pub(crate) fn newest_time(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.time).max().unwrap_or(0)
 }
 
 /// Says whether the entries continue a topic whose next message is `next`, and

@@ -2,7 +2,9 @@
 //! one group, flushes once, and then answers them: group commit.
 
 mod chores;
+mod corrections;
 pub(super) mod group;
+mod limits;
 pub(crate) mod queue;
 mod recovery;
 mod retention;
@@ -29,6 +31,7 @@ use super::reclaim::Reclaimer;
 use super::shared::Shared;
 use super::topic::{RetentionLimits, StoredTopic};
 use super::types::{Loaded, Retention, TopicId};
+use crate::clock::{Clock, Correction};
 use chores::Chores;
 use group::Access;
 use queue::{Queue, Request, Waiting};
@@ -48,6 +51,9 @@ pub(crate) struct Writer {
     pub(super) high_water_marks: HighWaterMarks,
     preallocator: Preallocator,
     pub(super) limits: RetentionLimits,
+    clock: Clock,
+    /// What is noted of wrong times.
+    corrections: Vec<Correction>,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
     /// The topics in memory.
@@ -88,6 +94,7 @@ impl Writer {
     pub(crate) fn open(
         path: &Path,
         retention: Retention,
+        clock: Clock,
         settings: DatabaseSettings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
@@ -105,10 +112,13 @@ impl Writer {
         let secret = secret(&tables).map_err(|error| broken(error.into()))?;
         let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.into()))?;
         let high_water_marks = open_marks(directory.high_water_marks(), next_id)?;
+        let corrections = corrections::read(&tables);
+        clock.restore(corrections.map_err(|error| broken(error.into()))?);
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
             limits: RetentionLimits::new(retention),
+            clock: clock.clone(),
         });
         let reclaimer = Reclaimer::start(shared.clone());
         let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
@@ -121,6 +131,8 @@ impl Writer {
             shared,
             high_water_marks,
             limits: RetentionLimits::new(retention),
+            corrections: clock.corrections(),
+            clock,
             next_id,
             topics: HashMap::new(),
             ids: HashMap::new(),
@@ -164,11 +176,13 @@ impl Writer {
     fn run(mut self, waiting: &Waiting) -> Option<oneshot::Sender<()>> {
         while let Ok(mut group) = waiting.take(self.time_to_chores()) {
             let end = take_end(&mut group);
+            let trims = take_trims(&mut group);
             if !group.is_empty() {
                 let kib = queue::kib_of(&group);
                 self.serve(group, waiting);
                 waiting.give_back(kib);
             }
+            self.trim_asked(trims);
             if let Some(done) = end {
                 self.finish();
                 return Some(done);
@@ -270,7 +284,7 @@ impl Writer {
             Request::Load { done, .. } => {
                 let _ = done.send(result.and_then(|id| self.loaded(id)));
             }
-            Request::Close(_) => {}
+            Request::Trim { .. } | Request::Close(_) => {}
         }
     }
 
@@ -311,6 +325,20 @@ fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
         Some(Request::Close(done)) => Some(done),
         _ => None,
     }
+}
+
+/// A topic in which something is too old, and who is to be told that it is gone.
+type Trim = (TopicId, oneshot::Sender<Result<(), StoreError>>);
+
+/// Takes out which topics hold something too old: that is done after the messages.
+fn take_trims(group: &mut Vec<Request>) -> Vec<Trim> {
+    let is_trim = |request: &mut Request| matches!(request, Request::Trim { .. });
+    let trims = group.extract_if(.., is_trim);
+    let trim = |request| match request {
+        Request::Trim { topic, done } => Some((topic, done)),
+        _ => None,
+    };
+    trims.filter_map(trim).collect()
 }
 
 /// Opens the high-water marks, without those of topics that the end of the history,

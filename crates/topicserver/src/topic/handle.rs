@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use crate::clock::now;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::mailbox::{Backpressure, Mailbox};
@@ -34,7 +33,7 @@ pub(crate) struct Topic {
     pub(super) members: AtomicUsize,
     /// The newest message's sequence number.
     pub(super) newest: AtomicU64,
-    /// When it was published to, or joined, last: milliseconds since the Unix epoch.
+    /// When it was published to, or joined, last, by the monotonic clock.
     pub(super) used: AtomicU64,
     /// Bytes that it remembers.
     pub(super) remembered: Arc<AtomicUsize>,
@@ -85,13 +84,14 @@ pub(crate) struct Registration {
 }
 
 impl Topic {
-    pub(crate) fn new(name: TopicName, max_mailbox: usize) -> Self {
+    /// One that is used `now`, by the monotonic clock.
+    pub(crate) fn new(name: TopicName, max_mailbox: usize, now: u64) -> Self {
         Self {
             name,
             mailbox: Mailbox::new(max_mailbox, || COMMANDS.with(Spare::take)),
             members: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
-            used: AtomicU64::new(now()),
+            used: AtomicU64::new(now),
             remembered: Arc::default(),
             is_giving: AtomicBool::new(false),
             is_expiring: AtomicBool::new(false),
@@ -107,7 +107,7 @@ impl Topic {
         (self.members.load(Relaxed), self.newest.load(Relaxed))
     }
 
-    /// When it was used last: milliseconds since the Unix epoch.
+    /// When it was used last, by the monotonic clock.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Relaxed)
     }

@@ -48,7 +48,7 @@ impl StartPosition {
     /// nothing, what comes next is wanted.
     pub(crate) async fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
         if let Some(position) = &self.resume {
-            return resume(position, log).await;
+            return resume(position, log);
         }
         let last = self.last.map(|last| log.next().saturating_sub(last));
         let since = match self.since {
@@ -58,18 +58,18 @@ impl StartPosition {
         let start = last.into_iter().chain(since).max();
         // What isn't there any more was not asked for by its number.
         let start = start.unwrap_or(log.next());
-        (log.first_from(start).await, None)
+        (log.first_from(start), None)
     }
 }
 
 /// Of another life of the topic, or of a message that was never there, nothing is
 /// known: everything there is follows.
-async fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
+fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
     if position.epoch != log.epoch() || position.seq >= log.next() {
-        return (log.first_from(0).await, Some(false));
+        return (log.first_from(0), Some(false));
     }
     let next = position.seq + 1;
-    (next, Some(next == log.first_from(next).await))
+    (next, Some(next == log.first_from(next)))
 }
 
 /// What a topic does when the answer is on its way.

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use wire::{Event, TopicName, TopicSummary};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
@@ -43,10 +44,14 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Result<Self, NoRandomness> {
+    pub(crate) fn new(
+        config: &Config,
+        store: Option<Store>,
+        clock: Clock,
+    ) -> Result<Self, NoRandomness> {
         Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store)?),
+            settings: Arc::new(TopicSettings::new(config, store, clock)?),
             topics: Mutex::default(),
         })
     }
@@ -83,7 +88,9 @@ impl Registry {
     ) -> (Arc<Topic>, T) {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
-            let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
+            let now = self.settings.clock.read().elapsed;
+            let topic = Topic::new(name.clone(), self.settings.max_mailbox, now);
+            let topic = Arc::new(topic);
             self.start(topic.clone());
             topic
         });
@@ -243,7 +250,8 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default(), None).unwrap())
+        let registry = Registry::new(&Config::default(), None, Clock::for_tests());
+        Arc::new(registry.unwrap())
     }
 
     fn name(name: &str) -> TopicName {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wire::TopicName;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::history::budget::MemoryBudget;
 use crate::history::dedup::IdLimits;
@@ -29,12 +30,17 @@ pub(crate) struct TopicSettings {
     pub(crate) budget: Arc<MemoryBudget>,
     /// Where messages are kept on disk, if they are.
     pub(crate) store: Option<Store>,
+    pub(crate) clock: Clock,
     /// Log lines about it, which may come with every message.
     pub(crate) troubles: LogLimiter,
 }
 
 impl TopicSettings {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Result<Self, NoRandomness> {
+    pub(crate) fn new(
+        config: &Config,
+        store: Option<Store>,
+        clock: Clock,
+    ) -> Result<Self, NoRandomness> {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             max_mailbox: config.max_mailbox,
@@ -51,6 +57,7 @@ impl TopicSettings {
             hashes: Hashes::random()?,
             budget: MemoryBudget::new(config.history_memory),
             store,
+            clock,
             troubles: LogLimiter::default(),
         })
     }

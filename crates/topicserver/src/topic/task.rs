@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::oneshot;
 use wire::{Event, TopicState};
 
-use crate::clock::now;
 use crate::history::budget::MemoryShare;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
@@ -62,7 +61,7 @@ pub(crate) fn run(
             }
             task.handle(&mut batch).await;
             if task.members.has_ready() {
-                task.log.forget_too_old();
+                task.log.forget_deleted();
             }
             task.catch_up();
             task.remove_finished();
@@ -119,6 +118,11 @@ impl Task {
         }
     }
 
+    fn note_use(&self) {
+        let now = self.log.settings().clock.read();
+        self.topic.used.store(now.elapsed, Relaxed);
+    }
+
     fn is_over(&self) -> bool {
         self.members.is_empty() && self.log.is_empty()
     }
@@ -161,11 +165,8 @@ impl Task {
     /// Does what a command says, or at least begins with it: a registration may have to
     /// wait for the disk.
     fn change(&mut self, command: Command) -> Option<Box<Registration>> {
-        if matches!(
-            command,
-            Command::Register(_) | Command::Open(..) | Command::Range(_)
-        ) {
-            self.log.forget_too_old();
+        if matches!(command, Command::Open(..) | Command::Range(_)) {
+            self.log.forget_deleted();
         }
         match command {
             Command::Publish(publication) => {
@@ -217,7 +218,7 @@ impl Task {
             start,
             answer,
         } = registration;
-        self.topic.used.store(now(), Relaxed);
+        self.note_use();
         if !start.is_given()
             && let Some(known) = self.members.find(&outbox)
             && known.identity.user == identity.user
@@ -227,6 +228,7 @@ impl Task {
             answer.report(self.topic.name(), self.state(None));
             return;
         }
+        self.log.delete_too_old().await;
         let (next, recovered) = start.resolve(&self.log).await;
         let added = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
@@ -345,7 +347,7 @@ impl Task {
         let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
-        self.topic.used.store(self.log.time(), Relaxed);
+        self.note_use();
         if let Some(from) = self.log.take_found() {
             self.members.fall_behind(from);
         }
@@ -372,13 +374,15 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::clock::Clock;
 
     /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
     #[test]
     fn a_topics_task_stays_small() {
-        let settings = Arc::new(TopicSettings::new(&Config::default(), None).unwrap());
+        let settings = TopicSettings::new(&Config::default(), None, Clock::for_tests());
+        let settings = Arc::new(settings.unwrap());
         let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
-        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
+        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1, 0));
         let registry = Arc::new(());
         let task = run(topic, settings, expiring, move |_| {
             Arc::strong_count(&registry) > 1

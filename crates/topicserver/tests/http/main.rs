@@ -44,6 +44,8 @@ mod page_refused;
 mod proxy;
 mod publishing;
 #[cfg(target_os = "linux")]
+mod soak;
+#[cfg(target_os = "linux")]
 mod speed;
 mod streaming;
 mod websocket;

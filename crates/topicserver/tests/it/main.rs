@@ -25,6 +25,8 @@ mod bad_streams;
 mod bytes;
 mod catching_up;
 #[cfg(unix)]
+mod clocks;
+#[cfg(unix)]
 mod crashes;
 mod crowds;
 #[cfg(unix)]
@@ -42,6 +44,8 @@ mod leaving;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+#[cfg(target_os = "linux")]
+mod power_cut;
 #[cfg(unix)]
 mod program;
 mod promises;

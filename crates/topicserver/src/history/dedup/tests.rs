@@ -29,7 +29,7 @@ fn id(origin: u64, id: u64, seq: u64, time: u64) -> RememberedId {
 
 /// The number of the message that has the id already.
 fn seq_of(ids: &mut DedupWindow, id: RememberedId) -> Option<u64> {
-    ids.find_or_insert(id).map(|known| known.seq)
+    ids.find_or_insert(id).map(|known| known.stored.seq)
 }
 
 fn ids(per_publisher: usize) -> DedupWindow {

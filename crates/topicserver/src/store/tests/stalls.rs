@@ -17,7 +17,15 @@ fn open_small(directory: &Directory, writer: Duration, timeout: Duration) -> (St
         ..DatabaseSettings::new(writer)
     };
     let floors = settings.floors.clone();
-    let store = Store::open_with(directory.path(), KEEP, WINDOW, timeout, settings).unwrap();
+    let store = Store::open_with(
+        directory.path(),
+        KEEP,
+        WINDOW,
+        timeout,
+        &Clock::for_tests(),
+        settings,
+    )
+    .unwrap();
     (store, floors)
 }
 

@@ -60,7 +60,7 @@ impl Writer {
                 Request::Load { name, epoch, .. } => {
                     self.find_or_make(&tables, &mut group, name, *epoch)
                 }
-                Request::Close(_) => Err(StoreError::Closed),
+                Request::Trim { .. } | Request::Close(_) => Err(StoreError::Closed),
             });
         }
         let batch = std::mem::replace(&mut group.batch, tables.batch());
@@ -98,6 +98,8 @@ impl Writer {
             return Err(StoreError::NoTopic(id.0));
         };
         let extent = &mut state.pending;
+        let bounds = &state.bounds;
+        let mut has_setback = false;
         let next = topic::check_order(&batch.entries, extent.next)?;
         if batch.entries.is_empty() {
             return Ok(id);
@@ -111,18 +113,28 @@ impl Writer {
             };
             let ids = record::ids_within(&batch.ids, begin.first..last.end());
             let record = &mut self.record;
-            let header = record::write_history(record, &entries, ids, extent.total);
+            let is_setback = topic::newest_time(&entries) < extent.time;
+            let may_go_back = !is_setback || bounds.add_setback(begin.first);
+            has_setback |= is_setback;
+            let not_before = if may_go_back { 0 } else { extent.time };
+            let header = record::write_history(record, &entries, ids, extent.total, not_before);
             extent.oldest.get_or_insert(Oldest {
                 time: header.time,
                 before: extent.total,
             });
             extent.total = header.total;
-            extent.time = extent.time.max(header.time);
+            extent.time = header.time;
             let key = record::key(id, begin.first);
             group.bytes += journal::ITEM_OVERHEAD + key.len() + record.len();
             group.batch.insert(&tables.history, key, &record[..]);
         }
         extent.next = next;
+        if has_setback {
+            let record = state.record().write();
+            group
+                .batch
+                .insert(&tables.topics, id.0.to_be_bytes(), record);
+        }
         group.appended.push(id);
         Ok(id)
     }
@@ -210,6 +222,7 @@ impl Writer {
             let (extent, wants_trim) = (state.durable, state.wants_trim(&self.limits));
             self.chores.note_written(id, extent.total - before.total);
             if before.oldest.is_none() {
+                state.bounds.set_oldest(extent.oldest);
                 self.note_age(id, extent.oldest, 0);
             }
             if wants_trim {
@@ -255,6 +268,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::store::database::DatabaseSettings;
     use crate::store::tests::Directory;
     use crate::store::types::Retention;
@@ -271,7 +285,8 @@ mod tests {
             bytes: u64::MAX,
         };
         let settings = DatabaseSettings::new(Duration::from_secs(60));
-        let (mut writer, _) = Writer::open(directory.path(), keep, settings).unwrap();
+        let (mut writer, _) =
+            Writer::open(directory.path(), keep, Clock::for_tests(), settings).unwrap();
         let mut load = || {
             let (done, _) = tokio::sync::oneshot::channel();
             let name = TopicName::new("T").unwrap();

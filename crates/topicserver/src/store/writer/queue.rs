@@ -49,6 +49,11 @@ pub(crate) enum Request {
         epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     },
+    /// Delete what is too old in a topic.
+    Trim {
+        topic: TopicId,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
     /// End.
     Close(oneshot::Sender<()>),
 }
@@ -57,7 +62,7 @@ impl Request {
     fn kib(&self) -> u32 {
         match self {
             Self::Append { kib, .. } => *kib,
-            Self::Load { .. } | Self::Close(_) => 0,
+            Self::Load { .. } | Self::Trim { .. } | Self::Close(_) => 0,
         }
     }
 
@@ -156,6 +161,15 @@ impl Queue {
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     ) -> Result<(), StoreError> {
         self.put(Request::Load { name, epoch, done }).map(drop)
+    }
+
+    /// Puts in the request to delete what is too old in a topic.
+    pub(crate) fn trim(
+        &self,
+        topic: TopicId,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        self.put(Request::Trim { topic, done }).map(drop)
     }
 
     /// Puts in the request to close.

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use fjall::OwnedWriteBatch;
 
-use crate::clock;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
 use crate::store::error::StoreError;
-use crate::store::record::{self, Header, TopicRecord};
-use crate::store::topic::{self, Extent, Oldest, RetentionLimits};
+use crate::store::record;
+use crate::store::topic::{self, Oldest};
 use crate::store::types::TopicId;
-use crate::store::writer::Writer;
 use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
+use crate::store::writer::limits::Limit;
+use crate::store::writer::{Trim, Writer};
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -32,6 +32,9 @@ const SURVEYED: usize = 16;
 /// A topic isn't trimmed again for age within this part of the age, so that a busy one
 /// isn't trimmed for each of its messages. What is too old isn't sent, in any case.
 const AGE_STEP: u64 = 8;
+
+/// How often it is looked whether the clock is trusted, as long as it isn't.
+const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
 /// Milliseconds until it is tried again to trim a topic that can't be read.
 const TRY_AGAIN: u64 = 10 * 60 * 1000;
@@ -73,8 +76,10 @@ impl Writer {
             time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
         }
         if let Some(due) = self.ages.next() {
-            let left = due.saturating_sub(clock::now());
-            time = time.min(Duration::from_millis(left));
+            time = time.min(match self.clock.trusted() {
+                Some(now) => Duration::from_millis(due.saturating_sub(now)),
+                None => TRUST_PERIOD,
+            });
         }
         // What is overdue during an outage waits for its end.
         time.max(Duration::from_millis(1))
@@ -96,7 +101,7 @@ impl Writer {
             self.chores.survey = None;
         }
         self.find_too_old();
-        match self.trim_some() {
+        match self.note_corrections().and_then(|()| self.trim_some()) {
             // Later: what waits to be stored comes first.
             Ok(()) | Err(CommitError::Stalled) => {}
             Err(error) => {
@@ -121,7 +126,9 @@ impl Writer {
         if self.trims.len() >= TRIMS {
             return;
         }
-        let now = clock::now();
+        let Some(now) = self.clock.trusted() else {
+            return;
+        };
         for _ in 0..TRIMS {
             let Some(id) = self.ages.take(now) else {
                 return;
@@ -138,6 +145,38 @@ impl Writer {
             return;
         }
         self.trims.push_back(id);
+    }
+
+    /// Deletes what is too old in some topics at once, and says when that is done.
+    pub(in crate::store) fn trim_asked(&mut self, trims: Vec<Trim>) {
+        if trims.is_empty() {
+            return;
+        }
+        let mut result = self.ready();
+        for (topic, _) in &trims {
+            self.queue_trim(*topic);
+        }
+        while result.is_ok() && trims.iter().any(|(topic, _)| self.is_trimmed(*topic)) {
+            result = self.trim_some().map_err(CommitError::into_error);
+        }
+        for (_, done) in trims {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(result.clone());
+        }
+    }
+
+    /// Whether a topic waits to be trimmed.
+    fn is_trimmed(&self, id: TopicId) -> bool {
+        self.topics.get(&id).is_some_and(|state| state.is_trimmed)
+    }
+
+    /// How much a topic may hold now.
+    fn limit(&self) -> Limit<'_> {
+        Limit {
+            limits: &self.limits,
+            now: self.clock.trusted(),
+            corrections: &self.corrections,
+        }
     }
 
     /// Deletes what some topics hold too much, and notes it with one flush.
@@ -157,7 +196,7 @@ impl Writer {
                 Ok(found) => trimmed.extend(found),
                 Err(error) => {
                     tracing::warn!("can't delete messages of topic {}: {error}", id.0);
-                    self.ages.add(id, clock::now() + TRY_AGAIN);
+                    self.ages.add(id, self.clock.read().index + TRY_AGAIN);
                 }
             }
         }
@@ -197,14 +236,14 @@ impl Writer {
                 &read
             }
         };
-        let (extent, before) = (&state.durable, state.bounds.first());
-        let (first, oldest) = self.limits.begin(tables, id, extent, before)?;
+        let (extent, span) = (&state.durable, state.bounds.span());
+        let before = span.first;
+        let (first, oldest) = self.limit().begin(tables, id, extent, &span)?;
         let begins_at = |oldest: Option<Oldest>| oldest.map_or(extent.total, |one| one.before);
         if first > before {
-            let record = TopicRecord {
-                first,
-                ..state.record()
-            };
+            let mut record = state.record();
+            record.first = first;
+            record.setbacks.retain(|&seq| first < seq);
             batch.insert(&tables.topics, id.0.to_be_bytes(), record.write());
         }
         Ok(Some(Trimmed {
@@ -222,12 +261,13 @@ impl Writer {
             state.durable.oldest = trimmed.oldest;
             state.pending = state.durable;
             state.bounds.set(trimmed.first, state.durable.next);
+            state.bounds.set_oldest(trimmed.oldest);
         }
         if trimmed.deleted > 0 {
             self.floors.raise(id, trimmed.first);
             self.chores.note_deleted(trimmed.deleted);
         }
-        self.note_age(id, trimmed.oldest, clock::now());
+        self.note_age(id, trimmed.oldest, self.clock.trusted().unwrap_or(0));
     }
 
     /// Notes when a topic's oldest messages will be too old.
@@ -238,8 +278,10 @@ impl Writer {
         earliest: u64,
     ) {
         let age = self.limits.age;
+        // One that is in the future is looked at again, too.
+        let newest = self.clock.read().index;
         if let Some(oldest) = oldest
-            && let Some(time) = oldest.time.checked_add(age)
+            && let Some(time) = oldest.time.min(newest).checked_add(age)
         {
             let step = (age / AGE_STEP).min(topic::MAX_AGE_SLACK);
             self.ages.add(id, time.max(earliest.saturating_add(step)));
@@ -284,7 +326,7 @@ impl Writer {
             return Ok(());
         };
         self.chores.kept += extent.total.saturating_sub(oldest.before);
-        if self.limits.are_exceeded(&extent, first, clock::now()) {
+        if self.limit().is_exceeded(&extent, first) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -338,50 +380,5 @@ impl Writer {
             self.chores.deleted = 0;
             self.reclaimer.begin();
         }
-    }
-}
-
-impl RetentionLimits {
-    /// Where a topic begins that is trimmed to its limits, and what is its oldest record
-    /// then: found by halves, because each record says how much was before it.
-    fn begin(
-        &self,
-        tables: &Tables,
-        id: TopicId,
-        extent: &Extent,
-        first: u64,
-    ) -> Result<(u64, Option<Oldest>), StoreError> {
-        let now = clock::now();
-        // The first record that is kept begins in `low..=high`.
-        let (mut low, mut high) = (first, extent.next);
-        let mut kept = None;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let found = catalogue::readable_at(tables, id, low, middle)?;
-            let Some((seq, header, len)) = found else {
-                low = middle + 1;
-                continue;
-            };
-            if self.is_over(extent, seq, &header, len, now) {
-                low = (seq + u64::from(header.messages)).max(middle + 1);
-            } else {
-                high = seq;
-                kept = Some(Oldest {
-                    time: header.time,
-                    before: header.total.saturating_sub(len),
-                });
-            }
-        }
-        Ok((kept.map_or(extent.next, |_| high), kept))
-    }
-
-    /// The oldest record of a topic exceeds the limits.
-    fn is_over(&self, extent: &Extent, seq: u64, header: &Header, len: u64, now: u64) -> bool {
-        let end = seq + u64::from(header.messages);
-        let newer = extent.next.saturating_sub(end);
-        let bytes = (extent.total + len).saturating_sub(header.total);
-        let is_too_old = header.time.saturating_add(self.age) < now;
-        // The newest record stays, however large it is.
-        is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)
     }
 }
