@@ -15,6 +15,7 @@ mod info;
 mod problem;
 mod publish;
 mod query;
+mod range;
 mod router;
 mod serve;
 mod stream;

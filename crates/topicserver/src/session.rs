@@ -8,6 +8,7 @@ mod close;
 mod handler;
 mod input;
 pub(crate) mod protocol;
+mod ranges;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
 

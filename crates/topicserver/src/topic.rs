@@ -8,6 +8,7 @@ mod log;
 pub(crate) mod mailbox;
 mod members;
 pub(crate) mod publication;
+mod range;
 pub(crate) mod registration;
 pub(crate) mod registry;
 mod render;

@@ -28,6 +28,9 @@ pub enum Event<'a> {
     /// The answer to `topics`.
     #[serde(borrow)]
     Topics(Vec<TopicSummary<'a>>),
+    /// The answer to `history`.
+    #[serde(borrow)]
+    History(HistoryRange<'a>),
     /// The answer to `ping`: its value.
     #[serde(borrow)]
     Pong(&'a RawValue),
@@ -121,6 +124,21 @@ pub struct TopicSummary<'a> {
     pub members: u64,
     /// The newest message's sequence number; 0 if there never was one.
     pub seq: u64,
+}
+
+/// See [`Event::History`].
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct HistoryRange<'a> {
+    /// The topic that was asked for.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// The unbroken life of its history.
+    #[serde(borrow)]
+    pub epoch: Cow<'a, str>,
+    /// The oldest message's sequence number; the next one's if there is none.
+    pub first: u64,
+    /// Whole frames in their order, each as a subscriber gets it.
+    pub messages: Vec<Box<RawValue>>,
 }
 
 /// See [`Event::Joined`].

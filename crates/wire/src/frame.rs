@@ -53,7 +53,7 @@ pub enum FrameError {
     /// `extended` alone, with nothing in it that is known.
     #[error(
         "a frame with nothing but \"extended\" has one of \"leave\", \"who\", \"lookup\", \
-         \"topics\", \"ping\" in it; this one has none"
+         \"topics\", \"history\", \"ping\" in it; this one has none"
     )]
     Extended,
     /// `extended` alone, with more than one thing to answer.

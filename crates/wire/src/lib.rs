@@ -37,7 +37,8 @@ pub use address::{Address, AddressError};
 pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
-    Ack, Event, Gap, Members, Person, Presence, Registered, Told, TopicState, TopicSummary,
+    Ack, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Told, TopicState,
+    TopicSummary,
 };
 pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
 pub use limits::Limits;

@@ -19,6 +19,15 @@ pub enum Request {
     Lookup(String),
     /// `topics`: what topics are there?
     Topics,
+    /// `history`: messages of this topic before a number, or its newest ones.
+    History {
+        /// Whose.
+        topic: TopicName,
+        /// The messages with lower numbers than this; without it, the newest ones.
+        before: Option<u64>,
+        /// At most so many.
+        limit: Option<u64>,
+    },
     /// `ping`: is the server still there? It answers with the same value.
     Ping(Box<RawValue>),
     /// `pong`: the answer to a ping of the server's.
@@ -38,6 +47,8 @@ struct Members<'a> {
     #[serde(default, deserialize_with = "present")]
     topics: Option<IgnoredAny>,
     #[serde(borrow, default, deserialize_with = "present")]
+    history: Option<Range<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
     ping: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "present")]
     pong: Option<IgnoredAny>,
@@ -51,6 +62,7 @@ enum Written<'a> {
     Who(&'a str),
     Lookup(&'a str),
     Topics {},
+    History(Range<'a>),
     Ping(&'a RawValue),
     Pong(()),
 }
@@ -62,10 +74,30 @@ impl<'a> From<&'a Request> for Written<'a> {
             Request::Who(topic) => Self::Who(topic.as_str()),
             Request::Lookup(user) => Self::Lookup(user),
             Request::Topics => Self::Topics {},
+            Request::History {
+                topic,
+                before,
+                limit,
+            } => Self::History(Range {
+                topic: topic.as_str().into(),
+                before: *before,
+                limit: *limit,
+            }),
             Request::Ping(value) => Self::Ping(value),
             Request::Pong => Self::Pong(()),
         }
     }
+}
+
+/// What `history` asks for.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Range<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
 }
 
 /// Names of topics, or a lone one, as in a registration.
@@ -114,6 +146,13 @@ impl Request {
         }
         found.extend(members.lookup.map(|user| Self::Lookup(user.into_owned())));
         found.extend(members.topics.map(|_| Self::Topics));
+        if let Some(range) = members.history {
+            found.push(Self::History {
+                topic: TopicName::new(&range.topic)?,
+                before: range.before,
+                limit: range.limit,
+            });
+        }
         found.extend(members.ping.map(|value| Self::Ping(value.to_owned())));
         found.extend(members.pong.map(|_| Self::Pong));
         match (found.pop(), found.is_empty()) {
@@ -165,6 +204,14 @@ mod tests {
                 r#"{"extended":{"lookup":"bob"}}"#,
             ),
             (Request::Topics, r#"{"extended":{"topics":{}}}"#),
+            (
+                Request::History {
+                    topic: topic("t"),
+                    before: Some(58),
+                    limit: None,
+                },
+                r#"{"extended":{"history":{"topic":"t","before":58}}}"#,
+            ),
             (Request::ping(1), r#"{"extended":{"ping":1}}"#),
             (Request::Pong, r#"{"extended":{"pong":null}}"#),
         ] {

@@ -276,10 +276,11 @@ fn push_mark(out: &mut String, paint: Paint, name: &str) {
     }
 }
 
-/// Our name is in it, as a word.
+/// Our name is in it as a word, in upper or lower case. The page has the same rule.
 fn mentions(text: &str, me: &str) -> bool {
     let is_in_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(me).any(|(at, _)| {
+    let (text, me) = (text.to_lowercase(), me.to_lowercase());
+    text.match_indices(&me).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + me.len()..].chars().next();
         !before.is_some_and(is_in_word) && !after.is_some_and(is_in_word)

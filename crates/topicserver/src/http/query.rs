@@ -77,11 +77,31 @@ pub(crate) struct StreamQuery {
     last_event_id: Option<String>,
     /// `1`: end when what there is has been sent.
     poll: Option<String>,
+    /// With `poll`: those with lower numbers than this, `last` of them.
+    before: Option<u64>,
     /// End after so many seconds.
     timeout: Option<u64>,
 }
 
 impl StreamQuery {
+    /// Before which number messages are asked for, and how many, if that is the question.
+    pub(crate) fn range(&self) -> Result<Option<(u64, Option<u64>)>, Problem> {
+        let Some(before) = self.before else {
+            return Ok(None);
+        };
+        let is_poll = is_set("poll", self.poll.as_deref())?;
+        let has_more = self.since.is_some()
+            || self.resume.is_some()
+            || self.last_event_id.is_some()
+            || self.timeout.is_some();
+        if !is_poll || has_more {
+            return Err(Problem::bad_request(
+                "before goes with poll=1, and with last, but with nothing else",
+            ));
+        }
+        Ok(Some((before, self.last)))
+    }
+
     /// The same as a registration says it, and when the answer is complete. A browser that
     /// comes back says itself what it has, in `last_event_id`.
     pub(crate) fn options(

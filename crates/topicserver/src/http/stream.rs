@@ -20,6 +20,7 @@ use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
 use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
+use crate::http::range;
 use crate::http::takeover::Takeover;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
@@ -32,8 +33,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(crate) async fn open(
-    Extension(context): Extension<Arc<RequestContext>>,
     Extension(host): Extension<CheckedHost>,
+    Extension(context): Extension<Arc<RequestContext>>,
     method: Method,
     version: Version,
     Topic(topic): Topic,
@@ -46,6 +47,9 @@ pub(crate) async fn open(
     }
     // Only now: links to the page carry what others have added to them.
     let ValidQuery(query) = query?;
+    if let Some((before, limit)) = query.range()? {
+        return range::answer(context, &topic, before, limit).await;
+    }
     let last_event_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str());
     let last_event_id = match last_event_id {
         // A browser sends an empty one if it has none.

@@ -14,6 +14,7 @@ use crate::outbox::batch::Batch;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::session::input::FrameSink;
+use crate::session::ranges::{Range, Ranges};
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
@@ -37,6 +38,8 @@ struct Extended {
     name: Option<HeldName>,
     /// A topic that it has asked and that has enough to do for now.
     slowed_by: Option<Arc<Topic>>,
+    /// Ranges of the history that it has asked for.
+    ranges: Ranges,
 }
 
 impl Handler {
@@ -74,13 +77,17 @@ impl Handler {
         outbox
     }
 
-    /// Waits until all topics can take more, if one of them had enough to do.
+    /// Waits until all topics can take more, if one of them had enough to do, and until
+    /// the ranges that the peer has asked for are on their way.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(extended) = &mut self.extended
-            && let Some(topic) = &extended.slowed_by
-        {
-            ready!(topic.poll_room(cx));
-            extended.slowed_by = None;
+        if let Some(extended) = &mut self.extended {
+            if let Some(topic) = &extended.slowed_by {
+                ready!(topic.poll_room(cx));
+                extended.slowed_by = None;
+            }
+            let registry = self.guard.state().registry();
+            let asker = self.subscriptions.outbox();
+            ready!(extended.ranges.poll(cx, registry, asker));
         }
         self.subscriptions.poll_room(cx)
     }
@@ -282,6 +289,18 @@ impl FrameSink for Handler {
             Request::Topics => {
                 let asker = self.subscriptions.outbox().clone();
                 self.state().registry().list(asker);
+            }
+            Request::History {
+                topic,
+                before,
+                limit,
+            } => {
+                let extended = self.extended.get_or_insert_default();
+                extended.ranges.add(Range {
+                    topic,
+                    before,
+                    limit,
+                });
             }
             Request::Ping(value) => self.send_reply(Event::Pong(&value).to_line()),
             Request::Pong => {}

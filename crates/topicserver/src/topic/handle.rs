@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::publication::Publication;
+use crate::topic::range::RangeQuestion;
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::Fetched;
@@ -63,6 +64,8 @@ pub(super) enum Command {
     Publish(Publication),
     /// Who is here?
     Who(SharedOutbox),
+    /// What was said before a message?
+    Range(Box<RangeQuestion>),
     /// There is no memory for what was said here: so many bytes are to be given back.
     /// Answered then.
     GiveBack(usize, oneshot::Sender<()>),
@@ -154,6 +157,12 @@ impl Topic {
     /// Answers a connection's question who is here.
     pub(crate) fn who(&self, asker: SharedOutbox) -> Backpressure {
         self.put(Command::Who(asker))
+    }
+
+    /// Answers a question for a range of what was said.
+    pub(crate) fn range(&self, question: RangeQuestion) {
+        // A session asks one at a time, and so does a request.
+        self.notify(Command::Range(Box::new(question)));
     }
 
     /// Has the topic give back so many bytes, or all that it remembers, and resolves

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use wire::{Event, TopicName, TopicSummary};
 
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
 use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::Publication;
+use crate::topic::range::RangeQuestion;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
 
@@ -114,6 +116,26 @@ impl Registry {
         let topic = topics.get(name)?;
         let backpressure = topic.who(asker);
         Some((topic.clone(), backpressure))
+    }
+
+    /// Asks the topic of that name, which may only be on disk, for a range of what was
+    /// said there. Resolves when the answer is in the asker's outbox.
+    pub(crate) fn range(
+        self: &Arc<Self>,
+        name: &TopicName,
+        asker: SharedOutbox,
+        before: Option<u64>,
+        limit: Option<u64>,
+    ) -> oneshot::Receiver<()> {
+        let (done, answered) = oneshot::channel();
+        let question = RangeQuestion {
+            asker,
+            before,
+            limit,
+            done,
+        };
+        self.with(name, |topic| topic.range(question));
+        answered
     }
 
     /// Answers which topics there are, those with most members first; with very many

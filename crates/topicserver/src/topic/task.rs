@@ -16,6 +16,7 @@ use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members, presence};
 use crate::topic::publication::Publication;
+use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
@@ -164,7 +165,7 @@ impl Task {
     /// Does what a command says, or at least begins with it: a registration may have to
     /// wait for the disk.
     fn change(&mut self, command: Command) -> Option<Box<Registration>> {
-        if matches!(command, Command::Open(..)) {
+        if matches!(command, Command::Open(..) | Command::Range(_)) {
             self.log.forget_deleted();
         }
         match command {
@@ -190,6 +191,7 @@ impl Task {
                 let answer = self.members.who(self.topic.name().as_str());
                 asker.send_reply(answer.to_line());
             }
+            Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
                 self.log.give_back(bytes);

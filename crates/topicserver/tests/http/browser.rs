@@ -164,6 +164,15 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", size);
     }
 
+    /// Takes something away from the pages that this tab opens from now on.
+    pub fn without(&self, global: &str) {
+        let source = format!("delete window.{global}");
+        self.devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": source }),
+        );
+    }
+
     /// Lets the system of the browser's user be dark or light.
     pub fn prefer(&self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
@@ -173,6 +182,30 @@ impl Browser {
     #[track_caller]
     pub fn open(&self, url: &str) {
         self.call("POST", "/url", json!({ "url": url }));
+    }
+
+    /// Opens one more tab of the same browser, which is driven from now on.
+    pub fn open_tab(&self) -> String {
+        let tab = self.call("POST", "/window/new", json!({"type": "tab"}));
+        let handle = tab["handle"].as_str().unwrap().to_owned();
+        self.use_tab(&handle);
+        handle
+    }
+
+    /// The tab that is driven.
+    pub fn tab(&self) -> String {
+        let handle = self.call("GET", "/window", json!({}));
+        handle.as_str().unwrap().to_owned()
+    }
+
+    /// Closes the tab that is driven.
+    pub fn close_tab(&self) {
+        self.call("DELETE", "/window", json!({}));
+    }
+
+    /// Drives another tab, which comes to the front.
+    pub fn use_tab(&self, handle: &str) {
+        self.call("POST", "/window", json!({ "handle": handle }));
     }
 
     pub fn reload(&self) {

@@ -33,6 +33,14 @@ mod page;
 #[cfg(unix)]
 mod page_away;
 #[cfg(unix)]
+mod page_comfort;
+#[cfg(unix)]
+mod page_history;
+#[cfg(unix)]
+mod page_people;
+#[cfg(unix)]
+mod page_refused;
+#[cfg(unix)]
 mod proxy;
 mod publishing;
 #[cfg(target_os = "linux")]

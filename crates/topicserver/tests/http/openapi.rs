@@ -65,6 +65,7 @@ fn every_parameter_that_is_described_is_known() {
         ("since", "1m"),
         ("resume", "a:1"),
         ("poll", "1"),
+        ("before", "9&poll=1"),
         ("split", "lines"),
         ("user", "u"),
         ("id", "i"),

@@ -30,7 +30,7 @@ pub fn say(browser: &Browser, text: &str) {
 
 /// What is shown as said, in its order: who and what.
 pub fn said(browser: &Browser) -> Vec<(String, String)> {
-    let script = "return Array.from(document.querySelectorAll('.log > :not(.note)'), (item) =>
+    let script = "return Array.from(document.querySelectorAll('.log > .msg'), (item) =>
         [item.querySelector('.who').innerText, item.querySelector('.text').innerText])";
     serde_json::from_value(browser.run(script)).unwrap()
 }
@@ -219,7 +219,8 @@ fn a_reload_keeps_the_place() {
         browser.run("return document.querySelector('#say').value"),
         "half a thou"
     );
-    expect_said(&browser, &[("alice", "one"), ("alice", "elsewhere")]);
+    // Of the other topic nothing is loaded before it is looked at.
+    expect_said(&browser, &[("alice", "elsewhere")]);
     // What is said in another topic is counted.
     assert_eq!(
         Http::to(&server)
@@ -232,6 +233,7 @@ fn a_reload_keeps_the_place() {
     // The keyboard alone goes there.
     browser.press(&["\u{e00a}", "\u{e015}"]);
     browser.wait("document.title === 'lame-conversation \u{b7} natter'");
+    browser.wait("document.querySelectorAll('.msg').length === 3");
     let path = browser.run("return location.pathname");
     assert_eq!(path, "/lame-conversation");
     assert_eq!(browser.complaints(), [""; 0]);
@@ -324,9 +326,11 @@ fn a_script_in_a_message_or_a_name_does_nothing() {
         &browser,
         "<iframe src=\"javascript:window.parent.pwned=1\">",
     );
-    browser.wait("document.querySelectorAll('.log > :not(.note)').length === 7");
+    browser.wait("document.querySelectorAll('.log > .msg').length === 7");
     browser.wait("document.querySelector('#people').innerText.includes('<img src')");
     let shown: Vec<_> = said(&browser).into_iter().map(|(_, text)| text).collect();
+    // What turns the direction of writing is shown, as in the terminal.
+    let texts = texts.map(|text| text.replace('\u{202e}', r"\u202e"));
     assert_eq!(shown[..6], texts);
     assert_eq!(browser.run("return window.pwned ?? null"), Value::Null);
     let forbidden = "return document.querySelectorAll('#logs script, #logs img, #logs svg, \
@@ -395,7 +399,6 @@ fn everybody_can_use_it() {
     let check = format!(
         "const done = arguments[arguments.length - 1]; {axe};
          axe.run().then(({{ violations }}) => done(violations
-            .filter(({{ impact }}) => impact === 'serious' || impact === 'critical')
             .map(({{ id, nodes }}) => `${{id}}: ${{nodes.map((n) => n.html).join(' ')}}`)))"
     );
     assert_eq!(

@@ -253,3 +253,39 @@ fn what_there_is_can_be_asked() {
     http.get("/-/nothing", &[]).expect_problem(404, "not-found");
     http.get("/-/", &[]).expect_problem(404, "not-found");
 }
+
+#[test]
+fn messages_before_a_number_come_as_lines() {
+    let server = TestServer::start();
+    let mut http = Http::to(&server);
+    for text in ["1", "2", "3", "4"] {
+        assert_eq!(http.post("/ci", &[], text.as_bytes()).status, 200);
+    }
+    let mut texts = |query: &str| -> Vec<String> {
+        let answer = http.get(&format!("/ci?poll=1&{query}"), &[]);
+        assert_eq!(answer.status, 200);
+        let mut lines = answer.text().lines().map(|line| {
+            let frame: serde_json::Value = serde_json::from_str(line).unwrap();
+            frame
+        });
+        let head = lines.next().unwrap();
+        assert_eq!(head["extended"]["history"]["first"], 1);
+        let text = |frame: serde_json::Value| frame["message"]["text"].as_str().unwrap().to_owned();
+        lines.map(text).collect()
+    };
+    assert_eq!(texts("before=4&last=2"), ["2", "3"]);
+    assert_eq!(texts("before=99"), ["1", "2", "3", "4"]);
+    assert_eq!(texts("before=1"), [""; 0]);
+    for wrong in [
+        "before=4",
+        "poll=1&before=x",
+        "poll=1&before=4&since=1m",
+        "poll=1&before=4&resume=a:1",
+    ] {
+        assert_eq!(
+            http.get(&format!("/ci?{wrong}"), &[]).status,
+            400,
+            "{wrong}"
+        );
+    }
+}

@@ -49,6 +49,7 @@ mod power_cut;
 #[cfg(unix)]
 mod program;
 mod promises;
+mod ranges;
 mod registering;
 mod relaying;
 #[cfg(unix)]

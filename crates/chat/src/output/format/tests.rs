@@ -70,6 +70,7 @@ fn a_name_that_may_look_like_another_is_marked() {
 fn a_mention_rings_once_and_only_as_a_word_and_not_of_the_past() {
     let rings = |text: &str| shown("t", text, Some("bob")).matches('\u{7}').count();
     assert_eq!(rings("alice: alice, are you there?"), 1);
+    assert_eq!(rings("thanks, @Alice!"), 1);
     assert_eq!(rings("malice and alice_2"), 0);
     // The editor would end the line once more.
     assert!(shown("t", "alice?", Some("bob")).ends_with('\n'));

@@ -1,61 +1,83 @@
-// What outlives a reload. What belongs to this tab (who it is for the server, what it
-// hasn't got acknowledged) is kept with the tab, everything else with the browser.
+// What outlives a reload. It is the browser's, so that all its tabs are one person.
 
-function read(store, key, otherwise) {
+import { randomText } from "./natter.js";
+
+function read(key, otherwise) {
   try {
-    const text = store.getItem(`natter.${key}`);
+    const text = localStorage.getItem(`natter.${key}`);
     return text === null ? otherwise : JSON.parse(text);
   } catch {
     return otherwise;
   }
 }
 
-function write(store, key, value) {
+function write(key, value) {
   try {
-    store.setItem(`natter.${key}`, JSON.stringify(value));
+    if (value === undefined) localStorage.removeItem(`natter.${key}`);
+    else localStorage.setItem(`natter.${key}`, JSON.stringify(value));
   } catch {
-    // Without a store, nothing outlives a reload; all else works.
+    // Without a store, or when it is full, nothing outlives a reload; all else works.
   }
 }
 
-export function random(bytes) {
-  const numbers = crypto.getRandomValues(new Uint8Array(bytes));
-  return Array.from(numbers, (n) => n.toString(16).padStart(2, "0")).join("");
-}
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 export const keep = {
-  get name() { return read(localStorage, "name", ""); },
-  set name(name) { write(localStorage, "name", name); },
+  get name() {
+    const name = read("name", "");
+    return typeof name === "string" ? name : "";
+  },
+  set name(name) { write("name", name || undefined); },
 
-  get topics() { return read(sessionStorage, "topics", null) ?? read(localStorage, "topics", []); },
-  set topics(topics) {
-    write(sessionStorage, "topics", topics);
-    write(localStorage, "topics", topics);
+  get topics() {
+    const topics = read("topics", []);
+    return Array.isArray(topics) ? topics.filter((topic) => typeof topic === "string") : [];
+  },
+  set topics(topics) { write("topics", topics); },
+
+  draft(topic) { return String(read(`draft.${topic}`, "")); },
+  setDraft(topic, text) { write(`draft.${topic}`, text || undefined); },
+
+  // The last message of a topic that was read: epoch and number.
+  lastRead(topic) {
+    const place = read(`read.${topic}`, null);
+    return isObject(place) ? place : null;
+  },
+  setLastRead(topic, place) { write(`read.${topic}`, place); },
+
+  forget(topic) {
+    this.setDraft(topic, "");
+    this.setLastRead(topic, undefined);
   },
 
-  draft(topic) { return read(localStorage, `draft.${topic}`, ""); },
-  setDraft(topic, text) {
-    if (text) write(localStorage, `draft.${topic}`, text);
-    else localStorage.removeItem(`natter.draft.${topic}`);
-  },
-
-  // The secret by which the server knows this tab again.
+  // The secret by which the server knows this browser again.
   get client() {
-    const known = read(sessionStorage, "client", "");
-    const client = known || random(16);
-    if (!known) write(sessionStorage, "client", client);
+    const known = read("client", "");
+    const client = typeof known === "string" && known ? known : randomText(16);
+    if (client !== known) write("client", client);
     return client;
   },
-  newClient() { write(sessionStorage, "client", random(16)); },
 
-  pending(topic) { return read(sessionStorage, `pending.${topic}`, []); },
-  setPending(topic, list) { write(sessionStorage, `pending.${topic}`, list); },
-
-  nextId() {
-    const next = read(sessionStorage, "count", 0) + 1;
-    write(sessionStorage, "count", next);
-    const prefix = read(sessionStorage, "prefix", "") || random(6);
-    write(sessionStorage, "prefix", prefix);
-    return `${prefix}-${next}`;
+  // What was said and is neither acknowledged nor refused.
+  get pending() {
+    const pending = read("pending", {});
+    if (!isObject(pending)) return [];
+    return Object.entries(pending)
+      .filter(([, line]) => typeof line?.topic === "string" && typeof line?.text === "string")
+      .map(([id, { topic, text }]) => ({ id, topic, text }));
+  },
+  addPending({ id, topic, text }) {
+    write("pending", { ...Object.fromEntries(this.pending.map((line) => [line.id, line])), [id]: { topic, text } });
+  },
+  removePending(id) {
+    const left = this.pending.filter((line) => line.id !== id);
+    write("pending", Object.fromEntries(left.map((line) => [line.id, line])));
   },
 };
+
+// Calls back when another tab has read a topic.
+export function onReadElsewhere(then) {
+  addEventListener("storage", ({ key }) => {
+    if (key?.startsWith("natter.read.")) then(key.slice("natter.read.".length));
+  });
+}

@@ -1,27 +1,36 @@
-// The page as a whole: which topics, which connection, and what becomes of what comes.
+// The page as a whole: which topics, which of them is shown, and what becomes of what
+// comes.
 
-import { keep } from "./keep.js";
-import { Link } from "./link.js";
-import { Room } from "./room.js";
-import * as view from "./view.js";
+import { drawUnread, notify, offerNotifications } from "./attention.js";
+import { read } from "./commands.js";
+import { Composer } from "./composer.js";
+import { askName, share } from "./dialogs.js";
+import { Finder } from "./finder.js";
+import { keep, onReadElsewhere } from "./keep.js";
+import { CODES, MAX_FRAME, randomText, topicProblem, userProblem } from "./natter.js";
+import { Port } from "./port.js";
+import { $, drawPeople, drawTopics, showMenu } from "./sidebar.js";
+import { newsInWords } from "./timeline.js";
+import { Topic } from "./topic.js";
 
-const { $ } = view;
-const rooms = new Map();
+const PEOPLE_EACH = 20000;
+// What a frame has beside a message's text and topic.
+const FRAME_ROOM = 300;
+
+const topics = new Map();
 let current = null;
-let name = keep.name;
-// We were connected before: who comes back is told what he has missed.
-let wasConnected = false;
+// The name that the server has granted.
+let me = undefined;
+let isConnected = false;
+let count = 0;
+const prefix = randomText(6);
+// What was said in this tab, until the server has it: refused messages are not kept.
+const said = new Map();
 
-const link = new Link({
-  open: register,
-  frame,
-  lost: (pause) => {
-    const seconds = Math.max(1, Math.round(pause / 1000));
-    view.status("off", `Connection lost, trying again in ${seconds} s`);
-  },
-});
+const composer = new Composer($("composer"), $("say"), submit);
+const finder = new Finder(() => current?.timeline);
 
-function pathOf(topic) { return `/${encodeURIComponent(topic)}`; }
+const pathOf = (topic) => `/${encodeURIComponent(topic)}`;
 
 function topicOfPath() {
   try {
@@ -31,272 +40,384 @@ function topicOfPath() {
   }
 }
 
-// Says who we are, where we want to be, and what we have already.
-async function register() {
-  view.status("off", "Connected, catching up");
-  for (const room of rooms.values()) await history(room);
-  const resume = {};
-  for (const room of rooms.values()) room.isJoined = false;
-  for (const room of rooms.values()) if (room.place) resume[room.topic] = room.place;
-  link.send({
-    topics: Array.from(rooms.keys()),
-    extended: { user: name, client: keep.client, resume },
-  });
+// Draws what has changed, once in a frame; also when nobody looks, for the title.
+let isDrawing = false;
+function draw() {
+  if (isDrawing) return;
+  isDrawing = true;
+  const now = () => {
+    if (!isDrawing) return;
+    isDrawing = false;
+    if (current && isLookedAt(current)) current.markRead();
+    drawUnread(drawTopics(topics, current, { choose, leave }), current);
+    drawPeople(current, me);
+    drawEnd();
+  };
+  requestAnimationFrame(now);
+  setTimeout(now, 200);
 }
 
-async function history(room) {
-  if (room.epoch !== null) return;
-  try {
-    await room.load();
-  } catch (error) {
-    console.error(error);
-    room.note("What was said before could not be loaded", "note loss");
-  }
+function isLookedAt(topic) {
+  return topic === current && !document.hidden && topic.timeline.isAtEnd;
 }
 
-function frame({ extended, message }) {
-  if (message) return heard({ extended, message });
-  const [kind, what] = Object.entries(extended ?? {})[0] ?? [];
-  switch (kind) {
-    case "registered": return registered(what);
-    case "ack": return rooms.get(what.topic)?.acknowledged(what.id, what.seq);
-    case "members": return members(what);
-    case "joined": return presence(what, true);
-    case "left": return presence(what, false);
-    case "gap": return rooms.get(what.topic)?.gap(what);
-    case "error": return wrong(what);
-    default: return undefined;
-  }
+function drawEnd() {
+  const timeline = current?.timeline;
+  $("to-end").hidden = !timeline || timeline.isAtEnd;
+  $("to-end").textContent = newsInWords(timeline?.news ?? 0);
 }
 
-function registered({ topics }) {
-  link.settled();
-  for (const [topic, state] of Object.entries(topics)) {
-    const room = rooms.get(topic);
-    if (!room || room.isJoined) continue;
-    room.isJoined = true;
-    room.registered(state, wasConnected && room.wasJoined);
-    room.wasJoined = true;
-    link.send({ extended: { who: topic } });
-    for (const pending of room.pending.values()) send(room, pending);
-  }
-  wasConnected = true;
-  view.status("on", "Connected");
-  offerNotifications();
-}
+// ── what comes ──
 
-function heard(incoming) {
-  const room = rooms.get(incoming.message.topic);
-  const news = room?.take(incoming);
-  if (!news) return;
-  if (room !== current || document.hidden) {
-    room.unread += 1;
-    draw();
-    if (news.called) notify(room, news);
-  }
-}
+const takers = {
+  status,
+  topic: (state) => {
+    const topic = open(state.topic);
+    topic.registered(state);
+    if (topic === current) topic.load();
+    topic.countPeople().then(draw);
+  },
+  "left-topic": ({ topic }) => close(topic),
+  "refused-topic": ({ topic, error }) => {
+    const shown = topics.get(topic);
+    close(topic);
+    if (shown) problem(`“${topic}” can't be joined: ${error.text}`);
+  },
+  message: (message) => {
+    const topic = topics.get(message.topic);
+    if (!topic) return;
+    const isSeen = isLookedAt(topic);
+    if (topic.take(message, isSeen) && !(isSeen && document.hasFocus())) notify(topic, message, () => choose(topic.name));
+  },
+  said: (line) => topics.get(line.topic)?.timeline.addPending(line),
+  ack: ({ id, topic, seq }) => {
+    settle(id);
+    topics.get(topic)?.acknowledge(id, seq);
+  },
+  refused: ({ id, topic, error }) => {
+    settle(id);
+    refuse(topics.get(topic), id, reasonOf(error));
+  },
+  discarded: ({ id, topic }) => topics.get(topic)?.timeline.discard(id),
+  gap: (gap) => topics.get(gap.topic)?.gap(gap),
+  resumed: (state) => {
+    const topic = topics.get(state.topic);
+    topic?.resumed(state);
+    topic?.countPeople().then(draw);
+  },
+  joined: (event) => topics.get(event.topic)?.presence(event, true),
+  left: (event) => topics.get(event.topic)?.presence(event, false),
+  error: ({ error }) => problem(error.text),
+};
 
-function members({ topic, count, users }) {
-  const room = rooms.get(topic);
-  if (!room) return;
-  room.count = count;
-  room.people = new Map(users.map((person) => [person.user, person]));
-  if (room === current) view.people(room);
-}
-
-function presence({ topic, user, ...where }, isHere) {
-  const room = rooms.get(topic);
-  if (!room) return;
-  const was = room.people.has(user);
-  if (isHere) room.people.set(user, where);
-  else room.people.delete(user);
-  if (was !== isHere) room.count += isHere ? 1 : -1;
-  if (room === current) view.people(room);
-}
-
-function wrong({ code, text, id }) {
-  if (id !== undefined) {
-    for (const room of rooms.values()) room.failed(id, text, (pending) => send(room, pending));
-  } else if (code === "name-taken") {
-    link.stop();
-    view.status("off", "Not connected");
-    view.ask(name, current?.topic ?? topicOfPath(), text, begin);
-  } else if (code === "replaced") {
-    // A tab that was duplicated has the other one's secret.
-    link.stop();
-    view.status("off", "This conversation goes on in another tab; reload to have it here");
-    keep.newClient();
-  } else if (code !== "shutting-down") {
-    current?.note(text, "note loss");
-  }
-}
-
-function send(room, { id, text }) {
-  // Classic clients may look for both ends of the connection.
-  link.send({
-    extended: { id },
-    source: { ip: "0.0.0.0", port: "0" },
-    destination: { ip: location.hostname, port: location.port || "80" },
-    message: { topic: room.topic, text },
-  });
-}
-
-function draw() { view.topics(rooms, current, choose); }
-
-function choose(topic) {
-  const room = rooms.get(topic);
-  if (!room) return;
-  if (current) current.end = current.isAtEnd();
-  current = room;
-  room.unread = 0;
-  view.show(room, rooms);
-  view.people(room);
-  view.menu(false);
+function take(events) {
+  for (const event of events) takers[event.is]?.(event);
   draw();
-  if (topicOfPath() !== topic) window.history.pushState(null, "", pathOf(topic));
-  if (room.end !== false) room.toEnd();
-  $("say").value = keep.draft(topic);
-  grow();
-  $("say").focus();
 }
 
-function open(topic) {
-  if (!rooms.has(topic)) {
-    const room = new Room(topic, name);
-    rooms.set(topic, room);
-    $("logs").append(room.scroll);
-    keep.topics = Array.from(rooms.keys());
+function status({ state, user, error, refusal, retryIn }) {
+  isConnected = state === "on";
+  if (isConnected) {
+    me = user;
+    if (user !== undefined) keep.name = user;
+    offerNotifications();
   }
-  return rooms.get(topic);
+  $("status").dataset.state = state;
+  $("again").hidden = state !== "ended";
+  $("me").textContent = me ?? "reading without a name";
+  $("rename").textContent = me === undefined ? "Choose a name" : "Change";
+  $("say").placeholder = me === undefined ? "Choose a name to write" : "Write a message";
+  $("status-text").textContent = statusInWords(state, error, retryIn);
+  if (refusal) askForName(refusal.text);
 }
 
-async function add(topic) {
-  const isNew = !rooms.has(topic);
-  const room = open(topic);
-  choose(topic);
-  if (!isNew || !wasConnected) return;
-  await history(room);
-  link.send({ topics: [topic], extended: { resume: room.place && { [topic]: room.place } } });
-}
-
-function leave() {
-  if (!current || rooms.size < 2) {
-    current?.note("This is the only topic: join another one first");
-    return;
+function statusInWords(state, error, retryIn) {
+  if (state === "on") return "Connected";
+  if (state === "ended") {
+    return error?.code === "replaced" ? "This conversation goes on in another window"
+      : `Disconnected: ${error?.text ?? "the server has ended it"}`;
   }
-  const gone = current;
-  rooms.delete(gone.topic);
-  gone.scroll.remove();
-  keep.topics = Array.from(rooms.keys());
-  link.send({ extended: { leave: [gone.topic] } });
-  current = null;
-  choose(rooms.keys().next().value);
+  if (retryIn === undefined) return "Connecting";
+  const why = CODES[error?.code] ? ` (${error.text})` : "";
+  return `Connection lost${why}, trying again in ${Math.max(1, Math.round(retryIn / 1000))} s`;
 }
 
-function grow() {
-  const say = $("say");
-  say.style.height = "auto";
-  say.style.height = `${say.scrollHeight + 2}px`;
+// What to do about a message that the server has refused.
+function reasonOf({ code, text }) {
+  switch (code) {
+    case "too-long": return `it is too long: ${text}`;
+    case "storage-full": return "the server's disk is full: those who are here have got it, but it isn't stored";
+    case "storage-busy": return "the server's disk is too slow; it may be stored or not";
+    case "not-registered": return "you have left this topic";
+    default: return text;
+  }
+}
+
+function problem(text) {
+  if (current) current.timeline.note(text, "note loss");
+  else $("nothing-text").textContent = text;
+}
+
+// ── topics ──
+
+function open(name) {
+  let topic = topics.get(name);
+  if (topic) return topic;
+  topic = new Topic(name, {
+    ask: (...question) => port.ask(...question),
+    me: () => me,
+    onEnd: () => draw(),
+  });
+  topics.set(name, topic);
+  topic.timeline.isVisible = false;
+  $("logs").append(topic.timeline.element);
+  keep.topics = [...topics.keys()];
+  return topic;
+}
+
+function close(name) {
+  const topic = topics.get(name);
+  if (!topic) return;
+  topics.delete(name);
+  topic.timeline.close();
+  keep.topics = [...topics.keys()];
+  keep.forget(name);
+  if (topic === current) show([...topics.values()][0] ?? null);
+}
+
+function choose(name) {
+  const topic = topics.get(name);
+  if (topic && topic !== current) show(topic);
+  showMenu(false);
+  composer.focus();
+}
+
+function show(topic) {
+  finder.close();
+  current?.timeline.clearNewLine();
+  if (current) current.timeline.isVisible = false;
+  current = topic;
+  $("title").textContent = topic?.name ?? "No topic";
+  for (const id of ["share", "leave", "find"]) $(id).disabled = !topic;
+  $("nothing").hidden = topic !== null;
+  composer.show(topic?.name ?? null);
+  if (topic) {
+    topic.timeline.isVisible = true;
+    topic.load();
+    topic.countPeople().then(draw);
+    if (topicOfPath() !== topic.name) window.history.pushState(null, "", pathOf(topic.name));
+  }
+  draw();
+}
+
+// Says what is wrong with the name, or nothing.
+function join(name) {
+  const wrong = topicProblem(name);
+  if (wrong) return wrong;
+  const isNew = !topics.has(name);
+  open(name);
+  if (isNew) port.send({ do: "join", topic: name });
+  choose(name);
+  return null;
+}
+
+function leave(name) {
+  if (!topics.has(name)) return;
+  port.send({ do: "leave", topic: name });
 }
 
 function step(by) {
-  const topics = Array.from(rooms.keys());
-  const at = topics.indexOf(current?.topic) + by;
-  choose(topics[(at + topics.length) % topics.length]);
+  const names = [...topics.keys()];
+  if (names.length === 0) return;
+  const at = names.indexOf(current?.name) + by;
+  choose(names[(at + names.length) % names.length]);
 }
 
-function offerNotifications() {
-  const isPossible = "Notification" in window && isSecureContext;
-  $("notify").hidden = !isPossible || Notification.permission !== "default";
-}
+// ── what one says ──
 
-function notify(room, { user, text }) {
-  if (!("Notification" in window) || Notification.permission !== "granted") return;
-  const shown = new Notification(`${user ?? "Somebody"} in ${room.topic}`, { body: text.slice(0, 200) });
-  shown.onclick = () => {
-    window.focus();
-    choose(room.topic);
-  };
-}
-
-// With a name and a topic, everything begins.
-function begin({ name: chosen, topic }) {
-  name = chosen;
-  keep.name = name;
-  $("me").textContent = name;
-  for (const room of rooms.values()) room.name = name;
-  const known = topicOfPath();
-  for (const other of keep.topics) open(other);
-  open(topic || known);
-  choose(topic || known);
-  link.restart();
-}
-
-$("composer").onsubmit = (event) => {
-  event.preventDefault();
-  const text = $("say").value;
-  if (!current || !text.trim()) return;
-  send(current, current.say(text));
-  $("say").value = "";
-  keep.setDraft(current.topic, "");
-  grow();
-};
-$("say").oninput = () => {
-  if (current) keep.setDraft(current.topic, $("say").value);
-  grow();
-};
-$("say").onkeydown = (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-    event.preventDefault();
-    $("composer").requestSubmit();
+// Whether the text was taken; if not, it stays in the box.
+function submit(text) {
+  const action = read(text);
+  if (action.refuse) return refuseInput(action.refuse);
+  if (action.join !== undefined) {
+    const wrong = join(action.join);
+    return wrong ? refuseInput(wrong) : true;
   }
-};
-document.onkeydown = (event) => {
-  if (event.key === "Escape") view.menu(false);
-  else if (event.altKey && event.key === "ArrowDown") step(1);
-  else if (event.altKey && event.key === "ArrowUp") step(-1);
-  else return;
-  // Escape has its own meaning in a dialog.
-  if (event.key !== "Escape") event.preventDefault();
-};
+  if (action.leave !== undefined) {
+    const name = action.leave ?? current.name;
+    if (!topics.has(name)) return refuseInput(`you aren't in ${name}`);
+    leave(name);
+    return true;
+  }
+  if (action.search !== undefined) {
+    finder.open(action.search);
+    return true;
+  }
+  if (action.nick !== undefined) {
+    rename(action.nick).then((wrong) => wrong && refuseInput(wrong));
+    return true;
+  }
+  if (me === undefined) {
+    askForName();
+    return false;
+  }
+  say(action.me === undefined ? action.say : `* ${me} ${action.me}`);
+  return true;
+}
+
+function refuseInput(why) {
+  current.timeline.note(why);
+  return false;
+}
+
+function say(text) {
+  const line = { id: `${prefix}-${count += 1}`, topic: current.name, text };
+  current.timeline.addPending(line);
+  current.timeline.clearNewLine();
+  // What can't be sent is refused here, before it can do any harm.
+  const bytes = new TextEncoder().encode(JSON.stringify(text) + JSON.stringify(current.name)).length;
+  if (bytes > MAX_FRAME - FRAME_ROOM) {
+    const most = MAX_FRAME - FRAME_ROOM;
+    return refuse(current, line.id, `it is too long: ${bytes} bytes, where ${most} fit into a message`);
+  }
+  said.set(line.id, line);
+  keep.addPending(line);
+  port.send({ do: "say", ...line });
+  return undefined;
+}
+
+function settle(id) {
+  said.delete(id);
+  keep.removePending(id);
+}
+
+function refuse(topic, id, why) {
+  const discard = () => {
+    topic.timeline.discard(id);
+    port.send({ do: "discard", id, topic: topic.name });
+  };
+  topic?.timeline.refuse(id, why, {
+    edit: (text) => {
+      discard();
+      choose(topic.name);
+      composer.edit(text);
+    },
+    discard,
+  });
+}
+
+// ── names ──
+
+// Says what is wrong, or nothing: until the server has granted it, the old name stays.
+async function rename(name) {
+  const wrong = userProblem(name);
+  if (wrong) return wrong;
+  try {
+    await port.ask("rename", name);
+    keep.name = name;
+    return null;
+  } catch (error) {
+    return error.text ?? String(error);
+  }
+}
+
+function askForName(why = "") {
+  showMenu(false);
+  askName({ name: me ?? keep.name, why }, async ({ name }) => {
+    const wrong = await rename(name);
+    if (!wrong) composer.focus();
+    return wrong;
+  });
+}
+
+// ── what a person does ──
+
 $("add").onsubmit = (event) => {
   event.preventDefault();
-  const topic = $("add-name").value.trim();
+  const name = $("add-name").value.trim();
+  const wrong = name ? join(name) : null;
+  $("add-wrong").textContent = wrong ?? "";
+  if (wrong) return;
   $("add-name").value = "";
-  if (topic) add(topic);
+  draw();
+};
+$("add-name").oninput = () => {
+  $("add-wrong").textContent = "";
+  draw();
 };
 $("add-name").onfocus = async () => {
   try {
-    const { topics } = await (await fetch("/-/topics")).json();
-    const options = topics.map(({ topic }) => Object.assign(document.createElement("option"), { value: topic }));
-    $("known").replaceChildren(...options);
+    const list = await port.ask("list");
+    $("known").replaceChildren(...list.map(({ topic }) => Object.assign(document.createElement("option"), { value: topic })));
   } catch {
     // It can be typed as well.
   }
 };
-$("menu").onclick = () => view.menu(!$("side").classList.contains("open"));
-$("share").onclick = () => current && view.share(location.origin + pathOf(current.topic));
-$("leave").onclick = leave;
-$("rename").onclick = () => {
-  view.menu(false);
-  view.ask(name, current?.topic ?? "", "", begin);
+document.onkeydown = (event) => {
+  if (event.key === "Escape") {
+    showMenu(false);
+    finder.close();
+  } else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+    event.preventDefault();
+    step(event.key === "ArrowDown" ? 1 : -1);
+  }
 };
-$("notify").onclick = async () => {
-  await Notification.requestPermission();
-  offerNotifications();
+$("menu").onclick = () => showMenu(!$("side").classList.contains("open"));
+$("share").onclick = () => current && share(location.origin + pathOf(current.name));
+$("leave").onclick = () => current && leave(current.name);
+$("rename").onclick = () => askForName();
+$("again").onclick = () => port.send({ do: "again" });
+$("to-end").onclick = () => {
+  current?.timeline.jumpToEnd();
+  composer.focus();
 };
-window.onpopstate = () => {
-  const topic = topicOfPath();
-  if (rooms.has(topic)) choose(topic);
-};
+window.onpopstate = () => choose(topicOfPath());
+addEventListener("online", () => port.send({ do: "retry" }));
 document.onvisibilitychange = () => {
-  if (document.hidden || !current) return;
-  current.unread = 0;
+  if (!document.hidden) {
+    port.send({ do: "retry" });
+    current?.countPeople().then(draw);
+  }
   draw();
-  link.now();
 };
+onReadElsewhere((name) => {
+  topics.get(name)?.readElsewhere();
+  draw();
+});
+setInterval(() => {
+  if (isConnected && current && !document.hidden) current.countPeople().then(draw);
+}, PEOPLE_EACH);
+
+// ── begin ──
+
+let port;
+
+function begin(name, first) {
+  const known = keep.topics.filter((topic) => topicProblem(topic) === null);
+  for (const topic of first ? [...known, first] : known) open(topic);
+  port = new Port(() => ({
+    user: name, client: keep.client, topics: [...topics.keys()], pending: keep.pending,
+  }), take);
+  const topic = topics.get(first) ?? [...topics.values()][0] ?? null;
+  current = undefined;
+  show(topic);
+  composer.focus();
+}
 
 const wanted = topicOfPath();
-const first = wanted || keep.topics[0] || "lobby";
-if (name) begin({ name, topic: first });
-else view.ask("", first, "", begin);
+const badTopic = wanted ? topicProblem(wanted) : null;
+const first = (badTopic ? "" : wanted) || keep.topics.find((topic) => topicProblem(topic) === null) || "lobby";
+if (userProblem(keep.name) !== null) keep.name = "";
+if (keep.name) begin(keep.name, first);
+else {
+  let hasBegun = false;
+  askName({ name: "", topic: first, why: badTopic ?? "" }, async ({ name, topic }) => {
+    hasBegun = true;
+    begin(name, topic);
+    return null;
+  });
+  // Who gives no name only reads.
+  $("join").addEventListener("close", () => {
+    if (!hasBegun) begin(undefined, first);
+  }, { once: true });
+}

@@ -1,8 +1,12 @@
 // Text as it is shown. Everything that others write becomes text nodes, and nothing
 // else: no part of it is ever read as HTML.
 
+import { safeText } from "./people.js";
+
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`]+/g;
-const AFTER_ADDRESS = /[.,:;!?)\]}]+$/;
+const AFTER_ADDRESS = /[.,:;!?'"\u2019\u201d*]+$/;
+// A fenced block, or code within a line.
+const CODE = /^```[^\S\n]*([\w+#-]*)[^\S\n]*\n([\s\S]*?)(?:\n```[^\S\n]*(?:\n|$)|$(?![\s\S]))|(`+)([^`\n](?:[^\n]*?[^`\n])?)\3(?!`)/gm;
 
 // An element; what stands in it is text, or other elements.
 export function el(name, attributes = {}, ...content) {
@@ -14,35 +18,81 @@ export function el(name, attributes = {}, ...content) {
   return element;
 }
 
-// A text, its addresses as links.
-export function linked(text) {
+// A button that does something.
+export function button(label, onclick, attributes = {}) {
+  const element = el("button", { type: "button", ...attributes }, label);
+  element.onclick = onclick;
+  return element;
+}
+
+// A text with its code and its addresses.
+export function formatted(text) {
+  if (!text.includes("`")) return linked(text);
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(CODE)) {
+    parts.push(...linked(text.slice(end, match.index)));
+    parts.push(match[2] === undefined
+      ? el("code", {}, safeText(match[4]))
+      : block(match[2]));
+    end = match.index + match[0].length;
+  }
+  return [...parts, ...linked(text.slice(end))];
+}
+
+function block(code) {
+  const copy = button("Copy", async () => {
+    copy.textContent = await toClipboard(code) ? "Copied" : "Select it, and press Ctrl-C";
+  }, { class: "copy" });
+  // What a keyboard can't reach can't be scrolled by it.
+  const pre = el("pre", { tabindex: "0", role: "region", "aria-label": "Code", dir: "ltr" }, el("code", {}, safeText(code)));
+  return el("span", { class: "block" }, pre, copy);
+}
+
+export async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Only pages of this machine, or over TLS, have a clipboard.
+    return false;
+  }
+}
+
+// Brackets that were opened within an address belong to it.
+function trimmed(address) {
+  let end = address.replace(AFTER_ADDRESS, "");
+  for (const [open, close] of ["()", "[]", "{}"]) {
+    const count = (bracket) => end.split(bracket).length;
+    while (end.endsWith(close) && count(close) > count(open)) {
+      end = end.slice(0, -1).replace(AFTER_ADDRESS, "");
+    }
+  }
+  return end;
+}
+
+function linked(text) {
+  if (!text.includes("://")) return text ? [safeText(text)] : [];
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(ADDRESS)) {
-    const address = match[0].replace(AFTER_ADDRESS, "");
-    let url;
-    try {
-      url = new URL(address);
-    } catch {
-      continue;
-    }
-    parts.push(text.slice(end, match.index));
+    const address = trimmed(match[0]);
+    if (!URL.canParse?.(address) && !isAddress(address)) continue;
+    parts.push(safeText(text.slice(end, match.index)));
     parts.push(el("a", {
-      href: url.href, target: "_blank", rel: "noopener noreferrer nofollow",
-    }, address));
+      href: new URL(address).href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr",
+    }, safeText(address)));
     end = match.index + address.length;
   }
-  parts.push(text.slice(end));
-  return parts;
+  return [...parts, safeText(text.slice(end))];
 }
 
-// Whether somebody is called by name.
-export function mentions(text, name) {
-  const called = `@${name}`.toLowerCase();
-  const at = text.toLowerCase().indexOf(called);
-  if (at < 0) return false;
-  const after = text[at + called.length];
-  return after === undefined || !/[\p{L}\p{N}_]/u.test(after);
+function isAddress(address) {
+  try {
+    return Boolean(new URL(address));
+  } catch {
+    return false;
+  }
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -51,10 +101,17 @@ const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 
 export function timeOf(milliseconds) {
   const date = new Date(milliseconds);
-  const attributes = { datetime: date.toISOString(), title: whole.format(date) };
-  return el("time", attributes, clock.format(date));
+  const element = el("time", { datetime: date.toISOString() }, clock.format(date));
+  // Formatted when somebody looks: it takes longer than all else of a message.
+  element.onmouseenter = () => { element.title ||= whole.format(date); };
+  return element;
 }
 
+// A number that is another one on another day, and the day in words.
 export function dayOf(milliseconds) {
-  return calendar.format(new Date(milliseconds));
+  const date = new Date(milliseconds);
+  return date.getFullYear() * 10000 + date.getMonth() * 100 + date.getDate();
 }
+export function dayInWords(milliseconds) { return calendar.format(new Date(milliseconds)); }
+
+export function plural(count, one, many) { return `${count} ${count === 1 ? one : many}`; }

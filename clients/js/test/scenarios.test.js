@@ -1,0 +1,292 @@
+// clients/scenarios.md, one test each.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { Client, connect, NatterError } from "../natter.js";
+import { next, Proxy, Server, texts, until } from "./server.js";
+
+const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => String(from + n));
+const code = (expected) => (error) => error instanceof NatterError && error.code === expected;
+
+describe("with a server", () => {
+  let server;
+  const clients = [];
+  async function join(topic, options = {}, start = {}, listen = () => {}) {
+    const client = await connect(options.address ?? server.address, options);
+    clients.push(client);
+    listen(client);
+    await client.join(topic, start);
+    return client;
+  }
+  before(async () => { server = await Server.start("--history-messages", "50", "--max-topics", "5"); });
+  after(async () => {
+    clients.forEach((client) => client.abort());
+    await server.stop();
+  });
+
+  test("S1: each message arrives once, in order, and is acknowledged", async () => {
+    const reader = await join("s1");
+    const heard = texts(reader);
+    const writer = await join("s1", { user: "writer" });
+    const acks = await Promise.all(numbers(1, 200).map((text) => writer.publish("s1", text)));
+    assert.deepEqual(acks.map(({ seq }) => String(seq)), numbers(1, 200));
+    await until(reader, () => heard.length === 200);
+    assert.deepEqual(heard, numbers(1, 200));
+  });
+
+  test("S3: what was missed comes exactly, then what is live", async () => {
+    const network = await Proxy.before(server.address);
+    const reader = await join("s3", { address: network.address, user: "s3" });
+    const heard = texts(reader);
+    const writer = await join("s3");
+    for (const text of numbers(1, 20)) await writer.publish("s3", text);
+    await reader.publish("s3", "own");
+    const resumed = next(reader, "resumed");
+    network.cut();
+    for (const text of numbers(21, 40)) await writer.publish("s3", text);
+    assert.equal((await resumed).recovered, true);
+    for (const text of numbers(41, 50)) await writer.publish("s3", text);
+    await until(reader, () => heard.length === 50);
+    assert.deepEqual(heard, numbers(1, 50));
+    network.stop();
+  });
+
+  test("S6: an id is delivered once", async () => {
+    const reader = await join("s6");
+    const heard = texts(reader);
+    const writer = await join("s6");
+    const first = await writer.publish("s6", "once", { id: "s6-1" });
+    const again = await writer.publish("s6", "once", { id: "s6-1" });
+    assert.deepEqual(again, first);
+    await writer.publish("s6", "end");
+    await until(reader, () => heard.includes("end"));
+    assert.deepEqual(heard, ["once", "end"]);
+  });
+
+  test("S7: a message that fits into no frame is refused before it is sent", async () => {
+    const writer = await join("s7");
+    const long = writer.publish("s7", "ä".repeat(33000));
+    const after = writer.publish("s7", "short");
+    await assert.rejects(long, code("too-long"));
+    assert.equal((await after).seq, 1);
+    assert.ok(writer.isConnected);
+  });
+
+  test("S9: a bad topic doesn't take the others down", async () => {
+    const client = await join("s9");
+    for (const bad of ["", "x".repeat(256), "a\tb", "ä".repeat(128), "\ud800"]) {
+      await assert.rejects(client.join(bad), code("bad-topic"));
+    }
+    assert.deepEqual(client.topics, ["s9"]);
+    assert.equal((await client.publish("s9", "x")).seq, 1);
+  });
+
+  test("S10: one topic too many is refused and the others stay", async () => {
+    const network = await Proxy.before(server.address);
+    const client = await join("s10-1", { address: network.address });
+    for (const topic of ["s10-2", "s10-3", "s10-4", "s10-5"]) await client.join(topic);
+    await assert.rejects(client.join("s10-6"), code("too-many-topics"));
+    const connected = next(client, "connected");
+    network.cut();
+    await connected;
+    assert.equal(client.topics.length, 5);
+    assert.equal((await client.publish("s10-5", "x")).seq, 1);
+    network.stop();
+  });
+
+  test("S11: a taken name is an error", async () => {
+    await join("s11", { user: "anna" });
+    await assert.rejects(connect(server.address, { user: "anna" }), code("name-taken"));
+  });
+
+  test("S12: a name is kept until the other one is granted", async () => {
+    await join("s12", { user: "bert" });
+    const client = await join("s12", { user: "carl" });
+    const heard = texts(client);
+    await assert.rejects(client.rename("bert"), code("name-taken"));
+    await assert.rejects(client.rename("a\tb"), code("bad-frame"));
+    assert.equal(client.user, "carl");
+    const writer = await join("s12");
+    const writing = (async () => {
+      for (const text of numbers(1, 100)) await writer.publish("s12", text);
+    })();
+    await client.rename("dora");
+    assert.equal(client.user, "dora");
+    await writing;
+    await until(client, () => heard.length === 100);
+    assert.deepEqual(heard, numbers(1, 100));
+    const { users } = await client.who("s12");
+    assert.deepEqual(users.map(({ user }) => user), ["bert", "dora"]);
+  });
+
+  test("S13: older messages come in pages", async () => {
+    const client = await join("s13", { user: "emil" });
+    await Promise.all(numbers(1, 120).map((text) => client.publish("s13", text)));
+    const pages = [];
+    let answer = await client.history("s13", { limit: 50 });
+    while (answer.messages.length > 0) {
+      pages.unshift(...answer.messages);
+      answer = await client.history("s13", { before: answer.messages[0].seq, limit: 50 });
+    }
+    assert.deepEqual(pages.map(({ text }) => text), numbers(1, 120));
+    assert.equal(pages[0].user, "emil");
+  });
+
+  test("S14: who is there, and who comes and goes", async () => {
+    const client = await join("s14", { user: "fritz" });
+    const joined = next(client, "joined");
+    const other = await join("s14", { user: "gerd" });
+    assert.equal((await joined).user, "gerd");
+    assert.equal((await client.who("s14")).count, 2);
+    assert.equal((await client.lookup("gerd")).ip, "127.0.0.1");
+    await assert.rejects(client.lookup("nobody"), code("unknown-user"));
+    assert.ok((await client.list()).some(({ topic }) => topic === "s14"));
+    const left = next(client, "left");
+    await other.leave("s14");
+    assert.equal((await left).user, "gerd");
+    assert.deepEqual(other.topics, []);
+  });
+
+  test("S15: closing waits for every acknowledgement", async () => {
+    const client = await join("s15");
+    const acks = numbers(1, 100).map((text) => client.publish("s15", text));
+    await client.close();
+    assert.equal((await Promise.all(acks)).length, 100);
+    let heard;
+    // What "last" brings may come together with the answer.
+    const listen = (client) => { heard = texts(client); };
+    const reader = await join("s15", {}, { last: 100 }, listen);
+    await until(reader, () => heard.length === 100);
+    assert.deepEqual(heard, numbers(1, 100));
+  });
+
+  test("S16: publishing where one isn't is an error", async () => {
+    const client = await join("s16");
+    await assert.rejects(client.publish("elsewhere", "x"), code("not-registered"));
+    // What waits for a topic that is left is not sent for ever.
+    await client.join("s16-left");
+    const waiting = assert.rejects(client.publish("s16-left", "x"), code("not-registered"));
+    await Promise.all([client.leave("s16-left"), waiting]);
+    await client.close();
+    await assert.rejects(client.publish("s16", "x"), code("closed"));
+    await assert.rejects(client.who("s16"), code("closed"));
+  });
+
+  test("S17: the same secret elsewhere ends the older client", async () => {
+    const older = await join("s17", { user: "hans", client: "s17-secret" });
+    const closed = next(older, "closed");
+    await join("s17", { user: "hans", client: "s17-secret" });
+    assert.equal((await closed).error.code, "replaced");
+    await assert.rejects(older.publish("s17", "x"), code("closed"));
+  });
+
+  test("a handler that throws stops nothing", async (context) => {
+    context.mock.method(console, "error", () => {});
+    const reader = await join("throws");
+    reader.on("message", () => { throw new Error("of the handler"); });
+    const heard = texts(reader);
+    await (await join("throws")).publish("throws", "x");
+    await until(reader, () => heard.length === 1);
+    assert.equal(console.error.mock.callCount(), 1);
+  });
+});
+
+test("S2: a server that is killed loses and doubles nothing", async () => {
+  const server = await Server.start();
+  const reader = await connect(server.address);
+  const heard = texts(reader);
+  await reader.join("s2");
+  const writer = await connect(server.address, { user: "writer" });
+  await writer.join("s2");
+  const acks = numbers(1, 500).map((text) => writer.publish("s2", text));
+  await acks[100];
+  await server.kill();
+  acks.push(...numbers(501, 1000).map((text) => writer.publish("s2", text)));
+  await server.startAgain();
+  await Promise.all(acks);
+  await until(reader, () => heard.length >= 1000);
+  assert.deepEqual(heard, numbers(1, 1000));
+  reader.abort();
+  writer.abort();
+  await server.stop();
+});
+
+test("S4: what the history has dropped is told", async () => {
+  const server = await Server.start("--keep-messages", "10", "--history-messages", "10");
+  const network = await Proxy.before(server.address);
+  const reader = await connect(network.address);
+  const heard = texts(reader);
+  await reader.join("s4");
+  const writer = await connect(server.address);
+  await writer.join("s4");
+  await writer.publish("s4", "1");
+  await until(reader, () => heard.length === 1);
+  const gap = next(reader, "gap");
+  network.cut();
+  const lost = next(reader, "disconnected");
+  await lost;
+  for (const text of numbers(2, 3000)) writer.publish("s4", text);
+  const { from, to } = await gap;
+  assert.equal(from, 2);
+  await until(reader, () => heard.includes("3000"));
+  assert.deepEqual(heard, ["1", ...numbers(to + 1, 3000)]);
+  reader.abort();
+  writer.abort();
+  network.stop();
+  await server.stop();
+});
+
+test("S5: a server that has lost its data is told apart", async () => {
+  let server = await Server.start();
+  const port = server.address.split(":")[1];
+  const reader = await connect(server.address);
+  const heard = texts(reader);
+  await reader.join("s5");
+  const writer = await connect(server.address);
+  await writer.join("s5");
+  for (const text of numbers(1, 5)) await writer.publish("s5", text);
+  await until(reader, () => heard.length === 5);
+  const resumed = next(reader, "resumed");
+  await server.kill();
+  await server.stop();
+  server = await Server.startAt(port);
+  assert.equal((await resumed).isReset, true);
+  await writer.publish("s5", "anew");
+  await until(reader, () => heard.includes("anew"));
+  assert.deepEqual(heard, [...numbers(1, 5), "anew"]);
+  reader.abort();
+  writer.abort();
+  await server.stop();
+});
+
+test("S8: what only this server finds too long is refused alone", async () => {
+  const server = await Server.start("--max-frame", "2000");
+  const reader = await connect(server.address);
+  const heard = texts(reader);
+  await reader.join("s8");
+  const writer = await connect(server.address);
+  await writer.join("s8");
+  const before = numbers(1, 20).map((text) => writer.publish("s8", text));
+  const long = writer.publish("s8", "x".repeat(3000));
+  const after = numbers(21, 40).map((text) => writer.publish("s8", text));
+  await assert.rejects(long, code("too-long"));
+  await Promise.all([...before, ...after]);
+  await until(reader, () => heard.length >= 40);
+  assert.deepEqual(heard, numbers(1, 40));
+  // The limit is known now.
+  await assert.rejects(writer.publish("s8", "x".repeat(3000)), code("too-long"));
+  assert.ok(writer.isConnected);
+  reader.abort();
+  writer.abort();
+  await server.stop();
+});
+
+test("a client that is patient waits for a server, and one that isn't fails", async () => {
+  await assert.rejects(connect("127.0.0.1:1"), code("ECONNREFUSED"));
+  const client = new Client("127.0.0.1:1");
+  const lost = next(client, "disconnected");
+  await client.start({ isPatient: true });
+  await lost;
+  client.abort();
+});

@@ -1,0 +1,147 @@
+// A topic server in a process of its own, which can be killed.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const BUILT = fileURLToPath(new URL("../../../target/debug/topicserver", import.meta.url));
+const PROGRAM = process.env.NATTER_SERVER ?? BUILT;
+
+export class Server {
+  #child;
+  #data = mkdtempSync(join(tmpdir(), "natter-js-"));
+  #port = "0";
+
+  static async start(...options) {
+    const server = new Server();
+    server.options = options;
+    await server.startAgain();
+    return server;
+  }
+
+  static async startAt(port, ...options) {
+    const server = new Server();
+    server.options = options;
+    server.#port = port;
+    await server.startAgain();
+    return server;
+  }
+
+  get address() { return `127.0.0.1:${this.#port}`; }
+
+  async startAgain() {
+    const parameters = [this.#port, "--bind", "127.0.0.1", "--data", this.#data, ...this.options];
+    this.#child = spawn(PROGRAM, parameters, { stdio: ["ignore", "ignore", "pipe"] });
+    const lines = createInterface(this.#child.stderr);
+    await new Promise((resolve, reject) => {
+      const seen = [];
+      lines.on("line", (line) => {
+        seen.push(line);
+        const port = /listening.*127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        if (port) resolve(this.#port = port);
+      });
+      lines.on("close", () => reject(new Error(`the server ended: ${seen.join("\n")}`)));
+    });
+  }
+
+  async kill() {
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+
+  async stop() {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
+    rmSync(this.#data, { recursive: true });
+  }
+}
+
+/** A network before a server that can be cut. */
+export class Proxy {
+  #pairs = new Set();
+  #listener;
+
+  static async before(address) {
+    const proxy = new Proxy();
+    const [host, port] = address.split(":");
+    proxy.#listener = net.createServer((near) => {
+      const far = net.connect({ host, port: Number(port) });
+      proxy.#pairs.add([near, far]);
+      for (const [from, to] of [[near, far], [far, near]]) {
+        from.on("error", () => {});
+        from.on("data", (data) => to.write(data));
+        from.on("close", () => to.destroy());
+      }
+    });
+    await new Promise((resolve) => { proxy.#listener.listen(0, "127.0.0.1", resolve); });
+    proxy.port = proxy.#listener.address().port;
+    return proxy;
+  }
+
+  get address() { return `127.0.0.1:${this.port}`; }
+
+  cut() {
+    for (const [near, far] of this.#pairs) {
+      near.destroy();
+      far.destroy();
+    }
+    this.#pairs.clear();
+  }
+
+  stop() {
+    this.#listener.close();
+    this.cut();
+  }
+}
+
+// Whatever takes longer than this won't come.
+const LIMIT = 20000;
+
+function inTime(what, begin) {
+  const { stack } = new Error(`waited for ${what}`);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(stack)), LIMIT);
+    begin((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
+}
+
+/** Resolves with the next event of a client's. */
+export function next(client, event, isIt = () => true) {
+  return inTime(event, (resolve) => {
+    const end = client.on(event, (value) => {
+      if (!isIt(value)) return;
+      end();
+      resolve(value);
+    });
+  });
+}
+
+/** The texts that come, as they come, in an array. */
+export function texts(client, topic) {
+  const list = [];
+  client.on("message", (message) => {
+    if (topic === undefined || message.topic === topic) list.push(message.text);
+  });
+  return list;
+}
+
+/** Resolves when the condition holds; looks again with each event. */
+export function until(client, condition) {
+  return inTime(String(condition), (resolve) => {
+    const look = () => {
+      if (!condition()) return;
+      ends.forEach((end) => end());
+      resolve();
+    };
+    const ends = ["message", "gap", "disconnected", "connected", "resumed", "joined", "left"]
+      .map((event) => client.on(event, look));
+    look();
+  });
+}

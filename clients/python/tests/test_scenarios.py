@@ -1,0 +1,269 @@
+"""clients/scenarios.md, one test each."""
+
+import asyncio
+import contextlib
+import unittest
+
+from server import Proxy, Server, Texts, following  # first: it finds the library
+import natter
+
+
+def numbers(first, last):
+    return [str(n) for n in range(first, last + 1)]
+
+
+class Scenarios(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.clients = []
+
+    async def asyncTearDown(self):
+        for client in self.clients:
+            client.abort()
+
+    def server(self, *options, **more):
+        server = Server(*options, **more)
+        self.addCleanup(server.stop)
+        return server
+
+    async def network(self, server):
+        network = await Proxy(server.address).start()
+        self.addCleanup(network.stop)
+        return network
+
+    async def connect(self, place, **options):
+        client = await natter.connect(place.address, **options)
+        self.clients.append(client)
+        return client
+
+    async def join(self, place, topic, **options):
+        client = await self.connect(place, **options)
+        await client.join(topic)
+        return client
+
+    @contextlib.asynccontextmanager
+    async def refused(self, code):
+        with self.assertRaises(natter.NatterError) as caught:
+            yield
+        self.assertEqual(caught.exception.code, code)
+
+    async def test_s1_each_message_arrives_once_in_order_and_is_acknowledged(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t", user="writer")
+        acks = await asyncio.gather(*[writer.publish("t", text) for text in numbers(1, 200)])
+        self.assertEqual([str(ack.seq) for ack in acks], numbers(1, 200))
+        await heard.until(lambda heard: len(heard) == 200)
+        self.assertEqual(heard, numbers(1, 200))
+
+    async def test_s2_a_server_that_is_killed_loses_and_doubles_nothing(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t", user="writer")
+        acks = [writer.publish("t", text) for text in numbers(1, 500)]
+        await acks[100]
+        server.kill()
+        acks += [writer.publish("t", text) for text in numbers(501, 1000)]
+        server.start_again()
+        await asyncio.wait_for(asyncio.gather(*acks), 20)
+        await heard.until(lambda heard: len(heard) >= 1000)
+        self.assertEqual(heard, numbers(1, 1000))
+
+    async def test_s3_what_was_missed_comes_exactly_then_what_is_live(self):
+        server = self.server()
+        network = await self.network(server)
+        reader = await self.join(network, "t", user="reader")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        for text in numbers(1, 20):
+            await writer.publish("t", text)
+        await reader.publish("t", "own")
+        resumed = following(reader, "resumed")
+        network.cut()
+        for text in numbers(21, 40):
+            await writer.publish("t", text)
+        self.assertTrue((await resumed)["recovered"])
+        for text in numbers(41, 50):
+            await writer.publish("t", text)
+        await heard.until(lambda heard: len(heard) == 50)
+        self.assertEqual(heard, numbers(1, 50))
+
+    async def test_s4_what_the_history_has_dropped_is_told(self):
+        server = self.server("--keep-messages", "10", "--history-messages", "10")
+        network = await self.network(server)
+        reader = await self.join(network, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        await writer.publish("t", "1")
+        await heard.until(lambda heard: heard == ["1"])
+        gap, lost = following(reader, "gap"), following(reader, "disconnected")
+        network.cut()
+        await lost
+        await asyncio.gather(*[writer.publish("t", text) for text in numbers(2, 3000)])
+        told = await gap
+        self.assertEqual(told["from"], 2)
+        await heard.until(lambda heard: "3000" in heard)
+        self.assertEqual(heard, ["1"] + numbers(told["to"] + 1, 3000))
+
+    async def test_s5_a_server_that_has_lost_its_data_is_told_apart(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        for text in numbers(1, 5):
+            await writer.publish("t", text)
+        await heard.until(lambda heard: len(heard) == 5)
+        resumed = following(reader, "resumed")
+        server.kill()
+        self.server(port=server.port)
+        self.assertTrue((await resumed)["is_reset"])
+        await writer.publish("t", "anew")
+        await heard.until(lambda heard: "anew" in heard)
+        self.assertEqual(heard, numbers(1, 5) + ["anew"])
+
+    async def test_s6_an_id_is_delivered_once(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        first = await writer.publish("t", "once", id="s6")
+        self.assertEqual(await writer.publish("t", "once", id="s6"), first)
+        await writer.publish("t", "end")
+        await heard.until(lambda heard: "end" in heard)
+        self.assertEqual(heard, ["once", "end"])
+
+    async def test_s7_a_message_that_fits_into_no_frame_is_refused_before_it_is_sent(self):
+        writer = await self.join(self.server(), "t")
+        async with self.refused("too-long"):
+            await writer.publish("t", "ä" * 33000)
+        self.assertEqual((await writer.publish("t", "short")).seq, 1)
+
+    async def test_s8_what_only_this_server_finds_too_long_is_refused_alone(self):
+        server = self.server("--max-frame", "2000")
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        before = [writer.publish("t", text) for text in numbers(1, 20)]
+        long = writer.publish("t", "x" * 3000)
+        after = [writer.publish("t", text) for text in numbers(21, 40)]
+        async with self.refused("too-long"):
+            await long
+        await asyncio.gather(*before, *after)
+        await heard.until(lambda heard: len(heard) >= 40)
+        self.assertEqual(heard, numbers(1, 40))
+
+    async def test_s9_a_bad_topic_does_not_take_the_others_down(self):
+        client = await self.join(self.server(), "t")
+        for bad in ["", "x" * 256, "a\tb", "ä" * 128, "\ud800"]:
+            async with self.refused("bad-topic"):
+                await client.join(bad)
+        self.assertEqual(client.topics, ["t"])
+        self.assertEqual((await client.publish("t", "x")).seq, 1)
+
+    async def test_s10_one_topic_too_many_is_refused_and_the_others_stay(self):
+        network = await self.network(self.server("--max-topics", "3"))
+        client = await self.join(network, "1")
+        await client.join("2")
+        await client.join("3")
+        async with self.refused("too-many-topics"):
+            await client.join("4")
+        connected = following(client, "connected")
+        network.cut()
+        await connected
+        self.assertEqual(client.topics, ["1", "2", "3"])
+        self.assertEqual((await client.publish("3", "x")).seq, 1)
+
+    async def test_s11_a_taken_name_is_an_error(self):
+        server = self.server()
+        await self.connect(server, user="anna")
+        async with self.refused("name-taken"):
+            await natter.connect(server.address, user="anna")
+
+    async def test_s12_a_name_is_kept_until_the_other_one_is_granted(self):
+        server = self.server()
+        await self.join(server, "t", user="bert")
+        client = await self.join(server, "t", user="carl")
+        heard = Texts(client)
+        async with self.refused("name-taken"):
+            await client.rename("bert")
+        self.assertEqual(client.user, "carl")
+        writer = await self.join(server, "t")
+
+        async def write():
+            for text in numbers(1, 100):
+                await writer.publish("t", text)
+
+        await asyncio.gather(write(), client.rename("dora"))
+        self.assertEqual(client.user, "dora")
+        await heard.until(lambda heard: len(heard) == 100)
+        self.assertEqual(heard, numbers(1, 100))
+
+    async def test_s13_older_messages_come_in_pages(self):
+        client = await self.join(self.server("--history-messages", "50"), "t", user="emil")
+        await asyncio.gather(*[client.publish("t", text) for text in numbers(1, 120)])
+        pages = []
+        page = await client.history("t", limit=50)
+        while page.messages:
+            pages[:0] = page.messages
+            page = await client.history("t", before=page.messages[0].seq, limit=50)
+        self.assertEqual([message.text for message in pages], numbers(1, 120))
+        self.assertEqual(pages[0].user, "emil")
+
+    async def test_s14_who_is_there_and_who_comes_and_goes(self):
+        server = self.server()
+        client = await self.join(server, "t", user="fritz")
+        joined = following(client, "joined")
+        other = await self.join(server, "t", user="gerd")
+        self.assertEqual((await joined)["user"], "gerd")
+        self.assertEqual((await client.who("t"))["count"], 2)
+        self.assertEqual((await client.lookup("gerd"))["ip"], "127.0.0.1")
+        async with self.refused("unknown-user"):
+            await client.lookup("nobody")
+        self.assertIn("t", [topic["topic"] for topic in await client.list()])
+        left = following(client, "left")
+        await other.leave("t")
+        self.assertEqual((await left)["user"], "gerd")
+
+    async def test_s15_closing_waits_for_every_acknowledgement(self):
+        server = self.server()
+        async with await natter.connect(server.address) as client:
+            await client.join("t")
+            acks = [client.publish("t", text) for text in numbers(1, 100)]
+        self.assertTrue(all(ack.done() and not ack.exception() for ack in acks))
+        reader = await self.connect(server)
+        heard = Texts(reader)
+        await reader.join("t", last=100)
+        await heard.until(lambda heard: len(heard) == 100)
+        self.assertEqual(heard, numbers(1, 100))
+
+    async def test_s16_publishing_where_one_is_not_is_an_error(self):
+        client = await self.join(self.server(), "t")
+        async with self.refused("not-registered"):
+            await client.publish("elsewhere", "x")
+        # What waits for a topic that is left is not sent for ever.
+        await client.join("left")
+        waiting = client.publish("left", "x")
+        await client.leave("left")
+        async with self.refused("not-registered"):
+            await waiting
+        await client.close()
+        async with self.refused("closed"):
+            await client.publish("t", "x")
+        async with self.refused("closed"):
+            await client.who("t")
+
+    async def test_s17_the_same_secret_elsewhere_ends_the_older_client(self):
+        server = self.server()
+        older = await self.join(server, "t", user="hans", client="secret")
+        closed = following(older, "closed")
+        await self.join(server, "t", user="hans", client="secret")
+        self.assertEqual((await closed).code, "replaced")
+
+    async def test_no_server_is_an_error(self):
+        async with self.refused("connection-lost"):
+            await natter.connect("127.0.0.1:1")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,63 @@
+//! Questions for ranges of the history, one at a time: an answer is large, and a read
+//! can bring a thousand questions.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::oneshot;
+use wire::TopicName;
+
+use crate::outbox::SharedOutbox;
+use crate::topic::registry::Registry;
+
+/// The questions of a connection.
+#[derive(Default)]
+pub(crate) struct Ranges {
+    /// Resolves when the answer is in the outbox.
+    open: Option<oneshot::Receiver<()>>,
+    /// Those that came in the same read.
+    waiting: VecDeque<Range>,
+}
+
+/// A question.
+pub(crate) struct Range {
+    pub(crate) topic: TopicName,
+    pub(crate) before: Option<u64>,
+    pub(crate) limit: Option<u64>,
+}
+
+impl Ranges {
+    /// Adds a question, which [`poll`](Self::poll) asks.
+    pub(crate) fn add(&mut self, range: Range) {
+        self.waiting.push_back(range);
+    }
+
+    /// Resolves when every question was answered. Waits while the outbox is full, whose
+    /// session is woken when it has room.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        registry: &Arc<Registry>,
+        asker: &SharedOutbox,
+    ) -> Poll<()> {
+        loop {
+            if let Some(answered) = &mut self.open {
+                // A topic that has gone answers nothing.
+                let _ = ready!(Pin::new(answered).poll(cx));
+                self.open = None;
+            }
+            if self.waiting.is_empty() {
+                return Poll::Ready(());
+            }
+            if asker.is_full() {
+                return Poll::Pending;
+            }
+            let next = self.waiting.pop_front();
+            self.open = next.map(|range| {
+                registry.range(&range.topic, asker.clone(), range.before, range.limit)
+            });
+        }
+    }
+}

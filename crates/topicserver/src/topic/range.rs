@@ -1,0 +1,166 @@
+//! A range of a topic's past, which a client that shows older messages asks for.
+//!
+//! The answer is one frame of a bounded size. Reading from disk is spawned, so that the
+//! topic's task doesn't wait for it. A session has one question open at a time.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use wire::{ErrorCode, Event, HistoryRange, TopicName};
+
+use crate::history::entry::Entry;
+use crate::outbox::SharedOutbox;
+use crate::store::{Store, StoreError, TopicId};
+use crate::topic::log::TopicLog;
+
+/// Messages in an answer: more than a screen shows.
+const MOST_MESSAGES: u64 = 1_000;
+
+/// Messages in an answer to a question without a limit.
+const USUAL_MESSAGES: u64 = 100;
+
+/// Bytes of messages in an answer. The newest message is always in it.
+const ANSWER_BYTES: usize = 256 * 1024;
+
+/// Messages that are read from disk at first, and at most, in one step: reading goes
+/// backwards, and must not read much more than the answer takes.
+const FIRST_STEP: u64 = 16;
+const LONGEST_STEP: u64 = 128;
+
+/// What is asked, and by whom.
+pub(crate) struct RangeQuestion {
+    pub(crate) asker: SharedOutbox,
+    /// The messages with lower numbers; `None`: the newest ones.
+    pub(crate) before: Option<u64>,
+    /// At most so many.
+    pub(crate) limit: Option<u64>,
+    /// Told when the answer is in the asker's outbox.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// The answer without its messages.
+struct Head {
+    topic: TopicName,
+    epoch: String,
+    first: u64,
+}
+
+/// Messages with the numbers `start..end`.
+#[derive(Clone, Copy)]
+struct Range {
+    start: u64,
+    end: u64,
+}
+
+/// Answers from memory, or begins to read from disk.
+pub(crate) fn answer(topic: &TopicName, log: &TopicLog, question: RangeQuestion) {
+    let end = question.before.unwrap_or(u64::MAX).min(log.next()).max(1);
+    let limit = question.limit.unwrap_or(USUAL_MESSAGES).min(MOST_MESSAGES);
+    let start = end.saturating_sub(limit).max(log.first()).min(end);
+    let range = Range { start, end };
+    let head = Head {
+        topic: topic.clone(),
+        epoch: log.epoch(),
+        first: log.first(),
+    };
+    match log.on_disk() {
+        Some((store, id)) if start < log.history().first() => {
+            tokio::spawn(async move {
+                let lines = read(&store, id, range).await;
+                head.send(question, lines);
+            });
+        }
+        _ => {
+            let mut lines = Vec::new();
+            push_lines(&mut lines, log.history().entries_from(start), range);
+            head.send(question, Ok(lines));
+        }
+    }
+}
+
+/// Reads the newest part of the range from disk, as much as the answer takes.
+async fn read(store: &Store, id: TopicId, range: Range) -> Result<Vec<Bytes>, StoreError> {
+    let mut lines = Vec::new();
+    let (mut end, mut step, mut bytes) = (range.end, FIRST_STEP, 0);
+    while end > range.start && bytes < ANSWER_BYTES {
+        let start = end.saturating_sub(step).max(range.start);
+        let mut part = read_forwards(store, id, Range { start, end }).await?;
+        bytes += part.iter().map(Bytes::len).sum::<usize>();
+        part.append(&mut lines);
+        lines = part;
+        end = start;
+        step = (step * 2).min(LONGEST_STEP);
+    }
+    Ok(lines)
+}
+
+async fn read_forwards(store: &Store, id: TopicId, range: Range) -> Result<Vec<Bytes>, StoreError> {
+    let mut lines = Vec::new();
+    let mut next = range.start;
+    while next < range.end {
+        let entries = store.read(id, next, ANSWER_BYTES).await?;
+        let read_to = entries.last().map_or(next, Entry::end);
+        let rest = Range {
+            start: next,
+            end: range.end,
+        };
+        push_lines(&mut lines, entries.iter(), rest);
+        if read_to <= next {
+            break;
+        }
+        next = read_to;
+    }
+    Ok(lines)
+}
+
+/// Appends the messages of the range, each a line without its end.
+fn push_lines<'a>(lines: &mut Vec<Bytes>, entries: impl Iterator<Item = &'a Entry>, range: Range) {
+    for entry in entries.take_while(|entry| entry.first < range.end) {
+        let mut rest = entry.lines_from(range.start);
+        let mut seq = entry.first.max(range.start);
+        while seq < range.end
+            && let Some(length) = memchr::memchr(b'\n', &rest)
+        {
+            lines.push(rest.split_to(length));
+            rest = rest.slice(1..);
+            seq += 1;
+        }
+    }
+}
+
+impl Head {
+    fn send(self, question: RangeQuestion, lines: Result<Vec<Bytes>, StoreError>) {
+        match lines {
+            Ok(lines) => question.asker.send_reply(self.to_line(&lines)),
+            Err(error) => {
+                let topic = &self.topic;
+                tracing::warn!(%topic, %error, "a range of messages can't be read");
+                let text = "the server's disk can't be read now; ask again later";
+                question
+                    .asker
+                    .send_error(ErrorCode::StorageBusy, text, None);
+            }
+        }
+        // The session may have ended.
+        let _ = question.done.send(());
+    }
+
+    /// The frame, with as many of the newest messages as it takes.
+    fn to_line(&self, lines: &[Bytes]) -> Vec<u8> {
+        let mut bytes = 0;
+        let fitting = lines.iter().rev().take_while(|line| {
+            let is_first = bytes == 0;
+            bytes += line.len();
+            is_first || bytes <= ANSWER_BYTES
+        });
+        let left_out = lines.len() - fitting.count();
+        let parse = |line: &'_ Bytes| serde_json::from_slice::<Box<RawValue>>(line).ok();
+        let answer = HistoryRange {
+            topic: self.topic.as_str().into(),
+            epoch: self.epoch.as_str().into(),
+            first: self.first,
+            messages: lines.iter().skip(left_out).filter_map(parse).collect(),
+        };
+        Event::History(answer).to_line()
+    }
+}

@@ -1,0 +1,74 @@
+//! The client libraries in `clients/` against this server: each runs its own tests.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of a library.
+fn library(name: &str) -> PathBuf {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients");
+    clients.join(name)
+}
+
+/// Runs the tests of a library with its language's program; left out where that is not
+/// installed, and that is said.
+fn passes(name: &str, program: &str, arguments: &[&str]) {
+    if Command::new(program).arg("--version").output().is_err() {
+        println!("skipped: {program} isn't installed");
+        return;
+    }
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(library(name))
+        .env("NATTER_SERVER", env!("CARGO_BIN_EXE_topicserver"))
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn the_javascript_library_passes_its_tests() {
+    passes("js", "node", &["--test", "test/"]);
+}
+
+#[test]
+fn the_python_library_passes_its_tests() {
+    passes(
+        "python",
+        "python3",
+        &["-m", "unittest", "discover", "-s", "tests"],
+    );
+}
+
+/// A library that knows other codes than the protocol has would treat an error as one of
+/// another kind.
+#[test]
+fn the_libraries_know_every_error_code() {
+    let page = include_str!("../../../docs/protocol.md");
+    let table = page.split("\n## Errors\n").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut documented: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    documented.sort_unstable();
+    assert!(documented.len() > 20, "{documented:?}");
+    for (file, begins, ends) in [
+        ("js/natter.js", "export const CODES", "});"),
+        ("python/natter/__init__.py", "\nCODES: ", "\n}"),
+    ] {
+        let source = std::fs::read_to_string(library(file)).unwrap();
+        let codes = source.split(begins).nth(1).unwrap();
+        let codes = codes.split(ends).next().unwrap();
+        let quoted: Vec<_> = codes.split('"').collect();
+        let pairs = quoted.windows(3).filter(|part| part[2].starts_with(": "));
+        let mut known: Vec<_> = pairs.map(|part| part[1]).collect();
+        known.sort_unstable();
+        assert_eq!(known, documented, "{file}");
+    }
+}
