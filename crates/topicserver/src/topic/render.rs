@@ -21,10 +21,30 @@ const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len
 /// What a name adds, beside itself.
 const NAME_COST: usize = r#","user":"""#.len();
 
+/// The messages as they are sent, published at this time in this epoch of their topic, and
+/// numbered from `first` on; `None` for messages that aren't stored.
+pub(crate) fn render(
+    publications: &[Publication],
+    time: u64,
+    first: Option<u64>,
+    epoch: u64,
+) -> Vec<EncodedBatch> {
+    let mut envelopes = Envelopes::at(time);
+    let mut next = first;
+    let size = rendered_size(publications, first.unwrap_or(0));
+    let mut renderer = Renderer::new(size, epoch);
+    for (index, publication) in publications.iter().enumerate() {
+        let envelope = envelopes.of(publication.identity.as_ref());
+        renderer.add(index, &publication.batch, next, envelope);
+        next = next.map(|next| next + u64::from(publication.batch.count()));
+    }
+    renderer.finish()
+}
+
 /// Renders what was published at one moment. What belongs together lies together, in
 /// few pieces of memory, because an allocation for each message costs more than its
 /// rendering.
-pub(crate) struct Renderer {
+struct Renderer {
     /// Bytes that are still to be rendered, about.
     expected: usize,
     /// The piece of memory that is being filled, and the parts in it.
@@ -55,7 +75,7 @@ pub(crate) struct EncodedBatch {
 
 impl Renderer {
     /// For messages of so many bytes, with their envelopes, in an epoch of their topic.
-    pub(crate) fn new(expected: usize, epoch: u64) -> Self {
+    fn new(expected: usize, epoch: u64) -> Self {
         Self {
             expected,
             epoch,
@@ -67,7 +87,7 @@ impl Renderer {
 
     /// Renders the lines of a publication, numbered from `first` on; `None` for
     /// messages that aren't stored.
-    pub(crate) fn add(
+    fn add(
         &mut self,
         publication: usize,
         batch: &Batch,
@@ -95,7 +115,7 @@ impl Renderer {
     }
 
     /// Everything that was rendered, in its order.
-    pub(crate) fn finish(mut self) -> Vec<EncodedBatch> {
+    fn finish(mut self) -> Vec<EncodedBatch> {
         self.seal(0);
         self.done
     }
@@ -139,17 +159,17 @@ impl Renderer {
 }
 
 /// The envelopes of one moment. Mostly, one publisher has said it all.
-pub(crate) struct Envelopes {
+struct Envelopes {
     time: u64,
     last: Option<(Option<Arc<Identity>>, EnvelopeWriter)>,
 }
 
 impl Envelopes {
-    pub(crate) fn at(time: u64) -> Self {
+    fn at(time: u64) -> Self {
         Self { time, last: None }
     }
 
-    pub(crate) fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
+    fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
         let time = self.time;
         let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
         let is_same =
@@ -167,7 +187,7 @@ impl Envelopes {
 
 /// Bytes that messages take with their envelopes, as far as that can be foreseen:
 /// exactly for a lone one, and without names.
-pub(crate) fn rendered_size(publications: &[Publication], next: u64) -> usize {
+fn rendered_size(publications: &[Publication], next: u64) -> usize {
     let size = |publication: &Publication| {
         let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
         let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
