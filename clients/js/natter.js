@@ -12,7 +12,7 @@ export const CODES = Object.freeze({
   "not-an-object": "request", "unknown-frame": "request", "bad-frame": "request",
   "bad-topic": "request", "too-many-topics": "request", "name-taken": "request",
   "unknown-user": "request", "storage-full": "message", "storage-busy": "again",
-  "not-registered": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
+  "not-registered": "message", "duplicate-id": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
   "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
   "slow-reader": "return", "too-many-connections": "return", "replaced": "stop",
   "tls-not-supported": "stop", "shutting-down": "return", "bad-request": "http",
@@ -437,6 +437,11 @@ export class Client {
   async close() {
     if (this.#lines.size > 0 && !this.#isClosed) {
       await new Promise((resolve) => { this.#settled.push(resolve); });
+    }
+    // Who leaves all topics gives the name back at once.
+    const topics = this.topics;
+    while (this.#isReady && topics.length > 0) {
+      this.#connection.send({ extended: { leave: topics.splice(0, MOST_TOPICS) } });
     }
     this.#end(undefined);
   }

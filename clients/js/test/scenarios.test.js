@@ -222,15 +222,17 @@ test("S4: what the history has dropped is told", async () => {
   await writer.join("s4");
   await writer.publish("s4", "1");
   await until(reader, () => heard.length === 1);
-  const gap = next(reader, "gap");
+  const gaps = [];
+  reader.on("gap", (gap) => gaps.push(gap));
   network.cut();
   const lost = next(reader, "disconnected");
   await lost;
   for (const text of numbers(2, 3000)) writer.publish("s4", text);
-  const { from, to } = await gap;
-  assert.equal(from, 2);
   await until(reader, () => heard.includes("3000"));
-  assert.deepEqual(heard, ["1", ...numbers(to + 1, 3000)]);
+  // The reader may be back while there is more to come, and fall behind again.
+  assert.equal(gaps[0].from, 2);
+  const isGone = (text) => gaps.some(({ from, to }) => Number(text) >= from && Number(text) <= to);
+  assert.deepEqual(heard, numbers(1, 3000).filter((text) => !isGone(text)));
   reader.abort();
   writer.abort();
   network.stop();

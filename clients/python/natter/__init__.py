@@ -26,7 +26,8 @@ CODES: Dict[str, str] = {
     "not-an-object": "request", "unknown-frame": "request", "bad-frame": "request",
     "bad-topic": "request", "too-many-topics": "request", "name-taken": "request",
     "unknown-user": "request", "storage-full": "message", "storage-busy": "again",
-    "not-registered": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
+    "not-registered": "message", "duplicate-id": "message", "not-json": "frame",
+    "not-utf8": "frame", "too-deep": "frame",
     "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
     "slow-reader": "return", "too-many-connections": "return", "replaced": "stop",
     "tls-not-supported": "stop", "shutting-down": "return", "bad-request": "http",
@@ -600,6 +601,11 @@ class Client:
         if self._lines and not self._is_closed:
             await self._settled.wait()
         connection = self._connection
+        # Who leaves all topics gives the name back at once.
+        topics = self.topics
+        while connection and self._is_ready and topics:
+            connection.send({"extended": {"leave": topics[:_MOST_TOPICS]}})
+            topics = topics[_MOST_TOPICS:]
         self._end(None, is_abrupt=False)
         if connection:
             await connection.wait_closed()

@@ -97,14 +97,17 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         writer = await self.join(server, "t")
         await writer.publish("t", "1")
         await heard.until(lambda heard: heard == ["1"])
-        gap, lost = following(reader, "gap"), following(reader, "disconnected")
+        gaps = []
+        reader.on("gap", gaps.append)
+        lost = following(reader, "disconnected")
         network.cut()
         await lost
         await asyncio.gather(*[writer.publish("t", text) for text in numbers(2, 3000)])
-        told = await gap
-        self.assertEqual(told["from"], 2)
         await heard.until(lambda heard: "3000" in heard)
-        self.assertEqual(heard, ["1"] + numbers(told["to"] + 1, 3000))
+        # The reader may be back while there is more to come, and fall behind again.
+        self.assertEqual(gaps[0]["from"], 2)
+        gone = {text for gap in gaps for text in numbers(gap["from"], gap["to"])}
+        self.assertEqual(heard, [text for text in numbers(1, 3000) if text not in gone])
 
     async def test_s5_a_server_that_has_lost_its_data_is_told_apart(self):
         server = self.server()

@@ -132,7 +132,8 @@ export class Hub {
   #join(topic) {
     const client = this.#client;
     client.join(topic).then(
-      (state) => this.#tell({ is: "topic", topic, ...state }),
+      // It may have been left before the answer came.
+      (state) => client.topics.includes(topic) && this.#tell({ is: "topic", topic, ...state }),
       (error) => {
         if (client === this.#client) this.#tell({ is: "refused-topic", topic, error: plain(error) });
       },
