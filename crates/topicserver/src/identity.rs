@@ -3,4 +3,4 @@
 mod client;
 pub(crate) mod names;
 
-pub(crate) use client::{Hashes, Identity};
+pub(crate) use client::{Hashes, Identity, is_same_client};

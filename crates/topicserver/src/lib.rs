@@ -25,6 +25,7 @@ mod session;
 mod state;
 mod store;
 mod topic;
+mod turn;
 
 pub use config::{Config, LogLevel, Options};
 pub use server::{Ended, Server, StartError};

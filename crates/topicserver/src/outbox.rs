@@ -19,6 +19,7 @@ use crate::outbox::transport::Transport;
 
 pub(crate) mod batch;
 mod queue;
+pub(crate) mod reply;
 mod state;
 pub(crate) mod transport;
 
@@ -222,12 +223,26 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Whether as much waits as may.
+    /// Whether as much waits as may, with the answers that are expected.
     pub(crate) fn is_full(&self) -> bool {
-        self.has_work() && self.state.lock().queued() >= self.limit
+        self.has_work() && self.state.lock().promised() >= self.limit
     }
 
-    /// Whether something waits, or has happened here, since
+    /// An answer of so many bytes is being made.
+    fn expect(&self, bytes: u32) {
+        let mut state = self.state.lock();
+        state.expected = state.expected.saturating_add(bytes);
+        self.has_work.store(true, Ordering::Release);
+    }
+
+    /// The answer is sent, or won't be.
+    fn expect_no_more(&self, bytes: u32) {
+        let mut state = self.state.lock();
+        state.expected = state.expected.saturating_sub(bytes);
+        self.wake(&mut state);
+    }
+
+    /// Whether something waits or is expected, or has happened here, since
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.
     ///
@@ -374,7 +389,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_none() {
                 state.wait(cx.waker());
-                self.has_work.store(false, Ordering::Release);
+                self.has_work.store(state.expected > 0, Ordering::Release);
                 return Drain::Empty;
             }
             match state.write_to(&self.transport) {

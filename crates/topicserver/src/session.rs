@@ -142,6 +142,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
                     if let Some(end) = self.note(&read) {
                         return Poll::Ready(end);
                     }
+                    if matches!(read, Read::Some { stopped: true, .. }) {
+                        // Everybody else comes first, also who has just sent something.
+                        let _ = pin!(tokio::task::yield_now()).poll(cx);
+                        return self.poll_read_deadline(cx);
+                    }
                     if matches!(read, Read::Some { filled: true, .. }) {
                         // The topics get their turn before there is more for them.
                         cx.waker().wake_by_ref();

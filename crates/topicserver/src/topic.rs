@@ -7,6 +7,8 @@ pub(crate) mod handle;
 mod log;
 mod mailbox;
 mod members;
+pub(crate) mod page;
+mod people;
 pub(crate) mod publication;
 pub(crate) mod registration;
 pub(crate) mod registry;

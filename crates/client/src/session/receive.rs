@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use wire::{
-    Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, TopicSummary, UserName,
-};
+use wire::{Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, UserName};
 
 use super::resume::Recovery;
 use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
-use crate::event::{Arrival, Event, Incoming, Topic};
+use crate::event::{Arrival, Event, Incoming};
 use crate::frame::{Frame, MessageFrame};
 
 /// The errors after which a server closes the connection.
@@ -188,6 +186,7 @@ impl Session {
                     topic: members.topic.to_string(),
                     count: members.count,
                     users: users.map(|person| person.user.to_string()).collect(),
+                    more: members.more,
                 }
             }
             ServerEvent::Found(person) => Event::Found {
@@ -195,14 +194,7 @@ impl Session {
                 ip: person.ip.to_string(),
                 port: person.port.to_string(),
             },
-            ServerEvent::Topics(topics) => {
-                let topic = |summary: &TopicSummary<'_>| Topic {
-                    name: summary.topic.to_string(),
-                    members: summary.members,
-                    messages: summary.seq,
-                };
-                Event::Topics(topics.iter().map(topic).collect())
-            }
+            ServerEvent::Topics(page) => return self.on_topics(page),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
                 if self.config.presence == Presence::Ignore =>
             {

@@ -1,24 +1,43 @@
 //! What can be asked over HTTP: the same questions as on the wire, and their answers.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
-use wire::ErrorCode;
+use serde::Deserialize;
+use wire::{ErrorCode, Page};
 
 use crate::http::context::RequestContext;
 use crate::http::pipe::{PipeReader, pipe};
 use crate::http::problem::{Problem, json};
-use crate::http::query::Topic;
-use crate::outbox::{Outbox, SharedOutbox};
+use crate::http::query::{Topic, ValidQuery};
+use crate::outbox::Outbox;
+use crate::outbox::reply::PendingReply;
 
 /// More than the longest answer: it is kept below the size of a frame.
 const ANSWER_ROOM: usize = 1024 * 1024;
 
 /// Far more than a topic takes for what waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// It begins after this name.
+    after: Option<String>,
+    /// So many entries at most.
+    limit: Option<NonZeroU32>,
+}
+
+impl From<PageQuery> for Page {
+    fn from(PageQuery { after, limit }: PageQuery) -> Self {
+        Self { after, limit }
+    }
+}
 
 pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -> Response {
     let connections = context.state().connections().count();
@@ -28,36 +47,29 @@ pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -
 
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
+    ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(&context);
-    context.state().registry().list(asker);
+    context.state().registry().list(query.into(), asker);
     answered(&answer).await
 }
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
+    ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(&context);
-    if context.state().registry().who(&topic, asker).is_none() {
-        let nobody = wire::Members {
-            topic: topic.as_str().into(),
-            count: 0,
-            users: Vec::new(),
-        };
-        return Ok(json(
-            StatusCode::OK,
-            &serde_json::json!({ "members": nobody }),
-        ));
-    }
+    // A topic that has enough to do answers later.
+    let _ = context.state().registry().who(&topic, &query.into(), asker);
     answered(&answer).await
 }
 
 /// An outbox for one answer, and where that comes out.
-fn asker(context: &RequestContext) -> (SharedOutbox, PipeReader) {
+fn asker(context: &RequestContext) -> (PendingReply, PipeReader) {
     let (pipe_writer, pipe_reader) = pipe(context.local, ANSWER_ROOM);
     let outbox = Outbox::new(pipe_writer, context.peer, ANSWER_ROOM);
-    (Arc::new(outbox), pipe_reader)
+    (PendingReply::new(Arc::new(outbox), 0), pipe_reader)
 }
 
 /// The answer, out of the frame in which it comes.

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use wire::TopicName;
+use wire::{Page, TopicName};
 
 use crate::clock::now;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
 use crate::topic::mailbox::Mailbox;
 use crate::topic::publication::Publication;
 use crate::topic::registration::{RegistrationReply, StartPosition};
@@ -49,21 +50,20 @@ pub(super) enum Command {
     Join(SharedOutbox),
     /// An extended connection comes, or is here and asks for what it missed.
     Register(Box<Registration>),
-    /// An extended connection wants to know how far the topic is.
-    Report(Arc<RegistrationReply>),
     /// The answer to a registration is on its way.
     Open(SharedOutbox, Arc<RegistrationReply>),
     /// A connection whose outbox was full has room again.
     Room(SharedOutbox),
     /// What a connection has missed was read from disk.
     Read(SharedOutbox, Fetched),
-    Leave(SharedOutbox),
+    /// A connection leaves; somebody may wait for the answer.
+    Leave(SharedOutbox, Option<Arc<RegistrationReply>>),
     /// A connection that sends no more leaves when it has got what was published
     /// before. Answered then.
     Finish(SharedOutbox, oneshot::Sender<()>),
     Publish(Publication),
-    /// Who is here?
-    Who(SharedOutbox),
+    /// Who is here? A page of them is asked for.
+    Who(PendingReply, Box<Page>),
     /// There is no memory for what was said here: so many bytes are to be given back.
     /// Answered then.
     GiveBack(usize, oneshot::Sender<()>),
@@ -125,11 +125,6 @@ impl Topic {
         self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Has the topic say how far it is. False as above.
-    pub(crate) fn report(&self, answer: Arc<RegistrationReply>) -> bool {
-        self.put(Command::Report(answer))
-    }
-
     /// Lets a connection have messages, whose registration was answered.
     pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
         self.put(Command::Open(subscriber, answer));
@@ -148,13 +143,22 @@ impl Topic {
 
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
-        self.put(Command::Leave(subscriber));
+        self.put(Command::Leave(subscriber, None));
+    }
+
+    /// Removes a subscriber that wants an answer. False as above.
+    pub(crate) fn leave_answered(
+        &self,
+        subscriber: SharedOutbox,
+        answer: Arc<RegistrationReply>,
+    ) -> bool {
+        self.put(Command::Leave(subscriber, Some(answer)))
     }
 
     /// Answers a connection's question who is here. False: the topic has enough to
     /// do, and whoever asks should wait with [`poll_room`](Self::poll_room).
-    pub(crate) fn who(&self, asker: SharedOutbox) -> bool {
-        self.put(Command::Who(asker))
+    pub(crate) fn who(&self, reply: PendingReply, page: &Page) -> bool {
+        self.put(Command::Who(reply, Box::new(page.clone())))
     }
 
     /// Has the topic give back so many bytes, or all that it remembers, and resolves

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{Event, Person, Presence};
+use wire::{Event, Page, Presence};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::log::TopicLog;
+use crate::topic::people::People;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -29,15 +30,13 @@ const READERS_PER_TURN: usize = 8;
 /// than an outbox of the default size takes.
 const STEPS_AT_OPENING: usize = 16;
 
-/// Bytes of the names in the answer to `who`: it should fit into a frame of the
-/// default size, whatever JSON makes of the names.
-const NAMES_BYTES: usize = 40 * 1024;
-
 /// Everyone who is registered for a topic.
 #[derive(Default)]
 pub(crate) struct Members {
     classic: Vec<SharedOutbox>,
     extended: Vec<Subscriber>,
+    /// Those of them who have a name.
+    people: People,
     /// How many of the extended ones don't get what is published at once.
     behind: usize,
     /// Where the next turn of catching up begins.
@@ -69,15 +68,18 @@ impl Members {
 
     /// Adds an extended connection, or changes its place in the order if it is in
     /// the topic already. True if it is new to those who know of it.
-    pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> bool {
+    pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> bool {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
         self.behind += usize::from(subscriber.cursor.is_behind());
+        self.people.add(&subscriber.identity);
+        let user = subscriber.identity.user.clone();
         if let Some(known) = self.find(&subscriber.outbox) {
-            let was_known = known.identity.user == subscriber.identity.user;
             let was_behind = known.cursor.is_behind();
-            *known = subscriber;
+            subscriber.joined_at = known.joined_at;
+            let known = std::mem::replace(known, subscriber);
+            self.people.remove(&known.identity);
             self.behind -= usize::from(was_behind);
-            return !was_known;
+            return known.identity.user != user;
         }
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
@@ -102,6 +104,7 @@ impl Members {
         let mut extended = self.extended.iter();
         let place = extended.position(|known| known.outbox.is(outbox))?;
         let gone = self.extended.swap_remove(place);
+        self.people.remove(&gone.identity);
         self.behind -= usize::from(gone.cursor.is_behind());
         Some(gone.identity)
     }
@@ -125,24 +128,30 @@ impl Members {
         }
     }
 
-    /// Who is here, for whoever asks.
-    pub(crate) fn who<'a>(&'a self, topic: &'a str) -> Event<'a> {
-        let mut users: Vec<Person<'a>> = self
-            .extended
-            .iter()
-            .filter_map(|subscriber| subscriber.identity.person())
-            .collect();
-        users.sort();
-        let mut bytes = 0;
-        users.retain(|person| {
-            bytes += 64 + person.user.len();
-            bytes <= NAMES_BYTES
-        });
+    /// A page of those who are here, for whoever asks.
+    pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
+        let (users, more) = self.people.page(page);
         Event::Members(wire::Members {
             topic: topic.into(),
             count: self.len() as u64,
             users,
+            more,
         })
+    }
+
+    /// An extended connection that wants nothing but what it gets already says again who
+    /// it is. False: it isn't here, or has another name.
+    pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
+        let Some(known) = self.find(outbox) else {
+            return false;
+        };
+        if known.identity.user != identity.user {
+            return false;
+        }
+        let before = std::mem::replace(&mut known.identity, identity.clone());
+        self.people.remove(&before);
+        self.people.add(identity);
+        true
     }
 
     /// Hands messages to everyone but their publishers, to each in one write if its

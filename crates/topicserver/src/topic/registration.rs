@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
 /// What a registration says of one topic.
@@ -75,8 +76,12 @@ async fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
 /// What a topic does when the answer is on its way.
 type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 
-/// The answer to a registration: each topic says how far it is, and the last one that
-/// does sends it off. Only then does any of them send messages.
+/// What the answer says of a topic, beside its name, in bytes.
+const STATE_COST: usize = 100;
+
+/// The answer to a registration, or to leaving: each topic that was named says how far it
+/// is, or that it was left, and the last one that does sends the answer off. Only then
+/// does any of them send messages.
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
@@ -84,7 +89,10 @@ pub(crate) struct RegistrationReply {
 }
 
 struct State {
+    /// Where the answer goes, until it is sent.
+    reply: Option<PendingReply>,
     topics: BTreeMap<String, TopicState>,
+    left: Vec<String>,
     /// Those that haven't said anything.
     missing: usize,
     /// Those that wait for the answer to be sent.
@@ -92,24 +100,33 @@ struct State {
 }
 
 impl RegistrationReply {
-    /// For a connection whose user has this name; so many topics will report.
-    pub(crate) fn new(outbox: SharedOutbox, user: Option<UserName>, topics: usize) -> Arc<Self> {
+    /// For a connection whose user has this name; these topics will report. If there are
+    /// none, the answer is sent at once.
+    pub(crate) fn new<'a>(
+        outbox: SharedOutbox,
+        user: Option<UserName>,
+        topics: impl Iterator<Item = &'a TopicName>,
+    ) -> Arc<Self> {
+        let (mut missing, mut bytes) = (0, 0);
+        for name in topics {
+            missing += 1;
+            bytes += STATE_COST + name.as_str().len();
+        }
+        let mut state = State {
+            reply: Some(PendingReply::new(outbox.clone(), bytes)),
+            topics: BTreeMap::new(),
+            left: Vec::new(),
+            missing,
+            waiting: Vec::new(),
+        };
+        if missing == 0 {
+            state.answer(user.as_ref());
+        }
         Arc::new(Self {
             outbox,
             user,
-            state: Mutex::new(State {
-                topics: BTreeMap::new(),
-                missing: topics,
-                waiting: Vec::new(),
-            }),
+            state: Mutex::new(state),
         })
-    }
-
-    /// Sends the answer if no topic has to report.
-    pub(crate) fn finish_if_empty(&self) {
-        if self.state.lock().missing == 0 {
-            self.answer(BTreeMap::new());
-        }
     }
 
     /// Of the connection that is answered.
@@ -119,7 +136,12 @@ impl RegistrationReply {
 
     /// A topic says how far it is.
     pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: TopicState) {
-        self.take(topic, how, None::<fn(&Arc<Self>)>);
+        self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
+    }
+
+    /// A topic says that the connection has left it.
+    pub(crate) fn report_left(self: &Arc<Self>, topic: &TopicName) {
+        self.take(topic, None, None::<fn(&Arc<Self>)>);
     }
 
     /// The same for a topic that sends nothing before the answer is sent. True: it has
@@ -130,17 +152,20 @@ impl RegistrationReply {
         how: TopicState,
         on_answered: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> bool {
-        self.take(topic, how, Some(on_answered))
+        self.take(topic, Some(how), Some(on_answered))
     }
 
     fn take(
         self: &Arc<Self>,
         topic: &TopicName,
-        how: TopicState,
+        how: Option<TopicState>,
         on_answered: Option<impl FnOnce(&Arc<Self>) + Send + 'static>,
     ) -> bool {
         let mut state = self.state.lock();
-        state.topics.insert(topic.to_string(), how);
+        match how {
+            Some(how) => drop(state.topics.insert(topic.to_string(), how)),
+            None => state.left.push(topic.to_string()),
+        }
         state.missing -= 1;
         if state.missing > 0 {
             let waiting = on_answered.map(|call| Box::new(call) as OnAnswered);
@@ -152,7 +177,7 @@ impl RegistrationReply {
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
-        self.answer(std::mem::take(&mut state.topics));
+        state.answer(self.user.as_ref());
         true
     }
 
@@ -161,10 +186,16 @@ impl RegistrationReply {
     pub(crate) fn pass(&self) {
         drop(self.state.lock());
     }
+}
 
-    fn answer(&self, topics: BTreeMap<String, TopicState>) {
-        let user = self.user.as_ref().map(|name| name.as_str().into());
-        let line = Event::Registered(Registered { user, topics }).to_line();
-        self.outbox.send_reply(line);
+impl State {
+    fn answer(&mut self, user: Option<&UserName>) {
+        let user = user.map(|name| name.as_str().into());
+        let topics = std::mem::take(&mut self.topics);
+        let left = std::mem::take(&mut self.left);
+        let answer = Registered { user, topics, left };
+        if let Some(reply) = self.reply.take() {
+            reply.send(Event::Registered(answer).to_line());
+        }
     }
 }

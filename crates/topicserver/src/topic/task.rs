@@ -21,6 +21,7 @@ use crate::topic::registration::RegistrationReply;
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
+use crate::turn::Turn;
 
 thread_local! {
     /// Room for what topics are about to hand on.
@@ -142,10 +143,15 @@ impl Task {
             self.pending = PENDING.with(Spare::take);
         }
         let mut commands = batch.drain(..);
+        let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
             // Nothing is held meanwhile: each topic's task would have room for it.
             if !matches!(next, Command::Publish(_)) {
                 self.deliver().await;
+                if turn.is_over() {
+                    tokio::task::yield_now().await;
+                    turn = Turn::default();
+                }
             }
             if let Some(command) = commands.next()
                 && let Some(registration) = self.change(command)
@@ -170,9 +176,6 @@ impl Task {
             }
             Command::Register(registration) => return Some(registration),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            Command::Report(answer) => {
-                answer.report(self.topic.name(), self.state(None));
-            }
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
             Command::Read(subscriber, fetched) => {
@@ -180,11 +183,16 @@ impl Task {
                 self.members
                     .has_read(topic, &self.log, &subscriber, fetched);
             }
-            Command::Leave(subscriber) => self.leave(&subscriber),
+            Command::Leave(subscriber, answer) => {
+                self.leave(&subscriber);
+                if let Some(answer) = answer {
+                    answer.report_left(self.topic.name());
+                }
+            }
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
-            Command::Who(asker) => {
-                let answer = self.members.who(self.topic.name().as_str());
-                asker.send_reply(answer.to_line());
+            Command::Who(reply, page) => {
+                let answer = self.members.who(self.topic.name().as_str(), &page);
+                reply.send(answer.to_line());
             }
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
@@ -213,12 +221,7 @@ impl Task {
             answer,
         } = registration;
         self.topic.used.store(now(), Relaxed);
-        if !start.is_given()
-            && let Some(known) = self.members.find(&outbox)
-            && known.identity.user == identity.user
-        {
-            // It wants nothing but what it gets already.
-            known.identity = identity;
+        if !start.is_given() && self.members.confirm(&outbox, &identity) {
             answer.report(self.topic.name(), self.state(None));
             return;
         }
@@ -227,6 +230,7 @@ impl Task {
             outbox: outbox.clone(),
             identity: identity.clone(),
             cursor: Cursor::unanswered(next, answer.clone()),
+            joined_at: self.log.next(),
             own_before: if start.is_resume() {
                 0
             } else {

@@ -20,6 +20,8 @@
 mod common;
 
 mod ages;
+#[cfg(target_os = "linux")]
+mod amplification;
 mod bad_frames;
 mod bad_streams;
 mod bytes;
@@ -49,6 +51,7 @@ mod registering;
 mod relaying;
 #[cfg(unix)]
 mod restarts;
+mod same_client;
 #[cfg(unix)]
 mod signals;
 mod slow_readers;

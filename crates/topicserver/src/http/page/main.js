@@ -265,10 +265,21 @@ $("add").onsubmit = (event) => {
   $("add-name").value = "";
   if (topic) add(topic);
 };
+// The list comes in pages.
+async function allTopics() {
+  const all = [];
+  let after = "";
+  do {
+    const { topics } = await (await fetch(`/-/topics?after=${encodeURIComponent(after)}`)).json();
+    all.push(...topics);
+    after = topics.at(-1)?.more ? topics.at(-1).topic : "";
+  } while (after);
+  return all;
+}
+
 $("add-name").onfocus = async () => {
   try {
-    const { topics } = await (await fetch("/-/topics")).json();
-    const options = topics.map(({ topic }) => Object.assign(document.createElement("option"), { value: topic }));
+    const options = (await allTopics()).map(({ topic }) => Object.assign(document.createElement("option"), { value: topic }));
     $("known").replaceChildren(...options);
   } catch {
     // It can be typed as well.

@@ -1,0 +1,39 @@
+//! Room in an outbox for an answer that is still being made.
+//!
+//! A peer can ask much faster than it is answered. So an answer counts as queued from
+//! the moment of the question: a session whose outbox is full, with what is expected,
+//! reads no further questions.
+
+use crate::outbox::SharedOutbox;
+
+/// The part of an outbox that each expected answer takes at least: at most so many
+/// questions of one connection are being answered at a time.
+const PARTS: usize = 8;
+
+/// An answer to a connection's question. Dropping it gives up on answering.
+pub(crate) struct PendingReply {
+    outbox: SharedOutbox,
+    /// What it counts as.
+    bytes: u32,
+}
+
+impl PendingReply {
+    /// For an answer of about so many bytes.
+    pub(crate) fn new(outbox: SharedOutbox, bytes: usize) -> Self {
+        let bytes = bytes.max(outbox.limit / PARTS).max(1);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        outbox.expect(bytes);
+        Self { outbox, bytes }
+    }
+
+    /// Sends the answer.
+    pub(crate) fn send(self, line: Vec<u8>) {
+        self.outbox.send_reply(line);
+    }
+}
+
+impl Drop for PendingReply {
+    fn drop(&mut self) {
+        self.outbox.expect_no_more(self.bytes);
+    }
+}
