@@ -273,7 +273,7 @@ pub struct Options {
           value_parser = count(1))]
     pub max_ids: usize,
 
-    /// Maximum members of a topic for which the server announces who joins and leaves
+    /// Maximum members of a topic for which the server announces who joins
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_PRESENCE,
           value_parser = count(0))]
     pub max_presence: usize,

@@ -194,17 +194,19 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Sends a line that the peer has asked for, whatever waits already. What a peer
     /// can ask for is bounded by not reading from it while
     /// [`is_full`](Self::is_full).
-    pub(crate) fn send_reply(&self, line: Vec<u8>) {
+    pub(crate) fn send_reply(&self, line: impl Into<Bytes>) {
         let mut state = self.state.lock();
         self.send_line(&mut state, line.into());
     }
 
-    /// Sends a line that a peer can do without, unless much waits for it.
-    pub(crate) fn send_best_effort(&self, line: &Bytes) {
+    /// Sends a line that a peer can do without, unless much waits for it: false then.
+    pub(crate) fn send_best_effort(&self, line: &Bytes) -> bool {
         let mut state = self.state.lock();
-        if state.queued() < ROOM_FOR_NOTICES {
+        let has_room = state.queued() < ROOM_FOR_NOTICES;
+        if has_room {
             self.send_line(&mut state, line.clone());
         }
+        has_room
     }
 
     fn send_line(&self, state: &mut State, mut line: Bytes) {

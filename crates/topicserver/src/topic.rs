@@ -9,6 +9,7 @@ mod mailbox;
 mod members;
 pub(crate) mod page;
 mod people;
+mod presence;
 pub(crate) mod publication;
 pub(crate) mod registration;
 pub(crate) mod registry;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::{Event, Page, Presence};
 
@@ -13,6 +14,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::log::TopicLog;
 use crate::topic::people::People;
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -37,6 +39,8 @@ pub(crate) struct Members {
     extended: Vec<Subscriber>,
     /// Those of them who have a name.
     people: People,
+    /// How many comings were announced.
+    announcements: u64,
     /// How many of the extended ones don't get what is published at once.
     behind: usize,
     /// Where the next turn of catching up begins.
@@ -76,11 +80,13 @@ impl Members {
         if let Some(known) = self.find(&subscriber.outbox) {
             let was_behind = known.cursor.is_behind();
             subscriber.joined_at = known.joined_at;
+            subscriber.presence = std::mem::take(&mut known.presence);
             let known = std::mem::replace(known, subscriber);
             self.people.remove(&known.identity);
             self.behind -= usize::from(was_behind);
             return known.identity.user != user;
         }
+        subscriber.presence = Told::since(self.announcements);
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
             self.extended.reserve_exact(1);
@@ -95,8 +101,8 @@ impl Members {
         all.find(|known| known.outbox.is(outbox))
     }
 
-    /// Removes a connection; tells who it was, if it was an extended one.
-    pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Arc<Identity>> {
+    /// Removes a connection; returns what it was, if it was an extended one.
+    pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Subscriber> {
         if let Some(place) = self.classic.iter().position(|known| known.is(outbox)) {
             self.classic.swap_remove(place);
             return None;
@@ -106,24 +112,58 @@ impl Members {
         let gone = self.extended.swap_remove(place);
         self.people.remove(&gone.identity);
         self.behind -= usize::from(gone.cursor.is_behind());
-        Some(gone.identity)
+        Some(gone)
     }
 
-    /// Whether the same user is here with another connection: one that replaces it,
-    /// or that it replaces.
-    pub(crate) fn has_another(&self, identity: &Identity, outbox: &SharedOutbox) -> bool {
-        self.extended
-            .iter()
-            .any(|known| known.identity.user == identity.user && !known.outbox.is(outbox))
-    }
-
-    /// Tells the extended ones, but not `except`, of somebody's coming or going.
+    /// Tells the extended ones that somebody has come, unless there are more than `max`:
+    /// each comes before all. A user who is here with another connection, which replaces
+    /// this one or is replaced by it, was here before.
+    ///
     /// Who has much waiting isn't told: that can be asked for.
-    pub(crate) fn tell(&self, event: &Event<'_>, except: &SharedOutbox) {
-        let line = bytes::Bytes::from(event.to_line());
-        for subscriber in &self.extended {
-            if !subscriber.outbox.is(except) {
-                subscriber.outbox.send_best_effort(&line);
+    pub(crate) fn announce_coming(&mut self, topic: &str, of: &SharedOutbox, max: usize) {
+        if self.len() > max {
+            return;
+        }
+        let Some(identity) = self.find(of).map(|known| known.identity.clone()) else {
+            return;
+        };
+        let is_here = |user| self.people.count(user) > 1;
+        if identity.user.as_ref().is_none_or(is_here) {
+            return;
+        }
+        let Some(line) = presence(topic, &identity, Event::Joined) else {
+            return;
+        };
+        self.announcements += 1;
+        for subscriber in &mut self.extended {
+            if subscriber.outbox.is(of) {
+                subscriber.presence.set_announced(self.announcements);
+            } else if !subscriber.outbox.send_best_effort(&line) {
+                subscriber.presence.miss(self.announcements);
+            }
+        }
+    }
+
+    /// Tells those who were told of somebody's coming that he has gone; or leaves that to
+    /// another connection of the same user.
+    pub(crate) fn announce_going(&mut self, topic: &str, gone: &Subscriber) {
+        let (Some(number), Some(user)) = (gone.presence.announced(), &gone.identity.user) else {
+            return;
+        };
+        if self.people.count(user) > 0 {
+            let mut others = self.extended.iter_mut();
+            if let Some(other) = others.find(|known| known.identity.user.as_ref() == Some(user)) {
+                other.presence.set_announced(number);
+                return;
+            }
+        }
+        let Some(line) = presence(topic, &gone.identity, Event::Left) else {
+            return;
+        };
+        for subscriber in &mut self.extended {
+            if subscriber.presence.take(number) {
+                // It was told the other half, so it is told this, too.
+                subscriber.outbox.send_reply(line.clone());
             }
         }
     }
@@ -321,12 +361,12 @@ fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
 }
 
 /// That somebody has come or gone; `None` of somebody without a name.
-pub(crate) fn presence<'a>(
+fn presence<'a>(
     topic: &'a str,
     identity: &'a Identity,
     event: impl FnOnce(Presence<'a>) -> Event<'a>,
-) -> Option<Event<'a>> {
+) -> Option<Bytes> {
     let person = identity.person()?;
     let topic = topic.into();
-    Some(event(Presence { topic, person }))
+    Some(event(Presence { topic, person }).to_line().into())
 }

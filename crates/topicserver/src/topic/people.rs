@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wire::{Page, Person};
+use wire::{Page, Person, UserName};
 
 use crate::identity::Identity;
 use crate::topic::page::PageRoom;
@@ -36,6 +36,13 @@ impl People {
         if let Some(offset) = self.0[first..].iter().position(is_same) {
             self.0.remove(first + offset);
         }
+    }
+
+    /// How many connections the user has here.
+    pub(crate) fn count(&self, user: &UserName) -> usize {
+        let user = Some(user.as_str());
+        let start = self.0.partition_point(|known| name(known) < user);
+        self.0[start..].partition_point(|known| name(known) <= user)
     }
 
     /// A page of them, and whether there are others after it.
@@ -72,8 +79,6 @@ fn name(identity: &Arc<Identity>) -> Option<&str> {
 mod tests {
     use std::net::SocketAddr;
     use std::num::NonZeroU32;
-
-    use wire::UserName;
 
     use super::*;
     use crate::identity::Hashes;
@@ -117,6 +122,8 @@ mod tests {
         people.remove(&all[1]);
         people.remove(&all[2]);
         assert_eq!(names(&people, 2), ["a", "b", "c"]);
+        let count = |name| people.count(&UserName::new(name).unwrap());
+        assert_eq!(["a", "b", "d"].map(count), [1, 1, 0]);
         people.remove(&again);
         assert_eq!(names(&people, 2), ["b", "c"]);
     }

@@ -16,6 +16,7 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::store::StoreError;
 use crate::topic::log::TopicLog;
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -147,6 +148,8 @@ pub(crate) struct Subscriber {
     /// Before this message it gets its own ones too: it asked for the last ones, not for
     /// what it missed.
     pub(crate) own_before: u64,
+    /// What it is told of who comes and goes.
+    pub(crate) presence: Told,
     /// It sends no more, and leaves when it has caught up: who is told then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::oneshot;
-use wire::{Event, TopicState};
+use wire::TopicState;
 
 use crate::clock::now;
 use crate::history::budget::MemoryShare;
-use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
-use crate::topic::members::{Members, presence};
+use crate::topic::members::Members;
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::settings::TopicSettings;
@@ -228,7 +228,7 @@ impl Task {
         let (next, recovered) = start.resolve(&self.log).await;
         let is_new = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
-            identity: identity.clone(),
+            identity,
             cursor: Cursor::unanswered(next, answer.clone()),
             joined_at: self.log.next(),
             own_before: if start.is_resume() {
@@ -236,6 +236,7 @@ impl Task {
             } else {
                 self.log.next()
             },
+            presence: Told::default(),
             finished: None,
         });
         // Whoever has been answered is counted.
@@ -250,7 +251,9 @@ impl Task {
             self.members.keep_snapshot(&outbox, &self.log);
         }
         if is_new {
-            self.tell_presence(&identity, &outbox, Event::Joined);
+            let max = self.log.settings().max_presence;
+            let name = self.topic.name().as_str();
+            self.members.announce_coming(name, &outbox, max);
         }
     }
 
@@ -306,24 +309,9 @@ impl Task {
     }
 
     fn leave(&mut self, subscriber: &SharedOutbox) {
-        if let Some(identity) = self.members.remove(subscriber) {
-            self.tell_presence(&identity, subscriber, Event::Left);
-        }
-    }
-
-    /// Tells the others, unless they are so many that it would be most of what they
-    /// are told: each comes and goes before all.
-    fn tell_presence<'a>(
-        &'a self,
-        identity: &'a Identity,
-        of: &SharedOutbox,
-        event: impl FnOnce(wire::Presence<'a>) -> Event<'a>,
-    ) {
-        if self.members.len() <= self.log.settings().max_presence
-            && !self.members.has_another(identity, of)
-            && let Some(event) = presence(self.topic.name().as_str(), identity, event)
-        {
-            self.members.tell(&event, of);
+        if let Some(gone) = self.members.remove(subscriber) {
+            self.members
+                .announce_going(self.topic.name().as_str(), &gone);
         }
     }
 

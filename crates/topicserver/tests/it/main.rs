@@ -44,6 +44,7 @@ mod leaving;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+mod presence;
 #[cfg(unix)]
 mod program;
 mod promises;
