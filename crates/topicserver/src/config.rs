@@ -1,6 +1,8 @@
 //! Options → a [`Config`] that is known to make sense. Each default has its
 //! reason beside it.
 
+mod memory;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Config {
     pub max_topics: usize,
     /// Bytes that may wait for one connection.
     pub max_outbox: usize,
+    /// Bytes that may wait for all connections together.
+    pub max_queued: usize,
     /// Bytes that may wait for one topic before its publishers are slowed.
     pub max_mailbox: usize,
     /// Connections in all.
@@ -79,6 +83,11 @@ impl Config {
     /// 1 MiB: about 5,000 short messages, which is some seconds of a busy topic; and
     /// a thousand stalled readers cost 1 GiB at worst.
     pub const DEFAULT_MAX_OUTBOX: usize = 1024 * 1024;
+    /// This part of the machine's memory: the rest is for messages that are kept, for
+    /// connections and for other programs.
+    pub const MAX_QUEUED_PART: usize = 4;
+    /// 256 MiB: what 256 readers that have stopped may hold each to their limit.
+    pub const LEAST_MAX_QUEUED: usize = 256 * 1024 * 1024;
     /// 256 KiB: four full reads. More wouldn't make the topic's task faster, only
     /// its publishers wait later.
     pub const DEFAULT_MAX_MAILBOX: usize = 256 * 1024;
@@ -137,6 +146,7 @@ impl Default for Config {
             frame_limits: Limits::default(),
             max_topics: Self::DEFAULT_MAX_TOPICS,
             max_outbox: Self::DEFAULT_MAX_OUTBOX,
+            max_queued: memory::default_max_queued(),
             max_mailbox: Self::DEFAULT_MAX_MAILBOX,
             max_connections: Self::DEFAULT_MAX_CONNECTIONS,
             max_connections_per_address: Self::DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
@@ -207,6 +217,12 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_OUTBOX,
           value_parser = count(1024))]
     pub max_outbox: usize,
+
+    /// Maximum bytes queued for all connections together. Near it, connections that have more
+    /// queued than others are treated as if they were beyond --max-outbox [default: a quarter of
+    /// the machine's memory, at least 256 MiB]
+    #[arg(long, value_name = "BYTES", value_parser = count(1024))]
+    pub max_queued: Option<usize>,
 
     /// Maximum bytes queued per topic. Beyond it the server reads the topic's publishers more
     /// slowly
@@ -379,6 +395,9 @@ impl From<&Options> for Config {
             },
             max_topics: options.max_topics,
             max_outbox: options.max_outbox,
+            max_queued: options
+                .max_queued
+                .unwrap_or_else(memory::default_max_queued),
             max_mailbox: options.max_mailbox,
             max_connections: options.max_connections,
             max_connections_per_address: options.max_connections_per_address,

@@ -15,9 +15,12 @@ use parking_lot::Mutex;
 use wire::{ErrorCode, Event, Message, Told};
 
 use crate::outbox::batch::Batch;
+use crate::outbox::limits::OutboxLimits;
+use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 
 pub(crate) mod batch;
+pub(crate) mod limits;
 mod queue;
 pub(crate) mod reply;
 mod state;
@@ -46,7 +49,7 @@ pub(crate) struct Outbox<T: ?Sized> {
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
     /// Bytes that may wait.
-    limit: usize,
+    limits: Arc<OutboxLimits>,
     state: Mutex<State>,
     transport: T,
 }
@@ -66,14 +69,14 @@ pub(crate) enum Drain {
 }
 
 impl<T: Transport> Outbox<T> {
-    /// An outbox before `transport`, for `peer`, in which `limit` bytes may wait.
-    pub(crate) fn new(transport: T, peer: SocketAddr, limit: usize) -> Self {
+    /// An outbox before `transport`, for `peer`, in which so much may wait.
+    pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<OutboxLimits>) -> Self {
         Self {
             ip: peer.ip().to_canonical(),
             port: peer.port(),
             // The session's waker isn't here yet.
             has_work: AtomicBool::new(true),
-            limit,
+            limits,
             state: Mutex::default(),
             transport,
         }
@@ -171,7 +174,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             if waiting == 0 {
                 continue;
             }
-            if state.queue.is_some() && state.queued() + waiting > self.limit {
+            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
                 state.is_wanted = true;
                 return index;
             }
@@ -184,7 +187,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Said once; whoever finds it full again has to be told again.
     pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
-        let is_due = state.is_wanted && state.queued() <= self.limit / 2;
+        let is_due = state.is_wanted && state.queued() <= self.limits.per_connection / 2;
         if is_due {
             state.is_wanted = false;
         }
@@ -227,7 +230,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Whether as much waits as may, with the answers that are expected.
     pub(crate) fn is_full(&self) -> bool {
-        self.has_work() && self.state.lock().promised() >= self.limit
+        self.has_work() && self.state.lock().promised() >= self.limits.allowed().max(1)
     }
 
     /// An answer of so many bytes is being made.
@@ -255,7 +258,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     fn push(&self, state: &mut State, bytes: Bytes) {
-        state.queue.get_or_insert_default().push(bytes);
+        let new = || Box::new(Queue::new(self.limits.clone()));
+        state.queue.get_or_insert_with(new).push(bytes);
         self.wake(state);
     }
 
@@ -307,15 +311,34 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return;
         }
         let waiting = batch.bytes().len() - written;
-        if state.queue.is_some() && state.queued() + waiting > self.limit {
+        if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+            return self.close_too_slow(state, waiting);
+        }
+        self.push(state, batch.to_keep().slice(written..));
+    }
+
+    /// Closes the connection of a peer for which there is no room any more: neither here,
+    /// or not among what waits for all; then it gives back what it has there.
+    fn close_too_slow(&self, state: &mut State, waiting: usize) {
+        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
+        if own > limit {
             let text = format!(
-                "{} bytes wait for you and no more than {} may; read faster, or register for less",
-                state.queued() + waiting,
-                self.limit
+                "{own} bytes wait for you and no more than {limit} may; read faster, or register \
+                 for less"
             );
             return self.close_locked(state, ErrorCode::SlowReader, &text);
         }
-        self.push(state, batch.to_keep().slice(written..));
+        let (all, most) = (self.limits.queued(), self.limits.all);
+        let dropped = state
+            .queue
+            .as_mut()
+            .map_or(0, |queue| queue.drop_unwritten());
+        let text = format!(
+            "{all} bytes wait for all connections together and no more than {most} may, so {} \
+             bytes for you were dropped; read faster, or come back later",
+            dropped + waiting
+        );
+        self.close_locked(state, ErrorCode::QueuesFull, &text);
     }
 
     /// Tells the peer what was wrong with something it sent, and goes on. Of a

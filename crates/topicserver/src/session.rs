@@ -422,6 +422,7 @@ mod tests {
 
     use super::*;
     use crate::outbox::Outbox;
+    use crate::outbox::limits::OutboxLimits;
     use crate::state::{ServeHttp, ServerState, Serving};
 
     /// Serves nothing.
@@ -443,7 +444,7 @@ mod tests {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let state = ServerState::new(Config::default(), None, Arc::new(NoHttp));
         let guard = state.admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(writer, address, 1000));
+        let outbox = Arc::new(Outbox::new(writer, address, OutboxLimits::of_one(1000)));
         let session = Session::new(reader, outbox, guard).enter();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
     }

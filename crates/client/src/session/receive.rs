@@ -11,7 +11,7 @@ use crate::event::{Arrival, Event, Incoming};
 use crate::frame::{Frame, MessageFrame};
 
 /// The errors after which a server closes the connection.
-const FINAL: [ErrorCode; 10] = [
+const FINAL: [ErrorCode; 11] = [
     ErrorCode::NotJson,
     ErrorCode::NotUtf8,
     ErrorCode::TooDeep,
@@ -20,6 +20,7 @@ const FINAL: [ErrorCode; 10] = [
     ErrorCode::RegistrationTimeout,
     ErrorCode::UnfinishedFrame,
     ErrorCode::SlowReader,
+    ErrorCode::QueuesFull,
     ErrorCode::Replaced,
     ErrorCode::ShuttingDown,
 ];

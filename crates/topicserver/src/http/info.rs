@@ -15,6 +15,7 @@ use crate::http::pipe::{PipeReader, pipe};
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
 use crate::outbox::Outbox;
+use crate::outbox::limits::OutboxLimits;
 use crate::outbox::reply::PendingReply;
 
 /// More than the longest answer: it is kept below the size of a frame.
@@ -68,7 +69,7 @@ pub(crate) async fn who(
 /// An outbox for one answer, and where that comes out.
 fn asker(context: &RequestContext) -> (PendingReply, PipeReader) {
     let (pipe_writer, pipe_reader) = pipe(context.local, ANSWER_ROOM);
-    let outbox = Outbox::new(pipe_writer, context.peer, ANSWER_ROOM);
+    let outbox = Outbox::new(pipe_writer, context.peer, OutboxLimits::of_one(ANSWER_ROOM));
     (PendingReply::new(Arc::new(outbox), 0), pipe_reader)
 }
 

@@ -72,7 +72,11 @@ fn stream(
     };
     let config = context.config();
     let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
-    let outbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
+    let outbox = Arc::new(Outbox::new(
+        pipe_writer,
+        context.peer,
+        context.state().outbox_limits().clone(),
+    ));
     let reader = pipe_reader.request_reader(registration.to_line(), is_poll);
     let session = Session::new(reader, outbox, context.state().admit_within());
     tokio::spawn(session.run());

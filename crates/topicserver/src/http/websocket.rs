@@ -49,7 +49,8 @@ async fn talk(context: Arc<RequestContext>, socket: WebSocket) {
     let (sink, messages) = socket.split();
     let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
     let (reader, writer) = tokio::io::duplex(READ_ROOM);
-    let outbox: SharedOutbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
+    let limits = context.state().outbox_limits().clone();
+    let outbox: SharedOutbox = Arc::new(Outbox::new(pipe_writer, context.peer, limits));
     let session = Session::new(reader, outbox.clone(), context.state().admit_within());
     let is_there = AtomicBool::new(true);
     let outgoing = Outgoing {

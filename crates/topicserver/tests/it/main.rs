@@ -42,6 +42,8 @@ mod history;
 mod ids;
 mod leaving;
 #[cfg(target_os = "linux")]
+mod max_queued;
+#[cfg(target_os = "linux")]
 mod memory;
 mod model;
 mod presence;
