@@ -233,20 +233,6 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.has_work() && self.state.lock().promised() >= self.limits.allowed().max(1)
     }
 
-    /// An answer of so many bytes is being made.
-    fn expect(&self, bytes: u32) {
-        let mut state = self.state.lock();
-        state.expected = state.expected.saturating_add(bytes);
-        self.has_work.store(true, Ordering::Release);
-    }
-
-    /// The answer is sent, or won't be.
-    fn expect_no_more(&self, bytes: u32) {
-        let mut state = self.state.lock();
-        state.expected = state.expected.saturating_sub(bytes);
-        self.wake(&mut state);
-    }
-
     /// Whether something waits or is expected, or has happened here, since
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.
@@ -315,30 +301,6 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return self.close_too_slow(state, waiting);
         }
         self.push(state, batch.to_keep().slice(written..));
-    }
-
-    /// Closes the connection of a peer for which there is no room any more: neither here,
-    /// or not among what waits for all; then it gives back what it has there.
-    fn close_too_slow(&self, state: &mut State, waiting: usize) {
-        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
-        if own > limit {
-            let text = format!(
-                "{own} bytes wait for you and no more than {limit} may; read faster, or register \
-                 for less"
-            );
-            return self.close_locked(state, ErrorCode::SlowReader, &text);
-        }
-        let (all, most) = (self.limits.queued(), self.limits.all);
-        let dropped = state
-            .queue
-            .as_mut()
-            .map_or(0, |queue| queue.drop_unwritten());
-        let text = format!(
-            "{all} bytes wait for all connections together and no more than {most} may, so {} \
-             bytes for you were dropped; read faster, or come back later",
-            dropped + waiting
-        );
-        self.close_locked(state, ErrorCode::QueuesFull, &text);
     }
 
     /// Tells the peer what was wrong with something it sent, and goes on. Of a

@@ -143,7 +143,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
                         return Poll::Ready(end);
                     }
                     if matches!(read, Read::Some { stopped: true, .. }) {
-                        // Everybody else comes first, also who has just sent something.
+                        // Everybody else comes first.
                         let _ = pin!(tokio::task::yield_now()).poll(cx);
                         return self.poll_read_deadline(cx);
                     }
@@ -421,8 +421,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::outbox::Outbox;
-    use crate::outbox::limits::OutboxLimits;
+    use crate::outbox::{Outbox, limits::OutboxLimits};
     use crate::state::{ServeHttp, ServerState, Serving};
 
     /// Serves nothing.

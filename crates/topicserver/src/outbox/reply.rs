@@ -4,7 +4,10 @@
 //! the moment of the question: a session whose outbox is full, with what is expected,
 //! reads no further questions.
 
-use crate::outbox::SharedOutbox;
+use std::sync::atomic::Ordering;
+
+use crate::outbox::transport::Transport;
+use crate::outbox::{Outbox, SharedOutbox};
 
 /// The part of an outbox that each expected answer takes at least: at most so many
 /// questions of one connection are being answered at a time.
@@ -35,5 +38,21 @@ impl PendingReply {
 impl Drop for PendingReply {
     fn drop(&mut self) {
         self.outbox.expect_no_more(self.bytes);
+    }
+}
+
+impl<T: Transport + ?Sized> Outbox<T> {
+    /// An answer of so many bytes is being made.
+    fn expect(&self, bytes: u32) {
+        let mut state = self.state.lock();
+        state.expected = state.expected.saturating_add(bytes);
+        self.has_work.store(true, Ordering::Release);
+    }
+
+    /// The answer is sent, or won't be.
+    fn expect_no_more(&self, bytes: u32) {
+        let mut state = self.state.lock();
+        state.expected = state.expected.saturating_sub(bytes);
+        self.wake(&mut state);
     }
 }
