@@ -23,7 +23,7 @@ _topicserver() {
 
     case "${cmd}" in
         topicserver)
-            opts="-h -V --bind --log --max-frame --max-depth --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --allow-origin --allow-host --max-headers --ping-interval --threads --help --version"
+            opts="-h -V --bind --log --max-frame --max-depth --max-topics --max-outbox --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --ping-interval --threads --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -53,10 +53,6 @@ _topicserver() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --max-queued)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --max-mailbox)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -82,6 +78,10 @@ _topicserver() {
                     return 0
                     ;;
                 --drain-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name-grace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -126,6 +126,10 @@ _topicserver() {
                     return 0
                     ;;
                 --keep-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clock-settle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -17,6 +17,7 @@ complete -c topicserver -l registration-timeout -d 'Time for a new connection to
 complete -c topicserver -l frame-timeout -d 'Time to finish a frame that has begun' -r
 complete -c topicserver -l write-timeout -d 'Time for a peer to accept any of the bytes queued for it; a peer that accepts none is disconnected' -r
 complete -c topicserver -l drain-timeout -d 'Time to send what is queued when a connection or the server ends' -r
+complete -c topicserver -l name-grace -d 'Time to keep the name of a client whose connection has ended, so that the client can come back under it' -r
 complete -c topicserver -l history-messages -d 'Messages to keep in memory per topic; 0 keeps none' -r
 complete -c topicserver -l history-bytes -d 'Bytes of messages to keep in memory per topic; 0 keeps none' -r
 complete -c topicserver -l history-memory -d 'Bytes of messages and ids to keep in memory for all topics. Beyond it, the least recently used topic drops its messages, then its oldest ids' -r
@@ -28,6 +29,7 @@ complete -c topicserver -l storage-timeout -d 'Time to store a message on disk. 
 complete -c topicserver -l keep-age -d 'Maximum age of messages on disk' -r
 complete -c topicserver -l keep-messages -d 'Messages to keep on disk per topic' -r
 complete -c topicserver -l keep-bytes -d 'Bytes of messages to keep on disk per topic' -r
+complete -c topicserver -l clock-settle -d 'Time for which the system\'s clock must run evenly, after the start and after a jump, before messages are deleted for their age by it' -r
 complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r

@@ -2,11 +2,13 @@
 //! where its program is, and how it is told to listen on a loopback port and
 //! what to keep.
 
+use crate::nchan;
+use crate::protocols::doors::{Door, NatterDoor, NchanDoor};
 use crate::protocols::extended::{Extended, Kept};
 use crate::protocols::journal::Journal;
 use crate::protocols::streams::Streams;
 use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, natter::Natter, redis::Redis, relay::Relay};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,10 +23,14 @@ pub(crate) enum System {
     Relay,
     /// redis-server, publish/subscribe.
     Redis,
+    /// valkey-server, publish/subscribe.
+    Valkey,
     /// nats-server, core NATS.
     Nats,
     /// mosquitto, MQTT 3.1.1 at quality of service 0.
     Mosquitto,
+    /// nginx with nchan: Server-Sent Events and WebSocket.
+    Nchan,
 }
 
 /// How a system is used, where a workload compares several ways.
@@ -36,6 +42,12 @@ pub(crate) enum Variant {
     Disk,
     /// Receivers ask for natter's extended frames.
     Extended,
+    /// Receivers read lines over HTTP.
+    Lines,
+    /// Receivers read Server-Sent Events.
+    Events,
+    /// Receivers have a WebSocket.
+    WebSocket,
 }
 
 /// A system with the program that runs it.
@@ -63,8 +75,8 @@ pub(crate) struct Setup {
     pub(crate) keeps_much: bool,
 }
 
-/// Connections that a peer with a limit of its own is told to accept: more
-/// than any workload opens, and less than common descriptor limits.
+/// The connection limit for peers that have one: more than any workload opens, and less
+/// than common descriptor limits.
 const MAX_CLIENTS: &str = "19000";
 /// What the peers that have an option for it are given, so that a join storm
 /// measures the server and not a default (and what natter sets itself).
@@ -81,13 +93,21 @@ const KEPT_BYTES_ON_DISK: &str = "1000000000000";
 impl System {
     /// How it is spoken to.
     pub(crate) fn codec(self, variant: Variant) -> &'static dyn Codec {
+        match (self, variant) {
+            (Self::Natter, Variant::Lines) => return &NatterDoor(Door::Lines),
+            (Self::Natter, Variant::Events) => return &NatterDoor(Door::Events),
+            (Self::Natter, Variant::WebSocket) => return &NatterDoor(Door::WebSocket),
+            (Self::Nchan, Variant::WebSocket) => return &NchanDoor(Door::WebSocket),
+            _ => {}
+        }
         match self {
             Self::Natter if variant == Variant::Extended => &Extended,
             Self::Natter => &Natter,
             Self::Relay => &Relay,
-            Self::Redis => &Redis,
+            Self::Redis | Self::Valkey => &Redis,
             Self::Nats => &Nats,
             Self::Mosquitto => &Mqtt,
+            Self::Nchan => &NchanDoor(Door::Events),
         }
     }
 
@@ -95,15 +115,17 @@ impl System {
     pub(crate) fn journal(self) -> Option<&'static dyn Journal> {
         match self {
             Self::Natter => Some(&Kept),
-            Self::Redis => Some(&Streams),
-            Self::Relay | Self::Nats | Self::Mosquitto => None,
+            Self::Redis | Self::Valkey => Some(&Streams),
+            Self::Relay | Self::Nats | Self::Mosquitto | Self::Nchan => None,
         }
     }
 
     /// Whether it can be used so.
     fn can(self, variant: Variant) -> bool {
         match variant {
-            Variant::Usual => true,
+            Variant::Events | Variant::WebSocket if self == Self::Nchan => true,
+            Variant::Lines | Variant::Events | Variant::WebSocket => self == Self::Natter,
+            Variant::Usual => self != Self::Nchan,
             Variant::Disk => self.journal().is_some(),
             Variant::Extended => self == Self::Natter,
         }
@@ -115,8 +137,10 @@ impl System {
             Self::Natter => "natter",
             Self::Relay => "relay",
             Self::Redis => "redis",
+            Self::Valkey => "valkey",
             Self::Nats => "nats",
             Self::Mosquitto => "mosquitto",
+            Self::Nchan => "nchan",
         }
     }
 
@@ -125,8 +149,10 @@ impl System {
             Self::Natter => "topicserver",
             Self::Relay => "topicbench",
             Self::Redis => "redis-server",
+            Self::Valkey => "valkey-server",
             Self::Nats => "nats-server",
             Self::Mosquitto => "mosquitto",
+            Self::Nchan => "nginx",
         }
     }
 
@@ -145,6 +171,9 @@ impl System {
                          (cargo build --release -p topicserver) or name it with --server PATH"
                     )
                 })
+            }
+            Self::Nchan if !nchan::is_installed() => {
+                bail!("nginx has no nchan: install libnginx-mod-nchan to compare")
             }
             _ => std::env::split_paths(path.unwrap_or_default())
                 .chain([PathBuf::from("/usr/sbin")])
@@ -173,6 +202,9 @@ impl Contender {
             Variant::Usual => self.name.clone(),
             Variant::Disk => format!("{} on disk", self.name),
             Variant::Extended => format!("{} extended", self.name),
+            Variant::Lines => format!("{} lines", self.name),
+            Variant::Events => format!("{} SSE", self.name),
+            Variant::WebSocket => format!("{} WebSocket", self.name),
         };
         self.system.can(variant).then(|| Self {
             name,
@@ -218,7 +250,7 @@ impl Contender {
             System::Relay => {
                 command.args(["relay", &port, "--group", &setup.group.to_string()]);
             }
-            System::Redis => {
+            System::Redis | System::Valkey => {
                 command.args(["--port", &port, "--bind", "127.0.0.1", "--dir"]);
                 command.arg(scratch);
                 command.args(["--save", "", "--daemonize", "no"]);
@@ -240,6 +272,12 @@ impl Contender {
                 );
                 fs::write(&file, text).context("writing mosquitto's configuration")?;
                 command.arg("-c").arg(file);
+            }
+            System::Nchan => {
+                let file = scratch.join("nginx.conf");
+                fs::write(&file, nchan::configuration(&port, scratch))
+                    .context("writing nginx's configuration")?;
+                command.arg("-p").arg(scratch).arg("-c").arg(file);
             }
         }
         command.args(&self.options);

@@ -166,6 +166,11 @@ impl Hub {
         Ok(copy.into())
     }
 
+    /// Whether the server hasn't taken all that was sent on this connection.
+    pub(crate) fn is_sending(&self, member: usize) -> bool {
+        !self.members[member].unsent.is_empty()
+    }
+
     /// Reads nothing more from this connection, ever.
     pub(crate) fn stop_reading(&mut self, member: usize) -> Result<()> {
         self.poll

@@ -17,7 +17,7 @@ const STAMP: usize = 1 + LANE_DIGITS + SEQUENCE_DIGITS + TIME_DIGITS;
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Asks only who is there already; may arrive any number of times.
+    /// Only finds out which connections are registered; may arrive any number of times.
     Probe,
     /// Counts: must arrive once, and in order.
     Data,
@@ -88,9 +88,11 @@ fn head(topic: &str) -> String {
     )
 }
 
-/// Reads the stamp of a frame; `None` if this isn't a frame of ours.
+/// Reads the stamp of a frame; `None` if this isn't a frame of ours. Where messages have
+/// bounds of their own, the line break is missing.
 pub(crate) fn read_stamp(frame: &[u8]) -> Option<Stamp> {
-    let stamped = frame.strip_suffix(TRAILER)?;
+    let line = frame.strip_suffix(b"\n").unwrap_or(frame);
+    let stamped = line.strip_suffix(&TRAILER[..TRAILER.len() - 1])?;
     let place = &stamped[stamped.len().checked_sub(STAMP)?..];
     let kind = match place[0] {
         b'P' => Kind::Probe,

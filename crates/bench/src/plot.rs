@@ -129,6 +129,8 @@ fn style(contenders: &[Contender], index: usize) -> ShapeStyle {
         System::Redis => (RGBColor(0x00, 0x72, 0xb2), 2),
         System::Nats => (RGBColor(0x00, 0x9e, 0x73), 2),
         System::Mosquitto => (RGBColor(0xe6, 0x9f, 0x00), 2),
+        System::Valkey => (RGBColor(0xd5, 0x5e, 0x00), 1),
+        System::Nchan => (RGBColor(0x56, 0xb4, 0xe9), 2),
     };
     colour.stroke_width(width)
 }

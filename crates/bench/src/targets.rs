@@ -13,6 +13,8 @@ enum Against {
     Itself,
     /// The same figure of this system.
     One(System),
+    /// The same figure of ours with extended receivers over TCP.
+    Extended,
     /// The same figure of ours when it is told to keep no history.
     WithoutHistory,
     /// The same figure of whichever of Redis, NATS and Mosquitto has the best.
@@ -48,6 +50,14 @@ const CPU: [(&str, f64); 6] = [
 ];
 /// What it may be in parts of the bare relay's.
 const CPU_OF_RELAY: f64 = 1.15;
+/// What a delivery through a door may be in parts of nchan's, and of an extended one's
+/// over TCP.
+const CPU_OF_NCHAN: f64 = 0.7;
+const CPU_OF_DOOR: f64 = 1.15;
+/// Bytes of an idle connection that came in through a door.
+const IDLE_DOOR: f64 = 2500.0;
+/// What a stalled one may take in parts of one over TCP.
+const STALLED_DOOR: f64 = 2.0;
 /// What keeping a history may cost, in parts of a delivery's time without it.
 const CPU_WITH_HISTORY: f64 = 1.05;
 /// The workloads in which that is measured.
@@ -66,19 +76,35 @@ const TOPICS_MEMORY: f64 = 268.435_456 * 1.25 + 100.0;
 const PEERS: [System; 3] = [System::Redis, System::Nats, System::Mosquitto];
 
 fn targets() -> Vec<Target> {
-    use Against::{BestPeer, Itself, One, WithoutHistory};
-    use Promise::{AtLeast, AtMost};
-    let target = |workload, metric, against, promise| Target {
+    let mut all = delivery_targets();
+    all.extend(door_targets());
+    all.extend(history_targets());
+    all
+}
+
+/// What is promised of a workload in its usual variant.
+fn target(workload: &'static str, metric: Metric, against: Against, promise: Promise) -> Target {
+    Target {
         workload,
         variant: Variant::Usual,
         metric,
         against,
         promise,
-    };
-    let on_disk = |workload, metric, against, promise| Target {
+    }
+}
+
+/// The same with messages kept on disk.
+fn on_disk(workload: &'static str, metric: Metric, against: Against, promise: Promise) -> Target {
+    Target {
         variant: Variant::Disk,
         ..target(workload, metric, against, promise)
-    };
+    }
+}
+
+/// What is promised of delivering and of connections.
+fn delivery_targets() -> Vec<Target> {
+    use Against::{BestPeer, Itself, One};
+    use Promise::{AtLeast, AtMost};
     let mut all = Vec::new();
     for (workload, most) in CPU {
         let redis = One(System::Redis);
@@ -108,6 +134,44 @@ fn targets() -> Vec<Target> {
         ),
         target("stalled-reader", Metric::P99Kept, Itself, AtMost(1.05)),
     ]);
+    all
+}
+
+/// What is promised of the doors of browsers.
+fn door_targets() -> Vec<Target> {
+    use Against::{Extended, Itself, One};
+    use Promise::AtMost;
+    let door = |workload, variant, metric, against, most| Target {
+        variant,
+        ..target(workload, metric, against, AtMost(most))
+    };
+    let (sse, websocket) = (Variant::Events, Variant::WebSocket);
+    let mut all = Vec::new();
+    for (workload, variant) in [
+        ("sse-1000", sse),
+        ("websocket-1000", websocket),
+        ("websocket-100-burst", websocket),
+    ] {
+        let nchan = One(System::Nchan);
+        all.push(door(workload, variant, Metric::Cpu, nchan, CPU_OF_NCHAN));
+        all.push(door(workload, variant, Metric::Cpu, Extended, CPU_OF_DOOR));
+    }
+    let memory = Metric::MemoryPerConnection;
+    for (idle, stalled, variant) in [
+        ("idle-sse", "stalled-sse", sse),
+        ("idle-websocket", "stalled-websocket", websocket),
+    ] {
+        all.push(door(idle, variant, memory, Itself, IDLE_DOOR));
+        all.push(door(stalled, variant, memory, Extended, STALLED_DOOR));
+    }
+    all
+}
+
+/// What is promised of keeping messages and of reading them.
+fn history_targets() -> Vec<Target> {
+    use Against::{Itself, One, WithoutHistory};
+    use Promise::{AtLeast, AtMost};
+    let mut all = Vec::new();
     for workload in SUSTAINED {
         let redis = One(System::Redis);
         all.push(on_disk(workload, Metric::Acks, redis, AtLeast(1.0)));
@@ -162,20 +226,22 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Option<String> {
 impl Target {
     /// The ratio, and the name of what ours was divided by.
     fn measure(&self, outcome: &Outcome) -> Option<(f64, String)> {
-        let median_of = |is_meant: &dyn Fn(&Contender) -> bool| {
+        let median_in = |variant: Variant, is_meant: &dyn Fn(&Contender) -> bool| {
             let index = outcome
                 .contenders
                 .iter()
-                .position(|one| one.variant == self.variant && is_meant(one))?;
+                .position(|one| one.variant == variant && is_meant(one))?;
             let summary = outcome.results[index].summary(self.metric)?;
             Some((summary.median, outcome.contenders[index].name.clone()))
         };
+        let median_of = |is_meant: &dyn Fn(&Contender) -> bool| median_in(self.variant, is_meant);
         let median = |system| Some(median_of(&|one| one.system == system)?.0);
         let is_ours = |one: &Contender| one.system == System::Natter;
         let (ours, _) = median_of(&|one| is_ours(one) && !one.is_without_history())?;
         let (theirs, name) = match self.against {
             Against::Itself => (1.0, "–".to_owned()),
             Against::One(system) => median_of(&|one| one.system == system)?,
+            Against::Extended => median_in(Variant::Extended, &is_ours)?,
             Against::WithoutHistory => median_of(&|one| is_ours(one) && one.is_without_history())?,
             Against::BestPeer => {
                 let (best, system) = PEERS

@@ -53,7 +53,19 @@ const KEEPING: [&str; 8] = [
     "replay-disk",
 ];
 
-/// The one of them that only ours can do.
+/// Workloads of the doors of browsers.
+const DOORS: [&str; 8] = [
+    "sse-1000",
+    "lines-1000",
+    "websocket-1000",
+    "websocket-100-burst",
+    "idle-sse",
+    "idle-websocket",
+    "stalled-sse",
+    "stalled-websocket",
+];
+
+/// One of keeping that only ours can do.
 const STORE: &str = "store-20gb";
 
 /// Runs these workloads in miniature and checks that each gave figures, for each
@@ -122,6 +134,13 @@ fn extended_receivers_run_against_topicserver() {
 }
 
 #[test]
+fn every_door_runs_against_topicserver() {
+    if has_topicserver() {
+        runs("natter", &DOORS);
+    }
+}
+
+#[test]
 fn every_workload_of_keeping_runs_against_topicserver() {
     if has_topicserver() {
         runs("natter", &KEEPING);
@@ -145,7 +164,7 @@ fn every_workload_there_is_is_run_here() {
     let text = String::from_utf8(output.stdout).unwrap();
     for line in text.lines() {
         let name = line.split_whitespace().next().unwrap();
-        let known = CLASSIC.contains(&name) || KEEPING.contains(&name);
+        let known = [&CLASSIC[..], &KEEPING, &DOORS].concat().contains(&name);
         let ours = ["fanout-100-burst-extended", STORE].contains(&name);
         assert!(known || ours, "{name}");
     }

@@ -67,6 +67,8 @@ pub struct Session {
     pages: pages::Pages,
     /// Nothing more will be pushed.
     is_finishing: bool,
+    /// All topics were left, so that the server doesn't keep the name.
+    has_left: bool,
     /// When acknowledgements, or a connection to wait for them, are overdue.
     ack_deadline: Option<Deadline>,
     /// When the replay is overdue.
@@ -125,6 +127,7 @@ impl Session {
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
             is_finishing: false,
+            has_left: false,
             ack_deadline: None,
             replay_deadline: None,
             gave_up_replay: false,

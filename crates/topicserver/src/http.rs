@@ -1,23 +1,46 @@
 //! HTTP on the same port: topics are paths, and the page lives here too.
 //!
-//! A connection's requests come here one after another. What a stream or a WebSocket
-//! sends and gets goes through a session of its own, with the outbox and the rules of
-//! every other one: nothing in here knows how messages are delivered.
+//! A connection's requests come here one after another. A stream or a WebSocket leaves
+//! the HTTP library when its request is known, and becomes a session straight on the
+//! socket, with the outbox and the rules of every other one: nothing in here knows how
+//! messages are delivered.
 
 mod accept;
+mod answer;
 mod assets;
 mod connection;
 mod context;
 mod guard;
 mod info;
-mod pipe;
 mod problem;
 mod publish;
 mod query;
 mod router;
 mod serve;
-mod sse;
 mod stream;
+mod takeover;
 mod websocket;
 
 pub(crate) use serve::HttpService;
+
+/// What the handlers read of a request's head, for the fuzz target.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn fuzz_head(request: &axum::extract::Request<()>, config: &crate::config::Config) {
+    use axum::extract::Query;
+    use axum::http::HeaderValue;
+
+    if let Ok(checked) = guard::Guard::new(config).check(request) {
+        let host = checked.host.unwrap_or_default();
+        assert!(HeaderValue::from_str(&host).is_ok() && !host.contains([' ', ';', ',']));
+    }
+    let _ = accept::Wanted::of(request.headers());
+    let Ok(Query(query)) = Query::<query::StreamQuery>::try_from_uri(request.uri()) else {
+        return;
+    };
+    let name = request.uri().path().trim_start_matches('/');
+    if let Ok(topic) = wire::TopicName::new(name) {
+        let id = request.headers().get("last-event-id");
+        let id = id.and_then(|id| id.to_str().ok());
+        let _ = query.options(&topic, id, u64::MAX);
+    }
+}

@@ -14,6 +14,9 @@
 mod clock;
 mod config;
 mod connections;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod http;
 mod identity;
@@ -26,6 +29,10 @@ mod state;
 mod store;
 mod topic;
 mod turn;
+mod websocket;
 
+pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
+pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};
+pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use wire::ErrorCode;
 
+use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::Config;
 use crate::http::HttpService;
+use crate::identity::NoRandomness;
 use crate::listener;
 use crate::state::ServerState;
-use crate::store::{Retention, Store};
+use crate::store::{OpenError, Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -44,7 +46,10 @@ pub enum StartError {
     },
     /// The history on disk can't be used.
     #[error("{0}")]
-    Store(String),
+    Store(OpenError),
+    /// There is nothing to make secrets from.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// An address, or all of them, in words.
@@ -76,6 +81,11 @@ impl Server {
     /// Takes the port, and opens the history if it is to be on disk, which blocks.
     /// Must be called within a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, Arc::new(SystemClocks))
+    }
+
+    /// The same with clocks of the caller's.
+    pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let (address, port) = (config.bind, config.port);
         let bound = listener::bind(address, port)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -84,12 +94,13 @@ impl Server {
             port,
             cause,
         })?;
-        let store = open_store(&config)?;
+        let clock = Clock::new(clocks, config.clock_settle);
+        let store = open_store(&config, &clock)?;
         let http = Arc::new(HttpService::new(&config));
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http),
+            state: ServerState::new(config, store, http, clock)?,
         })
     }
 
@@ -105,6 +116,7 @@ impl Server {
             () = listener::accept_all(self.listener, self.state.clone()) => {}
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
+            () = self.state.clock().watch() => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -127,7 +139,7 @@ impl Server {
     }
 }
 
-fn open_store(config: &Config) -> Result<Option<Store>, StartError> {
+fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {
     let Some(directory) = &config.data else {
         return Ok(None);
     };
@@ -141,8 +153,7 @@ fn open_store(config: &Config) -> Result<Option<Store>, StartError> {
         retention,
         config.id_window,
         config.storage_timeout,
+        clock,
     );
-    store
-        .map(Some)
-        .map_err(|error| StartError::Store(error.to_string()))
+    store.map(Some).map_err(StartError::Store)
 }

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
-use crate::identity::Hashes;
 use crate::identity::names::Directory;
+use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::outbox::limits::OutboxLimits;
@@ -27,6 +28,7 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
     /// Of peers.
@@ -36,25 +38,31 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    pub(crate) fn new(config: Config, store: Option<Store>, http: Arc<dyn ServeHttp>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(
+        config: Config,
+        store: Option<Store>,
+        http: Arc<dyn ServeHttp>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, NoRandomness> {
+        Ok(Arc::new(Self {
             hashes: match &store {
-                Some(store) => Hashes::new(store.secret()),
-                None => Hashes::random(),
+                Some(store) => Hashes::new(store.secret())?,
+                None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone())),
+            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
             store,
+            clock,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
             ),
             outbox_limits: OutboxLimits::new(config.max_outbox, config.max_queued),
-            directory: Arc::default(),
+            directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
             config,
-        })
+        }))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -79,6 +87,11 @@ impl ServerState {
         self.store.as_ref()
     }
 
+    /// What time it is.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// What serves the connections that speak HTTP.
     pub(crate) fn http(&self) -> &Arc<dyn ServeHttp> {
         &self.http
@@ -99,18 +112,8 @@ impl ServerState {
         Ok(ConnectionGuard {
             state: self.clone(),
             key: self.connections.admit(ip)?,
-            ip: Some(ip),
+            ip,
         })
-    }
-
-    /// A guard for a session within a connection that has its own: the session can be
-    /// reached when the server ends, and doesn't count as a connection.
-    pub(crate) fn admit_within(self: &Arc<Self>) -> ConnectionGuard {
-        ConnectionGuard {
-            state: self.clone(),
-            key: self.connections.admit_within(),
-            ip: None,
-        }
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
@@ -151,8 +154,8 @@ pub(crate) struct Handover {
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
     key: usize,
-    /// The peer's, under which it is counted; `None` within a connection that counts.
-    ip: Option<IpAddr>,
+    /// The peer's, under which it is counted.
+    ip: IpAddr,
 }
 
 impl ConnectionGuard {

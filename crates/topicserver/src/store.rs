@@ -1,16 +1,17 @@
-//! The history on disk: what was published, kept over restarts.
+//! The history on disk: published messages, kept over restarts.
 //!
-//! One thread of its own writes for all topics: what waits is written together
-//! and flushed once. Reading happens on threads that may block. Nobody else
+//! One thread writes for all topics: it writes everything that waits together and
+//! flushes once (group commit). Reads run on threads that may block. No other code
 //! touches the directory, and no method blocks a thread of the runtime.
 //!
-//! What was acknowledged can be lost only to a damaged disk, and then the loss
-//! is told: a topic whose end is missing gets a new epoch.
+//! Only a damaged disk can lose acknowledged messages. Then the server reports the
+//! loss: a topic whose end is missing starts a new epoch.
 
 mod ages;
 mod catalogue;
 mod database;
 mod directory;
+mod error;
 mod floors;
 mod high_water_marks;
 mod journal;
@@ -21,11 +22,13 @@ mod record;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod topic;
 mod types;
 mod writer;
 
-pub(crate) use types::{Loaded, OpenError, RecordBatch, Retention, StoreError, TopicId};
+pub use error::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,15 +36,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
-use database::Settings;
+use database::DatabaseSettings;
 use reader::Reader;
 use writer::Writer;
 use writer::queue::Queue;
 
-/// The store, as everybody uses it. Cloning shares it.
+/// The handle to the store. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     secret: [u8; 16],
@@ -49,23 +52,25 @@ pub(crate) struct Store {
     reader: Reader,
     /// For how long ids are remembered, in milliseconds.
     id_window: u64,
-    /// How long anybody waits for an answer.
+    /// How long a caller waits for an answer.
     timeout: Duration,
+    clock: Clock,
 }
 
 impl Store {
-    /// Opens the store in `directory`, which is made if need be, and starts its
-    /// thread. Blocks. The ids of messages are remembered for `id_window`. Nobody waits
-    /// for an answer for longer than `timeout`.
+    /// Opens the store in `directory`, which it creates if necessary, and starts the
+    /// writer's thread. Blocks. The store remembers ids for `id_window`. Callers wait for
+    /// an answer for at most `timeout`.
     pub(crate) fn open(
         directory: &Path,
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
+        clock: &Clock,
     ) -> Result<Self, OpenError> {
         // The writer gives up first, and says what was wrong.
-        let settings = Settings::new(timeout / 2);
-        Self::open_with(directory, retention, id_window, timeout, settings)
+        let settings = DatabaseSettings::new(timeout / 2);
+        Self::open_with(directory, retention, id_window, timeout, clock, settings)
     }
 
     fn open_with(
@@ -73,9 +78,10 @@ impl Store {
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
-        settings: Settings,
+        clock: &Clock,
+        settings: DatabaseSettings,
     ) -> Result<Self, OpenError> {
-        let (writer, secret) = Writer::open(directory, retention, settings)?;
+        let (writer, secret) = Writer::open(directory, retention, clock.clone(), settings)?;
         let reader = Reader::new(writer.shared());
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
@@ -87,6 +93,7 @@ impl Store {
             reader,
             id_window: topic::milliseconds(id_window),
             timeout,
+            clock: clock.clone(),
         })
     }
 
@@ -95,7 +102,7 @@ impl Store {
         self.secret
     }
 
-    /// Says what is known of a topic, which is made with this epoch if it isn't there.
+    /// Loads a topic. Creates it with this epoch if it does not exist.
     pub(crate) async fn load_or_make(
         &self,
         name: &TopicName,
@@ -109,22 +116,24 @@ impl Store {
     }
 
     /// The ids of a topic's messages within the window: the newest `max_ids` of each
-    /// publisher's, as far as they are among the records that are read for them.
+    /// publisher's, as far as they are among the records that are read for them. `newest`
+    /// is the time of the topic's newest message, in milliseconds.
     pub(crate) async fn remembered_ids(
         &self,
-        topic: &Loaded,
+        id: TopicId,
+        newest: u64,
         max_ids: usize,
     ) -> Result<DedupWindow, StoreError> {
         let limits = IdLimits {
             window: self.id_window,
             per_publisher: max_ids,
         };
-        let since = clock::now().saturating_sub(self.id_window);
-        if topic.time < since {
+        let now = self.clock.read();
+        if newest < now.index.saturating_sub(self.id_window) {
             return Ok(DedupWindow::new(limits));
         }
-        let (id, read) = (topic.id, Reader::remembered_ids);
-        let read = move |reader: &Reader| read(reader, id, since, limits);
+        let read = Reader::remembered_ids;
+        let read = move |reader: &Reader| read(reader, id, &now, limits);
         self.in_time(self.reader.run(read)).await?
     }
 
@@ -132,7 +141,7 @@ impl Store {
     /// [`Loaded::next`] without a hole. After an error nothing of the batch is
     /// stored, and the next one begins with the same sequence number; but after
     /// [`StoreError::InDoubt`] only [`load_or_make`](Self::load_or_make) tells what is
-    /// stored. If nobody waits for the end, the batch is stored all the same.
+    /// stored. The batch is stored even if the caller stops waiting.
     pub(crate) async fn append(
         &self,
         topic: TopicId,
@@ -146,7 +155,7 @@ impl Store {
         self.in_time(append).await?
     }
 
-    /// Waits for an answer, but not for ever: a disk may never give one.
+    /// Waits for an answer until the timeout, because a disk may never give one.
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(self.timeout, answer).await;
         answer.map_err(|_| StoreError::InDoubt)
@@ -164,14 +173,21 @@ impl Store {
         self.in_time(self.reader.run(read)).await?
     }
 
-    /// What was published before this time, in milliseconds since the Unix epoch, isn't
-    /// sent any more, whether it has been deleted or not.
-    pub(crate) fn oldest_time(&self) -> u64 {
-        self.reader.oldest_time()
+    /// Deletes what is too old in a topic, if there is anything; resolves when that is
+    /// durable, so that it doesn't come back.
+    pub(crate) async fn delete_too_old(&self, topic: TopicId) -> Result<(), StoreError> {
+        if !self.reader.has_too_old(topic) {
+            return Ok(());
+        }
+        let (done, deleted) = oneshot::channel();
+        self.queue.trim(topic, done)?;
+        self.in_time(deleted)
+            .await?
+            .map_err(|_| StoreError::Closed)?
     }
 
-    /// The sequence number of the first message at or after `time` that isn't too old, or
-    /// of the next one to come.
+    /// The sequence number of the first message after all that came before `time`, or of the
+    /// next one to come.
     pub(crate) async fn first_since(&self, topic: TopicId, time: u64) -> Result<u64, StoreError> {
         let find = move |reader: &Reader| reader.first_since(topic, time);
         self.in_time(self.reader.run(find)).await?
@@ -188,8 +204,8 @@ impl Store {
         self.in_time(self.reader.run(list)).await?
     }
 
-    /// Flushes what there is, ends the writer and releases the lock. Whatever is
-    /// asked afterwards gets [`StoreError::Closed`].
+    /// Flushes everything, ends the writer and releases the lock. Later requests get
+    /// [`StoreError::Closed`].
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.close(done).is_ok() {

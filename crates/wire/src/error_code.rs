@@ -41,13 +41,15 @@ pub enum ErrorCode {
     QueuesFull,
     /// Another connection has the user's name. The registration is ignored.
     NameTaken,
-    /// Nobody of that name is connected.
+    /// No connection has that name.
     UnknownUser,
     /// The message couldn't be stored; it was delivered to those who are there.
     StorageFull,
-    /// The message wasn't stored in time: it may be stored, or not, and nobody has got it
+    /// The message was not stored in time. It may be stored or not, and is not delivered
     /// yet. It can be sent again with the same id.
     StorageBusy,
+    /// A message with an id that its publisher has used for another one. Discarded.
+    DuplicateId,
     /// The same client has come back on another connection. Closed.
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
@@ -64,7 +66,7 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The program on the other side is ending.
     ShuttingDown,
-    /// In direct mode: somebody else is being talked to.
+    /// In direct mode: the person called talks to somebody else.
     Busy,
 }
 
@@ -91,6 +93,7 @@ impl ErrorCode {
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",
             Self::StorageBusy => "storage-busy",
+            Self::DuplicateId => "duplicate-id",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
             Self::BadRequest => "bad-request",

@@ -59,6 +59,15 @@ fn message(line: &[u8]) -> Result<Option<Enveloped<'_>>> {
     }))
 }
 
+/// What was published, of a frame with or without an envelope; `None` of a frame that is
+/// no message.
+pub(super) fn bare(frame: &[u8]) -> Result<Option<&[u8]>> {
+    if !frame.starts_with(HEAD) {
+        return Ok(Some(frame));
+    }
+    Ok(message(frame)?.map(|enveloped| enveloped.rest))
+}
+
 /// The answer to a line that wants one, which has the same value.
 fn pong(line: &[u8]) -> Option<Vec<u8>> {
     let value = line.strip_prefix(HEAD)?.strip_prefix(PING)?;

@@ -3,6 +3,7 @@
 //! honest client of each protocol, so that the servers are measured and not
 //! four client libraries.
 
+pub(crate) mod doors;
 pub(crate) mod extended;
 pub(crate) mod journal;
 pub(crate) mod mqtt;
@@ -19,9 +20,9 @@ use anyhow::{Context, Result, bail};
 pub(crate) enum Step<'a> {
     /// Not whole yet: more bytes are needed.
     Incomplete,
-    /// So many bytes that concern nobody.
+    /// This many bytes to skip.
     Skip(usize),
-    /// So many bytes that the server wants answered with these.
+    /// This many bytes, to which the server wants these as the answer.
     Answer(usize, Vec<u8>),
     /// A published payload has arrived.
     Delivery {

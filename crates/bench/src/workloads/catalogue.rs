@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A text of `store-20gb`.
 const STORED_TEXT: usize = 60_000;
-/// Whoever waits for an acknowledgement for longer takes the server for dead.
+/// A publisher that waits for an acknowledgement for longer counts the server as dead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
@@ -20,6 +20,14 @@ const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {
         size: MESSAGE,
     }
 }
+
+/// Receivers that stop reading.
+const ABANDONED: Layout = Layout {
+    topics: 1,
+    publishers: 1,
+    receivers: 100,
+    size: 1024,
+};
 
 /// A short workload in these variants.
 const fn short(
@@ -167,6 +175,70 @@ pub(crate) const CATALOGUE: &[Workload] = &[
             },
             window: 8,
         },
+    ),
+    short(
+        "sse-1000",
+        "fanout-1000 to receivers of extended frames over TCP, and of Server-Sent Events",
+        &[Variant::Extended, Variant::Events],
+        Shape::Closed {
+            layout: layout(1, 1, 1000),
+            window: 1,
+        },
+    ),
+    short(
+        "lines-1000",
+        "fanout-1000 to receivers of extended frames over TCP, and of lines over HTTP",
+        &[Variant::Extended, Variant::Lines],
+        Shape::Closed {
+            layout: layout(1, 1, 1000),
+            window: 1,
+        },
+    ),
+    short(
+        "websocket-1000",
+        "fanout-1000 to receivers of extended frames over TCP, and over WebSocket",
+        &[Variant::Extended, Variant::WebSocket],
+        Shape::Closed {
+            layout: layout(1, 1, 1000),
+            window: 1,
+        },
+    ),
+    short(
+        "websocket-100-burst",
+        "fanout-100-burst to receivers of extended frames over TCP, and over WebSocket",
+        &[Variant::Extended, Variant::WebSocket],
+        Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 32,
+        },
+    ),
+    short(
+        "idle-sse",
+        "memory of 10,000 connections that have joined one of 100 topics, for Server-Sent Events",
+        &[Variant::Extended, Variant::Events],
+        Shape::Idle {
+            layout: layout(100, 1, 100),
+        },
+    ),
+    short(
+        "idle-websocket",
+        "memory of 10,000 connections that have joined one of 100 topics, over WebSocket",
+        &[Variant::Extended, Variant::WebSocket],
+        Shape::Idle {
+            layout: layout(100, 1, 100),
+        },
+    ),
+    short(
+        "stalled-sse",
+        "memory of 100 receivers of Server-Sent Events that have stopped reading",
+        &[Variant::Extended, Variant::Events],
+        Shape::Abandoned { layout: ABANDONED },
+    ),
+    short(
+        "stalled-websocket",
+        "memory of 100 receivers over WebSocket that have stopped reading",
+        &[Variant::Extended, Variant::WebSocket],
+        Shape::Abandoned { layout: ABANDONED },
     ),
     short(
         "publish-ack-1",

@@ -1,8 +1,9 @@
 //! What a connection that has joined a topic and is silent costs the server.
 
-use super::Target;
+use super::{Asked, Target};
 use crate::crowd::Layout;
 use crate::measure::{Metric, Sample};
+use crate::payload::Kind;
 use crate::proc;
 use anyhow::Result;
 use std::time::{Duration, Instant};
@@ -25,6 +26,47 @@ pub(super) fn run(target: Target, layout: Layout) -> Result<Sample> {
         let connections = (layout.topics * layout.group()) as f64;
         let grown = after.saturating_sub(before) as f64;
         sample.insert(Metric::MemoryPerConnection, grown / connections);
+        sample.insert(Metric::Memory, after as f64 / 1e6);
+    }
+    Ok(sample)
+}
+
+/// Bytes that are published while nobody reads: more than the sockets between server and
+/// receiver hold.
+const ABANDONED: usize = 24 * 1024 * 1024;
+/// The same in miniature.
+const ABANDONED_QUICK: usize = 512 * 1024;
+/// Messages in one write.
+const WINDOW: usize = 32;
+
+/// The same for receivers that have stopped reading, before all are told much.
+pub(super) fn run_abandoned(target: Target, layout: Layout, asked: Asked) -> Result<Sample> {
+    let memory = || target.pid.and_then(proc::memory);
+    let mut crowd = target.gather(layout)?;
+    let before = memory();
+    for member in 0..=crowd.last_member() {
+        if member >= layout.publishers {
+            crowd.hub.stop_reading(member)?;
+        }
+    }
+    let bytes = if asked == Asked::Quick {
+        ABANDONED_QUICK
+    } else {
+        ABANDONED
+    };
+    for _ in 0..bytes / layout.size / WINDOW {
+        crowd.send(0, WINDOW as u64, Kind::Data)?;
+        // What the server doesn't take yet follows, and answers are read.
+        while crowd.hub.is_sending(0) {
+            crowd.turn(LOOK)?;
+        }
+        crowd.turn(Duration::ZERO)?;
+    }
+    let after = steady(memory);
+    let mut sample = Sample::new();
+    if let (Some(before), Some(after)) = (before, after) {
+        let grown = after.saturating_sub(before) as f64;
+        sample.insert(Metric::MemoryPerConnection, grown / layout.receivers as f64);
         sample.insert(Metric::Memory, after as f64 / 1e6);
     }
     Ok(sample)

@@ -42,8 +42,8 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// What it does, in a line.
     pub(crate) about: &'static str,
-    /// The ways of using a system that are compared; whoever can't be used in one
-    /// of them takes no part.
+    /// The ways of using a system that are compared. A system without one of them takes no
+    /// part in it.
     variants: &'static [Variant],
     /// Whether no peer takes part, because none can keep so much.
     is_ours_alone: bool,
@@ -68,6 +68,8 @@ pub(crate) enum Shape {
     Idle { layout: Layout },
     /// As `Closed` at two servers, at one of which the last receiver doesn't read.
     Stalled { layout: Layout, window: u64 },
+    /// The layout joins, and then nobody reads what a publisher sends.
+    Abandoned { layout: Layout },
     /// Publishers keep messages unacknowledged.
     Acks(Load),
     /// A reader comes late and reads back as many messages as a topic has.
@@ -108,13 +110,14 @@ impl Workload {
             Shape::Closed { layout, .. }
             | Shape::Open { layout, .. }
             | Shape::Idle { layout }
+            | Shape::Abandoned { layout }
             | Shape::Stalled { layout, .. } => shrink(layout),
             Shape::Storm { connections } => *connections = 50,
             Shape::Acks(load) => *load = load.quick(),
             // More than natter keeps in memory, or Redis gives in a page.
             Shape::Replay { messages } => *messages = 2500,
         }
-        // A machine that is busy with tests may pause anybody.
+        // A machine that is busy with tests may pause any process.
         self.longest_pause = None;
         self
     }
@@ -138,10 +141,7 @@ impl Workload {
         let can = |contender: &&Contender| {
             (!self.needs_journal() || contender.keeps())
                 && (!self.is_ours_alone || contender.system == System::Natter)
-                && self
-                    .variants
-                    .iter()
-                    .all(|&variant| contender.used_as(variant).is_some())
+                && contender.used_as(self.main_variant()).is_some()
         };
         let able: Vec<&Contender> = contenders.iter().filter(can).collect();
         self.variants
@@ -201,6 +201,7 @@ impl Workload {
             Shape::Open { layout, per_second } => open::run(target, layout, per_second, bounds),
             Shape::Storm { connections } => storm::run(target, connections),
             Shape::Idle { layout } => idle::run(target, layout),
+            Shape::Abandoned { layout } => idle::run_abandoned(target, layout, asked),
             Shape::Stalled { layout, window } => {
                 stalled::run(target, targets[1], layout, window, bounds)
             }

@@ -9,6 +9,7 @@ use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
 use crate::event::{Arrival, Event, Incoming};
 use crate::frame::{Frame, MessageFrame};
+use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
 const FINAL: [ErrorCode; 11] = [
@@ -115,19 +116,22 @@ impl Session {
         })
     }
 
-    /// Tries the next name if any name will do. False if there is none to try.
-    fn try_next_name(&mut self) -> bool {
-        let Name::Preferred(name) = &self.config.name else {
-            return false;
-        };
-        let Some(next) = next_name(name) else {
-            return false;
-        };
-        self.emit(Event::NameTaken(name.clone()));
+    /// The name to try after a taken one, if any name will do.
+    fn next_name(&self) -> Option<UserName> {
+        match &self.config.name {
+            Name::Preferred(name) => next_name(name),
+            _ => None,
+        }
+    }
+
+    /// Registers again, with another name.
+    fn register_as(&mut self, next: UserName) {
+        if let Name::Preferred(name) = &self.config.name {
+            self.emit(Event::NameTaken(name.clone()));
+        }
         self.config.name = Name::Preferred(next);
         self.queue.restart();
         self.to_register = Some(Register::Extended);
-        true
     }
 
     /// The message is one of ours that was stored while its acknowledgement was lost,
@@ -178,7 +182,7 @@ impl Session {
         Ok(())
     }
 
-    /// What only passes through: answers to requests, and who comes and goes.
+    /// Events that are only passed on: answers to requests, and presence.
     fn on_news(&mut self, event: &ServerEvent<'_>) {
         let event = match event {
             ServerEvent::Members(members) => {
@@ -274,7 +278,7 @@ impl Session {
         }
         if error.is(ErrorCode::StorageBusy) {
             // The server has waited for its disk, so this can't go on in a fast circle.
-            if self.queue.retransmit(id) {
+            if self.queue.retransmit(id) == Retransmission::Started {
                 self.emit(Event::ServerError(error));
             }
         } else if let Some(line) = self.queue.acknowledge(id) {
@@ -307,7 +311,10 @@ impl Session {
             // It had us before: our old connection may still hold the name.
             return Err(SessionError::Lost(Disconnect::Server(error)));
         }
-        if error.is(ErrorCode::NameTaken) && self.try_next_name() {
+        if error.is(ErrorCode::NameTaken)
+            && let Some(next) = self.next_name()
+        {
+            self.register_as(next);
             return Ok(());
         }
         Err(SessionError::Failed(match self.config.name.get() {

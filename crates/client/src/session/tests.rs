@@ -232,3 +232,33 @@ fn a_server_that_vanished_is_noticed_within_a_minute() {
 fn a_server_that_answers_is_not_lost_however_long_it_has_nothing_to_say() {
     assert_eq!(answers(5), (140, 6));
 }
+
+#[test]
+fn a_line_whose_id_was_used_for_another_one_is_not_sent_again() {
+    let mut harness = Harness::new();
+    harness.is_answered();
+    harness.writes();
+    harness.has_written();
+    harness.session.finish(harness.now);
+    let error =
+        br#"{"extended":{"error":{"code":"duplicate-id","text":"used","id":"5eed5eed-1"}}}"#;
+    harness.reads(error).expect("it goes on");
+    assert!(harness.is_done() && harness.session.is_finished());
+    let events = harness.session.take_events();
+    assert!(matches!(events.last(), Some(Event::LineRefused { .. })));
+}
+
+#[test]
+fn the_last_frame_gives_the_name_back() {
+    let mut harness = Harness::new();
+    harness.is_answered();
+    harness.writes();
+    harness.has_written();
+    let ack = br#"{"extended":{"ack":{"id":"5eed5eed-1","topic":"t","seq":1}}}"#;
+    harness.reads(ack).expect("acknowledged");
+    assert_eq!(harness.session.poll_transmit(), None, "it isn't over");
+    harness.session.finish(harness.now);
+    assert_eq!(harness.writes(), "{\"extended\":{\"leave\":[\"t\"]}}\n");
+    harness.has_written();
+    assert_eq!(harness.session.poll_transmit(), None);
+}

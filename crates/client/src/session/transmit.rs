@@ -32,12 +32,25 @@ impl Session {
             State::Classic => Acknowledgements::None,
             State::Unanswered | State::Extended => Acknowledgements::Expected,
         };
-        let outgoing = self.queue.begin(acknowledgements)?;
+        let Some(outgoing) = self.queue.begin(acknowledgements) else {
+            return self.goodbye();
+        };
         let message = outgoing.line.message(source, destination);
         Some(match &outgoing.id {
             Some(id) => message.to_line_with_id(id),
             None => message.to_line(),
         })
+    }
+
+    /// The last frame of all: whoever leaves all topics gives the name back, which the server
+    /// keeps for a connection that was lost.
+    fn goodbye(&mut self) -> Option<Vec<u8>> {
+        let is_due = self.is_finished() && self.state == State::Extended;
+        if !is_due || self.has_left || self.config.name.get().is_none() {
+            return None;
+        }
+        self.has_left = true;
+        Some(Frame::Leave(self.topics()).to_line())
     }
 
     /// The frame that was polled last was written completely.

@@ -1,5 +1,5 @@
-//! The ids of messages that were published lately, so that one that is sent again
-//! is acknowledged again and not delivered again.
+//! The ids of recent messages: a message that is sent again is acknowledged again and
+//! not delivered again.
 //!
 //! There may be millions of them, so they are kept small: 16 bytes each in the order
 //! in which they came, and about 6 in an index.
@@ -12,9 +12,33 @@ use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
 use publisher::Publisher;
 
-/// Into so many parts is the window divided: after each of them, what has become too
-/// old is forgotten, also of publishers who have gone.
+/// Parts of the window. After each part, ids that are too old are dropped, also those of
+/// publishers that have left.
 pub(crate) const PARTS_OF_WINDOW: u64 = 10;
+
+/// The upper bits of an id in this module: a hash of its message's text; 0 if that isn't
+/// known. With 48 bits for the id itself, two of a publisher's 100,000 are the same once in
+/// about 3,000,000,000 messages, and that message is refused. Another text isn't noticed once
+/// in 65,000 times.
+const TEXT_BITS: u64 = 0xFFFF << 48;
+
+/// An id with a hash of its message's text.
+pub(crate) fn with_text(id: u64, text: u64) -> u64 {
+    without_text(id) | (text & TEXT_BITS).max(1 << 48)
+}
+
+/// An id of whose text nothing is known.
+pub(crate) fn without_text(id: u64) -> u64 {
+    id & !TEXT_BITS
+}
+
+/// A message that has the id of a new one already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Duplicate {
+    pub(crate) stored: Stored,
+    /// It is known to say something else.
+    pub(crate) has_other_text: bool,
+}
 
 /// For how long ids are remembered, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +57,16 @@ pub(crate) struct DedupWindow {
     bytes: usize,
     /// When all publishers' ids were last looked through.
     expired: u64,
+}
+
+/// Whether there was room for an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Insertion {
+    /// The id is remembered.
+    Remembered,
+    /// There is no room for it, and for no older one of its publisher.
+    NoRoom,
 }
 
 impl DedupWindow {
@@ -54,10 +88,9 @@ impl DedupWindow {
         self.publishers.is_empty()
     }
 
-    /// Where the message is that has the id already, if that isn't too
-    /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
-    /// forgotten for it.
-    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Stored> {
+    /// Finds the message that has this id, if it is within the window. Otherwise remembers
+    /// the id, and drops the publisher's oldest ids for it.
+    pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Duplicate> {
         let limits = self.limits;
         let publisher = self.publisher(&new);
         let before = publisher.bytes();
@@ -67,19 +100,18 @@ impl DedupWindow {
         known
     }
 
-    /// Remembers an id whose message came before all that are known. False: there is
-    /// no room for it, and for no older one of its publisher's.
-    pub(crate) fn insert_older(&mut self, older: RememberedId) -> bool {
+    /// Remembers an id whose message came before all that are known.
+    pub(crate) fn insert_older(&mut self, older: RememberedId) -> Insertion {
         let limits = self.limits;
         let publisher = self.publisher(&older);
         let before = publisher.bytes();
-        let is_known = publisher.insert_older(&older, &limits);
+        let insertion = publisher.insert_older(&older, &limits);
         let after = publisher.bytes();
         self.bytes = self.bytes - before + after;
-        is_known
+        insertion
     }
 
-    /// The publisher of an id, who is a new one if need be.
+    /// The publisher of an id, added if it is new.
     fn publisher(&mut self, id: &RememberedId) -> &mut Publisher {
         let entry = self.publishers.entry(
             id.origin,
@@ -116,11 +148,11 @@ impl DedupWindow {
         self.shrink(|publisher| publisher.forget_before(oldest_time));
     }
 
-    /// Gives back so many bytes, or all: each publisher's oldest ids are forgotten.
+    /// Returns this many bytes, or all, by dropping each publisher's oldest ids.
     pub(crate) fn give_back(&mut self, wanted: usize) {
         let target = self.bytes().saturating_sub(wanted);
-        // An index is halved or stays, so it may take another round; but each of them
-        // forgets something of everybody.
+        // An index is halved or stays, so this may take several rounds. Each of them drops ids
+        // of every publisher.
         while self.bytes() > target && target > 0 {
             let bytes = self.bytes();
             self.shrink(|publisher| publisher.keep_part(target, bytes));

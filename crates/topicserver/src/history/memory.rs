@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 
+use crate::clock::{Correction, corrected};
 use crate::history::entry::Entry;
 
-/// What an entry's lines take beside themselves: what counts who shares them.
+/// Bytes that an entry's lines take besides themselves: the reference count.
 const SHARED_COST: usize = 4 * size_of::<usize>();
 
 /// This part of it is added for the holes that growing histories leave in the allocator's
@@ -48,7 +49,7 @@ impl History {
         self.limits.messages > 0 && self.limits.bytes > 0
     }
 
-    /// Bytes that it takes, with what is kept free for more.
+    /// Bytes that the history takes, including reserved room.
     pub(crate) fn bytes(&self) -> usize {
         let free = self.entries.capacity() - self.entries.len();
         let bytes = self.bytes + free * size_of::<Entry>();
@@ -94,17 +95,16 @@ impl History {
         self.bytes = 0;
     }
 
-    /// Forgets what was published before `time`, in milliseconds since the Unix epoch.
-    /// Says whether that was anything.
-    pub(crate) fn forget_before(&mut self, time: u64) -> bool {
+    /// Forgets the entries that end before the message `seq`. Says how many entries those were.
+    pub(crate) fn forget_before(&mut self, seq: u64) -> usize {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
-            && oldest.time < time
+            && oldest.end() <= seq
         {
             self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
-        self.entries.len() < count
+        count - self.entries.len()
     }
 
     fn trim(&mut self) {
@@ -126,11 +126,12 @@ impl History {
         self.entries.range(start..)
     }
 
-    /// The first message from `time` on, in milliseconds since the Unix epoch; the
-    /// next one if there is none.
-    pub(crate) fn first_since(&self, time: u64) -> u64 {
-        let start = self.entries.partition_point(|entry| entry.time < time);
-        match self.entries.get(start) {
+    /// The first message after all that came before `time`, in milliseconds since the Unix
+    /// epoch; the next one if there is none. Times may go back, when a clock has been set.
+    pub(crate) fn first_since(&self, time: u64, corrections: &[Correction]) -> u64 {
+        let came_before = |entry: &Entry| corrected(entry.time, corrections) < time;
+        let before = self.entries.iter().rposition(came_before);
+        match self.entries.get(before.map_or(0, |before| before + 1)) {
             Some(entry) => entry.first.max(self.first()),
             None => self.next,
         }
@@ -142,8 +143,8 @@ fn cost(entry: &Entry) -> usize {
     size_of::<Entry>() + allocated(entry.lines.len()) + SHARED_COST
 }
 
-/// What an allocation of so many bytes takes: the allocator has four sizes between a
-/// power of two and the next one, and multiples of 16 bytes below 128.
+/// Bytes that an allocation of this size takes: the allocator has four sizes between two
+/// powers of two, and multiples of 16 bytes below 128.
 pub(crate) fn allocated(bytes: usize) -> usize {
     match bytes {
         0 => 0,
@@ -239,11 +240,15 @@ mod tests {
     #[test]
     fn a_time_finds_its_first_message() {
         let mut history = history(3, 1 << 20);
-        assert_eq!(history.first_since(0), 1);
+        assert_eq!(history.first_since(0, &[]), 1);
         for (count, time) in [(2, 100), (1, 200), (1, 300)] {
             append(&mut history, count, time);
         }
-        let found = [0, 100, 101, 200, 300, 301].map(|time| history.first_since(time));
+        let found = [0, 100, 101, 200, 300, 301].map(|time| history.first_since(time, &[]));
         assert_eq!(found, [2, 2, 3, 3, 4, 5]);
+        // The clock was ahead for a while.
+        append(&mut history, 1, 150);
+        let found = [100, 150, 151, 200].map(|time| history.first_since(time, &[]));
+        assert_eq!(found, [3, 3, 6, 6]);
     }
 }

@@ -8,18 +8,14 @@ use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 use wire::{ErrorCode, Page};
 
+use crate::http::answer::asker;
 use crate::http::context::RequestContext;
-use crate::http::pipe::{PipeReader, pipe};
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
-use crate::outbox::Outbox;
-use crate::outbox::limits::OutboxLimits;
 use crate::outbox::reply::PendingReply;
-
-/// More than the longest answer: it is kept below the size of a frame.
-const ANSWER_ROOM: usize = 1024 * 1024;
 
 /// Far more than a topic takes for what waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,9 +46,10 @@ pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&context);
-    context.state().registry().list(query.into(), asker);
-    answered(&answer).await
+    let (asker, answer) = asker(context.peer);
+    let reply = PendingReply::new(asker, 0);
+    context.state().registry().list(query.into(), reply);
+    answered(answer).await
 }
 
 pub(crate) async fn who(
@@ -60,28 +57,22 @@ pub(crate) async fn who(
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&context);
+    let (asker, answer) = asker(context.peer);
+    let reply = PendingReply::new(asker, 0);
     // A topic that has enough to do answers later.
-    let _ = context.state().registry().who(&topic, &query.into(), asker);
-    answered(&answer).await
-}
-
-/// An outbox for one answer, and where that comes out.
-fn asker(context: &RequestContext) -> (PendingReply, PipeReader) {
-    let (pipe_writer, pipe_reader) = pipe(context.local, ANSWER_ROOM);
-    let outbox = Outbox::new(pipe_writer, context.peer, OutboxLimits::of_one(ANSWER_ROOM));
-    (PendingReply::new(Arc::new(outbox), 0), pipe_reader)
+    let _ = context.state().registry().who(&topic, &query.into(), reply);
+    answered(answer).await
 }
 
 /// The answer, out of the frame in which it comes.
-async fn answered(answer: &PipeReader) -> Result<Response, Problem> {
+async fn answered(answer: oneshot::Receiver<Vec<u8>>) -> Result<Response, Problem> {
     #[derive(serde::Deserialize)]
     struct Frame<'a> {
         #[serde(borrow)]
         extended: &'a serde_json::value::RawValue,
     }
-    let line = tokio::time::timeout(ANSWER_TIMEOUT, answer.take()).await;
-    let line = line.ok().flatten().unwrap_or_default();
+    let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+    let line = line.ok().and_then(Result::ok).unwrap_or_default();
     match serde_json::from_slice::<Frame<'_>>(&line) {
         Ok(frame) => Ok(json(StatusCode::OK, &frame.extended)),
         Err(_) => Err(Problem::new(

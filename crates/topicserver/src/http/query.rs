@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use wire::{Position, RegistrationOptions, TopicName};
 
-use crate::clock::now;
 use crate::http::problem::Problem;
 
 /// The topic that a path names.
@@ -48,6 +47,20 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Val
     }
 }
 
+/// Seconds after which a stream may be told to end: a day. Longer ones end by themselves.
+const MAX_TIMEOUT: u64 = 24 * 60 * 60;
+
+/// When an answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// When what there is has been sent.
+    Sent,
+    /// When this time has passed.
+    After(Duration),
+    /// Not before one side ends it.
+    Closed,
+}
+
 /// What a stream begins and ends with.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,34 +71,59 @@ pub(crate) struct StreamQuery {
     since: Option<String>,
     /// Those after this one: epoch and number.
     resume: Option<String>,
+    /// The same as `resume`, by the name of the header that a browser sends: for clients
+    /// that can't set headers.
+    #[serde(rename = "lastEventId", alias = "last-event-id")]
+    last_event_id: Option<String>,
     /// `1`: end when what there is has been sent.
     poll: Option<String>,
+    /// End after so many seconds.
+    timeout: Option<u64>,
 }
 
 impl StreamQuery {
-    /// The same as a registration says it, and whether that is all. A browser that comes back says itself what
-    /// it has, in `last_event_id`.
+    /// The same as a registration says it, and when the answer is complete. A browser that
+    /// comes back says itself what it has, in `last_event_id`.
     pub(crate) fn options(
         &self,
         topic: &TopicName,
         last_event_id: Option<&str>,
-    ) -> Result<(RegistrationOptions, bool), Problem> {
-        let is_poll = is_set("poll", self.poll.as_deref())?;
+        now: u64,
+    ) -> Result<(RegistrationOptions, Until), Problem> {
+        let until = self.until()?;
+        let since = self.since.as_deref().map(|since| moment(since, now));
         let mut options = RegistrationOptions {
             last: self.last,
-            since: self.since.as_deref().map(moment).transpose()?,
+            since: since.transpose()?,
             ..RegistrationOptions::default()
         };
-        if let Some(id) = last_event_id.or(self.resume.as_deref()) {
+        let queried = self.last_event_id.as_deref().filter(|id| !id.is_empty());
+        if let Some(id) = last_event_id.or(queried).or(self.resume.as_deref()) {
             let position = position(id)?;
             options.resume.insert(topic.as_str().to_owned(), position);
         }
         // Without a word of what is wanted of the past, a poll wants all there is.
         let is_open = options.last.is_none() && options.since.is_none();
-        if is_poll && is_open && options.resume.is_empty() {
+        if until == Until::Sent && is_open && options.resume.is_empty() {
             options.since = Some(0);
         }
-        Ok((options, is_poll))
+        Ok((options, until))
+    }
+
+    fn until(&self) -> Result<Until, Problem> {
+        match (is_set("poll", self.poll.as_deref())?, self.timeout) {
+            (true, None) => Ok(Until::Sent),
+            (true, Some(_)) => Err(Problem::bad_request(
+                "an answer ends by poll or by timeout; give one of them",
+            )),
+            (false, None) => Ok(Until::Closed),
+            (false, Some(seconds)) if (1..=MAX_TIMEOUT).contains(&seconds) => {
+                Ok(Until::After(Duration::from_secs(seconds)))
+            }
+            (false, Some(seconds)) => Err(Problem::bad_request(format!(
+                "timeout is 1 to {MAX_TIMEOUT} seconds, not {seconds}"
+            ))),
+        }
     }
 }
 
@@ -116,8 +154,8 @@ fn position(id: &str) -> Result<Position, Problem> {
 }
 
 /// A moment in milliseconds since the Unix epoch: so itself, or as `90s`, `10m`, `2h`
-/// or `1d` ago.
-fn moment(since: &str) -> Result<u64, Problem> {
+/// or `1d` before now.
+fn moment(since: &str, now: u64) -> Result<u64, Problem> {
     let digits = since.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = since.split_at(digits);
     let seconds_each = match unit {
@@ -133,7 +171,7 @@ fn moment(since: &str) -> Result<u64, Problem> {
         return Ok(number);
     };
     let ago = Duration::from_secs(number.saturating_mul(seconds_each)).as_millis();
-    Ok(now().saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
+    Ok(now.saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
 }
 
 fn bad_moment(since: &str) -> Problem {
@@ -149,13 +187,12 @@ mod tests {
 
     #[test]
     fn a_moment_is_milliseconds_or_how_long_ago() {
-        assert_eq!(moment("1763796000000").unwrap(), 1_763_796_000_000);
+        let now = 1_763_796_000_000;
+        assert_eq!(moment("1763796000000", 5).unwrap(), now);
         for (since, ago) in [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
-            let before = now();
-            let meant = moment(since).unwrap() + ago * 1000;
-            assert!((before..=now()).contains(&meant), "{since}: {meant}");
+            assert_eq!(moment(since, now).unwrap(), now - ago * 1000, "{since}");
         }
-        assert_eq!(moment("99999999999999999d").unwrap(), 0);
+        assert_eq!(moment("99999999999999999d", now).unwrap(), 0);
         for wrong in [
             "",
             "m",
@@ -165,7 +202,7 @@ mod tests {
             "10 m",
             "99999999999999999999",
         ] {
-            assert!(moment(wrong).is_err(), "{wrong:?}");
+            assert!(moment(wrong, now).is_err(), "{wrong:?}");
         }
     }
 
@@ -185,9 +222,9 @@ mod tests {
             poll: Some("1".into()),
             ..StreamQuery::default()
         };
-        let (options, is_poll) = query.options(&topic, None).unwrap();
-        assert_eq!((is_poll, options.since), (true, Some(0)));
-        let (options, _) = query.options(&topic, Some("5f1c:1")).unwrap();
+        let (options, until) = query.options(&topic, None, 0).unwrap();
+        assert_eq!((until, options.since), (Until::Sent, Some(0)));
+        let (options, _) = query.options(&topic, Some("5f1c:1"), 0).unwrap();
         assert_eq!((options.since, options.resume.len()), (None, 1));
     }
 }

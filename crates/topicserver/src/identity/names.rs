@@ -1,7 +1,8 @@
-//! User → address: who is connected under which name.
+//! Names that are taken: which connection has which name, and at which address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use wire::{ErrorCode, Event, UserName};
@@ -10,33 +11,63 @@ use crate::identity::client::Identity;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 
-/// The names that are taken. Its lock is held for a look into a table.
-#[derive(Default)]
+/// Names that are kept for clients that have gone, at most: what as many connections take
+/// that come and go.
+const MAX_KEPT: usize = 100_000;
+
+/// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
-    users: Mutex<HashMap<UserName, Holder>>,
+    /// For how long a name is kept for the client that had it.
+    grace: Duration,
+    names: Mutex<Names>,
 }
 
-/// Who has a name.
+#[derive(Default)]
+struct Names {
+    users: HashMap<UserName, Holder>,
+    /// Names that are kept, and until when, the first to become free first.
+    kept: VecDeque<(Instant, UserName)>,
+}
+
+/// The connection that has a name.
 struct Holder {
     identity: Arc<Identity>,
     outbox: Weak<Outbox<dyn Transport>>,
+    /// The connection has ended. Its client may come back until then.
+    kept_until: Option<Instant>,
 }
 
-/// Another connection has the name.
+/// Somebody else has the name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Taken;
+pub(crate) enum Taken {
+    /// On another connection.
+    InUse,
+    /// Whose connection has ended: the name may be free after this time.
+    Kept(Duration),
+}
 
-/// A name that is held. Dropping it gives the name back.
+/// A name that a connection holds. Dropping it frees the name, or keeps it for its client.
 pub(crate) struct HeldName {
     directory: Arc<Directory>,
     identity: Arc<Identity>,
+    /// Whether its client can prove that it is the same.
+    has_key: bool,
+    /// Whether the client has said goodbye.
+    is_released: bool,
 }
 
 impl Directory {
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self {
+            grace,
+            names: Mutex::default(),
+        }
+    }
+
     /// Takes the identity's name for a connection; `None` if it has none.
     ///
-    /// A client that comes back with the key of the one who holds the name is the
-    /// same: its old connection, which may have gone without a word, is closed.
+    /// A client that comes back with the holder's key is the same client. Its old connection,
+    /// which may be dead, is closed.
     pub(crate) fn take(
         self: &Arc<Self>,
         identity: &Arc<Identity>,
@@ -49,18 +80,21 @@ impl Directory {
         let holder = Holder {
             identity: identity.clone(),
             outbox: Arc::downgrade(outbox),
+            kept_until: None,
         };
         let replaced = {
-            let mut users = self.users.lock();
-            match users.get_mut(user) {
+            let now = Instant::now();
+            let mut names = self.names.lock();
+            names.free(now);
+            match names.users.get_mut(user) {
                 None => {
-                    users.insert(user.clone(), holder);
+                    names.users.insert(user.clone(), holder);
                     None
                 }
                 Some(known) if has_key && known.identity.is_client_of(identity) => {
                     Some(std::mem::replace(known, holder))
                 }
-                Some(_) => return Err(Taken),
+                Some(known) => return Err(known.taken(now)),
             }
         };
         if let Some(old) = replaced.and_then(|holder| holder.outbox.upgrade())
@@ -72,20 +106,61 @@ impl Directory {
         Ok(Some(HeldName {
             directory: self.clone(),
             identity: identity.clone(),
+            has_key,
+            is_released: false,
         }))
     }
 
-    /// Whether somebody is connected under that name.
+    /// A connection has this name, or its client may come back for it.
     pub(crate) fn has(&self, user: &UserName) -> bool {
-        self.users.lock().contains_key(user)
+        let mut names = self.names.lock();
+        names.free(Instant::now());
+        names.users.contains_key(user)
     }
 
-    /// The answer to who asks for a user; `None` if nobody has that name.
+    /// The answer to a lookup; `None` if no connection has the name.
     pub(crate) fn find(&self, user: &str) -> Option<Vec<u8>> {
-        let identity = self.users.lock().get(user)?.identity.clone();
+        let identity = {
+            let names = self.names.lock();
+            let holder = names.users.get(user)?;
+            holder.kept_until.is_none().then(|| holder.identity.clone())
+        }?;
         identity
             .person()
             .map(|person| Event::Found(person).to_line())
+    }
+}
+
+impl Names {
+    /// Frees the names for which nobody has come back.
+    fn free(&mut self, now: Instant) {
+        while let Some((until, _)) = self.kept.front()
+            && (*until <= now || self.kept.len() > MAX_KEPT)
+            && let Some((until, user)) = self.kept.pop_front()
+        {
+            if self.users.get(&user).and_then(|holder| holder.kept_until) == Some(until) {
+                self.users.remove(&user);
+            }
+        }
+        if self.kept.is_empty() {
+            self.kept = VecDeque::new();
+        }
+    }
+}
+
+impl Holder {
+    fn taken(&self, now: Instant) -> Taken {
+        match self.kept_until {
+            None => Taken::InUse,
+            Some(until) => Taken::Kept(until.saturating_duration_since(now)),
+        }
+    }
+}
+
+impl HeldName {
+    /// Whether the client has said goodbye, so that the name needn't be kept for it.
+    pub(crate) fn set_released(&mut self, is_released: bool) {
+        self.is_released = is_released;
     }
 }
 
@@ -94,14 +169,23 @@ impl Drop for HeldName {
         let Some(user) = &self.identity.user else {
             return;
         };
-        let mut users = self.directory.users.lock();
+        let mut names = self.directory.names.lock();
+        let Some(holder) = names.users.get_mut(user) else {
+            return;
+        };
         // The client may have taken it on another connection.
-        if users
-            .get(user)
-            .is_some_and(|holder| Arc::ptr_eq(&holder.identity, &self.identity))
-        {
-            users.remove(user);
+        if !Arc::ptr_eq(&holder.identity, &self.identity) {
+            return;
         }
+        if !self.has_key || self.is_released || self.directory.grace.is_zero() {
+            names.users.remove(user);
+            return;
+        }
+        let now = Instant::now();
+        let until = now + self.directory.grace;
+        holder.kept_until = Some(until);
+        names.kept.push_back((until, user.clone()));
+        names.free(now);
     }
 }
 
@@ -134,8 +218,8 @@ mod tests {
 
     fn test() -> Test {
         Test {
-            directory: Arc::default(),
-            hashes: Hashes::random(),
+            directory: Arc::new(Directory::new(Duration::ZERO)),
+            hashes: Hashes::random().unwrap(),
         }
     }
 
@@ -144,8 +228,11 @@ mod tests {
         let test = test();
         assert_eq!(test.directory.find("alice"), None);
         let held = test.take(None, &endless_outbox()).ok().unwrap();
-        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken));
-        assert_eq!(test.take(Some("k"), &endless_outbox()).err(), Some(Taken));
+        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert_eq!(
+            test.take(Some("k"), &endless_outbox()).err(),
+            Some(Taken::InUse)
+        );
         let found = test.directory.find("alice").unwrap();
         let expected = "{\"extended\":{\"found\":{\"user\":\"alice\",\"ip\":\"10.0.0.1\",\"port\":\"2001\"}}}\n";
         assert_eq!(String::from_utf8(found).unwrap(), expected);
@@ -165,5 +252,57 @@ mod tests {
         assert!(test.directory.find("alice").is_some());
         drop(second);
         assert_eq!(test.directory.find("alice"), None);
+    }
+
+    #[test]
+    fn a_name_is_kept_for_its_client_for_a_while() {
+        let grace = Duration::from_secs(1000);
+        let test = Test {
+            directory: Arc::new(Directory::new(grace)),
+            hashes: Hashes::random().unwrap(),
+        };
+        drop(test.take(Some("k"), &endless_outbox()).ok().unwrap());
+        assert_eq!(test.directory.find("alice"), None, "nobody is there");
+        assert!(test.directory.has(&UserName::new("alice").unwrap()));
+        for other in [None, Some("another")] {
+            let taken = test.take(other, &endless_outbox()).err();
+            assert!(matches!(taken, Some(Taken::Kept(left)) if left <= grace));
+        }
+        let mut back = test.take(Some("k"), &endless_outbox()).ok().unwrap();
+        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert!(test.directory.find("alice").is_some());
+        back.set_released(true);
+        drop(back);
+        let other = test.take(None, &endless_outbox()).ok().unwrap();
+        // Nobody can prove that it is his, so it is kept for nobody.
+        drop(other);
+        assert!(test.take(Some("another"), &endless_outbox()).is_ok());
+    }
+
+    #[test]
+    fn names_that_nobody_comes_back_for_become_free() {
+        let mut names = Names::default();
+        let now = Instant::now();
+        let name = |number: usize| UserName::new(&number.to_string()).unwrap();
+        let hashes = Hashes::random().unwrap();
+        for number in 0..MAX_KEPT + 10 {
+            let until = now + Duration::from_secs(if number < 100 { 1 } else { 2 });
+            let peer = SocketAddr::from(([10, 0, 0, 1], 7));
+            let identity = Identity::new(&hashes, peer, Some(name(number)), None, None);
+            let outbox = Arc::downgrade(&endless_outbox());
+            let holder = Holder {
+                identity: Arc::new(identity),
+                outbox,
+                kept_until: Some(until),
+            };
+            names.users.insert(name(number), holder);
+            names.kept.push_back((until, name(number)));
+        }
+        names.free(now);
+        assert_eq!(names.users.len(), MAX_KEPT, "no more than those are kept");
+        names.free(now + Duration::from_secs(1));
+        assert_eq!(names.users.len(), MAX_KEPT + 10 - 100);
+        names.free(now + Duration::from_secs(2));
+        assert!(names.users.is_empty() && names.kept.is_empty());
     }
 }

@@ -102,7 +102,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 "{own} bytes wait for you and no more than {limit} may; read faster, or register \
                  for less"
             );
-            return self.close_locked(state, ErrorCode::SlowReader, &text);
+            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
         }
         let (all, most) = (self.limits.queued(), self.limits.all);
         let dropped = state
@@ -114,7 +114,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
              bytes for you were dropped; read faster, or come back later",
             dropped + waiting
         );
-        self.close_locked(state, ErrorCode::QueuesFull, &text);
+        self.close_locked(state, ErrorCode::QueuesFull, &text, None);
     }
 }
 

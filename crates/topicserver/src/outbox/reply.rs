@@ -33,6 +33,11 @@ impl PendingReply {
     pub(crate) fn send(self, line: Vec<u8>) {
         self.outbox.send_reply(line);
     }
+
+    /// Sends an answer that says where its peer is.
+    pub(crate) fn send_identified(self, line: Vec<u8>, id: Option<&str>) {
+        self.outbox.send_identified(line, id);
+    }
 }
 
 impl Drop for PendingReply {

@@ -6,6 +6,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use wire::ErrorCode;
 
+use crate::outbox::form::Form;
 use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 
@@ -21,8 +22,12 @@ pub(super) struct State {
     pub(super) stage: Stage,
     /// Bytes of answers that are still being made.
     pub(super) expected: u32,
+    /// In which form the peer gets what is sent.
+    pub(super) form: Form,
     /// The peer understands frames of the extended protocol.
     pub(super) is_extended: bool,
+    /// Something went out since somebody last asked.
+    pub(super) has_sent: bool,
     /// A topic has more for the peer than there was room for.
     pub(super) is_wanted: bool,
     /// The session, when it waits for something to happen here.
@@ -66,6 +71,7 @@ impl State {
         };
         let written = write_pieces(transport, queue.iter())?;
         queue.remove(written);
+        self.has_sent = true;
         if queue.bytes() == 0 {
             self.queue = None;
         }

@@ -18,6 +18,7 @@ use crate::session::input::FrameSink;
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
+use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
 use crate::topic::publication::MessageId;
 
@@ -116,6 +117,7 @@ impl Handler {
         self.subscriptions
             .register(topics, options, &identity, registry, was_classic);
         self.subscriptions.set_registered();
+        self.note_goodbye();
     }
 
     /// Who the peer is now; `None` if it can't be that, which it was told.
@@ -152,13 +154,30 @@ impl Handler {
                 extended.identity = Some(identity.clone());
                 Some(identity)
             }
-            Err(Taken) => {
+            Err(taken) => {
                 let name = options.user.as_ref().map_or("", UserName::as_str);
-                self.tell_name(&format!(
-                    "somebody else is called {name:?} here; register with another name"
-                ));
+                self.tell_name(&match taken {
+                    Taken::InUse => {
+                        format!("somebody else is called {name:?} here; register with another name")
+                    }
+                    Taken::Kept(left) => format!(
+                        "{name:?} is kept for a client that has lost its connection; register \
+                         with another name, or try again in {} s",
+                        left.as_secs() + 1
+                    ),
+                });
                 None
             }
+        }
+    }
+
+    /// Whoever has left all topics doesn't come back for the name.
+    fn note_goodbye(&mut self) {
+        let has_left = self.subscriptions.len() == 0;
+        if let Some(extended) = &mut self.extended
+            && let Some(name) = &mut extended.name
+        {
+            name.set_released(has_left);
         }
     }
 
@@ -168,7 +187,8 @@ impl Handler {
 
     fn who(&mut self, name: &TopicName, page: &Page) {
         let reply = self.expect_page();
-        if let Some((topic, false)) = self.state().registry().who(name, page, reply) {
+        let asked = self.state().registry().who(name, page, reply);
+        if let Some((topic, Backpressure::Wait)) = asked {
             self.extended.get_or_insert_default().slowed_by = Some(topic);
         }
     }
@@ -253,6 +273,7 @@ impl FrameSink for Handler {
             Request::Leave(topics) => {
                 let user = self.user().cloned();
                 self.subscriptions.leave(&topics, user);
+                self.note_goodbye();
             }
             Request::Who(topic, page) => self.who(&topic, &page),
             Request::Lookup(user) => self.look_up(&user),

@@ -214,7 +214,7 @@ impl Input {
         })
     }
 
-    /// Bytes that begin with a new frame.
+    /// Bytes that begin with a new frame. Returns the number of complete frames.
     fn read_new(
         &mut self,
         buffer: &mut BytesMut,

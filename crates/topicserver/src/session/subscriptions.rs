@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::{MessageId, Publication, Reply};
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::registry::Registry;
@@ -89,7 +90,8 @@ impl Subscriptions {
             false => Vec::new(),
         };
         let named = names.iter().chain(others.iter().map(|topic| topic.name()));
-        let answer = RegistrationReply::new(self.outbox.clone(), identity.user.clone(), named);
+        let (outbox, user) = (self.outbox.clone(), identity.user.clone());
+        let answer = RegistrationReply::new(outbox, user, named, options.is_from_now());
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
             outbox: outbox.clone(),
@@ -98,12 +100,13 @@ impl Subscriptions {
             answer: answer.clone(),
         };
         for topic in &others {
-            self.is_slowed |= !topic.register(registration(StartPosition::default()));
+            let backpressure = topic.register(registration(StartPosition::default()));
+            self.is_slowed |= backpressure == Backpressure::Wait;
         }
         for name in names {
             let start = StartPosition::of(options, name.as_str());
-            let (topic, has_room) = registry.register(name, registration(start));
-            self.is_slowed |= !has_room;
+            let (topic, backpressure) = registry.register(name, registration(start));
+            self.note(backpressure);
             if let Err(place) = self.place(name.as_str()) {
                 self.insert(place, topic);
             }
@@ -130,9 +133,10 @@ impl Subscriptions {
             }
         }
         let named = left.iter().map(|topic| topic.name());
-        let answer = RegistrationReply::new(self.outbox.clone(), user, named);
+        let answer = RegistrationReply::new(self.outbox.clone(), user, named, false);
         for topic in &left {
-            self.is_slowed |= !topic.leave_answered(self.outbox.clone(), answer.clone());
+            let backpressure = topic.leave_answered(self.outbox.clone(), answer.clone());
+            self.is_slowed |= backpressure == Backpressure::Wait;
         }
     }
 
@@ -177,14 +181,18 @@ impl Subscriptions {
         identity: Option<Arc<Identity>>,
     ) {
         if let Some(topic) = self.topics.get(place) {
-            let has_room = topic.publish(Publication {
+            let backpressure = topic.publish(Publication {
                 origin: Some(self.outbox.clone()),
                 identity,
                 batch: frames,
                 reply: id.map_or(Reply::None, Reply::Acknowledge),
             });
-            self.is_slowed |= !has_room;
+            self.note(backpressure);
         }
+    }
+
+    fn note(&mut self, backpressure: Backpressure) {
+        self.is_slowed |= backpressure == Backpressure::Wait;
     }
 
     /// Waits until all topics can take more, if one of them had enough to do.
@@ -226,6 +234,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::config::Config;
     use crate::outbox::tests::endless_outbox;
 
@@ -235,7 +244,8 @@ mod tests {
             max_mailbox: 10,
             ..Config::default()
         };
-        let registry = Arc::new(Registry::new(&config, None));
+        let registry = Registry::new(&config, None, Clock::for_tests()).unwrap();
+        let registry = Arc::new(registry);
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

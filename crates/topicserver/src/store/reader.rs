@@ -1,4 +1,4 @@
-//! Reading: on threads that may block, a bounded number at a time.
+//! Reads the store, on threads that may block, a bounded number at a time.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -8,17 +8,20 @@ use tokio::sync::Semaphore;
 use wire::TopicName;
 
 use super::database::{Tables, record_of};
+use super::error::StoreError;
 use super::shared::Shared;
-use super::types::{StoreError, TopicId};
+use super::timeline::{self, Span};
+use super::types::TopicId;
 use super::{catalogue, record};
+use crate::clock::{Reading, corrected, is_plausible};
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
 
-/// Reads at a time: the disk has more than one thing to do then, and the other
-/// blocking threads of the runtime stay free.
+/// Maximum reads at a time. Several keep the disk busy; a bound keeps the runtime's other
+/// blocking threads free.
 const READS: usize = 4;
 
-/// Reads for everybody. Cloning shares it.
+/// Reads for all topics. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -31,9 +34,20 @@ impl Reader {
         Self { shared, reads }
     }
 
-    /// See [`Store::oldest_time`](super::Store::oldest_time).
-    pub(crate) fn oldest_time(&self) -> u64 {
-        self.shared.limits.oldest_time()
+    /// Whether a topic holds something that is too old, as far as it is in memory.
+    pub(crate) fn has_too_old(&self, topic: TopicId) -> bool {
+        let oldest = self
+            .shared
+            .bounds
+            .lock()
+            .get(&topic)
+            .map(|one| one.oldest());
+        let Some(Some(oldest)) = oldest else {
+            return false;
+        };
+        let oldest = corrected(oldest, &self.shared.clock.corrections()).max(oldest);
+        let due = oldest.saturating_add(self.shared.limits.age);
+        is_plausible(oldest) && self.shared.clock.trusted().is_some_and(|now| due < now)
     }
 
     /// Runs `read` on a thread that may block.
@@ -45,11 +59,11 @@ impl Reader {
         let turn = turn.map_err(|_| StoreError::Closed)?;
         let reader = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            // It is over when the reading is, not when nobody waits for it.
+            // The permit is returned when the read ends, even if the caller has stopped waiting.
             let _turn = turn;
             read(&reader)
         });
-        read.await.map_err(|_| StoreError::panicked())?
+        read.await.map_err(|_| StoreError::Panicked)?
     }
 
     /// See [`Store::read`](super::Store::read).
@@ -61,10 +75,8 @@ impl Reader {
     ) -> Result<Vec<Entry>, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
-        let (first, next) = self.bounds(tables, topic)?;
+        let Span { first, next, .. } = self.span(tables, topic)?;
         let from = from.max(first);
-        // What is too old isn't sent, whether it has been deleted or not.
-        let oldest_time = self.shared.limits.oldest_time();
         let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let begin = record_that_holds(tables, topic, first, from)?.unwrap_or(from);
@@ -79,7 +91,7 @@ impl Reader {
                     Vec::new()
                 });
             for entry in read {
-                if entry.end() <= from || entry.time < oldest_time {
+                if entry.end() <= from {
                     continue;
                 }
                 if bytes >= max_bytes && !entries.is_empty() {
@@ -96,44 +108,22 @@ impl Reader {
     pub(crate) fn first_since(&self, topic: TopicId, time: u64) -> Result<u64, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
-        let (first, next) = self.bounds(tables, topic)?;
-        let time = time.max(self.shared.limits.oldest_time());
-        // The first record with a message at or after `time` begins in `low..=high`.
-        let (mut low, mut high) = (first, next);
-        let mut found = None;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let Some((seq, bytes)) = Tables::last_at(&tables.history, topic, first, middle)? else {
-                low = middle + 1;
-                continue;
-            };
-            let header = record::read_header(&bytes)?;
-            if header.time >= time {
-                high = seq;
-                found = Some((seq, bytes));
-            } else {
-                low = (seq + u64::from(header.messages)).max(middle + 1);
-            }
-        }
-        let Some((seq, bytes)) = found else {
-            return Ok(next);
-        };
-        let entries = record::read_history(seq, Bytes::from_owner(bytes))?;
-        let entry = entries.iter().find(|entry| entry.time >= time);
-        Ok(entry.map_or(seq, |entry| entry.first))
+        let span = self.span(tables, topic)?;
+        let corrections = self.shared.clock.corrections();
+        timeline::first_since(tables, topic, &span, time, &corrections)
     }
 
     /// See [`Store::remembered_ids`](super::Store::remembered_ids).
     pub(crate) fn remembered_ids(
         &self,
         topic: TopicId,
-        since: u64,
+        now: &Reading,
         limits: IdLimits,
     ) -> Result<DedupWindow, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
-        let (first, _) = self.bounds(tables, topic)?;
-        catalogue::remembered_ids(tables, topic, first, since, limits)
+        let Span { first, .. } = self.span(tables, topic)?;
+        catalogue::remembered_ids(tables, topic, first, now, limits)
     }
 
     /// See [`Store::topics`](super::Store::topics).
@@ -149,7 +139,7 @@ impl Reader {
         let following = tables.names.range::<&str, _>((start, Bound::Unbounded));
         for topic in following.take(limit) {
             let (name, id) = topic.into_inner()?;
-            let (_, next) = self.bounds(tables, record::read_id(&id)?)?;
+            let Span { next, .. } = self.span(tables, record::read_id(&id)?)?;
             let name = std::str::from_utf8(&name).ok();
             match name.and_then(|name| TopicName::new(name).ok()) {
                 Some(name) => topics.push((name, next - 1)),
@@ -159,11 +149,11 @@ impl Reader {
         Ok(topics)
     }
 
-    /// Where a topic begins, and which message is the next one to come.
-    fn bounds(&self, tables: &Tables, topic: TopicId) -> Result<(u64, u64), StoreError> {
+    /// What is there of a topic.
+    fn span(&self, tables: &Tables, topic: TopicId) -> Result<Span, StoreError> {
         let loaded = self.shared.bounds.lock().get(&topic).cloned();
         match loaded {
-            Some(bounds) => Ok((bounds.first(), bounds.next())),
+            Some(bounds) => Ok(bounds.span()),
             None => catalogue::peek(tables, topic),
         }
     }

@@ -5,11 +5,18 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::error::Damaged;
+use super::topic;
 use super::types::TopicId;
+use crate::history::dedup;
 use crate::history::entry::{Entry, RememberedId};
 
-/// The first byte of every record. Another one was written by another release.
-const VERSION: u8 = 2;
+/// The first byte of every record that is written.
+const VERSION: u8 = 3;
+
+/// The first byte of a record of the release before: a topic's says nothing of setbacks, and
+/// an id nothing of its text. Anything else was written by another release.
+const OLD_VERSION: u8 = 2;
 
 /// Version, messages, newest time, total, ids.
 const HISTORY_HEADER: usize = 1 + 4 + 8 + 8 + 4;
@@ -19,11 +26,6 @@ const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
 
 /// Origin, id, place among the record's messages.
 const ID_BYTES: usize = 8 + 8 + 4;
-
-/// A record can't be read: its bytes aren't what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a damaged record: {0}")]
-pub(crate) struct Damaged(&'static str);
 
 /// Where the record is whose first message is `seq`. Keys are in the order of
 /// topics, and in each topic in the order of its messages.
@@ -52,7 +54,7 @@ pub(crate) fn place_of(key: &[u8]) -> Result<(TopicId, u64), Damaged> {
     Ok((TopicId(u32::from_be_bytes(*topic)), seq))
 }
 
-/// What a piece of history says of itself before its entries.
+/// The header of a record of messages, before its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// Messages in it.
@@ -64,6 +66,8 @@ pub(crate) struct Header {
     pub(crate) total: u64,
     /// How many of its messages have an id.
     pub(crate) ids: u32,
+    /// Whether its ids say nothing of their texts.
+    pub(crate) is_old: bool,
 }
 
 /// How many bytes the record of these entries has, without the ids of its messages.
@@ -74,20 +78,22 @@ pub(crate) fn history_len(entries: &[Entry]) -> usize {
 
 /// Writes a piece of history as a record into `record`, whatever that held before.
 /// `total_before` is the topic's total without it. An id counts as used when the
-/// newest message of the record was published.
+/// newest message of the record was published, which is not before `not_before`.
 pub(crate) fn write_history(
     record: &mut Vec<u8>,
     entries: &[Entry],
     ids: &[RememberedId],
     total_before: u64,
+    not_before: u64,
 ) -> Header {
     let len = history_len(entries) + ids.len() * ID_BYTES;
     let first = entries.first().map_or(0, |entry| entry.first);
     let header = Header {
         messages: entries.iter().map(|entry| entry.count).sum(),
-        time: entries.iter().map(|entry| entry.time).max().unwrap_or(0),
+        time: topic::newest_time(entries).max(not_before),
         total: total_before + len as u64,
         ids: count(ids.len()),
+        is_old: false,
     };
     record.clear();
     record.reserve(len);
@@ -116,9 +122,9 @@ fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// Reads what a piece of history says of itself.
+/// Reads the header of a record of messages.
 pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
-    take_version(&mut record)?;
+    let version = take_version(&mut record)?;
     if record.len() < HISTORY_HEADER - 1 {
         return Err(Damaged("history without a header"));
     }
@@ -127,6 +133,7 @@ pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
         time: record.get_u64_le(),
         total: record.get_u64_le(),
         ids: record.get_u32_le(),
+        is_old: version == OLD_VERSION,
     };
     match header.messages {
         0 => Err(Damaged("history without a message")),
@@ -171,7 +178,7 @@ pub(crate) fn read_history(first: u64, mut record: Bytes) -> Result<Vec<Entry>, 
     }
 }
 
-/// Those of the ids, which are in the order of their messages, that are of these.
+/// The ids of these messages. `ids` is in the order of the messages.
 pub(crate) fn ids_within(ids: &[RememberedId], messages: Range<u64>) -> &[RememberedId] {
     let place = |seq| ids.partition_point(|id| id.seq < seq);
     let (begin, end) = (place(messages.start), place(messages.end));
@@ -199,7 +206,10 @@ pub(crate) fn read_ids(first: u64, record: &[u8]) -> Result<Vec<RememberedId>, D
         }
         ids.push(RememberedId {
             origin,
-            id,
+            id: match header.is_old {
+                true => dedup::without_text(id),
+                false => id,
+            },
             seq: first.saturating_add(place.into()),
             time: header.time,
         });
@@ -216,6 +226,8 @@ pub(crate) struct TopicRecord {
     pub(crate) floor: u64,
     /// The history holds nothing before this.
     pub(crate) first: u64,
+    /// The messages before which time went back.
+    pub(crate) setbacks: Vec<u64>,
     /// Its name.
     pub(crate) name: String,
 }
@@ -223,10 +235,15 @@ pub(crate) struct TopicRecord {
 impl TopicRecord {
     /// As bytes.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut record = Vec::with_capacity(1 + 3 * 8 + self.name.len());
+        let setbacks = self.setbacks.len();
+        let mut record = Vec::with_capacity(2 + (3 + setbacks) * 8 + self.name.len());
         record.put_u8(VERSION);
         for number in [self.epoch, self.floor, self.first] {
             record.put_u64_le(number);
+        }
+        record.put_u8(u8::try_from(setbacks).unwrap_or(u8::MAX));
+        for seq in self.setbacks.iter().take(u8::MAX.into()) {
+            record.put_u64_le(*seq);
         }
         record.extend_from_slice(self.name.as_bytes());
         record
@@ -234,14 +251,23 @@ impl TopicRecord {
 
     /// From bytes.
     pub(crate) fn read(mut record: &[u8]) -> Result<Self, Damaged> {
-        take_version(&mut record)?;
-        if record.len() < 3 * 8 {
-            return Err(Damaged("half a topic"));
-        }
+        let half = |_| Damaged("half a topic");
+        let version = take_version(&mut record)?;
+        let [epoch, floor, first] = [
+            record.try_get_u64_le().map_err(half)?,
+            record.try_get_u64_le().map_err(half)?,
+            record.try_get_u64_le().map_err(half)?,
+        ];
+        let count = match version {
+            OLD_VERSION => 0,
+            _ => record.try_get_u8().map_err(half)?,
+        };
+        let setbacks = (0..count).map(|_| record.try_get_u64_le().map_err(half));
         Ok(Self {
-            epoch: record.get_u64_le(),
-            floor: record.get_u64_le(),
-            first: record.get_u64_le(),
+            epoch,
+            floor,
+            first,
+            setbacks: setbacks.collect::<Result<_, _>>()?,
             name: std::str::from_utf8(record)
                 .map_err(|_| Damaged("a topic's name isn't UTF-8"))?
                 .to_owned(),
@@ -256,9 +282,9 @@ pub(crate) fn read_id(record: &[u8]) -> Result<TopicId, Damaged> {
         .map_err(|_| Damaged("a topic's number has not 4 bytes"))
 }
 
-fn take_version(record: &mut &[u8]) -> Result<(), Damaged> {
+fn take_version(record: &mut &[u8]) -> Result<u8, Damaged> {
     match record.try_get_u8() {
-        Ok(VERSION) => Ok(()),
+        Ok(version @ (VERSION | OLD_VERSION)) => Ok(version),
         Ok(_) => Err(Damaged("of an unknown version")),
         Err(_) => Err(Damaged("nothing in it")),
     }

@@ -8,6 +8,7 @@ mod records;
 mod retention;
 mod speed;
 mod stalls;
+mod times;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,9 +17,9 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::database::Settings;
+use super::database::DatabaseSettings;
 use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
-use crate::clock;
+use crate::clock::Clock;
 use crate::history::entry::{Entry, RememberedId};
 
 /// Keeps everything.
@@ -34,6 +35,11 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// How long anything may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What time it is.
+fn now() -> u64 {
+    Clock::for_tests().read().index
+}
+
 /// A directory of a test's own, which goes with it.
 pub(crate) struct Directory(PathBuf);
 
@@ -43,6 +49,15 @@ impl Directory {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         Self(path)
+    }
+
+    /// Another one with the same in it.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        let mut cp = std::process::Command::new("cp");
+        let status = cp.arg("-rT").args([self.path(), copy.path()]).status();
+        assert!(status.unwrap().success());
+        copy
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,12 +81,15 @@ impl Store {
     /// The ids that are remembered of a topic, in the order of their messages.
     async fn ids(&self, name: &TopicName) -> Vec<RememberedId> {
         let loaded = self.load(name).await.unwrap();
-        self.remembered_ids(&loaded, 1_000).await.unwrap().list()
+        self.remembered_ids(loaded.id, loaded.time, 1_000)
+            .await
+            .unwrap()
+            .list()
     }
 }
 
 fn open(directory: &Directory) -> Store {
-    Store::open(directory.path(), KEEP, WINDOW, TIMEOUT).unwrap()
+    Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests()).unwrap()
 }
 
 fn name(name: &str) -> TopicName {
@@ -94,7 +112,7 @@ fn entry(first: u64, count: u32, time: u64) -> Entry {
 
 /// A batch of one entry, of now.
 fn batch(first: u64, count: u32) -> RecordBatch {
-    batch_at(first, count, clock::now())
+    batch_at(first, count, now())
 }
 
 fn batch_at(first: u64, count: u32, time: u64) -> RecordBatch {

@@ -1,16 +1,18 @@
-//! A topic as the writer has it in memory: where it stands, and whether it
-//! holds more than it should.
+//! A topic as the writer has it in memory: how far it reaches, and whether it holds
+//! more than retention allows.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use wire::TopicName;
 
+use super::error::StoreError;
 use super::record::{self, TopicRecord};
-use super::types::{Retention, StoreError};
-use crate::clock::now;
+use super::timeline::{MAX_SETBACKS, Span};
+use super::types::Retention;
 use crate::history::entry::Entry;
 
 /// Bytes at which a record is cut: a read gets about that much more than it
@@ -21,24 +23,63 @@ const MAX_RECORD: usize = 256 * 1024;
 /// to them, so that there are many records to delete at once.
 const SLACK: u64 = 8;
 
-/// The longest for which what is too old may lie on the disk, unless there is very much of
-/// it: messages needn't go to the second.
+/// How long messages that are too old may stay on disk, unless they are very many.
+/// Deleting need not be exact to the second.
 pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
 
 /// Where a topic begins and ends. Only the writer changes it.
 pub(crate) struct Bounds {
     /// The oldest sequence number that is there.
     pub(crate) first: Arc<AtomicU64>,
-    /// The first that isn't durable yet, so that nobody reads it.
+    /// The first number that is not durable yet. Readers stop before it.
     pub(crate) next: AtomicU64,
+    /// When the oldest record was published; `u64::MAX` if there is none.
+    oldest: AtomicU64,
+    /// The messages before which time went back. One whose message wasn't stored in the end
+    /// does no harm.
+    setbacks: Mutex<Vec<u64>>,
 }
 
 impl Bounds {
-    pub(crate) fn new(first: u64, next: u64) -> Self {
+    pub(crate) fn new(span: Span) -> Self {
         Self {
-            first: Arc::new(first.into()),
-            next: next.into(),
+            first: Arc::new(span.first.into()),
+            next: span.next.into(),
+            oldest: u64::MAX.into(),
+            setbacks: Mutex::new(span.setbacks),
         }
+    }
+
+    /// Where it begins and ends, and where time went back.
+    pub(crate) fn span(&self) -> Span {
+        Span {
+            first: self.first(),
+            next: self.next(),
+            setbacks: self.setbacks.lock().clone(),
+        }
+    }
+
+    /// Time goes back before the message `seq`. False: that happened too often to be noted.
+    pub(crate) fn add_setback(&self, seq: u64) -> bool {
+        let mut setbacks = self.setbacks.lock();
+        let first = self.first();
+        setbacks.retain(|&setback| first < setback && setback < seq);
+        let has_room = setbacks.len() < MAX_SETBACKS;
+        if has_room {
+            setbacks.push(seq);
+        }
+        has_room
+    }
+
+    /// When the oldest record was published; `None` if there is none.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        Some(self.oldest.load(Ordering::Acquire)).filter(|&time| time < u64::MAX)
+    }
+
+    /// Says which record is the oldest.
+    pub(crate) fn set_oldest(&self, oldest: Option<Oldest>) {
+        let time = oldest.map_or(u64::MAX, |oldest| oldest.time);
+        self.oldest.store(time, Ordering::Release);
     }
 
     /// The oldest sequence number that is there.
@@ -58,22 +99,22 @@ impl Bounds {
     }
 }
 
-/// A topic in memory.
-pub(crate) struct State {
+/// A topic of the store as the writer has it in memory.
+pub(crate) struct StoredTopic {
     pub(crate) name: TopicName,
     pub(crate) epoch: u64,
     pub(crate) bounds: Arc<Bounds>,
-    /// What is durable.
-    pub(crate) durable: Position,
-    /// What will be when the group that is being written is durable.
-    pub(crate) pending: Position,
+    /// The durable extent.
+    pub(crate) durable: Extent,
+    /// The extent after the group that is being written.
+    pub(crate) pending: Extent,
     /// Whether it waits to be trimmed.
     pub(crate) is_trimmed: bool,
 }
 
-/// Where a topic stands.
+/// How far a topic reaches: its next number, its bytes, its oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct Extent {
     /// The next sequence number.
     pub(crate) next: u64,
     /// Bytes of all records that it ever had.
@@ -84,7 +125,7 @@ pub(crate) struct Position {
     pub(crate) oldest: Option<Oldest>,
 }
 
-/// What has to be known of a topic's oldest record.
+/// The facts about a topic's oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oldest {
     /// When its newest message was published.
@@ -93,38 +134,39 @@ pub(crate) struct Oldest {
     pub(crate) before: u64,
 }
 
-impl State {
-    /// What the catalogue should say.
+impl StoredTopic {
+    /// The record for the catalogue.
     pub(crate) fn record(&self) -> TopicRecord {
         TopicRecord {
             epoch: self.epoch,
             floor: self.durable.next,
             first: self.bounds.first(),
+            setbacks: self.bounds.setbacks.lock().clone(),
             name: self.name.as_str().to_owned(),
         }
     }
 
-    /// Whether there is enough to delete, age aside.
-    pub(crate) fn wants_trim(&self, limits: &Limits) -> bool {
+    /// The topic holds enough messages or bytes to delete, without regard to age.
+    pub(crate) fn wants_trim(&self, limits: &RetentionLimits) -> bool {
         let with_slack = |limit: u64| limit.saturating_add(limit / SLACK);
-        let position = &self.durable;
-        let messages = position.next - self.bounds.first();
-        position.oldest.is_some_and(|oldest| {
+        let extent = &self.durable;
+        let messages = extent.next - self.bounds.first();
+        extent.oldest.is_some_and(|oldest| {
             messages > with_slack(limits.messages)
-                || position.total - oldest.before > with_slack(limits.bytes)
+                || extent.total - oldest.before > with_slack(limits.bytes)
         })
     }
 }
 
 /// How much of each topic is kept, with times in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RetentionLimits {
     pub(crate) age: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
-impl Limits {
+impl RetentionLimits {
     pub(crate) fn new(retention: Retention) -> Self {
         Self {
             age: milliseconds(retention.age),
@@ -132,24 +174,15 @@ impl Limits {
             bytes: retention.bytes,
         }
     }
-
-    /// Whether a topic that begins with the message `first` holds too much.
-    pub(crate) fn are_exceeded(&self, position: &Position, first: u64, now: u64) -> bool {
-        position.oldest.is_some_and(|oldest| {
-            oldest.time.saturating_add(self.age) < now
-                || position.next - first > self.messages
-                || position.total - oldest.before > self.bytes
-        })
-    }
-
-    /// What was published before this time isn't sent any more.
-    pub(crate) fn oldest_time(&self) -> u64 {
-        now().saturating_sub(self.age)
-    }
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When the newest of the entries was published.
+pub(crate) fn newest_time(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.time).max().unwrap_or(0)
 }
 
 /// Says whether the entries continue a topic whose next message is `next`, and

@@ -13,6 +13,8 @@ pub(crate) struct Acknowledgement {
     pub(crate) origin: Option<SharedOutbox>,
     pub(crate) reply: Reply,
     pub(crate) stored: Stored,
+    /// It isn't published, because an earlier one has its id and says something else.
+    pub(crate) has_other_text: bool,
 }
 
 impl Acknowledgement {
@@ -72,6 +74,16 @@ fn unstored(error: &StoreError) -> Unstored {
     Unstored { code, text }
 }
 
+/// What a publisher is told of a message with an id that he has used for another one.
+fn duplicate() -> Unstored {
+    Unstored {
+        code: ErrorCode::DuplicateId,
+        text: "you have used this id for another message, so this one was discarded; each \
+               message takes an id of its own"
+            .to_owned(),
+    }
+}
+
 /// Bytes that an acknowledgement takes beside the names in it.
 const ACK_COST: usize =
     r#"{"extended":{"type":"ack","id":"","topic":"","seq":1000000000}}"#.len() + 1;
@@ -85,9 +97,23 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
         origin,
         reply,
         stored,
+        has_other_text,
     }) = all.next()
     {
         let (id, origin) = match (reply, origin) {
+            (Reply::Receipt(receipt), _) if has_other_text => {
+                let _ = receipt.to.send(Err(duplicate()));
+                continue;
+            }
+            (Reply::Acknowledge(id), Some(origin)) if has_other_text => {
+                // What was to be said before goes first.
+                if !lines.is_empty() {
+                    origin.send_reply(std::mem::take(&mut lines));
+                }
+                let Unstored { code, text } = duplicate();
+                origin.send_error(code, &text, Some(&id.id));
+                continue;
+            }
             (Reply::Receipt(receipt), _) => {
                 // Whoever wanted to know may have gone.
                 let _ = receipt.to.send(Ok(stored));

@@ -4,21 +4,23 @@
 //! A message is remembered before anybody gets it: nobody has seen a message that a
 //! crash could take back.
 
+mod kept;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wire::TopicName;
 
-use crate::clock::now;
+use crate::clock::Reading;
 use crate::history::budget::MemoryShare;
 use crate::history::dedup::DedupWindow;
 use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::memory::History;
 use crate::store::{RecordBatch, Store, StoreError, TopicId};
 use crate::topic::acks::Acknowledgement;
-use crate::topic::publication::{MessageId, Publication, Reply};
-use crate::topic::render::{EncodedBatch, Envelopes, Renderer, rendered_size};
+use crate::topic::publication::{Publication, Reply};
+use crate::topic::render::{EncodedBatch, render};
 use crate::topic::settings::TopicSettings;
 
 /// A topic's messages in their order.
@@ -29,8 +31,10 @@ pub(crate) struct TopicLog {
     epoch: u64,
     history: History,
     ids: DedupWindow,
+    /// The ids in the store have not been read into `ids` yet.
+    has_unread_ids: bool,
     share: MemoryShare,
-    /// When the newest message came: within a topic, time doesn't go back.
+    /// When the newest message came, as its index.
     time: u64,
     /// Where its messages are on disk; `None` if they aren't, or can't be now.
     stored: Option<StoredTopic>,
@@ -72,6 +76,7 @@ impl TopicLog {
             name,
             history: History::new(settings.history, 1),
             ids: DedupWindow::new(settings.ids),
+            has_unread_ids: false,
             share,
             time: 0,
             stored: None,
@@ -107,18 +112,42 @@ impl TopicLog {
         // A topic that is made only now, because the disk was full before, keeps the
         // epoch that its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
-        let max_ids = self.settings.ids.per_publisher;
-        let ids = store.remembered_ids(&loaded, max_ids).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        self.ids = ids;
+        self.ids = DedupWindow::new(self.settings.ids);
+        self.has_unread_ids = true;
         self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
             first: loaded.first,
         });
         self.count_bytes();
+        Ok(())
+    }
+
+    /// Reads the ids that the store remembers. Only the first message with an id needs
+    /// them: a subscriber does not wait until up to 128 MiB of records have been read.
+    async fn read_ids(&mut self) -> Result<(), StoreError> {
+        if let Some(stored) = &self.stored {
+            let max_ids = self.settings.ids.per_publisher;
+            let read = stored.store.remembered_ids(stored.id, self.time, max_ids);
+            self.ids = read.await?;
+        }
+        self.has_unread_ids = false;
+        self.count_bytes();
+        Ok(())
+    }
+
+    /// Gets everything from the store that these publications need.
+    async fn prepare(&mut self, publications: &[Publication]) -> Result<(), StoreError> {
+        // In boxes, because it happens once: the topic's task has no room for it.
+        if self.is_unloaded() {
+            Box::pin(self.load()).await?;
+        }
+        if self.has_unread_ids && publications.iter().any(|one| one.reply.id().is_some()) {
+            Box::pin(self.read_ids()).await?;
+        }
         Ok(())
     }
 
@@ -146,14 +175,14 @@ impl TopicLog {
         format!("{:016x}", self.epoch)
     }
 
+    /// The same as a number.
+    pub(crate) fn epoch_number(&self) -> u64 {
+        self.epoch
+    }
+
     /// The sequence number that the next message gets.
     pub(crate) fn next(&self) -> u64 {
         self.history.next()
-    }
-
-    /// When the newest message came: milliseconds since the Unix epoch.
-    pub(crate) fn time(&self) -> u64 {
-        self.time
     }
 
     /// The oldest message that can still be had; the next one if there is none.
@@ -161,46 +190,6 @@ impl TopicLog {
         match &self.stored {
             Some(stored) => stored.first.load(Relaxed).min(self.history.first()),
             None => self.history.first(),
-        }
-    }
-
-    /// The first message that came at `time` or later; the next one if none did.
-    pub(crate) async fn first_since(&self, time: u64) -> u64 {
-        let in_memory = self.history.first_since(time);
-        match &self.stored {
-            // There may be earlier ones on disk.
-            Some(stored) if in_memory == self.history.first() => {
-                match stored.store.first_since(stored.id, time).await {
-                    Ok(first) => first.min(in_memory),
-                    Err(error) => {
-                        self.complain(&error, "older messages can't be found");
-                        in_memory
-                    }
-                }
-            }
-            _ => in_memory,
-        }
-    }
-
-    /// The first message from `from` on that can still be had.
-    pub(crate) async fn first_from(&self, from: u64) -> u64 {
-        let in_memory = self.history.first();
-        match &self.stored {
-            Some(stored) if from < in_memory => {
-                // What is too old may not have been deleted yet.
-                let first = stored.store.first_since(stored.id, 0).await;
-                first.unwrap_or(in_memory).min(in_memory).max(from)
-            }
-            _ => from.max(in_memory),
-        }
-    }
-
-    /// Forgets what has become too old to be sent.
-    pub(crate) fn forget_too_old(&mut self) {
-        if let Some(stored) = &self.stored
-            && self.history.forget_before(stored.store.oldest_time())
-        {
-            self.count_bytes();
         }
     }
 
@@ -218,30 +207,6 @@ impl TopicLog {
     /// Whether nothing is lost when the topic's task ends.
     pub(crate) fn is_empty(&self) -> bool {
         self.stored.is_some() || self.history.bytes() + self.ids.bytes() == 0
-    }
-
-    /// Gives back so many bytes, or all that it takes: first its messages in memory,
-    /// then as many of its oldest ids as it must.
-    pub(crate) fn give_back(&mut self, wanted: usize) {
-        let wanted = wanted.saturating_sub(self.history.bytes());
-        self.history.forget();
-        if wanted > 0 {
-            self.ids.give_back(wanted);
-        }
-        self.count_bytes();
-    }
-
-    /// Forgets the ids that are too old, though nothing is published. False: there are
-    /// none left.
-    pub(crate) fn expire(&mut self) -> bool {
-        self.ids.expire(now().max(self.time));
-        self.count_bytes();
-        !self.ids.is_empty()
-    }
-
-    /// Whether there are ids, which become too old some time.
-    pub(crate) fn has_ids(&self) -> bool {
-        !self.ids.is_empty()
     }
 
     /// Whether somebody is in the topic, which then stays whatever it forgets.
@@ -264,15 +229,13 @@ impl TopicLog {
         publications: &mut Vec<Publication>,
         are_wanted: bool,
     ) -> Appended {
-        // In a box, because it happens once: the topic's task has no room for it.
-        if self.is_unloaded()
-            && let Err(error) = Box::pin(self.load()).await
-        {
+        if let Err(error) = self.prepare(publications).await {
             return self.unstored(publications, Vec::new(), error);
         }
-        self.time = now().max(self.time);
-        self.ids.expire(self.time);
-        let (acknowledgements, ids) = self.number(publications);
+        let now = self.settings.clock.read();
+        self.time = now.index_after(self.time);
+        self.ids.expire(now.elapsed);
+        let (acknowledgements, ids) = self.number(publications, &now);
         if !are_wanted && !self.history.is_enabled() && self.stored.is_none() {
             let count = publications.iter().map(|one| u64::from(one.batch.count()));
             self.history.skip(count.sum());
@@ -281,7 +244,8 @@ impl TopicLog {
                 ..Appended::default()
             };
         }
-        let pieces = self.render(publications);
+        let next = Some(self.history.next());
+        let pieces = render(publications, now.stamp, next, self.epoch);
         if let Err(error) = self.store(publications, &pieces, &ids).await {
             ids.iter().for_each(|id| self.ids.take_back(id));
             return self.unstored(publications, acknowledgements, error);
@@ -303,6 +267,7 @@ impl TopicLog {
     fn number(
         &mut self,
         publications: &mut Vec<Publication>,
+        now: &Reading,
     ) -> (Vec<Acknowledgement>, Vec<RememberedId>) {
         let tagged = publications
             .iter()
@@ -318,10 +283,10 @@ impl TopicLog {
                 next += count;
                 return true;
             }
-            let remembered = reply.id().map(|id| remembered(id, next, self.time));
+            let remembered = reply.id().map(|id| id.remembered(next, now.elapsed));
             let known = remembered.and_then(|id| self.ids.find_or_insert(id));
             let is_new = known.is_none();
-            let (seq, time) = (next, self.time);
+            let (seq, time) = (next, now.stamp);
             if is_new {
                 ids.extend(remembered);
                 next += count;
@@ -329,24 +294,15 @@ impl TopicLog {
             acknowledgements.push(Acknowledgement {
                 origin: publication.origin.clone(),
                 reply,
-                stored: known.unwrap_or(Stored { seq, time }),
+                stored: known.map_or(Stored { seq, time }, |known| Stored {
+                    time: now.stamp_of(known.stored.time),
+                    ..known.stored
+                }),
+                has_other_text: known.is_some_and(|known| known.has_other_text),
             });
             is_new
         });
         (acknowledgements, ids)
-    }
-
-    /// The messages as they are sent.
-    fn render(&self, publications: &[Publication]) -> Vec<EncodedBatch> {
-        let mut envelopes = Envelopes::at(self.time);
-        let mut next = self.history.next();
-        let mut renderer = Renderer::new(rendered_size(publications, next));
-        for (index, publication) in publications.iter().enumerate() {
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, Some(next), envelope);
-            next += u64::from(publication.batch.count());
-        }
-        renderer.finish()
     }
 
     /// A piece as it is kept.
@@ -400,26 +356,24 @@ impl TopicLog {
             let next = NonZeroU64::new(self.next());
             self.in_doubt_from = self.in_doubt_from.or(next);
         }
-        let mut envelopes = Envelopes::at(now());
         // Also what came again together with the first one is refused.
         let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.stored.seq >= next);
-        let mut renderer = Renderer::new(rendered_size(publications, 0));
-        for (index, publication) in publications.iter_mut().enumerate() {
+        let stamp = self.settings.clock.read().stamp;
+        let pieces = render(publications, stamp, None, self.epoch);
+        for publication in publications {
             let reply = std::mem::take(&mut publication.reply);
             if !matches!(reply, Reply::None) {
                 refused.push(Acknowledgement {
                     origin: publication.origin.clone(),
                     reply,
                     stored: Stored { seq: 0, time: 0 },
+                    has_other_text: false,
                 });
             }
-            let envelope = envelopes.of(publication.identity.as_ref());
-            renderer.add(index, &publication.batch, None, envelope);
         }
-        let pieces = renderer.finish();
         Appended {
             pieces,
             acknowledgements,
@@ -429,14 +383,5 @@ impl TopicLog {
 
     fn count_bytes(&mut self) {
         self.share.set(self.history.bytes() + self.ids.bytes());
-    }
-}
-
-fn remembered(id: &MessageId, seq: u64, time: u64) -> RememberedId {
-    RememberedId {
-        origin: id.origin,
-        id: id.hash,
-        seq,
-        time,
     }
 }

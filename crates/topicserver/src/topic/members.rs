@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::{Event, Page, Presence};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::people::People;
 use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
-use crate::topic::subscriber::{Cursor, Fetch, Fetched, Step, Subscriber};
+use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Step, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -49,6 +49,16 @@ pub(crate) struct Members {
     finished: Vec<(SharedOutbox, oneshot::Sender<()>)>,
 }
 
+/// Whether a connection brings a user into the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Added {
+    /// The others do not know the user yet.
+    NewUser,
+    /// The same user was here before, over this connection.
+    KnownUser,
+}
+
 impl Members {
     pub(crate) fn len(&self) -> usize {
         self.classic.len() + self.extended.len()
@@ -71,8 +81,8 @@ impl Members {
     }
 
     /// Adds an extended connection, or changes its place in the order if it is in
-    /// the topic already. True if it is new to those who know of it.
-    pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> bool {
+    /// the topic already.
+    pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> Added {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
         self.behind += usize::from(subscriber.cursor.is_behind());
         self.people.add(&subscriber.identity);
@@ -84,7 +94,10 @@ impl Members {
             let known = std::mem::replace(known, subscriber);
             self.people.remove(&known.identity);
             self.behind -= usize::from(was_behind);
-            return known.identity.user != user;
+            return match known.identity.user == user {
+                true => Added::KnownUser,
+                false => Added::NewUser,
+            };
         }
         subscriber.presence = Told::since(self.announcements);
         if self.extended.capacity() == 0 {
@@ -92,7 +105,7 @@ impl Members {
             self.extended.reserve_exact(1);
         }
         self.extended.push(subscriber);
-        true
+        Added::NewUser
     }
 
     /// The place in the order of an extended connection.
@@ -163,7 +176,7 @@ impl Members {
         for subscriber in &mut self.extended {
             if subscriber.presence.take(number) {
                 // It was told the other half, so it is told this, too.
-                subscriber.outbox.send_reply(line.clone());
+                subscriber.outbox.send_notice(&line);
             }
         }
     }
@@ -212,7 +225,9 @@ impl Members {
         let mut turns = self.extended.chunks_mut(RECEIVERS_PER_TURN).peekable();
         while let Some(turn) = turns.next() {
             for subscriber in turn {
-                self.behind += usize::from(subscriber.offer(publications, pieces, next));
+                if subscriber.offer(publications, pieces, next) == Offered::FellBehind {
+                    self.behind += 1;
+                }
             }
             if turns.peek().is_some() {
                 tokio::task::yield_now().await;
@@ -365,8 +380,9 @@ fn presence<'a>(
     topic: &'a str,
     identity: &'a Identity,
     event: impl FnOnce(Presence<'a>) -> Event<'a>,
-) -> Option<Bytes> {
+) -> Option<Batch> {
     let person = identity.person()?;
     let topic = topic.into();
-    Some(event(Presence { topic, person }).to_line().into())
+    let line = event(Presence { topic, person }).to_line();
+    Some(Batch::owned(line.into(), 1))
 }

@@ -86,7 +86,13 @@ mod tests {
     fn identity(user: &str) -> Arc<Identity> {
         let peer = SocketAddr::from(([10, 0, 0, 1], 7));
         let user = UserName::new(user).ok();
-        Arc::new(Identity::new(&Hashes::random(), peer, user, None, None))
+        Arc::new(Identity::new(
+            &Hashes::random().unwrap(),
+            peer,
+            user,
+            None,
+            None,
+        ))
     }
 
     /// All names, page by page.

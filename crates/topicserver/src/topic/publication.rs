@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::ErrorCode;
+use wire::{ErrorCode, UserName};
 
-use crate::history::entry::Stored;
+use crate::history::dedup;
+use crate::history::entry::{RememberedId, Stored};
 use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
@@ -76,13 +77,22 @@ pub(crate) struct MessageId {
     pub(crate) id: Box<str>,
     /// Whose it is: hash.
     pub(crate) origin: u64,
-    /// The id: hash. Of a sender who has told the server neither a name nor a key,
-    /// with what the message says: somebody else at the same address may use the same
-    /// ids.
+    /// The id: hash, with a short one of what the message says. Of a sender without a key,
+    /// the hash is of both: somebody else may use the same ids.
     pub(crate) hash: u64,
 }
 
 impl MessageId {
+    /// As it is remembered of a message that got this number at this time.
+    pub(crate) fn remembered(&self, seq: u64, time: u64) -> RememberedId {
+        RememberedId {
+            origin: self.origin,
+            id: self.hash,
+            seq,
+            time,
+        }
+    }
+
     /// The id of a message that says `text`, of whoever this is, or of somebody at an
     /// address.
     pub(crate) fn new<T: AsRef<str>>(
@@ -92,9 +102,11 @@ impl MessageId {
         identity: Option<&Identity>,
         ip: IpAddr,
     ) -> Self {
+        let text = text();
+        let text = text.as_ref().as_bytes();
         let mut hash = hashes.of("id", id.as_bytes());
         if identity.is_none_or(|identity| identity.is_shared) {
-            hash ^= hashes.of("text", text().as_ref().as_bytes());
+            hash ^= hashes.of("text", text);
         }
         Self {
             id: id.into(),
@@ -102,7 +114,25 @@ impl MessageId {
                 Some(identity) => identity.origin,
                 None => hashes.origin_of(ip),
             },
-            hash,
+            hash: dedup::with_text(hash, hashes.of_text(text)),
+        }
+    }
+
+    /// The id of a message in a request over HTTP, by somebody at an address who says that
+    /// this is his name.
+    pub(crate) fn of_request(
+        hashes: &Hashes,
+        id: &str,
+        text: &str,
+        user: Option<&UserName>,
+        ip: IpAddr,
+    ) -> Self {
+        let user = user.map_or("", UserName::as_str);
+        let hash = hashes.of("id", id.as_bytes());
+        Self {
+            id: id.into(),
+            origin: hashes.of("request", format!("{ip} {user}").as_bytes()),
+            hash: dedup::with_text(hash, hashes.of_text(text.as_bytes())),
         }
     }
 }

@@ -49,7 +49,7 @@ impl StartPosition {
     /// nothing, what comes next is wanted.
     pub(crate) async fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
         if let Some(position) = &self.resume {
-            return resume(position, log).await;
+            return resume(position, log);
         }
         let last = self.last.map(|last| log.next().saturating_sub(last));
         let since = match self.since {
@@ -59,18 +59,18 @@ impl StartPosition {
         let start = last.into_iter().chain(since).max();
         // What isn't there any more was not asked for by its number.
         let start = start.unwrap_or(log.next());
-        (log.first_from(start).await, None)
+        (log.first_from(start), None)
     }
 }
 
 /// Of another life of the topic, or of a message that was never there, nothing is
 /// known: everything there is follows.
-async fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
+fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
     if position.epoch != log.epoch() || position.seq >= log.next() {
-        return (log.first_from(0).await, Some(false));
+        return (log.first_from(0), Some(false));
     }
     let next = position.seq + 1;
-    (next, Some(next == log.first_from(next).await))
+    (next, Some(next == log.first_from(next)))
 }
 
 /// What a topic does when the answer is on its way.
@@ -85,6 +85,9 @@ const STATE_COST: usize = 100;
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
+    /// Nothing of the past was asked for: an event stream that is cut off before its
+    /// first message goes on from where the topic is now.
+    is_from_now: bool,
     state: Mutex<State>,
 }
 
@@ -99,13 +102,24 @@ struct State {
     waiting: Vec<OnAnswered>,
 }
 
+/// What has become of a reply when a topic has reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum ReplyState {
+    /// It is sent: the topic may send messages.
+    Sent,
+    /// It waits for the reports of other topics.
+    Waiting,
+}
+
 impl RegistrationReply {
     /// For a connection whose user has this name; these topics will report. If there are
-    /// none, the answer is sent at once.
+    /// none, the answer is sent at once. It may be that nothing of the past was asked for.
     pub(crate) fn new<'a>(
         outbox: SharedOutbox,
         user: Option<UserName>,
         topics: impl Iterator<Item = &'a TopicName>,
+        is_from_now: bool,
     ) -> Arc<Self> {
         let (mut missing, mut bytes) = (0, 0);
         for name in topics {
@@ -120,11 +134,12 @@ impl RegistrationReply {
             waiting: Vec::new(),
         };
         if missing == 0 {
-            state.answer(user.as_ref());
+            state.answer(user.as_ref(), is_from_now);
         }
         Arc::new(Self {
             outbox,
             user,
+            is_from_now,
             state: Mutex::new(state),
         })
     }
@@ -136,22 +151,22 @@ impl RegistrationReply {
 
     /// A topic says how far it is.
     pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: TopicState) {
-        self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
+        let _ = self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
     }
 
     /// A topic says that the connection has left it.
     pub(crate) fn report_left(self: &Arc<Self>, topic: &TopicName) {
-        self.take(topic, None, None::<fn(&Arc<Self>)>);
+        let _ = self.take(topic, None, None::<fn(&Arc<Self>)>);
     }
 
-    /// The same for a topic that sends nothing before the answer is sent. True: it has
-    /// been sent, and the topic needn't wait. Otherwise, `on_answered` is called then.
+    /// The same for a topic that sends nothing before the reply is sent. If that has to
+    /// wait for other topics, `on_answered` is called when it is sent.
     pub(crate) fn report_and_wait(
         self: &Arc<Self>,
         topic: &TopicName,
         how: TopicState,
         on_answered: impl FnOnce(&Arc<Self>) + Send + 'static,
-    ) -> bool {
+    ) -> ReplyState {
         self.take(topic, Some(how), Some(on_answered))
     }
 
@@ -160,7 +175,7 @@ impl RegistrationReply {
         topic: &TopicName,
         how: Option<TopicState>,
         on_answered: Option<impl FnOnce(&Arc<Self>) + Send + 'static>,
-    ) -> bool {
+    ) -> ReplyState {
         let mut state = self.state.lock();
         match how {
             Some(how) => drop(state.topics.insert(topic.to_string(), how)),
@@ -170,15 +185,15 @@ impl RegistrationReply {
         if state.missing > 0 {
             let waiting = on_answered.map(|call| Box::new(call) as OnAnswered);
             state.waiting.extend(waiting);
-            return false;
+            return ReplyState::Waiting;
         }
         // They are told first: what is published by whoever has seen the answer comes
         // after what was asked for, and can't push it out of the history.
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
-        state.answer(self.user.as_ref());
-        true
+        state.answer(self.user.as_ref(), self.is_from_now);
+        ReplyState::Sent
     }
 
     /// Returns when the answer is in the outbox: those who were told to open may come
@@ -189,13 +204,18 @@ impl RegistrationReply {
 }
 
 impl State {
-    fn answer(&mut self, user: Option<&UserName>) {
+    fn answer(&mut self, user: Option<&UserName>, is_from_now: bool) {
         let user = user.map(|name| name.as_str().into());
         let topics = std::mem::take(&mut self.topics);
         let left = std::mem::take(&mut self.left);
+        let place = |state: &TopicState| format!("{}:{}", state.epoch, state.seq);
+        let id = match topics.len() {
+            1 if is_from_now => topics.values().next().map(place),
+            _ => None,
+        };
         let answer = Registered { user, topics, left };
         if let Some(reply) = self.reply.take() {
-            reply.send(Event::Registered(answer).to_line());
+            reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
         }
     }
 }

@@ -12,12 +12,15 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wire::{Event, Page, TopicName, TopicSummary};
 
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::mailbox::Backpressure;
 use crate::topic::page::{PageRoom, max_entries};
 use crate::topic::publication::Publication;
 use crate::topic::settings::TopicSettings;
@@ -45,13 +48,17 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
-        Self {
+    pub(crate) fn new(
+        config: &Config,
+        store: Option<Store>,
+        clock: Clock,
+    ) -> Result<Self, NoRandomness> {
+        Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store)),
+            settings: Arc::new(TopicSettings::new(config, store, clock)?),
             topics: Mutex::default(),
             lists: Semaphore::new(LISTS),
-        }
+        })
     }
 
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
@@ -59,23 +66,21 @@ impl Registry {
         self.with(name, |topic| topic.join(subscriber)).0
     }
 
-    /// The same for an extended subscriber. The flag is false when the topic has
-    /// enough to do.
+    /// The same for an extended subscriber.
     pub(crate) fn register(
         self: &Arc<Self>,
         name: &TopicName,
         registration: Registration,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.register(registration))
     }
 
-    /// Publishes to the topic of that name, without being registered for it. The flag
-    /// is false when the topic has enough to do.
+    /// Publishes to the topic of that name, without being registered for it.
     pub(crate) fn publish(
         self: &Arc<Self>,
         name: &TopicName,
         publication: Publication,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.publish(publication))
     }
 
@@ -88,7 +93,9 @@ impl Registry {
     ) -> (Arc<Topic>, T) {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
-            let topic = Arc::new(Topic::new(name.clone(), self.settings.max_mailbox));
+            let now = self.settings.clock.read().elapsed;
+            let topic = Topic::new(name.clone(), self.settings.max_mailbox, now);
+            let topic = Arc::new(topic);
             self.start(topic.clone());
             topic
         });
@@ -105,13 +112,13 @@ impl Registry {
     }
 
     /// Asks the topic of that name who is there; `None` if there is no such topic, which
-    /// is answered at once. The flag is false when the topic has enough to do.
+    /// is answered at once.
     pub(crate) fn who(
         &self,
         name: &TopicName,
         page: &Page,
         reply: PendingReply,
-    ) -> Option<(Arc<Topic>, bool)> {
+    ) -> Option<(Arc<Topic>, Backpressure)> {
         let topics = self.topics.lock();
         let Some(topic) = topics.get(name) else {
             drop(topics);
@@ -124,8 +131,8 @@ impl Registry {
             reply.send(Event::Members(nobody).to_line());
             return None;
         };
-        let has_room = topic.who(reply, page);
-        Some((topic.clone(), has_room))
+        let backpressure = topic.who(reply, page);
+        Some((topic.clone(), backpressure))
     }
 
     /// Answers which topics there are: a page of them. What is only on disk takes a
@@ -279,7 +286,8 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default(), None))
+        let registry = Registry::new(&Config::default(), None, Clock::for_tests());
+        Arc::new(registry.unwrap())
     }
 
     fn name(name: &str) -> TopicName {

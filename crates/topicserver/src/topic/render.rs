@@ -21,16 +21,38 @@ const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len
 /// What a name adds, beside itself.
 const NAME_COST: usize = r#","user":"""#.len();
 
+/// The messages as they are sent, published at this time in this epoch of their topic, and
+/// numbered from `first` on; `None` for messages that aren't stored.
+pub(crate) fn render(
+    publications: &[Publication],
+    time: u64,
+    first: Option<u64>,
+    epoch: u64,
+) -> Vec<EncodedBatch> {
+    let mut envelopes = Envelopes::at(time);
+    let mut next = first;
+    let size = rendered_size(publications, first.unwrap_or(0));
+    let mut renderer = Renderer::new(size, epoch);
+    for (index, publication) in publications.iter().enumerate() {
+        let envelope = envelopes.of(publication.identity.as_ref());
+        renderer.add(index, &publication.batch, next, envelope);
+        next = next.map(|next| next + u64::from(publication.batch.count()));
+    }
+    renderer.finish()
+}
+
 /// Renders what was published at one moment. What belongs together lies together, in
 /// few pieces of memory, because an allocation for each message costs more than its
 /// rendering.
-pub(crate) struct Renderer {
+struct Renderer {
     /// Bytes that are still to be rendered, about.
     expected: usize,
     /// The piece of memory that is being filled, and the parts in it.
     memory: Vec<u8>,
     open: Vec<Open>,
     done: Vec<EncodedBatch>,
+    /// The epoch of the topic.
+    epoch: u64,
 }
 
 /// A part of the piece that is being filled.
@@ -52,10 +74,11 @@ pub(crate) struct EncodedBatch {
 }
 
 impl Renderer {
-    /// For messages of so many bytes, with their envelopes.
-    pub(crate) fn new(expected: usize) -> Self {
+    /// For messages of so many bytes, with their envelopes, in an epoch of their topic.
+    fn new(expected: usize, epoch: u64) -> Self {
         Self {
             expected,
+            epoch,
             memory: Vec::new(),
             open: Vec::new(),
             done: Vec::new(),
@@ -64,7 +87,7 @@ impl Renderer {
 
     /// Renders the lines of a publication, numbered from `first` on; `None` for
     /// messages that aren't stored.
-    pub(crate) fn add(
+    fn add(
         &mut self,
         publication: usize,
         batch: &Batch,
@@ -92,7 +115,7 @@ impl Renderer {
     }
 
     /// Everything that was rendered, in its order.
-    pub(crate) fn finish(mut self) -> Vec<EncodedBatch> {
+    fn finish(mut self) -> Vec<EncodedBatch> {
         self.seal(0);
         self.done
     }
@@ -121,10 +144,11 @@ impl Renderer {
         let mut end = filled.len();
         let at = self.done.len();
         for open in self.open.drain(..).rev() {
+            let batch = Batch::owned(filled.slice(open.start..end), open.count);
             self.done.push(EncodedBatch {
                 publication: open.publication,
                 first: open.first,
-                batch: Batch::owned(filled.slice(open.start..end), open.count),
+                batch: batch.of_epoch(self.epoch),
             });
             end = open.start;
         }
@@ -135,17 +159,17 @@ impl Renderer {
 }
 
 /// The envelopes of one moment. Mostly, one publisher has said it all.
-pub(crate) struct Envelopes {
+struct Envelopes {
     time: u64,
     last: Option<(Option<Arc<Identity>>, EnvelopeWriter)>,
 }
 
 impl Envelopes {
-    pub(crate) fn at(time: u64) -> Self {
+    fn at(time: u64) -> Self {
         Self { time, last: None }
     }
 
-    pub(crate) fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
+    fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
         let time = self.time;
         let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
         let is_same =
@@ -163,7 +187,7 @@ impl Envelopes {
 
 /// Bytes that messages take with their envelopes, as far as that can be foreseen:
 /// exactly for a lone one, and without names.
-pub(crate) fn rendered_size(publications: &[Publication], next: u64) -> usize {
+fn rendered_size(publications: &[Publication], next: u64) -> usize {
     let size = |publication: &Publication| {
         let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
         let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
@@ -181,7 +205,7 @@ mod tests {
         let batch = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
-        let mut renderer = Renderer::new(expected);
+        let mut renderer = Renderer::new(expected, 0);
         renderer.add(0, &batch, first, &envelope);
         let parts = renderer.finish();
         let mut next = first;
@@ -226,7 +250,7 @@ mod tests {
         let batch = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
         let envelope = EnvelopeWriter::new(5, None);
         let size = batch.bytes().len() + envelope.growth(Some(1));
-        let mut renderer = Renderer::new(3 * size);
+        let mut renderer = Renderer::new(3 * size, 0);
         for seq in 1..=3_u8 {
             renderer.add(seq.into(), &batch, Some(seq.into()), &envelope);
         }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wire::TopicName;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::history::budget::MemoryBudget;
 use crate::history::dedup::IdLimits;
 use crate::history::memory::HistoryLimits;
-use crate::identity::Hashes;
+use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::store::Store;
 
@@ -29,14 +30,19 @@ pub(crate) struct TopicSettings {
     pub(crate) budget: Arc<MemoryBudget>,
     /// Where messages are kept on disk, if they are.
     pub(crate) store: Option<Store>,
+    pub(crate) clock: Clock,
     /// Log lines about it, which may come with every message.
     pub(crate) troubles: LogLimiter,
 }
 
 impl TopicSettings {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        store: Option<Store>,
+        clock: Clock,
+    ) -> Result<Self, NoRandomness> {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
-        Self {
+        Ok(Self {
             max_mailbox: config.max_mailbox,
             max_presence: config.max_presence,
             history: HistoryLimits {
@@ -48,11 +54,12 @@ impl TopicSettings {
                 per_publisher: config.max_ids,
             },
             epoch_counter: AtomicU64::new(0),
-            hashes: Hashes::random(),
+            hashes: Hashes::random()?,
             budget: MemoryBudget::new(config.history_memory),
             store,
+            clock,
             troubles: LogLimiter::default(),
-        }
+        })
     }
 
     /// The epoch of a topic of this name that begins anew, in memory. As long as none

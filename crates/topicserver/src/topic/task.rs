@@ -7,17 +7,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::oneshot;
 use wire::TopicState;
 
-use crate::clock::now;
 use crate::history::budget::MemoryShare;
 use crate::outbox::SharedOutbox;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
-use crate::topic::members::Members;
+use crate::topic::members::{Added, Members};
 use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
-use crate::topic::registration::RegistrationReply;
+use crate::topic::registration::{RegistrationReply, ReplyState};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
@@ -62,7 +61,7 @@ pub(crate) fn run(
             }
             task.handle(&mut batch).await;
             if task.members.has_ready() {
-                task.log.forget_too_old();
+                task.log.forget_deleted();
             }
             task.catch_up();
             task.remove_finished();
@@ -119,6 +118,11 @@ impl Task {
         }
     }
 
+    fn note_use(&self) {
+        let now = self.log.settings().clock.read();
+        self.topic.used.store(now.elapsed, Relaxed);
+    }
+
     fn is_over(&self) -> bool {
         self.members.is_empty() && self.log.is_empty()
     }
@@ -166,8 +170,8 @@ impl Task {
     /// Does what a command says, or at least begins with it: a registration may have to
     /// wait for the disk.
     fn change(&mut self, command: Command) -> Option<Box<Registration>> {
-        if matches!(command, Command::Register(_) | Command::Open(..)) {
-            self.log.forget_too_old();
+        if matches!(command, Command::Open(..)) {
+            self.log.forget_deleted();
         }
         match command {
             Command::Publish(publication) => {
@@ -220,13 +224,14 @@ impl Task {
             start,
             answer,
         } = registration;
-        self.topic.used.store(now(), Relaxed);
+        self.note_use();
         if !start.is_given() && self.members.confirm(&outbox, &identity) {
             answer.report(self.topic.name(), self.state(None));
             return;
         }
+        self.log.delete_too_old().await;
         let (next, recovered) = start.resolve(&self.log).await;
-        let is_new = self.members.add_extended(Subscriber {
+        let added = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity,
             cursor: Cursor::unanswered(next, answer.clone()),
@@ -245,12 +250,11 @@ impl Task {
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
         };
-        if answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
-            self.open(&outbox, &answer);
-        } else {
-            self.members.keep_snapshot(&outbox, &self.log);
+        match answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
+            ReplyState::Sent => self.open(&outbox, &answer),
+            ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
         }
-        if is_new {
+        if added == Added::NewUser {
             let max = self.log.settings().max_presence;
             let name = self.topic.name().as_str();
             self.members.announce_coming(name, &outbox, max);
@@ -333,7 +337,7 @@ impl Task {
         let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
-        self.topic.used.store(self.log.time(), Relaxed);
+        self.note_use();
         if let Some(from) = self.log.take_found() {
             self.members.fall_behind(from);
         }
@@ -360,13 +364,15 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::clock::Clock;
 
     /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
     #[test]
     fn a_topics_task_stays_small() {
-        let settings = Arc::new(TopicSettings::new(&Config::default(), None));
+        let settings = TopicSettings::new(&Config::default(), None, Clock::for_tests());
+        let settings = Arc::new(settings.unwrap());
         let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
-        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
+        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1, 0));
         let registry = Arc::new(());
         let task = run(topic, settings, expiring, move |_| {
             Arc::strong_count(&registry) > 1

@@ -20,9 +20,12 @@ mod requests;
 
 mod abuse;
 mod browser;
+mod clients;
+mod complete;
 #[cfg(unix)]
 mod curl;
 mod door;
+mod gone;
 mod guard;
 mod openapi;
 #[cfg(unix)]
@@ -33,6 +36,9 @@ mod page_away;
 mod proxy;
 mod publishing;
 #[cfg(target_os = "linux")]
+mod soak;
+#[cfg(target_os = "linux")]
 mod speed;
 mod streaming;
 mod websocket;
+mod websocket_frames;

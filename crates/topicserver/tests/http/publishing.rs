@@ -55,6 +55,38 @@ fn nobody_can_speak_as_somebody_who_is_connected() {
 }
 
 #[test]
+fn a_request_uses_up_nobodys_ids() {
+    let server = TestServer::start();
+    let mut http = Http::to(&server);
+    assert_eq!(http.post("/lab?user=bob&id=bob-1", &[], b"hi").status, 200);
+    for options in [
+        json!({"user": "bob"}),
+        json!({"user": "bob", "client": "k"}),
+    ] {
+        let (mut bob, _) = server.extended(&["lab"], options);
+        bob.say_with_id("lab", "hi", "bob-1");
+        assert!(bob.expect_ack("lab", "bob-1") > 1, "it is another message");
+        bob.ask(json!({"leave": ["lab"]}));
+        bob.expect_event("registered");
+        bob.finish_sending();
+        bob.expect_end();
+    }
+}
+
+#[test]
+fn an_id_with_another_text_is_refused() {
+    let server = TestServer::start();
+    let mut http = Http::to(&server);
+    for query in ["id=1", "user=bob&id=1"] {
+        let path = format!("/lab?{query}");
+        let first = http.post(&path, &[], b"once").json();
+        http.post(&path, &[], b"twice")
+            .expect_problem(409, "duplicate-id");
+        assert_eq!(http.post(&path, &[], b"once").json(), first);
+    }
+}
+
+#[test]
 fn each_line_can_be_a_message() {
     let server = TestServer::start();
     let mut classic = server.join(&["lab"]);

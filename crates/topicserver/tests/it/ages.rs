@@ -44,7 +44,7 @@ fn publish(client: &mut Client) {
 
 fn check(options: &[&str]) {
     let directory = Directory::new();
-    let options = [&["--keep-age", "2"], options].concat();
+    let options = [&["--keep-age", "2", "--clock-settle", "1"], options].concat();
     let mut server = directory.serve(&options);
     let mut publisher = server.connect();
     let before = publisher.register_extended(&["T"], json!({"client": "k"}));

@@ -73,6 +73,65 @@ fn a_client_that_comes_back_with_its_key_takes_its_name_along() {
 }
 
 #[test]
+fn the_name_of_a_lost_connection_is_kept_for_its_key() {
+    let server = TestServer::start();
+    let options = json!({"user": "alice", "client": "a secret"});
+    let (mut alice, _) = server.extended(&["T"], options.clone());
+    alice.sync_extended();
+    alice.reset();
+    let mut asker = server.connect();
+    eventually("the connection to be gone", || {
+        asker.ask(json!({"lookup": "alice"}));
+        (asker.frame()["extended"]["error"]["code"] == "unknown-user").then_some(())
+    });
+    for options in [
+        json!({"user": "alice"}),
+        json!({"user": "alice", "client": "x"}),
+    ] {
+        let mut thief = server.connect();
+        thief.send(format!("{}\n", json!({"topics": ["T"], "extended": options})).as_bytes());
+        let error = thief.expect_extended_error("name-taken");
+        let text = error["text"].as_str().unwrap();
+        assert!(text.contains("is kept for a client"), "{text}");
+    }
+    let (mut alice, answer) = server.extended(&["T"], options);
+    assert_eq!(answer["user"], "alice");
+    // Whoever says goodbye leaves nothing to be kept.
+    alice.ask(json!({"leave": ["T"]}));
+    alice.expect_event("registered");
+    drop(alice);
+    eventually("the name", || {
+        let mut other = server.connect();
+        other.send(b"{\"topics\":[\"T\"],\"extended\":{\"user\":\"alice\"}}");
+        other.frame()["extended"]["registered"]
+            .is_object()
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_name_is_kept_for_as_long_as_it_was_said() {
+    for seconds in [0, 1] {
+        let grace = std::time::Duration::from_secs(seconds);
+        let server = TestServer::with(Config {
+            name_grace: grace,
+            ..Config::default()
+        });
+        let (alice, _) = server.extended(&["T"], json!({"user": "alice", "client": "k"}));
+        drop(alice);
+        let began = std::time::Instant::now();
+        eventually("the name", || {
+            let mut other = server.connect();
+            other.send(b"{\"topics\":[\"T\"],\"extended\":{\"user\":\"alice\"}}");
+            other.frame()["extended"]["registered"]
+                .is_object()
+                .then_some(())
+        });
+        assert!(began.elapsed() >= grace * 9 / 10);
+    }
+}
+
+#[test]
 fn who_counts_everyone_and_names_those_with_a_name() {
     let server = TestServer::with(Config {
         max_presence: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use topicserver::Config;
 
-use crate::common::{TestServer, eventually};
+use crate::common::{Directory, TestServer, eventually};
 
 #[test]
 fn a_message_with_an_id_is_acknowledged_with_its_number() {
@@ -175,4 +175,61 @@ fn ids_become_too_old_though_nothing_is_published() {
     eventually("the id to be forgotten", || {
         (!topics().contains("\"T\"")).then_some(())
     });
+}
+
+#[test]
+fn the_same_id_with_another_text_is_refused() {
+    for data in [false, true] {
+        let directory = Directory::new();
+        let config = || Config {
+            data: data.then(|| directory.path().to_owned()),
+            ..Config::default()
+        };
+        let mut server = TestServer::with(config());
+        let (mut receiver, _) = server.extended(&["T"], json!({}));
+        let (mut client, _) = server.extended(&["T"], json!({"client": "k"}));
+        for (text, id) in [("one", "1"), ("another", "1"), ("two", "2"), ("one", "1")] {
+            client.say_with_id("T", text, id);
+        }
+        assert_eq!(client.expect_ack("T", "1"), 1);
+        let error = client.expect_extended_error("duplicate-id");
+        assert_eq!(error["id"], "1");
+        assert_eq!(client.expect_ack("T", "2"), 2);
+        assert_eq!(client.expect_ack("T", "1"), 1);
+        receiver.expect_delivered("T", "one", 1);
+        receiver.expect_delivered("T", "two", 2);
+        if !data {
+            continue;
+        }
+        server.stop();
+        server.ended();
+        let server = TestServer::with(config());
+        let (mut client, _) = server.extended(&["T"], json!({"client": "k"}));
+        client.say_with_id("T", "another", "2");
+        assert_eq!(client.expect_extended_error("duplicate-id")["id"], "2");
+        client.say_with_id("T", "two", "2");
+        assert_eq!(client.expect_ack("T", "2"), 2);
+    }
+}
+
+/// What is proven is a client's key. Whoever only says a name can't use up the ids of the one
+/// who has it.
+#[test]
+fn ids_belong_to_the_key_and_not_to_the_name() {
+    let server = TestServer::start();
+    let (mut mallory, _) = server.extended(&["T"], json!({"user": "bob"}));
+    mallory.say_with_id("T", "the same", "bob-1");
+    assert_eq!(mallory.expect_ack("T", "bob-1"), 1);
+    drop(mallory);
+    let (mut bob, _) = eventually("the name", || {
+        let mut bob = server.connect();
+        let registration = json!({"topics": ["T"], "extended": {"user": "bob", "client": "k"}});
+        bob.send(format!("{registration}\n").as_bytes());
+        let answer = bob.frame();
+        answer["extended"]["registered"]
+            .is_object()
+            .then_some((bob, answer))
+    });
+    bob.say_with_id("T", "the same", "bob-1");
+    assert_eq!(bob.expect_ack("T", "bob-1"), 2);
 }

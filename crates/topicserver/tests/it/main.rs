@@ -27,6 +27,8 @@ mod bad_streams;
 mod bytes;
 mod catching_up;
 #[cfg(unix)]
+mod clocks;
+#[cfg(unix)]
 mod crashes;
 mod crowds;
 #[cfg(unix)]
@@ -46,6 +48,8 @@ mod max_queued;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod presence;
 #[cfg(unix)]
 mod program;

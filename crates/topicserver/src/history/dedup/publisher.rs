@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
-use super::IdLimits;
+use super::{Duplicate, IdLimits, Insertion, TEXT_BITS, without_text};
 use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
 
-/// Up to so many ids are looked through: four lines of a processor's cache. Most
-/// publishers have fewer, and need no index.
+/// Up to this many ids are searched without an index: four lines of a processor's cache.
+/// Most publishers have fewer.
 const UNINDEXED: usize = 16;
 
 /// How far apart a publisher's oldest and newest message may be, in numbers and in
@@ -42,7 +42,7 @@ struct Known {
 }
 
 impl Publisher {
-    /// One whose first id this will be, with as much room for older as for newer ones.
+    /// A publisher with this first id, and as much room for older ids as for newer ones.
     pub(super) fn new(first: &RememberedId) -> Self {
         Self {
             origin: first.origin,
@@ -72,13 +72,13 @@ impl Publisher {
         if self.is_empty() { 0 } else { self.bytes() }
     }
 
-    /// Where the message is that has the id already and isn't too old; otherwise the
-    /// id is remembered.
+    /// Finds the message that has this id, if it is within the window. Otherwise remembers
+    /// the id.
     pub(super) fn find_or_insert(
         &mut self,
         new: &RememberedId,
         limits: &IdLimits,
-    ) -> Option<Stored> {
+    ) -> Option<Duplicate> {
         let oldest_time = new.time.saturating_sub(limits.window);
         let number = self.next_number();
         let at = match self.is_indexed() {
@@ -86,9 +86,9 @@ impl Publisher {
             true => {
                 self.make_room_in_index();
                 let (order, first) = (&self.order, self.forgotten);
-                let is_same = |&known: &u32| id_of(order, first, known) == new.id;
-                let hash = |&known: &u32| id_of(order, first, known);
-                match self.index.entry(new.id, is_same, hash) {
+                let is_same = |&known: &u32| is_same(id_of(order, first, known), new.id);
+                let hash = |&known: &u32| hash_of(id_of(order, first, known));
+                match self.index.entry(hash_of(new.id), is_same, hash) {
                     Vacant(entry) => {
                         entry.insert(number);
                         None
@@ -105,8 +105,11 @@ impl Publisher {
             }
         };
         let known = at.and_then(|at| self.order.get(at));
-        let known = known.map(|known| self.stored(known));
-        if known.is_some_and(|known| known.time >= oldest_time) {
+        let known = known.map(|known| Duplicate {
+            stored: self.stored(known),
+            has_other_text: has_other_text(known.id, new.id),
+        });
+        if known.is_some_and(|known| known.stored.time >= oldest_time) {
             return known;
         }
         self.push(new, limits, oldest_time);
@@ -123,8 +126,8 @@ impl Publisher {
             return self.find_unindexed(id);
         }
         let (order, first) = (&self.order, self.forgotten);
-        let is_same = |&known: &u32| id_of(order, first, known) == id;
-        let number = self.index.find(id, is_same)?;
+        let is_same = |&known: &u32| is_same(id_of(order, first, known), id);
+        let number = self.index.find(hash_of(id), is_same)?;
         Some(place(first, *number))
     }
 
@@ -149,19 +152,19 @@ impl Publisher {
         }
     }
 
-    /// Remembers an id that is older than all others. False: there is no room for it.
-    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> bool {
+    /// Remembers an id that is older than all others.
+    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> Insertion {
         if self.order.len() >= most(limits) || !self.is_near(older) {
-            return false;
+            return Insertion::NoRoom;
         }
         let number = self.forgotten.wrapping_sub(1);
         if self.is_indexed() {
             self.make_room_in_index();
             let (order, first) = (&self.order, self.forgotten);
-            let is_same = |&known: &u32| id_of(order, first, known) == older.id;
-            let hash = |&known: &u32| id_of(order, first, known);
+            let is_same = |&known: &u32| is_same(id_of(order, first, known), older.id);
+            let hash = |&known: &u32| hash_of(id_of(order, first, known));
             // What the id was given to later counts.
-            if let Vacant(entry) = self.index.entry(older.id, is_same, hash) {
+            if let Vacant(entry) = self.index.entry(hash_of(older.id), is_same, hash) {
                 entry.insert(number);
             }
         }
@@ -172,7 +175,7 @@ impl Publisher {
         if self.order.len() > UNINDEXED && !self.is_indexed() {
             self.make_index();
         }
-        true
+        Insertion::Remembered
     }
 
     /// Takes back an id, if it is known as this message's.
@@ -225,7 +228,7 @@ impl Publisher {
     }
 
     fn remove_from_index(&mut self, id: u64, number: u32) {
-        if let Ok(entry) = self.index.find_entry(id, |&known| known == number) {
+        if let Ok(entry) = self.index.find_entry(hash_of(id), |&known| known == number) {
             entry.remove();
         }
     }
@@ -264,11 +267,11 @@ impl Publisher {
         }
         let mut number = first;
         for known in order {
-            let is_same = |&other: &u32| id_of(order, first, other) == known.id;
-            let hash = |&other: &u32| id_of(order, first, other);
+            let is_same = |&other: &u32| is_same(id_of(order, first, other), known.id);
+            let hash = |&other: &u32| hash_of(id_of(order, first, other));
             if known.seq != TAKEN_BACK {
                 // The later one counts.
-                match self.index.entry(known.id, is_same, hash) {
+                match self.index.entry(hash_of(known.id), is_same, hash) {
                     Occupied(mut entry) => *entry.get_mut() = number,
                     Vacant(entry) => drop(entry.insert(number)),
                 }
@@ -293,7 +296,7 @@ impl Publisher {
         if self.order.len() <= UNINDEXED {
             self.index = HashTable::new();
         } else if self.is_indexed() {
-            let hash = |&known: &u32| id_of(order, first, known);
+            let hash = |&known: &u32| hash_of(id_of(order, first, known));
             self.index.shrink_to(len, hash);
         }
     }
@@ -344,8 +347,23 @@ impl Publisher {
 
 impl Known {
     fn is(&self, id: u64) -> bool {
-        self.id == id && self.seq != TAKEN_BACK
+        is_same(self.id, id) && self.seq != TAKEN_BACK
     }
+}
+
+/// Whether two ids are the same, whatever their messages say.
+fn is_same(one: u64, other: u64) -> bool {
+    without_text(one) == without_text(other)
+}
+
+fn has_other_text(one: u64, other: u64) -> bool {
+    let (one, other) = (one & TEXT_BITS, other & TEXT_BITS);
+    one != 0 && other != 0 && one != other
+}
+
+/// An id's hash in the index, which uses its first and its last bits.
+fn hash_of(id: u64) -> u64 {
+    without_text(id).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Where a message is, from what is kept of that.

@@ -171,7 +171,7 @@ async fn of_each_publisher_only_the_newest_ids_are_read() {
     let directory = Directory::new();
     let store = open(&directory);
     let topic = store.load(&name("T")).await.unwrap();
-    let now = clock::now();
+    let now = now();
     let batches = (1..=300).map(|seq| RecordBatch {
         entries: vec![entry(seq, 1, now)],
         ids: vec![RememberedId {
@@ -182,7 +182,11 @@ async fn of_each_publisher_only_the_newest_ids_are_read() {
     });
     append_all(&store, topic.id, batches).await;
     let topic = store.load(&name("T")).await.unwrap();
-    let ids = store.remembered_ids(&topic, 100).await.unwrap().list();
+    let ids = store
+        .remembered_ids(topic.id, topic.time, 100)
+        .await
+        .unwrap()
+        .list();
     let seqs: Vec<_> = ids.iter().map(|id| id.seq).collect();
     assert_eq!(seqs, (1..=10).chain(201..=300).collect::<Vec<_>>());
     store.close().await;
@@ -193,7 +197,7 @@ async fn ids_within_the_window_are_there_after_a_restart() {
     let directory = Directory::new();
     let store = open(&directory);
     let topic = store.load(&name("T")).await.unwrap().id;
-    let now = clock::now();
+    let now = now();
     let old = now - 2 * 60 * 1000;
     for (seq, time) in [(1, old), (2, old), (3, now - 1000), (4, now), (5, now)] {
         let batch = RecordBatch {
@@ -297,7 +301,7 @@ async fn the_catalogue_lists_topics_in_the_order_of_their_names() {
 async fn a_second_server_on_the_directory_is_told_so() {
     let directory = Directory::new();
     let store = open(&directory);
-    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::InUse(_)), "{error}");

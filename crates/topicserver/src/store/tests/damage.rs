@@ -45,7 +45,7 @@ async fn written() -> (Directory, Loaded) {
     store.append(topic.id, batch(1, 3)).await.unwrap();
     let last = RecordBatch {
         entries: vec![entry(4, 2, 5), entry(6, 1, 5)],
-        ids: vec![id(4, clock::now())],
+        ids: vec![id(4, now())],
     };
     store.append(topic.id, last).await.unwrap();
     store.close().await;
@@ -211,17 +211,19 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
     store.close().await;
-    let (mut writer, _) = Writer::open(directory.path(), KEEP, Settings::new(TIMEOUT)).unwrap();
+    let settings = DatabaseSettings::new(TIMEOUT);
+    let (mut writer, _) =
+        Writer::open(directory.path(), KEEP, Clock::for_tests(), settings).unwrap();
     let tables = writer.tables().unwrap();
     // As if the flush of messages 4 and 5 had failed after they were written.
     let mut left = tables.batch();
     let mut bytes = Vec::new();
-    record::write_history(&mut bytes, &[entry(4, 2, 5)], &[], 1000);
+    record::write_history(&mut bytes, &[entry(4, 2, 5)], &[], 1000, 0);
     left.insert(&tables.history, record::key(topic.id, 4), bytes);
-    tables.commit(left, true).unwrap();
+    tables.commit(left).unwrap();
     drop(tables);
     writer.in_doubt.insert(topic.id, 4);
-    let error = StoreError::Io("the flush failed".to_owned());
+    let error = StoreError::from(std::io::Error::other("the flush failed"));
     let told = writer.recover(CommitError::Failed(error.clone()));
     assert_eq!(told, Ok(error));
     let tables = writer.tables().unwrap();
@@ -264,7 +266,7 @@ async fn a_database_that_is_beyond_repair_is_refused_in_words() {
     let (directory, _) = written().await;
     let version = directory.path().join("database").join("version");
     std::fs::write(version, b"something else").unwrap();
-    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::Database { .. }), "{error}");

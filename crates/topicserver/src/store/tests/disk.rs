@@ -146,7 +146,7 @@ async fn a_disk_that_is_full_at_the_first_start_is_told_in_words() {
         return;
     };
     std::fs::write(disk.0.path().join("ballast"), vec![0; 2 * 1024 * 1024]).unwrap_err();
-    let error = Store::open(disk.0.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(disk.0.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
@@ -158,7 +158,7 @@ fn a_directory_that_cant_be_written_to_is_told_in_words() {
     let Some(disk) = Tmpfs::new("size=1m,ro") else {
         return;
     };
-    let error = Store::open(disk.0.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(disk.0.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
@@ -170,11 +170,15 @@ fn a_path_that_is_a_file_is_told_in_words() {
     let directory = Directory::new();
     let path = directory.path().join("file");
     std::fs::write(&path, "text").unwrap();
-    let error = Store::open(&path, KEEP, WINDOW, TIMEOUT).err().unwrap();
+    let error = Store::open(&path, KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::NoDirectory(_)), "{error}");
     assert!(error.to_string().contains("is no directory"));
     let below = path.join("below");
-    let error = Store::open(&below, KEEP, WINDOW, TIMEOUT).err().unwrap();
+    let error = Store::open(&below, KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
 }
 
@@ -185,13 +189,13 @@ async fn a_directory_of_another_format_is_left_alone() {
     store.close().await;
     let format = directory.path().join("format");
     std::fs::write(&format, "natter history 1\n").unwrap();
-    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::OtherFormat { .. }), "{error}");
     assert!(error.to_string().contains("natter history 1"), "{error}");
     std::fs::remove_file(format).unwrap();
-    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT)
+    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()
         .unwrap();
     assert!(matches!(error, OpenError::OtherFormat { .. }), "{error}");
@@ -202,7 +206,7 @@ async fn what_is_kept_is_for_the_servers_user_alone() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new();
     let path = directory.path().join("made").join("by us");
-    let store = Store::open(&path, KEEP, WINDOW, TIMEOUT).unwrap();
+    let store = Store::open(&path, KEEP, WINDOW, TIMEOUT, &Clock::for_tests()).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     store.close().await;

@@ -72,7 +72,7 @@ async fn appends_until_it_is_killed() {
     let Some(path) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let store = Store::open(Path::new(&path), KEEP, WINDOW, TIMEOUT).unwrap();
+    let store = Store::open(Path::new(&path), KEEP, WINDOW, TIMEOUT, &Clock::for_tests()).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..TOPICS {
         let store = store.clone();
@@ -81,7 +81,7 @@ async fn appends_until_it_is_killed() {
             let mut next = topic.next;
             loop {
                 let mut batch = batch(next, 3);
-                batch.ids.push(id(next, clock::now()));
+                batch.ids.push(id(next, now()));
                 store.append(topic.id, batch).await.unwrap();
                 next += 3;
                 println!("acknowledged {n} {}", next - 1);

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::history::dedup;
 use crate::store::TopicId;
 use crate::store::record::{self, TopicRecord};
 
@@ -50,7 +51,7 @@ fn ids_of(entries: &[Entry], numbers: &[[u64; 2]]) -> Vec<RememberedId> {
 
 fn write(entries: &[Entry], ids: &[RememberedId], before: u64) -> (record::Header, Vec<u8>) {
     let mut bytes = b"what was there before".to_vec();
-    let header = record::write_history(&mut bytes, entries, ids, before);
+    let header = record::write_history(&mut bytes, entries, ids, before, 0);
     (header, bytes)
 }
 
@@ -84,7 +85,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let topic = TopicRecord { epoch: 1, floor: 2, first: 3, name: "T".to_owned() };
+        let topic = TopicRecord { epoch: 1, floor: 2, first: 3, setbacks: vec![7, 9], name: "T".to_owned() };
         let ids = ids_of(&entries, &[[1, 2], [3, 4]]);
         for mut bytes in [write(&entries, &ids, 0).1, topic.write()] {
             let at = at.index(bytes.len());
@@ -97,15 +98,19 @@ proptest! {
     fn random_bytes_never_panic(first in any::<u64>(), mut bytes in vec(any::<u8>(), 0..100)) {
         read_as_everything(first, &bytes);
         if let Some(version) = bytes.first_mut() {
-            *version = 2;
+            *version = 2 + (first % 2) as u8;
         }
         read_as_everything(first, &bytes);
     }
 
     #[test]
-    fn topics_are_read_as_they_were_written(numbers in any::<[u64; 3]>(), name in ".{1,20}") {
+    fn topics_are_read_as_they_were_written(
+        numbers in any::<[u64; 3]>(),
+        setbacks in vec(any::<u64>(), 0..70),
+        name in ".{1,20}",
+    ) {
         let [epoch, floor, first] = numbers;
-        let topic = TopicRecord { epoch, floor, first, name };
+        let topic = TopicRecord { epoch, floor, first, setbacks, name };
         prop_assert_eq!(TopicRecord::read(&topic.write()), Ok(topic));
     }
 
@@ -124,6 +129,30 @@ fn read_as_everything(first: u64, bytes: &[u8]) {
     let _ = TopicRecord::read(bytes);
     let _ = record::seq_of(bytes);
     let _ = record::read_id(bytes);
+}
+
+/// The release before this one had other records.
+#[test]
+fn records_of_the_release_before_are_read() {
+    let mut topic = vec![2];
+    [1_u64, 2, 3]
+        .iter()
+        .for_each(|number| topic.extend(number.to_le_bytes()));
+    topic.extend(b"T");
+    let read = TopicRecord::read(&topic).unwrap();
+    assert_eq!((read.epoch, read.floor, read.first), (1, 2, 3));
+    assert_eq!((read.setbacks, read.name.as_str()), (vec![], "T"));
+    let ids = [id(1, 5)];
+    let (_, mut bytes) = write(&[entry(1, 1, 5)], &ids, 0);
+    bytes[0] = 2;
+    let read = record::read_ids(1, &bytes).unwrap();
+    assert_eq!(
+        read[0].id,
+        dedup::without_text(ids[0].id),
+        "of its text nothing is known"
+    );
+    let lines = record::read_history(1, bytes.into()).unwrap();
+    assert_eq!(lines, [entry(1, 1, 5)]);
 }
 
 #[test]

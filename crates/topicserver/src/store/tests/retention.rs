@@ -8,13 +8,21 @@ use std::time::Instant;
 use super::*;
 use crate::store::reader::Reader;
 use crate::store::writer::Writer;
+use crate::store::writer::group::Access;
 use crate::store::writer::queue::Request;
 use crate::store::{Loaded, TopicId, catalogue};
 
 const NOTHING: Retention = KEEP;
 
 async fn open_with(directory: &Directory, retention: Retention) -> (Store, Loaded) {
-    let store = Store::open(directory.path(), retention, WINDOW, TIMEOUT).unwrap();
+    let store = Store::open(
+        directory.path(),
+        retention,
+        WINDOW,
+        TIMEOUT,
+        &Clock::for_tests(),
+    )
+    .unwrap();
     let loaded = store.load(&name("T")).await.unwrap();
     (store, loaded)
 }
@@ -27,11 +35,11 @@ async fn settle(store: &Store) {
     }
 }
 
-async fn stored(store: &Store, topic: TopicId) -> Vec<u64> {
+pub(super) async fn stored(store: &Store, topic: TopicId) -> Vec<u64> {
     seqs(&store.read(topic, 0, usize::MAX).await.unwrap())
 }
 
-fn first(loaded: &Loaded) -> u64 {
+pub(super) fn first(loaded: &Loaded) -> u64 {
     loaded.first.load(Ordering::Acquire)
 }
 
@@ -50,7 +58,7 @@ async fn too_many_messages() {
         ..NOTHING
     };
     let (store, topic) = open_with(&directory, limit).await;
-    let now = clock::now();
+    let now = now();
     for seq in 1..=90 {
         store.append(topic.id, with_ids(seq, now)).await.unwrap();
     }
@@ -127,7 +135,7 @@ async fn too_old_messages() {
     let age = Duration::from_secs(1000);
     let limit = Retention { age, ..NOTHING };
     let (store, topic) = open_with(&directory, limit).await;
-    let now = clock::now();
+    let now = now();
     for seq in 1..=10 {
         let time = now - 2_000_000 + seq * 150_000;
         store
@@ -151,7 +159,7 @@ async fn an_empty_topic_goes_on_where_it_was() {
     let (store, topic) = open_with(&directory, limit).await;
     for seq in 1..=5 {
         store
-            .append(topic.id, with_ids(seq, 1000 + seq))
+            .append(topic.id, with_ids(seq, now() - 100_000 + seq))
             .await
             .unwrap();
     }
@@ -173,12 +181,7 @@ async fn an_empty_topic_goes_on_where_it_was() {
 async fn what_is_more_than_new_limits_allow_is_deleted_after_a_start() {
     let directory = Directory::new();
     let (store, topic) = open_with(&directory, NOTHING).await;
-    append_all(
-        &store,
-        topic.id,
-        (1..=5000).map(|seq| with_ids(seq, clock::now())),
-    )
-    .await;
+    append_all(&store, topic.id, (1..=5000).map(|seq| with_ids(seq, now()))).await;
     store.close().await;
     let (store, topic) = open_with(
         &directory,
@@ -203,7 +206,10 @@ async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
     let mut ids = Vec::new();
     for n in 0..200 {
         let topic = store.load(&name(&format!("{n}"))).await.unwrap().id;
-        store.append(topic, batch_at(1, 1, 1000)).await.unwrap();
+        store
+            .append(topic, batch_at(1, 1, now() - 2_000_000))
+            .await
+            .unwrap();
         store.append(topic, batch(2, 1)).await.unwrap();
         ids.push(topic);
     }
@@ -213,8 +219,9 @@ async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
 
 /// A writer that has done what there was to do after its start.
 fn surveyed(directory: &Directory, retention: Retention) -> Writer {
-    let settings = Settings::new(TIMEOUT);
-    let (mut writer, _) = Writer::open(directory.path(), retention, settings).unwrap();
+    let settings = DatabaseSettings::new(TIMEOUT);
+    let (mut writer, _) =
+        Writer::open(directory.path(), retention, Clock::for_tests(), settings).unwrap();
     while writer.time_to_chores().is_zero() {
         writer.do_chores();
     }
@@ -237,21 +244,8 @@ async fn what_has_become_too_old_is_found_after_a_start_in_topics_that_nobody_us
     }
     // And it is known when the other one becomes too old.
     let due = writer.ages.next().unwrap();
-    let in_time = clock::now() + 990_000..=clock::now() + 1_001_000;
+    let in_time = now() + 990_000..=now() + 1_001_000;
     assert!(in_time.contains(&due), "{due}");
-}
-
-#[tokio::test]
-async fn what_is_too_old_is_not_sent_before_it_is_deleted() {
-    let directory = Directory::new();
-    let ids = old_and_new(&directory).await;
-    let age = Duration::from_secs(1000);
-    let settings = Settings::new(TIMEOUT);
-    let limit = Retention { age, ..NOTHING };
-    let (writer, _) = Writer::open(directory.path(), limit, settings).unwrap();
-    let reader = Reader::new(writer.shared());
-    assert_eq!(seqs(&reader.read(ids[7], 1, 1000).unwrap()), [2]);
-    assert_eq!(reader.first_since(ids[7], 0).unwrap(), 2);
 }
 
 #[tokio::test]
@@ -262,7 +256,11 @@ async fn topics_in_memory_that_nobody_uses_are_forgotten() {
         let (done, _) = oneshot::channel();
         let (name, epoch) = (name.clone(), 1);
         let request = Request::Load { name, epoch, done };
-        writer.write(&[request], true).unwrap().remove(0).unwrap()
+        writer
+            .write(&[request], Access::Write)
+            .unwrap()
+            .remove(0)
+            .unwrap()
     };
     let (used, unused) = (
         load(&mut writer, &name("used")),
@@ -323,9 +321,9 @@ async fn the_directory_shrinks_when_messages_have_become_too_old() {
     let directory = Directory::new();
     let age = Duration::from_secs(40);
     let (store, topic) = open_with(&directory, Retention { age, ..NOTHING }).await;
-    let old = clock::now() - 39_000;
+    let old = now() - 39_000;
     let next = append_mib(&store, topic.id, 1, 400, old).await;
-    append_mib(&store, topic.id, next, 20, clock::now()).await;
+    append_mib(&store, topic.id, next, 20, now()).await;
     // They become too old meanwhile, and nothing is written any more.
     shrinks_to(&directory, OVERHEAD + 40).await;
     assert!(first(&topic) >= next);
@@ -336,7 +334,7 @@ async fn the_directory_shrinks_when_messages_have_become_too_old() {
 async fn what_was_deleted_before_a_restart_is_given_back_after_it() {
     let directory = Directory::new();
     let (store, topic) = open_with(&directory, NOTHING).await;
-    append_mib(&store, topic.id, 1, 400, clock::now()).await;
+    append_mib(&store, topic.id, 1, 400, now()).await;
     store.close().await;
     let limit = Retention {
         messages: 16,
@@ -363,7 +361,7 @@ async fn what_is_kept_survives_among_what_goes() {
     for seq in (1..=2000).step_by(20) {
         store.append(quiet.id, batch(seq, 20)).await.unwrap();
         kept.extend(seq..seq + 20);
-        next = append_mib(&store, busy.id, next, 5, clock::now()).await;
+        next = append_mib(&store, busy.id, next, 5, now()).await;
     }
     shrinks_to(&directory, OVERHEAD + 60).await;
     let kept = &kept[kept.len() - 160..];

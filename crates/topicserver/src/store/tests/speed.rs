@@ -16,7 +16,7 @@ fn messages(first: u64, count: u32) -> RecordBatch {
         entries: vec![Entry {
             first,
             count,
-            time: clock::now(),
+            time: now(),
             publisher: 1,
             lines: Bytes::from(line.repeat(count as usize)),
         }],
@@ -174,7 +174,14 @@ async fn appends_of_one_message_to_64_topics_that_are_kept_short() {
         messages: 1_000,
         ..KEEP
     };
-    let store = Store::open(directory.path(), short, WINDOW, TIMEOUT).unwrap();
+    let store = Store::open(
+        directory.path(),
+        short,
+        WINDOW,
+        TIMEOUT,
+        &Clock::for_tests(),
+    )
+    .unwrap();
     let began = Instant::now();
     let mut writers = tokio::task::JoinSet::new();
     for n in 0..64 {

@@ -1,23 +1,24 @@
-//! Deleting what is too old, too much or too large: a slice of time at a time, between
+//! Retention: deletes messages that are too old or too many, in slices of time between
 //! the groups of messages.
 //!
-//! Deleting is noting in the catalogue where a topic begins now. The note is flushed
-//! before anybody acts on it; then the database leaves out what lies before when it
-//! merges, and when much was deleted it is made to merge.
+//! Deleting means noting in the catalogue where a topic begins now. The writer flushes
+//! the note before readers and the database use it. Then the database leaves out earlier
+//! records when it merges, and is made to merge when much was deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::OwnedWriteBatch;
 
-use crate::clock;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
-use crate::store::record::{self, Header, TopicRecord};
-use crate::store::topic::{self, Limits, Oldest, Position};
-use crate::store::types::{StoreError, TopicId};
-use crate::store::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::record;
+use crate::store::topic::{self, Oldest};
+use crate::store::types::TopicId;
 use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
+use crate::store::writer::limits::Limit;
+use crate::store::writer::{Trim, Writer};
 
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
@@ -31,6 +32,9 @@ const SURVEYED: usize = 16;
 /// A topic isn't trimmed again for age within this part of the age, so that a busy one
 /// isn't trimmed for each of its messages. What is too old isn't sent, in any case.
 const AGE_STEP: u64 = 8;
+
+/// How often it is looked whether the clock is trusted, as long as it isn't.
+const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
 /// Milliseconds until it is tried again to trim a topic that can't be read.
 const TRY_AGAIN: u64 = 10 * 60 * 1000;
@@ -72,18 +76,20 @@ impl Writer {
             time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
         }
         if let Some(due) = self.ages.next() {
-            let left = due.saturating_sub(clock::now());
-            time = time.min(Duration::from_millis(left));
+            time = time.min(match self.clock.trusted() {
+                Some(now) => Duration::from_millis(due.saturating_sub(now)),
+                None => TRUST_PERIOD,
+            });
         }
         // What is overdue during an outage waits for its end.
         time.max(Duration::from_millis(1))
     }
 
-    /// Does a piece of what nobody asked for.
+    /// Does one piece of retention work.
     pub(in crate::store) fn do_chores(&mut self) {
         if self.unavailable.is_some() {
             if self.time_to_retry().is_some() {
-                // The outage says it all.
+                // The outage is logged already.
                 let _ = self.ready();
             }
             return;
@@ -95,7 +101,7 @@ impl Writer {
             self.chores.survey = None;
         }
         self.find_too_old();
-        match self.trim_some() {
+        match self.note_corrections().and_then(|()| self.trim_some()) {
             // Later: what waits to be stored comes first.
             Ok(()) | Err(CommitError::Stalled) => {}
             Err(error) => {
@@ -120,7 +126,9 @@ impl Writer {
         if self.trims.len() >= TRIMS {
             return;
         }
-        let now = clock::now();
+        let Some(now) = self.clock.trusted() else {
+            return;
+        };
         for _ in 0..TRIMS {
             let Some(id) = self.ages.take(now) else {
                 return;
@@ -137,6 +145,38 @@ impl Writer {
             return;
         }
         self.trims.push_back(id);
+    }
+
+    /// Deletes what is too old in some topics at once, and says when that is done.
+    pub(in crate::store) fn trim_asked(&mut self, trims: Vec<Trim>) {
+        if trims.is_empty() {
+            return;
+        }
+        let mut result = self.ready();
+        for (topic, _) in &trims {
+            self.queue_trim(*topic);
+        }
+        while result.is_ok() && trims.iter().any(|(topic, _)| self.is_trimmed(*topic)) {
+            result = self.trim_some().map_err(CommitError::into_error);
+        }
+        for (_, done) in trims {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(result.clone());
+        }
+    }
+
+    /// Whether a topic waits to be trimmed.
+    fn is_trimmed(&self, id: TopicId) -> bool {
+        self.topics.get(&id).is_some_and(|state| state.is_trimmed)
+    }
+
+    /// How much a topic may hold now.
+    fn limit(&self) -> Limit<'_> {
+        Limit {
+            limits: &self.limits,
+            now: self.clock.trusted(),
+            corrections: &self.corrections,
+        }
     }
 
     /// Deletes what some topics hold too much, and notes it with one flush.
@@ -156,12 +196,12 @@ impl Writer {
                 Ok(found) => trimmed.extend(found),
                 Err(error) => {
                     tracing::warn!("can't delete messages of topic {}: {error}", id.0);
-                    self.ages.add(id, clock::now() + TRY_AGAIN);
+                    self.ages.add(id, self.clock.read().index + TRY_AGAIN);
                 }
             }
         }
         if !batch.is_empty() {
-            tables.commit(batch, true)?;
+            tables.commit(batch)?;
         }
         self.trims.drain(..looked_at.len());
         for id in looked_at {
@@ -189,28 +229,28 @@ impl Writer {
             None => {
                 let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
                 if lost.is_some() {
-                    // That is said, and noted, when somebody asks for the topic.
+                    // The loss is logged, and noted, when the topic is loaded.
                     return Ok(None);
                 }
                 read = state;
                 &read
             }
         };
-        let (position, before) = (&state.durable, state.bounds.first());
-        let (first, oldest) = self.limits.begin(tables, id, position, before)?;
-        let begins_at = |oldest: Option<Oldest>| oldest.map_or(position.total, |one| one.before);
+        let (extent, span) = (&state.durable, state.bounds.span());
+        let before = span.first;
+        let (first, oldest) = self.limit().begin(tables, id, extent, &span)?;
+        let begins_at = |oldest: Option<Oldest>| oldest.map_or(extent.total, |one| one.before);
         if first > before {
-            let record = TopicRecord {
-                first,
-                ..state.record()
-            };
+            let mut record = state.record();
+            record.first = first;
+            record.setbacks.retain(|&seq| first < seq);
             batch.insert(&tables.topics, id.0.to_be_bytes(), record.write());
         }
         Ok(Some(Trimmed {
             id,
             first,
             oldest,
-            deleted: begins_at(oldest).saturating_sub(begins_at(position.oldest)),
+            deleted: begins_at(oldest).saturating_sub(begins_at(extent.oldest)),
         }))
     }
 
@@ -221,12 +261,13 @@ impl Writer {
             state.durable.oldest = trimmed.oldest;
             state.pending = state.durable;
             state.bounds.set(trimmed.first, state.durable.next);
+            state.bounds.set_oldest(trimmed.oldest);
         }
         if trimmed.deleted > 0 {
             self.floors.raise(id, trimmed.first);
             self.chores.note_deleted(trimmed.deleted);
         }
-        self.note_age(id, trimmed.oldest, clock::now());
+        self.note_age(id, trimmed.oldest, self.clock.trusted().unwrap_or(0));
     }
 
     /// Notes when a topic's oldest messages will be too old.
@@ -237,8 +278,10 @@ impl Writer {
         earliest: u64,
     ) {
         let age = self.limits.age;
+        // One that is in the future is looked at again, too.
+        let newest = self.clock.read().index;
         if let Some(oldest) = oldest
-            && let Some(time) = oldest.time.checked_add(age)
+            && let Some(time) = oldest.time.min(newest).checked_add(age)
         {
             let step = (age / AGE_STEP).min(topic::MAX_AGE_SLACK);
             self.ages.add(id, time.max(earliest.saturating_add(step)));
@@ -271,7 +314,7 @@ impl Writer {
     }
 
     fn look_at(&mut self, tables: &Tables, id: TopicId) -> Result<(), StoreError> {
-        let (position, first) = match self.topics.get(&id) {
+        let (extent, first) = match self.topics.get(&id) {
             Some(state) => (state.durable, state.bounds.first()),
             None => {
                 let found = catalogue::read(tables, &self.high_water_marks, id)?;
@@ -279,11 +322,11 @@ impl Writer {
             }
         };
         self.floors.raise(id, first);
-        let Some(oldest) = position.oldest else {
+        let Some(oldest) = extent.oldest else {
             return Ok(());
         };
-        self.chores.kept += position.total.saturating_sub(oldest.before);
-        if self.limits.are_exceeded(&position, first, clock::now()) {
+        self.chores.kept += extent.total.saturating_sub(oldest.before);
+        if self.limit().is_exceeded(&extent, first) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -291,7 +334,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets the topics in memory that nobody uses.
+    /// Forgets unused topics in memory.
     fn forget_unused(&mut self) {
         let is_unused = |id: &TopicId| {
             let state = self.topics.get(id);
@@ -305,7 +348,7 @@ impl Writer {
         }
     }
 
-    /// Lets the files go that have been merged, as soon as nobody reads them.
+    /// Deletes files that have been merged, as soon as no reader uses them.
     fn drop_replaced_files(&mut self) -> Result<(), CommitError> {
         let tables = self.tables()?;
         if tables.has_replaced_files() {
@@ -337,50 +380,5 @@ impl Writer {
             self.chores.deleted = 0;
             self.reclaimer.begin();
         }
-    }
-}
-
-impl Limits {
-    /// Where a topic begins that is trimmed to its limits, and what is its oldest record
-    /// then: found by halves, because each record says how much was before it.
-    fn begin(
-        &self,
-        tables: &Tables,
-        id: TopicId,
-        position: &Position,
-        first: u64,
-    ) -> Result<(u64, Option<Oldest>), StoreError> {
-        let now = clock::now();
-        // The first record that is kept begins in `low..=high`.
-        let (mut low, mut high) = (first, position.next);
-        let mut kept = None;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let found = catalogue::readable_at(tables, id, low, middle)?;
-            let Some((seq, header, len)) = found else {
-                low = middle + 1;
-                continue;
-            };
-            if self.is_over(position, seq, &header, len, now) {
-                low = (seq + u64::from(header.messages)).max(middle + 1);
-            } else {
-                high = seq;
-                kept = Some(Oldest {
-                    time: header.time,
-                    before: header.total.saturating_sub(len),
-                });
-            }
-        }
-        Ok((kept.map_or(position.next, |_| high), kept))
-    }
-
-    /// Whether a record, the oldest of its topic, is too much.
-    fn is_over(&self, position: &Position, seq: u64, header: &Header, len: u64, now: u64) -> bool {
-        let end = seq + u64::from(header.messages);
-        let newer = position.next.saturating_sub(end);
-        let bytes = (position.total + len).saturating_sub(header.total);
-        let is_too_old = header.time.saturating_add(self.age) < now;
-        // The newest record stays, however large it is.
-        is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)
     }
 }

@@ -1,11 +1,12 @@
 //! A server within the test.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use topicserver::{Config, Ended, Server};
+use topicserver::{Config, Ended, Server, SystemClocks, TimeSource};
 
 use super::{Client, LIMIT};
 
@@ -31,7 +32,12 @@ impl TestServer {
         })
     }
 
-    pub fn with(mut config: Config) -> Self {
+    pub fn with(config: Config) -> Self {
+        Self::with_clocks(config, Arc::new(SystemClocks))
+    }
+
+    /// With clocks of the test's.
+    pub fn with_clocks(mut config: Config, clocks: Arc<dyn TimeSource>) -> Self {
         config.bind = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -40,7 +46,7 @@ impl TestServer {
             .unwrap();
         let server = {
             let _within = runtime.enter();
-            Server::bind(config).unwrap()
+            Server::bind_with(config, clocks).unwrap()
         };
         let addr = server.local_addr();
         let (stop, stopped) = oneshot::channel();

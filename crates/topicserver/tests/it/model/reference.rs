@@ -24,8 +24,8 @@ pub enum Publisher {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     Key(&'static str),
+    /// Not proven, as an address isn't: the same only with the same text.
     User(&'static str),
-    /// Anybody else's; the same only with the same text.
     Address,
 }
 
@@ -90,21 +90,24 @@ impl Topic {
         }
     }
 
-    /// Publishes a message, unless it is known; its number, and itself if it is new.
+    /// Publishes a message, unless it is known; its number, and itself if it is new. No number:
+    /// the id was used for another text.
     pub fn publish(
         &mut self,
         id: Option<u8>,
         origin: &Origin,
         mut message: Message,
-    ) -> (u64, Option<Message>) {
+    ) -> (Option<u64>, Option<Message>) {
         message.seq = self.newest() + 1;
         if let Some(id) = id {
             let ids = self.ids.entry(origin.clone()).or_default();
             let is_same = |known: &&Known| {
-                known.id == id && (*origin != Origin::Address || known.text == message.text)
+                let is_proven = matches!(origin, Origin::Key(_));
+                known.id == id && (is_proven || known.text == message.text)
             };
             if let Some(known) = ids.iter().find(is_same) {
-                return (known.seq, None);
+                let is_refused = known.text != message.text;
+                return ((!is_refused).then_some(known.seq), None);
             }
             let (text, seq) = (message.text.clone(), message.seq);
             ids.push_back(Known { id, text, seq });
@@ -113,7 +116,7 @@ impl Topic {
             }
         }
         self.log.push(message.clone());
-        (message.seq, Some(message))
+        (Some(message.seq), Some(message))
     }
 
     /// What a reader gets that wants the messages from `next` on, but not its `own`.

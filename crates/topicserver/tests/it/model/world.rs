@@ -310,7 +310,10 @@ impl<'a> World<'a> {
             let (seq, new) = reference.publish(*id, &who.origin(), message);
             if let Some(id) = id {
                 let acks = answers.acks.entry((*topic).to_owned()).or_default();
-                acks.push_back((id.to_string(), seq));
+                match seq {
+                    Some(seq) => acks.push_back((id.to_string(), seq)),
+                    None => answers.refused.push(id.to_string()),
+                }
             }
             match new {
                 Some(message) => self.deliver(seat, topic, &message),

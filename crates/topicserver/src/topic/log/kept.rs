@@ -1,0 +1,73 @@
+//! What is kept of a topic: from where on it can be had, and what is forgotten.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::TopicLog;
+
+impl TopicLog {
+    /// The first message that came at `time` or later; the next one if none did.
+    pub(crate) async fn first_since(&self, time: u64) -> u64 {
+        let corrections = self.settings.clock.corrections();
+        let in_memory = self.history.first_since(time, &corrections);
+        match &self.stored {
+            // There may be earlier ones on disk.
+            Some(stored) if in_memory == self.history.first() => {
+                match stored.store.first_since(stored.id, time).await {
+                    Ok(first) => first.min(in_memory),
+                    Err(error) => {
+                        self.complain(&error, "older messages can't be found");
+                        in_memory
+                    }
+                }
+            }
+            _ => in_memory,
+        }
+    }
+
+    /// The first message from `from` on that can still be had.
+    pub(crate) fn first_from(&self, from: u64) -> u64 {
+        self.first().max(from)
+    }
+
+    /// Has what is too old deleted. It isn't sent any more when that is durable, and not
+    /// before: nothing that has gone comes back after a crash.
+    pub(crate) async fn delete_too_old(&mut self) {
+        if let Some(stored) = &self.stored
+            && let Err(error) = stored.store.delete_too_old(stored.id).await
+        {
+            self.complain(&error, "what is too old can't be deleted");
+        }
+        self.forget_deleted();
+    }
+
+    /// Forgets what was deleted on disk.
+    pub(crate) fn forget_deleted(&mut self) {
+        if let Some(stored) = &self.stored
+            && self.history.forget_before(stored.first.load(Relaxed)) > 0
+        {
+            self.count_bytes();
+        }
+    }
+
+    /// Gives back so many bytes, or all that it takes: first its messages in memory,
+    /// then as many of its oldest ids as it must.
+    pub(crate) fn give_back(&mut self, wanted: usize) {
+        let wanted = wanted.saturating_sub(self.history.bytes());
+        self.history.forget();
+        if wanted > 0 {
+            self.ids.give_back(wanted);
+        }
+        self.count_bytes();
+    }
+
+    /// Forgets the ids that are too old, though nothing is published.
+    pub(crate) fn expire(&mut self) {
+        self.ids.expire(self.settings.clock.read().elapsed);
+        self.count_bytes();
+    }
+
+    /// Whether there are ids, which become too old some time.
+    pub(crate) fn has_ids(&self) -> bool {
+        !self.ids.is_empty()
+    }
+}

@@ -1,0 +1,230 @@
+//! The power fails under a server that stores: its file system is cut off from its disk in
+//! one moment, and what was only in memory is gone. On a new start the file system finds its
+//! journal and the server its own, and everything that was acknowledged is there.
+//!
+//! The disk is a file, mounted as a loop device. The kernel's `FS_IOC_SHUTDOWN` without a
+//! flush is what makes the moment: nothing that the file system holds reaches the disk after
+//! it. (A copy of the file would have its first blocks from earlier than its last, and a
+//! freeze would flush.)
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::common::{Directory, Frail, Process, eventually};
+
+const PUBLISHERS: u64 = 3;
+
+/// Messages that a publisher has on their way.
+const BURST: u64 = 20;
+
+/// Acknowledgements before a cut, at most.
+const LIFE: u64 = 600;
+
+/// Cuts a file system off as `godown` of xfstests does: no more of it reaches the disk. It
+/// says when it is ready, and does it when it is told.
+const CUT: &str = "import fcntl, os, struct, sys
+disk = os.open(sys.argv[1], os.O_RDONLY)
+print(flush=True)
+sys.stdin.readline()
+fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))";
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    cut_again_and_again(3);
+}
+
+#[test]
+#[ignore = "long: cuts the power 50 times, which takes minutes"]
+fn what_was_acknowledged_survives_50_power_cuts() {
+    cut_again_and_again(50);
+}
+
+fn cut_again_and_again(cuts: u32) {
+    let Some(disk) = Disk::new() else {
+        println!("skipped: it takes root, ext4 and a loop device");
+        return;
+    };
+    let world = World::default();
+    for _ in 0..cuts {
+        let mut server = disk.serve();
+        world.check(&server);
+        let addr = server.v4();
+        world.is_over.store(false, SeqCst);
+        let knife = disk.knife();
+        let target = world.count.load(SeqCst) + 1 + getrandom::u64().unwrap() % LIFE;
+        std::thread::scope(|scope| {
+            for number in 0..PUBLISHERS {
+                let world = &world;
+                scope.spawn(move || world.publish(number, Frail::connect(addr).unwrap()));
+            }
+            eventually("acknowledgements", || {
+                (world.count.load(SeqCst) >= target).then_some(())
+            });
+            // What is acknowledged later, by a machine without power, doesn't count: the
+            // kernel may say of a flush that it was in time when it wasn't.
+            world.is_over.store(true, SeqCst);
+            knife.cut();
+            server.kill();
+        });
+        disk.come_back();
+    }
+    world.check(&disk.serve());
+    let count = world.count.load(SeqCst);
+    println!("{cuts} power cuts, {count} messages acknowledged, none lost");
+}
+
+/// What was acknowledged: the texts by their numbers.
+#[derive(Default)]
+struct World {
+    acknowledged: Mutex<BTreeMap<u64, String>>,
+    count: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl World {
+    /// Publishes until the connection is lost, or something isn't stored.
+    fn publish(&self, number: u64, mut client: Frail) {
+        let run = getrandom::u64().unwrap();
+        let key = json!({"client": format!("k{number}")});
+        if client.register(&["T"], &key).is_none() {
+            return;
+        }
+        for message in 0.. {
+            if message >= BURST && self.take_ack(&mut client).is_none() {
+                return;
+            }
+            let text = format!("{run:x}-{message}");
+            let frame = json!({
+                "extended": {"id": text},
+                "message": {"topic": "T", "text": text},
+            });
+            if client.send(format!("{frame}\n").as_bytes()).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Notes the next acknowledgement; none if there is another answer.
+    fn take_ack(&self, client: &mut Frail) -> Option<()> {
+        loop {
+            let frame = client.frame()?;
+            if frame["message"].is_object() {
+                continue;
+            }
+            let ack = &frame["extended"]["ack"];
+            let (seq, id) = (ack["seq"].as_u64()?, ack["id"].as_str()?);
+            let mut acknowledged = self.acknowledged.lock();
+            if self.is_over.load(SeqCst) {
+                return Some(());
+            }
+            let before = acknowledged.insert(seq, id.to_owned());
+            assert_eq!(before, None, "the number {seq} was given twice");
+            self.count.fetch_add(1, SeqCst);
+            return Some(());
+        }
+    }
+
+    /// All that was acknowledged is where it was.
+    fn check(&self, server: &Process) {
+        let mut reader = server.connect();
+        reader.register_extended(&["T"], json!({"last": 1_000_000}));
+        reader.finish_sending();
+        let mut kept = BTreeMap::new();
+        while let Some(line) = reader.next_line() {
+            let frame: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            let text = frame["message"]["text"].as_str().unwrap().to_owned();
+            kept.insert(frame["extended"]["seq"].as_u64().unwrap(), text);
+        }
+        for (seq, text) in self.acknowledged.lock().iter() {
+            assert_eq!(kept.get(seq), Some(text), "message {seq} of {}", kept.len());
+        }
+    }
+}
+
+/// A disk that can be cut off.
+struct Disk(Directory);
+
+impl Disk {
+    /// None: that isn't possible here.
+    fn new() -> Option<Self> {
+        let disk = Self(Directory::new());
+        std::fs::create_dir(disk.mounted()).unwrap();
+        let image = std::fs::File::create(disk.image()).unwrap();
+        image.set_len(512 << 20).unwrap();
+        let made = run(Command::new("mkfs.ext4").arg("-q").arg(disk.image()));
+        (made && disk.mount()).then_some(disk)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.0.path().join("image")
+    }
+
+    fn mounted(&self) -> PathBuf {
+        self.0.path().join("mounted")
+    }
+
+    fn mount(&self) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "ext4", "-o", "loop"]);
+        run(mount.arg(self.image()).arg(self.mounted()))
+    }
+
+    fn umount(&self) -> bool {
+        run(Command::new("umount").arg(self.mounted()))
+    }
+
+    fn serve(&self) -> Process {
+        let data = self.mounted().join("data");
+        Process::start(&["--data", data.to_str().unwrap()])
+    }
+
+    /// What cuts it off, ready.
+    fn knife(&self) -> Knife {
+        let mut python = Command::new("python3");
+        python.args(["-c", CUT]).arg(self.mounted());
+        let python = python.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut python = python.spawn().unwrap();
+        let mut ready = [0];
+        python
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut ready)
+            .unwrap();
+        Knife(python)
+    }
+
+    /// The power is there again.
+    fn come_back(&self) {
+        eventually("the file system to go", || self.umount().then_some(()));
+        assert!(self.mount(), "can't mount it again");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Fails where nothing was mounted.
+        self.umount();
+    }
+}
+
+/// A process that cuts a disk off as soon as it is told.
+struct Knife(Child);
+
+impl Knife {
+    fn cut(mut self) {
+        self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+        assert!(self.0.wait().unwrap().success(), "can't cut");
+    }
+}
+
+fn run(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
