@@ -9,6 +9,7 @@ complete -c topicserver -l max-frame -d 'Maximum bytes of a frame' -r
 complete -c topicserver -l max-depth -d 'Maximum nesting of objects and arrays in a frame' -r
 complete -c topicserver -l max-topics -d 'Maximum topics per connection' -r
 complete -c topicserver -l max-outbox -d 'Maximum bytes queued per connection. A classic client beyond it is disconnected; an extended one catches up from the history' -r
+complete -c topicserver -l max-queued -d 'Maximum bytes queued for all connections together. Near it, connections that have more queued than others are treated as if they were beyond --max-outbox [default: a quarter of the machine\'s memory, at least 256 MiB]' -r
 complete -c topicserver -l max-mailbox -d 'Maximum bytes queued per topic. Beyond it the server reads the topic\'s publishers more slowly' -r
 complete -c topicserver -l max-connections -d 'Maximum connections' -r
 complete -c topicserver -l max-connections-per-address -d 'Maximum connections per IP address' -r
@@ -22,7 +23,7 @@ complete -c topicserver -l history-bytes -d 'Bytes of messages to keep in memory
 complete -c topicserver -l history-memory -d 'Bytes of messages and ids to keep in memory for all topics. Beyond it, the least recently used topic drops its messages, then its oldest ids' -r
 complete -c topicserver -l id-window -d 'Time to remember the id of a message. A message sent again with the same id in that time is not delivered again' -r
 complete -c topicserver -l max-ids -d 'Maximum ids to remember per publisher and topic' -r
-complete -c topicserver -l max-presence -d 'Maximum members of a topic for which the server announces who joins and leaves' -r
+complete -c topicserver -l max-presence -d 'Maximum members of a topic for which the server announces who joins' -r
 complete -c topicserver -l data -d 'Keep messages on disk in this directory, so that they survive a restart' -r -F
 complete -c topicserver -l storage-timeout -d 'Time to store a message on disk. Beyond it the publisher gets the error storage-busy' -r
 complete -c topicserver -l keep-age -d 'Maximum age of messages on disk' -r

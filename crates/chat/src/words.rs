@@ -114,7 +114,8 @@ pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
             topic,
             count,
             users,
-        } => members(topic, *count, users, server),
+            more,
+        } => members(topic, *count, users, *more, server),
         Event::Found { user, ip, port } => info(format_args!("{user} is at {}", address(ip, port))),
         _ => Vec::new(),
     }
@@ -126,12 +127,13 @@ fn joined(topics: &[TopicName], server: &Address, again: bool) -> String {
     format!("joined {} at {server}{again}", names.join(", "))
 }
 
-fn members(topic: &str, count: u64, users: &[String], server: &Address) -> Vec<Words> {
-    let nameless = count.saturating_sub(users.len() as u64);
+fn members(topic: &str, count: u64, users: &[String], more: bool, server: &Address) -> Vec<Words> {
+    let others = count.saturating_sub(users.len() as u64);
     let mut who = users.join(", ");
-    if nameless > 0 {
+    if others > 0 {
         let and = if who.is_empty() { "" } else { ", and " };
-        who += &format!("{and}{nameless} without a name");
+        let what = if more { "others" } else { "without a name" };
+        who += &format!("{and}{others} {what}");
     }
     let mut words = info(format_args!("in {topic}: {who}"));
     if count <= 1 {
@@ -151,7 +153,10 @@ fn list(topics: &[Topic]) -> Vec<Words> {
         let messages = counted(topic.messages, "message", "messages");
         Words::Info(format!("{}: {members}, {messages} so far", topic.name))
     };
-    let mut words: Vec<_> = topics.iter().take(LONGEST_ANSWER).map(line).collect();
+    let mut sorted: Vec<_> = topics.iter().collect();
+    sorted.sort_by_key(|topic| std::cmp::Reverse(topic.members));
+    let shown = sorted.into_iter().take(LONGEST_ANSWER);
+    let mut words: Vec<_> = shown.map(line).collect();
     if let more @ 1.. = topics.len().saturating_sub(LONGEST_ANSWER) {
         words.extend(info(format_args!("and {more} more")));
     }

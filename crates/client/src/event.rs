@@ -55,10 +55,13 @@ pub enum Event {
         topic: String,
         /// The number of connections, those without a name included.
         count: u64,
-        /// The names, sorted; of very many not all.
+        /// The names, sorted; of very many only the first.
         users: Vec<String>,
+        /// There are more names than these.
+        more: bool,
     },
-    /// The answer to [`Request::Topics`](crate::Request::Topics).
+    /// The answer to [`Request::Topics`](crate::Request::Topics): all topics, in the order
+    /// of their names.
     Topics(Vec<Topic>),
     /// The answer to [`Request::Lookup`](crate::Request::Lookup).
     Found {

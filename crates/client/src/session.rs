@@ -11,6 +11,7 @@
 mod config;
 mod heartbeat;
 mod membership;
+mod pages;
 mod receive;
 mod requests;
 mod resume;
@@ -62,6 +63,8 @@ pub struct Session {
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
     requests: VecDeque<requests::Pending>,
+    /// The list of topics that is being read.
+    pages: pages::Pages,
     /// Nothing more will be pushed.
     is_finishing: bool,
     /// All topics were left, so that the server doesn't keep the name.
@@ -122,6 +125,7 @@ impl Session {
             to_ping: false,
             to_pong: None,
             requests: VecDeque::new(),
+            pages: pages::Pages::default(),
             is_finishing: false,
             has_left: false,
             ack_deadline: None,

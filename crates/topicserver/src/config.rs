@@ -5,6 +5,7 @@ mod connections;
 mod deadlines;
 mod frames;
 mod http;
+mod memory;
 mod parse;
 mod storage;
 mod topic;
@@ -37,6 +38,8 @@ pub struct Config {
     pub max_topics: usize,
     /// Maximum bytes queued for one connection.
     pub max_outbox: usize,
+    /// Maximum bytes queued for all connections together.
+    pub max_queued: usize,
     /// Maximum bytes queued for one topic before its publishers are slowed.
     pub max_mailbox: usize,
     /// Maximum connections.
@@ -100,6 +103,7 @@ impl Default for Config {
             frame_limits: Limits::default(),
             max_topics: Self::DEFAULT_MAX_TOPICS,
             max_outbox: Self::DEFAULT_MAX_OUTBOX,
+            max_queued: memory::default_max_queued(),
             max_mailbox: Self::DEFAULT_MAX_MAILBOX,
             max_connections: Self::DEFAULT_MAX_CONNECTIONS,
             max_connections_per_address: Self::DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,

@@ -4,4 +4,4 @@ mod client;
 pub(crate) mod names;
 
 pub use client::NoRandomness;
-pub(crate) use client::{Hashes, Identity};
+pub(crate) use client::{Hashes, Identity, is_same_client};

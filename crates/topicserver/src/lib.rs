@@ -28,6 +28,7 @@ mod session;
 mod state;
 mod store;
 mod topic;
+mod turn;
 mod websocket;
 
 pub use clock::{SystemClocks, TimeSource};

@@ -118,8 +118,8 @@ fn start(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
     let _ = stream.set_nodelay(true);
     watch_over(&stream, guard.state().config().write_timeout);
     let (reader, writer) = stream.into_split();
-    let limit = guard.state().config().max_outbox;
-    let outbox = Arc::new(Outbox::new(writer, peer, limit));
+    let limits = guard.state().outbox_limits().clone();
+    let outbox = Arc::new(Outbox::new(writer, peer, limits));
     tracing::debug!(peer = %outbox.peer(), "connected");
     tokio::spawn(Session::new(reader, outbox, guard).enter());
 }

@@ -13,17 +13,20 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use wire::ErrorCode;
 
 use crate::outbox::batch::Batch;
 use crate::outbox::form::Form;
+use crate::outbox::limits::OutboxLimits;
+use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 
 pub(crate) mod batch;
 mod end;
 mod events;
 pub(crate) mod form;
+pub(crate) mod limits;
 mod queue;
+pub(crate) mod reply;
 mod state;
 mod texts;
 pub(crate) mod transport;
@@ -51,7 +54,7 @@ pub(crate) struct Outbox<T: ?Sized> {
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
     /// Bytes that may wait.
-    limit: usize,
+    limits: Arc<OutboxLimits>,
     state: Mutex<State>,
     transport: T,
 }
@@ -71,14 +74,14 @@ pub(crate) enum Drain {
 }
 
 impl<T: Transport> Outbox<T> {
-    /// An outbox before `transport`, for `peer`, in which `limit` bytes may wait.
-    pub(crate) fn new(transport: T, peer: SocketAddr, limit: usize) -> Self {
+    /// An outbox before `transport`, for `peer`, in which so much may wait.
+    pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<OutboxLimits>) -> Self {
         Self {
             ip: peer.ip().to_canonical(),
             port: peer.port(),
             // The session's waker isn't here yet.
             has_work: AtomicBool::new(true),
-            limit,
+            limits,
             state: Mutex::default(),
             transport,
         }
@@ -181,7 +184,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             if waiting == 0 {
                 continue;
             }
-            if state.queue.is_some() && state.queued() + waiting > self.limit {
+            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
                 state.is_wanted = true;
                 return index;
             }
@@ -194,7 +197,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// once; a topic that finds the outbox full again sets it again.
     pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
-        let is_due = state.is_wanted && state.queued() <= self.limit / 2;
+        let is_due = state.is_wanted && state.queued() <= self.limits.per_connection / 2;
         if is_due {
             state.is_wanted = false;
         }
@@ -216,13 +219,23 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.send_line(&mut state, line);
     }
 
-    /// Sends a line that a peer can do without, unless much waits for it.
-    pub(crate) fn send_best_effort(&self, line: &Batch) {
+    /// Sends what must follow something that the peer was sent, whatever waits already.
+    pub(crate) fn send_notice(&self, notice: &Batch) {
         let mut state = self.state.lock();
-        if state.queued() < ROOM_FOR_NOTICES {
-            let line = line.in_form(state.form).clone();
-            self.send_line(&mut state, line);
+        let bytes = notice.in_form(state.form).clone();
+        self.send_line(&mut state, bytes);
+    }
+
+    /// Sends what a peer can do without, unless much waits for it. Returns whether it was
+    /// sent.
+    pub(crate) fn send_best_effort(&self, notice: &Batch) -> bool {
+        let mut state = self.state.lock();
+        let has_room = state.queued() < ROOM_FOR_NOTICES;
+        if has_room {
+            let bytes = notice.in_form(state.form).clone();
+            self.send_line(&mut state, bytes);
         }
+        has_room
     }
 
     /// Sends bytes that belong to the peer's form and are no lines, unless much waits
@@ -278,12 +291,12 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// The outbox is full.
+    /// The outbox is full, with the answers that are expected.
     pub(crate) fn is_full(&self) -> bool {
-        self.has_work() && self.state.lock().queued() >= self.limit
+        self.has_work() && self.state.lock().promised() >= self.limits.allowed().max(1)
     }
 
-    /// Whether something waits, or has happened here, since
+    /// Whether something waits or is expected, or has happened here, since
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.
     ///
@@ -294,7 +307,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     fn push(&self, state: &mut State, bytes: Bytes) {
-        state.queue.get_or_insert_default().push(bytes);
+        let new = || Box::new(Queue::new(self.limits.clone()));
+        state.queue.get_or_insert_with(new).push(bytes);
         self.wake(state);
     }
 
@@ -349,13 +363,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return;
         }
         let waiting = batch.in_form(state.form).len() - written;
-        if state.queue.is_some() && state.queued() + waiting > self.limit {
-            let text = format!(
-                "{} bytes wait for you and no more than {} may; read faster, or register for less",
-                state.queued() + waiting,
-                self.limit
-            );
-            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
+        if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+            return self.close_too_slow(state, waiting);
         }
         let kept = batch.to_keep(state.form).slice(written..);
         self.push(state, kept);
@@ -376,7 +385,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_none() {
                 state.wait(cx.waker());
-                self.has_work.store(false, Ordering::Release);
+                self.has_work.store(state.expected > 0, Ordering::Release);
                 return Drain::Empty;
             }
             match state.write_to(&self.transport) {

@@ -13,7 +13,7 @@ pub(crate) mod source;
 pub(crate) mod subscriptions;
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -162,6 +162,11 @@ impl<R: Source> Session<R> {
                     if let Some(end) = self.note(&read) {
                         return Poll::Ready(end);
                     }
+                    if matches!(read, Read::Some { stopped: true, .. }) {
+                        // Everybody else comes first.
+                        let _ = pin!(tokio::task::yield_now()).poll(cx);
+                        return self.poll_read_deadline(cx);
+                    }
                     if matches!(read, Read::Some { filled: true, .. }) {
                         // The topics get their turn before there is more for them.
                         cx.waker().wake_by_ref();
@@ -299,7 +304,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::outbox::Outbox;
+    use crate::outbox::{Outbox, limits::OutboxLimits};
     use crate::state::{ServeHttp, ServerState, Serving};
 
     /// Serves nothing.
@@ -322,7 +327,7 @@ mod tests {
         let clock = Clock::for_tests();
         let state = ServerState::new(Config::default(), None, Arc::new(NoHttp), clock).unwrap();
         let guard = state.admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(writer, address, 1000));
+        let outbox = Arc::new(Outbox::new(writer, address, OutboxLimits::of_one(1000)));
         let session = Session::new(reader, outbox, guard).enter();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
     }

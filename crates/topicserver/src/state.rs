@@ -15,6 +15,7 @@ use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
+use crate::outbox::limits::OutboxLimits;
 use crate::store::Store;
 use crate::topic::registry::Registry;
 
@@ -23,6 +24,7 @@ pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
     connections: Connections,
+    outbox_limits: Arc<OutboxLimits>,
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
@@ -54,6 +56,7 @@ impl ServerState {
                 config.max_connections,
                 config.max_connections_per_address,
             ),
+            outbox_limits: OutboxLimits::new(config.max_outbox, config.max_queued),
             directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
@@ -92,6 +95,11 @@ impl ServerState {
     /// What serves the connections that speak HTTP.
     pub(crate) fn http(&self) -> &Arc<dyn ServeHttp> {
         &self.http
+    }
+
+    /// What may be queued for connections.
+    pub(crate) fn outbox_limits(&self) -> &Arc<OutboxLimits> {
+        &self.outbox_limits
     }
 
     pub(crate) fn connections(&self) -> &Connections {

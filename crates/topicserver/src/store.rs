@@ -193,10 +193,14 @@ impl Store {
         self.in_time(self.reader.run(find)).await?
     }
 
-    /// At most `limit` topics in the order of their names, with their newest
-    /// sequence numbers.
-    pub(crate) async fn topics(&self, limit: usize) -> Result<Vec<(TopicName, u64)>, StoreError> {
-        let list = move |reader: &Reader| reader.topics(limit);
+    /// At most `limit` topics after a name, or from the first on, in the order of their
+    /// names, with their newest sequence numbers.
+    pub(crate) async fn topics(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
+        let list = move |reader: &Reader| reader.topics(after.as_deref(), limit);
         self.in_time(self.reader.run(list)).await?
     }
 

@@ -36,6 +36,9 @@ pub enum ErrorCode {
     UnfinishedFrame,
     /// The peer fell further behind than its outbox holds. Closed.
     SlowReader,
+    /// All connections together had as much queued as they may, and this one more than its
+    /// share. Closed.
+    QueuesFull,
     /// Another connection has the user's name. The registration is ignored.
     NameTaken,
     /// No connection has that name.
@@ -85,6 +88,7 @@ impl ErrorCode {
             Self::RegistrationTimeout => "registration-timeout",
             Self::UnfinishedFrame => "unfinished-frame",
             Self::SlowReader => "slow-reader",
+            Self::QueuesFull => "queues-full",
             Self::NameTaken => "name-taken",
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",

@@ -12,8 +12,7 @@ use crate::{FrameError, Value, extended};
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event<'a> {
-    /// The answer to a registration, and to leaving: what the connection is
-    /// registered for now.
+    /// The answer to a registration, and to leaving.
     #[serde(borrow)]
     Registered(Registered<'a>),
     /// A message with an id is where it can't be lost any more.
@@ -25,7 +24,7 @@ pub enum Event<'a> {
     /// The answer to `lookup`.
     #[serde(borrow)]
     Found(Person<'a>),
-    /// The answer to `topics`.
+    /// The answer to `topics`: a page of them, in the order of their names.
     #[serde(borrow)]
     Topics(Vec<TopicSummary<'a>>),
     /// The answer to `history`.
@@ -57,8 +56,12 @@ pub struct Registered<'a> {
     /// The name that the connection has.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub user: Option<Cow<'a, str>>,
-    /// Topic's name → how far it is.
+    /// Topic's name → how far it is: the topics that the registration named. Of a
+    /// connection that was a classic one before, all of its topics.
     pub topics: BTreeMap<String, TopicState>,
+    /// The topics that it has left, in the answer to leaving.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left: Vec<String>,
 }
 
 /// How far a topic is, at the moment at which a connection joined it.
@@ -95,9 +98,16 @@ pub struct Members<'a> {
     pub topic: Cow<'a, str>,
     /// Connections that are registered for it, those without a name included.
     pub count: u64,
-    /// Those with a name, in its order; with very many of them, not all.
+    /// A page of those with a name, in its order.
     #[serde(borrow)]
     pub users: Vec<Person<'a>>,
+    /// There are others after the last of them.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub more: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A user and where he can be reached.
@@ -124,6 +134,9 @@ pub struct TopicSummary<'a> {
     pub members: u64,
     /// The newest message's sequence number; 0 if there never was one.
     pub seq: u64,
+    /// There are others after this one, which is the last of a page.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub more: bool,
 }
 
 /// See [`Event::History`].

@@ -27,6 +27,7 @@ mod grammar;
 mod limits;
 mod notes;
 mod options;
+mod page;
 mod plain;
 mod request;
 mod scan;
@@ -43,6 +44,7 @@ pub use event::{
 pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
 pub use limits::Limits;
 pub use options::{ClientKey, MAX_ID_BYTES, Position, RegistrationOptions};
+pub use page::Page;
 pub use request::Request;
 pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
 pub use topic_name::{TopicName, TopicNameError};

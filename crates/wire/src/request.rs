@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::frame::to_line;
+use crate::page::Page;
 use crate::{FrameError, TopicName, extended};
 
 /// A question, or a wish, of an extended client.
@@ -13,12 +14,12 @@ use crate::{FrameError, TopicName, extended};
 pub enum Request {
     /// `leave`: of these topics it wants no more.
     Leave(Vec<TopicName>),
-    /// `who`: who is in this topic?
-    Who(TopicName),
+    /// `who`: who is in this topic? Of those with a name, a page is asked for.
+    Who(TopicName, Page),
     /// `lookup`: where is this user?
     Lookup(String),
-    /// `topics`: what topics are there?
-    Topics,
+    /// `topics`: what topics are there? A page of them is asked for.
+    Topics(Page),
     /// `history`: messages of this topic before a number, or its newest ones.
     History {
         /// Whose.
@@ -41,11 +42,11 @@ struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     leave: Option<Names<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
-    who: Option<Cow<'a, str>>,
+    who: Option<Who<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     lookup: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "present")]
-    topics: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    topics: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     history: Option<Range<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -59,21 +60,39 @@ struct Members<'a> {
 #[serde(rename_all = "lowercase")]
 enum Written<'a> {
     Leave(Vec<&'a str>),
-    Who(&'a str),
+    Who(WrittenWho<'a>),
     Lookup(&'a str),
-    Topics {},
+    Topics(&'a Page),
     History(Range<'a>),
     Ping(&'a RawValue),
     Pong(()),
+}
+
+/// `who` as it is written: the name alone if its first page is asked for.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum WrittenWho<'a> {
+    First(&'a str),
+    Page {
+        topic: &'a str,
+        #[serde(flatten)]
+        page: &'a Page,
+    },
 }
 
 impl<'a> From<&'a Request> for Written<'a> {
     fn from(request: &'a Request) -> Self {
         match request {
             Request::Leave(topics) => Self::Leave(topics.iter().map(TopicName::as_str).collect()),
-            Request::Who(topic) => Self::Who(topic.as_str()),
+            Request::Who(topic, page) if *page == Page::default() => {
+                Self::Who(WrittenWho::First(topic.as_str()))
+            }
+            Request::Who(topic, page) => Self::Who(WrittenWho::Page {
+                topic: topic.as_str(),
+                page,
+            }),
             Request::Lookup(user) => Self::Lookup(user),
-            Request::Topics => Self::Topics {},
+            Request::Topics(page) => Self::Topics(page),
             Request::History {
                 topic,
                 before,
@@ -106,6 +125,22 @@ struct Range<'a> {
 enum Names<'a> {
     One(#[serde(borrow)] Cow<'a, str>),
     Many(#[serde(borrow)] Vec<Cow<'a, str>>),
+}
+
+/// A topic's name, or an object with it and the page.
+#[derive(serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "\"who\" is a topic's name, or an object with \"topic\", \"after\" and \"limit\""
+)]
+enum Who<'a> {
+    First(#[serde(borrow)] Cow<'a, str>),
+    Page {
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        #[serde(flatten)]
+        page: Page,
+    },
 }
 
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
@@ -141,11 +176,17 @@ impl Request {
         if let Some(names) = members.leave {
             found.push(Self::Leave(names.read()?));
         }
-        if let Some(topic) = members.who {
-            found.push(Self::Who(TopicName::new(&topic)?));
+        if let Some(who) = members.who {
+            let (topic, page) = match who {
+                Who::First(topic) => (topic, Page::default()),
+                Who::Page { topic, page } => (topic, page),
+            };
+            found.push(Self::Who(TopicName::new(&topic)?, page));
         }
         found.extend(members.lookup.map(|user| Self::Lookup(user.into_owned())));
-        found.extend(members.topics.map(|_| Self::Topics));
+        if let Some(page) = members.topics {
+            found.push(Self::Topics(topics_page(page)?));
+        }
         if let Some(range) = members.history {
             found.push(Self::History {
                 topic: TopicName::new(&range.topic)?,
@@ -163,6 +204,14 @@ impl Request {
     }
 }
 
+/// The page of topics that is asked for. Any value but an object asks for the first.
+fn topics_page(json: &RawValue) -> Result<Page, FrameError> {
+    match json.get().starts_with('{') {
+        true => extended::read(json.get().as_bytes()),
+        false => Ok(Page::default()),
+    }
+}
+
 impl Names<'_> {
     fn read(self) -> Result<Vec<TopicName>, FrameError> {
         let names = match self {
@@ -176,6 +225,8 @@ impl Names<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::{Frame, Limits, Scan, Scanner};
 
@@ -193,17 +244,35 @@ mod tests {
     #[test]
     fn every_request_is_written_as_it_is_read() {
         let topic = |name| TopicName::new(name).unwrap();
+        let page = |after: Option<&str>, limit: Option<u32>| Page {
+            after: after.map(Into::into),
+            limit: limit.and_then(NonZeroU32::new),
+        };
         for (request, line) in [
             (
                 Request::Leave(vec![topic("a\"b"), topic("c")]),
                 r#"{"extended":{"leave":["a\"b","c"]}}"#,
             ),
-            (Request::Who(topic("t")), r#"{"extended":{"who":"t"}}"#),
+            (
+                Request::Who(topic("t"), Page::default()),
+                r#"{"extended":{"who":"t"}}"#,
+            ),
+            (
+                Request::Who(topic("t"), page(Some("al\"ice"), None)),
+                r#"{"extended":{"who":{"topic":"t","after":"al\"ice"}}}"#,
+            ),
             (
                 Request::Lookup("bob".into()),
                 r#"{"extended":{"lookup":"bob"}}"#,
             ),
-            (Request::Topics, r#"{"extended":{"topics":{}}}"#),
+            (
+                Request::Topics(Page::default()),
+                r#"{"extended":{"topics":{}}}"#,
+            ),
+            (
+                Request::Topics(page(Some("lab"), Some(7))),
+                r#"{"extended":{"topics":{"after":"lab","limit":7}}}"#,
+            ),
             (
                 Request::History {
                     topic: topic("t"),

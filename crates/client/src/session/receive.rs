@@ -2,19 +2,17 @@
 
 use std::time::Instant;
 
-use wire::{
-    Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, TopicSummary, UserName,
-};
+use wire::{Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, UserName};
 
 use super::resume::Recovery;
 use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
-use crate::event::{Arrival, Event, Incoming, Topic};
+use crate::event::{Arrival, Event, Incoming};
 use crate::frame::{Frame, MessageFrame};
 use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
-const FINAL: [ErrorCode; 10] = [
+const FINAL: [ErrorCode; 11] = [
     ErrorCode::NotJson,
     ErrorCode::NotUtf8,
     ErrorCode::TooDeep,
@@ -23,6 +21,7 @@ const FINAL: [ErrorCode; 10] = [
     ErrorCode::RegistrationTimeout,
     ErrorCode::UnfinishedFrame,
     ErrorCode::SlowReader,
+    ErrorCode::QueuesFull,
     ErrorCode::Replaced,
     ErrorCode::ShuttingDown,
 ];
@@ -192,6 +191,7 @@ impl Session {
                     topic: members.topic.to_string(),
                     count: members.count,
                     users: users.map(|person| person.user.to_string()).collect(),
+                    more: members.more,
                 }
             }
             ServerEvent::Found(person) => Event::Found {
@@ -199,14 +199,7 @@ impl Session {
                 ip: person.ip.to_string(),
                 port: person.port.to_string(),
             },
-            ServerEvent::Topics(topics) => {
-                let topic = |summary: &TopicSummary<'_>| Topic {
-                    name: summary.topic.to_string(),
-                    members: summary.members,
-                    messages: summary.seq,
-                };
-                Event::Topics(topics.iter().map(topic).collect())
-            }
+            ServerEvent::Topics(page) => return self.on_topics(page),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
                 if self.config.presence == Presence::Ignore =>
             {

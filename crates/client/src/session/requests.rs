@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use wire::{Endpoint, Registration, RegistrationOptions, Request as Frame, TopicName, UserName};
+use wire::{
+    Endpoint, Page, Registration, RegistrationOptions, Request as Frame, TopicName, TopicSummary,
+    UserName,
+};
 
+use super::pages::Next;
 use super::resume::History;
 use super::{Membership, Session, State};
 use crate::event::{Event, RequestRefused};
@@ -51,8 +55,8 @@ impl Session {
             Request::Join(topic) => self.join(topic),
             Request::Leave(topic) => self.requests.push_back(Pending::Leave(topic)),
             Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
-            Request::Who(topic) => self.ask(frame(Frame::Who(topic))),
-            Request::Topics => self.ask(frame(Frame::Topics)),
+            Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
+            Request::Topics => self.ask(frame(Frame::Topics(Page::default()))),
             Request::Lookup(user) => self.ask(frame(Frame::Lookup(user.to_string()))),
         }
         self.update_deadlines(now);
@@ -68,7 +72,15 @@ impl Session {
 
     /// Asks who is in a topic that was just joined.
     pub(super) fn ask_who(&mut self, topic: TopicName) {
-        self.ask(Pending::Frame(Frame::Who(topic).to_line()));
+        self.ask(Pending::Frame(Frame::Who(topic, Page::default()).to_line()));
+    }
+
+    /// A page of topics arrived: asks for the next one, or tells the program all.
+    pub(super) fn on_topics(&mut self, page: &[TopicSummary<'_>]) {
+        match self.pages.take(page) {
+            Next::Page(page) => self.ask(Pending::Frame(Frame::Topics(page).to_line())),
+            Next::Complete(topics) => self.emit(Event::Topics(topics)),
+        }
     }
 
     fn join(&mut self, topic: TopicName) {
@@ -82,6 +94,7 @@ impl Session {
     /// A new connection registers for everything anyway, and can't answer what another
     /// one was asked. What was to be left still is.
     pub(super) fn forget_requests(&mut self) {
+        self.pages.clear();
         self.requests
             .retain(|request| matches!(request, Pending::Leave(_)));
     }

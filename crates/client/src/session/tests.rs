@@ -78,6 +78,7 @@ impl Harness {
         let registered = ServerEvent::Registered(Registered {
             user: None,
             topics: [("t".into(), state)].into(),
+            left: Vec::new(),
         });
         self.reads(&registered.to_line()).expect("registered");
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Config;
+use super::memory::default_max_queued;
 use super::parse::count;
 
 impl Config {
@@ -12,6 +13,11 @@ impl Config {
     /// 1 MiB: about 5,000 short messages, which is some seconds of a busy topic; and
     /// a thousand stalled readers cost 1 GiB at worst.
     pub const DEFAULT_MAX_OUTBOX: usize = 1024 * 1024;
+    /// This part of the machine's memory: the rest is for messages that are kept, for
+    /// connections and for other programs.
+    pub const MAX_QUEUED_PART: usize = 4;
+    /// 256 MiB: what 256 readers that have stopped may hold each to their limit.
+    pub const LEAST_MAX_QUEUED: usize = 256 * 1024 * 1024;
     /// 256 KiB: four full reads. More wouldn't make the topic's task faster, only
     /// its publishers wait later.
     pub const DEFAULT_MAX_MAILBOX: usize = 256 * 1024;
@@ -36,6 +42,12 @@ pub(super) struct ConnectionOptions {
           value_parser = count(1024))]
     max_outbox: usize,
 
+    /// Maximum bytes queued for all connections together. Near it, connections that have more
+    /// queued than others are treated as if they were beyond --max-outbox [default: a quarter of
+    /// the machine's memory, at least 256 MiB]
+    #[arg(long, value_name = "BYTES", value_parser = count(1024))]
+    max_queued: Option<usize>,
+
     /// Maximum bytes queued per topic. Beyond it the server reads the topic's publishers more
     /// slowly
     #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_MAILBOX,
@@ -58,6 +70,7 @@ impl ConnectionOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.max_topics = self.max_topics;
         config.max_outbox = self.max_outbox;
+        config.max_queued = self.max_queued.unwrap_or_else(default_max_queued);
         config.max_mailbox = self.max_mailbox;
         config.max_connections = self.max_connections;
         config.max_connections_per_address = self.max_connections_per_address;

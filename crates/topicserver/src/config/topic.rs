@@ -53,7 +53,7 @@ pub(super) struct TopicOptions {
           value_parser = count(1))]
     max_ids: usize,
 
-    /// Maximum members of a topic for which the server announces who joins and leaves
+    /// Maximum members of a topic for which the server announces who joins
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_PRESENCE,
           value_parser = count(0))]
     max_presence: usize,

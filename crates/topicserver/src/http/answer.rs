@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::outbox::limits::OutboxLimits;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 
@@ -17,7 +18,8 @@ pub(super) fn asker(peer: SocketAddr) -> (SharedOutbox, oneshot::Receiver<Vec<u8
     let (sender, answer) = oneshot::channel();
     let sender = AnswerSender(Mutex::new(Some(sender)));
     // It takes all that there is, so that nothing waits.
-    (Arc::new(Outbox::new(sender, peer, 0)), answer)
+    let limits = OutboxLimits::of_one(0);
+    (Arc::new(Outbox::new(sender, peer, limits)), answer)
 }
 
 struct AnswerSender(Mutex<Option<oneshot::Sender<Vec<u8>>>>);

@@ -1,21 +1,40 @@
 //! What can be asked over HTTP: the same questions as on the wire, and their answers.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use tokio::sync::oneshot;
-use wire::ErrorCode;
+use wire::{ErrorCode, Page};
 
 use crate::http::answer::asker;
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
-use crate::http::query::Topic;
+use crate::http::query::{Topic, ValidQuery};
+use crate::outbox::reply::PendingReply;
 
 /// Far more than a topic takes for what waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// It begins after this name.
+    after: Option<String>,
+    /// So many entries at most.
+    limit: Option<NonZeroU32>,
+}
+
+impl From<PageQuery> for Page {
+    fn from(PageQuery { after, limit }: PageQuery) -> Self {
+        Self { after, limit }
+    }
+}
 
 pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -> Response {
     let connections = context.state().connections().count();
@@ -25,28 +44,23 @@ pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -
 
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
+    ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
-    context.state().registry().list(asker);
+    let reply = PendingReply::new(asker, 0);
+    context.state().registry().list(query.into(), reply);
     answered(answer).await
 }
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
+    ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
-    if context.state().registry().who(&topic, asker).is_none() {
-        let nobody = wire::Members {
-            topic: topic.as_str().into(),
-            count: 0,
-            users: Vec::new(),
-        };
-        return Ok(json(
-            StatusCode::OK,
-            &serde_json::json!({ "members": nobody }),
-        ));
-    }
+    let reply = PendingReply::new(asker, 0);
+    // A topic that has enough to do answers later.
+    let _ = context.state().registry().who(&topic, &query.into(), reply);
     answered(answer).await
 }
 

@@ -12,18 +12,36 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// The publisher's number in the history. Never 0, which stands for classic publishers.
-    /// A client with a key has the same number on every connection.
+    /// Its last bits say which of a client's connections it is, and the others which client:
+    /// one with a key has the same on every connection.
     pub(crate) publisher: u64,
     /// The number under which ids are remembered.
     pub(crate) origin: u64,
     /// Others may have the same origin: it isn't a key.
     pub(crate) is_shared: bool,
+    /// It has said by a key which client it is.
+    has_key: bool,
     /// The name.
     pub(crate) user: Option<UserName>,
     /// Where the connection comes from.
     ip: IpAddr,
     /// The port that was announced, or the connection's.
     port: u16,
+}
+
+/// The bits of a publisher's number that say which connection it is. Two connections of one
+/// client are taken for one only if 65,535 others registered between them.
+const CONNECTION_BITS: u32 = 16;
+
+/// Whether two publishers are the same client, maybe on different connections.
+pub(crate) fn is_same_client(one: u64, other: u64) -> bool {
+    one >> CONNECTION_BITS == other >> CONNECTION_BITS
+}
+
+/// The publisher's number of a client on the connection with this number.
+fn publisher_of(client: u64, connection: u64) -> u64 {
+    let connection = connection & ((1 << CONNECTION_BITS) - 1);
+    ((client >> CONNECTION_BITS << CONNECTION_BITS) | connection).max(1)
 }
 
 /// The operating system has no random numbers to give.
@@ -37,7 +55,7 @@ pub(crate) struct Hashes {
     key: [u8; 16],
     /// Lives as long as the server runs.
     run_key: [u8; 16],
-    /// Connections without a client key so far.
+    /// Connections that have registered so far.
     connections: AtomicU64,
 }
 
@@ -64,8 +82,8 @@ impl Hashes {
 
     /// An unpredictable number for a connection without a client key. It differs from
     /// one run of the server to the next, because the history may outlive the run.
-    fn of_next_connection(&self) -> u64 {
-        hash(&self.run_key, self.connections.fetch_add(1, Relaxed))
+    fn of_connection(&self, number: u64) -> u64 {
+        hash(&self.run_key, number)
     }
 
     /// The hash of a message's text, to notice another text. It is made for each message with
@@ -93,10 +111,12 @@ impl Identity {
         port: Option<u16>,
     ) -> Self {
         let key = client.map(|key| hashes.of("client", key.as_str().as_bytes()));
+        let number = hashes.connections.fetch_add(1, Relaxed);
         let ip = peer.ip();
         let named = |name: &UserName| hashes.of("user", format!("{ip} {name}").as_bytes());
         Self {
-            publisher: key.unwrap_or_else(|| hashes.of_next_connection()).max(1),
+            publisher: publisher_of(key.unwrap_or_else(|| hashes.of_connection(number)), number),
+            has_key: key.is_some(),
             is_shared: key.is_none(),
             origin: key
                 .or_else(|| user.as_ref().map(named))
@@ -105,6 +125,23 @@ impl Identity {
             ip: peer.ip(),
             port: port.unwrap_or(peer.port()),
         }
+    }
+
+    /// The same as `known`, on the same connection, which says now who it is.
+    pub(crate) fn going_on(self, known: Option<&Self>) -> Self {
+        match known {
+            // With a key it may be another client than without.
+            Some(known) if self.is_client_of(known) || !self.has_key => Self {
+                publisher: known.publisher,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// Whether it is the same client, maybe on another connection.
+    pub(crate) fn is_client_of(&self, other: &Self) -> bool {
+        is_same_client(self.publisher, other.publisher)
     }
 
     /// What others are told; `None` without a name.
@@ -137,17 +174,20 @@ mod tests {
     #[test]
     fn a_client_with_a_key_is_the_same_when_it_comes_back() {
         let hashes = Hashes::random().unwrap();
+        let peer = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let key = ClientKey::new;
         let identity = |port, user: Option<&str>, key: Option<&str>| {
             let user = user.map(|name| UserName::new(name).unwrap());
             let key = key.and_then(ClientKey::new);
-            let peer = SocketAddr::from(([10, 0, 0, 1], port));
-            let identity = Identity::new(&hashes, peer, user, key.as_ref(), None);
-            (identity.publisher, identity.origin)
+            let identity = Identity::new(&hashes, peer(port), user, key.as_ref(), None);
+            (identity.publisher >> CONNECTION_BITS, identity.origin)
         };
         assert_eq!(
             identity(1, Some("a"), Some("k")),
             identity(2, None, Some("k"))
         );
+        let publisher = || Identity::new(&hashes, peer(1), None, key("k").as_ref(), None).publisher;
+        assert_ne!(publisher(), publisher());
         let (named, again) = (identity(1, Some("a"), None), identity(2, Some("a"), None));
         assert_eq!(named.1, again.1);
         assert_ne!(named.0, again.0);

@@ -91,7 +91,7 @@ impl Directory {
                     names.users.insert(user.clone(), holder);
                     None
                 }
-                Some(known) if has_key && known.identity.publisher == identity.publisher => {
+                Some(known) if has_key && known.identity.is_client_of(identity) => {
                     Some(std::mem::replace(known, holder))
                 }
                 Some(known) => return Err(known.taken(now)),

@@ -1,17 +1,31 @@
 //! Bytes that wait to be written, as the pieces that they came in.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+use crate::outbox::limits::{OutboxLimits, Share};
+
+/// What a piece counts as beside its bytes, with what is kept free for more.
+const PIECE_COST: usize = 2 * size_of::<Bytes>();
+
 /// Pieces in their order, and how many bytes they are.
-#[derive(Default)]
 pub(crate) struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    share: Share,
 }
 
 impl Queue {
+    pub(super) fn new(limits: Arc<OutboxLimits>) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            bytes: 0,
+            share: Share::new(limits),
+        }
+    }
+
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -25,12 +39,14 @@ impl Queue {
     /// Adds a piece that isn't empty.
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.bytes += piece.len();
+        self.share.add(piece.len() + PIECE_COST);
         self.pieces.push_back(piece);
     }
 
     /// Removes the bytes that were written, wherever in a piece they end.
     pub(crate) fn remove(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.share.remove(written);
         while let Some(front) = self.pieces.front_mut() {
             if written < front.len() {
                 front.advance(written);
@@ -38,6 +54,23 @@ impl Queue {
             }
             written -= front.len();
             self.pieces.pop_front();
+            self.share.remove(PIECE_COST);
         }
+    }
+
+    /// Drops everything but the piece of which a part may have been written. Returns how
+    /// many bytes that were.
+    pub(crate) fn drop_unwritten(&mut self) -> usize {
+        let dropped: usize = self
+            .pieces
+            .drain(1.min(self.pieces.len())..)
+            .map(|piece| {
+                self.share.remove(piece.len() + PIECE_COST);
+                piece.len()
+            })
+            .sum();
+        self.bytes -= dropped;
+        self.pieces.shrink_to_fit();
+        dropped
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct State {
     /// What waits; `None` when nothing does, which is nearly always.
     pub(super) queue: Option<Box<Queue>>,
     pub(super) stage: Stage,
+    /// Bytes of answers that are still being made.
+    pub(super) expected: u32,
     /// In which form the peer gets what is sent.
     pub(super) form: Form,
     /// The peer understands frames of the extended protocol.
@@ -48,6 +50,11 @@ impl State {
     /// Bytes that wait.
     pub(super) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
+    /// Bytes that wait, or will.
+    pub(super) fn promised(&self) -> usize {
+        self.queued() + self.expected as usize
     }
 
     pub(super) fn wait(&mut self, session: &Waker) {

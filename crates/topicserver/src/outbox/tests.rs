@@ -3,6 +3,8 @@
 use std::io::IoSlice;
 use std::task::Waker;
 
+use wire::ErrorCode;
+
 use super::*;
 
 /// A socket that takes `room` bytes and then blocks, and remembers them.
@@ -54,7 +56,8 @@ impl Transport for Socket {
 
 /// An outbox that may hold 100 bytes, before a socket with so much room.
 fn outbox(room: usize) -> Outbox<Socket> {
-    let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 100);
+    let limits = OutboxLimits::of_one(100);
+    let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), limits);
     outbox.transport.0.lock().room = room;
     outbox
 }
@@ -112,7 +115,11 @@ fn what_it_does_not_take_follows_in_order() {
 
 #[test]
 fn many_pieces_go_out_in_few_calls() {
-    let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 10_000);
+    let outbox = Outbox::new(
+        Socket::default(),
+        ([10, 0, 0, 2], 2).into(),
+        OutboxLimits::of_one(10_000),
+    );
     for n in 0..150 {
         outbox.send(&batch(&format!("{n:03}\n")));
     }
@@ -168,7 +175,11 @@ fn a_run_longer_than_the_limit_can_still_be_sent() {
 
 #[test]
 fn whole_notices_are_left_out_while_much_waits() {
-    let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), 1 << 20);
+    let outbox = Outbox::new(
+        Socket::default(),
+        ([10, 0, 0, 2], 2).into(),
+        OutboxLimits::of_one(1 << 20),
+    );
     for _ in 0..10_000 {
         outbox.send_error(ErrorCode::UnknownFrame, "what is this", None);
     }
@@ -264,4 +275,63 @@ fn a_session_is_not_kept_waiting_by_who_is_writing() {
     let _writing = outbox.state.lock();
     assert!(!outbox.has_work());
     assert!(!outbox.is_full());
+}
+
+/// Outboxes that share limits, before sockets that take nothing.
+fn sharing(limits: &Arc<OutboxLimits>, count: usize) -> Vec<Outbox<Socket>> {
+    let peer = ([10, 0, 0, 2], 2).into();
+    let outbox = |_| Outbox::new(Socket::default(), peer, limits.clone());
+    (0..count).map(outbox).collect()
+}
+
+#[test]
+fn when_all_is_taken_those_who_hold_most_are_sent_on_or_told_and_closed() {
+    let limits = OutboxLimits::new(1_000, 4_000);
+    let outboxes = sharing(&limits, 4);
+    let piece = batch(&("x".repeat(399) + "\n"));
+    let pieces = || std::iter::repeat_n(&piece, 2);
+    // The first two take what they may have, and that is more than half of all.
+    assert_eq!(outboxes[0].try_send_batch(pieces()), 2);
+    outboxes[1].send_all(pieces());
+    // So the third one gets no more than its share of the other half.
+    assert_eq!(outboxes[2].try_send_batch(pieces()), 1);
+    assert!(limits.queued() > 2_000);
+    // An extended one gets the rest when there is room; its session is told.
+    assert_eq!(outboxes[0].try_send_batch(std::iter::once(&piece)), 0);
+    assert_eq!(outboxes[1].closing(), None);
+    outboxes[1].send(&batch(&("y".repeat(99) + "\n")));
+    assert_eq!(outboxes[1].closing(), Some(Some(ErrorCode::QueuesFull)));
+    // Who has nothing still gets something.
+    assert_eq!(outboxes[3].try_send_batch(std::iter::once(&piece)), 1);
+    let before = limits.queued();
+    while drain(&outboxes[1], 1_000) != Drain::Empty {}
+    let told = taken(&outboxes[1]);
+    // What may have been begun is whole, and the rest was given back at once.
+    assert_eq!(told.lines().next().map(str::len), Some(399));
+    assert!(
+        told.lines()
+            .nth(1)
+            .is_some_and(|line| line.contains("queues-full: ")),
+        "{told}"
+    );
+    assert!(told.contains("so 500 bytes for you were dropped"), "{told}");
+    assert!(limits.queued() < before);
+    drop(outboxes);
+    assert_eq!(limits.queued(), 0);
+}
+
+#[test]
+fn what_is_counted_is_what_pieces_take() {
+    let limits = OutboxLimits::new(1 << 20, 1 << 30);
+    let outbox = &sharing(&limits, 1)[0];
+    for _ in 0..100 {
+        outbox.send_reply(vec![b'x'; 48]);
+    }
+    // 48 bytes, and a place of 32 in a queue that is up to half empty.
+    assert_eq!(limits.queued(), 100 * (48 + 2 * 32));
+    // A part of the first, and then the others.
+    for room in [10, 38, 4_752] {
+        drain(outbox, room);
+    }
+    assert_eq!(limits.queued(), 0);
 }

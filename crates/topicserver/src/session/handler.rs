@@ -5,12 +5,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 use wire::{
-    ErrorCode, Event, FrameError, JsonStr, RegistrationOptions, Request, TopicName, UserName,
+    ErrorCode, Event, FrameError, JsonStr, Page, RegistrationOptions, Request, TopicName, UserName,
 };
 
 use crate::identity::Identity;
 use crate::identity::names::{HeldName, Taken};
 use crate::outbox::batch::Batch;
+use crate::outbox::reply::PendingReply;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::session::input::FrameSink;
@@ -19,6 +20,7 @@ use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
 use crate::topic::mailbox::Backpressure;
+use crate::topic::page;
 use crate::topic::publication::MessageId;
 
 /// What a connection has and may do.
@@ -143,13 +145,14 @@ impl Handler {
             }
         }
         let outbox = self.subscriptions.outbox();
-        let identity = Arc::new(Identity::new(
+        let identity = Identity::new(
             self.state().hashes(),
             outbox.peer(),
             options.user.clone(),
             options.client.as_ref(),
             options.port,
-        ));
+        );
+        let identity = Arc::new(identity.going_on(known.as_deref()));
         let directory = self.state().directory();
         match directory.take(&identity, options.client.is_some(), outbox) {
             Ok(name) => {
@@ -189,22 +192,17 @@ impl Handler {
         self.outbox().send_error(ErrorCode::NameTaken, text, None);
     }
 
-    fn who(&mut self, name: &TopicName) {
-        let outbox = self.subscriptions.outbox().clone();
-        match self.state().registry().who(name, outbox) {
-            None => {
-                let nobody = wire::Members {
-                    topic: name.as_str().into(),
-                    count: 0,
-                    users: Vec::new(),
-                };
-                self.send_reply(Event::Members(nobody).to_line());
-            }
-            Some((_, Backpressure::Proceed)) => {}
-            Some((topic, Backpressure::Wait)) => {
-                self.extended.get_or_insert_default().slowed_by = Some(topic);
-            }
+    fn who(&mut self, name: &TopicName, page: &Page) {
+        let reply = self.expect_page();
+        let asked = self.state().registry().who(name, page, reply);
+        if let Some((topic, Backpressure::Wait)) = asked {
+            self.extended.get_or_insert_default().slowed_by = Some(topic);
         }
+    }
+
+    /// An answer that is a page of a list.
+    fn expect_page(&self) -> PendingReply {
+        PendingReply::new(self.subscriptions.outbox().clone(), page::REPLY_BYTES)
     }
 
     fn look_up(&self, user: &str) {
@@ -284,11 +282,11 @@ impl FrameSink for Handler {
                 self.subscriptions.leave(&topics, user);
                 self.note_goodbye();
             }
-            Request::Who(topic) => self.who(&topic),
+            Request::Who(topic, page) => self.who(&topic, &page),
             Request::Lookup(user) => self.look_up(&user),
-            Request::Topics => {
-                let asker = self.subscriptions.outbox().clone();
-                self.state().registry().list(asker);
+            Request::Topics(page) => {
+                let reply = self.expect_page();
+                self.state().registry().list(page, reply);
             }
             Request::History {
                 topic,
@@ -313,5 +311,12 @@ impl FrameSink for Handler {
         let peer = self.outbox().peer();
         self.state()
             .complain(peer, error.code(), &error.to_string());
+    }
+
+    fn has_room(&self) -> bool {
+        let is_slowed = |extended: &Extended| extended.slowed_by.is_some();
+        !(self.outbox().is_full()
+            || self.subscriptions.is_slowed()
+            || self.extended.as_deref().is_some_and(is_slowed))
     }
 }

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -21,6 +20,11 @@ use wire::{
 use crate::outbox::batch::Batch;
 use crate::session::protocol::Protocol;
 use crate::topic::publication::MessageId;
+use crate::turn::Turn;
+
+mod line;
+
+use line::{blank_line_breaks, line_of};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.
@@ -54,6 +58,9 @@ pub(crate) trait FrameSink {
 
     /// An object that is no frame; the stream goes on.
     fn reject(&mut self, error: &FrameError);
+
+    /// Whether frames that have to be answered may follow now.
+    fn has_room(&self) -> bool;
 }
 
 /// What came of a read.
@@ -61,12 +68,14 @@ pub(crate) trait FrameSink {
 pub(crate) enum Read {
     /// The peer sends no more.
     End,
-    /// Bytes, and all of them were handled.
+    /// Bytes.
     Some {
         /// At least one frame was complete.
         finished: bool,
         /// There may be more at once.
         filled: bool,
+        /// Frames were left for later.
+        stopped: bool,
     },
 }
 
@@ -78,7 +87,8 @@ pub(crate) enum First {
     Other(Protocol),
 }
 
-/// A peer's bytes between two reads: nothing, unless a frame is unfinished.
+/// A peer's bytes between two reads: nothing, unless a frame is unfinished, or frames
+/// had to be left for later.
 #[derive(Default)]
 pub(crate) struct Input {
     partial: Option<Box<Partial>>,
@@ -88,6 +98,16 @@ pub(crate) struct Input {
 struct Partial {
     bytes: BytesMut,
     scanner: Scanner,
+    /// There may be whole frames in it, which are dealt with before more is read.
+    is_stopped: bool,
+}
+
+/// How far the frames in some bytes were dealt with.
+struct Taken {
+    /// One was complete, at least.
+    finished: bool,
+    /// The sink had no room for the others, or their turn comes later.
+    is_stopped: bool,
 }
 
 impl Input {
@@ -117,7 +137,7 @@ impl Input {
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             if count > 0 && Protocol::of(buffer) != Protocol::Json {
                 let first = First::Other(Protocol::of(buffer));
-                self.keep(buffer, Scanner::new(limits));
+                self.keep(buffer, Scanner::new(limits), false);
                 buffer.clear();
                 return Poll::Ready(Ok(Ok(first)));
             }
@@ -137,11 +157,36 @@ impl Input {
         limits: Limits,
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<Read, ScanError>>> {
+        if let Some(left) = self.partial.take_if(|partial| partial.is_stopped) {
+            return Poll::Ready(Ok(self.go_on(left, sink)));
+        }
         READ_BUFFER.with_borrow_mut(|buffer| {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             Poll::Ready(Ok(self.handle(buffer, count, room, limits, sink)))
+        })
+    }
+
+    /// Deals with frames that were left for later.
+    fn go_on(
+        &mut self,
+        mut left: Box<Partial>,
+        sink: &mut impl FrameSink,
+    ) -> Result<Read, ScanError> {
+        let taken = take_frames(&mut left.bytes, &mut left.scanner, sink)?;
+        if !left.bytes.is_empty() {
+            left.is_stopped = taken.is_stopped;
+            if !taken.is_stopped {
+                // An unfinished frame takes no more memory than it needs.
+                left.bytes = BytesMut::from(&left.bytes[..]);
+            }
+            self.partial = Some(left);
+        }
+        Ok(Read::Some {
+            finished: taken.finished,
+            filled: false,
+            stopped: taken.is_stopped,
         })
     }
 
@@ -162,9 +207,10 @@ impl Input {
             None => self.read_new(buffer, limits, sink),
         };
         buffer.clear();
-        result.map(|complete| Read::Some {
-            finished: complete > 0,
+        result.map(|taken| Read::Some {
+            finished: taken.finished,
             filled: count == room,
+            stopped: taken.is_stopped,
         })
     }
 
@@ -174,11 +220,11 @@ impl Input {
         buffer: &mut BytesMut,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Result<usize, ScanError> {
+    ) -> Result<Taken, ScanError> {
         let mut scanner = Scanner::new(limits);
-        let complete = take_frames(buffer, &mut scanner, sink)?;
-        self.keep(buffer, scanner);
-        Ok(complete)
+        let taken = take_frames(buffer, &mut scanner, sink)?;
+        self.keep(buffer, scanner, taken.is_stopped);
+        Ok(taken)
     }
 
     /// Bytes that go on with an unfinished frame. They are added to it, because
@@ -188,22 +234,26 @@ impl Input {
         mut partial: Partial,
         buffer: &BytesMut,
         sink: &mut impl FrameSink,
-    ) -> Result<usize, ScanError> {
+    ) -> Result<Taken, ScanError> {
         partial.bytes.extend_from_slice(buffer);
-        let complete = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
-        if complete > 0 {
-            self.keep(&partial.bytes, partial.scanner);
+        let taken = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
+        if taken.finished {
+            self.keep(&partial.bytes, partial.scanner, taken.is_stopped);
         } else {
             self.partial = Some(Box::new(partial));
         }
-        Ok(complete)
+        Ok(taken)
     }
 
-    /// Keeps an unfinished rest, in memory of its own.
-    fn keep(&mut self, rest: &BytesMut, scanner: Scanner) {
+    /// Keeps the rest, in memory of its own.
+    fn keep(&mut self, rest: &BytesMut, scanner: Scanner, is_stopped: bool) {
         if !rest.is_empty() {
             let bytes = BytesMut::from(&rest[..]);
-            self.partial = Some(Box::new(Partial { bytes, scanner }));
+            self.partial = Some(Box::new(Partial {
+                bytes,
+                scanner,
+                is_stopped,
+            }));
         }
     }
 }
@@ -216,14 +266,18 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
-/// Hands over the complete frames in `buffer`, which keeps the unfinished rest.
-/// Returns their number.
+/// Hands over the complete frames in `buffer`, which keeps the unfinished rest, and
+/// those for which there is no room or no time.
+///
+/// A frame that isn't a message can be very short and cost much. So after each of them
+/// it is asked whether the next one may follow.
 fn take_frames(
     buffer: &mut BytesMut,
     scanner: &mut Scanner,
     sink: &mut impl FrameSink,
-) -> Result<usize, ScanError> {
-    let mut complete = 0;
+) -> Result<Taken, ScanError> {
+    let mut finished = false;
+    let mut turn = Turn::default();
     let mut batches = Batches {
         buffer,
         sink,
@@ -233,17 +287,30 @@ fn take_frames(
     loop {
         match scanner.scan(&batches.buffer[batches.at..]) {
             Ok(Scan::Value(value)) => {
-                complete += 1;
-                batches.frame(&value);
+                finished = true;
+                let is_message = batches.frame(&value);
+                if !is_message && (!batches.sink.has_room() || turn.is_over()) {
+                    batches.flush();
+                    return Ok(Taken {
+                        finished,
+                        is_stopped: true,
+                    });
+                }
             }
             Ok(Scan::Partial) => {
                 batches.flush();
-                return Ok(complete);
+                return Ok(Taken {
+                    finished,
+                    is_stopped: false,
+                });
             }
             Ok(Scan::Blank) => {
                 batches.flush();
                 batches.buffer.clear();
-                return Ok(complete);
+                return Ok(Taken {
+                    finished,
+                    is_stopped: false,
+                });
             }
             Err(error) => {
                 batches.flush();
@@ -273,8 +340,9 @@ struct Open {
 }
 
 impl<S: FrameSink> Batches<'_, S> {
-    /// Deals with the value that was found from `at` on.
-    fn frame(&mut self, value: &Value) {
+    /// Deals with the value that was found from `at` on. True if it is a message that
+    /// was routed.
+    fn frame(&mut self, value: &Value) -> bool {
         let unread = &self.buffer[self.at..];
         match Frame::read(unread, value) {
             Ok(Frame::Message { topic, text, id }) => {
@@ -283,10 +351,11 @@ impl<S: FrameSink> Batches<'_, S> {
                     (Some(_), Some(id)) => Some(self.sink.message_id(id, text)),
                     _ => None,
                 };
-                match place {
-                    Some(place) => self.message(place, value, message_id),
-                    None => self.skip(value),
+                if let Some(place) = place {
+                    self.message(place, value, message_id);
+                    return true;
                 }
+                self.skip(value);
             }
             Ok(Frame::Registration { topics, options }) => {
                 self.skip(value);
@@ -301,6 +370,7 @@ impl<S: FrameSink> Batches<'_, S> {
                 self.sink.reject(&error);
             }
         }
+        false
     }
 
     /// A message to be relayed: where it is, if it can stay there.
@@ -362,41 +432,6 @@ impl<S: FrameSink> Batches<'_, S> {
             self.sink.publish(place, Batch::new(bytes, count), id);
         }
     }
-}
-
-/// A copy of a frame as it is relayed: on a line of its own, and without what its
-/// sender put under `extended`, which only the server writes.
-fn line_of(frame: &[u8], value: &Value) -> Bytes {
-    let mut line = BytesMut::with_capacity(frame.len() + 1);
-    match value.notes.extended {
-        Some(member) => {
-            let (before, after) = around_member(frame, member.range());
-            line.put_slice(before);
-            line.put_slice(after);
-        }
-        None => line.put_slice(frame),
-    }
-    line.put_u8(b'\n');
-    line.freeze()
-}
-
-/// A line break can only stand between tokens: in a string it would be escaped.
-fn blank_line_breaks(frame: &mut [u8]) {
-    for byte in frame {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-}
-
-/// What stands before and after a member and the one comma that goes with it.
-fn around_member(frame: &[u8], member: Range<usize>) -> (&[u8], &[u8]) {
-    let (before, after) = (&frame[..member.start], &frame[member.end..]);
-    if let Some(rest) = after.trim_ascii_start().strip_prefix(b",") {
-        return (before, rest);
-    }
-    let before = before.trim_ascii_end();
-    (before.strip_suffix(b",").unwrap_or(before), after)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Dropping this is the one way in which a connection leaves its topics, however
 //! its session ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -73,9 +74,9 @@ impl Subscriptions {
         }
     }
 
-    /// Joins topics as an extended connection, and has those reported on that it is
-    /// in already. What the connection was registered for as a classic one, it is
-    /// now registered for as an extended one.
+    /// Joins topics as an extended connection; these are answered. What the connection
+    /// was registered for as a classic one, it is now registered for as an extended one,
+    /// and is told so.
     pub(crate) fn register(
         &mut self,
         names: &[TopicName],
@@ -84,10 +85,13 @@ impl Subscriptions {
         registry: &Arc<Registry>,
         was_classic: bool,
     ) {
-        let count = self.topics.len() + self.count_new(names);
+        let others = match was_classic {
+            true => self.except(names),
+            false => Vec::new(),
+        };
+        let named = names.iter().chain(others.iter().map(|topic| topic.name()));
         let (outbox, user) = (self.outbox.clone(), identity.user.clone());
-        let answer = RegistrationReply::new(outbox, user, count, options.is_from_now());
-        answer.finish_if_empty();
+        let answer = RegistrationReply::new(outbox, user, named, options.is_from_now());
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
             outbox: outbox.clone(),
@@ -95,14 +99,8 @@ impl Subscriptions {
             start,
             answer: answer.clone(),
         };
-        for topic in &self.topics {
-            if names.contains(topic.name()) {
-                continue;
-            }
-            let backpressure = match was_classic {
-                true => topic.register(registration(StartPosition::default())),
-                false => topic.report(answer.clone()),
-            };
+        for topic in &others {
+            let backpressure = topic.register(registration(StartPosition::default()));
             self.is_slowed |= backpressure == Backpressure::Wait;
         }
         for name in names {
@@ -115,19 +113,36 @@ impl Subscriptions {
         }
     }
 
-    /// Leaves topics; those that the connection isn't in count as left. What remains
-    /// is answered.
+    /// The topics that aren't among these.
+    fn except(&self, names: &[TopicName]) -> Vec<Arc<Topic>> {
+        let names: BTreeSet<&TopicName> = names.iter().collect();
+        let others = self.topics.iter();
+        others
+            .filter(|topic| !names.contains(topic.name()))
+            .cloned()
+            .collect()
+    }
+
+    /// Leaves topics; those that the connection isn't in count as left. What was left is
+    /// answered.
     pub(crate) fn leave(&mut self, names: &[TopicName], user: Option<UserName>) {
+        let mut left = Vec::new();
         for name in names {
             if let Ok(place) = self.place(name.as_str()) {
-                self.topics.remove(place).leave(self.outbox.clone());
+                left.push(self.topics.remove(place));
             }
         }
-        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len(), false);
-        answer.finish_if_empty();
-        for topic in &self.topics {
-            self.is_slowed |= topic.report(answer.clone()) == Backpressure::Wait;
+        let named = left.iter().map(|topic| topic.name());
+        let answer = RegistrationReply::new(self.outbox.clone(), user, named, false);
+        for topic in &left {
+            let backpressure = topic.leave_answered(self.outbox.clone(), answer.clone());
+            self.is_slowed |= backpressure == Backpressure::Wait;
         }
+    }
+
+    /// Whether a topic has enough to do for now.
+    pub(crate) fn is_slowed(&self) -> bool {
+        self.is_slowed
     }
 
     /// Tells all topics that the outbox has room.

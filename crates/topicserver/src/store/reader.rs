@@ -1,5 +1,6 @@
 //! Reads the store, on threads that may block, a bounded number at a time.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -126,11 +127,17 @@ impl Reader {
     }
 
     /// See [`Store::topics`](super::Store::topics).
-    pub(crate) fn topics(&self, limit: usize) -> Result<Vec<(TopicName, u64)>, StoreError> {
+    pub(crate) fn topics(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
         let tables = self.shared.tables.read();
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let mut topics = Vec::new();
-        for topic in tables.names.iter().take(limit) {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let following = tables.names.range::<&str, _>((start, Bound::Unbounded));
+        for topic in following.take(limit) {
             let (name, id) = topic.into_inner()?;
             let Span { next, .. } = self.span(tables, record::read_id(&id)?)?;
             let name = std::str::from_utf8(&name).ok();

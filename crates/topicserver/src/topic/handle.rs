@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use wire::TopicName;
+use wire::{Page, TopicName};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
@@ -49,21 +50,20 @@ pub(super) enum Command {
     Join(SharedOutbox),
     /// An extended connection comes, or is here and asks for what it missed.
     Register(Box<Registration>),
-    /// An extended connection wants to know how far the topic is.
-    Report(Arc<RegistrationReply>),
     /// The answer to a registration is on its way.
     Open(SharedOutbox, Arc<RegistrationReply>),
     /// A connection whose outbox was full has room again.
     Room(SharedOutbox),
     /// What a connection has missed was read from disk.
     Read(SharedOutbox, Fetched),
-    Leave(SharedOutbox),
+    /// A connection leaves; somebody may wait for the answer.
+    Leave(SharedOutbox, Option<Arc<RegistrationReply>>),
     /// A connection that sends no more leaves when it has got what was published
     /// before. Answered then.
     Finish(SharedOutbox, oneshot::Sender<()>),
     Publish(Publication),
-    /// Who is here?
-    Who(SharedOutbox),
+    /// Who is here? A page of them is asked for.
+    Who(PendingReply, Box<Page>),
     /// What was said before a message?
     Range(Box<RangeQuestion>),
     /// There is no memory for what was said here: so many bytes are to be given back.
@@ -127,11 +127,6 @@ impl Topic {
         self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Has the topic say how far it is.
-    pub(crate) fn report(&self, answer: Arc<RegistrationReply>) -> Backpressure {
-        self.put(Command::Report(answer))
-    }
-
     /// Lets a connection have messages, whose registration was answered.
     pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
         self.notify(Command::Open(subscriber, answer));
@@ -151,12 +146,21 @@ impl Topic {
 
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
-        self.notify(Command::Leave(subscriber));
+        self.notify(Command::Leave(subscriber, None));
+    }
+
+    /// Removes a subscriber that wants an answer.
+    pub(crate) fn leave_answered(
+        &self,
+        subscriber: SharedOutbox,
+        answer: Arc<RegistrationReply>,
+    ) -> Backpressure {
+        self.put(Command::Leave(subscriber, Some(answer)))
     }
 
     /// Answers a connection's question who is here.
-    pub(crate) fn who(&self, asker: SharedOutbox) -> Backpressure {
-        self.put(Command::Who(asker))
+    pub(crate) fn who(&self, reply: PendingReply, page: &Page) -> Backpressure {
+        self.put(Command::Who(reply, Box::new(page.clone())))
     }
 
     /// Answers a question for a range of what was said.

@@ -7,12 +7,14 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{Event, Person, Presence};
+use wire::{Event, Page, Presence};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
+use crate::topic::people::People;
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -30,15 +32,15 @@ const READERS_PER_TURN: usize = 8;
 /// than an outbox of the default size takes.
 const STEPS_AT_OPENING: usize = 16;
 
-/// Bytes of the names in the answer to `who`: it should fit into a frame of the
-/// default size, whatever JSON makes of the names.
-const NAMES_BYTES: usize = 40 * 1024;
-
 /// Everyone who is registered for a topic.
 #[derive(Default)]
 pub(crate) struct Members {
     classic: Vec<SharedOutbox>,
     extended: Vec<Subscriber>,
+    /// Those of them who have a name.
+    people: People,
+    /// How many comings were announced.
+    announcements: u64,
     /// How many of the extended ones don't get what is published at once.
     behind: usize,
     /// Where the next turn of catching up begins.
@@ -80,19 +82,24 @@ impl Members {
 
     /// Adds an extended connection, or changes its place in the order if it is in
     /// the topic already.
-    pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> Added {
+    pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> Added {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
         self.behind += usize::from(subscriber.cursor.is_behind());
+        self.people.add(&subscriber.identity);
+        let user = subscriber.identity.user.clone();
         if let Some(known) = self.find(&subscriber.outbox) {
-            let was_known = known.identity.user == subscriber.identity.user;
             let was_behind = known.cursor.is_behind();
-            *known = subscriber;
+            subscriber.joined_at = known.joined_at;
+            subscriber.presence = std::mem::take(&mut known.presence);
+            let known = std::mem::replace(known, subscriber);
+            self.people.remove(&known.identity);
             self.behind -= usize::from(was_behind);
-            return match was_known {
+            return match known.identity.user == user {
                 true => Added::KnownUser,
                 false => Added::NewUser,
             };
         }
+        subscriber.presence = Told::since(self.announcements);
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
             self.extended.reserve_exact(1);
@@ -107,8 +114,8 @@ impl Members {
         all.find(|known| known.outbox.is(outbox))
     }
 
-    /// Removes a connection; tells who it was, if it was an extended one.
-    pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Arc<Identity>> {
+    /// Removes a connection; returns what it was, if it was an extended one.
+    pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Subscriber> {
         if let Some(place) = self.classic.iter().position(|known| known.is(outbox)) {
             self.classic.swap_remove(place);
             return None;
@@ -116,47 +123,88 @@ impl Members {
         let mut extended = self.extended.iter();
         let place = extended.position(|known| known.outbox.is(outbox))?;
         let gone = self.extended.swap_remove(place);
+        self.people.remove(&gone.identity);
         self.behind -= usize::from(gone.cursor.is_behind());
-        Some(gone.identity)
+        Some(gone)
     }
 
-    /// Whether the same user is here with another connection: one that replaces it,
-    /// or that it replaces.
-    pub(crate) fn has_another(&self, identity: &Identity, outbox: &SharedOutbox) -> bool {
-        self.extended
-            .iter()
-            .any(|known| known.identity.user == identity.user && !known.outbox.is(outbox))
-    }
-
-    /// Tells the extended ones, but not `except`, of somebody's coming or going.
+    /// Tells the extended ones that somebody has come, unless there are more than `max`:
+    /// each comes before all. A user who is here with another connection, which replaces
+    /// this one or is replaced by it, was here before.
+    ///
     /// Who has much waiting isn't told: that can be asked for.
-    pub(crate) fn tell(&self, event: &Event<'_>, except: &SharedOutbox) {
-        let line = Batch::owned(event.to_line().into(), 1);
-        for subscriber in &self.extended {
-            if !subscriber.outbox.is(except) {
-                subscriber.outbox.send_best_effort(&line);
+    pub(crate) fn announce_coming(&mut self, topic: &str, of: &SharedOutbox, max: usize) {
+        if self.len() > max {
+            return;
+        }
+        let Some(identity) = self.find(of).map(|known| known.identity.clone()) else {
+            return;
+        };
+        let is_here = |user| self.people.count(user) > 1;
+        if identity.user.as_ref().is_none_or(is_here) {
+            return;
+        }
+        let Some(line) = presence(topic, &identity, Event::Joined) else {
+            return;
+        };
+        self.announcements += 1;
+        for subscriber in &mut self.extended {
+            if subscriber.outbox.is(of) {
+                subscriber.presence.set_announced(self.announcements);
+            } else if !subscriber.outbox.send_best_effort(&line) {
+                subscriber.presence.miss(self.announcements);
             }
         }
     }
 
-    /// Who is here, for whoever asks.
-    pub(crate) fn who<'a>(&'a self, topic: &'a str) -> Event<'a> {
-        let mut users: Vec<Person<'a>> = self
-            .extended
-            .iter()
-            .filter_map(|subscriber| subscriber.identity.person())
-            .collect();
-        users.sort();
-        let mut bytes = 0;
-        users.retain(|person| {
-            bytes += 64 + person.user.len();
-            bytes <= NAMES_BYTES
-        });
+    /// Tells those who were told of somebody's coming that he has gone; or leaves that to
+    /// another connection of the same user.
+    pub(crate) fn announce_going(&mut self, topic: &str, gone: &Subscriber) {
+        let (Some(number), Some(user)) = (gone.presence.announced(), &gone.identity.user) else {
+            return;
+        };
+        if self.people.count(user) > 0 {
+            let mut others = self.extended.iter_mut();
+            if let Some(other) = others.find(|known| known.identity.user.as_ref() == Some(user)) {
+                other.presence.set_announced(number);
+                return;
+            }
+        }
+        let Some(line) = presence(topic, &gone.identity, Event::Left) else {
+            return;
+        };
+        for subscriber in &mut self.extended {
+            if subscriber.presence.take(number) {
+                // It was told the other half, so it is told this, too.
+                subscriber.outbox.send_notice(&line);
+            }
+        }
+    }
+
+    /// A page of those who are here, for whoever asks.
+    pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
+        let (users, more) = self.people.page(page);
         Event::Members(wire::Members {
             topic: topic.into(),
             count: self.len() as u64,
             users,
+            more,
         })
+    }
+
+    /// An extended connection that wants nothing but what it gets already says again who
+    /// it is. False: it isn't here, or has another name.
+    pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
+        let Some(known) = self.find(outbox) else {
+            return false;
+        };
+        if known.identity.user != identity.user {
+            return false;
+        }
+        let before = std::mem::replace(&mut known.identity, identity.clone());
+        self.people.remove(&before);
+        self.people.add(identity);
+        true
     }
 
     /// Hands messages to everyone but their publishers, to each in one write if its
@@ -328,12 +376,13 @@ fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
 }
 
 /// That somebody has come or gone; `None` of somebody without a name.
-pub(crate) fn presence<'a>(
+fn presence<'a>(
     topic: &'a str,
     identity: &'a Identity,
     event: impl FnOnce(Presence<'a>) -> Event<'a>,
-) -> Option<Event<'a>> {
+) -> Option<Batch> {
     let person = identity.person()?;
     let topic = topic.into();
-    Some(event(Presence { topic, person }))
+    let line = event(Presence { topic, person }).to_line();
+    Some(Batch::owned(line.into(), 1))
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
 /// What a registration says of one topic.
@@ -75,8 +76,12 @@ fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
 /// What a topic does when the answer is on its way.
 type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 
-/// The answer to a registration: each topic says how far it is, and the last one that
-/// does sends it off. Only then does any of them send messages.
+/// What the answer says of a topic, beside its name, in bytes.
+const STATE_COST: usize = 100;
+
+/// The answer to a registration, or to leaving: each topic that was named says how far it
+/// is, or that it was left, and the last one that does sends the answer off. Only then
+/// does any of them send messages.
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
@@ -87,7 +92,10 @@ pub(crate) struct RegistrationReply {
 }
 
 struct State {
+    /// Where the answer goes, until it is sent.
+    reply: Option<PendingReply>,
     topics: BTreeMap<String, TopicState>,
+    left: Vec<String>,
     /// Those that haven't said anything.
     missing: usize,
     /// Those that wait for the answer to be sent.
@@ -105,31 +113,35 @@ pub(crate) enum ReplyState {
 }
 
 impl RegistrationReply {
-    /// For a connection whose user has this name; so many topics will report. It may be
-    /// that nothing of the past was asked for.
-    pub(crate) fn new(
+    /// For a connection whose user has this name; these topics will report. If there are
+    /// none, the answer is sent at once. It may be that nothing of the past was asked for.
+    pub(crate) fn new<'a>(
         outbox: SharedOutbox,
         user: Option<UserName>,
-        topics: usize,
+        topics: impl Iterator<Item = &'a TopicName>,
         is_from_now: bool,
     ) -> Arc<Self> {
+        let (mut missing, mut bytes) = (0, 0);
+        for name in topics {
+            missing += 1;
+            bytes += STATE_COST + name.as_str().len();
+        }
+        let mut state = State {
+            reply: Some(PendingReply::new(outbox.clone(), bytes)),
+            topics: BTreeMap::new(),
+            left: Vec::new(),
+            missing,
+            waiting: Vec::new(),
+        };
+        if missing == 0 {
+            state.answer(user.as_ref(), is_from_now);
+        }
         Arc::new(Self {
             outbox,
             user,
             is_from_now,
-            state: Mutex::new(State {
-                topics: BTreeMap::new(),
-                missing: topics,
-                waiting: Vec::new(),
-            }),
+            state: Mutex::new(state),
         })
-    }
-
-    /// Sends the answer if no topic has to report.
-    pub(crate) fn finish_if_empty(&self) {
-        if self.state.lock().missing == 0 {
-            self.answer(BTreeMap::new());
-        }
     }
 
     /// Of the connection that is answered.
@@ -139,7 +151,12 @@ impl RegistrationReply {
 
     /// A topic says how far it is.
     pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: TopicState) {
-        let _ = self.take(topic, how, None::<fn(&Arc<Self>)>);
+        let _ = self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
+    }
+
+    /// A topic says that the connection has left it.
+    pub(crate) fn report_left(self: &Arc<Self>, topic: &TopicName) {
+        let _ = self.take(topic, None, None::<fn(&Arc<Self>)>);
     }
 
     /// The same for a topic that sends nothing before the reply is sent. If that has to
@@ -150,17 +167,20 @@ impl RegistrationReply {
         how: TopicState,
         on_answered: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> ReplyState {
-        self.take(topic, how, Some(on_answered))
+        self.take(topic, Some(how), Some(on_answered))
     }
 
     fn take(
         self: &Arc<Self>,
         topic: &TopicName,
-        how: TopicState,
+        how: Option<TopicState>,
         on_answered: Option<impl FnOnce(&Arc<Self>) + Send + 'static>,
     ) -> ReplyState {
         let mut state = self.state.lock();
-        state.topics.insert(topic.to_string(), how);
+        match how {
+            Some(how) => drop(state.topics.insert(topic.to_string(), how)),
+            None => state.left.push(topic.to_string()),
+        }
         state.missing -= 1;
         if state.missing > 0 {
             let waiting = on_answered.map(|call| Box::new(call) as OnAnswered);
@@ -172,7 +192,7 @@ impl RegistrationReply {
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
-        self.answer(std::mem::take(&mut state.topics));
+        state.answer(self.user.as_ref(), self.is_from_now);
         ReplyState::Sent
     }
 
@@ -181,15 +201,21 @@ impl RegistrationReply {
     pub(crate) fn pass(&self) {
         drop(self.state.lock());
     }
+}
 
-    fn answer(&self, topics: BTreeMap<String, TopicState>) {
-        let user = self.user.as_ref().map(|name| name.as_str().into());
+impl State {
+    fn answer(&mut self, user: Option<&UserName>, is_from_now: bool) {
+        let user = user.map(|name| name.as_str().into());
+        let topics = std::mem::take(&mut self.topics);
+        let left = std::mem::take(&mut self.left);
         let place = |state: &TopicState| format!("{}:{}", state.epoch, state.seq);
         let id = match topics.len() {
-            1 if self.is_from_now => topics.values().next().map(place),
+            1 if is_from_now => topics.values().next().map(place),
             _ => None,
         };
-        let line = Event::Registered(Registered { user, topics }).to_line();
-        self.outbox.send_identified(line, id.as_deref());
+        let answer = Registered { user, topics, left };
+        if let Some(reply) = self.reply.take() {
+            reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
+        }
     }
 }

@@ -1,33 +1,35 @@
 //! Topic name → topic. A topic is there as long as somebody is registered for it, or
 //! something of it is remembered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
-use wire::{Event, TopicName, TopicSummary};
+use tokio::sync::{Semaphore, oneshot};
+use wire::{Event, Page, TopicName, TopicSummary};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
 use crate::topic::mailbox::Backpressure;
+use crate::topic::page::{PageRoom, max_entries};
 use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
 
-/// Bytes of the names in a list of the topics: it should fit into a frame of the
-/// default size, whatever JSON makes of the names.
-const NAMES_BYTES: usize = 40 * 1024;
-
-/// Topics on disk that are looked at for a list: more than fit into one.
-const STORED_TOPICS: usize = 1_000;
+/// Pages of topics that are read from disk at a time: whoever asks for many waits, and
+/// those who read messages don't.
+const LISTS: usize = 1;
 
 /// How long topics have to give back memory before others are asked.
 const GIVING: Duration = Duration::from_secs(1);
@@ -40,7 +42,10 @@ pub(crate) struct Registry {
     settings: Arc<TopicSettings>,
     /// Those that have ids.
     expiring: Arc<Expiring>,
-    topics: Mutex<HashMap<TopicName, Arc<Topic>>>,
+    /// In the order of their names, in which they are listed.
+    topics: Mutex<BTreeMap<TopicName, Arc<Topic>>>,
+    /// The turns of those who list what is on disk.
+    lists: Semaphore,
 }
 
 impl Registry {
@@ -53,6 +58,7 @@ impl Registry {
             expiring: Arc::new(Expiring::new(config.id_window)),
             settings: Arc::new(TopicSettings::new(config, store, clock)?),
             topics: Mutex::default(),
+            lists: Semaphore::new(LISTS),
         })
     }
 
@@ -106,15 +112,27 @@ impl Registry {
         tokio::spawn(task::run(topic, settings, expiring, retire));
     }
 
-    /// Asks the topic of that name who is there; `None` if there is no such topic.
+    /// Asks the topic of that name who is there; `None` if there is no such topic, which
+    /// is answered at once.
     pub(crate) fn who(
         &self,
         name: &TopicName,
-        asker: SharedOutbox,
+        page: &Page,
+        reply: PendingReply,
     ) -> Option<(Arc<Topic>, Backpressure)> {
         let topics = self.topics.lock();
-        let topic = topics.get(name)?;
-        let backpressure = topic.who(asker);
+        let Some(topic) = topics.get(name) else {
+            drop(topics);
+            let nobody = wire::Members {
+                topic: name.as_str().into(),
+                count: 0,
+                users: Vec::new(),
+                more: false,
+            };
+            reply.send(Event::Members(nobody).to_line());
+            return None;
+        };
+        let backpressure = topic.who(reply, page);
         Some((topic.clone(), backpressure))
     }
 
@@ -138,45 +156,57 @@ impl Registry {
         answered
     }
 
-    /// Answers which topics there are, those with most members first; with very many
-    /// of them, not all. What is only on disk takes a moment to find.
-    pub(crate) fn list(self: &Arc<Self>, asker: SharedOutbox) {
+    /// Answers which topics there are: a page of them. What is only on disk takes a
+    /// moment to find.
+    pub(crate) fn list(self: &Arc<Self>, page: Page, reply: PendingReply) {
         let Some(store) = self.settings.store.clone() else {
-            return asker.send_reply(self.list_with(Vec::new()));
+            return reply.send(self.list_with(&[], &page));
         };
         let registry = self.clone();
         tokio::spawn(async move {
-            let stored = store.topics(STORED_TOPICS).await;
+            let turn = registry.lists.acquire().await;
+            let after = page.after.clone();
+            let stored = store.topics(after, max_entries(&page) + 1).await;
+            drop(turn);
             if let Err(error) = &stored {
                 tracing::warn!(%error, "can't list the topics on disk");
             }
-            asker.send_reply(registry.list_with(stored.unwrap_or_default()));
+            let stored = stored.unwrap_or_default();
+            reply.send(registry.list_with(&stored, &page));
         });
     }
 
-    fn list_with(&self, stored: Vec<(TopicName, u64)>) -> Vec<u8> {
-        let mut summaries: BTreeMap<_, _> = stored
-            .into_iter()
-            .map(|(name, seq)| (name, (0, seq)))
-            .collect();
-        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
-        for topic in topics {
-            let (members, seq) = topic.summary();
-            summaries.insert(topic.name().clone(), (members as u64, seq));
+    /// A page of the topics in memory and of those that were found on disk, from the
+    /// same name on. Of each there is one more than a page has, if there are so many: so
+    /// it is known whether others follow.
+    fn list_with(&self, stored: &[(TopicName, u64)], page: &Page) -> Vec<u8> {
+        let topics = self.topics_after(page, max_entries(page) + 1);
+        let mut in_memory = topics.iter().peekable();
+        let mut stored = stored.iter().peekable();
+        let mut room = PageRoom::of(page);
+        let mut listed: Vec<TopicSummary<'_>> = Vec::new();
+        while let Some(next) = next_of(&mut in_memory, &mut stored) {
+            if !room.take(&next.topic) {
+                if let Some(last) = listed.last_mut() {
+                    last.more = true;
+                }
+                break;
+            }
+            listed.push(next);
         }
-        let mut summaries: Vec<_> = summaries.into_iter().collect();
-        summaries.sort_by_key(|(_, (members, _))| std::cmp::Reverse(*members));
-        let mut bytes = 0;
-        let listed = summaries.iter().take_while(|(name, _)| {
-            bytes += 64 + name.as_str().len();
-            bytes <= NAMES_BYTES
-        });
-        let listed = listed.map(|(name, (members, seq))| TopicSummary {
-            topic: name.as_str().into(),
-            members: *members,
-            seq: *seq,
-        });
-        Event::Topics(listed.collect()).to_line()
+        Event::Topics(listed).to_line()
+    }
+
+    /// The first topics of a page, at most so many.
+    fn topics_after(&self, page: &Page, count: usize) -> Vec<Arc<Topic>> {
+        let after = page.after.as_deref();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let topics = self.topics.lock();
+        let following = topics.range::<str, _>((start, Bound::Unbounded));
+        following
+            .take(count)
+            .map(|(_, topic)| topic.clone())
+            .collect()
     }
 
     /// Has topics forget ids that are too old, also where nothing is published.
@@ -222,9 +252,6 @@ impl Registry {
         if idle {
             topics.remove(topic.name());
         }
-        if topics.is_empty() {
-            topics.shrink_to_fit();
-        }
         idle
     }
 
@@ -241,6 +268,36 @@ impl Registry {
             let _ = topic.await;
         }
     }
+}
+
+/// The next of the topics in memory and of those on disk, in the order of their names.
+/// What is in memory is newer.
+fn next_of<'a>(
+    in_memory: &mut Peekable<impl Iterator<Item = &'a Arc<Topic>>>,
+    stored: &mut Peekable<impl Iterator<Item = &'a (TopicName, u64)>>,
+) -> Option<TopicSummary<'a>> {
+    let order = match (in_memory.peek(), stored.peek()) {
+        (Some(topic), Some((name, _))) => topic.name().cmp(name),
+        (Some(_), None) => Ordering::Less,
+        (None, _) => Ordering::Greater,
+    };
+    let (name, members, seq) = if order == Ordering::Greater {
+        let (name, seq) = stored.next()?;
+        (name, 0, *seq)
+    } else {
+        if order == Ordering::Equal {
+            stored.next();
+        }
+        let topic = in_memory.next()?;
+        let (members, seq) = topic.summary();
+        (topic.name(), members as u64, seq)
+    };
+    Some(TopicSummary {
+        topic: name.as_str().into(),
+        members,
+        seq,
+        more: false,
+    })
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use tokio::sync::oneshot;
 use wire::{Event, Gap};
 
 use crate::history::entry::Entry;
-use crate::identity::Identity;
+use crate::identity::{Identity, is_same_client};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::store::StoreError;
 use crate::topic::log::TopicLog;
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -143,9 +144,13 @@ pub(crate) struct Subscriber {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
     pub(crate) cursor: Cursor,
+    /// The first message after it joined the topic.
+    pub(crate) joined_at: u64,
     /// Before this message it gets its own ones too: it asked for the last ones, not for
     /// what it missed.
     pub(crate) own_before: u64,
+    /// What it is told of who comes and goes.
+    pub(crate) presence: Told,
     /// It sends no more, and leaves when it has caught up: who is told then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
@@ -327,8 +332,7 @@ impl Subscriber {
                 break;
             }
             end = entry.end();
-            let is_own = entry.publisher == self.identity.publisher;
-            if is_own && entry.first >= self.own_before {
+            if self.is_own(entry) {
                 continue;
             }
             let lines = entry.lines_from(next);
@@ -340,6 +344,20 @@ impl Subscriber {
             }
         }
         (end, batches)
+    }
+
+    /// Whether the connection isn't sent these messages, because they are its own: since it
+    /// joined, what it published itself, as if it weren't behind. Before that, all that its
+    /// client published, on whichever connection.
+    fn is_own(&self, entry: &Entry) -> bool {
+        let own = self.identity.publisher;
+        if entry.first < self.own_before {
+            return false;
+        }
+        match entry.first >= self.joined_at {
+            true => entry.publisher == own,
+            false => is_same_client(entry.publisher, own),
+        }
     }
 
     /// The connection gets the message after these next.

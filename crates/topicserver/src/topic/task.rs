@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::oneshot;
-use wire::{Event, TopicState};
+use wire::TopicState;
 
 use crate::history::budget::MemoryShare;
-use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
-use crate::topic::members::{Added, Members, presence};
+use crate::topic::members::{Added, Members};
+use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
+use crate::turn::Turn;
 
 thread_local! {
     /// Room for what topics are about to hand on.
@@ -147,10 +148,15 @@ impl Task {
             self.pending = PENDING.with(Spare::take);
         }
         let mut commands = batch.drain(..);
+        let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
             // Nothing is held meanwhile: each topic's task would have room for it.
             if !matches!(next, Command::Publish(_)) {
                 self.deliver().await;
+                if turn.is_over() {
+                    tokio::task::yield_now().await;
+                    turn = Turn::default();
+                }
             }
             if let Some(command) = commands.next()
                 && let Some(registration) = self.change(command)
@@ -175,9 +181,6 @@ impl Task {
             }
             Command::Register(registration) => return Some(registration),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
-            Command::Report(answer) => {
-                answer.report(self.topic.name(), self.state(None));
-            }
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
             Command::Read(subscriber, fetched) => {
@@ -185,11 +188,16 @@ impl Task {
                 self.members
                     .has_read(topic, &self.log, &subscriber, fetched);
             }
-            Command::Leave(subscriber) => self.leave(&subscriber),
+            Command::Leave(subscriber, answer) => {
+                self.leave(&subscriber);
+                if let Some(answer) = answer {
+                    answer.report_left(self.topic.name());
+                }
+            }
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
-            Command::Who(asker) => {
-                let answer = self.members.who(self.topic.name().as_str());
-                asker.send_reply(answer.to_line());
+            Command::Who(reply, page) => {
+                let answer = self.members.who(self.topic.name().as_str(), &page);
+                reply.send(answer.to_line());
             }
             Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
@@ -219,12 +227,7 @@ impl Task {
             answer,
         } = registration;
         self.note_use();
-        if !start.is_given()
-            && let Some(known) = self.members.find(&outbox)
-            && known.identity.user == identity.user
-        {
-            // It wants nothing but what it gets already.
-            known.identity = identity;
+        if !start.is_given() && self.members.confirm(&outbox, &identity) {
             answer.report(self.topic.name(), self.state(None));
             return;
         }
@@ -232,13 +235,15 @@ impl Task {
         let (next, recovered) = start.resolve(&self.log).await;
         let added = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
-            identity: identity.clone(),
+            identity,
             cursor: Cursor::unanswered(next, answer.clone()),
+            joined_at: self.log.next(),
             own_before: if start.is_resume() {
                 0
             } else {
                 self.log.next()
             },
+            presence: Told::default(),
             finished: None,
         });
         // Whoever has been answered is counted.
@@ -252,7 +257,9 @@ impl Task {
             ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
         }
         if added == Added::NewUser {
-            self.tell_presence(&identity, &outbox, Event::Joined);
+            let max = self.log.settings().max_presence;
+            let name = self.topic.name().as_str();
+            self.members.announce_coming(name, &outbox, max);
         }
     }
 
@@ -308,24 +315,9 @@ impl Task {
     }
 
     fn leave(&mut self, subscriber: &SharedOutbox) {
-        if let Some(identity) = self.members.remove(subscriber) {
-            self.tell_presence(&identity, subscriber, Event::Left);
-        }
-    }
-
-    /// Tells the others, unless they are so many that it would be most of what they
-    /// are told: each comes and goes before all.
-    fn tell_presence<'a>(
-        &'a self,
-        identity: &'a Identity,
-        of: &SharedOutbox,
-        event: impl FnOnce(wire::Presence<'a>) -> Event<'a>,
-    ) {
-        if self.members.len() <= self.log.settings().max_presence
-            && !self.members.has_another(identity, of)
-            && let Some(event) = presence(self.topic.name().as_str(), identity, event)
-        {
-            self.members.tell(&event, of);
+        if let Some(gone) = self.members.remove(subscriber) {
+            self.members
+                .announce_going(self.topic.name().as_str(), &gone);
         }
     }
 

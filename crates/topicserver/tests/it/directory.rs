@@ -182,3 +182,64 @@ fn names_of_64_characters_are_names_and_others_are_refused() {
         client.expect_error("bad-frame");
     }
 }
+
+#[test]
+fn a_hundred_thousand_topics_are_listed_page_by_page() {
+    const TOPICS: usize = 100_000;
+    let server = TestServer::with(Config {
+        max_topics: TOPICS,
+        ..Config::default()
+    });
+    let names: Vec<_> = (0..TOPICS).map(|number| format!("{number:06}")).collect();
+    let mut member = server.connect();
+    for names in names.chunks(2_000) {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        member.register(&names);
+    }
+    member.sync();
+    let mut asker = server.connect();
+    let mut listed = Vec::new();
+    let mut page = json!({});
+    loop {
+        asker.ask(json!({ "topics": page }));
+        let topics = asker.expect_event("topics");
+        let topics = topics.as_array().unwrap();
+        assert!(topics.len() <= 500, "{}", topics.len());
+        listed.extend(
+            topics
+                .iter()
+                .map(|one| one["topic"].as_str().unwrap().to_owned()),
+        );
+        if topics.last().unwrap().get("more").is_none() {
+            break;
+        }
+        page = json!({"after": listed.last(), "limit": 1_000_000});
+    }
+    assert!(listed == names, "{} of {TOPICS}", listed.len());
+}
+
+#[test]
+fn members_are_listed_page_by_page() {
+    let server = TestServer::start();
+    let users: Vec<_> = (0..7).map(|number| format!("user {number}")).collect();
+    let member = |user: &String| server.extended(&["T"], json!({"user": user})).0;
+    let _members: Vec<_> = users.iter().map(member).collect();
+    let mut asker = server.connect();
+    let mut listed = Vec::new();
+    let mut after = String::new();
+    loop {
+        asker.ask(json!({"who": {"topic": "T", "after": after, "limit": 3}}));
+        let members = asker.expect_event("members");
+        assert_eq!(members["count"], 7);
+        let page = members["users"].as_array().unwrap();
+        listed.extend(
+            page.iter()
+                .map(|one| one["user"].as_str().unwrap().to_owned()),
+        );
+        if members.get("more").is_none() {
+            break;
+        }
+        after.clone_from(listed.last().unwrap());
+    }
+    assert_eq!(listed, users);
+}

@@ -20,6 +20,8 @@
 mod common;
 
 mod ages;
+#[cfg(target_os = "linux")]
+mod amplification;
 mod bad_frames;
 mod bad_streams;
 mod bytes;
@@ -42,10 +44,13 @@ mod history;
 mod ids;
 mod leaving;
 #[cfg(target_os = "linux")]
+mod max_queued;
+#[cfg(target_os = "linux")]
 mod memory;
 mod model;
 #[cfg(target_os = "linux")]
 mod power_cut;
+mod presence;
 #[cfg(unix)]
 mod program;
 mod promises;
@@ -54,6 +59,7 @@ mod registering;
 mod relaying;
 #[cfg(unix)]
 mod restarts;
+mod same_client;
 #[cfg(unix)]
 mod signals;
 mod slow_readers;

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ClientKey, Endpoint, ErrorCode, Event, Limits, Position, Scan, Scanner, UserName};
+use crate::{
+    ClientKey, Endpoint, ErrorCode, Event, Limits, Page, Position, Scan, Scanner, UserName,
+};
 
 fn read(text: &str) -> Result<Frame<'_>, FrameError> {
     match Scanner::new(Limits::default()).scan(text.as_bytes()) {
@@ -343,7 +345,15 @@ fn requests_are_read() {
         shown(r#"{"leave":"T"}"#),
         is(Request::Leave(vec![name("T")]))
     );
-    assert_eq!(shown(r#"{"who":"T"}"#), is(Request::Who(name("T"))));
+    let first = Page::default();
+    assert_eq!(
+        shown(r#"{"who":"T"}"#),
+        is(Request::Who(name("T"), first.clone()))
+    );
+    assert_eq!(
+        shown(r#"{"who":{"topic":"T","newer":1}}"#),
+        is(Request::Who(name("T"), first.clone()))
+    );
     assert_eq!(
         shown(r#"{"lookup":"al"}"#),
         is(Request::Lookup("al".into()))
@@ -351,7 +361,7 @@ fn requests_are_read() {
     for topics in ["{}", "null", "1"] {
         assert_eq!(
             shown(&format!(r#"{{"topics":{topics}}}"#)),
-            is(Request::Topics)
+            is(Request::Topics(first.clone()))
         );
     }
     for value in ["7", "null", r#"{"a":[1.50]}"#] {
@@ -367,6 +377,10 @@ fn requests_are_read() {
     for wrong in [
         r#"{"who":"T","ping":1}"#,
         r#"{"who":7}"#,
+        r#"{"who":{"after":"a"}}"#,
+        r#"{"who":{"topic":"T","limit":0}}"#,
+        r#"{"topics":{"limit":0}}"#,
+        r#"{"topics":{"after":7}}"#,
         r#"{"leave":{}}"#,
         "7",
         "[]",

@@ -40,6 +40,8 @@ struct Log {
     ids: Vec<String>,
     requests: Vec<String>,
     rejected: Vec<FrameError>,
+    /// Frames that have to be answered, of which each leaves no room.
+    stops: bool,
 }
 
 impl FrameSink for Log {
@@ -78,6 +80,10 @@ impl FrameSink for Log {
     fn reject(&mut self, error: &FrameError) {
         self.rejected.push(error.clone());
     }
+
+    fn has_room(&self) -> bool {
+        !self.stops
+    }
 }
 
 impl Log {
@@ -111,6 +117,29 @@ fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), ScanErr
             Poll::Ready(Ok(Ok(Read::Some { .. }))) => {}
             Poll::Ready(Ok(Ok(Read::End))) => return (log, input, Ok(())),
             Poll::Ready(Ok(Err(error))) => return (log, input, Err(error)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Reads the same, where each frame that has to be answered leaves no room for more at
+/// once. Tells how often it stopped.
+fn read_in_turns(bytes: &[u8]) -> (Log, usize) {
+    let mut reader = Pieces {
+        pieces: [bytes.to_vec()].into(),
+        ends: true,
+    };
+    let mut log = Log {
+        stops: true,
+        ..Log::default()
+    };
+    let (mut input, mut stops) = (Input::default(), 0);
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        let limits = Limits::default();
+        match input.poll_read(&mut reader, &mut cx, limits, &mut log) {
+            Poll::Ready(Ok(Ok(Read::Some { stopped, .. }))) => stops += usize::from(stopped),
+            Poll::Ready(Ok(Ok(Read::End))) => return (log, stops),
             other => panic!("{other:?}"),
         }
     }
@@ -240,6 +269,16 @@ fn a_connection_between_frames_keeps_nothing() {
 }
 
 #[test]
+fn after_each_frame_that_has_to_be_answered_it_is_asked_whether_more_may_follow() {
+    let stream = message("1", "a") + "{}[1]" + &message("1", "b") + "{\"topics\":[]}" + "{\"a\":";
+    let (log, stops) = read_in_turns(stream.as_bytes());
+    assert_eq!((log.lines().len(), log.rejected.len(), stops), (2, 2, 3));
+    // A message needs no answer here, wherever it goes.
+    assert_eq!(read_in_turns(message("1", "a").repeat(9).as_bytes()).1, 0);
+    assert_eq!(read_in_turns(message("x", "a").repeat(9).as_bytes()).1, 9);
+}
+
+#[test]
 fn an_endless_frame_is_given_up_at_the_limit() {
     let limits = Limits {
         max_frame: 1000,
@@ -264,9 +303,13 @@ proptest! {
         let (cut, ..) = read_all(&pieces, Limits::default());
         let whole = read(stream.as_bytes());
         prop_assert_eq!(cut.lines(), whole.lines());
-        prop_assert_eq!(cut.registered, whole.registered);
-        prop_assert_eq!(cut.rejected, whole.rejected);
-        prop_assert_eq!(cut.unrouted, whole.unrouted);
+        prop_assert_eq!(&cut.registered, &whole.registered);
+        prop_assert_eq!(&cut.rejected, &whole.rejected);
+        prop_assert_eq!(&cut.unrouted, &whole.unrouted);
+        let (in_turns, _) = read_in_turns(stream.as_bytes());
+        prop_assert_eq!(in_turns.lines(), whole.lines());
+        prop_assert_eq!(in_turns.registered, whole.registered);
+        prop_assert_eq!(in_turns.rejected, whole.rejected);
     }
 }
 

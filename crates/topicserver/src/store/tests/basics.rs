@@ -290,10 +290,10 @@ async fn the_catalogue_lists_topics_in_the_order_of_their_names() {
         }
     }
     let expected = [(name("a"), 1), (name("b"), 3), (name("c"), 0)];
-    assert_eq!(store.topics(10).await.unwrap(), expected);
+    assert_eq!(store.topics(None, 10).await.unwrap(), expected);
     store.close().await;
     let store = open(&directory);
-    assert_eq!(store.topics(2).await.unwrap(), expected[..2]);
+    assert_eq!(store.topics(None, 2).await.unwrap(), expected[..2]);
     store.close().await;
 }
 
@@ -322,5 +322,5 @@ async fn a_closed_store_says_so() {
     assert_eq!(store.append(topic, batch(1, 1)).await.unwrap_err(), closed);
     assert_eq!(store.read(topic, 1, 1).await.unwrap_err(), closed);
     assert_eq!(store.load(&name("T")).await.unwrap_err(), closed);
-    assert_eq!(store.topics(1).await.unwrap_err(), closed);
+    assert_eq!(store.topics(None, 1).await.unwrap_err(), closed);
 }

@@ -1,7 +1,7 @@
 //! A server, those who talk on it, and the model that says what they must see.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -148,14 +148,11 @@ impl<'a> World<'a> {
             let link = self.seats[seat].link();
             link.expected.entry(topic).or_default();
         }
-        let link = self.seats[seat].link();
         let states = answer["topics"].as_object().unwrap();
-        assert!(states.keys().eq(link.expected.keys()), "{answer}");
-        let names: Vec<_> = link.expected.keys().copied().collect();
+        let names: BTreeSet<_> = topics.iter().copied().collect();
+        assert!(states.keys().eq(&names), "{answer}");
         for name in names {
-            let is_asked = topics.contains(&name);
-            let wanted = wanted.get(name).filter(|_| is_asked);
-            self.begin(seat, name, &states[name], is_asked, wanted);
+            self.begin(seat, name, &states[name], wanted.get(name));
         }
     }
 
@@ -214,14 +211,7 @@ impl<'a> World<'a> {
     }
 
     /// Checks what a registration was answered of a topic, and says what comes then.
-    fn begin(
-        &mut self,
-        seat: usize,
-        name: &'static str,
-        state: &Value,
-        is_asked: bool,
-        wanted: Option<&Wanted>,
-    ) {
+    fn begin(&mut self, seat: usize, name: &'static str, state: &Value, wanted: Option<&Wanted>) {
         let is_stored = self.reference.is_stored;
         let topic = self.reference.topic(name);
         let told = state["epoch"].as_str().unwrap().to_owned();
@@ -247,11 +237,7 @@ impl<'a> World<'a> {
             None => {}
         }
         let seat = &mut self.seats[seat];
-        let is_new = seat.read.get(name).is_none_or(|(known, _)| *known != epoch);
-        // Without a start, a member stays where it is.
-        if is_asked || is_new {
-            seat.read.insert(name, (epoch, next - 1));
-        }
+        seat.read.insert(name, (epoch, next - 1));
         // Who asks for the last messages gets its own among them.
         let own = match wanted {
             Some(Wanted::Last(_)) => None,
@@ -361,12 +347,15 @@ impl<'a> World<'a> {
         self.seats[seat].read_all();
         let link = self.seats[seat].link();
         link.ask(&json!({ "leave": [topic] }));
-        link.expected.remove(topic);
-        let remaining: Vec<_> = link.expected.keys().copied().collect();
+        let was_in = link.expected.remove(topic).is_some();
         match self.seats[seat].event() {
             Event::Registered(answer) => {
-                let topics = answer["topics"].as_object().unwrap();
-                assert!(topics.keys().eq(&remaining), "{answer}");
+                let left: Vec<_> = was_in.then_some(topic).into_iter().collect();
+                let told = answer["left"].as_array().cloned().unwrap_or_default();
+                assert_eq!(
+                    (&answer["topics"], told),
+                    (&json!({}), left.iter().map(|one| json!(one)).collect())
+                );
             }
             other => panic!("waiting for registered, got {other:?}"),
         }
