@@ -1,6 +1,8 @@
 //! Puts a run together: keyboard, screen and mode; and ends it.
 
+use std::future::pending;
 use std::io;
+use std::pin::Pin;
 use std::time::SystemTime;
 
 use client::dial::Dialer;
@@ -10,7 +12,7 @@ use tokio::sync::mpsc;
 use wire::{Address, TopicName, UserName};
 
 use crate::calls::manager::{CallSettings, Calls};
-use crate::cli::{Config, Extended, History, Mode, Options, When};
+use crate::cli::{Config, Extended, History, Mode, Notifying, Options, When};
 use crate::conversation::{Conversation, Rules};
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -22,7 +24,7 @@ use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
 use crate::output::screen::{Format, Screen};
 use crate::pipe;
-use crate::terminal::{self, Restore, Terminal};
+use crate::terminal::{self, Notify, Restore, Terminal};
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,16 @@ struct Ends {
     screen: Screen,
     /// Puts a terminal back.
     restore: Option<Restore>,
+    /// Resolves if a person leaves without what was not sent.
+    abandoned: Pin<Box<dyn Future<Output = Failure> + Send>>,
+}
+
+/// Where a person is.
+struct Place {
+    server: terminal::Server,
+    name: String,
+    /// The longest frame of a line, in bytes.
+    max_line_frame: usize,
 }
 
 impl App {
@@ -104,17 +116,23 @@ impl App {
         };
         let options = self.client_options(server.clone(), topics.clone(), audience);
         let limits = self.limits(options.max_line_frame());
+        let place = Place {
+            server: terminal::Server::Topics,
+            name: server.to_string(),
+            max_line_frame: limits.max_line_frame,
+        };
         let Ends {
             keyboard,
             screen,
             restore,
-        } = self.ends(&topics, terminal::Server::Topics, reader)?;
+            abandoned,
+        } = self.ends(&topics, place, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
             Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
         };
-        let ended = topic::run(TopicMode {
+        let running = topic::run(TopicMode {
             client,
             events,
             server,
@@ -126,8 +144,11 @@ impl App {
             audience,
             requests: self.requests(),
             stays: self.options.stay,
-        })
-        .await;
+        });
+        let ended = tokio::select! {
+            ended = running => ended,
+            failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
+        };
         let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
         if ended.refused > 0 && finished.result.is_ok() {
             let count = ended.refused;
@@ -140,11 +161,17 @@ impl App {
         let max_frame = self.options.max_frame;
         let topic = direct::topic();
         let topics = [topic.clone()];
+        let place = Place {
+            server: terminal::Server::None,
+            name: mode.to_string(),
+            max_line_frame: max_frame,
+        };
         let Ends {
             keyboard,
             screen,
             restore,
-        } = self.ends(&topics, terminal::Server::None, reader)?;
+            abandoned,
+        } = self.ends(&topics, place, reader)?;
         let input = Input::new(
             keyboard,
             topic,
@@ -167,13 +194,19 @@ impl App {
             timeout: self.options.connect_timeout,
             max_frame,
         };
-        let result = match mode {
-            Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
-            Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
-            Mode::CallUser { user, server } => {
-                direct::call_user(&mut conversation, &dialer(server), &user).await
+        let running = async {
+            match mode {
+                Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
+                Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
+                Mode::CallUser { user, server } => {
+                    direct::call_user(&mut conversation, &dialer(server), &user).await
+                }
+                Mode::Join { .. } => unreachable!("that is topic mode"),
             }
-            Mode::Join { .. } => unreachable!("that is topic mode"),
+        };
+        let result = tokio::select! {
+            result = running => result,
+            failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
         };
         let Conversation { input, screen, .. } = conversation;
         Ok(write_out(input, screen, restore, result).await)
@@ -221,6 +254,7 @@ impl App {
     ) -> client::Options {
         let mut options = client::Options::new(server, topics);
         options.reconnect = self.options.reconnect;
+        options.wait = self.options.wait;
         options.connect_timeout = self.options.connect_timeout;
         options.drain_timeout = self.options.drain_timeout;
         options.max_frame = self.options.max_frame;
@@ -257,7 +291,7 @@ impl App {
     fn ends(
         &self,
         topics: &[TopicName],
-        server: terminal::Server,
+        place: Place,
         reader: Option<NoticeReader>,
     ) -> io::Result<Ends> {
         let Some(reader) = reader else {
@@ -270,19 +304,27 @@ impl App {
                 keyboard: pipe::keyboard(self.options.max_frame)?,
                 screen: pipe::screen(format)?,
                 restore: None,
+                abandoned: Box::pin(pending()),
             });
         };
         let state = self.environment.state.as_ref();
         let history = state.filter(|_| self.options.history_file);
         let setup = terminal::Setup {
             topics: topics.to_vec(),
-            server,
+            server: place.server,
+            place: place.name,
+            max_line_frame: place.max_line_frame,
             is_colored: match self.options.color {
                 When::Auto => !self.environment.no_color,
                 When::Always => true,
                 When::Never => false,
             },
             rings: self.options.bell,
+            notify: self.notify(),
+            has_sides: self.options.sides,
+            hides_topic: self.options.hide_topic,
+            has_mouse: self.options.mouse,
+            term: self.environment.term.clone(),
             people: self.people.clone(),
             history: history.map(|state| state.join("natter").join("history")),
         };
@@ -290,12 +332,37 @@ impl App {
             keyboard,
             screen,
             restore,
+            abandoned,
         } = terminal::start(setup, reader)?;
         Ok(Ends {
             keyboard,
             screen,
             restore: Some(restore),
+            abandoned: Box::pin(async {
+                match abandoned.await {
+                    Ok((count, first)) => Failure::Abandoned { count, first },
+                    // The screen has ended; so will the conversation.
+                    Err(_) => pending().await,
+                }
+            }),
         })
+    }
+
+    /// How this terminal can tell the desktop of something.
+    fn notify(&self) -> Notify {
+        match self.options.notify {
+            Notifying::Never => Notify::Never,
+            Notifying::Osc9 => Notify::Osc9,
+            Notifying::Osc777 => Notify::Osc777,
+            Notifying::Auto => {
+                let term = self.environment.term.as_deref().unwrap_or_default();
+                let knows_777 = term.starts_with("rxvt") || term.starts_with("foot");
+                match knows_777 || self.environment.is_vte {
+                    true => Notify::Osc777,
+                    false => Notify::Osc9,
+                }
+            }
+        }
     }
 
     /// Says what failed.
@@ -312,6 +379,14 @@ impl Finished {
             result: Err(failure),
             has_refused: false,
         }
+    }
+}
+
+impl Finished {
+    /// The person has left without what was not sent.
+    fn abandoned(failure: Failure, restore: Option<Restore>) -> Self {
+        drop(restore);
+        Self::failed(failure)
     }
 }
 

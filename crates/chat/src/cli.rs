@@ -18,7 +18,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-pub use config::{Config, Extended, History, Mode, Options, When};
+pub use config::{Config, Extended, History, Mode, Notifying, Options, When};
 
 use crate::environment::Environment;
 use arguments::Typed;
@@ -165,6 +165,7 @@ impl Typed {
             options: Options {
                 stay: self.stay,
                 reconnect: !self.no_reconnect,
+                wait: self.wait,
                 connect_timeout: self.connect_timeout,
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
@@ -172,6 +173,10 @@ impl Typed {
                 plain: self.plain,
                 color: settings.color.value,
                 bell: settings.bell.value,
+                notify: settings.notify.value,
+                sides: settings.sides.value,
+                hide_topic: settings.hide_topic.value,
+                mouse: settings.mouse.value,
                 usual_name: settings.file.name,
                 history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),

@@ -74,6 +74,14 @@ pub(crate) enum Failure {
         /// The server.
         server: Address,
     },
+    /// The person has left without sending what was typed.
+    #[error("left without sending {}: {}", counted(*.count as u64, "line", "lines"), words::shortened(.first))]
+    Abandoned {
+        /// The number of lines.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
     /// In topic mode: the server refused lines, each of which has been named.
     #[error("{} not delivered or not stored, as said above", counted(*.count, "line was", "lines were"))]
     Undelivered {

@@ -55,9 +55,11 @@ fn read_environment() -> Environment {
     Environment {
         login: text("USER")
             .or_else(|| text("LOGNAME"))
-            .or_else(|| text("USERNAME")),
+            .or_else(|| text("USERNAME"))
+            .or_else(chat::login_name),
         no_color: text("NO_COLOR").is_some(),
         term: text("TERM"),
+        is_vte: text("VTE_VERSION").is_some(),
         state,
         config: path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config"))),
     }

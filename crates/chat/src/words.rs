@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use client::dial::DialError;
 use client::link::LinkError;
-use client::{ClientError, Disconnect, Event, RequestRefused, Topic, Undelivered};
+use client::{ClientError, Disconnect, Event, Person, RequestRefused, Topic, Undelivered};
 use wire::{Address, ErrorCode, TopicName};
 
 use crate::output::plural::counted;
@@ -104,10 +104,24 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
+/// The topics that an event is about; none if it is about none.
+pub(crate) fn about(event: &Event) -> Vec<&str> {
+    match event {
+        Event::Joined { topics, .. } => topics.iter().map(TopicName::as_str).collect(),
+        Event::LineRefused { line, .. } => vec![line.topic.as_str()],
+        Event::Incomplete(topic) => vec![topic.as_str()],
+        Event::Gap { topic, .. }
+        | Event::Members { topic, .. }
+        | Event::UserJoined { topic, .. }
+        | Event::UserLeft { topic, .. } => vec![topic],
+        _ => Vec::new(),
+    }
+}
+
 /// What is said to a person of an event that is about people and topics.
 pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
     match event {
-        Event::UserJoined { user, topic } => info(format_args!("{user} has joined {topic}")),
+        Event::UserJoined { user, topic, .. } => info(format_args!("{user} has joined {topic}")),
         Event::UserLeft { user, topic } => info(format_args!("{user} has left {topic}")),
         Event::Topics(topics) => list(topics),
         Event::Members {
@@ -126,9 +140,10 @@ fn joined(topics: &[TopicName], server: &Address, again: bool) -> String {
     format!("joined {} at {server}{again}", names.join(", "))
 }
 
-fn members(topic: &str, count: u64, users: &[String], server: &Address) -> Vec<Words> {
+fn members(topic: &str, count: u64, users: &[Person], server: &Address) -> Vec<Words> {
     let nameless = count.saturating_sub(users.len() as u64);
-    let mut who = users.join(", ");
+    let names: Vec<&str> = users.iter().map(|person| person.user.as_str()).collect();
+    let mut who = names.join(", ");
     if nameless > 0 {
         let and = if who.is_empty() { "" } else { ", and " };
         who += &format!("{and}{nameless} without a name");
@@ -266,7 +281,7 @@ pub(crate) fn undelivered(undelivered: &Undelivered) -> String {
 }
 
 /// A line as a notice names it: in quotation marks, its beginning if it is long.
-fn shortened(line: &str) -> String {
+pub(crate) fn shortened(line: &str) -> String {
     match line.char_indices().nth(SHOWN) {
         None => format!("\"{line}\""),
         Some((end, _)) => format!("\"{}…\"", &line[..end]),

@@ -11,6 +11,7 @@
 mod config;
 mod heartbeat;
 mod membership;
+mod naming;
 mod receive;
 mod requests;
 mod resume;
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName};
+use wire::{Endpoint, ErrorCode, TopicName, UserName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
 pub use requests::Request;
@@ -62,6 +63,10 @@ pub struct Session {
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
     requests: VecDeque<requests::Pending>,
+    /// The name that the program prefers, also while we have another one.
+    wished: Option<UserName>,
+    /// A name to be claimed, and whether the program has asked for it.
+    to_claim: Option<(UserName, bool)>,
     /// Nothing more will be pushed.
     is_finishing: bool,
     /// When acknowledgements, or a connection to wait for them, are overdue.
@@ -106,6 +111,10 @@ impl Session {
             Protocol::Classic => State::Classic,
         };
         let membership = |topic: &TopicName| Membership::new(topic.clone(), config.history);
+        let wished = match &config.name {
+            Name::Preferred(name) => Some(name.clone()),
+            Name::Anonymous | Name::Required(_) => None,
+        };
         Self {
             memberships: config.topics.iter().map(membership).collect(),
             queue: Queue::new(config.run.clone()),
@@ -120,6 +129,8 @@ impl Session {
             to_ping: false,
             to_pong: None,
             requests: VecDeque::new(),
+            wished,
+            to_claim: None,
             is_finishing: false,
             ack_deadline: None,
             replay_deadline: None,
@@ -136,6 +147,8 @@ impl Session {
         self.to_ping = false;
         self.to_pong = None;
         self.forget_requests();
+        self.wish_again();
+        self.to_claim = None;
         self.farewell = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);

@@ -9,12 +9,13 @@ use std::io;
 use client::{Incoming, Line};
 use tokio::sync::{mpsc, oneshot};
 
-use super::format::Formatter;
+use super::item::Item;
 use super::notice::NoticeReader;
+use super::person::{PersonScreen, Shower};
 use super::sanitize::push_escaped;
 
 /// Bytes of lines that may wait before the peer is read no further.
-const ROOM: usize = 64 * 1024;
+pub(super) const ROOM: usize = 64 * 1024;
 
 /// How a message is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,19 +26,19 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How everything is shown.
-#[derive(Debug)]
-enum Style {
-    /// Messages alone.
-    Messages(Format),
-    /// All that happens, for a person at a terminal.
-    Terminal(Box<Formatter>, NoticeReader),
-}
-
 /// The way to standard output.
 #[derive(Debug)]
-pub(crate) struct Screen {
-    style: Style,
+pub(crate) enum Screen {
+    /// Messages alone, one a line.
+    Messages(Messages),
+    /// All that happens, for a person at a terminal.
+    Person(PersonScreen),
+}
+
+/// Messages on their way to standard output.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    format: Format,
     /// Lines that the writer hasn't got yet.
     waiting: String,
     /// To the writer, which closes it when nothing more can be written.
@@ -62,20 +63,77 @@ pub(crate) struct Closed;
 impl Screen {
     /// A screen for messages, and the end that its writer works on.
     pub(crate) fn new(format: Format) -> (Self, Writer) {
-        Self::with(Style::Messages(format))
+        let (messages, writer) = Messages::new(format);
+        (Self::Messages(messages), writer)
     }
 
-    /// A screen for a person, who sees notices among the messages.
-    pub(crate) fn for_person(formatter: Formatter, notices: NoticeReader) -> (Self, Writer) {
-        Self::with(Style::Terminal(Box::new(formatter), notices))
+    /// A screen for a person, who sees notices among the messages; and the other end.
+    pub(crate) fn for_person(notices: NoticeReader) -> (Self, Shower) {
+        let (screen, shower) = PersonScreen::new(notices);
+        (Self::Person(screen), shower)
     }
 
-    fn with(style: Style) -> (Self, Writer) {
+    /// Shows one message, with what the server has added to it.
+    pub(crate) fn show(&mut self, incoming: &Incoming) {
+        match self {
+            Self::Messages(messages) => messages.push(incoming),
+            Self::Person(screen) => screen.push(Item::Message(incoming.clone())),
+        }
+    }
+
+    /// Shows a person a line of theirs that has arrived.
+    pub(crate) fn show_own(&mut self, line: &Line) {
+        self.happened(|| Item::Delivered(line.clone()));
+    }
+
+    /// Shows a person that something has happened.
+    pub(crate) fn happened(&mut self, what: impl FnOnce() -> Item) {
+        if let Self::Person(screen) = self {
+            screen.push(what());
+        }
+    }
+
+    /// A person sees all that happens.
+    pub(crate) fn is_persons(&self) -> bool {
+        matches!(self, Self::Person(_))
+    }
+
+    /// More may be shown without waiting.
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Self::Messages(messages) => messages.waiting.len() < ROOM,
+            Self::Person(screen) => screen.has_room(),
+        }
+    }
+
+    /// Hands on what waits as soon as the other end can take it; with nothing waiting,
+    /// returns only when nothing more can be shown.
+    ///
+    /// Cancel safe: what wasn't handed over still waits.
+    pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {
+        match self {
+            Self::Messages(messages) => messages.hand_over().await,
+            Self::Person(screen) => screen.hand_over().await,
+        }
+    }
+
+    /// Waits until everything is shown. A reader that has gone away is no error: it has
+    /// seen what it wanted.
+    pub(crate) async fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Messages(messages) => messages.finish().await,
+            Self::Person(screen) => screen.finish().await,
+        }
+    }
+}
+
+impl Messages {
+    fn new(format: Format) -> (Self, Writer) {
         // One piece on its way and one waiting: more would only be more memory.
         let (to_writer, lines) = mpsc::channel(1);
         let (sender, outcome) = oneshot::channel();
-        let screen = Self {
-            style,
+        let messages = Self {
+            format,
             waiting: String::new(),
             to_writer,
             outcome,
@@ -84,94 +142,35 @@ impl Screen {
             lines,
             outcome: sender,
         };
-        (screen, writer)
+        (messages, writer)
     }
 
-    /// Shows one message, in one line, with what the server has added to it.
-    pub(crate) fn show(&mut self, incoming: &Incoming) {
-        // Earlier notices are shown before it.
-        self.show_notices();
-        match &mut self.style {
-            Style::Terminal(formatter, _) => {
-                formatter.push_message(&mut self.waiting, incoming);
-                return;
-            }
-            Style::Messages(Format::Plain) => {
+    /// Adds one message, in one line.
+    fn push(&mut self, incoming: &Incoming) {
+        match self.format {
+            Format::Plain => {
                 push_escaped(&mut self.waiting, &incoming.topic);
                 self.waiting.push(':');
                 push_escaped(&mut self.waiting, &incoming.text);
             }
             // JSON allows characters that steer a terminal. They are escaped as JSON does
             // it, so that it is still the same text.
-            Style::Messages(Format::Json) => {
-                push_escaped(&mut self.waiting, &json(incoming));
-            }
+            Format::Json => push_escaped(&mut self.waiting, &json(incoming)),
         }
         self.waiting.push('\n');
     }
 
-    /// Shows a person a line of theirs that has arrived.
-    pub(crate) fn show_own(&mut self, line: &Line) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_own(&mut self.waiting, line.topic.as_str(), &line.text);
-        }
-    }
-
-    /// Shows a person a line of theirs that has still to arrive.
-    pub(crate) fn show_waiting(&mut self, line: &Line) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_waiting(&mut self.waiting, line);
-        }
-    }
-
-    /// Shows a person the earlier lines that contain `text`.
-    pub(crate) fn search(&mut self, text: &str) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_found(&mut self.waiting, text);
-        }
-    }
-
-    fn show_notices(&mut self) {
-        if let Style::Terminal(formatter, notices) = &mut self.style {
-            while let Some(shown) = notices.try_next() {
-                formatter.push_shown(&mut self.waiting, &shown);
-            }
-        }
-    }
-
-    /// More may be shown without waiting.
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < ROOM
-    }
-
-    /// Hands what waits to the writer as soon as that can take it; with nothing
-    /// waiting, returns only when nothing more can be written.
-    ///
-    /// Cancel safe: what wasn't handed over still waits.
-    pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {
-        self.show_notices();
-        while self.waiting.is_empty() {
-            let Style::Terminal(formatter, notices) = &mut self.style else {
-                self.to_writer.closed().await;
-                return Err(Closed);
-            };
-            tokio::select! {
-                () = self.to_writer.closed() => return Err(Closed),
-                Some(shown) = notices.next() => formatter.push_shown(&mut self.waiting, &shown),
-            }
+    async fn hand_over(&mut self) -> Result<(), Closed> {
+        if self.waiting.is_empty() {
+            self.to_writer.closed().await;
+            return Err(Closed);
         }
         let place = self.to_writer.reserve().await.map_err(|_| Closed)?;
         place.send(std::mem::take(&mut self.waiting));
         Ok(())
     }
 
-    /// Waits until everything is written. A reader that has gone away is no
-    /// error: it has seen what it wanted.
-    pub(crate) async fn finish(mut self) -> io::Result<()> {
-        self.show_notices();
+    async fn finish(mut self) -> io::Result<()> {
         if !self.waiting.is_empty() {
             // If it is closed, the outcome says why.
             let _ = self.hand_over().await;
@@ -217,14 +216,14 @@ mod tests {
     use super::*;
 
     fn shown(format: Format, text: &str, envelope: &Envelope) -> String {
-        let (mut screen, _writer) = Screen::new(format);
-        screen.show(&Incoming {
+        let (mut messages, _writer) = Messages::new(format);
+        messages.push(&Incoming {
             topic: "t".into(),
             text: text.into(),
             envelope: envelope.clone(),
             arrival: Arrival::Live,
         });
-        screen.waiting
+        messages.waiting
     }
 
     #[test]

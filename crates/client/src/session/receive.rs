@@ -9,7 +9,7 @@ use wire::{
 use super::resume::Recovery;
 use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
-use crate::event::{Arrival, Event, Incoming, Topic};
+use crate::event::{Arrival, Event, Incoming, Person, Topic};
 use crate::frame::{Frame, MessageFrame};
 
 /// The errors after which a server closes the connection.
@@ -181,13 +181,20 @@ impl Session {
 
     /// What only passes through: answers to requests, and who comes and goes.
     fn on_news(&mut self, event: &ServerEvent<'_>) {
+        if let ServerEvent::Left(presence) = event {
+            self.on_name_free(&presence.person.user);
+        }
         let event = match event {
             ServerEvent::Members(members) => {
-                let users = members.users.iter();
+                let person = |person: &wire::Person<'_>| Person {
+                    user: person.user.to_string(),
+                    ip: person.ip.to_string(),
+                    port: person.port.to_string(),
+                };
                 Event::Members {
                     topic: members.topic.to_string(),
                     count: members.count,
-                    users: users.map(|person| person.user.to_string()).collect(),
+                    users: members.users.iter().map(person).collect(),
                 }
             }
             ServerEvent::Found(person) => Event::Found {
@@ -210,6 +217,7 @@ impl Session {
             }
             ServerEvent::Joined(presence) => Event::UserJoined {
                 user: presence.person.user.to_string(),
+                ip: presence.person.ip.to_string(),
                 topic: presence.topic.to_string(),
             },
             ServerEvent::Left(presence) => Event::UserLeft {
@@ -310,12 +318,12 @@ impl Session {
             self.emit(Event::ServerError(error));
             return Ok(());
         }
+        if error.is(ErrorCode::NameTaken) && self.try_next_name() {
+            return Ok(());
+        }
         if self.is_extended {
             // It had us before: our old connection may still hold the name.
             return Err(SessionError::Lost(Disconnect::Server(error)));
-        }
-        if error.is(ErrorCode::NameTaken) && self.try_next_name() {
-            return Ok(());
         }
         Err(SessionError::Failed(match self.config.name.get() {
             Some(name) if error.is(ErrorCode::NameTaken) => ClientError::NameTaken(name.clone()),
