@@ -165,6 +165,9 @@ impl CallManager {
             (action, state) => {
                 self.state = state;
                 self.notices.warn(self.why_not(&action));
+                if let CallAction::Say(text) = action {
+                    self.notices.tell(Call::NotSaid(text)).await;
+                }
             }
         }
     }
@@ -177,7 +180,7 @@ impl CallManager {
                 "not sent: the other side doesn't read"
             }
             (CallAction::Say(_), _) => {
-                "not sent: nobody is on the line; /topic TOPIC speaks there again"
+                "not sent: nobody is on the line; /leave closes this view"
             }
             _ => "there is no call",
         }

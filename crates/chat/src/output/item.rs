@@ -54,6 +54,8 @@ pub(crate) struct Said {
 pub(crate) enum Call {
     /// It has ended, or could not be made.
     Ended,
+    /// This can't be said, and goes back to where it was typed.
+    NotSaid(String),
 }
 
 /// The connection to the server.

@@ -25,6 +25,8 @@ mod hostile;
 #[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]
+mod keys;
+#[cfg(unix)]
 mod leaving;
 mod old_servers;
 mod peer;
@@ -36,6 +38,8 @@ mod process;
 mod proxy;
 mod registering;
 mod resuming;
+#[cfg(unix)]
+mod screens;
 mod server;
 mod specification;
 #[cfg(unix)]

@@ -24,6 +24,12 @@ impl Ui {
             Item::Notice(said) => self.on_notice(said),
             Item::CallLine(line) => self.on_call_line(line),
             Item::Call(Call::Ended) => self.on_call_ended(),
+            Item::Call(Call::NotSaid(text)) => {
+                if let Some(at) = self.find_call() {
+                    settle(&mut self.views[at], &text);
+                    self.put_back(at, text);
+                }
+            }
             Item::Joined(topics) => {
                 for topic in topics {
                     if self.find(topic.as_str()).is_none() {
@@ -174,7 +180,12 @@ impl Ui {
         if unsent.is_empty() {
             return;
         }
-        let unsent = unsent.join("\n");
+        self.put_back(at, unsent.join("\n"));
+    }
+
+    /// Puts what was not sent back to where it was typed.
+    fn put_back(&mut self, at: usize, unsent: String) {
+        let view = &mut self.views[at];
         let is_current = at == self.current;
         let typed = match is_current {
             true => self.editor.text().to_owned(),
