@@ -209,8 +209,8 @@ pub(crate) fn stdin_file() -> io::Result<std::fs::File> {
 /// Waits until standard input has something.
 #[cfg(unix)]
 pub(crate) fn wait_for_input() {
-    use std::os::fd::AsFd as _;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
     let stdin = io::stdin();
     let mut descriptors = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     // Whatever comes of it, reading says more.

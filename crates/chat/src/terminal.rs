@@ -170,12 +170,14 @@ pub(crate) fn start(setup: Setup, notices: NoticeReader) -> io::Result<Terminal>
         abandon: Some(abandon),
     };
     let shown = run::Screen::new(ui, window, connected, painter);
-    thread::Builder::new().name("screen".into()).spawn(move || {
-        let result = run_screen(shown);
-        // A conversation that is over needn't know.
-        let _ = outcome.send(result);
-        drop(ends);
-    })?;
+    thread::Builder::new()
+        .name("screen".into())
+        .spawn(move || {
+            let result = run_screen(shown);
+            // A conversation that is over needn't know.
+            let _ = outcome.send(result);
+            drop(ends);
+        })?;
     Ok(Terminal {
         keyboard,
         screen,

@@ -5,7 +5,9 @@
 //! changed. The next connection then takes it over, as one that comes back does.
 
 use tokio::time::timeout;
-use wire::{ClientKey, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions, UserName};
+use wire::{
+    ClientKey, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions, UserName,
+};
 
 use crate::dial::Dialer;
 use crate::error::ServerError;

@@ -180,8 +180,20 @@ mod tests {
 
     #[test]
     fn the_families_take_turns() {
-        let mixed = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"]);
-        let turns = addresses(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"]);
+        let mixed = addresses(&[
+            "[::1]:1",
+            "[::2]:1",
+            "[::3]:1",
+            "127.0.0.1:1",
+            "127.0.0.2:1",
+        ]);
+        let turns = addresses(&[
+            "[::1]:1",
+            "127.0.0.1:1",
+            "[::2]:1",
+            "127.0.0.2:1",
+            "[::3]:1",
+        ]);
         assert_eq!(interleaved(mixed), turns);
         assert_eq!(interleaved(Vec::new()), []);
     }
@@ -207,7 +219,9 @@ mod tests {
     async fn an_address_that_is_silent_costs_a_moment_and_one_that_refuses_nothing() {
         let (silent, _waiting) = silent();
         let silent = silent.local_addr().expect("an address");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
         let good = listener.local_addr().expect("an address");
         let refusing = {
             let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
@@ -217,7 +231,10 @@ mod tests {
         let stream = race(vec![silent, refusing, good]).await.expect("connected");
         assert_eq!(stream.peer_addr().expect("an address"), good);
         let took = began.elapsed();
-        assert!(took >= ATTEMPT_DELAY && took < 3 * ATTEMPT_DELAY, "{took:?}");
+        assert!(
+            took >= ATTEMPT_DELAY && took < 3 * ATTEMPT_DELAY,
+            "{took:?}"
+        );
         let began = Instant::now();
         race(vec![refusing, good]).await.expect("connected");
         assert!(began.elapsed() < ATTEMPT_DELAY);

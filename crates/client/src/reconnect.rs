@@ -166,7 +166,10 @@ impl Driver {
             };
             self.session.emit(event);
             drop(link);
-            link = match self.connect_again(&mut back_off, Attempt::Again, None).await {
+            link = match self
+                .connect_again(&mut back_off, Attempt::Again, None)
+                .await
+            {
                 Meanwhile::Happened(link) => link,
                 other => return self.end_unconnected(other),
             };

@@ -179,9 +179,7 @@ impl CallManager {
             (CallAction::Say(_), State::Talking { .. } | State::Dialing { .. }) => {
                 "not sent: the other side doesn't read"
             }
-            (CallAction::Say(_), _) => {
-                "not sent: nobody is on the line; /leave closes this view"
-            }
+            (CallAction::Say(_), _) => "not sent: nobody is on the line; /leave closes this view",
             _ => "there is no call",
         }
     }

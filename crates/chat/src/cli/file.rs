@@ -150,10 +150,7 @@ impl File {
             name: written.name.map(|text| read(&text, name)).transpose()?,
             color: written.color.map(|text| read(&text, color)).transpose()?,
             bell: written.bell,
-            notify: written
-                .notify
-                .map(|text| read(&text, notify))
-                .transpose()?,
+            notify: written.notify.map(|text| read(&text, notify)).transpose()?,
             sides: written.sides,
             hide_topic: written.hide_topic,
             mouse: written.mouse,

@@ -56,7 +56,10 @@ fn areas((width, height): (u16, u16), has_sides: bool, editor: &Editor) -> Areas
         _ => (height / 3).clamp(1, MOST_ROWS),
     };
     let rows = editor.rows(usize::from(room)).len();
-    let rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, most).min(height);
+    let rows = u16::try_from(rows)
+        .unwrap_or(u16::MAX)
+        .clamp(1, most)
+        .min(height);
     let status = u16::from(height >= 3);
     let header = u16::from(height >= 5);
     let middle = height - rows - status - header;

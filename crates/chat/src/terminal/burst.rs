@@ -142,7 +142,10 @@ mod tests {
                 Step::BurstEnd { entered } => (format!("end {entered}"), false),
                 other => panic!("{other:?}"),
             };
-            match shown.last_mut().filter(|last| joins && last.chars().all(char::is_lowercase)) {
+            match shown
+                .last_mut()
+                .filter(|last| joins && last.chars().all(char::is_lowercase))
+            {
                 Some(last) => last.push_str(&text),
                 None => shown.push(text),
             }

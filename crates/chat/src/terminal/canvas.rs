@@ -75,9 +75,13 @@ impl Canvas {
             if at + wide > end {
                 break;
             }
-            self.cells[(at, row)].set_symbol(cluster).set_style(span.style);
+            self.cells[(at, row)]
+                .set_symbol(cluster)
+                .set_style(span.style);
             for more in 1..wide {
-                self.cells[(at + more, row)].set_symbol("").set_style(span.style);
+                self.cells[(at + more, row)]
+                    .set_symbol("")
+                    .set_style(span.style);
             }
             at += wide;
         }

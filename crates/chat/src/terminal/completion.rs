@@ -16,9 +16,9 @@ pub(super) struct Completion {
 
 /// Finds what the word at the end of `before` can become.
 pub(super) fn complete(before: &str, people: &People, topics: &[String]) -> Completion {
-    let start = before
-        .rfind(char::is_whitespace)
-        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+    let start = before.rfind(char::is_whitespace).map_or(0, |at| {
+        at + before[at..].chars().next().map_or(1, char::len_utf8)
+    });
     let word = &before[start..];
     let names = |word: &str| people.beginning_with(word);
     let candidates = match before.split_once(' ') {
@@ -36,10 +36,7 @@ pub(super) fn complete(before: &str, people: &People, topics: &[String]) -> Comp
                 .map(|name| format!("@{name} "))
                 .collect(),
             // At the beginning of a line, as people address others.
-            None if start == 0 => names(word)
-                .into_iter()
-                .map(|name| name + ": ")
-                .collect(),
+            None if start == 0 => names(word).into_iter().map(|name| name + ": ").collect(),
             None => names(word),
         },
     };
@@ -59,7 +56,9 @@ impl Completion {
                 return Some(common);
             }
         }
-        let next = self.shown.map_or(0, |shown| (shown + 1) % self.candidates.len());
+        let next = self
+            .shown
+            .map_or(0, |shown| (shown + 1) % self.candidates.len());
         self.shown = Some(next);
         self.candidates.get(next).cloned()
     }
@@ -109,6 +108,9 @@ mod tests {
             .map(|word| completion.next(word))
             .collect();
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(shown, [some("bob"), some("bob"), some("bobby"), some("bob")]);
+        assert_eq!(
+            shown,
+            [some("bob"), some("bob"), some("bobby"), some("bob")]
+        );
     }
 }

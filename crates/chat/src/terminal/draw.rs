@@ -53,7 +53,10 @@ impl Ui {
         let start = area.width.saturating_sub(narrow(columns(&right)));
         canvas.text(area.y, start, area.width, &Span::new(right, self.bar()));
         let Some(view) = self.view() else { return };
-        let title = Span::new(format!(" {}", name(&view.target.label())), self.bar().add_modifier(Modifier::BOLD));
+        let title = Span::new(
+            format!(" {}", name(&view.target.label())),
+            self.bar().add_modifier(Modifier::BOLD),
+        );
         let at = canvas.text(area.y, 0, start, &title);
         let who = self.who(view, usize::from(start.saturating_sub(at)));
         canvas.text(area.y, at, start, &Span::new(who, self.bar()));
@@ -114,11 +117,19 @@ impl Ui {
             };
             let mut text = format!(" {} {}", at + 1, name(&view.target.label()));
             if let Some(news) = news(view) {
-                text = shortened(&text, usize::from(area.width).saturating_sub(columns(&news) + 3));
+                text = shortened(
+                    &text,
+                    usize::from(area.width).saturating_sub(columns(&news) + 3),
+                );
                 text = format!("{text} {news}");
             }
             let text = shortened(&text, usize::from(area.width).saturating_sub(2));
-            canvas.text(area.y + narrow(at), area.x, area.right(), &Span::new(text, style));
+            canvas.text(
+                area.y + narrow(at),
+                area.x,
+                area.right(),
+                &Span::new(text, style),
+            );
         }
         self.draw_line(canvas, area, area.right().saturating_sub(2));
     }
@@ -251,7 +262,9 @@ impl Ui {
 
     fn news_style(&self, view: &View) -> Style {
         match (view.mentions, view.unread) {
-            (1.., _) if self.taste.has_colors => Style::default().fg(Color::Red).add_modifier(Modifier::BOLD),
+            (1.., _) if self.taste.has_colors => {
+                Style::default().fg(Color::Red).add_modifier(Modifier::BOLD)
+            }
             (1.., _) => bold(),
             (0, 1..) => Style::default(),
             (0, 0) => dim(),

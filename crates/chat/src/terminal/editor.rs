@@ -330,7 +330,8 @@ mod tests {
 
     fn typed(text: &str) -> Editor {
         let mut editor = Editor::default();
-        text.chars().for_each(|c| editor.insert(c.encode_utf8(&mut [0; 4])));
+        text.chars()
+            .for_each(|c| editor.insert(c.encode_utf8(&mut [0; 4])));
         editor
     }
 

@@ -277,7 +277,10 @@ impl KeyParser {
             }
             return;
         }
-        if parameters.first().is_some_and(|first| !first.is_ascii_digit()) {
+        if parameters
+            .first()
+            .is_some_and(|first| !first.is_ascii_digit())
+        {
             return;
         }
         let numbers = numbers(parameters);
@@ -392,7 +395,9 @@ fn unicode_key(number: u32) -> Option<Code> {
 fn numbers(parameters: &[u8]) -> Vec<u32> {
     let text = String::from_utf8_lossy(parameters);
     let number = |part: &str| part.split(':').next().and_then(|part| part.parse().ok());
-    text.split(';').map(|part| number(part).unwrap_or(1)).collect()
+    text.split(';')
+        .map(|part| number(part).unwrap_or(1))
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use crate::output::sanitize::{is_mixed, push_escaped, push_name};
 const TOGETHER: u64 = 5 * 60 * 1000;
 /// From this width on, names have a column of their own.
 const ROOMY: usize = 60;
+/// Notices between two messages that are looked past.
+const LONGEST_LOOK_BACK: usize = 100;
 /// Below this width there are no times.
 const CRAMPED: usize = 24;
 
@@ -89,11 +91,12 @@ impl Look<'_> {
             let day = day.strftime("%A, %-d %B").to_string();
             rows.push(self.rule(&day, dim()));
         }
-        let was_past = before.is_some_and(|before| before.is_past);
-        match (was_past, entry.is_past) {
-            (false, true) => rows.push(self.rule("earlier", dim())),
-            (true, false) => rows.push(self.rule("now", dim())),
-            _ => {}
+        if matches!(entry.body, Body::Message(_)) {
+            match (was_past(view, id), entry.is_past) {
+                (false, true) => rows.push(self.rule("earlier", dim())),
+                (true, false) => rows.push(self.rule("now", dim())),
+                _ => {}
+            }
         }
         if view.marker == Some(id) {
             rows.push(self.rule("new", self.warning()));
@@ -218,7 +221,14 @@ impl Look<'_> {
     }
 
     /// A part of a line, with what leads somewhere and what was found.
-    fn pieces(&self, row: &mut Row, line: &str, range: std::ops::Range<usize>, style: Style, id: i64) {
+    fn pieces(
+        &self,
+        row: &mut Row,
+        line: &str,
+        range: std::ops::Range<usize>,
+        style: Style,
+        id: i64,
+    ) {
         let text = &line[range.clone()];
         let mut cuts: Vec<usize> = vec![range.start, range.end];
         let links = links(line);
@@ -373,6 +383,15 @@ impl Look<'_> {
         }
         (id, row - count)
     }
+}
+
+/// The last message before that entry was said before we came. Notices don't count.
+fn was_past(view: &View, id: i64) -> bool {
+    let before = (view.ids().start..id).rev().take(LONGEST_LOOK_BACK);
+    before
+        .filter_map(|id| view.get(id))
+        .find(|entry| matches!(entry.body, Body::Message(_)))
+        .is_some_and(|entry| entry.is_past)
 }
 
 /// Said by the same person shortly after.

@@ -12,7 +12,10 @@ pub(super) fn links(text: &str) -> Vec<Range<usize>> {
             .map_or(text.len(), |length| at + length);
         let link = without_punctuation(&text[at..end]);
         // The scheme alone leads nowhere.
-        if link.split_once("://").is_some_and(|(_, rest)| !rest.is_empty()) {
+        if link
+            .split_once("://")
+            .is_some_and(|(_, rest)| !rest.is_empty())
+        {
             found.push(at..at + link.len());
         }
         from = end.max(at + 1);
@@ -54,10 +57,19 @@ mod tests {
     #[test]
     fn addresses_are_found_without_what_stands_around_them() {
         for (text, expected) in [
-            ("see http://a.example/b?c=d#e.", &["http://a.example/b?c=d#e"][..]),
-            ("(https://a/b_(c)) and <http://d>", &["https://a/b_(c)", "http://d"]),
+            (
+                "see http://a.example/b?c=d#e.",
+                &["http://a.example/b?c=d#e"][..],
+            ),
+            (
+                "(https://a/b_(c)) and <http://d>",
+                &["https://a/b_(c)", "http://d"],
+            ),
             ("http:// and https://", &[]),
-            ("t:https://a/%C3%A9, http://é.example/騒", &["https://a/%C3%A9", "http://é.example/騒"]),
+            (
+                "t:https://a/%C3%A9, http://é.example/騒",
+                &["https://a/%C3%A9", "http://é.example/騒"],
+            ),
             ("no link", &[]),
         ] {
             let found: Vec<&str> = links(text).into_iter().map(|range| &text[range]).collect();

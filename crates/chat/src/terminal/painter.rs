@@ -81,13 +81,19 @@ impl Painter {
             return;
         };
         let last = (first..width).rev().find(is_changed).unwrap_or(first);
-        let has_odd = |canvas: &Canvas| {
-            (0..width).any(|column| is_odd(canvas.cells[(column, row)].symbol()))
-        };
+        // Blanks up to the right edge are none: so nobody copies them.
+        let is_blank = |column: &u16| next.cells[(*column, row)] == Cell::EMPTY;
+        let blanks = (0..width).rev().take_while(is_blank).count();
+        let text_end = width - u16::try_from(blanks).unwrap_or(width);
+        let has_odd =
+            |canvas: &Canvas| (0..width).any(|column| is_odd(canvas.cells[(column, row)].symbol()));
         if has_odd(next) || old.is_some_and(has_odd) {
             go(out, 0, row);
             out.push_str("\x1b[0m\x1b[2K");
-            self.cells(out, next, row, 0, width);
+            self.cells(out, next, row, 0, text_end);
+        } else if last >= text_end {
+            self.cells(out, next, row, first.min(text_end), text_end);
+            out.push_str("\x1b[K");
         } else {
             self.cells(out, next, row, first, last + 1);
         }
@@ -241,7 +247,10 @@ mod tests {
         span.link = Some(span.text.clone());
         canvas.text(0, 2, 30, &span);
         let sent = Painter::new(true).paint(canvas.clone());
-        assert!(sent.contains(";http://a/b\x1b\\http://a/b\x1b]8;;\x1b\\"), "{sent:?}");
+        assert!(
+            sent.contains(";http://a/b\x1b\\http://a/b\x1b]8;;\x1b\\"),
+            "{sent:?}"
+        );
         assert!(!Painter::new(false).paint(canvas).contains("\x1b]8"));
     }
 }

@@ -57,7 +57,9 @@ pub(super) fn run(to: &mpsc::Sender<Read>) {
                 let _ = to.blocking_send(Read::Gone);
                 return;
             }
-            Ok(Event::Paste(text)) => vec![Input::Paste(text.replace("\r\n", "\n")), Input::PasteEnd],
+            Ok(Event::Paste(text)) => {
+                vec![Input::Paste(text.replace("\r\n", "\n")), Input::PasteEnd]
+            }
             Ok(Event::Key(event)) if event.kind != KeyEventKind::Release => {
                 let code = match event.code {
                     KeyCode::Char(c) => Code::Char(c),

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
+use super::Notify;
 use super::burst::Bursts;
 use super::canvas::Canvas;
 use super::draw::last_lines;
-use super::Notify;
 use super::keys::{Input, KeyParser, Wheel};
 use super::painter::Painter;
 use super::reader::Read;
@@ -155,7 +155,12 @@ impl Screen {
     fn deadline(&self) -> Instant {
         let sequence = self.parser.is_waiting().then(|| self.heard + SEQUENCE);
         let drawing = self.is_stale.then(|| self.next_drawing());
-        let deadlines = [sequence, drawing, self.bursts.deadline(), self.ui.deadline()];
+        let deadlines = [
+            sequence,
+            drawing,
+            self.bursts.deadline(),
+            self.ui.deadline(),
+        ];
         let far = Instant::now() + Duration::from_secs(60);
         deadlines.into_iter().flatten().min().unwrap_or(far)
     }

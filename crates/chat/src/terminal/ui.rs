@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use wire::TopicName;
 
-use super::{Notify, Server};
 use super::burst::Step;
 use super::editor::Editor;
 use super::history::History;
 use super::keys::{Focus, Input, Wheel};
 use super::layout::Look;
 use super::view::{Target, View};
+use super::{Notify, Server};
 use crate::input::lines::Typed;
 use crate::output::item::Connection;
 use crate::output::people::People;
@@ -147,7 +147,10 @@ impl Ui {
     pub(super) fn set_time(&mut self, now: u64, instant: Instant) {
         self.now = now;
         self.instant = instant;
-        if self.fetch_deadline.is_some_and(|deadline| instant >= deadline) {
+        if self
+            .fetch_deadline
+            .is_some_and(|deadline| instant >= deadline)
+        {
             self.fetch_deadline = None;
             self.views.iter_mut().for_each(View::end_fetch);
         }
@@ -300,7 +303,8 @@ impl Ui {
 
     /// The view of a topic.
     fn find(&self, topic: &str) -> Option<usize> {
-        let is_it = |view: &View| matches!(&view.target, Target::Topic(name) if name.as_str() == topic);
+        let is_it =
+            |view: &View| matches!(&view.target, Target::Topic(name) if name.as_str() == topic);
         self.views.iter().position(is_it)
     }
 

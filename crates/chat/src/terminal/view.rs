@@ -372,9 +372,7 @@ impl Entry {
 fn cost(entry: &Entry) -> usize {
     let text = match &entry.body {
         Body::Message(message) => {
-            message.text.len()
-                + message.topic.len()
-                + message.user.as_ref().map_or(0, String::len)
+            message.text.len() + message.topic.len() + message.user.as_ref().map_or(0, String::len)
         }
         Body::Notice { text, .. } => text.len(),
     };
@@ -406,7 +404,9 @@ mod tests {
 
     fn texts(view: &View) -> Vec<String> {
         let text = |id| view.get(id).map(Entry::plain).unwrap_or_default();
-        view.ids().map(|id| text(id).replace("bob  t:text ", "")).collect()
+        view.ids()
+            .map(|id| text(id).replace("bob  t:text ", ""))
+            .collect()
     }
 
     const PAST: Arrival = Arrival::Replayed { is_last: false };

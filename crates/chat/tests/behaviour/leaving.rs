@@ -127,8 +127,9 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let program = crate::process::chat();
     let program = program.get_program().to_str().unwrap();
     // Only a shell with jobs lets a program stop.
-    let script =
-        format!("set -m; {program} -topic {server} t; stty -a | grep -q ' icanon' && read -t 1; fg");
+    let script = format!(
+        "set -m; {program} -topic {server} t; stty -a | grep -q ' icanon' && read -t 1; fg"
+    );
     let person = Person::running(24, 70, "bash", &["-c", &script], &[]);
     person.sees("nobody else is here yet");
     person.types("half a line\u{2}\u{2}\u{2}\u{2}");
@@ -178,9 +179,23 @@ fn child_of(parent: nix::unistd::Pid) -> nix::unistd::Pid {
 
 #[test]
 fn a_window_that_is_closed_ends_it() {
-    let mut person = person("half a line");
-    person.closes_the_window();
-    assert_eq!(person.exit_code(), Some(129));
+    use std::io::Read as _;
+    let server = start_server();
+    let (mut pty, terminal) = pty_process::blocking::open().unwrap();
+    let program = crate::process::chat();
+    let mut child = pty_process::blocking::Command::new(program.get_program())
+        .args(["-topic", &server, "t"])
+        .env("TERM", "xterm")
+        .spawn(terminal)
+        .unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("joined t") {
+        let mut bytes = [0; 4096];
+        let count = pty.read(&mut bytes).unwrap();
+        seen.extend_from_slice(&bytes[..count]);
+    }
+    drop(pty);
+    assert_eq!(child.wait().unwrap().code(), Some(129));
 }
 
 #[test]

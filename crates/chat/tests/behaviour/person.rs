@@ -176,7 +176,12 @@ impl Person {
 
     /// The alternate screen is shown, which leaves the normal one as it was.
     pub(crate) fn is_on_the_alternate_screen(&self) -> bool {
-        self.screen.shown.lock().unwrap().screen().alternate_screen()
+        self.screen
+            .shown
+            .lock()
+            .unwrap()
+            .screen()
+            .alternate_screen()
     }
 
     /// The terminal's settings are those of a program that takes every key.
@@ -185,10 +190,18 @@ impl Person {
         !flags.contains(nix::sys::termios::LocalFlags::ICANON)
     }
 
-    /// The keyboard and the screen are gone.
-    pub(crate) fn closes_the_window(&mut self) {
-        let (pty, _) = open().unwrap();
-        self.keyboard = Arc::new(pty);
+    /// Presses these keys again and again until `text` is on the screen: the picture.
+    pub(crate) fn presses_until(&self, keys: &str, text: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let picture = self.screen.shown.lock().unwrap().screen().contents();
+            if picture.contains(text) {
+                return picture;
+            }
+            assert!(Instant::now() < deadline, "no {text} on\n{picture}");
+            self.types(keys);
+            std::thread::sleep(AFTER_ENTER);
+        }
     }
 
     /// A paste would be told from what is typed.
@@ -196,13 +209,13 @@ impl Person {
         self.screen.shown.lock().unwrap().screen().bracketed_paste()
     }
 
-    /// Something on the screen has a colour or a shade.
+    /// Something on the screen has a colour.
     pub(crate) fn has_colors(&self) -> bool {
         let shown = self.screen.shown.lock().unwrap();
         let screen = shown.screen();
-        let cells = (0..10).flat_map(|row| (0..20).map(move |column| (row, column)));
+        let cells = (0..14).flat_map(|row| (0..20).map(move |column| (row, column)));
         let mut cells = cells.filter_map(|(row, column)| screen.cell(row, column));
-        cells.any(|cell| cell.dim() || cell.bold() || cell.fgcolor() != vt100::Color::Default)
+        cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
     }
 
     /// How often the bell has rung.

@@ -53,11 +53,10 @@ pub(crate) fn joined(rows: u16, columns: u16, server: &str, options: &[&str]) ->
     person
 }
 
-
 #[test]
 fn an_empty_room_says_what_to_do_next() {
     let server = start_server();
-    let person = joined(14, 60, &server, &[]);
+    let person = joined(14, 90, &server, &[]);
     let picture = person.sees("nobody else is here yet");
     assert!(picture.contains("chat -topic 127.0.0.1:"), "{picture}");
     assert!(picture.contains("-- you are alice\n"), "{picture}");
@@ -95,7 +94,10 @@ fn a_line_that_begins_with_a_slash_is_a_command_or_refused() {
     let mut bob = Other::named("bob", &server, "t");
     person.sees("bob has joined");
     person.types("/usr/bin/env\r");
-    person.sees_above("/usr/bin/env is no command, and nothing was sent", "> /usr/bin/env");
+    person.sees_above(
+        "/usr/bin/env is no command, and nothing was sent",
+        "> /usr/bin/env",
+    );
     // It stays to be changed.
     person.types("\u{1}/\r");
     person.sees("t:/usr/bin/env");
@@ -162,7 +164,10 @@ fn colors_are_there_unless_they_mustnt() {
     ] {
         let arguments = [&["-topic", &server, "t"], options].concat();
         let person = Person::with(14, 60, &arguments, environment);
-        person.sees("in t: ");
+        let mut bob = Other::named("bob", &server, "t");
+        person.sees("2 here");
+        bob.says("t", "hi");
+        person.sees("t:hi");
         assert_eq!(person.has_colors(), colors, "{options:?} {environment:?}");
     }
 }

@@ -18,7 +18,10 @@ impl Session {
 
     /// Somebody has left whose name may be the one that we wish.
     pub(super) fn on_name_free(&mut self, user: &str) {
-        let is_wished = self.wished.as_ref().is_some_and(|name| name.as_str() == user);
+        let is_wished = self
+            .wished
+            .as_ref()
+            .is_some_and(|name| name.as_str() == user);
         let has_other = self.config.name.get() != self.wished.as_ref();
         if is_wished && has_other && self.state == State::Extended && self.to_claim.is_none() {
             self.to_claim = self.wished.clone().map(|name| (name, false));

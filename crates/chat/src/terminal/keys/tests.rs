@@ -41,8 +41,14 @@ fn text(inputs: &[Input]) -> String {
 
 #[test]
 fn text_is_text_and_what_is_no_utf_8_is_replaced() {
-    assert_eq!(text(&parsed(&["grüße 騒ぎ 👩‍👧".as_bytes()])), "grüße 騒ぎ 👩‍👧");
-    assert_eq!(text(&parsed(&[b"a\xffb\xc3(\xe2\x82"])), "a\u{fffd}b\u{fffd}(");
+    assert_eq!(
+        text(&parsed(&["grüße 騒ぎ 👩‍👧".as_bytes()])),
+        "grüße 騒ぎ 👩‍👧"
+    );
+    assert_eq!(
+        text(&parsed(&[b"a\xffb\xc3(\xe2\x82"])),
+        "a\u{fffd}b\u{fffd}("
+    );
     let (mut parser, mut out) = (KeyParser::default(), Vec::new());
     parser.push(b"\xe2\x82", &mut out);
     assert!(out.is_empty() && parser.is_waiting());
@@ -60,15 +66,39 @@ fn keys_are_known_in_every_spelling() {
     for (bytes, expected) in [
         (&b"\x1b[A"[..], Key::plain(Code::Up)),
         (b"\x1bOA", Key::plain(Code::Up)),
-        (b"\x1b[1;5D", Key { ctrl: true, ..Key::plain(Code::Left) }),
+        (
+            b"\x1b[1;5D",
+            Key {
+                ctrl: true,
+                ..Key::plain(Code::Left)
+            },
+        ),
         (b"\x1b[1;3C", Key::plain(Code::Right).with_alt()),
         (b"\x1b[5~", Key::plain(Code::PageUp)),
         (b"\x1b[7~", Key::plain(Code::Home)),
         (b"\x1b[F", Key::plain(Code::End)),
-        (b"\x1b[Z", Key { shift: true, ..Key::plain(Code::Tab) }),
+        (
+            b"\x1b[Z",
+            Key {
+                shift: true,
+                ..Key::plain(Code::Tab)
+            },
+        ),
         (b"\x1b\r", Key::plain(Code::Enter).with_alt()),
-        (b"\x1b[13;2u", Key { shift: true, ..Key::plain(Code::Enter) }),
-        (b"\x1b[27;5;13~", Key { ctrl: true, ..Key::plain(Code::Enter) }),
+        (
+            b"\x1b[13;2u",
+            Key {
+                shift: true,
+                ..Key::plain(Code::Enter)
+            },
+        ),
+        (
+            b"\x1b[27;5;13~",
+            Key {
+                ctrl: true,
+                ..Key::plain(Code::Enter)
+            },
+        ),
         (b"\x1b1", Key::plain(Code::Char('1')).with_alt()),
         (b"\x03", Key::ctrl('c')),
         (b"\x1f", Key::ctrl('7')),

@@ -37,8 +37,14 @@ fn push(view: &mut View, topic: &str, user: Option<&str>, text: &str) {
 }
 
 fn texts(rows: &[Row]) -> Vec<String> {
-    let text = |row: &Row| row.iter().map(|span| span.text.as_str()).collect::<String>();
-    rows.iter().map(|row| text(row).trim_end().to_owned()).collect()
+    let text = |row: &Row| {
+        row.iter()
+            .map(|span| span.text.as_str())
+            .collect::<String>()
+    };
+    rows.iter()
+        .map(|row| text(row).trim_end().to_owned())
+        .collect()
 }
 
 /// The rows of a lone message, without the day.
@@ -75,13 +81,20 @@ fn its_own_topic_can_be_hidden_and_no_other() {
 #[test]
 fn nothing_in_it_steers_the_terminal_or_looks_like_another_message() {
     assert_eq!(
-        shown(80, Some("b\u{200d}ob"), "a\u{1b}[2J\u{7}\u{202e}\r\n12:00 bob  lab:forged"),
+        shown(
+            80,
+            Some("b\u{200d}ob"),
+            "a\u{1b}[2J\u{7}\u{202e}\r\n12:00 bob  lab:forged"
+        ),
         [
             r"12:00 b\u200dob  lab:a\u001b[2J\u0007\u202e\r",
             r"         │ 12:00 bob  lab:forged"
         ]
     );
-    assert_eq!(shown(80, Some("\u{430}lice"), "hi"), ["12:00 \u{430}lice(!)  lab:hi"]);
+    assert_eq!(
+        shown(80, Some("\u{430}lice"), "hi"),
+        ["12:00 \u{430}lice(!)  lab:hi"]
+    );
 }
 
 #[test]
@@ -90,9 +103,17 @@ fn links_lead_to_the_whole_address_also_where_it_is_wrapped() {
     let address = "http://a.example/a/long/path/that/does/not/fit/into/one/row/of/it";
     push(&mut view, "lab", Some("bob"), &format!("see {address}."));
     let rows = look(40).rows(&view, 0);
-    let links: Vec<&Span> = rows.iter().flatten().filter(|span| span.link.is_some()).collect();
+    let links: Vec<&Span> = rows
+        .iter()
+        .flatten()
+        .filter(|span| span.link.is_some())
+        .collect();
     assert!(links.len() >= 2, "{rows:?}");
-    assert!(links.iter().all(|span| span.link.as_deref() == Some(address)));
+    assert!(
+        links
+            .iter()
+            .all(|span| span.link.as_deref() == Some(address))
+    );
     let text: String = links.iter().map(|span| span.text.as_str()).collect();
     assert_eq!(text, address);
 }
@@ -115,9 +136,10 @@ fn what_is_found_is_marked() {
         ..look(80)
     };
     let rows = look.rows(&view, 0);
-    let marked = rows.iter().flatten().filter(|span| {
-        span.style.add_modifier.contains(Modifier::REVERSED)
-    });
+    let marked = rows
+        .iter()
+        .flatten()
+        .filter(|span| span.style.add_modifier.contains(Modifier::REVERSED));
     let marked: Vec<&str> = marked.map(|span| span.text.as_str()).collect();
     assert_eq!(marked, ["Pizza", "pizza"]);
 }

@@ -78,7 +78,10 @@ impl Ui {
         if is_mention {
             let from = user.unwrap_or("somebody");
             let mut text = String::new();
-            push_escaped(&mut text, &format!("{from} in {}: {}", incoming.topic, incoming.text));
+            push_escaped(
+                &mut text,
+                &format!("{from} in {}: {}", incoming.topic, incoming.text),
+            );
             self.alert(text);
         }
     }

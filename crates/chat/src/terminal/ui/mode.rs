@@ -73,7 +73,9 @@ impl Ui {
                 ))
             }
             Mode::Recall(recall) => Some(match recall.at {
-                None if !recall.text.is_empty() => format!("no earlier line with {:?}", recall.text),
+                None if !recall.text.is_empty() => {
+                    format!("no earlier line with {:?}", recall.text)
+                }
                 _ => format!("earlier line with {:?} · Ctrl-R: further back", recall.text),
             }),
             Mode::Completing(completion) => {

@@ -203,7 +203,10 @@ impl Ui {
         let Some(topic) = topic else {
             let names: Vec<String> = self.views.iter().map(|view| view.target.label()).collect();
             let here = self.view().ok_or(Refusal::Nowhere)?.target.label();
-            self.tell(&format!("you are in {}, and speak in {here}", names.join(", ")));
+            self.tell(&format!(
+                "you are in {}, and speak in {here}",
+                names.join(", ")
+            ));
             return Ok(());
         };
         let at = self.find(topic.as_str()).ok_or(Refusal::NotJoined(topic))?;

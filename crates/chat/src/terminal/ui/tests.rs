@@ -147,8 +147,16 @@ fn messages_stand_above_what_is_typed_and_share_a_name_for_five_minutes() {
 #[test]
 fn long_messages_hang_below_their_beginning_and_line_breaks_are_marked() {
     let mut test = Test::new(60, 12, &["lab"]);
-    test.arrives("lab", "bob", "a message that is much longer than what fits into one row");
-    test.arrives("lab", "bob", "fn main() {\n\tbody();\n12:00 carol  lab:forged");
+    test.arrives(
+        "lab",
+        "bob",
+        "a message that is much longer than what fits into one row",
+    );
+    test.arrives(
+        "lab",
+        "bob",
+        "fn main() {\n\tbody();\n12:00 carol  lab:forged",
+    );
     let picture = test.picture();
     assert_eq!(
         full(&picture)[2..7],
@@ -170,7 +178,11 @@ fn a_new_day_what_was_before_and_what_is_new_have_lines() {
     test.arrives("lab", "bob", "live");
     test.types("\u{1b}2");
     test.arrives("lab", "bob", "unread");
-    assert!(test.picture()[14].contains("1:lab 1"), "{:#?}", test.picture());
+    assert!(
+        test.picture()[14].contains("1:lab 1"),
+        "{:#?}",
+        test.picture()
+    );
     test.types("\u{1b}1");
     assert_eq!(
         full(&test.picture())[1..9],
@@ -210,8 +222,15 @@ fn scrolling_up_holds_still_and_tells_what_is_new() {
     // At the top, older messages are asked for, once.
     assert_eq!(test.sent(), [""; 0]);
     test.types("\u{1b}[H\u{1b}[5~");
-    assert!(test.picture()[3].ends_with("number 1"), "{:#?}", test.picture());
-    assert_eq!(test.sent(), ["Last { topic: TopicName(\"lab\"), count: 312 }"]);
+    assert!(
+        test.picture()[3].ends_with("number 1"),
+        "{:#?}",
+        test.picture()
+    );
+    assert_eq!(
+        test.sent(),
+        ["Last { topic: TopicName(\"lab\"), count: 312 }"]
+    );
 }
 
 #[test]
@@ -221,7 +240,11 @@ fn a_search_walks_through_each_once() {
         test.arrives("lab", "bob", &format!("number {number}"));
     }
     test.types("/search NUMBER 1\r");
-    assert!(test.picture()[10].contains("\"NUMBER 1\": 1 of 11"), "{:#?}", test.picture());
+    assert!(
+        test.picture()[10].contains("\"NUMBER 1\": 1 of 11"),
+        "{:#?}",
+        test.picture()
+    );
     assert!(test.picture().iter().any(|row| row.ends_with("number 19")));
     for at in 2..=11 {
         test.types("n");
@@ -307,7 +330,11 @@ fn a_paste_of_three_thousand_lines_is_all_there() {
     test.types(&format!("\u{1b}[200~{}\u{1b}[201~\ry", lines.join("\r")));
     let sent = test.sent();
     assert_eq!(sent.len(), 3000);
-    assert!(sent.iter().zip(&lines).all(|(sent, line)| *sent == format!("lab:{line}")));
+    assert!(
+        sent.iter()
+            .zip(&lines)
+            .all(|(sent, line)| *sent == format!("lab:{line}"))
+    );
 }
 
 #[test]
@@ -346,7 +373,11 @@ fn commands_are_performed_or_refused_and_stay_to_be_changed() {
     test.types("/wrong\r");
     let picture = test.picture();
     assert!(picture[11].ends_with("> /wrong"), "{picture:#?}");
-    assert!(picture.iter().any(|row| row.contains("is no command, and nothing was")));
+    assert!(
+        picture
+            .iter()
+            .any(|row| row.contains("is no command, and nothing was"))
+    );
     test.types("\u{15}");
     test.types(&("x".repeat(2000) + "\r"));
     assert_eq!(test.sent(), [""; 0]);
@@ -356,17 +387,25 @@ fn commands_are_performed_or_refused_and_stay_to_be_changed() {
 #[test]
 fn leaving_asks_if_something_is_not_sent_and_cannot_be() {
     let mut test = Test::new(80, 12, &["lab"]);
-    test.ui.take_item(Item::Connection(Connection::Down { seconds: 3 }));
+    test.ui
+        .take_item(Item::Connection(Connection::Down { seconds: 3 }));
     test.types("important\r");
     test.sent();
     test.types("/quit\r");
-    assert!(test.picture()[10].starts_with("1 line is not sent: \"important\""), "{:#?}", test.picture());
+    assert!(
+        test.picture()[10].starts_with("1 line is not sent: \"important\""),
+        "{:#?}",
+        test.picture()
+    );
     test.types("n");
     assert!(!test.ui.has_ended());
     test.types("\u{4}");
     test.types("y");
     let first = "important".into();
-    assert_eq!(test.ui.take_effects(), [Effect::Abandon { count: 1, first }]);
+    assert_eq!(
+        test.ui.take_effects(),
+        [Effect::Abandon { count: 1, first }]
+    );
     // Connected, it ends when everything has arrived.
     test.types("n");
     test.ui.take_item(Item::Connection(Connection::Up));
@@ -395,7 +434,8 @@ fn a_call_is_a_view_and_what_was_not_said_comes_back() {
     assert_eq!(test.sent().len(), 2);
     assert!(test.picture()[0].starts_with(" @bob"));
     test.types("half");
-    test.ui.take_item(Item::Call(crate::output::item::Call::Ended));
+    test.ui
+        .take_item(Item::Call(crate::output::item::Call::Ended));
     assert_eq!(test.ui.editor.text(), "hello?\nhalf");
     test.types("\u{1b}1");
     assert!(test.picture()[0].starts_with(" lab"));

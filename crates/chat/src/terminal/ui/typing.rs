@@ -184,7 +184,10 @@ impl Ui {
 
     /// Some of a paste.
     pub(super) fn paste(&mut self, text: &str) {
-        if matches!(self.mode, Mode::Search(_) | Mode::Recall(_) | Mode::Completing(_)) {
+        if matches!(
+            self.mode,
+            Mode::Search(_) | Mode::Recall(_) | Mode::Completing(_)
+        ) {
             self.mode = Mode::Typing;
         }
         self.hint = None;
