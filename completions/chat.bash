@@ -23,7 +23,7 @@ _chat() {
 
     case "${cmd}" in
         chat)
-            opts="-h -V --direct --topic --stay --no-reconnect --name --last --since --json --classic --ack-timeout --connect-timeout --drain-timeout --max-frame --listen --plain --color --no-bell --no-history-file --config --no-config --print-config --help --version"
+            opts="-h -V --direct --topic --stay --no-reconnect --wait --name --last --since --json --count --timeout --quiet --whole --classic --ack-timeout --connect-timeout --drain-timeout --max-frame --listen --plain --color --no-bell --notify --no-sides --hide-topic --mouse --no-history-file --config --no-config --print-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,14 @@ _chat() {
                     return 0
                     ;;
                 --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -63,6 +71,10 @@ _chat() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --notify)
+                    COMPREPLY=($(compgen -W "auto osc9 osc777 never" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -33,11 +33,15 @@ pub enum Exit {
     Done,
     /// Something failed, and one line on standard error has said what.
     Failed,
+    /// No message came for as long as was to be waited.
+    Silent,
 }
 
 /// A person sits at a terminal, and lines are edited there.
 pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
-    !options.json && !options.plain && terminal::is_there(environment.term.as_deref())
+    let is_script = options.json || options.count.is_some() || options.timeout.is_some();
+    let is_plain = options.plain || options.whole || is_script;
+    !is_plain && terminal::is_there(environment.term.as_deref())
 }
 
 /// Carries on the conversation that `config` describes, until it ends.
@@ -51,7 +55,7 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
         let (notices, reader) = Notices::unwritten();
         (notices, Some(reader))
     } else {
-        (Notices::start()?, None)
+        (Notices::start(options.quiet)?, None)
     };
     let app = App {
         options,
@@ -128,6 +132,7 @@ impl App {
             abandoned,
         } = self.ends(&topics, place, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
+        let silence = screen.silence(self.options.timeout);
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
             Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
@@ -147,6 +152,7 @@ impl App {
         });
         let ended = tokio::select! {
             ended = running => ended,
+            () = silence => return Ok(self.silent()),
             failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
         };
         let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
@@ -178,6 +184,7 @@ impl App {
             self.limits(max_frame),
             self.notices.clone(),
         );
+        let silence = screen.silence(self.options.timeout);
         let mut conversation = Conversation {
             input,
             queue: Queue::new(String::new()),
@@ -187,6 +194,7 @@ impl App {
                 stay: self.options.stay,
                 drain_timeout: self.options.drain_timeout,
                 pause: pipe::pause(),
+                wait: self.options.wait,
             },
         };
         let dialer = |address| Dialer {
@@ -206,10 +214,17 @@ impl App {
         };
         let result = tokio::select! {
             result = running => result,
+            () = silence => return Ok(self.silent()),
             failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
         };
         let Conversation { input, screen, .. } = conversation;
         Ok(write_out(input, screen, restore, result).await)
+    }
+
+    /// Nothing came for as long as was to be waited.
+    fn silent(&self) -> Finished {
+        let timeout = self.options.timeout.unwrap_or_default();
+        Finished::failed(Failure::Silent { timeout })
     }
 
     fn requests(&self) -> Requests {
@@ -301,8 +316,11 @@ impl App {
                 Format::Plain
             };
             return Ok(Ends {
-                keyboard: pipe::keyboard(self.options.max_frame)?,
-                screen: pipe::screen(format)?,
+                keyboard: match self.options.whole {
+                    true => pipe::whole(self.options.max_frame)?,
+                    false => pipe::keyboard(self.options.max_frame)?,
+                },
+                screen: pipe::screen(format, self.options.count)?,
                 restore: None,
                 abandoned: Box::pin(pending()),
             });
@@ -367,9 +385,14 @@ impl App {
 
     /// Says what failed.
     async fn finish(self, finished: Finished) -> Exit {
-        let failed = finished.result.is_err() || finished.has_refused;
+        let exit = match &finished.result {
+            Err(Failure::Silent { .. }) => Exit::Silent,
+            Err(_) => Exit::Failed,
+            Ok(()) if finished.has_refused => Exit::Failed,
+            Ok(()) => Exit::Done,
+        };
         self.notices.finish(finished.result.err()).await;
-        if failed { Exit::Failed } else { Exit::Done }
+        exit
     }
 }
 

@@ -8,6 +8,7 @@ mod arguments;
 mod config;
 mod file;
 mod mode;
+mod pasted;
 mod settings;
 mod values;
 
@@ -163,13 +164,17 @@ impl Typed {
         Ok(Config {
             mode,
             options: Options {
-                stay: self.stay,
+                stay: self.stay || self.count.is_some() || self.timeout.is_some(),
                 reconnect: !self.no_reconnect,
                 wait: self.wait,
                 connect_timeout: self.connect_timeout,
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
                 json: self.json,
+                count: self.count,
+                timeout: self.timeout,
+                quiet: self.quiet,
+                whole: self.whole,
                 plain: self.plain,
                 color: settings.color.value,
                 bell: settings.bell.value,

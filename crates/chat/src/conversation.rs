@@ -46,6 +46,8 @@ pub(crate) struct Rules {
     /// ended: it is sent what is typed without a longer pause. None for an input that
     /// ends by itself.
     pub(crate) pause: Option<Duration>,
+    /// A peer that isn't there yet is waited for.
+    pub(crate) wait: bool,
 }
 
 /// What the other side is to us.
@@ -97,7 +99,8 @@ pub(crate) enum Meanwhile<T> {
 impl Conversation {
     /// Everything was sent that there ever will be to send.
     pub(crate) fn is_finished(&self) -> bool {
-        !self.rules.stay && self.input.has_ended() && self.queue.is_empty()
+        let has_ended = !self.rules.stay && self.input.has_ended();
+        (has_ended || self.screen.is_done()) && self.queue.is_empty()
     }
 
     /// What is left of the input.
@@ -107,7 +110,7 @@ impl Conversation {
 
     /// More may be typed.
     fn wants_input(&self) -> bool {
-        self.input.wants_more() && self.queue.has_room()
+        self.input.wants_more() && self.queue.has_room() && !self.screen.is_done()
     }
 
     /// Takes what was typed: lines go into the queue, actions are performed.

@@ -11,3 +11,4 @@ pub(crate) mod person;
 pub(crate) mod plural;
 pub(crate) mod sanitize;
 pub(crate) mod screen;
+pub(crate) mod shell;

@@ -217,6 +217,31 @@ pub(crate) fn wait_for_input() {
     let _ = poll(&mut descriptors, PollTimeout::NONE);
 }
 
+/// Waits until nobody reads standard output any more. False if that can't be told.
+#[cfg(unix)]
+pub(crate) fn wait_until_unread() -> bool {
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let stdout = io::stdout();
+    loop {
+        let mut descriptors = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => return false,
+            Ok(_) => {}
+        }
+        let found = descriptors[0].revents().unwrap_or(PollFlags::POLLNVAL);
+        return found.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+    }
+}
+
+/// Here only writing shows it.
+#[cfg(windows)]
+pub(crate) fn wait_until_unread() -> bool {
+    false
+}
+
 /// The window's columns and rows, as the terminal reports them.
 #[cfg(unix)]
 pub(crate) fn window_size() -> Option<(u16, u16)> {

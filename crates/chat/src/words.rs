@@ -11,6 +11,7 @@ use client::{ClientError, Disconnect, Event, Person, RequestRefused, Topic, Unde
 use wire::{Address, ErrorCode, TopicName};
 
 use crate::output::plural::counted;
+use crate::output::shell::Word;
 
 /// The program that should be running on a topic server.
 pub(crate) const TOPICSERVER: &str = "topicserver";
@@ -104,6 +105,11 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
+/// Nothing is lost by it: the client goes on by itself.
+pub(crate) fn will_pass(event: &Event) -> bool {
+    matches!(event, Event::Disconnected { .. } | Event::Retrying { .. })
+}
+
 /// The topics that an event is about; none if it is about none.
 pub(crate) fn about(event: &Event) -> Vec<&str> {
     match event {
@@ -150,8 +156,11 @@ fn members(topic: &str, count: u64, users: &[Person], server: &Address) -> Vec<W
     }
     let mut words = info(format_args!("in {topic}: {who}"));
     if count <= 1 {
+        let (server, is_option) = (Word(server.to_string()), topic.starts_with('-'));
+        let before = if is_option { "-- " } else { "" };
+        let topic = Word(topic);
         words.extend(info(format_args!(
-            "nobody else is here yet; others come with: chat -topic {server} {topic}"
+            "nobody else is here yet; others come with: chat -topic {server} {before}{topic}"
         )));
     }
     words

@@ -30,8 +30,9 @@ Examples:
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
 
-Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130
-interrupted; on a terminal also 143 terminated, 129 hung up.";
+Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 3 nothing
+came within --timeout, 130 interrupted; on a terminal also 143 terminated, 129 hung
+up.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -89,6 +90,22 @@ pub(super) struct Typed {
     /// milliseconds since 1970. The default is TOPIC:TEXT, for people.
     #[arg(long)]
     pub(super) json: bool,
+    /// End when COUNT messages have arrived
+    ///
+    /// What was read from the input until then is still delivered. The exit code is 0.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// End with exit code 3 when no message has arrived for that long
+    #[arg(long, value_name = "SECONDS", value_parser = super::values::positive_seconds)]
+    pub(super) timeout: Option<Duration>,
+    /// Print nothing on standard error but errors
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Send all of the input as one message
+    ///
+    /// A line break at its end is left out. By default each line is a message.
+    #[arg(long)]
+    pub(super) whole: bool,
     /// By topic: speak only the protocol of the original specification
     ///
     /// Then nothing is acknowledged, and messages that are sent while the connection is

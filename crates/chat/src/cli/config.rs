@@ -72,6 +72,14 @@ pub struct Options {
     pub max_frame: usize,
     /// What arrives is printed as JSON.
     pub json: bool,
+    /// End after so many messages.
+    pub count: Option<u64>,
+    /// End when no message has come for so long.
+    pub timeout: Option<Duration>,
+    /// Say nothing but what is wrong.
+    pub quiet: bool,
+    /// All of the input is one message.
+    pub whole: bool,
     /// On a terminal too, one line in is one message out.
     pub plain: bool,
     /// When there are colours.

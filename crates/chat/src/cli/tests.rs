@@ -55,6 +55,26 @@ fn the_command_lines_of_the_specification_are_read() {
 }
 
 #[test]
+fn what_people_paste_is_an_address_and_a_topic() {
+    let lab = || Mode::Join {
+        server: "127.0.0.1:20000".parse().unwrap(),
+        topics: vec!["lab".parse().unwrap()],
+    };
+    for line in [
+        "chat -topic http://127.0.0.1:20000/lab",
+        "chat -topic natter://127.0.0.1:20000/lab",
+        "chat -topic 127.0.0.1:20000/lab",
+        "chat -topic http://127.0.0.1:20000/ lab",
+        "chat -topic http://127.0.0.1:20000/lab lab",
+    ] {
+        assert_eq!(mode(line), lab(), "{line}");
+    }
+    assert!(mistake("chat -topic http://host:1/").contains("type `chat -topic host:1 TOPIC`"));
+    assert!(mistake("chat -topic https://host:1/lab").contains("https://host:1"));
+    assert!(mistake("chat -topic [::1]:1").contains("type `chat -topic '[::1]:1' TOPIC`"));
+}
+
+#[test]
 fn one_dash_and_two_mean_the_same_for_every_long_option() {
     for line in [
         "chat -direct 1 -stay -no-reconnect -connect-timeout 2 -drain-timeout 0.5 -max-frame 2000 -json",
@@ -72,6 +92,10 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 drain_timeout: Duration::from_millis(500),
                 max_frame: 2000,
                 json: true,
+                count: None,
+                timeout: None,
+                quiet: false,
+                whole: false,
                 plain: false,
                 color: When::Auto,
                 bell: true,
@@ -106,6 +130,10 @@ fn defaults_are_those_that_help_names() {
             drain_timeout: Duration::from_secs(3),
             max_frame: 65536,
             json: false,
+            count: None,
+            timeout: None,
+            quiet: false,
+            whole: false,
             plain: false,
             color: When::Auto,
             bell: true,

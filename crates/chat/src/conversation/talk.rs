@@ -90,7 +90,7 @@ impl<'a> Talk<'a> {
             return None;
         }
         if self.peer_done {
-            if self.all.input.has_ended() {
+            if self.all.input.has_ended() || self.all.screen.is_done() {
                 return Some(self.both_done());
             }
             if let Some(length) = self.all.rules.pause {

@@ -150,7 +150,7 @@ impl Chat {
             ..
         } = &mut self.all;
         tokio::select! {
-            () = input.receive(), if input.wants_more() => Woken::Typed,
+            () = input.receive(), if input.wants_more() && !screen.is_done() => Woken::Typed,
             permit = client.reserve(), if sends => match permit {
                 Ok(permit) => {
                     send(permit, input, &mut self.is_finishing);
@@ -169,12 +169,18 @@ impl Chat {
         }
     }
 
+    /// Nothing more is to be sent or received.
+    fn has_ended(&self) -> bool {
+        let has_ended = self.all.input.has_ended() && !self.all.stays;
+        has_ended || self.all.screen.is_done()
+    }
+
     /// The client is to be told something.
     fn has_command(&self) -> bool {
         match self.all.input.first() {
             Some(Entry::Line(_) | Entry::Action(Action::Request(_))) => true,
             Some(Entry::Action(_)) => false,
-            None => self.all.input.has_ended() && !self.all.stays && !self.is_finishing,
+            None => self.has_ended() && !self.is_finishing,
         }
     }
 
@@ -210,8 +216,11 @@ impl Chat {
             event => {
                 self.show_facts(&event);
                 let about = words::about(&event);
+                let passes = self.all.notices.is_quiet() && words::will_pass(&event);
                 for words in words::event(&event, &self.all.server) {
-                    self.say(words, &about);
+                    if !passes {
+                        self.say(words, &about);
+                    }
                 }
                 self.update(&event);
                 if self.all.audience == Audience::Person {

@@ -26,6 +26,8 @@ pub(crate) struct Notices {
     queue: mpsc::Sender<Queued>,
     /// Notices that found the queue full since the writer last said so.
     left_out: Arc<AtomicUsize>,
+    /// What is only for information isn't said.
+    is_quiet: bool,
 }
 
 /// What is in the queue.
@@ -142,9 +144,10 @@ impl NoticeReader {
 }
 
 impl Notices {
-    /// Starts the writer.
-    pub(crate) fn start() -> io::Result<Self> {
-        let (notices, reader) = Self::unwritten();
+    /// Starts the writer. A quiet one says only what is wrong.
+    pub(crate) fn start(is_quiet: bool) -> io::Result<Self> {
+        let (mut notices, reader) = Self::unwritten();
+        notices.is_quiet = is_quiet;
         thread::Builder::new()
             .name("notices".into())
             .spawn(move || write_all(reader))?;
@@ -158,12 +161,24 @@ impl Notices {
         let counter = Arc::clone(&left_out);
         let reader = NoticeReader { items, left_out };
         let left_out = counter;
-        (Self { queue, left_out }, reader)
+        let notices = Self {
+            queue,
+            left_out,
+            is_quiet: false,
+        };
+        (notices, reader)
+    }
+
+    /// What is only for information isn't said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     /// Reports `what`, in one line whatever it holds. Never waits.
     pub(crate) fn say(&self, what: impl Display) {
-        self.queue(Notice::new(what, Severity::Info));
+        if !self.is_quiet {
+            self.queue(Notice::new(what, Severity::Info));
+        }
     }
 
     /// Reports that something is lost, or isn't as it should be.

@@ -4,10 +4,13 @@
 //! standard output stops, the conversation stops reading the peer, and nothing else
 //! stops. Never writes itself: the writer's thread holds the other end.
 
+use std::future::pending;
 use std::io;
+use std::time::Duration;
 
 use client::{Incoming, Line};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::item::Item;
 use super::notice::NoticeReader;
@@ -45,6 +48,14 @@ pub(crate) struct Messages {
     to_writer: mpsc::Sender<String>,
     /// From the writer: how it ended.
     outcome: oneshot::Receiver<io::Result<()>>,
+    /// Messages that are still to be shown, if there is a limit.
+    left: Option<u64>,
+    /// Told when the reader of standard output has gone.
+    gone: Option<oneshot::Receiver<()>>,
+    /// It has.
+    is_gone: bool,
+    /// Told of each message.
+    heard: watch::Sender<()>,
 }
 
 /// The writer's end.
@@ -54,6 +65,8 @@ pub(crate) struct Writer {
     pub(crate) lines: mpsc::Receiver<String>,
     /// Takes how the writing ended.
     pub(crate) outcome: oneshot::Sender<io::Result<()>>,
+    /// Takes that the reader of standard output has gone.
+    pub(crate) gone: oneshot::Sender<()>,
 }
 
 /// Nothing more can be written.
@@ -61,9 +74,9 @@ pub(crate) struct Writer {
 pub(crate) struct Closed;
 
 impl Screen {
-    /// A screen for messages, and the end that its writer works on.
-    pub(crate) fn new(format: Format) -> (Self, Writer) {
-        let (messages, writer) = Messages::new(format);
+    /// A screen for messages, at most so many, and the end that its writer works on.
+    pub(crate) fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
+        let (messages, writer) = Messages::new(format, most);
         (Self::Messages(messages), writer)
     }
 
@@ -98,6 +111,28 @@ impl Screen {
         matches!(self, Self::Person(_))
     }
 
+    /// Nothing more will be shown: a script has what it wanted.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Messages(messages) => messages.is_done(),
+            Self::Person(_) => false,
+        }
+    }
+
+    /// Resolves when no message has come for so long.
+    pub(crate) fn silence(&self, length: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let heard = match self {
+            Self::Messages(messages) => Some(messages.heard.subscribe()),
+            Self::Person(_) => None,
+        };
+        async move {
+            let (Some(mut heard), Some(length)) = (heard, length) else {
+                return pending().await;
+            };
+            while let Ok(Ok(())) = timeout(length, heard.changed()).await {}
+        }
+    }
+
     /// More may be shown without waiting.
     pub(crate) fn has_room(&self) -> bool {
         match self {
@@ -128,25 +163,36 @@ impl Screen {
 }
 
 impl Messages {
-    fn new(format: Format) -> (Self, Writer) {
+    fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
         // One piece on its way and one waiting: more would only be more memory.
         let (to_writer, lines) = mpsc::channel(1);
         let (sender, outcome) = oneshot::channel();
+        let (to_gone, gone) = oneshot::channel();
         let messages = Self {
             format,
             waiting: String::new(),
             to_writer,
             outcome,
+            left: most,
+            gone: Some(gone),
+            is_gone: false,
+            heard: watch::Sender::new(()),
         };
         let writer = Writer {
             lines,
             outcome: sender,
+            gone: to_gone,
         };
         (messages, writer)
     }
 
     /// Adds one message, in one line.
     fn push(&mut self, incoming: &Incoming) {
+        if self.is_done() {
+            return;
+        }
+        self.left = self.left.map(|left| left - 1);
+        self.heard.send_replace(());
         match self.format {
             Format::Plain => {
                 push_escaped(&mut self.waiting, &incoming.topic);
@@ -160,10 +206,24 @@ impl Messages {
         self.waiting.push('\n');
     }
 
+    /// Nothing more will be shown: there were as many messages as were wanted, or nobody
+    /// reads them any more.
+    fn is_done(&self) -> bool {
+        self.is_gone || self.left == Some(0)
+    }
+
     async fn hand_over(&mut self) -> Result<(), Closed> {
+        if self.is_gone {
+            self.waiting.clear();
+        }
         if self.waiting.is_empty() {
-            self.to_writer.closed().await;
-            return Err(Closed);
+            tokio::select! {
+                () = self.to_writer.closed() => return Err(Closed),
+                () = told(&mut self.gone) => {
+                    self.is_gone = true;
+                    return Ok(());
+                }
+            }
         }
         let place = self.to_writer.reserve().await.map_err(|_| Closed)?;
         place.send(std::mem::take(&mut self.waiting));
@@ -181,6 +241,18 @@ impl Messages {
             _ => Ok(()),
         }
     }
+}
+
+/// Waits until the reader has gone; for ever where nobody tells.
+async fn told(gone: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(receiver) = gone {
+        let result = receiver.await;
+        *gone = None;
+        if result.is_ok() {
+            return;
+        }
+    }
+    pending::<()>().await;
 }
 
 /// A message as a JSON object; what isn't known isn't in it.
@@ -216,7 +288,7 @@ mod tests {
     use super::*;
 
     fn shown(format: Format, text: &str, envelope: &Envelope) -> String {
-        let (mut messages, _writer) = Messages::new(format);
+        let (mut messages, _writer) = Messages::new(format, None);
         messages.push(&Incoming {
             topic: "t".into(),
             text: text.into(),

@@ -360,7 +360,7 @@ impl Look<'_> {
     /// Makes that the first row to be seen, or the end if everything behind it fits.
     pub(super) fn place(&self, view: &mut View, height: usize, id: i64, row: usize) {
         if (id, row) >= self.back_from(view, view.ids().end, height) {
-            view.to_end();
+            view.go_to_end();
         } else {
             view.position = Position::At { id, row };
         }

@@ -279,7 +279,7 @@ impl Screen {
 
     /// What is left on the normal screen.
     fn last_words(&mut self) -> String {
-        self.ui.to_end();
+        self.ui.go_to_end();
         let canvas = self.ui.draw();
         let lines = last_lines(&canvas, self.ui.areas().messages);
         lines.iter().map(|line| format!("{line}\r\n")).collect()

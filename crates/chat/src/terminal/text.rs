@@ -219,7 +219,7 @@ impl Rows {
 mod tests {
     use super::*;
 
-    fn wrapped<'a>(line: &'a str, first: usize, rest: usize) -> Vec<&'a str> {
+    fn wrapped(line: &str, first: usize, rest: usize) -> Vec<&str> {
         wrap(line, first, rest)
             .into_iter()
             .map(|range| &line[range])

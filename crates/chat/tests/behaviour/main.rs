@@ -40,6 +40,7 @@ mod registering;
 mod resuming;
 #[cfg(unix)]
 mod screens;
+mod scripts;
 mod server;
 mod specification;
 #[cfg(unix)]

@@ -58,7 +58,7 @@ impl Ui {
         match self.view_mut() {
             Some(view) => {
                 view.push(entry);
-                view.to_end();
+                view.go_to_end();
             }
             None => self.hint = Some(what.into()),
         }
@@ -136,7 +136,7 @@ impl Ui {
             Target::Call(_) => Typed::Action(Action::CallAction(CallAction::Say(text.clone()))),
         };
         view.pending.push_back(text);
-        view.to_end();
+        view.go_to_end();
         view.marker = None;
         self.outgoing.push_back(typed);
     }

@@ -54,10 +54,10 @@ impl Ui {
             Code::PageUp => self.scroll(-height),
             Code::PageDown => self.scroll(height),
             Code::Home if is_far || self.editor.is_empty() => self.scroll(i64::from(i32::MIN)),
-            Code::End if is_far || self.editor.is_empty() => self.to_end(),
+            Code::End if is_far || self.editor.is_empty() => self.go_to_end(),
             Code::Home => self.editor.go(Back, Step::Line),
             Code::End => self.editor.go(Forward, Step::Line),
-            Code::Escape => self.to_end(),
+            Code::Escape => self.go_to_end(),
             _ => {}
         }
     }
@@ -92,14 +92,14 @@ impl Ui {
                 let number = c.to_digit(10).unwrap_or(1);
                 self.switch(usize::try_from(number).unwrap_or(1) - 1);
             }
-            'a' => self.to_news(),
+            'a' => self.go_to_news(),
             'b' => self.editor.go(Back, Step::Word),
             'f' => self.editor.go(Forward, Step::Word),
             'd' => self.editor.cut(Forward, Step::Word),
             's' => self.taste.has_sides = !self.taste.has_sides,
             '_' | '/' => self.editor.redo(),
             '<' => self.scroll(i64::from(i32::MIN)),
-            '>' => self.to_end(),
+            '>' => self.go_to_end(),
             _ => {}
         }
     }
@@ -111,7 +111,7 @@ impl Ui {
     }
 
     /// The next view with a mention, or with anything new.
-    fn to_news(&mut self) {
+    fn go_to_news(&mut self) {
         let count = self.views.len();
         let others = || (1..count).map(|step| (self.current + step) % count);
         let mentioned = others().find(|at| self.views[*at].mentions > 0);
@@ -123,9 +123,9 @@ impl Ui {
     }
 
     /// Follows what comes.
-    pub(in crate::terminal) fn to_end(&mut self) {
+    pub(in crate::terminal) fn go_to_end(&mut self) {
         if let Some(view) = self.view_mut() {
-            view.to_end();
+            view.go_to_end();
         }
     }
 
@@ -219,7 +219,7 @@ impl Ui {
         let text = self.editor.text();
         if text.trim().is_empty() {
             self.editor.take();
-            return self.to_end();
+            return self.go_to_end();
         }
         if self.is_pasted && text.trim_end().contains('\n') {
             self.mode = Mode::AskPaste;
