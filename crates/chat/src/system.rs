@@ -259,10 +259,10 @@ pub(crate) fn window_size() -> Option<(u16, u16)> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScreenSignal {
     /// The window has another size.
-    #[cfg_attr(windows, expect(dead_code, reason = "there is no such signal"))]
+    #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
     Resized,
     /// The program was stopped, and goes on.
-    #[cfg_attr(windows, expect(dead_code, reason = "there is no such signal"))]
+    #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
     Continued,
 }
 
