@@ -28,6 +28,8 @@ mod interrupt;
 mod keys;
 #[cfg(unix)]
 mod leaving;
+#[cfg(unix)]
+mod names;
 mod old_servers;
 mod peer;
 #[cfg(unix)]
