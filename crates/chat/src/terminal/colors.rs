@@ -15,6 +15,9 @@ const VARIANTS: [Modifier; 4] = [
     Modifier::BOLD,
 ];
 
+/// Names that are remembered; further ones share looks.
+const MOST: usize = 5_000;
+
 /// The looks of the names of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct NameColors {
@@ -29,6 +32,7 @@ impl NameColors {
     pub(super) fn of(&mut self, name: &str) -> Style {
         let look = match self.given.get(name) {
             Some(look) => *look,
+            None if self.given.len() >= MOST => return self.known(name),
             None => self.give(name),
         };
         style(look)

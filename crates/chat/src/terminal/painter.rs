@@ -198,7 +198,15 @@ fn push_link(out: &mut String, target: Option<&str>) {
             let id = target.bytes().fold(0_u32, |id, byte| {
                 id.wrapping_mul(31).wrapping_add(byte.into())
             });
-            let _ = write!(out, "\x1b]8;id={id:x};{target}\x1b\\");
+            let _ = write!(out, "\x1b]8;id={id:x};");
+            for byte in target.bytes() {
+                // What isn't ASCII is written as the web does it.
+                let _ = match byte {
+                    b'!'..=b'~' => write!(out, "{}", char::from(byte)),
+                    other => write!(out, "%{other:02X}"),
+                };
+            }
+            out.push_str("\x1b\\");
         }
         None => out.push_str("\x1b]8;;\x1b\\"),
     }

@@ -170,6 +170,23 @@ fn a_program_that_was_stopped_from_outside_takes_the_screen_again() {
     assert!(person.has_the_terminal_back());
 }
 
+#[test]
+fn a_program_that_begins_in_the_background_takes_the_screen_when_it_may() {
+    let server = start_server();
+    let program = crate::process::chat();
+    let program = program.get_program().to_str().unwrap();
+    let script = format!(
+        "set -m; {program} -topic {server} t & \
+         while [ \"$(jobs -s)\" = '' ]; do :; done; fg >/dev/null; echo code $?"
+    );
+    let mut person = Person::running(24, 70, "bash", &["-c", &script], &[]);
+    person.sees("nobody else is here yet");
+    person.types("\u{4}");
+    person.sees("code 0");
+    assert_eq!(person.exit_code(), Some(0));
+    assert!(person.has_the_terminal_back());
+}
+
 /// The only child of a process.
 fn child_of(parent: nix::unistd::Pid) -> nix::unistd::Pid {
     let path = format!("/proc/{parent}/task/{parent}/children");

@@ -77,3 +77,33 @@ fn a_person_types_on_while_two_thousand_messages_a_second_arrive() {
     // is of the right order doesn't.
     assert!(median < Duration::from_millis(250), "{median:?}");
 }
+
+#[test]
+fn somebody_who_has_scrolled_up_reads_on_while_very_much_arrives() {
+    let server = start_server();
+    let person = Person::sits_at(24, 80, &["-topic", &server, "t", "--no-bell"]);
+    person.sees("in t: ");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&server, &stop));
+        person.sees("number 3");
+        person.presses_until("\u{1b}[5~", "new ↓");
+        let read = |picture: &str| -> Vec<String> {
+            let rows = picture.lines().filter(|row| row.contains("number"));
+            rows.map(Into::into).collect()
+        };
+        let before = read(&person.sees("new ↓"));
+        let counted = |picture: &str| -> u32 {
+            let count = picture
+                .split(" new ↓")
+                .next()
+                .and_then(|text| text.rsplit(' ').next());
+            count.and_then(|count| count.parse().ok()).unwrap_or(0)
+        };
+        let picture = person.waits_for("much more", |picture| counted(picture) > 1_000);
+        assert_eq!(read(&picture), before);
+        stop.store(true, Ordering::Relaxed);
+        flood.join().unwrap();
+        person.presses_until("\u{1b}[F", "the last one");
+    });
+}
