@@ -171,8 +171,8 @@ impl Choice {
         asked(self.seconds, self.gigabytes)
     }
 
-    /// Whoever is to be compared and can be found, ours first; whoever can't
-    /// is named on standard error.
+    /// The contenders that can be found, ours first. The others are named on standard
+    /// error.
     pub(crate) fn contenders(&self, path: Option<&OsStr>) -> Result<Vec<Contender>> {
         let systems = [
             System::Natter,

@@ -52,7 +52,7 @@ impl ContenderResult {
 }
 
 impl Plan {
-    /// Runs one workload's rounds; `None` when nobody can take part in it.
+    /// Runs one workload's rounds; `None` when no contender can take part.
     pub(crate) fn run(&self, workload: Workload) -> Option<Outcome> {
         let contenders = workload.entrants(&self.contenders);
         if contenders.is_empty() {

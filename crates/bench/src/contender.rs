@@ -63,8 +63,8 @@ pub(crate) struct Setup {
     pub(crate) keeps_much: bool,
 }
 
-/// Connections that a peer with a limit of its own is told to accept: more
-/// than any workload opens, and less than common descriptor limits.
+/// The connection limit for peers that have one: more than any workload opens, and less
+/// than common descriptor limits.
 const MAX_CLIENTS: &str = "19000";
 /// What the peers that have an option for it are given, so that a join storm
 /// measures the server and not a default (and what natter sets itself).

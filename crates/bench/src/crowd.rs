@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Who is there.
+/// The connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Topics, each with the publishers and receivers below.
@@ -39,9 +39,9 @@ pub(crate) struct Crowd {
     layout: Layout,
 }
 
-/// Nobody waits longer for a crowd to be registered.
+/// How long a run waits at most for a crowd to be registered.
 const JOIN_LIMIT: Duration = Duration::from_secs(30);
-/// The first probe is given so long; each further one twice as long.
+/// The time for the first probe; each further one has twice as long.
 const FIRST_PROBE: Duration = Duration::from_millis(10);
 const LAST_PROBE: Duration = Duration::from_millis(640);
 

@@ -1,5 +1,5 @@
-//! Who is there and what each must receive: every arrival is checked against
-//! it, counted and timed. No sockets here.
+//! The connections of a run and what each must receive. Every arrival is checked against
+//! that, counted and timed. This module has no sockets.
 
 use crate::payload::{Kind, Template, read_stamp};
 use crate::protocols::shown;

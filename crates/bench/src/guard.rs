@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
     }
     match start(&line, &folder.0) {
         Ok(mut ward) => {
-            // The watch on standard input begins before anybody hears of the server.
+            // The watch on standard input begins before the server is announced.
             let gone = watch_input();
             say(&ward.0.id().to_string())?;
             keep(&mut ward, &folder.0, &gone)

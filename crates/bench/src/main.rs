@@ -2,7 +2,7 @@
 //! people would pick instead, in one run on one machine. This file: the
 //! arguments, what is printed, and the exit code.
 
-// These panic where nobody reads any more: `output` prints.
+// These panic when standard output is closed; `output` prints instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod builds;
@@ -136,7 +136,7 @@ fn run(options: &Run) -> Result<ExitCode> {
         .map(|(metric, value)| format!("{:<20} {value:.3}", metric.describe().heading))
         .collect();
     let printed = say(figures.join("\n"));
-    // A run that has failed has failed, whoever reads of it.
+    // A failed run stays failed, even if its output is closed.
     workload.judge(&sample)?;
     printed?;
     Ok(ExitCode::SUCCESS)

@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
 
-/// Nobody reads standard output any more. This is a type of its own because a server
-/// that closes its connection causes the same kind of I/O error, and that is a failure.
+/// Standard output is closed. This is a separate type because a server that closes its
+/// connection causes the same kind of I/O error, and that is a failure.
 #[derive(Debug)]
 pub(crate) struct Unread;
 

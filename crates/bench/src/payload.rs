@@ -17,7 +17,7 @@ const STAMP: usize = 1 + LANE_DIGITS + SEQUENCE_DIGITS + TIME_DIGITS;
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Asks only who is there already; may arrive any number of times.
+    /// Only finds out which connections are registered; may arrive any number of times.
     Probe,
     /// Counts: must arrive once, and in order.
     Data,

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 /// As much as one read takes.
 const READ_BUFFER: usize = 64 * 1024;
-/// Who has not taken so many bytes is disconnected: bounded, like everything.
+/// Maximum bytes queued per connection, which is disconnected beyond it.
 const UNSENT_LIMIT: usize = 64 * 1024 * 1024;
 /// Longer than the generator's join storm, where the system allows it.
 const BACKLOG: i32 = 4096;
@@ -158,8 +158,8 @@ impl Relay {
     }
 }
 
-/// Sends now what the socket takes and keeps the rest; whoever fails or falls
-/// too far behind is let go.
+/// Sends what the socket takes now and queues the rest. A connection that fails or falls
+/// too far behind is closed.
 fn deliver(place: &mut Option<Peer>, bytes: &[u8]) {
     let Some(peer) = place else { return };
     let sent = if peer.unsent.is_empty() {

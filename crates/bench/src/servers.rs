@@ -1,5 +1,5 @@
-//! A server's process: started by a guard of its own on a loopback port of its
-//! own, waited for until it accepts, and ended when dropped.
+//! A server's process, with its own guard and its own loopback port. It is started,
+//! waited for until it accepts, and ended when dropped.
 
 use crate::contender::{Contender, Setup, System};
 use crate::guard;
@@ -184,8 +184,8 @@ fn apart(command: &mut Command) {
     let _ = command;
 }
 
-/// A port that nobody has now. Another program could take it before the server
-/// does; then the server says so and the run fails.
+/// A port that is free now. If another program takes it before the server does, the
+/// server reports that and the run fails.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port")?;
     Ok(listener.local_addr().context("finding a free port")?.port())

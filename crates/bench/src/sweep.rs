@@ -63,32 +63,25 @@ pub(crate) fn chosen(names: &[String], quick: bool) -> Result<Vec<Axis>> {
     Ok(all)
 }
 
-/// The four axes; `quick` keeps two small places of each.
-fn axes(quick: bool) -> Vec<Axis> {
-    let point = |x, layout| Point {
+/// A point without bystanders.
+fn point(x: usize, layout: Layout) -> Point {
+    Point {
         x,
         layout,
         bystanders: 0,
+    }
+}
+
+/// The four axes; `quick` keeps two small places of each.
+fn axes(quick: bool) -> Vec<Axis> {
+    let with_receivers = |receivers| Layout { receivers, ..BASE };
+    let with_topics = |topics| Layout {
+        topics,
+        receivers: 4,
+        ..BASE
     };
-    let receivers = |x| {
-        point(
-            x,
-            Layout {
-                receivers: x,
-                ..BASE
-            },
-        )
-    };
-    let topics = |x| {
-        point(
-            x,
-            Layout {
-                topics: x,
-                receivers: 4,
-                ..BASE
-            },
-        )
-    };
+    let receivers = |x| point(x, with_receivers(x));
+    let topics = |x| point(x, with_topics(x));
     let size = |x| point(x, Layout { size: x, ..BASE });
     let bystanders = |topics: usize| Point {
         x: (topics + 1) * BASE.group(),

@@ -65,7 +65,7 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    /// The next one. Cancel safe. Waits for ever when there will be none.
+    /// The next command. Cancel safe. Never resolves when there will be none.
     pub(crate) async fn next(&mut self) -> Option<Command> {
         if !self.is_open {
             return pending().await;
@@ -144,7 +144,7 @@ pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Waits until then, or for ever.
+/// Waits until that time. Never resolves without one.
 pub(crate) async fn at(deadline: Option<std::time::Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline.into()).await,

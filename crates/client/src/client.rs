@@ -1,6 +1,6 @@
 //! The handles of a client: commands in, events out.
 //!
-//! A task of its own does the work ([`crate::reconnect`]). Both ways to it are bounded:
+//! A separate task does the work ([`crate::reconnect`]). Both ways to it are bounded:
 //! a command waits for room in the queue of lines, and the task reads nothing more from
 //! the server while its events wait to be read.
 
@@ -31,7 +31,7 @@ pub struct Options {
     pub topics: Vec<TopicName>,
     /// The name by which others know the client. None by default.
     pub name: Name,
-    /// Whether the client follows who is there. It doesn't by default.
+    /// Whether the client follows the members of its topics. Off by default.
     pub presence: Presence,
     /// Which messages from before the first registration to ask for. None by default.
     pub history: History,

@@ -49,7 +49,7 @@ pub enum DialError {
         /// Where.
         address: Address,
     },
-    /// Nobody answered in time.
+    /// There was no answer in time.
     #[error("no answer from {address} within {} s", .timeout.as_secs_f64())]
     Timeout {
         /// Where.

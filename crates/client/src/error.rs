@@ -1,6 +1,6 @@
 //! What can go wrong, as types: a program decides by matching them.
 //!
-//! Their texts are short and for logs. A user interface has words of its own.
+//! Their texts are short and for logs. A user interface writes its own sentences.
 
 use std::fmt;
 use std::time::Duration;

@@ -139,8 +139,8 @@ pub enum Closing {
     KeptOpen,
     /// It was lost after everything had been acknowledged.
     Lost,
-    /// Nobody holds the [`Client`](crate::Client) or its [`Events`](crate::Events) any
-    /// more.
+    /// The program has dropped the [`Client`](crate::Client) and its
+    /// [`Events`](crate::Events).
     Abandoned,
 }
 

@@ -9,6 +9,7 @@ mod in_flight;
 use std::collections::VecDeque;
 
 use crate::line::Line;
+pub(crate) use in_flight::Retransmission;
 use in_flight::{InFlight, Next};
 
 /// Bytes of unsent text before the producer has to wait: some thousand lines.
@@ -189,8 +190,8 @@ impl Queue {
     }
 
     /// The line with that id must be written again, and those after it, because the peer
-    /// doesn't know whether it has stored it. False if that is known already.
-    pub(crate) fn retransmit(&mut self, id: &str) -> bool {
+    /// does not know whether it has stored it.
+    pub(crate) fn retransmit(&mut self, id: &str) -> Retransmission {
         self.in_flight.retransmit(id)
     }
 

@@ -25,8 +25,6 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Table {
     outboxes: Slab<Option<Weak<Outbox<dyn Transport>>>>,
-    /// How many of these are sessions within a connection that is counted.
-    within: usize,
     /// Why all are closed, those included that come now.
     closing: Option<(ErrorCode, Arc<str>)>,
     per_address: HashMap<IpAddr, usize>,
@@ -66,7 +64,7 @@ impl Connections {
     /// Counts a new connection and gives it a key.
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
-        if table.outboxes.len() - table.within >= self.max {
+        if table.outboxes.len() >= self.max {
             return Err(Refusal::Full(self.max));
         }
         let here = table.per_address.entry(peer).or_default();
@@ -75,13 +73,6 @@ impl Connections {
         }
         *here += 1;
         Ok(table.outboxes.insert(None))
-    }
-
-    /// Gives a key to a session within a connection that has one.
-    pub(crate) fn admit_within(&self) -> usize {
-        let mut table = self.table.lock();
-        table.within += 1;
-        table.outboxes.insert(None)
     }
 
     /// Lets a connection be reached when the server ends.
@@ -95,14 +86,11 @@ impl Connections {
         }
     }
 
-    /// Forgets a connection from `peer`; without one, a session within a connection.
-    pub(crate) fn remove(&self, key: usize, peer: Option<IpAddr>) {
+    /// Forgets a connection from `peer`.
+    pub(crate) fn remove(&self, key: usize, peer: IpAddr) {
         let mut table = self.table.lock();
         table.outboxes.remove(key);
-        match peer {
-            None => table.within -= 1,
-            Some(peer) => table.leave(peer),
-        }
+        table.leave(peer);
         if table.outboxes.is_empty() {
             self.emptied.notify_one();
         }
@@ -110,12 +98,6 @@ impl Connections {
 
     /// How many connections there are.
     pub(crate) fn count(&self) -> usize {
-        let table = self.table.lock();
-        table.outboxes.len() - table.within
-    }
-
-    /// How many there are, with the sessions within them.
-    pub(crate) fn len(&self) -> usize {
         self.table.lock().outboxes.len()
     }
 
@@ -143,7 +125,7 @@ impl Connections {
 
     /// Resolves when there are none.
     pub(crate) async fn emptied(&self) {
-        while self.len() > 0 {
+        while self.count() > 0 {
             self.emptied.notified().await;
         }
     }
@@ -166,26 +148,15 @@ mod tests {
         assert_eq!(connections.admit(one), Err(Refusal::AddressFull(2)));
         connections.admit(two).unwrap();
         assert_eq!(connections.admit(ip("10.0.0.3")), Err(Refusal::Full(3)));
-        connections.remove(first, Some(one));
+        connections.remove(first, one);
         assert!(connections.admit(one).is_ok());
-    }
-
-    #[test]
-    fn a_session_within_a_connection_takes_no_place() {
-        let connections = Connections::new(1, 1);
-        let key = connections.admit_within();
-        let within = connections.admit(ip("10.0.0.1"));
-        assert!(within.is_ok());
-        assert_eq!(connections.len(), 2);
-        connections.remove(key, None);
-        assert_eq!(connections.admit(ip("10.0.0.2")), Err(Refusal::Full(1)));
     }
 
     #[test]
     fn an_address_that_has_no_connections_is_forgotten() {
         let connections = Connections::new(3, 2);
         let key = connections.admit(ip("10.0.0.1")).unwrap();
-        connections.remove(key, Some(ip("10.0.0.1")));
+        connections.remove(key, ip("10.0.0.1"));
         assert!(connections.table.lock().per_address.is_empty());
     }
 }

@@ -3,4 +3,5 @@
 mod client;
 pub(crate) mod names;
 
+pub use client::NoRandomness;
 pub(crate) use client::{Hashes, Identity};

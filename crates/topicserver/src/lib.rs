@@ -25,6 +25,9 @@ mod session;
 mod state;
 mod store;
 mod topic;
+mod websocket;
 
 pub use config::{Config, LogLevel, Options};
+pub use identity::NoRandomness;
 pub use server::{Ended, Server, StartError};
+pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -64,7 +64,7 @@ fn worker_threads(options: &Options) -> Option<usize> {
         let cores = std::thread::available_parallelism().ok()?;
         Some(cores.get().saturating_sub(1).max(1))
     };
-    let is_written = options.data.is_some();
+    let is_written = options.keeps_on_disk();
     options.threads.or_else(|| fewer().filter(|_| is_written))
 }
 
@@ -116,7 +116,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 /// The soft limit is there for programs that can't do with many descriptors.
 fn raise_descriptor_limit(options: &Options) {
-    let connections = options.max_connections;
+    let connections = options.max_connections();
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit <= connections as u64 && options.asks_for_connections() => {
             tracing::warn!(

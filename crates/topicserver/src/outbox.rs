@@ -1,25 +1,31 @@
 //! A connection's outbound queue, bounded in bytes.
 //!
-//! The write is made where the message is: whoever has bytes for this peer
-//! writes them to its socket, and queues only what the socket doesn't take. The
-//! connection's own session then waits for the socket and drains the queue.
+//! The sender writes: a task that has bytes for this peer writes them to its socket
+//! directly, and queues only what the socket does not take. The session of the connection
+//! then waits for the socket and drains the queue. A classic peer whose queue exceeds the
+//! limit is disconnected as a slow reader.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use wire::{ErrorCode, Event, Message, Told};
+use wire::ErrorCode;
 
 use crate::outbox::batch::Batch;
+use crate::outbox::form::Form;
 use crate::outbox::transport::Transport;
 
 pub(crate) mod batch;
+mod end;
+mod events;
+pub(crate) mod form;
 mod queue;
 mod state;
+mod texts;
 pub(crate) mod transport;
 
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
@@ -27,8 +33,8 @@ use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 /// An outbox as topics and sessions share it.
 pub(crate) type SharedOutbox = Arc<Outbox<dyn Transport>>;
 
-/// Bytes that may wait before a peer is no longer told of its small errors: who
-/// doesn't read what was wrong shall not be disconnected for our telling it.
+/// Bytes queued beyond which a peer is no longer told of small errors. A peer that does
+/// not read its errors must not be disconnected because of them.
 const ROOM_FOR_NOTICES: usize = 16 * 1024;
 
 /// What waits for one peer, and the way to it.
@@ -39,7 +45,7 @@ const ROOM_FOR_NOTICES: usize = 16 * 1024;
 /// 3. when it returns, the bytes are written, or queued, or the connection is
 ///    about to be closed and its peer is told why.
 pub(crate) struct Outbox<T: ?Sized> {
-    /// Who gets it. As its parts, because a `SocketAddr` takes half as much again.
+    /// The peer's address, in parts, because a `SocketAddr` takes half as much again.
     ip: IpAddr,
     port: u16,
     /// Whether there is something for the session to do or to learn under the lock.
@@ -96,15 +102,17 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if state.stage != Stage::Open {
             return;
         }
+        let bytes = batch.in_form(state.form);
         let mut written = 0;
         if state.queue.is_none() {
-            match self.transport.try_write(batch.bytes()) {
+            match self.transport.try_write(bytes) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return self.break_off(&mut state, &error),
             }
+            state.has_sent |= written > 0;
         }
-        if written < batch.bytes().len() {
+        if written < bytes.len() {
             self.queue(&mut state, batch, written);
         }
     }
@@ -151,9 +159,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if state.stage != Stage::Open {
             return batches.count();
         }
+        let form = state.form;
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = batches.clone().map(Batch::bytes);
+            let pieces = batches.clone().map(|batch| batch.in_form(form));
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -162,11 +171,13 @@ impl<T: Transport + ?Sized> Outbox<T> {
                     return batches.count();
                 }
             }
+            state.has_sent |= written > 0;
         }
         for (index, batch) in batches.clone().enumerate() {
-            let skipped = written.min(batch.bytes().len());
+            let length = batch.in_form(form).len();
+            let skipped = written.min(length);
             written -= skipped;
-            let waiting = batch.bytes().len() - skipped;
+            let waiting = length - skipped;
             if waiting == 0 {
                 continue;
             }
@@ -174,13 +185,13 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 state.is_wanted = true;
                 return index;
             }
-            self.push(state, batch.to_keep().slice(skipped..));
+            self.push(state, batch.to_keep(form).slice(skipped..));
         }
         batches.count()
     }
 
-    /// Whether somebody has more for the peer and half of the outbox is free now.
-    /// Said once; whoever finds it full again has to be told again.
+    /// A topic has more for the peer, and half of the outbox is free now. Returns true only
+    /// once; a topic that finds the outbox full again sets it again.
     pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
         let is_due = state.is_wanted && state.queued() <= self.limit / 2;
@@ -194,16 +205,58 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// can ask for is bounded by not reading from it while
     /// [`is_full`](Self::is_full).
     pub(crate) fn send_reply(&self, line: Vec<u8>) {
+        self.send_identified(line, None);
+    }
+
+    /// The same for a line that says where its peer is: an event stream is also told
+    /// that as the event's id.
+    pub(crate) fn send_identified(&self, line: Vec<u8>, id: Option<&str>) {
         let mut state = self.state.lock();
-        self.send_line(&mut state, line.into());
+        let line = state.form.encode_one(line, id);
+        self.send_line(&mut state, line);
     }
 
     /// Sends a line that a peer can do without, unless much waits for it.
-    pub(crate) fn send_best_effort(&self, line: &Bytes) {
+    pub(crate) fn send_best_effort(&self, line: &Batch) {
         let mut state = self.state.lock();
         if state.queued() < ROOM_FOR_NOTICES {
-            self.send_line(&mut state, line.clone());
+            let line = line.in_form(state.form).clone();
+            self.send_line(&mut state, line);
         }
+    }
+
+    /// Sends bytes that belong to the peer's form and are no lines, unless much waits
+    /// for it.
+    pub(crate) fn send_control(&self, bytes: Vec<u8>) {
+        let mut state = self.state.lock();
+        if state.queued() < ROOM_FOR_NOTICES {
+            self.send_line(&mut state, bytes.into());
+        }
+    }
+
+    /// Begins an answer: first come these bytes, and then everything in this form. False:
+    /// nothing is taken any more.
+    pub(crate) fn begin(&self, form: Form, head: Vec<u8>) -> bool {
+        let mut state = self.state.lock();
+        self.send_line(&mut state, head.into());
+        state.form = form;
+        state.stage == Stage::Open
+    }
+
+    /// Says that the connection is there, if nothing else has said so since this, or
+    /// [`take_sent`](Self::take_sent), was last called.
+    pub(crate) fn keep_alive(&self) {
+        let mut state = self.state.lock();
+        let bytes = state.form.keep_alive();
+        if !state.has_sent && state.queue.is_none() && !bytes.is_empty() {
+            self.send_line(&mut state, bytes);
+        }
+        state.has_sent = false;
+    }
+
+    /// Whether something went out since this was last asked.
+    pub(crate) fn take_sent(&self) -> bool {
+        std::mem::take(&mut self.state.lock().has_sent)
     }
 
     fn send_line(&self, state: &mut State, mut line: Bytes) {
@@ -212,7 +265,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
         if state.queue.is_none() {
             match self.transport.try_write(&line) {
-                Ok(count) => line.advance(count),
+                Ok(count) => {
+                    line.advance(count);
+                    state.has_sent = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return self.break_off(state, &error),
             }
@@ -222,7 +278,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Whether as much waits as may.
+    /// The outbox is full.
     pub(crate) fn is_full(&self) -> bool {
         self.has_work() && self.state.lock().queued() >= self.limit
     }
@@ -231,8 +287,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.
     ///
-    /// A session that took the lock to find nothing would wait there for whoever is
-    /// writing to its peer, who answers meanwhile.
+    /// Without this check a session would take the lock to find nothing, and wait there for
+    /// the task that is writing to its peer.
     pub(crate) fn has_work(&self) -> bool {
         self.has_work.load(Ordering::Acquire)
     }
@@ -263,19 +319,22 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Sends as many batches as go out in one system call.
     fn send_some<'a>(&self, state: &mut State, batches: impl Iterator<Item = &'a Batch> + Clone) {
+        let form = state.form;
         let mut written = 0;
         if state.queue.is_none() {
-            let pieces = batches.clone().map(Batch::bytes);
+            let pieces = batches.clone().map(|batch| batch.in_form(form));
             match write_pieces(&self.transport, pieces) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return self.break_off(state, &error),
             }
+            state.has_sent |= written > 0;
         }
         for batch in batches {
-            let skipped = written.min(batch.bytes().len());
+            let length = batch.in_form(form).len();
+            let skipped = written.min(length);
             written -= skipped;
-            if skipped < batch.bytes().len() {
+            if skipped < length {
                 self.queue(state, batch, skipped);
             }
         }
@@ -283,80 +342,23 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Queues a batch without its first `written` bytes, which are out already.
     ///
-    /// The limit is for what piles up: the first batch that waits always may, or a
-    /// batch longer than the limit could never be sent to anybody.
+    /// The limit bounds what accumulates. The first batch in an empty queue always fits, or a
+    /// batch longer than the limit could never be sent.
     fn queue(&self, state: &mut State, batch: &Batch, written: usize) {
         if state.stage != Stage::Open {
             return;
         }
-        let waiting = batch.bytes().len() - written;
+        let waiting = batch.in_form(state.form).len() - written;
         if state.queue.is_some() && state.queued() + waiting > self.limit {
             let text = format!(
                 "{} bytes wait for you and no more than {} may; read faster, or register for less",
                 state.queued() + waiting,
                 self.limit
             );
-            return self.close_locked(state, ErrorCode::SlowReader, &text);
+            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
         }
-        self.push(state, batch.to_keep().slice(written..));
-    }
-
-    /// Tells the peer what was wrong with something it sent, and goes on. Of a
-    /// message with an id it is told that it was this one, whatever waits already.
-    pub(crate) fn send_error(&self, code: ErrorCode, text: &str, id: Option<&str>) {
-        let mut state = self.state.lock();
-        let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
-        if state.stage == Stage::Open && has_room {
-            let line = match id {
-                Some(id) => extended_error(code, text, Some(id)),
-                None => self.error_line(&state, code, text),
-            };
-            self.push(&mut state, line);
-        }
-    }
-
-    /// Tells the peer why, after everything that waits for it, and takes no more.
-    pub(crate) fn close(&self, code: ErrorCode, text: &str) {
-        let mut state = self.state.lock();
-        if state.stage == Stage::Open {
-            self.close_locked(&mut state, code, text);
-        }
-    }
-
-    fn close_locked(&self, state: &mut State, code: ErrorCode, text: &str) {
-        let line = self.error_line(state, code, text);
-        self.push(state, line);
-        state.stage = Stage::Closing(Some(code));
-    }
-
-    /// Takes no more; what waits still goes out.
-    pub(crate) fn finish(&self) {
-        let mut state = self.state.lock();
-        if state.stage == Stage::Open {
-            state.stage = Stage::Closing(None);
-            self.wake(&mut state);
-        }
-    }
-
-    /// Whether nothing more is taken, and why.
-    pub(crate) fn closing(&self) -> Option<Option<ErrorCode>> {
-        match self.state.lock().stage {
-            Stage::Closing(reason) => Some(reason),
-            Stage::Open | Stage::Broken(_) => None,
-        }
-    }
-
-    /// Resolves when nothing more is taken, for the one who waits for nothing else here.
-    pub(crate) async fn closed(&self) {
-        std::future::poll_fn(|cx| {
-            let mut state = self.state.lock();
-            if state.stage != Stage::Open {
-                return Poll::Ready(());
-            }
-            state.wait(cx.waker());
-            Poll::Pending
-        })
-        .await;
+        let kept = batch.to_keep(state.form).slice(written..);
+        self.push(state, kept);
     }
 
     /// Whether something waits.
@@ -393,36 +395,6 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
         }
     }
-
-    /// Tells the peer that nothing more comes.
-    pub(crate) fn finish_transport(&self) {
-        self.transport.finish();
-    }
-
-    /// An error in the form that the peer understands: a classic client prints it.
-    fn error_line(&self, state: &State, code: ErrorCode, text: &str) -> Bytes {
-        if state.is_extended {
-            return extended_error(code, text, None);
-        }
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let message = Message {
-            // Of a connection that is gone it can't be had; nobody will read it.
-            source: self.transport.local_addr().unwrap_or(nowhere).into(),
-            destination: self.peer().into(),
-            topic: ErrorCode::TOPIC,
-            text: &format!("{code}: {text}"),
-        };
-        message.to_line().into()
-    }
-}
-
-fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Bytes {
-    let told = Told {
-        code: code.as_str().into(),
-        text: text.into(),
-        id: id.map(Into::into),
-    };
-    Event::Error(told).to_line().into()
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use wire::ErrorCode;
 
 use crate::config::Config;
 use crate::http::HttpService;
+use crate::identity::NoRandomness;
 use crate::listener;
 use crate::state::ServerState;
-use crate::store::{Retention, Store};
+use crate::store::{OpenError, Retention, Store};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -44,7 +45,10 @@ pub enum StartError {
     },
     /// The history on disk can't be used.
     #[error("{0}")]
-    Store(String),
+    Store(OpenError),
+    /// There is nothing to make secrets from.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// An address, or all of them, in words.
@@ -89,7 +93,7 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http),
+            state: ServerState::new(config, store, http)?,
         })
     }
 
@@ -142,7 +146,5 @@ fn open_store(config: &Config) -> Result<Option<Store>, StartError> {
         config.id_window,
         config.storage_timeout,
     );
-    store
-        .map(Some)
-        .map_err(|error| StartError::Store(error.to_string()))
+    store.map(Some).map_err(StartError::Store)
 }

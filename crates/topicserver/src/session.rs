@@ -4,35 +4,32 @@
 //! It waits in one place, [`Session::poll_live`], and everything else in it is
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
+mod close;
 mod handler;
 mod input;
 pub(crate) mod protocol;
+pub(crate) mod source;
 pub(crate) mod subscriptions;
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, Sleep};
-use wire::{ErrorCode, ScanError};
+use tokio::time::Sleep;
+use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
 
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
-use crate::session::input::{First, Input, Read};
+use crate::session::input::{First, FrameSink, Input, Read};
 use crate::session::protocol::Protocol;
+use crate::session::source::Source;
 use crate::state::{ConnectionGuard, Handover};
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
-
-/// How long a connection to which everything was written stays, for its peer to
-/// close it too: closing it with bytes unread would reset it, and on some systems
-/// a reset destroys what the peer hasn't read yet.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection from its first byte to its last.
 pub(crate) struct Session<R> {
@@ -58,8 +55,8 @@ enum Begin {
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
-    /// The peer has sent everything.
-    Finished,
+    /// Nothing more is to be read; the source knows why.
+    Source,
     /// The outbox takes no more; its peer has been told why.
     Closed,
     /// The peer took nothing for too long.
@@ -74,7 +71,7 @@ enum End {
     Broken(io::ErrorKind),
 }
 
-impl<R: AsyncRead + Unpin> Session<R> {
+impl<R: Source> Session<R> {
     pub(crate) fn new(reader: R, outbox: SharedOutbox, guard: ConnectionGuard) -> Self {
         guard.set_outbox(&outbox);
         Self {
@@ -84,6 +81,22 @@ impl<R: AsyncRead + Unpin> Session<R> {
             write_deadline: None,
             handler: Handler::new(guard, outbox),
         }
+    }
+
+    /// The session of a connection that only listens, to one topic.
+    pub(crate) fn listening(
+        reader: R,
+        outbox: SharedOutbox,
+        guard: ConnectionGuard,
+        topic: TopicName,
+        options: RegistrationOptions,
+    ) -> Self {
+        let mut session = Self::new(reader, outbox, guard);
+        session
+            .handler
+            .register(vec![topic], Some(Box::new(options)));
+        session.read_deadline = None;
+        session
     }
 
     /// Lives until the connection ends.
@@ -129,9 +142,15 @@ impl<R: AsyncRead + Unpin> Session<R> {
             }
             // Who asks for more than it reads is answered later.
             if self.handler.outbox().is_full() {
-                return self.poll_read_deadline(cx);
+                return match self.reader.poll_gone(cx) {
+                    Poll::Ready(()) => Poll::Ready(End::Source),
+                    Poll::Pending => self.poll_read_deadline(cx),
+                };
             }
-            ready!(self.handler.poll_room(cx));
+            if self.handler.poll_room(cx).is_pending() {
+                ready!(self.reader.poll_gone(cx));
+                return Poll::Ready(End::Source);
+            }
             let limits = self.config().frame_limits;
             let read = self
                 .input
@@ -157,7 +176,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// What a read means for the deadlines, or the session's end.
     fn note(&mut self, read: &Read) -> Option<End> {
         match read {
-            Read::End => return Some(End::Finished),
+            Read::End => return Some(End::Source),
             Read::Some { finished: true, .. } if self.handler.is_registered() => {
                 self.read_deadline = None;
             }
@@ -201,8 +220,12 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// peer has one deadline for that; later, one for each frame that it begins.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let is_registered = self.handler.is_registered();
-        if is_registered && self.input.is_partial() && self.read_deadline.is_none() {
-            self.read_deadline = deadline(self.config().frame_timeout);
+        if is_registered {
+            if !self.input.is_partial() && !self.reader.is_partial() {
+                self.read_deadline = None;
+            } else if self.read_deadline.is_none() {
+                self.read_deadline = deadline(self.config().frame_timeout);
+            }
         }
         self.poll_read_deadline(cx)
     }
@@ -220,92 +243,8 @@ impl<R: AsyncRead + Unpin> Session<R> {
         }))
     }
 
-    /// Ends the connection: tells the peer why, leaves its topics, and lets the
-    /// peer have what waits for it.
-    async fn close(mut self, end: End) {
-        let timeout = self.close_timeout();
-        self.tell_end(&end);
-        if matches!(end, End::Broken(_) | End::Stalled) {
-            return;
-        }
-        let has_ended = matches!(end, End::Finished);
-        // Who has only finished sending still gets what was published before. Some of
-        // that may be on its way through the topics, or come from their history.
-        let topics = if has_ended {
-            self.handler.finish()
-        } else {
-            self.handler.leave();
-            Vec::new()
-        };
-        let settling = async move {
-            for topic in topics {
-                // A topic that has gone has nothing left to hand on.
-                let _ = topic.await;
-            }
-        };
-        lingering_close(self.reader, has_ended, &self.handler, settling, timeout).await;
-    }
-
-    fn close_timeout(&self) -> Duration {
-        let config = self.config();
-        match self.handler.outbox().closing() {
-            Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
-            // The server's own deadline comes first, and counts who is cut off.
-            Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
-            _ => config.drain_timeout,
-        }
-    }
-
-    /// Says to the peer and to the log why the connection ends.
-    fn tell_end(&self, end: &End) {
-        let (outbox, state) = (self.handler.outbox(), self.handler.state());
-        let peer = outbox.peer();
-        match end {
-            End::Finished => tracing::debug!(%peer, "the peer has closed the connection"),
-            End::Broken(kind) => tracing::debug!(%peer, %kind, "the connection is lost"),
-            End::Stream(error) => {
-                outbox.close(error.code(), &format!("{error}; the connection is closed"));
-                state.complain(peer, error.code(), &error.to_string());
-            }
-            End::Tls => {
-                let text = "this server doesn't speak TLS; connect without it, or put a proxy \
-                            that does before it";
-                outbox.close(ErrorCode::TlsNotSupported, text);
-                state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
-            }
-            End::Late(code) => {
-                let text = self.lateness(*code);
-                outbox.close(*code, &text);
-                state.complain(peer, *code, &text);
-            }
-            End::Stalled => {
-                let seconds = state.config().write_timeout.as_secs();
-                let text = format!("it took none of its messages for {seconds} s");
-                state.complain(peer, ErrorCode::SlowReader, &text);
-            }
-            End::Closed => match outbox.closing().flatten() {
-                Some(ErrorCode::ShuttingDown) | None => {}
-                Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
-            },
-        }
-    }
-
     fn config(&self) -> &Config {
         self.handler.state().config()
-    }
-
-    fn lateness(&self, code: ErrorCode) -> String {
-        let config = self.config();
-        match code {
-            ErrorCode::RegistrationTimeout => format!(
-                "no registration came within {} s; send {{\"topics\":[\"NAME\"]}} first",
-                config.registration_timeout.as_secs()
-            ),
-            _ => format!(
-                "a frame was begun and not finished within {} s",
-                config.frame_timeout.as_secs()
-            ),
-        }
     }
 }
 
@@ -343,64 +282,6 @@ async fn serve_http(connection: Handover) {
     http.serve(connection).await;
 }
 
-/// Writes what waits, once everything has `settled`, and gives the peer time to
-/// read it and to close too.
-async fn lingering_close<R: AsyncRead + Unpin>(
-    mut reader: R,
-    mut has_ended: bool,
-    handler: &Handler,
-    settled: impl Future<Output = ()>,
-    timeout: Duration,
-) {
-    let outbox = handler.outbox();
-    let mut settled = pin!(settled);
-    let mut is_settled = false;
-    let mut is_finished = false;
-    let mut deadline = sleep(timeout);
-    std::future::poll_fn(|cx| {
-        // A peer that is still sending may not read before it has sent; and
-        // closing a socket with bytes unread would destroy what we told it.
-        has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
-        if !is_settled && settled.as_mut().poll(cx).is_ready() {
-            is_settled = true;
-            outbox.finish();
-        }
-        let drain = outbox.poll_drain(cx);
-        if outbox.take_drained() {
-            handler.notify_drained();
-        }
-        match drain {
-            Drain::Broken(_) => return Poll::Ready(()),
-            Drain::Empty if is_settled && !is_finished => {
-                outbox.finish_transport();
-                is_finished = true;
-                let latest = Instant::now() + LINGER;
-                if latest < deadline.deadline() {
-                    deadline.as_mut().reset(latest);
-                }
-            }
-            Drain::Empty | Drain::Waiting { .. } => {}
-        }
-        if is_finished && has_ended {
-            return Poll::Ready(());
-        }
-        deadline.as_mut().poll(cx)
-    })
-    .await;
-}
-
-/// Reads and forgets; ready when the peer sends no more.
-fn poll_discard<R: AsyncRead + Unpin>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
-    let mut bytes = [0; 4096];
-    loop {
-        let mut buffer = ReadBuf::new(&mut bytes);
-        let result = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
-        if result.is_err() || buffer.filled().is_empty() {
-            return Poll::Ready(());
-        }
-    }
-}
-
 fn sleep(duration: Duration) -> Pin<Box<Sleep>> {
     Box::pin(tokio::time::sleep(duration))
 }
@@ -436,7 +317,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp));
+        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp)).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, 1000));
         let session = Session::new(reader, outbox, guard).enter();

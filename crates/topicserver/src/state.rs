@@ -10,8 +10,8 @@ use wire::ErrorCode;
 
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
-use crate::identity::Hashes;
 use crate::identity::names::Directory;
+use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
@@ -34,13 +34,17 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    pub(crate) fn new(config: Config, store: Option<Store>, http: Arc<dyn ServeHttp>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(
+        config: Config,
+        store: Option<Store>,
+        http: Arc<dyn ServeHttp>,
+    ) -> Result<Arc<Self>, NoRandomness> {
+        Ok(Arc::new(Self {
             hashes: match &store {
-                Some(store) => Hashes::new(store.secret()),
-                None => Hashes::random(),
+                Some(store) => Hashes::new(store.secret())?,
+                None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone())),
+            registry: Arc::new(Registry::new(&config, store.clone())?),
             store,
             connections: Connections::new(
                 config.max_connections,
@@ -51,7 +55,7 @@ impl ServerState {
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
             config,
-        })
+        }))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -91,18 +95,8 @@ impl ServerState {
         Ok(ConnectionGuard {
             state: self.clone(),
             key: self.connections.admit(ip)?,
-            ip: Some(ip),
+            ip,
         })
-    }
-
-    /// A guard for a session within a connection that has its own: the session can be
-    /// reached when the server ends, and doesn't count as a connection.
-    pub(crate) fn admit_within(self: &Arc<Self>) -> ConnectionGuard {
-        ConnectionGuard {
-            state: self.clone(),
-            key: self.connections.admit_within(),
-            ip: None,
-        }
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
@@ -143,8 +137,8 @@ pub(crate) struct Handover {
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
     key: usize,
-    /// The peer's, under which it is counted; `None` within a connection that counts.
-    ip: Option<IpAddr>,
+    /// The peer's, under which it is counted.
+    ip: IpAddr,
 }
 
 impl ConnectionGuard {

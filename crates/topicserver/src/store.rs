@@ -1,16 +1,17 @@
-//! The history on disk: what was published, kept over restarts.
+//! The history on disk: published messages, kept over restarts.
 //!
-//! One thread of its own writes for all topics: what waits is written together
-//! and flushed once. Reading happens on threads that may block. Nobody else
+//! One thread writes for all topics: it writes everything that waits together and
+//! flushes once (group commit). Reads run on threads that may block. No other code
 //! touches the directory, and no method blocks a thread of the runtime.
 //!
-//! What was acknowledged can be lost only to a damaged disk, and then the loss
-//! is told: a topic whose end is missing gets a new epoch.
+//! Only a damaged disk can lose acknowledged messages. Then the server reports the
+//! loss: a topic whose end is missing starts a new epoch.
 
 mod ages;
 mod catalogue;
 mod database;
 mod directory;
+mod error;
 mod floors;
 mod high_water_marks;
 mod journal;
@@ -25,7 +26,8 @@ mod topic;
 mod types;
 mod writer;
 
-pub(crate) use types::{Loaded, OpenError, RecordBatch, Retention, StoreError, TopicId};
+pub use error::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,12 +38,12 @@ use wire::TopicName;
 use crate::clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
-use database::Settings;
+use database::DatabaseSettings;
 use reader::Reader;
 use writer::Writer;
 use writer::queue::Queue;
 
-/// The store, as everybody uses it. Cloning shares it.
+/// The handle to the store. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     secret: [u8; 16],
@@ -49,14 +51,14 @@ pub(crate) struct Store {
     reader: Reader,
     /// For how long ids are remembered, in milliseconds.
     id_window: u64,
-    /// How long anybody waits for an answer.
+    /// How long a caller waits for an answer.
     timeout: Duration,
 }
 
 impl Store {
-    /// Opens the store in `directory`, which is made if need be, and starts its
-    /// thread. Blocks. The ids of messages are remembered for `id_window`. Nobody waits
-    /// for an answer for longer than `timeout`.
+    /// Opens the store in `directory`, which it creates if necessary, and starts the
+    /// writer's thread. Blocks. The store remembers ids for `id_window`. Callers wait for
+    /// an answer for at most `timeout`.
     pub(crate) fn open(
         directory: &Path,
         retention: Retention,
@@ -64,7 +66,7 @@ impl Store {
         timeout: Duration,
     ) -> Result<Self, OpenError> {
         // The writer gives up first, and says what was wrong.
-        let settings = Settings::new(timeout / 2);
+        let settings = DatabaseSettings::new(timeout / 2);
         Self::open_with(directory, retention, id_window, timeout, settings)
     }
 
@@ -73,7 +75,7 @@ impl Store {
         retention: Retention,
         id_window: Duration,
         timeout: Duration,
-        settings: Settings,
+        settings: DatabaseSettings,
     ) -> Result<Self, OpenError> {
         let (writer, secret) = Writer::open(directory, retention, settings)?;
         let reader = Reader::new(writer.shared());
@@ -95,7 +97,7 @@ impl Store {
         self.secret
     }
 
-    /// Says what is known of a topic, which is made with this epoch if it isn't there.
+    /// Loads a topic. Creates it with this epoch if it does not exist.
     pub(crate) async fn load_or_make(
         &self,
         name: &TopicName,
@@ -109,10 +111,12 @@ impl Store {
     }
 
     /// The ids of a topic's messages within the window: the newest `max_ids` of each
-    /// publisher's, as far as they are among the records that are read for them.
+    /// publisher's, as far as they are among the records that are read for them. `newest`
+    /// is the time of the topic's newest message, in milliseconds.
     pub(crate) async fn remembered_ids(
         &self,
-        topic: &Loaded,
+        id: TopicId,
+        newest: u64,
         max_ids: usize,
     ) -> Result<DedupWindow, StoreError> {
         let limits = IdLimits {
@@ -120,10 +124,10 @@ impl Store {
             per_publisher: max_ids,
         };
         let since = clock::now().saturating_sub(self.id_window);
-        if topic.time < since {
+        if newest < since {
             return Ok(DedupWindow::new(limits));
         }
-        let (id, read) = (topic.id, Reader::remembered_ids);
+        let read = Reader::remembered_ids;
         let read = move |reader: &Reader| read(reader, id, since, limits);
         self.in_time(self.reader.run(read)).await?
     }
@@ -132,7 +136,7 @@ impl Store {
     /// [`Loaded::next`] without a hole. After an error nothing of the batch is
     /// stored, and the next one begins with the same sequence number; but after
     /// [`StoreError::InDoubt`] only [`load_or_make`](Self::load_or_make) tells what is
-    /// stored. If nobody waits for the end, the batch is stored all the same.
+    /// stored. The batch is stored even if the caller stops waiting.
     pub(crate) async fn append(
         &self,
         topic: TopicId,
@@ -146,7 +150,7 @@ impl Store {
         self.in_time(append).await?
     }
 
-    /// Waits for an answer, but not for ever: a disk may never give one.
+    /// Waits for an answer until the timeout, because a disk may never give one.
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(self.timeout, answer).await;
         answer.map_err(|_| StoreError::InDoubt)
@@ -164,8 +168,8 @@ impl Store {
         self.in_time(self.reader.run(read)).await?
     }
 
-    /// What was published before this time, in milliseconds since the Unix epoch, isn't
-    /// sent any more, whether it has been deleted or not.
+    /// Messages from before this time, in milliseconds since the Unix epoch, are no longer
+    /// sent, whether they are deleted or not.
     pub(crate) fn oldest_time(&self) -> u64 {
         self.reader.oldest_time()
     }
@@ -184,8 +188,8 @@ impl Store {
         self.in_time(self.reader.run(list)).await?
     }
 
-    /// Flushes what there is, ends the writer and releases the lock. Whatever is
-    /// asked afterwards gets [`StoreError::Closed`].
+    /// Flushes everything, ends the writer and releases the lock. Later requests get
+    /// [`StoreError::Closed`].
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.close(done).is_ok() {

@@ -5,7 +5,7 @@ mod acks;
 mod expiring;
 pub(crate) mod handle;
 mod log;
-mod mailbox;
+pub(crate) mod mailbox;
 mod members;
 pub(crate) mod publication;
 pub(crate) mod registration;

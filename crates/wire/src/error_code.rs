@@ -38,11 +38,11 @@ pub enum ErrorCode {
     SlowReader,
     /// Another connection has the user's name. The registration is ignored.
     NameTaken,
-    /// Nobody of that name is connected.
+    /// No connection has that name.
     UnknownUser,
     /// The message couldn't be stored; it was delivered to those who are there.
     StorageFull,
-    /// The message wasn't stored in time: it may be stored, or not, and nobody has got it
+    /// The message was not stored in time. It may be stored or not, and is not delivered
     /// yet. It can be sent again with the same id.
     StorageBusy,
     /// The same client has come back on another connection. Closed.
@@ -61,7 +61,7 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The program on the other side is ending.
     ShuttingDown,
-    /// In direct mode: somebody else is being talked to.
+    /// In direct mode: the person called talks to somebody else.
     Busy,
 }
 

@@ -40,7 +40,7 @@ pub enum Event<'a> {
     /// A user has left a topic.
     #[serde(borrow)]
     Left(Presence<'a>),
-    /// Messages that can't be had any more.
+    /// A gap: messages that the history no longer has.
     #[serde(borrow)]
     Gap(Gap<'a>),
     /// Something went wrong.

@@ -17,13 +17,14 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FrameErr
 /// quote what it sent, which may be long.
 const LONGEST_EXPLANATION: usize = 120;
 
-/// What `serde_json` says, without its line and column: within a frame on one
-/// line, and counted from a place that nobody sees, they help nobody.
+/// The text of `serde_json`'s error, without its line and column: a frame is one line, and
+/// the peer cannot see from where the columns count.
 fn plain_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let end = text.rfind(" at line ").unwrap_or(text.len());
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let explanation = text.strip_suffix(&place).unwrap_or(&text);
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text[..end]
+    explanation
         .chars()
         .map(shown)
         .take(LONGEST_EXPLANATION)

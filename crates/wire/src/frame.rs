@@ -1,7 +1,7 @@
 //! The frames as types: reading one, writing one.
 //!
-//! Reading borrows from the bytes and decodes nothing that nobody asked for: a
-//! server that relays a message never looks into its text.
+//! Reading borrows from the bytes and decodes only on request: a server that relays a
+//! message never looks into its text.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -154,8 +154,8 @@ fn read_id(extended: &[u8]) -> Result<Option<Cow<'_, str>>, FrameError> {
 
 /// A message as its last receiver reads it: under whatever topic it came.
 ///
-/// A server needs an allowed name to relay by. Whoever only shows the message
-/// doesn't, and a peer that names its topics carelessly should still be heard.
+/// A server needs an allowed name to relay by. A program that only shows the message
+/// does not, so it shows messages with any name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received<'a> {
     /// `message.topic`; any text.
@@ -190,7 +190,7 @@ impl<'a> Received<'a> {
 }
 
 /// A valid JSON value. The scanner has seen that it is UTF-8; as text it is only
-/// taken where somebody needs text.
+/// taken where text is needed.
 #[derive(Clone, Copy)]
 struct Json<'a>(&'a [u8]);
 

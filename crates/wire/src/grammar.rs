@@ -64,6 +64,20 @@ enum State {
     Done,
 }
 
+/// What a bracket opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Object,
+    Array,
+}
+
+/// What a string is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TextRole {
+    Key,
+    Value,
+}
+
 /// How far a number has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Number {
@@ -136,13 +150,18 @@ impl Grammar {
         self.non_ascii
     }
 
-    /// Reads until the value is complete (true) or the bytes run out (false).
-    /// `bytes` begins with the value's first byte.
+    /// The value is complete.
+    pub(crate) fn is_complete(self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Reads until the value is complete or the bytes run out. `bytes` begins with the
+    /// value's first byte.
     pub(crate) fn advance(
         mut self,
         bytes: &[u8],
         taker: &mut NoteTaker,
-    ) -> Result<(Self, bool), ScanError> {
+    ) -> Result<Self, ScanError> {
         while let Some(&byte) = bytes.get(self.position) {
             match self.state {
                 State::Text => self.text(bytes, taker)?,
@@ -160,7 +179,7 @@ impl Grammar {
                 State::Next => self.next(byte, taker)?,
             }
         }
-        Ok((self, self.state == State::Done))
+        Ok(self)
     }
 
     #[inline(always)]
@@ -174,9 +193,9 @@ impl Grammar {
     fn value(&mut self, byte: u8, bytes: &[u8], taker: &mut NoteTaker) -> Step {
         taker.value_start(self.depth, self.position);
         match byte {
-            b'"' => self.open_text(false, bytes, taker),
-            b'{' => self.open(true),
-            b'[' => self.open(false),
+            b'"' => self.open_text(TextRole::Value, bytes, taker),
+            b'{' => self.open(Container::Object),
+            b'[' => self.open(Container::Array),
             _ => self.open_other(byte),
         }
     }
@@ -204,16 +223,15 @@ impl Grammar {
     }
 
     #[inline(always)]
-    fn open(&mut self, object: bool) -> Step {
+    fn open(&mut self, container: Container) -> Step {
         if self.depth == self.max_depth {
             return Err(ScanError::TooDeep(self.max_depth));
         }
         self.depth += 1;
-        self.objects = self.objects << 1 | u128::from(object);
-        self.state = if object {
-            State::FirstKey
-        } else {
-            State::FirstElement
+        self.objects = self.objects << 1 | u128::from(container == Container::Object);
+        self.state = match container {
+            Container::Object => State::FirstKey,
+            Container::Array => State::FirstElement,
         };
         self.position += 1;
         Ok(())
@@ -259,7 +277,7 @@ impl Grammar {
         if byte != b'"' {
             return Err(self.unexpected(byte, "a key in quotation marks"));
         }
-        self.open_text(true, bytes, taker)
+        self.open_text(TextRole::Key, bytes, taker)
     }
 
     #[inline(always)]
@@ -273,9 +291,9 @@ impl Grammar {
     }
 
     #[inline(always)]
-    fn open_text(&mut self, is_key: bool, bytes: &[u8], taker: &mut NoteTaker) -> Step {
+    fn open_text(&mut self, role: TextRole, bytes: &[u8], taker: &mut NoteTaker) -> Step {
         self.text_start = self.position;
-        self.in_key = is_key;
+        self.in_key = role == TextRole::Key;
         self.escaped = false;
         self.state = State::Text;
         self.position += 1;

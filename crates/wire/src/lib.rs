@@ -2,7 +2,7 @@
 //!
 //! A connection carries a stream of JSON values in UTF-8, one after another,
 //! with nothing but optional white space between them. Bytes become frames in
-//! two steps, each with a type of its own:
+//! two steps, each with its own type:
 //!
 //! 1. [`Scanner`] finds where one JSON value ends, however the stream was cut
 //!    into pieces, checks that it is valid JSON within the [`Limits`], and notes

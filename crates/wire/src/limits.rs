@@ -17,7 +17,7 @@ impl Limits {
     /// frame are kept in 32 bits.
     pub const LARGEST_FRAME: usize = 1 << 30;
     /// 128 levels: what `serde_json` and most other parsers allow by default,
-    /// so that whatever we relay can be read by whoever receives it.
+    /// so that every receiver can read what we relay.
     pub const DEFAULT_MAX_DEPTH: usize = Self::DEEPEST;
     /// The scanner keeps one bit for each open object or array, in a `u128`.
     pub const DEEPEST: usize = 128;

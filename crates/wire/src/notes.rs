@@ -1,8 +1,8 @@
-//! Where, in a value, the parts are that decide its way.
+//! Where in a value the parts are that route it.
 //!
 //! The scanner passes every byte anyway; taking these notes as it goes by spares
 //! a second reading. Only members of the outermost object and of its `message`
-//! are noted, all the rest is somebody else's business.
+//! are noted; the rest of the value does not matter here.
 
 use std::ops::Range;
 

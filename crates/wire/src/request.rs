@@ -91,7 +91,7 @@ impl Request {
     /// The frame as it goes over the wire: one line, with its end.
     ///
     /// A [`Request::Pong`] is written without the ping's value, which reading
-    /// drops too: whoever answers a ping writes [`Event::Pong`](crate::Event::Pong).
+    /// drops too: the answer to a ping is [`Event::Pong`](crate::Event::Pong).
     pub fn to_line(&self) -> Vec<u8> {
         #[derive(serde::Serialize)]
         struct Frame<'a> {

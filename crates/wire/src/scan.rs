@@ -141,8 +141,8 @@ impl Scanner {
         };
         let max = self.limits.max_frame;
         let frame = &bytes[start..bytes.len().min(start + max)];
-        let (grammar, complete) = self.grammar.advance(frame, &mut self.taker)?;
-        if complete {
+        let grammar = self.grammar.advance(frame, &mut self.taker)?;
+        if grammar.is_complete() {
             return self.finish(start, &frame[..grammar.position()], grammar);
         }
         if frame.len() == max {

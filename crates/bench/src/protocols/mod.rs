@@ -19,9 +19,9 @@ use anyhow::{Context, Result, bail};
 pub(crate) enum Step<'a> {
     /// Not whole yet: more bytes are needed.
     Incomplete,
-    /// So many bytes that concern nobody.
+    /// This many bytes to skip.
     Skip(usize),
-    /// So many bytes that the server wants answered with these.
+    /// This many bytes, to which the server wants these as the answer.
     Answer(usize, Vec<u8>),
     /// A published payload has arrived.
     Delivery {

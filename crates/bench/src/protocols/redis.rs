@@ -40,7 +40,7 @@ pub(super) fn command(words: &[&[u8]], out: &mut Vec<u8>) {
 }
 
 /// Reads `count` elements from `at`; `message` with a channel and a payload is
-/// a delivery, every other push concerns nobody.
+/// a delivery; every other push is skipped.
 fn array(bytes: &[u8], mut at: usize, count: usize) -> Result<Step<'_>> {
     let mut first: &[u8] = b"";
     let mut last: &[u8] = b"";

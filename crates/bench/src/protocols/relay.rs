@@ -1,5 +1,5 @@
-//! The bare relay's protocol: none. Who is connected receives; what is
-//! written is relayed. Frames are lines, as in ours.
+//! The bare relay has no protocol: it relays what is written to every other connection.
+//! Frames are lines, as in ours.
 
 use super::{Codec, Step, natter};
 use anyhow::Result;

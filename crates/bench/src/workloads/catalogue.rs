@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A text of `store-20gb`.
 const STORED_TEXT: usize = 60_000;
-/// Whoever waits for an acknowledgement for longer takes the server for dead.
+/// A publisher that waits for an acknowledgement for longer counts the server as dead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const fn layout(topics: usize, publishers: usize, receivers: usize) -> Layout {

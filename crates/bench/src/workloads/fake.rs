@@ -38,7 +38,7 @@ impl Fake {
         }
     }
 
-    /// Serves on a port of its own until the process ends.
+    /// Serves on its own port until the process ends.
     pub(super) fn start(self) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

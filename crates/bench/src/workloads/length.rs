@@ -1,5 +1,5 @@
-//! How long and how much a run measures: each workload has a length of its own,
-//! and the command line may ask for another.
+//! How long and how much a run measures. Each workload has a default length, and the
+//! command line can change it.
 
 use std::time::Duration;
 

@@ -42,8 +42,8 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// What it does, in a line.
     pub(crate) about: &'static str,
-    /// The ways of using a system that are compared; whoever can't be used in one
-    /// of them takes no part.
+    /// The ways of using a system that are compared. A system without one of them takes no
+    /// part in it.
     variants: &'static [Variant],
     /// Whether no peer takes part, because none can keep so much.
     is_ours_alone: bool,
@@ -114,7 +114,7 @@ impl Workload {
             // More than natter keeps in memory, or Redis gives in a page.
             Shape::Replay { messages } => *messages = 2500,
         }
-        // A machine that is busy with tests may pause anybody.
+        // A machine that is busy with tests may pause any process.
         self.longest_pause = None;
         self
     }

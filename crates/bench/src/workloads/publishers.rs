@@ -1,6 +1,5 @@
-//! Publishers that have every message acknowledged. Each has a connection and
-//! topics of its own, so that nobody's messages are delivered to anybody and only
-//! keeping them is measured.
+//! Publishers that have every message acknowledged. Each has its own connection and
+//! topics, so that nothing is delivered and only storing is measured.
 
 use super::closed::STILLNESS;
 use super::{Bounds, MESSAGE, TOPIC, Target};
@@ -190,7 +189,7 @@ impl Publishers {
         Ok(())
     }
 
-    /// Sends so many messages in one write, and returns how many.
+    /// Sends this many messages in one write, and returns how many.
     fn send(&mut self, connection: usize, messages: u64) -> Result<u64> {
         let time = self.hub.clock.now();
         let topics = self.load.topics;

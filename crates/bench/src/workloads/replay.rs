@@ -50,7 +50,7 @@ struct Progress {
     request: Vec<u8>,
 }
 
-/// Reads the topic from its beginning to its end, over a connection of its own.
+/// Reads the topic from its beginning to its end, over a separate connection.
 fn read_back(target: Target, messages: u64) -> Result<Reading> {
     let journal = target.journal()?;
     let mut hub = Hub::new(journal, target.address)?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const CHUNK: usize = 50;
 /// The time between two probes, and so how exactly a join is timed.
 const PROBE_PERIOD: Duration = Duration::from_millis(50);
-/// Whoever has not joined by then has failed to.
+/// A connection that has not joined by then has failed.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The kernel repeats a lost SYN after this time: a join that took so long
 /// has lost one, unless the server as a whole is that slow.
@@ -63,7 +63,7 @@ struct Storm {
     template: Template,
     /// By connection, less the publisher's.
     joins: Vec<Join>,
-    /// Who has neither joined nor been turned away.
+    /// The connections that have neither joined nor been refused.
     missing: usize,
     /// When the latest join ended, by the generator's clock.
     last_joined: u64,

@@ -55,6 +55,16 @@ pub(super) enum Next<'a> {
     Full,
 }
 
+/// What came of the wish to write a line again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Retransmission {
+    /// The line and those after it will be written again.
+    Started,
+    /// The line will be written again anyway, or is not in flight.
+    NotNeeded,
+}
+
 impl InFlight {
     /// Nothing in flight; `run` is what its ids begin with.
     pub(super) fn new(run: String) -> Self {
@@ -139,14 +149,14 @@ impl InFlight {
     }
 
     /// The line with that id must be written again over this connection, and those
-    /// after it, so that they keep their order. False if that is known already.
-    pub(super) fn retransmit(&mut self, id: &str) -> bool {
+    /// after it, so that they keep their order.
+    pub(super) fn retransmit(&mut self, id: &str) -> Retransmission {
         match self.place(id) {
             Some(at) if at < self.written => {
                 self.written = at;
-                true
+                Retransmission::Started
             }
-            _ => false,
+            _ => Retransmission::NotNeeded,
         }
     }
 

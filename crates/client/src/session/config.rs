@@ -13,7 +13,7 @@ pub struct SessionConfig {
     pub topics: Vec<TopicName>,
     /// The name by which others know us.
     pub name: Name,
-    /// Whether to follow who is there.
+    /// Whether to follow the members of the topics.
     pub presence: Presence,
     /// Which messages from before the first registration to ask for.
     pub history: History,
@@ -51,12 +51,12 @@ impl Name {
     }
 }
 
-/// Whether a client follows who is in its topics.
+/// Whether a client follows the members of its topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It doesn't.
     Ignore,
-    /// It asks when it joins a topic, and reports who comes and goes.
+    /// It asks for them when it joins a topic, and reports who joins and leaves.
     Follow,
 }
 

@@ -4,7 +4,7 @@
 
 use wire::{TopicName, TopicState};
 
-use super::resume::{History, Recovery, ResumePoint};
+use super::resume::{History, Recorded, Recovery, ResumePoint};
 use crate::event::Arrival;
 
 /// See the module.
@@ -93,10 +93,11 @@ impl Membership {
         }
         let is_replayed = seq <= self.newest;
         let is_last = seq == self.newest;
-        self.resume.record(seq).then_some(match is_replayed {
-            true => Arrival::Replayed { is_last },
-            false => Arrival::Live,
-        })
+        match (self.resume.record(seq), is_replayed) {
+            (Recorded::Known, _) => None,
+            (Recorded::New, true) => Some(Arrival::Replayed { is_last }),
+            (Recorded::New, false) => Some(Arrival::Live),
+        }
     }
 }
 

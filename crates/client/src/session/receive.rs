@@ -11,6 +11,7 @@ use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
 use crate::event::{Arrival, Event, Incoming, Person, Topic};
 use crate::frame::{Frame, MessageFrame};
+use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
 const FINAL: [ErrorCode; 10] = [
@@ -116,19 +117,22 @@ impl Session {
         })
     }
 
-    /// Tries the next name if any name will do. False if there is none to try.
-    fn try_next_name(&mut self) -> bool {
-        let Name::Preferred(name) = &self.config.name else {
-            return false;
-        };
-        let Some(next) = next_name(name) else {
-            return false;
-        };
-        self.emit(Event::NameTaken(name.clone()));
+    /// The name to try after a taken one, if any name will do.
+    fn next_name(&self) -> Option<UserName> {
+        match &self.config.name {
+            Name::Preferred(name) => next_name(name),
+            _ => None,
+        }
+    }
+
+    /// Registers again, with another name.
+    fn register_as(&mut self, next: UserName) {
+        if let Name::Preferred(name) = &self.config.name {
+            self.emit(Event::NameTaken(name.clone()));
+        }
         self.config.name = Name::Preferred(next);
         self.queue.restart();
         self.to_register = Some(Register::Extended);
-        true
     }
 
     /// The message is one of ours that was stored while its acknowledgement was lost,
@@ -179,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    /// What only passes through: answers to requests, and who comes and goes.
+    /// Events that are only passed on: answers to requests, and presence.
     fn on_news(&mut self, event: &ServerEvent<'_>) {
         if let ServerEvent::Left(presence) = event {
             self.on_name_free(&presence.person.user);
@@ -289,7 +293,7 @@ impl Session {
         }
         if error.is(ErrorCode::StorageBusy) {
             // The server has waited for its disk, so this can't go on in a fast circle.
-            if self.queue.retransmit(id) {
+            if self.queue.retransmit(id) == Retransmission::Started {
                 self.emit(Event::ServerError(error));
             }
         } else if let Some(line) = self.queue.acknowledge(id) {
@@ -318,7 +322,10 @@ impl Session {
             self.emit(Event::ServerError(error));
             return Ok(());
         }
-        if error.is(ErrorCode::NameTaken) && self.try_next_name() {
+        if error.is(ErrorCode::NameTaken)
+            && let Some(next) = self.next_name()
+        {
+            self.register_as(next);
             return Ok(());
         }
         if self.is_extended {

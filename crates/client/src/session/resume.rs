@@ -53,6 +53,15 @@ pub(super) struct ResumePoint {
     own: Vec<RangeInclusive<u64>>,
 }
 
+/// Whether a message was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// The program has not been given it.
+    New,
+    /// It came before, or is one of ours.
+    Known,
+}
+
 impl ResumePoint {
     /// Nothing seen of `topic`.
     pub(super) fn new(topic: &str, history: History) -> Self {
@@ -117,14 +126,17 @@ impl ResumePoint {
         }
     }
 
-    /// Records a message of somebody else's: true if it is new.
-    pub(super) fn record(&mut self, number: u64) -> bool {
+    /// Records a message of somebody else's.
+    pub(super) fn record(&mut self, number: u64) -> Recorded {
         let is_new = self.seq.is_none_or(|seq| number > seq);
         let is_own = self.own.iter().any(|range| range.contains(&number));
         if is_new {
             self.advance(number);
         }
-        is_new && !is_own
+        match is_new && !is_own {
+            true => Recorded::New,
+            false => Recorded::Known,
+        }
     }
 
     /// Records the number of a message of ours.

@@ -41,3 +41,29 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(error.exit_code(), 2, "{wrong:?}");
     }
 }
+
+#[test]
+fn every_option_reaches_the_configuration() {
+    let debug = |line: &[&str]| {
+        let options = Options::parse_from([&["topicserver", "20000"], line].concat());
+        format!("{:?}", Config::from(&options))
+    };
+    let default = debug(&[]);
+    let command = Options::command();
+    // Help and version end the program; log and threads are of the program, not of a server.
+    let others = ["help", "version", "log", "threads"];
+    let names = command.get_arguments().filter_map(clap::Arg::get_long);
+    let names: Vec<_> = names.filter(|name| !others.contains(name)).collect();
+    assert!(names.contains(&"ping-interval"), "{names:?}");
+    for name in names {
+        let value = match name {
+            "bind" => "127.0.0.1",
+            "max-depth" => "7",
+            "allow-origin" => "https://wiki.example",
+            "allow-host" => "chat.example",
+            _ => "2048",
+        };
+        let given = debug(&[&format!("--{name}"), value]);
+        assert_ne!(given, default, "--{name}");
+    }
+}

@@ -1,8 +1,8 @@
-//! How much memory the histories of all topics take together, and who gives some
-//! back when it is too much.
+//! The memory that the histories of all topics take together, bounded by
+//! `--history-memory`.
 //!
-//! What counts as kept can be given back, all of it. What a topic costs because
-//! somebody is in it can't, and leaves less room for what is kept.
+//! Messages and ids count as kept, and topics can return all of that. The cost of a topic
+//! with members cannot be returned and leaves less room for the rest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,16 +17,16 @@ pub(crate) const TOPIC_COST: usize = 1536;
 /// a server with very many still keeps some history, though less than it should.
 const LEAST_PART: usize = 4;
 
-/// So much more is asked for than is missing, as a part of what may be kept, so that
-/// it isn't asked for all the time.
+/// Topics return this much more than is missing, as a part of the allowed bytes, so that
+/// the server does not ask them all the time.
 const SPARE_PART: usize = 16;
 
 /// The bytes that all histories may take, and do.
 pub(crate) struct MemoryBudget {
     limit: usize,
-    /// What can be given back.
+    /// Bytes that can be returned.
     kept: AtomicUsize,
-    /// What can't be, as long as those topics are there.
+    /// Bytes that cannot be returned while their topics exist.
     fixed: AtomicUsize,
     exceeded: Notify,
 }
@@ -41,7 +41,7 @@ impl MemoryBudget {
         })
     }
 
-    /// Bytes that must be given back now; 0 while all is well.
+    /// Bytes that topics must return now; 0 within the budget.
     pub(crate) fn to_give_back(&self) -> usize {
         let kept = self.kept.load(Relaxed);
         let allowed = self.allowed();
@@ -73,7 +73,7 @@ impl MemoryBudget {
     }
 }
 
-/// Changes a number, and tells whether it has grown.
+/// Changes a number, and returns whether it has grown.
 fn change(number: &AtomicUsize, from: usize, to: usize) -> bool {
     if to < from {
         number.fetch_sub(from - to, Relaxed);
@@ -86,12 +86,12 @@ fn change(number: &AtomicUsize, from: usize, to: usize) -> bool {
 /// One topic's part of the budget. Dropping it gives the part back.
 pub(crate) struct MemoryShare {
     budget: Arc<MemoryBudget>,
-    /// What would be given back if this topic forgot all; read by whoever looks for a
-    /// topic to forget.
+    /// Bytes that the topic would return if it dropped everything. The registry reads it to
+    /// choose a topic.
     counted: Arc<AtomicUsize>,
-    /// What its history and its ids take.
+    /// Bytes of its history and its ids.
     bytes: usize,
-    /// Whether it would be there without them.
+    /// The topic has members, so it would exist without a history.
     is_joined: bool,
 }
 
@@ -105,13 +105,13 @@ impl MemoryShare {
         }
     }
 
-    /// The topic's history and ids take so many bytes now.
+    /// Sets the bytes of the topic's history and ids.
     pub(crate) fn set(&mut self, bytes: usize) {
         self.bytes = bytes;
         self.count();
     }
 
-    /// Whether there is somebody in the topic.
+    /// Sets whether the topic has members.
     pub(crate) fn set_joined(&mut self, is_joined: bool) {
         if self.is_joined != is_joined {
             self.is_joined = is_joined;
@@ -127,7 +127,7 @@ impl MemoryShare {
     }
 
     fn count(&self) {
-        // A topic that is only there because it remembers something goes with that.
+        // A topic without members disappears with its history.
         let own = if self.is_joined || self.bytes == 0 {
             0
         } else {

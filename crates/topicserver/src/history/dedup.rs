@@ -1,5 +1,5 @@
-//! The ids of messages that were published lately, so that one that is sent again
-//! is acknowledged again and not delivered again.
+//! The ids of recent messages: a message that is sent again is acknowledged again and
+//! not delivered again.
 //!
 //! There may be millions of them, so they are kept small: 16 bytes each in the order
 //! in which they came, and about 6 in an index.
@@ -12,8 +12,8 @@ use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
 use publisher::Publisher;
 
-/// Into so many parts is the window divided: after each of them, what has become too
-/// old is forgotten, also of publishers who have gone.
+/// Parts of the window. After each part, ids that are too old are dropped, also those of
+/// publishers that have left.
 pub(crate) const PARTS_OF_WINDOW: u64 = 10;
 
 /// For how long ids are remembered, and how many.
@@ -35,6 +35,16 @@ pub(crate) struct DedupWindow {
     expired: u64,
 }
 
+/// Whether there was room for an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Insertion {
+    /// The id is remembered.
+    Remembered,
+    /// There is no room for it, and for no older one of its publisher.
+    NoRoom,
+}
+
 impl DedupWindow {
     pub(crate) fn new(limits: IdLimits) -> Self {
         Self {
@@ -54,9 +64,8 @@ impl DedupWindow {
         self.publishers.is_empty()
     }
 
-    /// Where the message is that has the id already, if that isn't too
-    /// long ago. Otherwise the id is remembered, and the publisher's oldest ones are
-    /// forgotten for it.
+    /// Finds the message that has this id, if it is within the window. Otherwise remembers
+    /// the id, and drops the publisher's oldest ids for it.
     pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Stored> {
         let limits = self.limits;
         let publisher = self.publisher(&new);
@@ -67,19 +76,18 @@ impl DedupWindow {
         known
     }
 
-    /// Remembers an id whose message came before all that are known. False: there is
-    /// no room for it, and for no older one of its publisher's.
-    pub(crate) fn insert_older(&mut self, older: RememberedId) -> bool {
+    /// Remembers an id whose message came before all that are known.
+    pub(crate) fn insert_older(&mut self, older: RememberedId) -> Insertion {
         let limits = self.limits;
         let publisher = self.publisher(&older);
         let before = publisher.bytes();
-        let is_known = publisher.insert_older(&older, &limits);
+        let insertion = publisher.insert_older(&older, &limits);
         let after = publisher.bytes();
         self.bytes = self.bytes - before + after;
-        is_known
+        insertion
     }
 
-    /// The publisher of an id, who is a new one if need be.
+    /// The publisher of an id, added if it is new.
     fn publisher(&mut self, id: &RememberedId) -> &mut Publisher {
         let entry = self.publishers.entry(
             id.origin,
@@ -116,11 +124,11 @@ impl DedupWindow {
         self.shrink(|publisher| publisher.forget_before(oldest_time));
     }
 
-    /// Gives back so many bytes, or all: each publisher's oldest ids are forgotten.
+    /// Returns this many bytes, or all, by dropping each publisher's oldest ids.
     pub(crate) fn give_back(&mut self, wanted: usize) {
         let target = self.bytes().saturating_sub(wanted);
-        // An index is halved or stays, so it may take another round; but each of them
-        // forgets something of everybody.
+        // An index is halved or stays, so this may take several rounds. Each of them drops ids
+        // of every publisher.
         while self.bytes() > target && target > 0 {
             let bytes = self.bytes();
             self.shrink(|publisher| publisher.keep_part(target, bytes));

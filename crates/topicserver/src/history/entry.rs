@@ -1,4 +1,4 @@
-//! What is remembered, in the form in which it is kept and sent.
+//! Messages and ids of the history, in the form in which they are kept and sent.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ pub(crate) struct Entry {
     pub(crate) count: u32,
     /// When they were published, in milliseconds since the Unix epoch.
     pub(crate) time: u64,
-    /// Who published them: opaque.
+    /// The publisher's number, which is opaque.
     pub(crate) publisher: u64,
     /// The lines, each with its envelope and its line feed.
     pub(crate) lines: Bytes,
@@ -41,9 +41,9 @@ impl Entry {
 /// A message id that must not be delivered twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RememberedId {
-    /// Whose id it is: hash.
+    /// Hash of the publisher that the id belongs to.
     pub(crate) origin: u64,
-    /// The id: hash.
+    /// Hash of the id.
     pub(crate) id: u64,
     /// The sequence number that the message got.
     pub(crate) seq: u64,

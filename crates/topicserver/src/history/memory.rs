@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::history::entry::Entry;
 
-/// What an entry's lines take beside themselves: what counts who shares them.
+/// Bytes that an entry's lines take besides themselves: the reference count.
 const SHARED_COST: usize = 4 * size_of::<usize>();
 
 /// This part of it is added for the holes that growing histories leave in the allocator's
@@ -48,7 +48,7 @@ impl History {
         self.limits.messages > 0 && self.limits.bytes > 0
     }
 
-    /// Bytes that it takes, with what is kept free for more.
+    /// Bytes that the history takes, including reserved room.
     pub(crate) fn bytes(&self) -> usize {
         let free = self.entries.capacity() - self.entries.len();
         let bytes = self.bytes + free * size_of::<Entry>();
@@ -95,8 +95,8 @@ impl History {
     }
 
     /// Forgets what was published before `time`, in milliseconds since the Unix epoch.
-    /// Says whether that was anything.
-    pub(crate) fn forget_before(&mut self, time: u64) -> bool {
+    /// Says how many entries that were.
+    pub(crate) fn forget_before(&mut self, time: u64) -> usize {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
             && oldest.time < time
@@ -104,7 +104,7 @@ impl History {
             self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
-        self.entries.len() < count
+        count - self.entries.len()
     }
 
     fn trim(&mut self) {
@@ -142,8 +142,8 @@ fn cost(entry: &Entry) -> usize {
     size_of::<Entry>() + allocated(entry.lines.len()) + SHARED_COST
 }
 
-/// What an allocation of so many bytes takes: the allocator has four sizes between a
-/// power of two and the next one, and multiples of 16 bytes below 128.
+/// Bytes that an allocation of this size takes: the allocator has four sizes between two
+/// powers of two, and multiples of 16 bytes below 128.
 pub(crate) fn allocated(bytes: usize) -> usize {
     match bytes {
         0 => 0,

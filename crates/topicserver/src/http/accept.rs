@@ -2,20 +2,22 @@
 
 use axum::http::header::{ACCEPT, HeaderMap};
 
-/// A form of a topic.
+/// What is wanted of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Wanted {
     /// A frame a line.
     Lines,
     /// Server-Sent Events.
     Events,
+    /// A message a line, as people read it.
+    Text,
     /// The page, for a person with a browser.
     Page,
 }
 
-impl Form {
+impl Wanted {
     /// What `Accept` asks for; lines for who doesn't say.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).iter();
         let mut kinds = accepted
             .filter_map(|value| value.to_str().ok())
@@ -25,6 +27,7 @@ impl Form {
         let form = kinds.find_map(|kind| match kind {
             "text/event-stream" => Some(Self::Events),
             "text/html" => Some(Self::Page),
+            "text/plain" => Some(Self::Text),
             "application/x-ndjson" | "application/json" => Some(Self::Lines),
             _ => None,
         });
@@ -39,20 +42,21 @@ mod tests {
     #[test]
     fn the_first_form_that_is_known_counts() {
         for (accept, form) in [
-            ("*/*", Form::Lines),
-            ("", Form::Lines),
-            ("text/event-stream", Form::Events),
+            ("*/*", Wanted::Lines),
+            ("", Wanted::Lines),
+            ("text/event-stream", Wanted::Events),
             (
                 "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-                Form::Page,
+                Wanted::Page,
             ),
-            ("image/png, text/event-stream;q=0.5", Form::Events),
-            ("application/x-ndjson", Form::Lines),
+            ("image/png, text/event-stream;q=0.5", Wanted::Events),
+            ("application/x-ndjson", Wanted::Lines),
+            ("text/plain", Wanted::Text),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, accept.parse().unwrap());
-            assert_eq!(Form::wanted(&headers), form, "{accept}");
+            assert_eq!(Wanted::of(&headers), form, "{accept}");
         }
-        assert_eq!(Form::wanted(&HeaderMap::new()), Form::Lines);
+        assert_eq!(Wanted::of(&HeaderMap::new()), Wanted::Lines);
     }
 }

@@ -1,22 +1,24 @@
 //! The page, and what else lies ready in the program.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
 
-use crate::http::accept::Form;
+use crate::http::accept::Wanted;
+use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
 
 /// What the page may do: load what is this server's, and talk to it. No script or
 /// style within the page itself, so that nothing that somebody writes can become one.
-fn page_policy(headers: &HeaderMap) -> String {
+fn page_policy(CheckedHost(host): &CheckedHost) -> String {
     // To some browsers, the page's own host over WebSocket is another one. The name was
     // checked: it is a host's and nothing else.
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.as_deref();
     let sockets = host.map_or(String::new(), |host| format!(" ws://{host} wss://{host}"));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -68,17 +70,17 @@ const ASSETS: [Asset; 10] = assets![
 ];
 
 /// At the root: the page for a browser, and a few words for everything else.
-pub(crate) async fn index(headers: HeaderMap) -> Response {
-    match Form::wanted(&headers) {
-        Form::Page => page(&headers),
-        Form::Lines | Form::Events => USAGE.into_response(),
+pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: HeaderMap) -> Response {
+    match Wanted::of(&headers) {
+        Wanted::Page => page(&host),
+        Wanted::Lines | Wanted::Events | Wanted::Text => USAGE.into_response(),
     }
 }
 
 /// The page, which finds out from its own address which topic it is at.
-pub(crate) fn page(headers: &HeaderMap) -> Response {
+pub(crate) fn page(host: &CheckedHost) -> Response {
     let mut response = asset("index.html");
-    if let Ok(policy) = page_policy(headers).parse() {
+    if let Ok(policy) = page_policy(host).parse() {
         response
             .headers_mut()
             .insert(CONTENT_SECURITY_POLICY, policy);

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection that speaks HTTP.
 pub(crate) struct Io {
-    reader: Arc<OwnedReadHalf>,
+    reader: OwnedReadHalf,
     /// What was read before it was known that this is HTTP.
     first: Bytes,
     /// The sending side is closed when nobody has it any more.
@@ -30,11 +31,13 @@ pub(crate) struct Io {
     write_timeout: Duration,
     /// Until when the peer must take something.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The socket didn't take something that is still to be written.
+    is_blocked: Arc<AtomicBool>,
 }
 
 impl Io {
     pub(crate) fn new(
-        reader: Arc<OwnedReadHalf>,
+        reader: OwnedReadHalf,
         first: Bytes,
         outbox: SharedOutbox,
         write_timeout: Duration,
@@ -45,11 +48,27 @@ impl Io {
             outbox,
             write_timeout,
             deadline: None,
+            is_blocked: Arc::default(),
         }
     }
 
+    /// Whether something waits to be written, for the one who can't ask the library.
+    pub(crate) fn is_blocked(&self) -> Arc<AtomicBool> {
+        self.is_blocked.clone()
+    }
+
+    /// What was read before and not asked for.
+    pub(crate) fn take_first(&mut self) -> Bytes {
+        std::mem::take(&mut self.first)
+    }
+
+    /// The socket's reading side.
+    pub(crate) fn into_reader(self) -> OwnedReadHalf {
+        self.reader
+    }
+
     fn stream(&self) -> &TcpStream {
-        (*self.reader).as_ref()
+        self.reader.as_ref()
     }
 
     /// Writes when the socket takes something; an error when it takes nothing for too
@@ -64,6 +83,7 @@ impl Io {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     self.deadline = None;
+                    self.is_blocked.store(false, Relaxed);
                     return Poll::Ready(result);
                 }
             }
@@ -71,6 +91,7 @@ impl Io {
                 ready?;
                 continue;
             }
+            self.is_blocked.store(true, Relaxed);
             let timeout = self.write_timeout;
             let deadline = self
                 .deadline

@@ -17,11 +17,27 @@ use wire::ErrorCode;
 use crate::config::Config;
 use crate::http::problem::Problem;
 
+/// What load balancers ask, under any name; it says nothing of what is talked about.
+const HEALTH: &str = "/-/health";
+
 /// What is allowed beyond the server's own page and names.
 pub(crate) struct Guard {
     origins: Vec<String>,
     hosts: Vec<String>,
 }
+
+/// What of a request was checked. Nothing else of it may stand in a header of its answer.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The host and port under which the server was reached.
+    pub(crate) host: Option<String>,
+    /// The site whose page asks and is allowed to, if it isn't our own.
+    pub(crate) origin: Option<HeaderValue>,
+}
+
+/// The same for a request's handler.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedHost(pub(crate) Option<String>);
 
 impl Guard {
     pub(crate) fn new(config: &Config) -> Self {
@@ -45,12 +61,24 @@ impl Guard {
         }
     }
 
-    /// The site whose page asks and is allowed to, if it isn't our own.
-    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, Problem> {
+    /// What may be said of the request in its answer.
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Checked, Problem> {
         let host = host_of(request)?;
-        if let Some(host) = &host {
+        if let Some(host) = &host
+            && request.uri().path() != HEALTH
+        {
             self.check_host(host)?;
         }
+        let origin = self.check_origin(request, host.as_deref())?;
+        Ok(Checked { host, origin })
+    }
+
+    /// The site whose page asks and is allowed to, if it isn't our own.
+    fn check_origin<B>(
+        &self,
+        request: &Request<B>,
+        host: Option<&str>,
+    ) -> Result<Option<HeaderValue>, Problem> {
         let Some(origin) = single(request.headers(), &header::ORIGIN)? else {
             return match is_of_another_site(request.headers()) {
                 true => Err(forbidden_origin("another site")),
@@ -58,7 +86,7 @@ impl Guard {
             };
         };
         let text = origin.to_str().unwrap_or_default();
-        if host.is_some_and(|host| is_same(text, &host)) {
+        if host.is_some_and(|host| is_same(text, host)) {
             return Ok(None);
         }
         if self.origins.iter().any(|allowed| allowed == text) {
@@ -112,17 +140,24 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
 
 /// The host and port under which the server was reached; HTTP/1.0 needn't say.
 fn host_of<B>(request: &Request<B>) -> Result<Option<String>, Problem> {
-    if let Some(authority) = request.uri().authority() {
-        return Ok(Some(authority.as_str().to_owned()));
-    }
     let host = single(request.headers(), &header::HOST)?;
+    if let Some(authority) = request.uri().authority() {
+        return checked_host(Some(authority.as_str()));
+    }
     if host.is_none() && request.version() >= axum::http::Version::HTTP_11 {
         return Err(Problem::bad_request("a request says its Host"));
     }
-    match host.map(HeaderValue::to_str) {
-        Some(Ok(host)) if host.bytes().all(is_of_host) => Ok(Some(host.to_owned())),
-        Some(_) => Err(Problem::bad_request("Host is a name or an address")),
+    match host {
+        Some(host) => checked_host(host.to_str().ok()),
         None => Ok(None),
+    }
+}
+
+/// A host that consists of what a host may consist of.
+fn checked_host(host: Option<&str>) -> Result<Option<String>, Problem> {
+    match host {
+        Some(host) if host.bytes().all(is_of_host) => Ok(Some(host.to_owned())),
+        _ => Err(Problem::bad_request("Host is a name or an address")),
     }
 }
 
@@ -171,7 +206,7 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     (is_preflight && origin.is_some()).then(|| {
         let headers = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "content-type, last-event-id",
@@ -240,7 +275,9 @@ mod tests {
             request = request.header("origin", origin);
         }
         let checked = guard().check(&request.body(()).unwrap());
-        checked.map(|o| o.is_some()).map_err(|problem| problem.code)
+        checked
+            .map(|c| c.origin.is_some())
+            .map_err(|problem| problem.code)
     }
 
     #[test]
@@ -273,6 +310,21 @@ mod tests {
         assert_eq!(check(None, None), Err(ErrorCode::BadRequest));
         let odd = Some("x; script-src *.localhost");
         assert_eq!(check(odd, None), Err(ErrorCode::BadRequest));
+    }
+
+    #[test]
+    fn the_target_counts_and_is_checked_too() {
+        let check = |target: &str| {
+            let request = Request::builder()
+                .uri(target)
+                .header("host", "evil.example");
+            guard().check(&request.body(()).unwrap()).map(|c| c.host)
+        };
+        let host = check("http://127.0.0.1:20000/lab").unwrap();
+        assert_eq!(host.as_deref(), Some("127.0.0.1:20000"));
+        for target in ["http://evil.example/lab", "http://me@127.0.0.1/lab"] {
+            assert!(check(target).is_err(), "{target}");
+        }
     }
 
     #[test]

@@ -6,16 +6,13 @@ use std::time::Duration;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
+use tokio::sync::oneshot;
 use wire::ErrorCode;
 
+use crate::http::answer::asker;
 use crate::http::context::RequestContext;
-use crate::http::pipe::{PipeReader, pipe};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Topic;
-use crate::outbox::{Outbox, SharedOutbox};
-
-/// More than the longest answer: it is kept below the size of a frame.
-const ANSWER_ROOM: usize = 1024 * 1024;
 
 /// Far more than a topic takes for what waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,16 +26,16 @@ pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&context);
+    let (asker, answer) = asker(context.peer);
     context.state().registry().list(asker);
-    answered(&answer).await
+    answered(answer).await
 }
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
     Topic(topic): Topic,
 ) -> Result<Response, Problem> {
-    let (asker, answer) = asker(&context);
+    let (asker, answer) = asker(context.peer);
     if context.state().registry().who(&topic, asker).is_none() {
         let nobody = wire::Members {
             topic: topic.as_str().into(),
@@ -50,25 +47,18 @@ pub(crate) async fn who(
             &serde_json::json!({ "members": nobody }),
         ));
     }
-    answered(&answer).await
-}
-
-/// An outbox for one answer, and where that comes out.
-fn asker(context: &RequestContext) -> (SharedOutbox, PipeReader) {
-    let (pipe_writer, pipe_reader) = pipe(context.local, ANSWER_ROOM);
-    let outbox = Outbox::new(pipe_writer, context.peer, ANSWER_ROOM);
-    (Arc::new(outbox), pipe_reader)
+    answered(answer).await
 }
 
 /// The answer, out of the frame in which it comes.
-async fn answered(answer: &PipeReader) -> Result<Response, Problem> {
+async fn answered(answer: oneshot::Receiver<Vec<u8>>) -> Result<Response, Problem> {
     #[derive(serde::Deserialize)]
     struct Frame<'a> {
         #[serde(borrow)]
         extended: &'a serde_json::value::RawValue,
     }
-    let line = tokio::time::timeout(ANSWER_TIMEOUT, answer.take()).await;
-    let line = line.ok().flatten().unwrap_or_default();
+    let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+    let line = line.ok().and_then(Result::ok).unwrap_or_default();
     match serde_json::from_slice::<Frame<'_>>(&line) {
         Ok(frame) => Ok(json(StatusCode::OK, &frame.extended)),
         Err(_) => Err(Problem::new(

@@ -1,4 +1,4 @@
-//! `POST /TOPIC`: the body becomes a message, or each of its lines one.
+//! `POST /TOPIC`, and `PUT` as programs upload: the body becomes a message, or each of its lines one.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
@@ -30,11 +31,12 @@ pub(crate) struct PublishQuery {
     user: Option<String>,
     /// Under which it is only published once, however often it is sent.
     id: Option<String>,
+    /// `whole`: a body in JSON is the message, as it is.
+    json: Option<String>,
 }
 
-/// A body in JSON.
+/// A body in JSON. What else is in it is no concern of ours: webhooks send more.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct JsonBody {
     text: String,
     user: Option<String>,
@@ -138,11 +140,11 @@ async fn read(context: &RequestContext, headers: &HeaderMap, body: Body) -> Resu
     }
 }
 
-/// Whether the limit was what ended the body; the library hides its type, and says so
-/// in these words.
+/// Whether the limit was what ended the body.
 fn is_too_long(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.to_string().contains("length limit"))
+    let limit = source.and_then(|source| source.downcast_ref::<LengthLimitError>());
+    limit.is_some()
 }
 
 fn too_long(max: usize) -> Problem {
@@ -159,12 +161,16 @@ fn parse_body(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result
         .get(CONTENT_TYPE)
         .map_or("", |kind| kind.to_str().unwrap_or("?"));
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    let mut request = if kind.eq_ignore_ascii_case("application/json") {
+    let is_json = kind.eq_ignore_ascii_case("application/json") && !is_whole(&query)?;
+    let mut request = if is_json {
         let body: JsonBody = serde_json::from_slice(bytes).map_err(|error| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 ErrorCode::BadFrame,
-                format!("the body isn't {{\"text\":\"…\"}}: {error}"),
+                format!(
+                    "the body isn't {{\"text\":\"…\"}}: {error}; to publish JSON as it is, add \
+                     ?json=whole"
+                ),
             )
         })?;
         Publish {
@@ -205,6 +211,17 @@ fn parse_body(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result
         (0, _) => Err(Problem::bad_request("there is no line in the body")),
         (2.., Some(_)) => Err(Problem::bad_request("an id is for one message")),
         _ => Ok(request),
+    }
+}
+
+/// Whether a body in JSON is the message itself.
+fn is_whole(query: &PublishQuery) -> Result<bool, Problem> {
+    match query.json.as_deref() {
+        None => Ok(false),
+        Some("whole") => Ok(true),
+        Some(other) => Err(Problem::bad_request(format!(
+            "json is \"whole\", not {other:?}"
+        ))),
     }
 }
 

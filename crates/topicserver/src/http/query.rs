@@ -48,6 +48,20 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Val
     }
 }
 
+/// Seconds after which a stream may be told to end: a day. Longer ones end by themselves.
+const MAX_TIMEOUT: u64 = 24 * 60 * 60;
+
+/// When an answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// When what there is has been sent.
+    Sent,
+    /// When this time has passed.
+    After(Duration),
+    /// Not before one side ends it.
+    Closed,
+}
+
 /// What a stream begins and ends with.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,34 +72,57 @@ pub(crate) struct StreamQuery {
     since: Option<String>,
     /// Those after this one: epoch and number.
     resume: Option<String>,
+    /// The same as `resume`, by the name of the header that a browser sends: for clients
+    /// that can't set headers.
+    #[serde(rename = "lastEventId", alias = "last-event-id")]
+    last_event_id: Option<String>,
     /// `1`: end when what there is has been sent.
     poll: Option<String>,
+    /// End after so many seconds.
+    timeout: Option<u64>,
 }
 
 impl StreamQuery {
-    /// The same as a registration says it, and whether that is all. A browser that comes back says itself what
-    /// it has, in `last_event_id`.
+    /// The same as a registration says it, and when the answer is complete. A browser that
+    /// comes back says itself what it has, in `last_event_id`.
     pub(crate) fn options(
         &self,
         topic: &TopicName,
         last_event_id: Option<&str>,
-    ) -> Result<(RegistrationOptions, bool), Problem> {
-        let is_poll = is_set("poll", self.poll.as_deref())?;
+    ) -> Result<(RegistrationOptions, Until), Problem> {
+        let until = self.until()?;
         let mut options = RegistrationOptions {
             last: self.last,
             since: self.since.as_deref().map(moment).transpose()?,
             ..RegistrationOptions::default()
         };
-        if let Some(id) = last_event_id.or(self.resume.as_deref()) {
+        let queried = self.last_event_id.as_deref().filter(|id| !id.is_empty());
+        if let Some(id) = last_event_id.or(queried).or(self.resume.as_deref()) {
             let position = position(id)?;
             options.resume.insert(topic.as_str().to_owned(), position);
         }
         // Without a word of what is wanted of the past, a poll wants all there is.
         let is_open = options.last.is_none() && options.since.is_none();
-        if is_poll && is_open && options.resume.is_empty() {
+        if until == Until::Sent && is_open && options.resume.is_empty() {
             options.since = Some(0);
         }
-        Ok((options, is_poll))
+        Ok((options, until))
+    }
+
+    fn until(&self) -> Result<Until, Problem> {
+        match (is_set("poll", self.poll.as_deref())?, self.timeout) {
+            (true, None) => Ok(Until::Sent),
+            (true, Some(_)) => Err(Problem::bad_request(
+                "an answer ends by poll or by timeout; give one of them",
+            )),
+            (false, None) => Ok(Until::Closed),
+            (false, Some(seconds)) if (1..=MAX_TIMEOUT).contains(&seconds) => {
+                Ok(Until::After(Duration::from_secs(seconds)))
+            }
+            (false, Some(seconds)) => Err(Problem::bad_request(format!(
+                "timeout is 1 to {MAX_TIMEOUT} seconds, not {seconds}"
+            ))),
+        }
     }
 }
 
@@ -185,8 +222,8 @@ mod tests {
             poll: Some("1".into()),
             ..StreamQuery::default()
         };
-        let (options, is_poll) = query.options(&topic, None).unwrap();
-        assert_eq!((is_poll, options.since), (true, Some(0)));
+        let (options, until) = query.options(&topic, None).unwrap();
+        assert_eq!((until, options.since), (Until::Sent, Some(0)));
         let (options, _) = query.options(&topic, Some("5f1c:1")).unwrap();
         assert_eq!((options.since, options.resume.len()), (None, 1));
     }

@@ -7,12 +7,13 @@ use axum::routing::{any, get};
 use wire::ErrorCode;
 
 use crate::http::problem::Problem;
-use crate::http::{assets, info, publish, stream, websocket};
+use crate::http::publish::publish;
+use crate::http::{assets, info, stream, websocket};
 
 /// Topics are paths; what is the server's own lies under `/-/`.
 pub(crate) fn router() -> Router {
     Router::new()
-        .route("/", get(assets::index).post(no_topic))
+        .route("/", get(assets::index).post(no_topic).put(no_topic))
         .route("/favicon.ico", get(assets::icon))
         .route("/-/health", get(info::health))
         .route("/-/topics", get(info::topics))
@@ -23,7 +24,7 @@ pub(crate) fn router() -> Router {
         .route("/-", any(nothing_here))
         .route("/-/", any(nothing_here))
         .route("/-/{*rest}", any(nothing_here))
-        .route("/{*topic}", get(stream::open).post(publish::publish))
+        .route("/{*topic}", get(stream::open).post(publish).put(publish))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
 }

@@ -1,13 +1,16 @@
 //! Requests of one connection, one after another, each guarded and routed.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
@@ -15,8 +18,9 @@ use tower_service::Service;
 use crate::config::Config;
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::RequestContext;
-use crate::http::guard::{self, Guard};
+use crate::http::guard::{self, Checked, CheckedHost, Guard};
 use crate::http::router;
+use crate::http::takeover::Slot;
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -46,45 +50,63 @@ impl HttpService {
     }
 }
 
-/// Answers requests until the connection ends, or becomes a WebSocket, or the server
-/// ends.
+/// Answers requests, and goes on with what the connection has become then, if it has.
+/// For that, nothing of the HTTP library is kept.
 async fn serve(service: Arc<HttpService>, connection: Handover) {
+    if let Some(session) = Box::pin(answer_all(service, connection)).await {
+        session.await;
+    }
+}
+
+/// Answers requests until the connection ends, or becomes something else, or the server
+/// ends.
+async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<Serving> {
     let Handover {
         reader,
         bytes,
         outbox,
         guard,
     } = connection;
-    let Ok(local) = reader.local_addr() else {
-        return;
-    };
+    let local = reader.local_addr().ok()?;
     let peer = outbox.peer();
     let context = Arc::new(RequestContext { guard, peer, local });
-    let state = context.state().clone();
-    let reader = Arc::new(reader);
-    let write_timeout = state.config().write_timeout;
-    let io = Io::new(reader.clone(), bytes, outbox.clone(), write_timeout);
-    let answer = service_fn(move |request| answer(service.clone(), context.clone(), request));
-    let connection = builder(state.config())
-        .serve_connection(TokioIo::new(io), answer)
-        .with_upgrades();
-    let result = {
-        let mut connection = pin!(connection);
-        tokio::select! {
-            result = connection.as_mut() => result,
-            () = outbox.closed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    let write_timeout = context.config().write_timeout;
+    let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
+    let is_blocked = io.is_blocked();
+    let slot = Slot::default();
+    let answer = service_fn(|request| {
+        let (service, context) = (service.clone(), context.clone());
+        Box::pin(answer(service, context, slot.clone(), request))
+    });
+    let mut connection = builder(context.config()).serve_connection(TokioIo::new(io), answer);
+    let mut closed = pin!(outbox.closed());
+    let mut is_closing = false;
+    let result = std::future::poll_fn(|cx| {
+        if !is_closing && closed.as_mut().poll(cx).is_ready() {
+            is_closing = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
-    };
+        let result = connection.poll_without_shutdown(cx);
+        // Answers to earlier requests go out first.
+        if slot.is_filled() && !is_blocked.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        result
+    })
+    .await;
     if let Err(error) = result {
         tracing::debug!(%peer, %error, "the HTTP connection is lost");
     }
-    // If it has become a WebSocket, somebody else has it now.
-    if let Some(reader) = Arc::into_inner(reader) {
-        lingering_close(&reader, &*outbox).await;
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let mut io = io.into_inner();
+    let first = Bytes::from([read_buf, io.take_first()].concat());
+    if let Some(pending) = slot.take()
+        && let Some(context) = Arc::into_inner(context)
+    {
+        return pending.begin(io, first, context.guard, outbox.clone());
     }
+    lingering_close(&io.into_reader(), &*outbox).await;
+    None
 }
 
 fn builder(config: &Config) -> http1::Builder {
@@ -94,6 +116,8 @@ fn builder(config: &Config) -> http1::Builder {
         .header_read_timeout(config.registration_timeout)
         .max_headers(MAX_HEADER_LINES)
         .max_header_size(config.max_headers)
+        // A client that has only finished sending gets its answer.
+        .half_close(true)
         .max_buf_size(SMALLEST_BUFFER.max(2 * config.max_headers));
     builder
 }
@@ -102,10 +126,11 @@ fn builder(config: &Config) -> http1::Builder {
 async fn answer(
     service: Arc<HttpService>,
     context: Arc<RequestContext>,
+    slot: Slot,
     mut request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
-    let origin = match service.guard.check(&request) {
-        Ok(origin) => origin,
+    let Checked { host, origin } = match service.guard.check(&request) {
+        Ok(checked) => checked,
         Err(problem) => {
             context
                 .state()
@@ -117,7 +142,12 @@ async fn answer(
         return Ok(guard::secure(response, origin));
     }
     request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
-    let response = router.call(request).await?;
-    Ok(guard::secure(response, origin))
+    let mut response = guard::secure(router.call(request).await?, origin);
+    if slot.fill(&mut response) {
+        // The connection leaves the HTTP library, which waits for an answer till then.
+        std::future::pending::<()>().await;
+    }
+    Ok(response)
 }

@@ -1,42 +1,48 @@
 //! `GET /TOPIC`: what is said there, as it comes, by a session like every other.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderMap};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
+use axum::http::{HeaderName, HeaderValue, Method, Version};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use wire::{Registration, RegistrationOptions, TopicName};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, Sleep};
 
-use crate::http::accept::Form;
+use crate::http::accept::Wanted;
 use crate::http::assets;
-use crate::http::context::RequestContext;
-use crate::http::pipe::{PipeReader, STREAM_ROOM, pipe};
+use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
-use crate::http::query::{StreamQuery, Topic, ValidQuery};
-use crate::http::sse::Events;
-use crate::outbox::Outbox;
-use crate::session::Session;
+use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
+use crate::http::takeover::Takeover;
+use crate::outbox::SharedOutbox;
+use crate::outbox::form::Form;
+use crate::session::source::{Source, SourceEnd};
 
 /// By which a browser says what it has already.
 const LAST_EVENT_ID: &str = "last-event-id";
 
+/// By which a proxy is told to hand on what it gets at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 pub(crate) async fn open(
-    Extension(context): Extension<Arc<RequestContext>>,
+    Extension(host): Extension<CheckedHost>,
     method: Method,
+    version: Version,
     Topic(topic): Topic,
-    ValidQuery(query): ValidQuery<StreamQuery>,
+    query: Result<ValidQuery<StreamQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let form = Form::wanted(&headers);
-    if form == Form::Page {
-        return Ok(assets::page(&headers));
+    let wanted = Wanted::of(&headers);
+    if wanted == Wanted::Page {
+        return Ok(assets::page(&host));
     }
+    // Only now: links to the page carry what others have added to them.
+    let ValidQuery(query) = query?;
     let last_event_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str());
     let last_event_id = match last_event_id {
         // A browser sends an empty one if it has none.
@@ -44,80 +50,143 @@ pub(crate) async fn open(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::bad_request("Last-Event-ID is no text")),
     };
-    let (options, is_poll) = query.options(&topic, last_event_id)?;
-    let kind = match form {
-        Form::Events => "text/event-stream",
-        _ => "application/x-ndjson",
-    };
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        stream(context, &topic, &options, is_poll, form)
-    };
-    Ok((StatusCode::OK, [(CONTENT_TYPE, kind)], body).into_response())
+    let (options, until) = query.options(&topic, last_event_id)?;
+    let form = form(wanted, version);
+    let mut response = head(wanted, form);
+    if method != Method::HEAD {
+        response.extensions_mut().insert(Takeover::Stream {
+            topic,
+            options,
+            form,
+            until,
+        });
+    }
+    Ok(response)
 }
 
-/// Begins a session that is registered for the topic; what it gets is the body.
-fn stream(
-    context: Arc<RequestContext>,
-    topic: &TopicName,
-    options: &RegistrationOptions,
-    is_poll: bool,
-    form: Form,
-) -> Body {
-    let registration = Registration {
-        source: context.peer.into(),
-        topics: std::slice::from_ref(topic),
-        extended: Some(options),
-    };
-    let config = context.config();
-    let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
-    let outbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
-    let reader = pipe_reader.request_reader(registration.to_line(), is_poll);
-    let session = Session::new(reader, outbox, context.state().admit_within());
-    tokio::spawn(session.run());
-    let is_at_its_end =
-        options.last.is_none() && options.since.is_none() && options.resume.is_empty();
-    let events = (form == Form::Events)
-        .then(|| Events::new(topic.clone(), is_at_its_end, config.ping_interval));
-    Body::new(Stream {
-        pipe_reader,
-        events,
-        _visitor: context,
-    })
+/// HTTP 1.0 has no chunks: the end of the connection is that of the answer.
+fn form(wanted: Wanted, version: Version) -> Form {
+    match (wanted, version >= Version::HTTP_11) {
+        (Wanted::Events, true) => Form::ChunkedEvents,
+        (Wanted::Events, false) => Form::Events,
+        (Wanted::Text, true) => Form::ChunkedText,
+        (Wanted::Text, false) => Form::Text,
+        (_, true) => Form::ChunkedLines,
+        (_, false) => Form::Lines,
+    }
 }
 
-/// The body of an answer that goes on as long as both sides want.
-struct Stream {
-    pipe_reader: PipeReader,
-    /// Makes events of the lines, if that is wanted.
-    events: Option<Events>,
-    /// The connection counts as long as this is there.
-    _visitor: Arc<RequestContext>,
+fn head(wanted: Wanted, form: Form) -> Response {
+    let mut response = ().into_response();
+    let headers = response.headers_mut();
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    match wanted {
+        Wanted::Events => {
+            set(CONTENT_TYPE, "text/event-stream");
+            set(CACHE_CONTROL, "no-cache");
+        }
+        Wanted::Text => {
+            set(CONTENT_TYPE, "text/plain; charset=utf-8");
+        }
+        Wanted::Lines | Wanted::Page => {
+            set(CONTENT_TYPE, "application/x-ndjson");
+        }
+    }
+    set(X_ACCEL_BUFFERING, "no");
+    set(CONNECTION, "close");
+    if form.is_chunked() {
+        set(TRANSFER_ENCODING, "chunked");
+    }
+    response
 }
 
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
+/// The reading side of a stream: nothing that comes means anything, but that the peer is
+/// there, until nothing more comes.
+pub(crate) struct StreamReader {
+    reader: OwnedReadHalf,
+    outbox: SharedOutbox,
+    /// When it has to say that it is there.
+    silence: Pin<Box<Sleep>>,
+    interval: Duration,
+    /// When the answer is complete; `None`: not before one side ends it.
+    end: Option<Pin<Box<Sleep>>>,
+    /// The answer is complete.
+    is_complete: bool,
+}
 
-    fn poll_frame(
+impl StreamReader {
+    pub(crate) fn new(
+        reader: OwnedReadHalf,
+        outbox: SharedOutbox,
+        interval: Duration,
+        until: Until,
+    ) -> Self {
+        let end = match until {
+            Until::After(time) => Some(Box::pin(tokio::time::sleep(time))),
+            Until::Sent | Until::Closed => None,
+        };
+        Self {
+            reader,
+            outbox,
+            silence: Box::pin(tokio::time::sleep(interval)),
+            interval,
+            end,
+            is_complete: until == Until::Sent,
+        }
+    }
+
+    fn poll_complete(&mut self, cx: &mut Context<'_>) -> bool {
+        let end = self.end.as_mut();
+        self.is_complete |= end.is_some_and(|end| end.as_mut().poll(cx).is_ready());
+        self.is_complete
+    }
+
+    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) {
+        while self.silence.as_mut().poll(cx).is_ready() {
+            self.outbox.keep_alive();
+            let next = Instant::now() + self.interval;
+            self.silence.as_mut().reset(next);
+        }
+    }
+}
+
+impl AsyncRead for StreamReader {
+    /// Brings nothing, but the end.
+    fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
-        let Some(events) = &mut this.events else {
-            let bytes = ready!(this.pipe_reader.poll_take(cx));
-            return Poll::Ready(bytes.map(|bytes| Ok(http_body::Frame::data(bytes))));
-        };
-        loop {
-            let bytes = match this.pipe_reader.poll_take(cx) {
-                Poll::Ready(Some(bytes)) => events.convert(&bytes),
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => ready!(events.poll_silence(cx)),
-            };
-            if !bytes.is_empty() {
-                return Poll::Ready(Some(Ok(http_body::Frame::data(bytes))));
-            }
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.poll_complete(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_keep_alive(cx);
+        ready!(poll_end(&mut self.reader, cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Source for StreamReader {
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        poll_end(&mut self.reader, cx)
+    }
+
+    fn end(&mut self) -> SourceEnd {
+        match std::mem::take(&mut self.is_complete) {
+            true => SourceEnd::Finished(None),
+            false => SourceEnd::Gone,
+        }
+    }
+}
+
+/// Reads and forgets, until the peer sends no more.
+pub(super) fn poll_end(reader: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let result = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
+        if result.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
         }
     }
 }

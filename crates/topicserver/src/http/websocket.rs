@@ -1,205 +1,257 @@
-//! `/-/ws`: the same frames as over TCP, one a text message, through a session like
-//! every other.
+//! `/-/ws`: the same frames as over TCP, one a text message, by a session like every
+//! other.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::Response;
-use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, Stream, StreamExt, stream::SplitSink};
-use tokio::io::{AsyncWriteExt, DuplexStream};
-use tokio::sync::Notify;
+use axum::http::header::{
+    CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, Sleep};
 use wire::ErrorCode;
 
-use crate::http::context::RequestContext;
-use crate::http::pipe::{PipeReader, STREAM_ROOM, pipe};
 use crate::http::problem::Problem;
-use crate::outbox::{Outbox, SharedOutbox};
-use crate::session::Session;
+use crate::http::stream::poll_end;
+use crate::http::takeover::Takeover;
+use crate::outbox::SharedOutbox;
+use crate::session::source::{Source, SourceEnd, Violation};
+use crate::websocket::close::CloseCode;
+use crate::websocket::frame::close_frame;
+use crate::websocket::handshake;
+use crate::websocket::reader::{FrameReader, ReadEnd};
 
-/// Bytes that are read before the session takes them: one read of a socket.
-const READ_ROOM: usize = 16 * 1024;
-
-/// How long the peer has to close its side when we have closed ours.
-const LINGER: Duration = Duration::from_secs(1);
+/// The only version that there is.
+const VERSION: &str = "13";
 
 /// Pings in a row that may stay without any answer.
 const PINGS_UNANSWERED: u32 = 2;
 
+/// How often it is looked whether a peer is still there from which nothing is read.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 pub(crate) async fn open(
-    Extension(context): Extension<Arc<RequestContext>>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    method: Method,
+    version: Version,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let max = context.config().frame_limits.max_frame;
-    let upgrade = upgrade
-        .read_buffer_size(READ_ROOM)
-        .max_message_size(max)
-        .max_frame_size(max);
-    Ok(upgrade.on_upgrade(move |socket| talk(context, socket)))
-}
-
-/// Lives until the WebSocket ends.
-async fn talk(context: Arc<RequestContext>, socket: WebSocket) {
-    let config = context.config();
-    let (sink, messages) = socket.split();
-    let (pipe_writer, pipe_reader) = pipe(context.local, STREAM_ROOM);
-    let (reader, writer) = tokio::io::duplex(READ_ROOM);
-    let outbox: SharedOutbox = Arc::new(Outbox::new(pipe_writer, context.peer, config.max_outbox));
-    let session = Session::new(reader, outbox.clone(), context.state().admit_within());
-    let is_there = AtomicBool::new(true);
-    let outgoing = Outgoing {
-        sink,
-        pipe_reader,
-        rest: BytesMut::new(),
-        outbox: outbox.clone(),
-    };
-    let session = async {
-        Box::pin(session.run()).await;
-        // However it has ended, nothing more comes.
-        outbox.finish_transport();
-    };
-    let gone = Notify::new();
-    let outgoing = async {
-        if outgoing.run(config.ping_interval, &is_there).await == Peer::Gone {
-            gone.notify_one();
-        }
-    };
-    let sending = async { tokio::join!(session, outgoing) };
-    let max = config.frame_limits.max_frame;
-    let receiving = async {
-        tokio::select! {
-            () = receive(messages, writer, &outbox, &is_there, max) => {}
-            () = gone.notified() => {}
-        }
-    };
-    let (mut sending, mut receiving) = (std::pin::pin!(sending), std::pin::pin!(receiving));
-    tokio::select! {
-        _ = &mut sending => {
-            // A peer that doesn't close its side has had its moment.
-            let _ = tokio::time::timeout(LINGER, receiving).await;
-        }
-        () = &mut receiving => {
-            sending.await;
-        }
+    let is_get = method == Method::GET && version >= Version::HTTP_11;
+    if !is_get || !says(&headers, &CONNECTION, "upgrade") || !says(&headers, &UPGRADE, "websocket")
+    {
+        let text = "here is a WebSocket: ask with GET and the headers of a WebSocket's client";
+        return Err(Problem::bad_request(text));
     }
-}
-
-/// Hands on what the peer sends, each message as a line, until it sends no more.
-async fn receive(
-    mut messages: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
-    mut writer: DuplexStream,
-    outbox: &SharedOutbox,
-    is_there: &AtomicBool,
-    max: usize,
-) {
-    let mut has_ended = false;
-    while let Some(message) = messages.next().await {
-        is_there.store(true, Relaxed);
-        let bytes: Bytes = match message {
-            Ok(Message::Text(text)) => text.into(),
-            Ok(Message::Binary(bytes)) => bytes,
-            Ok(Message::Ping(_) | Message::Pong(_)) => continue,
-            Ok(Message::Close(_)) => return,
-            Err(error) => {
-                tell(outbox, &error, max);
-                return;
-            }
-        };
-        // When the session has ended, the rest is read for the sake of its farewell.
-        has_ended = has_ended
-            || writer.write_all(&bytes).await.is_err()
-            || writer.write_all(b"\n").await.is_err();
+    if !says(&headers, &SEC_WEBSOCKET_VERSION, VERSION) {
+        let text = format!("the version of WebSocket is {VERSION}");
+        let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, ErrorCode::BadRequest, text);
+        let known = [(SEC_WEBSOCKET_VERSION, VERSION)];
+        return Ok((known, problem).into_response());
     }
+    let key = headers.get(SEC_WEBSOCKET_KEY);
+    let accepted = key
+        .and_then(|key| handshake::accept(key.as_bytes()))
+        .and_then(|accepted| HeaderValue::try_from(accepted).ok())
+        .ok_or_else(|| Problem::bad_request("Sec-WebSocket-Key is sixteen bytes in base 64"))?;
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let answer = response.headers_mut();
+    answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(SEC_WEBSOCKET_ACCEPT, accepted);
+    response.extensions_mut().insert(Takeover::WebSocket);
+    Ok(response)
 }
 
-/// Tells the peer what can't be read. Of a connection that is gone, nobody reads it.
-fn tell(outbox: &SharedOutbox, error: &axum::Error, max: usize) {
-    let source = std::error::Error::source(error);
-    let is_too_long = source.is_some_and(|source| source.to_string().contains("too long"));
-    if is_too_long {
-        let text = format!("a frame has at most {max} bytes; the connection is closed");
-        outbox.close(ErrorCode::TooLong, &text);
-    }
+/// Whether one of a header's words is this one.
+fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter();
+    let mut words = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    words.any(|said| said.trim().eq_ignore_ascii_case(word))
 }
 
-/// What became of the peer when nothing more is sent to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Peer {
-    /// It was told that nothing more comes.
-    Told,
-    /// It takes nothing, or says nothing.
-    Gone,
-}
-
-/// The way out.
-struct Outgoing {
-    sink: SplitSink<WebSocket, Message>,
-    pipe_reader: PipeReader,
-    /// A line that isn't complete.
-    rest: BytesMut,
+/// The reading side of a WebSocket: brings the bytes of its messages, each on a line,
+/// answers pings, and asks whether the peer is still there.
+pub(crate) struct SocketReader {
+    reader: OwnedReadHalf,
+    /// What was read with the request.
+    first: Bytes,
+    frames: FrameReader,
     outbox: SharedOutbox,
+    /// When the next ping is due.
+    ping: Pin<Box<Sleep>>,
+    interval: Duration,
+    /// Pings since the peer last said anything.
+    unanswered: u32,
+    /// When it is next looked whether the peer is there, while nothing is read.
+    look: Option<Pin<Box<Sleep>>>,
+    /// Why nothing more is read.
+    end: Option<SourceEnd>,
+    /// What still comes is forgotten.
+    is_over: bool,
 }
 
-impl Outgoing {
-    /// Sends what the session has, and asks whether the peer is still there.
-    async fn run(mut self, interval: Duration, is_there: &AtomicBool) -> Peer {
-        let start = tokio::time::Instant::now() + interval;
-        let mut pings = tokio::time::interval_at(start, interval);
-        let mut unanswered = 0;
+impl SocketReader {
+    /// For a peer whose messages have at most `max` bytes.
+    pub(crate) fn new(
+        reader: OwnedReadHalf,
+        first: Bytes,
+        outbox: SharedOutbox,
+        interval: Duration,
+        max: usize,
+    ) -> Self {
+        Self {
+            reader,
+            first,
+            frames: FrameReader::new(max),
+            outbox,
+            ping: Box::pin(tokio::time::sleep(interval)),
+            interval,
+            unanswered: 0,
+            look: None,
+            end: None,
+            is_over: false,
+        }
+    }
+
+    /// Asks whether the peer is there, whenever that is due; ready when it isn't.
+    fn poll_pings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let result = tokio::select! {
-                bytes = self.pipe_reader.take() => match bytes {
-                    Some(bytes) => self.send(&bytes).await,
-                    None => {
-                        self.close().await;
-                        return Peer::Told;
-                    }
-                },
-                _ = pings.tick() => {
-                    unanswered = if is_there.swap(false, Relaxed) { 0 } else { unanswered + 1 };
-                    if unanswered == PINGS_UNANSWERED {
-                        return Peer::Gone;
-                    }
-                    self.sink.send(Message::Ping(Bytes::new())).await
-                }
-            };
-            if result.is_err() {
-                return Peer::Gone;
+            ready!(self.ping.as_mut().poll(cx));
+            if self.unanswered == PINGS_UNANSWERED {
+                return Poll::Ready(());
             }
+            self.unanswered += 1;
+            self.outbox.take_sent();
+            self.outbox.keep_alive();
+            let next = Instant::now() + self.interval;
+            self.ping.as_mut().reset(next);
         }
     }
 
-    /// Sends the lines that are complete, each as a message.
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), axum::Error> {
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = memchr::memchr(b'\n', &self.rest) {
-            let mut line = self.rest.split_to(end + 1);
-            line.truncate(end);
-            // Every frame was read as UTF-8, so that nothing is lost here.
-            if let Ok(text) = Utf8Bytes::try_from(line.freeze()) {
-                self.sink.feed(Message::Text(text)).await?;
+    /// Reads once, and leaves what messages that brings in the buffer. True: it was the
+    /// last time.
+    fn poll_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let start = buffer.filled().len();
+        if self.first.is_empty() {
+            ready!(Pin::new(&mut self.reader).poll_read(cx, buffer))?;
+        } else {
+            let count = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first.split_to(count));
+        }
+        let bytes = &mut buffer.filled_mut()[start..];
+        if bytes.is_empty() {
+            self.end = Some(SourceEnd::Gone);
+            return Poll::Ready(Ok(true));
+        }
+        self.unanswered = 0;
+        let decoded = self.frames.decode(bytes);
+        buffer.set_filled(start + decoded.length);
+        if !decoded.pongs.is_empty() {
+            self.outbox.send_control(decoded.pongs);
+        }
+        self.end = decoded.end.map(source_end);
+        Poll::Ready(Ok(self.end.is_some()))
+    }
+}
+
+/// What the end of a WebSocket means for its session.
+fn source_end(end: ReadEnd) -> SourceEnd {
+    match end {
+        ReadEnd::Closed(code) => {
+            let code = code.unwrap_or(CloseCode::NORMAL);
+            SourceEnd::Finished(Some(close_frame(code, "").into()))
+        }
+        ReadEnd::Violation(violation) => {
+            let (code, text) = (violation.error_code(), violation.to_string());
+            let reason = code.map_or(text.as_str(), |code| code.as_str());
+            SourceEnd::Violation(Violation {
+                last: close_frame(violation.close_code(), reason).into(),
+                code,
+                text,
+            })
+        }
+    }
+}
+
+impl AsyncRead for SocketReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.is_over {
+            return poll_end(&mut this.reader, cx).map(Ok);
+        }
+        this.look = None;
+        if this.poll_pings(cx).is_ready() {
+            this.end = Some(SourceEnd::Gone);
+        }
+        let start = buffer.filled().len();
+        let mut is_last = this.end.is_some();
+        while buffer.filled().len() == start {
+            if this.frames.take_line_end() {
+                buffer.put_slice(b"\n");
+            } else if is_last {
+                this.is_over = true;
+                return Poll::Ready(Ok(()));
+            } else {
+                is_last = ready!(this.poll_frames(cx, buffer))?;
             }
         }
-        self.sink.flush().await
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Source for SocketReader {
+    fn is_partial(&self) -> bool {
+        self.frames.is_partial()
     }
 
-    /// Says that nothing more comes, and why.
-    async fn close(&mut self) {
-        let reason = self.outbox.closing().flatten();
-        let code = match reason {
-            None => close_code::NORMAL,
-            Some(ErrorCode::ShuttingDown) => close_code::AWAY,
-            Some(ErrorCode::TooLong) => close_code::SIZE,
-            Some(_) => close_code::POLICY,
-        };
-        let reason = reason.map_or("", ErrorCode::as_str).into();
-        let frame = CloseFrame { code, reason };
-        // A peer that has gone needs no farewell.
-        let _ = self.sink.send(Message::Close(Some(frame))).await;
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if has_finished(&self.reader) {
+                self.end = Some(SourceEnd::Gone);
+                return Poll::Ready(());
+            }
+            let new = || Box::pin(tokio::time::sleep(LOOK_INTERVAL));
+            let look = self.look.get_or_insert_with(new);
+            ready!(look.as_mut().poll(cx));
+            look.as_mut().reset(Instant::now() + LOOK_INTERVAL);
+        }
     }
+
+    fn end(&mut self) -> SourceEnd {
+        self.end.take().unwrap_or(SourceEnd::Gone)
+    }
+}
+
+/// Whether the peer has sent its last byte, read or unread.
+#[cfg(target_os = "linux")]
+fn has_finished(reader: &OwnedReadHalf) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut asked = [PollFd::new(reader.as_ref(), flags)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut asked, Some(&at_once)).is_ok_and(|count| count > 0)
+}
+
+/// Elsewhere it is seen when it is read, or by the deadlines.
+#[cfg(not(target_os = "linux"))]
+fn has_finished(_: &OwnedReadHalf) -> bool {
+    false
 }

@@ -1,4 +1,4 @@
-//! User → address: who is connected under which name.
+//! Names that are taken: which connection has which name, and at which address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -10,13 +10,13 @@ use crate::identity::client::Identity;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 
-/// The names that are taken. Its lock is held for a look into a table.
+/// The names that are taken. The lock is held only for a table lookup.
 #[derive(Default)]
 pub(crate) struct Directory {
     users: Mutex<HashMap<UserName, Holder>>,
 }
 
-/// Who has a name.
+/// The connection that has a name.
 struct Holder {
     identity: Arc<Identity>,
     outbox: Weak<Outbox<dyn Transport>>,
@@ -26,7 +26,7 @@ struct Holder {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Taken;
 
-/// A name that is held. Dropping it gives the name back.
+/// A name that a connection holds. Dropping it frees the name.
 pub(crate) struct HeldName {
     directory: Arc<Directory>,
     identity: Arc<Identity>,
@@ -35,8 +35,8 @@ pub(crate) struct HeldName {
 impl Directory {
     /// Takes the identity's name for a connection; `None` if it has none.
     ///
-    /// A client that comes back with the key of the one who holds the name is the
-    /// same: its old connection, which may have gone without a word, is closed.
+    /// A client that comes back with the holder's key is the same client. Its old connection,
+    /// which may be dead, is closed.
     pub(crate) fn take(
         self: &Arc<Self>,
         identity: &Arc<Identity>,
@@ -75,12 +75,12 @@ impl Directory {
         }))
     }
 
-    /// Whether somebody is connected under that name.
+    /// A connection has this name.
     pub(crate) fn has(&self, user: &UserName) -> bool {
         self.users.lock().contains_key(user)
     }
 
-    /// The answer to who asks for a user; `None` if nobody has that name.
+    /// The answer to a lookup; `None` if no connection has the name.
     pub(crate) fn find(&self, user: &str) -> Option<Vec<u8>> {
         let identity = self.users.lock().get(user)?.identity.clone();
         identity
@@ -135,7 +135,7 @@ mod tests {
     fn test() -> Test {
         Test {
             directory: Arc::default(),
-            hashes: Hashes::random(),
+            hashes: Hashes::random().unwrap(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use crate::outbox::form::Form;
+
 /// Whole frames, each on a line of its own.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -12,8 +14,12 @@ pub(crate) struct Batch {
     count: u32,
     /// The bytes have memory of their own.
     is_owned: bool,
-    /// Otherwise, a copy that has, made when somebody keeps them.
+    /// Otherwise, an owned copy, made when a receiver keeps them.
     kept: OnceLock<Bytes>,
+    /// The epoch of the topic in which the messages have their numbers.
+    epoch: u64,
+    /// The frames in other forms, each made when somebody gets them so.
+    encoded: OnceLock<Box<[OnceLock<Bytes>; Form::ENCODED]>>,
 }
 
 impl Batch {
@@ -24,6 +30,8 @@ impl Batch {
             count,
             is_owned: false,
             kept: OnceLock::new(),
+            epoch: 0,
+            encoded: OnceLock::new(),
         }
     }
 
@@ -34,13 +42,32 @@ impl Batch {
             count,
             is_owned: true,
             kept: OnceLock::new(),
+            epoch: 0,
+            encoded: OnceLock::new(),
         }
     }
 
-    /// The lines. They may lie in a read buffer: whoever keeps a part of it keeps
-    /// all of it from being used again.
+    /// The lines. They may be in a read buffer: keeping a part of it keeps all of it in use.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The same of messages that have their numbers in this epoch of a topic.
+    pub(crate) fn of_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// The lines in the form in which a connection gets them: encoded once, shared by
+    /// all who get them so.
+    pub(crate) fn in_form(&self, form: Form) -> &Bytes {
+        match form.place() {
+            None => &self.bytes,
+            Some(place) => {
+                let encoded = &self.encoded.get_or_init(Box::default)[place];
+                encoded.get_or_init(|| form.encode(&self.bytes, self.epoch).into())
+            }
+        }
     }
 
     /// How many lines there are.
@@ -50,9 +77,9 @@ impl Batch {
 
     /// The lines for those who keep them longer than the delivery takes: one copy
     /// that all of them share.
-    pub(crate) fn to_keep(&self) -> &Bytes {
-        if self.is_owned {
-            return &self.bytes;
+    pub(crate) fn to_keep(&self, form: Form) -> &Bytes {
+        if form != Form::Lines || self.is_owned {
+            return self.in_form(form);
         }
         self.kept
             .get_or_init(|| Bytes::copy_from_slice(&self.bytes))

@@ -6,6 +6,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use wire::ErrorCode;
 
+use crate::outbox::form::Form;
 use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 
@@ -19,8 +20,12 @@ pub(super) struct State {
     /// What waits; `None` when nothing does, which is nearly always.
     pub(super) queue: Option<Box<Queue>>,
     pub(super) stage: Stage,
+    /// In which form the peer gets what is sent.
+    pub(super) form: Form,
     /// The peer understands frames of the extended protocol.
     pub(super) is_extended: bool,
+    /// Something went out since somebody last asked.
+    pub(super) has_sent: bool,
     /// A topic has more for the peer than there was room for.
     pub(super) is_wanted: bool,
     /// The session, when it waits for something to happen here.
@@ -59,6 +64,7 @@ impl State {
         };
         let written = write_pieces(transport, queue.iter())?;
         queue.remove(written);
+        self.has_sent = true;
         if queue.bytes() == 0 {
             self.queue = None;
         }

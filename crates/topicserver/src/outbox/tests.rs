@@ -253,7 +253,7 @@ fn a_session_need_look_only_when_something_waits_or_has_happened() {
     assert!(outbox.has_work(), "it still waits");
     assert_eq!(drain(&outbox, 4), Drain::Empty);
     assert!(!outbox.has_work());
-    outbox.finish();
+    outbox.finish(None);
     assert!(outbox.has_work());
 }
 

@@ -1,11 +1,12 @@
 //! The writing side of a connection, as an outbox needs it.
 //!
-//! Writing never waits here: whoever holds a message tries, and what the socket
-//! doesn't take stays in the outbox.
+//! Writing never waits: a sender tries, and what the socket does not take stays in the
+//! outbox.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -22,6 +23,9 @@ pub(crate) trait Transport: Send + Sync {
 
     /// Tells the peer that nothing more comes.
     fn finish(&self);
+
+    /// Has the connection's end look like what it is: the peer doesn't get everything.
+    fn abort(&self) {}
 
     /// Our end of the connection.
     fn local_addr(&self) -> io::Result<SocketAddr>;
@@ -43,6 +47,12 @@ impl Transport for OwnedWriteHalf {
     fn finish(&self) {
         // A peer that has gone already needs no word that nothing more comes.
         let _ = socket2::SockRef::from(self.as_ref()).shutdown(Shutdown::Write);
+    }
+
+    fn abort(&self) {
+        // It resets the connection when it is closed. Where that can't be set, the peer
+        // sees an end.
+        let _ = socket2::SockRef::from(self.as_ref()).set_linger(Some(Duration::ZERO));
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -17,6 +17,7 @@ use crate::session::input::FrameSink;
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
+use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::MessageId;
 
 /// What a connection has and may do.
@@ -174,8 +175,8 @@ impl Handler {
                 };
                 self.send_reply(Event::Members(nobody).to_line());
             }
-            Some((_, true)) => {}
-            Some((topic, false)) => {
+            Some((_, Backpressure::Proceed)) => {}
+            Some((topic, Backpressure::Wait)) => {
                 self.extended.get_or_insert_default().slowed_by = Some(topic);
             }
         }

@@ -162,23 +162,23 @@ impl Input {
             None => self.read_new(buffer, limits, sink),
         };
         buffer.clear();
-        result.map(|finished| Read::Some {
-            finished,
+        result.map(|complete| Read::Some {
+            finished: complete > 0,
             filled: count == room,
         })
     }
 
-    /// Bytes that begin with a new frame.
+    /// Bytes that begin with a new frame. Returns the number of complete frames.
     fn read_new(
         &mut self,
         buffer: &mut BytesMut,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Result<bool, ScanError> {
+    ) -> Result<usize, ScanError> {
         let mut scanner = Scanner::new(limits);
-        let finished = take_frames(buffer, &mut scanner, sink)?;
+        let complete = take_frames(buffer, &mut scanner, sink)?;
         self.keep(buffer, scanner);
-        Ok(finished)
+        Ok(complete)
     }
 
     /// Bytes that go on with an unfinished frame. They are added to it, because
@@ -188,15 +188,15 @@ impl Input {
         mut partial: Partial,
         buffer: &BytesMut,
         sink: &mut impl FrameSink,
-    ) -> Result<bool, ScanError> {
+    ) -> Result<usize, ScanError> {
         partial.bytes.extend_from_slice(buffer);
-        let finished = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
-        if finished {
+        let complete = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
+        if complete > 0 {
             self.keep(&partial.bytes, partial.scanner);
         } else {
             self.partial = Some(Box::new(partial));
         }
-        Ok(finished)
+        Ok(complete)
     }
 
     /// Keeps an unfinished rest, in memory of its own.
@@ -216,14 +216,14 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
-/// Hands over the complete frames in `buffer`, which keeps the unfinished rest;
-/// true if there was one at least.
+/// Hands over the complete frames in `buffer`, which keeps the unfinished rest.
+/// Returns their number.
 fn take_frames(
     buffer: &mut BytesMut,
     scanner: &mut Scanner,
     sink: &mut impl FrameSink,
-) -> Result<bool, ScanError> {
-    let mut finished = false;
+) -> Result<usize, ScanError> {
+    let mut complete = 0;
     let mut batches = Batches {
         buffer,
         sink,
@@ -233,17 +233,17 @@ fn take_frames(
     loop {
         match scanner.scan(&batches.buffer[batches.at..]) {
             Ok(Scan::Value(value)) => {
-                finished = true;
+                complete += 1;
                 batches.frame(&value);
             }
             Ok(Scan::Partial) => {
                 batches.flush();
-                return Ok(finished);
+                return Ok(complete);
             }
             Ok(Scan::Blank) => {
                 batches.flush();
                 batches.buffer.clear();
-                return Ok(finished);
+                return Ok(complete);
             }
             Err(error) => {
                 batches.flush();

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::{MessageId, Publication, Reply};
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::registry::Registry;
@@ -84,7 +85,8 @@ impl Subscriptions {
         was_classic: bool,
     ) {
         let count = self.topics.len() + self.count_new(names);
-        let answer = RegistrationReply::new(self.outbox.clone(), identity.user.clone(), count);
+        let (outbox, user) = (self.outbox.clone(), identity.user.clone());
+        let answer = RegistrationReply::new(outbox, user, count, options.is_from_now());
         answer.finish_if_empty();
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
@@ -97,16 +99,16 @@ impl Subscriptions {
             if names.contains(topic.name()) {
                 continue;
             }
-            let has_room = match was_classic {
+            let backpressure = match was_classic {
                 true => topic.register(registration(StartPosition::default())),
                 false => topic.report(answer.clone()),
             };
-            self.is_slowed |= !has_room;
+            self.is_slowed |= backpressure == Backpressure::Wait;
         }
         for name in names {
             let start = StartPosition::of(options, name.as_str());
-            let (topic, has_room) = registry.register(name, registration(start));
-            self.is_slowed |= !has_room;
+            let (topic, backpressure) = registry.register(name, registration(start));
+            self.note(backpressure);
             if let Err(place) = self.place(name.as_str()) {
                 self.insert(place, topic);
             }
@@ -121,10 +123,10 @@ impl Subscriptions {
                 self.topics.remove(place).leave(self.outbox.clone());
             }
         }
-        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len());
+        let answer = RegistrationReply::new(self.outbox.clone(), user, self.topics.len(), false);
         answer.finish_if_empty();
         for topic in &self.topics {
-            self.is_slowed |= !topic.report(answer.clone());
+            self.is_slowed |= topic.report(answer.clone()) == Backpressure::Wait;
         }
     }
 
@@ -164,14 +166,18 @@ impl Subscriptions {
         identity: Option<Arc<Identity>>,
     ) {
         if let Some(topic) = self.topics.get(place) {
-            let has_room = topic.publish(Publication {
+            let backpressure = topic.publish(Publication {
                 origin: Some(self.outbox.clone()),
                 identity,
                 batch: frames,
                 reply: id.map_or(Reply::None, Reply::Acknowledge),
             });
-            self.is_slowed |= !has_room;
+            self.note(backpressure);
         }
+    }
+
+    fn note(&mut self, backpressure: Backpressure) {
+        self.is_slowed |= backpressure == Backpressure::Wait;
     }
 
     /// Waits until all topics can take more, if one of them had enough to do.
@@ -222,7 +228,7 @@ mod tests {
             max_mailbox: 10,
             ..Config::default()
         };
-        let registry = Arc::new(Registry::new(&config, None));
+        let registry = Arc::new(Registry::new(&config, None).unwrap());
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
             subscriptions.join(&TopicName::new(name).unwrap(), &registry);

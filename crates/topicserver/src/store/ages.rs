@@ -1,5 +1,5 @@
-//! When each topic's oldest messages become too old: one entry a topic, so that nobody
-//! has to look through all topics to find those in which something has.
+//! When the oldest messages of each topic become too old. The queue has one entry for
+//! each topic, so finding the topics to trim does not take a look through all of them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

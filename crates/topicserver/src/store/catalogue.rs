@@ -8,18 +8,19 @@ use bytes::Bytes;
 use wire::TopicName;
 
 use super::database::{CommitError, Tables, record_of};
+use super::error::StoreError;
 use super::high_water_marks::{HighWaterMarks, Slot};
 use super::record::{self, Header, TopicRecord};
-use super::topic::{Bounds, Oldest, Position, State};
-use super::types::{StoreError, TopicId};
+use super::topic::{Bounds, Extent, Oldest, StoredTopic};
+use super::types::TopicId;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
 /// The key of the next topic's number in the table of what is there once.
 pub(crate) const NEXT_ID: &str = "next topic";
 
-/// Records that are read for ids when a topic begins, and bytes of them: about a tenth
-/// of a second each. Whoever is first in a topic after a restart waits for it, and a
-/// publisher that sends again what wasn't acknowledged does so soon.
+/// Maximum records to read for ids when a topic is loaded: about a tenth of a second.
+/// The first member after a restart waits for that. Recent records are enough, because a
+/// publisher soon sends again what was not acknowledged.
 const READ_RECORDS: usize = 250_000;
 
 /// See [`READ_RECORDS`].
@@ -27,7 +28,7 @@ const READ_BYTES: usize = 128 * 1024 * 1024;
 
 /// A topic that was read from the catalogue.
 pub(crate) struct Found {
-    pub(crate) state: State,
+    pub(crate) state: StoredTopic,
     /// The acknowledged messages that are gone. The state has a new epoch then,
     /// which isn't in the catalogue yet.
     pub(crate) lost: Option<RangeInclusive<u64>>,
@@ -39,9 +40,8 @@ pub(crate) fn find_id(tables: &Tables, name: &TopicName) -> Result<Option<TopicI
     Ok(id.map(|id| record::read_id(&id)).transpose()?)
 }
 
-/// The number that the next topic gets: one that nothing in any table has,
-/// even if the catalogue has lost its end. Else a new topic could show what was
-/// said in another one.
+/// The number for the next topic. No table uses it, even if the catalogue has lost its
+/// end. Otherwise a new topic could show the messages of an old one.
 pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
     let mut next = match tables.meta.get(NEXT_ID)? {
         Some(id) => record::read_id(&id)?.0,
@@ -57,16 +57,16 @@ pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
     Ok(next)
 }
 
-/// What the catalogue says of a topic.
+/// The catalogue's record of a topic.
 pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, StoreError> {
     match tables.topics.get(id.0.to_be_bytes())? {
         Some(record) => Ok(TopicRecord::read(&record)?),
-        None => Err(StoreError::Io(format!("there is no topic {}", id.0))),
+        None => Err(StoreError::NoTopic(id.0)),
     }
 }
 
-/// Where a topic begins at the earliest, and which message is next, without
-/// more being read than that takes.
+/// The earliest beginning of a topic, and its next number. Reads no more than that
+/// takes.
 pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreError> {
     let record = find_record(tables, id)?;
     let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
@@ -77,20 +77,20 @@ pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<(u64, u64), StoreErro
     Ok((record.first, end.max(record.floor)))
 }
 
-/// A topic that is new: its state.
-pub(crate) fn make(name: TopicName, epoch: u64) -> State {
-    let position = Position {
+/// A new topic.
+pub(crate) fn make(name: TopicName, epoch: u64) -> StoredTopic {
+    let extent = Extent {
         next: 1,
         total: 0,
         time: 0,
         oldest: None,
     };
-    State {
+    StoredTopic {
         name,
         epoch,
         bounds: Arc::new(Bounds::new(1, 1)),
-        durable: position,
-        pending: position,
+        durable: extent,
+        pending: extent,
         is_trimmed: false,
     }
 }
@@ -102,48 +102,48 @@ pub(crate) fn read(
     id: TopicId,
 ) -> Result<Found, StoreError> {
     let known = find_record(tables, id)?;
-    let name = TopicName::new(&known.name).map_err(|error| StoreError::Io(error.to_string()))?;
+    let name = TopicName::new(&known.name)?;
     let (end, damaged) = newest(tables, id, &known)?;
-    let mut position = Position {
+    let mut extent = Extent {
         next: end.next.max(known.floor),
         oldest: None,
         ..end
     };
-    let mut first = position.next;
+    let mut first = extent.next;
     if let Some(record) = Tables::records(&tables.history, id, known.first).next() {
         let (seq, bytes) = record_of(record)?;
         first = seq;
-        position.oldest = Some(oldest_of(&bytes));
+        extent.oldest = Some(oldest_of(&bytes));
     }
-    let lost = lost(marks, id, &known, position.next).or(damaged);
+    let lost = lost(marks, id, &known, extent.next).or(damaged);
     let mut epoch = known.epoch;
     if let Some(lost) = &lost {
-        position.next = position.next.max(lost.end() + 1);
+        extent.next = extent.next.max(lost.end() + 1);
         epoch = new_epoch()?;
-        if position.oldest.is_none() {
-            first = position.next;
+        if extent.oldest.is_none() {
+            first = extent.next;
         }
     }
-    let state = State {
+    let state = StoredTopic {
         name,
         epoch,
-        bounds: Arc::new(Bounds::new(first, position.next)),
-        durable: position,
-        pending: position,
+        bounds: Arc::new(Bounds::new(first, extent.next)),
+        durable: extent,
+        pending: extent,
         is_trimmed: false,
     };
     Ok(Found { state, lost })
 }
 
-/// Where the history ends, and what is damaged there. Damaged records are
-/// dropped, with a word.
+/// Where the history ends, and which messages are damaged there. Damaged records are
+/// dropped, and a warning is logged.
 fn newest(
     tables: &Tables,
     id: TopicId,
     known: &TopicRecord,
-) -> Result<(Position, Option<RangeInclusive<u64>>), StoreError> {
+) -> Result<(Extent, Option<RangeInclusive<u64>>), StoreError> {
     let mut damaged: Option<RangeInclusive<u64>> = None;
-    let position = |next, total, time| Position {
+    let extent = |next, total, time| Extent {
         next,
         total,
         time,
@@ -155,7 +155,7 @@ fn newest(
         let error = match (header, entries) {
             (Ok(header), Ok(_)) => {
                 let next = seq + u64::from(header.messages);
-                return Ok((position(next, header.total, header.time), damaged));
+                return Ok((extent(next, header.total, header.time), damaged));
             }
             (Err(error), _) | (_, Err(error)) => error,
         };
@@ -163,23 +163,21 @@ fn newest(
         tracing::warn!("dropped the record of topic {name:?} from message {seq} on: {error}");
         let mut batch = tables.batch();
         batch.remove(&tables.history, record::key(id, seq));
-        tables
-            .commit(batch, true)
-            .map_err(CommitError::into_error)?;
+        tables.commit(batch).map_err(CommitError::into_error)?;
         let last = damaged.map_or(seq, |damaged| *damaged.end());
         damaged = Some(seq..=last);
     }
-    Ok((position(0, 0, 0), damaged))
+    Ok((extent(0, 0, 0), damaged))
 }
 
-/// What has to be known of a record when it is the oldest.
+/// The facts about a record that the oldest record of a topic needs.
 pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
     match record::read_header(record) {
         Ok(header) => Oldest {
             time: header.time,
             before: header.total.saturating_sub(record.len() as u64),
         },
-        // It looks old and large, and so is looked at by the retention.
+        // It counts as old and large, so that retention looks at it.
         Err(_) => Oldest { time: 0, before: 0 },
     }
 }
@@ -194,7 +192,7 @@ fn lost(
     let name = &known.name;
     match marks.get(id) {
         Slot::Head(seq) if seq >= next => Some(next..=seq),
-        // That it is behind is normal after a loss of power.
+        // After a loss of power the mark is normally behind.
         Slot::Head(_) | Slot::Empty => None,
         Slot::Damaged => {
             tracing::warn!("can't tell whether topic {name:?} lost messages: its head is damaged");
@@ -223,14 +221,15 @@ pub(crate) fn remembered_ids(
         bytes_read += bytes.len();
         match record::read_header(&bytes) {
             Ok(header) if header.time < since => break,
-            // Whoever reads the messages hears of it.
+            // Reading the messages reports the damage.
             Err(_) => continue,
             Ok(_) => {}
         }
         match record::read_ids(seq, &bytes) {
             Ok(read) => {
                 for id in read.into_iter().rev() {
-                    ids.insert_older(id);
+                    // Of a publisher that has no room left, older ids are not needed.
+                    let _ = ids.insert_older(id);
                 }
             }
             Err(error) => tracing::warn!("dropped the ids of the messages from {seq} on: {error}"),
@@ -244,8 +243,7 @@ pub(crate) fn remembered_ids(
 
 /// A random number that isn't 0.
 fn new_epoch() -> Result<u64, StoreError> {
-    let random = getrandom::u64().map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(random.max(1))
+    Ok(getrandom::u64()?.max(1))
 }
 
 /// The newest record of a topic that begins in `low..=high` and can be read: where it

@@ -1,12 +1,12 @@
-//! The directory that the store lives in: whose it is, which format it has, and
-//! that only one server uses it.
+//! The directory of the store: its permissions, its format, and the lock that keeps
+//! other servers out.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::types::{OpenError, StoreError};
+use super::error::{OpenError, StoreError, is_full};
 
 /// What the file `format` says in a directory that this release can use.
 const FORMAT: &str = "natter history 3\n";
@@ -38,7 +38,7 @@ impl Directory {
         if path.exists() && !path.is_dir() {
             return Err(OpenError::NoDirectory(path.to_owned()));
         }
-        // What people wrote to each other is nobody else's business.
+        // Messages are private: other users of the machine may not read them.
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(unusable)?;
@@ -99,8 +99,8 @@ impl Directory {
         self.path.join("heads")
     }
 
-    /// Says by trying whether so many bytes can be written: nothing else takes
-    /// quotas and all kinds of file systems into account.
+    /// Writes this many bytes to find out whether there is room. Only trying respects quotas
+    /// and every kind of file system.
     pub(crate) fn has_room(&self, bytes: u64) -> io::Result<()> {
         let path = self.path.join("room");
         let written = File::create(&path).and_then(|mut file| {
@@ -112,14 +112,6 @@ impl Directory {
             _ => written,
         }
     }
-}
-
-/// Whether there is no room, for whatever reason.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
 }
 
 fn lock(path: &Path) -> Result<File, TryLockError> {

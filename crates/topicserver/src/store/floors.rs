@@ -1,9 +1,9 @@
-//! Where each topic's history begins, for the database's own threads: when they merge
-//! tables, they leave out what lies before.
+//! Where the history of each topic begins, for the database's threads. When they merge
+//! tables, they leave out earlier records.
 //!
 //! So deleting costs one note for a topic and not one for each record, and what has
 //! been deleted is never read again. A floor is set when the catalogue's note of it is
-//! durable, never before: what is gone can't be asked for after a crash.
+//! durable, never before: after a crash the catalogue must not name deleted messages.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +23,7 @@ use super::types::TopicId;
 pub(crate) struct Floors(Arc<AssertUnwindSafe<RwLock<HashMap<TopicId, u64>>>>);
 
 impl Floors {
-    /// Nothing of the topic before `first` is needed any more.
+    /// The topic no longer needs anything before `first`.
     pub(crate) fn raise(&self, topic: TopicId, first: u64) {
         let mut floors = self.0.write();
         let floor = floors.entry(topic).or_default();

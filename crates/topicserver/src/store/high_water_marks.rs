@@ -1,9 +1,9 @@
 //! The newest sequence number of each topic, kept a second time.
 //!
-//! The database cuts what is damaged from the end of its journal without a word.
-//! This file, with a slot of fixed size for each topic, tells what was there. It
-//! is written after the database and not flushed: that it is behind is normal;
-//! that it is ahead means that something acknowledged is gone.
+//! The database silently cuts a damaged end off its journal. This file shows what was
+//! there: it has a slot of fixed size for each topic. It is written after the database
+//! and not flushed. A mark behind the history is normal. A mark ahead of the history
+//! means that acknowledged messages are lost.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -14,18 +14,18 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::types::TopicId;
 
-/// Bytes of a slot: a divisor of the page size, so that no slot crosses a page
-/// and none is written by halves. The number, and its checksum with the topic's.
+/// Bytes of a slot. The size divides the page size, so that no slot crosses a page and
+/// none is half written. A slot holds the number, and a checksum of it and the topic.
 const SLOT: usize = 16;
 
-/// Bytes between two slots that are rather written again than left out: a system
-/// call costs as much as copying some thousand.
+/// Maximum bytes between two slots that are written together. A system call costs as much
+/// as copying some thousand bytes.
 const MAX_GAP: usize = 4096;
 
 /// The file, open.
 pub(crate) struct HighWaterMarks {
     file: File,
-    /// What it should hold: 16 bytes for each topic there ever was.
+    /// The content of the file: 16 bytes for each topic that ever existed.
     slots: Vec<u8>,
 }
 
@@ -86,8 +86,8 @@ impl HighWaterMarks {
         self.slots[begin..end].copy_from_slice(&slot);
     }
 
-    /// Removes the slots from `next` on, which are of topics that nobody knows,
-    /// and says of how many topics there were messages.
+    /// Removes the slots from `next` on, whose topics no longer exist, and returns how many
+    /// of them had messages.
     pub(crate) fn remove_from(&mut self, next: TopicId) -> io::Result<usize> {
         let Some(slots) = self.slots.get(offset(next)..) else {
             return Ok(0);

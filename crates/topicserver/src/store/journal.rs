@@ -1,9 +1,8 @@
-//! Mends the database's journal where the database itself refuses to.
+//! Repairs the database's journal where the database itself refuses to.
 //!
-//! After a loss of power the last group of a journal may be there in part: its
-//! end, but not its middle. The database takes that for an error and doesn't
-//! open. Here such a journal is cut after its last whole group, and whoever
-//! asked learns how much that was.
+//! After a loss of power a part of the last group may be missing: its end is there, but
+//! not its middle. The database treats that as an error and does not open. This module
+//! cuts such a journal after its last whole group and reports how much it cut.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -30,9 +29,9 @@ pub(crate) const ITEM_OVERHEAD: usize = 1 + 10 + 2 + 4 + 4;
 pub(crate) struct Cut {
     /// The journal.
     pub(crate) file: PathBuf,
-    /// Bytes that were sound and are still there.
+    /// Sound bytes, which are still there.
     pub(crate) kept: u64,
-    /// Bytes that are gone, without the empty room behind them.
+    /// Bytes that were cut, without the zeros after them.
     pub(crate) dropped: u64,
 }
 

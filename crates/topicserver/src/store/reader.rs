@@ -1,4 +1,4 @@
-//! Reading: on threads that may block, a bounded number at a time.
+//! Reads the store, on threads that may block, a bounded number at a time.
 
 use std::sync::Arc;
 
@@ -7,17 +7,18 @@ use tokio::sync::Semaphore;
 use wire::TopicName;
 
 use super::database::{Tables, record_of};
+use super::error::StoreError;
 use super::shared::Shared;
-use super::types::{StoreError, TopicId};
+use super::types::TopicId;
 use super::{catalogue, record};
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
 
-/// Reads at a time: the disk has more than one thing to do then, and the other
-/// blocking threads of the runtime stay free.
+/// Maximum reads at a time. Several keep the disk busy; a bound keeps the runtime's other
+/// blocking threads free.
 const READS: usize = 4;
 
-/// Reads for everybody. Cloning shares it.
+/// Reads for all topics. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -44,11 +45,11 @@ impl Reader {
         let turn = turn.map_err(|_| StoreError::Closed)?;
         let reader = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            // It is over when the reading is, not when nobody waits for it.
+            // The permit is returned when the read ends, even if the caller has stopped waiting.
             let _turn = turn;
             read(&reader)
         });
-        read.await.map_err(|_| StoreError::panicked())?
+        read.await.map_err(|_| StoreError::Panicked)?
     }
 
     /// See [`Store::read`](super::Store::read).
@@ -62,7 +63,7 @@ impl Reader {
         let tables = tables.as_ref().map_err(Clone::clone)?;
         let (first, next) = self.bounds(tables, topic)?;
         let from = from.max(first);
-        // What is too old isn't sent, whether it has been deleted or not.
+        // Messages that are too old are not sent, whether they are deleted or not.
         let oldest_time = self.shared.limits.oldest_time();
         let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0;

@@ -1,8 +1,8 @@
-//! Giving disk space back: a thread that merges the history's tables when much has been
-//! deleted, so that the files go which nobody needs.
+//! Returns disk space: a thread that merges the history's tables when much has been
+//! deleted, so that unneeded files disappear.
 //!
 //! While much is written the database merges by itself, and this thread has nothing to
-//! do. It never writes anything: only the writer does.
+//! do. The thread never writes messages: only the writer does.
 
 use std::io;
 use std::sync::Arc;
@@ -11,8 +11,7 @@ use std::thread::{JoinHandle, Thread};
 
 use super::shared::Shared;
 
-/// The thread, as the writer sees it. Dropping it ends the thread when it has done what it
-/// is doing.
+/// The writer's handle to the thread. Dropping it ends the thread after its current work.
 pub(crate) struct Reclaimer {
     state: Arc<AtomicU8>,
     thread: Thread,
@@ -21,9 +20,9 @@ pub(crate) struct Reclaimer {
 
 /// Nothing to do.
 const IDLE: u8 = 0;
-/// Space is to be given back, or is being given back.
+/// The thread should merge, or merges.
 const ASKED: u8 = 1;
-/// It is done, and the writer hasn't looked yet.
+/// The merge has ended, and the writer has not noticed yet.
 const DONE: u8 = 2;
 /// The thread should end.
 const ENDING: u8 = 3;
@@ -41,18 +40,18 @@ impl Reclaimer {
         })
     }
 
-    /// Begins to give space back.
+    /// Starts to return space.
     pub(crate) fn begin(&self) {
         self.state.store(ASKED, Ordering::Release);
         self.thread.unpark();
     }
 
-    /// Whether it has nothing to do, and the writer has nothing to do for it.
+    /// The thread has nothing to do, and no result waits for the writer.
     pub(crate) fn is_idle(&self) -> bool {
         self.state.load(Ordering::Acquire) == IDLE
     }
 
-    /// Whether it has ended since the last look.
+    /// The merge has ended since the last call.
     pub(crate) fn take_done(&self) -> bool {
         let taken = self
             .state
@@ -78,7 +77,7 @@ fn run(shared: &Shared, state: &AtomicU8) {
             ENDING => return,
             ASKED => {
                 reclaim(shared);
-                // It may have been told to end meanwhile.
+                // The writer may have told it to end meanwhile.
                 let _ = state.compare_exchange(ASKED, DONE, Ordering::AcqRel, Ordering::Acquire);
             }
             _ => std::thread::park(),

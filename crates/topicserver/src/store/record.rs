@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::error::Damaged;
 use super::types::TopicId;
 use crate::history::entry::{Entry, RememberedId};
 
-/// The first byte of every record. Another one was written by another release.
+/// The first byte of every record. A record with a different one is from another release.
 const VERSION: u8 = 2;
 
 /// Version, messages, newest time, total, ids.
@@ -19,11 +20,6 @@ const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
 
 /// Origin, id, place among the record's messages.
 const ID_BYTES: usize = 8 + 8 + 4;
-
-/// A record can't be read: its bytes aren't what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a damaged record: {0}")]
-pub(crate) struct Damaged(&'static str);
 
 /// Where the record is whose first message is `seq`. Keys are in the order of
 /// topics, and in each topic in the order of its messages.
@@ -52,7 +48,7 @@ pub(crate) fn place_of(key: &[u8]) -> Result<(TopicId, u64), Damaged> {
     Ok((TopicId(u32::from_be_bytes(*topic)), seq))
 }
 
-/// What a piece of history says of itself before its entries.
+/// The header of a record of messages, before its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// Messages in it.
@@ -116,7 +112,7 @@ fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// Reads what a piece of history says of itself.
+/// Reads the header of a record of messages.
 pub(crate) fn read_header(mut record: &[u8]) -> Result<Header, Damaged> {
     take_version(&mut record)?;
     if record.len() < HISTORY_HEADER - 1 {
@@ -171,7 +167,7 @@ pub(crate) fn read_history(first: u64, mut record: Bytes) -> Result<Vec<Entry>, 
     }
 }
 
-/// Those of the ids, which are in the order of their messages, that are of these.
+/// The ids of these messages. `ids` is in the order of the messages.
 pub(crate) fn ids_within(ids: &[RememberedId], messages: Range<u64>) -> &[RememberedId] {
     let place = |seq| ids.partition_point(|id| id.seq < seq);
     let (begin, end) = (place(messages.start), place(messages.end));

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::database::Tables;
-use super::topic::{Bounds, Limits};
-use super::types::{StoreError, TopicId};
+use super::error::StoreError;
+use super::topic::{Bounds, RetentionLimits};
+use super::types::TopicId;
 
 /// The database, and where each loaded topic begins and ends.
 pub(crate) struct Shared {
-    /// Readers hold it while they read, and the writer while it opens the
-    /// database again. An error: why there is none.
+    /// The database, or the reason why there is none. Readers hold the lock while they
+    /// read, and the writer while it opens the database again.
     pub(crate) tables: RwLock<Result<Tables, StoreError>>,
     /// Of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
-    pub(crate) limits: Limits,
+    pub(crate) limits: RetentionLimits,
 }

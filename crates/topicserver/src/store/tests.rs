@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::database::Settings;
+use super::database::DatabaseSettings;
 use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
 use crate::clock;
 use crate::history::entry::{Entry, RememberedId};
@@ -66,7 +66,10 @@ impl Store {
     /// The ids that are remembered of a topic, in the order of their messages.
     async fn ids(&self, name: &TopicName) -> Vec<RememberedId> {
         let loaded = self.load(name).await.unwrap();
-        self.remembered_ids(&loaded, 1_000).await.unwrap().list()
+        self.remembered_ids(loaded.id, loaded.time, 1_000)
+            .await
+            .unwrap()
+            .list()
     }
 }
 

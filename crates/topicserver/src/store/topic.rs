@@ -1,5 +1,5 @@
-//! A topic as the writer has it in memory: where it stands, and whether it
-//! holds more than it should.
+//! A topic as the writer has it in memory: how far it reaches, and whether it holds
+//! more than retention allows.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use wire::TopicName;
 
+use super::error::StoreError;
 use super::record::{self, TopicRecord};
-use super::types::{Retention, StoreError};
+use super::types::Retention;
 use crate::clock::now;
 use crate::history::entry::Entry;
 
@@ -21,15 +22,15 @@ const MAX_RECORD: usize = 256 * 1024;
 /// to them, so that there are many records to delete at once.
 const SLACK: u64 = 8;
 
-/// The longest for which what is too old may lie on the disk, unless there is very much of
-/// it: messages needn't go to the second.
+/// How long messages that are too old may stay on disk, unless they are very many.
+/// Deleting need not be exact to the second.
 pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
 
 /// Where a topic begins and ends. Only the writer changes it.
 pub(crate) struct Bounds {
     /// The oldest sequence number that is there.
     pub(crate) first: Arc<AtomicU64>,
-    /// The first that isn't durable yet, so that nobody reads it.
+    /// The first number that is not durable yet. Readers stop before it.
     pub(crate) next: AtomicU64,
 }
 
@@ -58,22 +59,22 @@ impl Bounds {
     }
 }
 
-/// A topic in memory.
-pub(crate) struct State {
+/// A topic of the store as the writer has it in memory.
+pub(crate) struct StoredTopic {
     pub(crate) name: TopicName,
     pub(crate) epoch: u64,
     pub(crate) bounds: Arc<Bounds>,
-    /// What is durable.
-    pub(crate) durable: Position,
-    /// What will be when the group that is being written is durable.
-    pub(crate) pending: Position,
+    /// The durable extent.
+    pub(crate) durable: Extent,
+    /// The extent after the group that is being written.
+    pub(crate) pending: Extent,
     /// Whether it waits to be trimmed.
     pub(crate) is_trimmed: bool,
 }
 
-/// Where a topic stands.
+/// How far a topic reaches: its next number, its bytes, its oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct Extent {
     /// The next sequence number.
     pub(crate) next: u64,
     /// Bytes of all records that it ever had.
@@ -84,7 +85,7 @@ pub(crate) struct Position {
     pub(crate) oldest: Option<Oldest>,
 }
 
-/// What has to be known of a topic's oldest record.
+/// The facts about a topic's oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oldest {
     /// When its newest message was published.
@@ -93,8 +94,8 @@ pub(crate) struct Oldest {
     pub(crate) before: u64,
 }
 
-impl State {
-    /// What the catalogue should say.
+impl StoredTopic {
+    /// The record for the catalogue.
     pub(crate) fn record(&self) -> TopicRecord {
         TopicRecord {
             epoch: self.epoch,
@@ -104,27 +105,27 @@ impl State {
         }
     }
 
-    /// Whether there is enough to delete, age aside.
-    pub(crate) fn wants_trim(&self, limits: &Limits) -> bool {
+    /// The topic holds enough messages or bytes to delete, without regard to age.
+    pub(crate) fn wants_trim(&self, limits: &RetentionLimits) -> bool {
         let with_slack = |limit: u64| limit.saturating_add(limit / SLACK);
-        let position = &self.durable;
-        let messages = position.next - self.bounds.first();
-        position.oldest.is_some_and(|oldest| {
+        let extent = &self.durable;
+        let messages = extent.next - self.bounds.first();
+        extent.oldest.is_some_and(|oldest| {
             messages > with_slack(limits.messages)
-                || position.total - oldest.before > with_slack(limits.bytes)
+                || extent.total - oldest.before > with_slack(limits.bytes)
         })
     }
 }
 
 /// How much of each topic is kept, with times in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RetentionLimits {
     pub(crate) age: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
-impl Limits {
+impl RetentionLimits {
     pub(crate) fn new(retention: Retention) -> Self {
         Self {
             age: milliseconds(retention.age),
@@ -133,16 +134,16 @@ impl Limits {
         }
     }
 
-    /// Whether a topic that begins with the message `first` holds too much.
-    pub(crate) fn are_exceeded(&self, position: &Position, first: u64, now: u64) -> bool {
-        position.oldest.is_some_and(|oldest| {
+    /// A topic that begins with the message `first` holds too much.
+    pub(crate) fn are_exceeded(&self, extent: &Extent, first: u64, now: u64) -> bool {
+        extent.oldest.is_some_and(|oldest| {
             oldest.time.saturating_add(self.age) < now
-                || position.next - first > self.messages
-                || position.total - oldest.before > self.bytes
+                || extent.next - first > self.messages
+                || extent.total - oldest.before > self.bytes
         })
     }
 
-    /// What was published before this time isn't sent any more.
+    /// Messages from before this time are no longer sent.
     pub(crate) fn oldest_time(&self) -> u64 {
         now().saturating_sub(self.age)
     }

@@ -1,8 +1,8 @@
-//! The writer: one thread that writes for all topics. What waits is written as
-//! one group, flushed once, and then acknowledged.
+//! The writer: one thread that writes for all topics. It writes all waiting requests as
+//! one group, flushes once, and then answers them: group commit.
 
 mod chores;
-mod group;
+pub(super) mod group;
 pub(crate) mod queue;
 mod recovery;
 mod retention;
@@ -19,21 +19,23 @@ use wire::TopicName;
 
 use super::ages::Ages;
 use super::catalogue;
-use super::database::{CommitError, Settings, Tables};
+use super::database::{CommitError, DatabaseSettings, Tables};
 use super::directory::{Directory, ROOM_FOR_A_GROUP};
+use super::error::{DatabaseError, OpenError, StoreError};
 use super::floors::Floors;
 use super::high_water_marks::HighWaterMarks;
 use super::preallocator::Preallocator;
 use super::reclaim::Reclaimer;
 use super::shared::Shared;
-use super::topic::{Limits, State};
-use super::types::{DatabaseError, Loaded, OpenError, Retention, StoreError, TopicId};
+use super::topic::{RetentionLimits, StoredTopic};
+use super::types::{Loaded, Retention, TopicId};
 use chores::Chores;
+use group::Access;
 use queue::{Queue, Request, Waiting};
 use recovery::Unavailable;
 
-/// How often in a row the database may not get on before it is closed and opened again:
-/// if one of its threads has died, it never will.
+/// How many stalls in a row the writer accepts before it opens the database again. If a
+/// thread of the database has died, it never recovers.
 const STALLS: u32 = 2;
 
 /// The key of the secret in the table of what is there once.
@@ -45,11 +47,11 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) high_water_marks: HighWaterMarks,
     preallocator: Preallocator,
-    pub(super) limits: Limits,
+    pub(super) limits: RetentionLimits,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
     /// The topics in memory.
-    pub(super) topics: HashMap<TopicId, State>,
+    pub(super) topics: HashMap<TopicId, StoredTopic>,
     /// The same by their names.
     pub(super) ids: HashMap<TopicName, TopicId>,
     /// Topics that hold more than they should.
@@ -60,33 +62,33 @@ pub(crate) struct Writer {
     pub(super) floors: Floors,
     pub(super) chores: Chores,
     pub(super) reclaimer: Reclaimer,
-    /// With what the database is opened.
-    pub(super) settings: Settings,
-    /// How often in a row the database didn't get on.
+    /// The settings of the database.
+    pub(super) settings: DatabaseSettings,
+    /// Stalls of the database in a row.
     pub(super) stalls: u32,
-    /// Topics of which it isn't known what was written from that number on.
+    /// Topics with a number from which on it is unknown what was written.
     pub(super) in_doubt: HashMap<TopicId, u64>,
     /// Why nothing can be written now.
     pub(super) unavailable: Option<Unavailable>,
-    /// Whether it was said that nothing can be written.
+    /// The log says that nothing can be written.
     pub(super) unavailable_logged: bool,
-    /// Whether it was said that the high-water marks can't be written.
+    /// The log says that the high-water marks cannot be written.
     marks_failed: bool,
     /// Room for a record, to be used again.
     record: Vec<u8>,
     /// Bytes that the journal got with the last group, flushed with all before them;
     /// 0 if that wrote nothing, and what was before may lie in a buffer.
     flushed: u64,
-    /// Where those run who wait for answers, if the store was opened there.
+    /// The runtime of the tasks that wait for answers, if the store was opened in one.
     runtime: Option<Handle>,
 }
 
 impl Writer {
-    /// Opens everything. Also says the directory's secret.
+    /// Opens everything. Also returns the directory's secret.
     pub(crate) fn open(
         path: &Path,
         retention: Retention,
-        settings: Settings,
+        settings: DatabaseSettings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
         let broken = |source: DatabaseError| match directory.has_room(ROOM_FOR_A_GROUP) {
@@ -106,7 +108,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
-            limits: Limits::new(retention),
+            limits: RetentionLimits::new(retention),
         });
         let reclaimer = Reclaimer::start(shared.clone());
         let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
@@ -118,7 +120,7 @@ impl Writer {
             directory,
             shared,
             high_water_marks,
-            limits: Limits::new(retention),
+            limits: RetentionLimits::new(retention),
             next_id,
             topics: HashMap::new(),
             ids: HashMap::new(),
@@ -145,7 +147,7 @@ impl Writer {
         self.shared.clone()
     }
 
-    /// Starts the thread. It ends when it is told to, or nobody is left to.
+    /// Starts the thread. It ends at the request to close, or when the last handle is gone.
     pub(crate) fn start(self) -> io::Result<Queue> {
         let (queue, waiting) = queue::queue();
         let thread = std::thread::Builder::new().name("history".to_owned());
@@ -177,18 +179,18 @@ impl Writer {
         None
     }
 
-    /// Does what a group asks for, and answers.
+    /// Carries out a group and answers it.
     fn serve(&mut self, group: Vec<Request>, waiting: &Waiting) {
         if let Err(error) = self.ready() {
             return self.refuse(group, &error);
         }
-        let mut results = self.write(&group, true);
+        let mut results = self.write(&group, Access::Write);
         if matches!(results, Err(CommitError::Poisoned))
             && self.recover(CommitError::Poisoned).is_ok()
             && self.unavailable.is_none()
         {
-            // Nothing of it was written: it was something earlier that failed.
-            results = self.write(&group, true);
+            // Nothing of the group was written: something earlier had failed.
+            results = self.write(&group, Access::Write);
         }
         match results {
             Ok(results) => {
@@ -216,11 +218,13 @@ impl Writer {
         }
     }
 
-    /// Answers as well as it is possible without writing.
+    /// Answers a group without writing, as far as that is possible.
     fn refuse(&mut self, group: Vec<Request>, error: &StoreError) {
         for request in group {
             let result = match &request {
-                Request::Load { .. } => self.write(std::slice::from_ref(&request), false),
+                Request::Load { .. } => {
+                    self.write(std::slice::from_ref(&request), Access::ReadOnly)
+                }
                 _ => Err(CommitError::Failed(error.clone())),
             };
             let result = result.ok().and_then(|mut results| results.pop());
@@ -228,8 +232,8 @@ impl Writer {
         }
     }
 
-    /// Answers a group. Waking a task from here costs a system call; so one is woken,
-    /// and wakes those who wait, each of which costs nothing there.
+    /// Answers a group. Waking a task from this thread costs a system call. So it wakes one
+    /// task, which wakes the others on the runtime, where that costs nothing.
     fn answer_all(
         &self,
         mut group: Vec<(Request, Result<TopicId, StoreError>)>,
@@ -244,7 +248,7 @@ impl Writer {
             runtime.spawn(async move {
                 for (request, result) in group.drain(..) {
                     if let Request::Append { done, .. } = request {
-                        // Whoever asked may have stopped waiting.
+                        // The caller may have stopped waiting.
                         let _ = done.send(result.map(|_| ()));
                     }
                 }
@@ -258,7 +262,7 @@ impl Writer {
     }
 
     fn answer(&self, request: Request, result: Result<TopicId, StoreError>) {
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         match request {
             Request::Append { done, .. } => {
                 let _ = done.send(result.map(|_| ()));
@@ -272,7 +276,7 @@ impl Writer {
 
     fn loaded(&self, id: TopicId) -> Result<Loaded, StoreError> {
         let Some(state) = self.topics.get(&id) else {
-            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+            return Err(StoreError::NoTopic(id.0));
         };
         Ok(Loaded {
             id,
@@ -299,7 +303,7 @@ impl Writer {
     }
 }
 
-/// Takes out that the writer should end, and what was asked after that.
+/// Removes the request to close, and all requests after it.
 fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
     let is_end = |request: &Request| matches!(request, Request::Close(_));
     let end = group.iter().position(is_end)?;
@@ -330,14 +334,12 @@ fn open_marks(path: PathBuf, next_id: u32) -> Result<HighWaterMarks, OpenError> 
 fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     if let Some(secret) = tables.meta.get(SECRET)? {
         let secret = secret.as_ref().try_into();
-        return secret.map_err(|_| StoreError::Io("its secret is damaged".to_owned()));
+        return secret.map_err(|_| StoreError::DamagedSecret);
     }
     let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|error| StoreError::Io(error.to_string()))?;
+    getrandom::fill(&mut secret).map_err(StoreError::from)?;
     let mut batch = tables.batch();
     batch.insert(&tables.meta, SECRET, secret);
-    tables
-        .commit(batch, true)
-        .map_err(CommitError::into_error)?;
+    tables.commit(batch).map_err(CommitError::into_error)?;
     Ok(secret)
 }

@@ -10,7 +10,7 @@ use wire::TopicName;
 use crate::clock::now;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::topic::mailbox::Mailbox;
+use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::publication::Publication;
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::spare::Spare;
@@ -116,44 +116,43 @@ impl Topic {
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
     pub(crate) fn join(&self, subscriber: SharedOutbox) {
-        self.put(Command::Join(subscriber));
+        self.notify(Command::Join(subscriber));
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
-    /// False: the topic has enough to do, as with [`who`](Self::who).
-    pub(crate) fn register(&self, registration: Registration) -> bool {
+    pub(crate) fn register(&self, registration: Registration) -> Backpressure {
         self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Has the topic say how far it is. False as above.
-    pub(crate) fn report(&self, answer: Arc<RegistrationReply>) -> bool {
+    /// Has the topic say how far it is.
+    pub(crate) fn report(&self, answer: Arc<RegistrationReply>) -> Backpressure {
         self.put(Command::Report(answer))
     }
 
     /// Lets a connection have messages, whose registration was answered.
     pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
-        self.put(Command::Open(subscriber, answer));
+        self.notify(Command::Open(subscriber, answer));
     }
 
     /// Says that a connection's outbox has room.
     pub(crate) fn has_room_for(&self, subscriber: SharedOutbox) {
-        self.put(Command::Room(subscriber));
+        self.notify(Command::Room(subscriber));
     }
 
     /// Hands over what was read from disk for a connection.
     pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, fetched: Fetched) {
         let bytes = fetched.bytes();
-        self.mailbox.put(Command::Read(subscriber, fetched), bytes);
+        // The topic reads no faster than its subscribers take.
+        let _ = self.mailbox.put(Command::Read(subscriber, fetched), bytes);
     }
 
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
-        self.put(Command::Leave(subscriber));
+        self.notify(Command::Leave(subscriber));
     }
 
-    /// Answers a connection's question who is here. False: the topic has enough to
-    /// do, and whoever asks should wait with [`poll_room`](Self::poll_room).
-    pub(crate) fn who(&self, asker: SharedOutbox) -> bool {
+    /// Answers a connection's question who is here.
+    pub(crate) fn who(&self, asker: SharedOutbox) -> Backpressure {
         self.put(Command::Who(asker))
     }
 
@@ -164,18 +163,17 @@ impl Topic {
             return None;
         }
         let (done, given) = oneshot::channel();
-        self.put(Command::GiveBack(bytes, done));
+        self.notify(Command::GiveBack(bytes, done));
         Some(given)
     }
 
     /// Has the topic forget the ids that are too old.
     pub(crate) fn expire(&self) {
-        self.put(Command::Expire);
+        self.notify(Command::Expire);
     }
 
-    /// Sends messages to everyone but their publisher. False: the topic has enough
-    /// to do, and the publisher should wait with [`poll_room`](Self::poll_room).
-    pub(crate) fn publish(&self, publication: Publication) -> bool {
+    /// Sends messages to everyone but their publisher.
+    pub(crate) fn publish(&self, publication: Publication) -> Backpressure {
         let bytes = publication.batch.bytes().len();
         self.mailbox.put(Command::Publish(publication), bytes)
     }
@@ -189,14 +187,14 @@ impl Topic {
     /// to it, and resolves then.
     pub(crate) fn finish(&self, subscriber: SharedOutbox) -> oneshot::Receiver<()> {
         let (done, finished) = oneshot::channel();
-        self.put(Command::Finish(subscriber, done));
+        self.notify(Command::Finish(subscriber, done));
         finished
     }
 
     /// Resolves when everything that was published before has been handed on.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
-        self.put(Command::Settle(done));
+        self.notify(Command::Settle(done));
         settled
     }
 
@@ -205,7 +203,12 @@ impl Topic {
         self.mailbox.is_empty()
     }
 
-    fn put(&self, command: Command) -> bool {
+    fn put(&self, command: Command) -> Backpressure {
         self.mailbox.put(command, COMMAND_COST)
+    }
+
+    /// Puts in a command that no peer can repeat at will, so that nobody waits for room.
+    fn notify(&self, command: Command) {
+        let _ = self.put(command);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct TopicLog {
     epoch: u64,
     history: History,
     ids: DedupWindow,
+    /// The ids in the store have not been read into `ids` yet.
+    has_unread_ids: bool,
     share: MemoryShare,
     /// When the newest message came: within a topic, time doesn't go back.
     time: u64,
@@ -72,6 +74,7 @@ impl TopicLog {
             name,
             history: History::new(settings.history, 1),
             ids: DedupWindow::new(settings.ids),
+            has_unread_ids: false,
             share,
             time: 0,
             stored: None,
@@ -107,18 +110,42 @@ impl TopicLog {
         // A topic that is made only now, because the disk was full before, keeps the
         // epoch that its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
-        let max_ids = self.settings.ids.per_publisher;
-        let ids = store.remembered_ids(&loaded, max_ids).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
         self.time = loaded.time;
-        self.ids = ids;
+        self.ids = DedupWindow::new(self.settings.ids);
+        self.has_unread_ids = true;
         self.stored = Some(StoredTopic {
             store,
             id: loaded.id,
             first: loaded.first,
         });
         self.count_bytes();
+        Ok(())
+    }
+
+    /// Reads the ids that the store remembers. Only the first message with an id needs
+    /// them: a subscriber does not wait until up to 128 MiB of records have been read.
+    async fn read_ids(&mut self) -> Result<(), StoreError> {
+        if let Some(stored) = &self.stored {
+            let max_ids = self.settings.ids.per_publisher;
+            let read = stored.store.remembered_ids(stored.id, self.time, max_ids);
+            self.ids = read.await?;
+        }
+        self.has_unread_ids = false;
+        self.count_bytes();
+        Ok(())
+    }
+
+    /// Gets everything from the store that these publications need.
+    async fn prepare(&mut self, publications: &[Publication]) -> Result<(), StoreError> {
+        // In boxes, because it happens once: the topic's task has no room for it.
+        if self.is_unloaded() {
+            Box::pin(self.load()).await?;
+        }
+        if self.has_unread_ids && publications.iter().any(|one| one.reply.id().is_some()) {
+            Box::pin(self.read_ids()).await?;
+        }
         Ok(())
     }
 
@@ -144,6 +171,11 @@ impl TopicLog {
     /// The life of the topic, as clients are told it.
     pub(crate) fn epoch(&self) -> String {
         format!("{:016x}", self.epoch)
+    }
+
+    /// The same as a number.
+    pub(crate) fn epoch_number(&self) -> u64 {
+        self.epoch
     }
 
     /// The sequence number that the next message gets.
@@ -198,7 +230,7 @@ impl TopicLog {
     /// Forgets what has become too old to be sent.
     pub(crate) fn forget_too_old(&mut self) {
         if let Some(stored) = &self.stored
-            && self.history.forget_before(stored.store.oldest_time())
+            && self.history.forget_before(stored.store.oldest_time()) > 0
         {
             self.count_bytes();
         }
@@ -231,12 +263,10 @@ impl TopicLog {
         self.count_bytes();
     }
 
-    /// Forgets the ids that are too old, though nothing is published. False: there are
-    /// none left.
-    pub(crate) fn expire(&mut self) -> bool {
+    /// Forgets the ids that are too old, though nothing is published.
+    pub(crate) fn expire(&mut self) {
         self.ids.expire(now().max(self.time));
         self.count_bytes();
-        !self.ids.is_empty()
     }
 
     /// Whether there are ids, which become too old some time.
@@ -264,10 +294,7 @@ impl TopicLog {
         publications: &mut Vec<Publication>,
         are_wanted: bool,
     ) -> Appended {
-        // In a box, because it happens once: the topic's task has no room for it.
-        if self.is_unloaded()
-            && let Err(error) = Box::pin(self.load()).await
-        {
+        if let Err(error) = self.prepare(publications).await {
             return self.unstored(publications, Vec::new(), error);
         }
         self.time = now().max(self.time);
@@ -340,7 +367,7 @@ impl TopicLog {
     fn render(&self, publications: &[Publication]) -> Vec<EncodedBatch> {
         let mut envelopes = Envelopes::at(self.time);
         let mut next = self.history.next();
-        let mut renderer = Renderer::new(rendered_size(publications, next));
+        let mut renderer = Renderer::new(rendered_size(publications, next), self.epoch);
         for (index, publication) in publications.iter().enumerate() {
             let envelope = envelopes.of(publication.identity.as_ref());
             renderer.add(index, &publication.batch, Some(next), envelope);
@@ -406,7 +433,7 @@ impl TopicLog {
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()
             .partition(|one| one.stored.seq >= next);
-        let mut renderer = Renderer::new(rendered_size(publications, 0));
+        let mut renderer = Renderer::new(rendered_size(publications, 0), self.epoch);
         for (index, publication) in publications.iter_mut().enumerate() {
             let reply = std::mem::take(&mut publication.reply);
             if !matches!(reply, Reply::None) {

@@ -17,6 +17,17 @@ pub(crate) struct Mailbox<C> {
     state: Mutex<State<C>>,
 }
 
+/// What a putter does after the mailbox has taken its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Backpressure {
+    /// There is room for more.
+    Proceed,
+    /// The mailbox is full: wait with [`poll_room`](Mailbox::poll_room) before the next
+    /// command.
+    Wait,
+}
+
 struct State<C> {
     commands: Vec<C>,
     /// Bytes that wait, as their putters counted them.
@@ -41,22 +52,24 @@ impl<C> Mailbox<C> {
         }
     }
 
-    /// Puts a command in, which counts as so many bytes. False: it is full now,
-    /// and the putter should wait with [`poll_room`](Self::poll_room).
-    pub(crate) fn put(&self, command: C, bytes: usize) -> bool {
+    /// Puts a command in, which counts as so many bytes, also if the mailbox is full.
+    pub(crate) fn put(&self, command: C, bytes: usize) -> Backpressure {
         let mut state = self.state.lock();
         if state.commands.capacity() == 0 {
             state.commands = (self.room)();
         }
         state.commands.push(command);
         state.bytes += bytes;
-        let has_room = state.bytes < self.limit;
+        let backpressure = match state.bytes < self.limit {
+            true => Backpressure::Proceed,
+            false => Backpressure::Wait,
+        };
         let taker = state.taker.take();
         drop(state);
         if let Some(taker) = taker {
             taker.wake();
         }
-        has_room
+        backpressure
     }
 
     /// Waits until the mailbox isn't full.
@@ -132,7 +145,7 @@ mod tests {
     #[test]
     fn everything_that_waits_is_taken_in_one_batch_in_order() {
         let mailbox = Mailbox::new(100, Vec::new);
-        (0..5).for_each(|n| assert!(mailbox.put(n, 1)));
+        (0..5).for_each(|n| assert_eq!(mailbox.put(n, 1), Backpressure::Proceed));
         assert!(!mailbox.is_empty());
         assert_eq!(take(&mailbox), Some(vec![0, 1, 2, 3, 4]));
         assert_eq!(take(&mailbox), None);
@@ -145,9 +158,9 @@ mod tests {
         let mut batch: Vec<u32> = Vec::new();
         mailbox.take_more(&mut batch);
         assert!(batch.is_empty());
-        mailbox.put(1, 1);
+        assert_eq!(mailbox.put(1, 1), Backpressure::Wait);
         mailbox.take_more(&mut batch);
-        mailbox.put(2, 1);
+        assert_eq!(mailbox.put(2, 1), Backpressure::Wait);
         mailbox.take_more(&mut batch);
         assert_eq!(batch, [1, 2]);
         assert!(
@@ -161,9 +174,9 @@ mod tests {
     fn a_full_mailbox_takes_what_was_read_and_says_that_it_is_full() {
         let mailbox = Mailbox::new(100, Vec::new);
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(mailbox.put(1, 99));
+        assert_eq!(mailbox.put(1, 99), Backpressure::Proceed);
         assert!(mailbox.poll_room(&mut cx).is_ready());
-        assert!(!mailbox.put(2, 50));
+        assert_eq!(mailbox.put(2, 50), Backpressure::Wait);
         assert!(mailbox.poll_room(&mut cx).is_pending());
         assert_eq!(take(&mailbox), Some(vec![1, 2]));
         assert!(mailbox.poll_room(&mut cx).is_ready());
@@ -185,7 +198,7 @@ mod tests {
             }
         });
         for n in 0..100 {
-            if !mailbox.put(n, 1) {
+            if mailbox.put(n, 1) == Backpressure::Wait {
                 std::future::poll_fn(|cx| mailbox.poll_room(cx)).await;
             }
         }

@@ -11,11 +11,12 @@ use wire::{Event, Person, Presence};
 
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
+use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
-use crate::topic::subscriber::{Cursor, Fetch, Fetched, Step, Subscriber};
+use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Step, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -46,6 +47,16 @@ pub(crate) struct Members {
     finished: Vec<(SharedOutbox, oneshot::Sender<()>)>,
 }
 
+/// Whether a connection brings a user into the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Added {
+    /// The others do not know the user yet.
+    NewUser,
+    /// The same user was here before, over this connection.
+    KnownUser,
+}
+
 impl Members {
     pub(crate) fn len(&self) -> usize {
         self.classic.len() + self.extended.len()
@@ -68,8 +79,8 @@ impl Members {
     }
 
     /// Adds an extended connection, or changes its place in the order if it is in
-    /// the topic already. True if it is new to those who know of it.
-    pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> bool {
+    /// the topic already.
+    pub(crate) fn add_extended(&mut self, subscriber: Subscriber) -> Added {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
         self.behind += usize::from(subscriber.cursor.is_behind());
         if let Some(known) = self.find(&subscriber.outbox) {
@@ -77,14 +88,17 @@ impl Members {
             let was_behind = known.cursor.is_behind();
             *known = subscriber;
             self.behind -= usize::from(was_behind);
-            return !was_known;
+            return match was_known {
+                true => Added::KnownUser,
+                false => Added::NewUser,
+            };
         }
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
             self.extended.reserve_exact(1);
         }
         self.extended.push(subscriber);
-        true
+        Added::NewUser
     }
 
     /// The place in the order of an extended connection.
@@ -117,7 +131,7 @@ impl Members {
     /// Tells the extended ones, but not `except`, of somebody's coming or going.
     /// Who has much waiting isn't told: that can be asked for.
     pub(crate) fn tell(&self, event: &Event<'_>, except: &SharedOutbox) {
-        let line = bytes::Bytes::from(event.to_line());
+        let line = Batch::owned(event.to_line().into(), 1);
         for subscriber in &self.extended {
             if !subscriber.outbox.is(except) {
                 subscriber.outbox.send_best_effort(&line);
@@ -163,7 +177,9 @@ impl Members {
         let mut turns = self.extended.chunks_mut(RECEIVERS_PER_TURN).peekable();
         while let Some(turn) = turns.next() {
             for subscriber in turn {
-                self.behind += usize::from(subscriber.offer(publications, pieces, next));
+                if subscriber.offer(publications, pieces, next) == Offered::FellBehind {
+                    self.behind += 1;
+                }
             }
             if turns.peek().is_some() {
                 tokio::task::yield_now().await;

@@ -80,6 +80,9 @@ type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
+    /// Nothing of the past was asked for: an event stream that is cut off before its
+    /// first message goes on from where the topic is now.
+    is_from_now: bool,
     state: Mutex<State>,
 }
 
@@ -91,12 +94,29 @@ struct State {
     waiting: Vec<OnAnswered>,
 }
 
+/// What has become of a reply when a topic has reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum ReplyState {
+    /// It is sent: the topic may send messages.
+    Sent,
+    /// It waits for the reports of other topics.
+    Waiting,
+}
+
 impl RegistrationReply {
-    /// For a connection whose user has this name; so many topics will report.
-    pub(crate) fn new(outbox: SharedOutbox, user: Option<UserName>, topics: usize) -> Arc<Self> {
+    /// For a connection whose user has this name; so many topics will report. It may be
+    /// that nothing of the past was asked for.
+    pub(crate) fn new(
+        outbox: SharedOutbox,
+        user: Option<UserName>,
+        topics: usize,
+        is_from_now: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             outbox,
             user,
+            is_from_now,
             state: Mutex::new(State {
                 topics: BTreeMap::new(),
                 missing: topics,
@@ -119,17 +139,17 @@ impl RegistrationReply {
 
     /// A topic says how far it is.
     pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: TopicState) {
-        self.take(topic, how, None::<fn(&Arc<Self>)>);
+        let _ = self.take(topic, how, None::<fn(&Arc<Self>)>);
     }
 
-    /// The same for a topic that sends nothing before the answer is sent. True: it has
-    /// been sent, and the topic needn't wait. Otherwise, `on_answered` is called then.
+    /// The same for a topic that sends nothing before the reply is sent. If that has to
+    /// wait for other topics, `on_answered` is called when it is sent.
     pub(crate) fn report_and_wait(
         self: &Arc<Self>,
         topic: &TopicName,
         how: TopicState,
         on_answered: impl FnOnce(&Arc<Self>) + Send + 'static,
-    ) -> bool {
+    ) -> ReplyState {
         self.take(topic, how, Some(on_answered))
     }
 
@@ -138,14 +158,14 @@ impl RegistrationReply {
         topic: &TopicName,
         how: TopicState,
         on_answered: Option<impl FnOnce(&Arc<Self>) + Send + 'static>,
-    ) -> bool {
+    ) -> ReplyState {
         let mut state = self.state.lock();
         state.topics.insert(topic.to_string(), how);
         state.missing -= 1;
         if state.missing > 0 {
             let waiting = on_answered.map(|call| Box::new(call) as OnAnswered);
             state.waiting.extend(waiting);
-            return false;
+            return ReplyState::Waiting;
         }
         // They are told first: what is published by whoever has seen the answer comes
         // after what was asked for, and can't push it out of the history.
@@ -153,7 +173,7 @@ impl RegistrationReply {
             on_answered(self);
         }
         self.answer(std::mem::take(&mut state.topics));
-        true
+        ReplyState::Sent
     }
 
     /// Returns when the answer is in the outbox: those who were told to open may come
@@ -164,7 +184,12 @@ impl RegistrationReply {
 
     fn answer(&self, topics: BTreeMap<String, TopicState>) {
         let user = self.user.as_ref().map(|name| name.as_str().into());
+        let place = |state: &TopicState| format!("{}:{}", state.epoch, state.seq);
+        let id = match topics.len() {
+            1 if self.is_from_now => topics.values().next().map(place),
+            _ => None,
+        };
         let line = Event::Registered(Registered { user, topics }).to_line();
-        self.outbox.send_reply(line);
+        self.outbox.send_identified(line, id.as_deref());
     }
 }

@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 use wire::{Event, TopicName, TopicSummary};
 
 use crate::config::Config;
+use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::Publication;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
@@ -39,12 +41,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
-        Self {
+    pub(crate) fn new(config: &Config, store: Option<Store>) -> Result<Self, NoRandomness> {
+        Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store)),
+            settings: Arc::new(TopicSettings::new(config, store)?),
             topics: Mutex::default(),
-        }
+        })
     }
 
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
@@ -52,23 +54,21 @@ impl Registry {
         self.with(name, |topic| topic.join(subscriber)).0
     }
 
-    /// The same for an extended subscriber. The flag is false when the topic has
-    /// enough to do.
+    /// The same for an extended subscriber.
     pub(crate) fn register(
         self: &Arc<Self>,
         name: &TopicName,
         registration: Registration,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.register(registration))
     }
 
-    /// Publishes to the topic of that name, without being registered for it. The flag
-    /// is false when the topic has enough to do.
+    /// Publishes to the topic of that name, without being registered for it.
     pub(crate) fn publish(
         self: &Arc<Self>,
         name: &TopicName,
         publication: Publication,
-    ) -> (Arc<Topic>, bool) {
+    ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.publish(publication))
     }
 
@@ -98,12 +98,15 @@ impl Registry {
     }
 
     /// Asks the topic of that name who is there; `None` if there is no such topic.
-    /// The flag is false when the topic has enough to do.
-    pub(crate) fn who(&self, name: &TopicName, asker: SharedOutbox) -> Option<(Arc<Topic>, bool)> {
+    pub(crate) fn who(
+        &self,
+        name: &TopicName,
+        asker: SharedOutbox,
+    ) -> Option<(Arc<Topic>, Backpressure)> {
         let topics = self.topics.lock();
         let topic = topics.get(name)?;
-        let has_room = topic.who(asker);
-        Some((topic.clone(), has_room))
+        let backpressure = topic.who(asker);
+        Some((topic.clone(), backpressure))
     }
 
     /// Answers which topics there are, those with most members first; with very many
@@ -218,7 +221,7 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        Arc::new(Registry::new(&Config::default(), None))
+        Arc::new(Registry::new(&Config::default(), None).unwrap())
     }
 
     fn name(name: &str) -> TopicName {

@@ -31,6 +31,8 @@ pub(crate) struct Renderer {
     memory: Vec<u8>,
     open: Vec<Open>,
     done: Vec<EncodedBatch>,
+    /// The epoch of the topic.
+    epoch: u64,
 }
 
 /// A part of the piece that is being filled.
@@ -52,10 +54,11 @@ pub(crate) struct EncodedBatch {
 }
 
 impl Renderer {
-    /// For messages of so many bytes, with their envelopes.
-    pub(crate) fn new(expected: usize) -> Self {
+    /// For messages of so many bytes, with their envelopes, in an epoch of their topic.
+    pub(crate) fn new(expected: usize, epoch: u64) -> Self {
         Self {
             expected,
+            epoch,
             memory: Vec::new(),
             open: Vec::new(),
             done: Vec::new(),
@@ -121,10 +124,11 @@ impl Renderer {
         let mut end = filled.len();
         let at = self.done.len();
         for open in self.open.drain(..).rev() {
+            let batch = Batch::owned(filled.slice(open.start..end), open.count);
             self.done.push(EncodedBatch {
                 publication: open.publication,
                 first: open.first,
-                batch: Batch::owned(filled.slice(open.start..end), open.count),
+                batch: batch.of_epoch(self.epoch),
             });
             end = open.start;
         }
@@ -181,7 +185,7 @@ mod tests {
         let batch = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
         let envelope = EnvelopeWriter::new(5, None);
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
-        let mut renderer = Renderer::new(expected);
+        let mut renderer = Renderer::new(expected, 0);
         renderer.add(0, &batch, first, &envelope);
         let parts = renderer.finish();
         let mut next = first;
@@ -226,7 +230,7 @@ mod tests {
         let batch = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
         let envelope = EnvelopeWriter::new(5, None);
         let size = batch.bytes().len() + envelope.growth(Some(1));
-        let mut renderer = Renderer::new(3 * size);
+        let mut renderer = Renderer::new(3 * size, 0);
         for seq in 1..=3_u8 {
             renderer.add(seq.into(), &batch, Some(seq.into()), &envelope);
         }

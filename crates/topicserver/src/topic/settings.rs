@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::history::budget::MemoryBudget;
 use crate::history::dedup::IdLimits;
 use crate::history::memory::HistoryLimits;
-use crate::identity::Hashes;
+use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::store::Store;
 
@@ -34,9 +34,9 @@ pub(crate) struct TopicSettings {
 }
 
 impl TopicSettings {
-    pub(crate) fn new(config: &Config, store: Option<Store>) -> Self {
+    pub(crate) fn new(config: &Config, store: Option<Store>) -> Result<Self, NoRandomness> {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
-        Self {
+        Ok(Self {
             max_mailbox: config.max_mailbox,
             max_presence: config.max_presence,
             history: HistoryLimits {
@@ -48,11 +48,11 @@ impl TopicSettings {
                 per_publisher: config.max_ids,
             },
             epoch_counter: AtomicU64::new(0),
-            hashes: Hashes::random(),
+            hashes: Hashes::random()?,
             budget: MemoryBudget::new(config.history_memory),
             store,
             troubles: LogLimiter::default(),
-        }
+        })
     }
 
     /// The epoch of a topic of this name that begins anew, in memory. As long as none

@@ -56,6 +56,7 @@ pub(crate) struct Snapshot {
     /// The oldest message that there was.
     first: u64,
     entries: Vec<Entry>,
+    epoch: u64,
 }
 
 /// What was read from disk for a connection.
@@ -149,22 +150,31 @@ pub(crate) struct Subscriber {
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
 
+/// What offering messages has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Offered {
+    /// Nothing: the connection got all of them, or gets them from the history.
+    AsBefore,
+    /// The outbox took only some. The connection gets the rest from the history.
+    FellBehind,
+}
+
 impl Subscriber {
     pub(crate) fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
         let done = self.finished.take()?;
         Some((self.outbox.clone(), done))
     }
 
-    /// Sends what others published, if this connection gets it at once. True if it
-    /// has fallen behind with that.
+    /// Sends what others published, if this connection gets it at once.
     pub(crate) fn offer(
         &mut self,
         publications: &[Publication],
         pieces: &[EncodedBatch],
         next: u64,
-    ) -> bool {
+    ) -> Offered {
         if self.cursor.is_behind() {
-            return false;
+            return Offered::AsBefore;
         }
         let is_others = |piece: &&EncodedBatch| {
             let publication = publications.get(piece.publication);
@@ -175,10 +185,10 @@ impl Subscriber {
             .outbox
             .try_send_batch(others.clone().map(|piece| &piece.batch));
         let Some(refused) = others.clone().nth(accepted) else {
-            return false;
+            return Offered::AsBefore;
         };
         self.cursor = Cursor::behind(refused.first.unwrap_or(next));
-        true
+        Offered::FellBehind
     }
 
     /// The answer to its registration has to wait for other topics: keeps what it is
@@ -191,7 +201,11 @@ impl Subscriber {
         {
             let entries = log.history().entries_from(*next).cloned().collect();
             let first = log.first();
-            *snapshot = Some(Box::new(Snapshot { first, entries }));
+            *snapshot = Some(Box::new(Snapshot {
+                first,
+                entries,
+                epoch: log.epoch_number(),
+            }));
         }
     }
 
@@ -209,7 +223,7 @@ impl Subscriber {
                 self.cursor = Cursor::Behind { next, until: None };
                 return;
             }
-            let (next, until) = self.send(next, entries);
+            let (next, until) = self.send(next, entries, snapshot.epoch);
             self.cursor = Cursor::Behind { next, until };
         }
     }
@@ -229,7 +243,8 @@ impl Subscriber {
             self.cursor = Cursor::Behind { next, until };
             return Step::Fetch(next);
         }
-        let until = self.send(next, log.history().entries_from(next));
+        let entries = log.history().entries_from(next);
+        let until = self.send(next, entries, log.epoch_number());
         self.advance(until, log)
     }
 
@@ -244,7 +259,7 @@ impl Subscriber {
         };
         match fetched.entries {
             Ok(entries) if entries.iter().any(|entry| entry.end() > next) => {
-                let reached = self.send_read(topic, next, &entries);
+                let reached = self.send_read(topic, next, &entries, log.epoch_number());
                 // Whether it has caught up is seen with the next step.
                 let (next, until) = reached;
                 self.cursor = Cursor::Behind { next, until };
@@ -265,12 +280,18 @@ impl Subscriber {
     }
 
     /// Sends entries that were read, the oldest of which may have gone meanwhile.
-    fn send_read(&mut self, topic: &str, next: u64, entries: &[Entry]) -> (u64, Option<Until>) {
+    fn send_read(
+        &self,
+        topic: &str,
+        next: u64,
+        entries: &[Entry],
+        epoch: u64,
+    ) -> (u64, Option<Until>) {
         let first = entries.first().map_or(next, |entry| entry.first);
         if first > next {
             self.tell_gap(topic, next, first - 1);
         }
-        self.send(next.max(first), entries.iter())
+        self.send(next.max(first), entries.iter(), epoch)
     }
 
     /// Sends messages from `next` on, but not this connection's own; tells which one
@@ -279,8 +300,9 @@ impl Subscriber {
         &self,
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
+        epoch: u64,
     ) -> (u64, Option<Until>) {
-        let (end, batches) = self.next_batches(next, entries);
+        let (end, batches) = self.next_batches(next, entries, epoch);
         let accepted = self
             .outbox
             .try_send_batch(batches.iter().map(|(_, batch)| batch));
@@ -296,6 +318,7 @@ impl Subscriber {
         &self,
         next: u64,
         entries: impl Iterator<Item = &'a Entry>,
+        epoch: u64,
     ) -> (u64, Vec<(u64, Batch)>) {
         let (mut end, mut bytes) = (next, 0);
         let mut batches = Vec::new();
@@ -313,7 +336,7 @@ impl Subscriber {
                 bytes += lines.len();
                 let first = entry.first.max(next);
                 let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-                batches.push((first, Batch::owned(lines, count)));
+                batches.push((first, Batch::owned(lines, count).of_epoch(epoch)));
             }
         }
         (end, batches)

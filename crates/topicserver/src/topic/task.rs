@@ -15,9 +15,9 @@ use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
-use crate::topic::members::{Members, presence};
+use crate::topic::members::{Added, Members, presence};
 use crate::topic::publication::Publication;
-use crate::topic::registration::RegistrationReply;
+use crate::topic::registration::{RegistrationReply, ReplyState};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
@@ -223,7 +223,7 @@ impl Task {
             return;
         }
         let (next, recovered) = start.resolve(&self.log).await;
-        let is_new = self.members.add_extended(Subscriber {
+        let added = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity: identity.clone(),
             cursor: Cursor::unanswered(next, answer.clone()),
@@ -240,12 +240,11 @@ impl Task {
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
         };
-        if answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
-            self.open(&outbox, &answer);
-        } else {
-            self.members.keep_snapshot(&outbox, &self.log);
+        match answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
+            ReplyState::Sent => self.open(&outbox, &answer),
+            ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
         }
-        if is_new {
+        if added == Added::NewUser {
             self.tell_presence(&identity, &outbox, Event::Joined);
         }
     }
@@ -372,7 +371,7 @@ mod tests {
     /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
     #[test]
     fn a_topics_task_stays_small() {
-        let settings = Arc::new(TopicSettings::new(&Config::default(), None));
+        let settings = Arc::new(TopicSettings::new(&Config::default(), None).unwrap());
         let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
         let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), 1));
         let registry = Arc::new(());

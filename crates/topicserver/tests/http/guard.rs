@@ -82,7 +82,7 @@ fn a_site_that_is_allowed_may_and_its_browser_is_told() {
     assert_eq!(answer.status, 204);
     assert_eq!(
         answer.header("access-control-allow-methods"),
-        Some("GET, POST")
+        Some("GET, POST, PUT")
     );
 }
 
@@ -90,10 +90,10 @@ fn a_site_that_is_allowed_may_and_its_browser_is_told() {
 fn a_name_that_isnt_the_servers_own_leads_nowhere() {
     let server = server();
     for head in [
-        "GET /-/health HTTP/1.1\r\nhost: evil.example",
-        "GET /-/health HTTP/1.1\r\nhost: evil.example:80",
+        "GET /-/topics HTTP/1.1\r\nhost: evil.example",
+        "GET /-/topics HTTP/1.1\r\nhost: evil.example:80",
         "POST /lab HTTP/1.1\r\nhost: box.evil.example\r\ncontent-length: 0",
-        "GET http://evil.example/-/health HTTP/1.1\r\nhost: 127.0.0.1",
+        "GET http://evil.example/-/topics HTTP/1.1\r\nhost: 127.0.0.1",
     ] {
         ask_as(&server, head).expect_problem(421, "forbidden-host");
     }
@@ -138,5 +138,27 @@ fn every_answer_tells_browsers_to_be_careful() {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
+    }
+}
+
+#[test]
+fn nothing_of_a_request_gets_into_a_header_unchecked() {
+    let server = server();
+    let own = server.addr();
+    for head in [
+        format!("GET http://{own}/ HTTP/1.1\r\nhost: evil.example; script-src *"),
+        format!("GET http://{own}/lab HTTP/1.1\r\nhost: evil.example"),
+        format!("GET http://me@{own}/ HTTP/1.1\r\nhost: {own}"),
+    ] {
+        let head = format!("{head}\r\naccept: text/html\r\norigin: http://{own}");
+        let answer = ask_as(&server, &head);
+        for (name, value) in &answer.headers {
+            let is_clean = !value.contains("evil") && !value.contains("me@");
+            assert!(is_clean, "{head:?}: {name}: {value}");
+        }
+        if answer.status == 200 {
+            let policy = answer.header("content-security-policy").unwrap();
+            assert!(policy.contains(&format!("ws://{own} ")), "{policy}");
+        }
     }
 }

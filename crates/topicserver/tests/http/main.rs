@@ -20,9 +20,12 @@ mod requests;
 
 mod abuse;
 mod browser;
+mod clients;
+mod complete;
 #[cfg(unix)]
 mod curl;
 mod door;
+mod gone;
 mod guard;
 mod openapi;
 #[cfg(unix)]
@@ -36,3 +39,4 @@ mod publishing;
 mod speed;
 mod streaming;
 mod websocket;
+mod websocket_frames;

@@ -21,7 +21,7 @@ fn every_route_is_described() {
         }
         let path = line.split('"').nth(1).unwrap().replace("{*", "{");
         let methods = &description["paths"][&path];
-        for method in ["get", "post"] {
+        for method in ["get", "post", "put"] {
             let has =
                 line.contains(&format!("{method}(")) && !line.contains(&format!("{method}(no_"));
             assert_eq!(has, methods[method].is_object(), "{method} {path}");
@@ -68,6 +68,9 @@ fn every_parameter_that_is_described_is_known() {
         ("split", "lines"),
         ("user", "u"),
         ("id", "i"),
+        ("json", "whole"),
+        ("lastEventId", "a:1"),
+        ("timeout", "1"),
     ];
     let mut known = 0;
     for method in ["get", "post"] {

@@ -211,6 +211,13 @@ impl Lines {
         serde_json::from_str(&self.next().expect("the stream ended")).unwrap()
     }
 
+    /// The stream must have ended without its last chunk: it isn't complete.
+    #[track_caller]
+    pub fn expect_cut(&mut self) {
+        assert!(self.rest.is_empty());
+        self.http.expect_end();
+    }
+
     /// The next event: its lines up to the blank one, by their names.
     #[track_caller]
     pub fn event(&mut self) -> Vec<(String, String)> {

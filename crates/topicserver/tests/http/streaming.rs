@@ -223,9 +223,9 @@ fn the_end_of_the_server_ends_streams_with_a_word() {
     idle.get("/-/health", &[]);
     server.stop();
     assert_eq!(lines.frame()["extended"]["error"]["code"], "shutting-down");
-    assert_eq!(lines.next(), None);
+    lines.expect_cut();
     assert_eq!(field(&events.event(), "event"), Some("error"));
-    assert_eq!(events.next(), None);
+    events.expect_cut();
     idle.expect_end();
     assert_eq!(server.ended(), Ended::Drained);
 }

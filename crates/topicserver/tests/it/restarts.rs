@@ -86,6 +86,24 @@ fn ones_own_messages_are_known_after_a_restart() {
 }
 
 #[test]
+fn an_id_is_known_after_a_restart_though_a_message_without_one_came_first() {
+    let directory = Directory::new();
+    let mut server = directory.serve(&[]);
+    let (mut publisher, _) = extended(&server, &["T"], json!({"client": "k"}));
+    publish(&mut publisher, 1..=3);
+    server.terminate();
+    let server = directory.serve(&[]);
+    let (mut reader, _) = extended(&server, &["T"], json!({}));
+    let (mut publisher, _) = extended(&server, &["T"], json!({"client": "k"}));
+    publisher.say("T", "without");
+    reader.expect_delivered("T", "without", 4);
+    // Known ones are acknowledged with the numbers that they got before.
+    publish(&mut publisher, 1..=3);
+    publisher.say("T", "next");
+    reader.expect_delivered("T", "next", 5);
+}
+
+#[test]
 fn an_id_that_several_use_is_known_after_a_restart_for_what_was_said_last() {
     let directory = Directory::new();
     let mut server = directory.serve(&[]);

@@ -50,9 +50,11 @@ fn a_line_that_must_be_written_again_brings_those_after_it() {
     for text in ["a", "b", "c"] {
         write(&mut in_flight, text);
     }
-    assert!(in_flight.retransmit("5eed5eed-2"));
-    assert!(!in_flight.retransmit("5eed5eed-3"), "it comes anyway");
-    assert!(!in_flight.retransmit("5eed5eed-9"));
+    assert_eq!(in_flight.retransmit("5eed5eed-2"), Retransmission::Started);
+    let again = in_flight.retransmit("5eed5eed-3");
+    assert_eq!(again, Retransmission::NotNeeded, "it comes anyway");
+    let unknown = in_flight.retransmit("5eed5eed-9");
+    assert_eq!(unknown, Retransmission::NotNeeded);
     // A new line was being written when that became known.
     in_flight.sent(line("d"));
     let again: Vec<_> = (0..4).filter_map(|_| write(&mut in_flight, "e")).collect();

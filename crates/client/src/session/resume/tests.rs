@@ -42,9 +42,9 @@ fn a_fresh_registration_has_seen_what_was_there() {
     assert_eq!(asked(&seen), RegistrationOptions::default());
     assert!(registered(&mut seen, &state("e", 57, None)));
     assert_eq!(position(&seen), at("e", 57));
-    assert!(!seen.record(57));
-    assert!(seen.record(58));
-    assert!(!seen.record(58));
+    assert_eq!(seen.record(57), Recorded::Known);
+    assert_eq!(seen.record(58), Recorded::New);
+    assert_eq!(seen.record(58), Recorded::Known);
     assert_eq!(position(&seen), at("e", 58));
 }
 
@@ -56,12 +56,12 @@ fn the_last_messages_are_asked_for_once_and_resumed_within() {
     // Lost before the first of them came.
     assert_eq!(position(&seen), at("e", 37));
     assert_eq!(asked(&seen).last, None);
-    assert!(seen.record(38));
+    assert_eq!(seen.record(38), Recorded::New);
     assert_eq!(position(&seen), at("e", 38));
 
     let mut seen = ResumePoint::new("t", History::Last(20));
     registered(&mut seen, &state("e", 3, None));
-    assert!(seen.record(1));
+    assert_eq!(seen.record(1), Recorded::New);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_time_is_asked_for_again_until_something_came() {
     assert!(registered(&mut seen, &state("e", 60, None)));
     // Another life of the history doesn't hold what the first one did.
     assert!(!registered(&mut seen, &state("f", 2, None)));
-    assert!(seen.record(2));
+    assert_eq!(seen.record(2), Recorded::New);
     assert_eq!(asked(&seen).since, None);
     assert_eq!(position(&seen), at("f", 2));
 }
@@ -84,7 +84,7 @@ fn what_was_recovered_goes_on_where_it_ended() {
     registered(&mut seen, &state("e", 57, None));
     assert!(registered(&mut seen, &state("e", 60, Some(true))));
     assert_eq!(position(&seen), at("e", 57));
-    assert!((58..=60).all(|number| seen.record(number)));
+    assert!((58..=60).all(|number| seen.record(number) == Recorded::New));
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn what_was_not_recovered_is_said_and_goes_on_with_what_there_is() {
     registered(&mut seen, &state("e", 57, None));
     // The history doesn't reach back far enough.
     assert!(!registered(&mut seen, &state("e", 100, Some(false))));
-    assert!(!seen.record(57));
-    assert!(seen.record(90));
+    assert_eq!(seen.record(57), Recorded::Known);
+    assert_eq!(seen.record(90), Recorded::New);
     // Another life: its numbers begin anew.
     assert!(!registered(&mut seen, &state("f", 2, Some(false))));
-    assert!(seen.record(1));
-    assert!(seen.record(2));
+    assert_eq!(seen.record(1), Recorded::New);
+    assert_eq!(seen.record(2), Recorded::New);
     // A server that claims to have recovered what it can't.
     assert!(!registered(&mut seen, &state("g", 9, Some(true))));
     // One that doesn't say.
@@ -115,16 +115,16 @@ fn our_own_messages_are_seen_and_not_shown() {
     seen.record_own(60);
     seen.record_own(61);
     assert_eq!(position(&seen), at("e", 58));
-    assert!(seen.record(59));
+    assert_eq!(seen.record(59), Recorded::New);
     assert_eq!(position(&seen), at("e", 61));
     seen.record_own(63);
-    assert!(seen.record(62));
-    assert!(!seen.record(63));
+    assert_eq!(seen.record(62), Recorded::New);
+    assert_eq!(seen.record(63), Recorded::Known);
     assert_eq!(position(&seen), at("e", 63));
     // Those of another life say nothing.
     seen.record_own(65);
     registered(&mut seen, &state("f", 64, Some(false)));
-    assert!(seen.record(65));
+    assert_eq!(seen.record(65), Recorded::New);
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn our_own_messages_before_the_history_has_come_take_no_room() {
         seen.record_own(number);
     }
     assert_eq!(seen.own.len(), 1);
-    assert!(seen.record(50));
-    assert!(!seen.record(60));
+    assert_eq!(seen.record(50), Recorded::New);
+    assert_eq!(seen.record(60), Recorded::Known);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_gap_is_behind_us() {
     assert_eq!(position(&seen), at("e", 70));
     seen.record_gap(u64::MAX);
     seen.record_own(u64::MAX);
-    assert!(!seen.record(u64::MAX));
+    assert_eq!(seen.record(u64::MAX), Recorded::Known);
 }
 
 proptest! {
@@ -196,7 +196,7 @@ proptest! {
             prop_assert!(registered(&mut seen, &state("e", count, Some(true))));
             let coming: Vec<u64> = (from + 1..=count).take(length).collect();
             for (index, number) in coming.iter().enumerate() {
-                if !is_own(*number) && seen.record(*number) {
+                if !is_own(*number) && seen.record(*number) == Recorded::New {
                     shown.push(*number);
                 }
                 // Acknowledgements may come earlier or later than messages.

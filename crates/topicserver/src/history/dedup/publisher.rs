@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
-use super::IdLimits;
+use super::{IdLimits, Insertion};
 use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
 
-/// Up to so many ids are looked through: four lines of a processor's cache. Most
-/// publishers have fewer, and need no index.
+/// Up to this many ids are searched without an index: four lines of a processor's cache.
+/// Most publishers have fewer.
 const UNINDEXED: usize = 16;
 
 /// How far apart a publisher's oldest and newest message may be, in numbers and in
@@ -42,7 +42,7 @@ struct Known {
 }
 
 impl Publisher {
-    /// One whose first id this will be, with as much room for older as for newer ones.
+    /// A publisher with this first id, and as much room for older ids as for newer ones.
     pub(super) fn new(first: &RememberedId) -> Self {
         Self {
             origin: first.origin,
@@ -72,8 +72,8 @@ impl Publisher {
         if self.is_empty() { 0 } else { self.bytes() }
     }
 
-    /// Where the message is that has the id already and isn't too old; otherwise the
-    /// id is remembered.
+    /// Finds the message that has this id, if it is within the window. Otherwise remembers
+    /// the id.
     pub(super) fn find_or_insert(
         &mut self,
         new: &RememberedId,
@@ -149,10 +149,10 @@ impl Publisher {
         }
     }
 
-    /// Remembers an id that is older than all others. False: there is no room for it.
-    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> bool {
+    /// Remembers an id that is older than all others.
+    pub(super) fn insert_older(&mut self, older: &RememberedId, limits: &IdLimits) -> Insertion {
         if self.order.len() >= most(limits) || !self.is_near(older) {
-            return false;
+            return Insertion::NoRoom;
         }
         let number = self.forgotten.wrapping_sub(1);
         if self.is_indexed() {
@@ -172,7 +172,7 @@ impl Publisher {
         if self.order.len() > UNINDEXED && !self.is_indexed() {
             self.make_index();
         }
-        true
+        Insertion::Remembered
     }
 
     /// Takes back an id, if it is known as this message's.

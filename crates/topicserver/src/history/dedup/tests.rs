@@ -103,9 +103,11 @@ fn what_is_taken_back_is_not_known_and_may_come_again() {
 fn older_ids_are_added_before_the_others_as_long_as_there_is_room() {
     let mut ids = ids(30);
     for n in (0..40).rev() {
-        assert_eq!(ids.insert_older(id(1, n, 1000 + n, n)), n >= 10);
+        let is_remembered = ids.insert_older(id(1, n, 1000 + n, n)) == Insertion::Remembered;
+        assert_eq!(is_remembered, n >= 10);
         // The same id was used again later, by another publisher.
-        assert_eq!(ids.insert_older(id(2, n % 25, 2000 + n, n)), n >= 10);
+        let is_remembered = ids.insert_older(id(2, n % 25, 2000 + n, n)) == Insertion::Remembered;
+        assert_eq!(is_remembered, n >= 10);
     }
     assert_eq!(seq_of(&mut ids, id(1, 39, 9999, 40)), Some(1039));
     assert_eq!(seq_of(&mut ids, id(1, 10, 9999, 40)), Some(1010));

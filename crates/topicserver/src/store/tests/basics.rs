@@ -182,7 +182,11 @@ async fn of_each_publisher_only_the_newest_ids_are_read() {
     });
     append_all(&store, topic.id, batches).await;
     let topic = store.load(&name("T")).await.unwrap();
-    let ids = store.remembered_ids(&topic, 100).await.unwrap().list();
+    let ids = store
+        .remembered_ids(topic.id, topic.time, 100)
+        .await
+        .unwrap()
+        .list();
     let seqs: Vec<_> = ids.iter().map(|id| id.seq).collect();
     assert_eq!(seqs, (1..=10).chain(201..=300).collect::<Vec<_>>());
     store.close().await;

@@ -211,17 +211,18 @@ async fn what_a_group_left_that_failed_is_dropped_on_the_way() {
     let topic = store.load(&name("T")).await.unwrap();
     store.append(topic.id, batch(1, 3)).await.unwrap();
     store.close().await;
-    let (mut writer, _) = Writer::open(directory.path(), KEEP, Settings::new(TIMEOUT)).unwrap();
+    let (mut writer, _) =
+        Writer::open(directory.path(), KEEP, DatabaseSettings::new(TIMEOUT)).unwrap();
     let tables = writer.tables().unwrap();
     // As if the flush of messages 4 and 5 had failed after they were written.
     let mut left = tables.batch();
     let mut bytes = Vec::new();
     record::write_history(&mut bytes, &[entry(4, 2, 5)], &[], 1000);
     left.insert(&tables.history, record::key(topic.id, 4), bytes);
-    tables.commit(left, true).unwrap();
+    tables.commit(left).unwrap();
     drop(tables);
     writer.in_doubt.insert(topic.id, 4);
-    let error = StoreError::Io("the flush failed".to_owned());
+    let error = StoreError::from(std::io::Error::other("the flush failed"));
     let told = writer.recover(CommitError::Failed(error.clone()));
     assert_eq!(told, Ok(error));
     let tables = writer.tables().unwrap();

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::store::reader::Reader;
 use crate::store::writer::Writer;
+use crate::store::writer::group::Access;
 use crate::store::writer::queue::Request;
 use crate::store::{Loaded, TopicId, catalogue};
 
@@ -213,7 +214,7 @@ async fn old_and_new(directory: &Directory) -> Vec<TopicId> {
 
 /// A writer that has done what there was to do after its start.
 fn surveyed(directory: &Directory, retention: Retention) -> Writer {
-    let settings = Settings::new(TIMEOUT);
+    let settings = DatabaseSettings::new(TIMEOUT);
     let (mut writer, _) = Writer::open(directory.path(), retention, settings).unwrap();
     while writer.time_to_chores().is_zero() {
         writer.do_chores();
@@ -246,7 +247,7 @@ async fn what_is_too_old_is_not_sent_before_it_is_deleted() {
     let directory = Directory::new();
     let ids = old_and_new(&directory).await;
     let age = Duration::from_secs(1000);
-    let settings = Settings::new(TIMEOUT);
+    let settings = DatabaseSettings::new(TIMEOUT);
     let limit = Retention { age, ..NOTHING };
     let (writer, _) = Writer::open(directory.path(), limit, settings).unwrap();
     let reader = Reader::new(writer.shared());
@@ -262,7 +263,11 @@ async fn topics_in_memory_that_nobody_uses_are_forgotten() {
         let (done, _) = oneshot::channel();
         let (name, epoch) = (name.clone(), 1);
         let request = Request::Load { name, epoch, done };
-        writer.write(&[request], true).unwrap().remove(0).unwrap()
+        writer
+            .write(&[request], Access::Write)
+            .unwrap()
+            .remove(0)
+            .unwrap()
     };
     let (used, unused) = (
         load(&mut writer, &name("used")),

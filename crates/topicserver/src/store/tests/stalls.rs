@@ -12,9 +12,9 @@ const SHORT: Duration = Duration::from_millis(100);
 /// A store whose tables in memory are so small that there is soon something to merge,
 /// and what its threads look at when they merge.
 fn open_small(directory: &Directory, writer: Duration, timeout: Duration) -> (Store, Floors) {
-    let settings = Settings {
+    let settings = DatabaseSettings {
         memtable: 512 * 1024,
-        ..Settings::new(writer)
+        ..DatabaseSettings::new(writer)
     };
     let floors = settings.floors.clone();
     let store = Store::open_with(directory.path(), KEEP, WINDOW, timeout, settings).unwrap();

@@ -1,13 +1,13 @@
-//! What the writer has to do beside what it is asked for, and how far it is.
+//! The writer's own work besides requests, and how far it has come.
 
 use std::time::{Duration, Instant};
 
 use crate::store::types::TopicId;
 
-/// Between two looks for topics in memory that nobody uses any more.
+/// Time between two looks for unused topics in memory.
 pub(super) const FORGET_PERIOD: Duration = Duration::from_secs(10 * 60);
 
-/// Between two looks whether space should be given back, or has been.
+/// Time between two looks whether space should be returned, or has been.
 pub(super) const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
 
 /// What retention has to do, and how far it is.
@@ -24,7 +24,7 @@ pub(crate) struct Chores {
     pub(super) deleted: u64,
     /// Bytes that were written since the last look.
     pub(super) written: u64,
-    /// Files that were merged may still be there, because somebody was reading them.
+    /// Merged files may still be there, because a reader was using them.
     pub(super) has_replaced_files: bool,
 }
 
@@ -42,7 +42,7 @@ impl Chores {
         }
     }
 
-    /// A topic got so many bytes.
+    /// Notes that this many bytes were written to a topic.
     pub(in crate::store) fn note_written(&mut self, topic: TopicId, bytes: u64) {
         self.written += bytes;
         // The survey counts the others when it comes to them.

@@ -1,5 +1,5 @@
-//! Groups of requests: written together, flushed once, and then either all in
-//! memory and on disk, or nowhere.
+//! Groups of requests: written together and flushed once. Afterwards a group is in
+//! memory and on disk, or in neither.
 
 use std::io;
 
@@ -10,10 +10,11 @@ use super::Writer;
 use super::queue::Request;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
+use crate::store::error::StoreError;
 use crate::store::journal;
 use crate::store::record;
-use crate::store::topic::{self, Oldest, State};
-use crate::store::types::{RecordBatch, StoreError, TopicId};
+use crate::store::topic::{self, Oldest, StoredTopic};
+use crate::store::types::{RecordBatch, TopicId};
 
 /// A group while it is put together.
 struct Group {
@@ -26,14 +27,22 @@ struct Group {
     changed: Vec<TopicId>,
 }
 
+/// What a group may do to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    /// Read and write.
+    Write,
+    /// Only read. A group that would have to write something fails.
+    ReadOnly,
+}
+
 impl Writer {
     /// Writes a group, all or nothing, and flushes it. Says for each request
-    /// which topic it is about. If it `may_write` nothing, that is an error
-    /// where something would have to be.
+    /// which topic it is about.
     pub(in crate::store) fn write(
         &mut self,
         requests: &[Request],
-        may_write: bool,
+        access: Access,
     ) -> Result<Vec<Result<TopicId, StoreError>>, CommitError> {
         let tables = self.tables().map_err(CommitError::Failed)?;
         let mut group = Group {
@@ -58,8 +67,8 @@ impl Writer {
         let is_empty = batch.is_empty();
         let written = match is_empty {
             true => Ok(()),
-            false if !may_write => Err(CommitError::Poisoned),
-            false => tables.commit(batch, true),
+            false if access == Access::ReadOnly => Err(CommitError::Poisoned),
+            false => tables.commit(batch),
         };
         match written {
             Ok(()) => {
@@ -86,10 +95,10 @@ impl Writer {
             self.bring(tables, group, id)?;
         }
         let Some(state) = self.topics.get_mut(&id) else {
-            return Err(StoreError::Io(format!("there is no topic {}", id.0)));
+            return Err(StoreError::NoTopic(id.0));
         };
-        let position = &mut state.pending;
-        let next = topic::check_order(&batch.entries, position.next)?;
+        let extent = &mut state.pending;
+        let next = topic::check_order(&batch.entries, extent.next)?;
         if batch.entries.is_empty() {
             return Ok(id);
         }
@@ -102,18 +111,18 @@ impl Writer {
             };
             let ids = record::ids_within(&batch.ids, begin.first..last.end());
             let record = &mut self.record;
-            let header = record::write_history(record, &entries, ids, position.total);
-            position.oldest.get_or_insert(Oldest {
+            let header = record::write_history(record, &entries, ids, extent.total);
+            extent.oldest.get_or_insert(Oldest {
                 time: header.time,
-                before: position.total,
+                before: extent.total,
             });
-            position.total = header.total;
-            position.time = position.time.max(header.time);
+            extent.total = header.total;
+            extent.time = extent.time.max(header.time);
             let key = record::key(id, begin.first);
             group.bytes += journal::ITEM_OVERHEAD + key.len() + record.len();
             group.batch.insert(&tables.history, key, &record[..]);
         }
-        position.next = next;
+        extent.next = next;
         group.appended.push(id);
         Ok(id)
     }
@@ -170,7 +179,7 @@ impl Writer {
     }
 
     /// Keeps a topic in memory.
-    pub(in crate::store) fn keep(&mut self, id: TopicId, state: State) {
+    pub(in crate::store) fn keep(&mut self, id: TopicId, state: StoredTopic) {
         self.note_age(id, state.durable.oldest, 0);
         self.ids.insert(state.name.clone(), id);
         self.shared.bounds.lock().insert(id, state.bounds.clone());
@@ -198,10 +207,10 @@ impl Writer {
             let before = std::mem::replace(&mut state.durable, state.pending);
             state.bounds.set(state.bounds.first(), state.durable.next);
             marks.push((id, state.durable.next - 1));
-            let (position, wants_trim) = (state.durable, state.wants_trim(&self.limits));
-            self.chores.note_written(id, position.total - before.total);
+            let (extent, wants_trim) = (state.durable, state.wants_trim(&self.limits));
+            self.chores.note_written(id, extent.total - before.total);
             if before.oldest.is_none() {
-                self.note_age(id, position.oldest, 0);
+                self.note_age(id, extent.oldest, 0);
             }
             if wants_trim {
                 self.queue_trim(id);
@@ -225,7 +234,7 @@ impl Writer {
         }
     }
 
-    /// The group failed: memory says again what it said before.
+    /// The group failed: restores memory to what it was before.
     fn undo(&mut self, group: &Group, may_be_written: bool) {
         for id in &group.appended {
             if let Some(state) = self.topics.get_mut(id) {
@@ -246,7 +255,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::database::Settings;
+    use crate::store::database::DatabaseSettings;
     use crate::store::tests::Directory;
     use crate::store::types::Retention;
 
@@ -261,7 +270,7 @@ mod tests {
             messages: u64::MAX,
             bytes: u64::MAX,
         };
-        let settings = Settings::new(Duration::from_secs(60));
+        let settings = DatabaseSettings::new(Duration::from_secs(60));
         let (mut writer, _) = Writer::open(directory.path(), keep, settings).unwrap();
         let mut load = || {
             let (done, _) = tokio::sync::oneshot::channel();
@@ -271,7 +280,7 @@ mod tests {
                 epoch: 1,
                 done,
             };
-            writer.write(&[request], true).unwrap();
+            writer.write(&[request], Access::Write).unwrap();
             writer.flushed
         };
         assert!(load() > 0, "the topic is made");

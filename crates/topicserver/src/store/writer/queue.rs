@@ -1,4 +1,4 @@
-//! What waits for the writer: bounded in bytes.
+//! The writer's queue, bounded in bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,25 +7,26 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 use wire::TopicName;
 
-use crate::store::types::{Loaded, RecordBatch, StoreError, TopicId};
+use crate::store::error::StoreError;
+use crate::store::types::{Loaded, RecordBatch, TopicId};
 
-/// KiB that may wait: some hundred milliseconds of a disk's work. Who has more
-/// waits until there is room.
+/// Maximum KiB that wait: some hundred milliseconds of a disk's work. Beyond it, callers
+/// wait for room.
 const MAX_KIB: u32 = 64 * 1024;
 
-/// KiB at which a group is written, though more may wait: who came first shall not
+/// KiB at which a group is written, though more may wait: the first request should not
 /// wait for much longer than a flush takes.
 const MAX_GROUP_KIB: u32 = 8 * 1024;
 
 /// The same, in requests.
 const MAX_GROUP: usize = 4096;
 
-/// Requests that are worth a flush of their own. With fewer, what there is to be done
-/// in the runtime comes first, which may bring more. Of 64 publishers, half are served
-/// by one flush and half by the next then; with 48, all would wait for each other.
+/// Requests that are worth a flush. With fewer, the runtime's tasks run first and may add
+/// more. Of 64 publishers, one flush then serves half and the next the other half; with
+/// 48, all would wait for each other.
 const MIN_GROUP: usize = 24;
 
-/// The same, in KiB: with so many, the flush isn't most of the work.
+/// The same in KiB: with this many, the flush is not most of the work.
 const MIN_GROUP_KIB: u32 = 48;
 
 /// How long the writer waits for that at most: what a slow flush takes.
@@ -75,7 +76,7 @@ pub(crate) struct Waiting(Arc<Shared>);
 struct Sender(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// For the writer, when it sleeps.
     wake: Condvar,
     /// In KiB.
@@ -83,21 +84,21 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     requests: Vec<Request>,
     /// Their room.
     kib: u32,
-    /// They are worth a flush, or one of them is urgent.
+    /// The waiting requests are worth a flush, or one of them is urgent.
     is_due: bool,
     /// The writer has nothing to do.
     is_idle: bool,
-    /// Somebody is about to wake the writer.
+    /// A caller is about to wake the writer.
     is_wake_deferred: bool,
-    /// Nobody is left at one of the ends.
+    /// One end of the queue is gone.
     has_ended: bool,
 }
 
-impl State {
+impl QueueState {
     /// Whether there is nothing for the writer yet.
     fn is_empty(&self) -> bool {
         self.requests.is_empty() && !self.is_wake_deferred && !self.is_due
@@ -147,7 +148,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts in the question for a topic.
+    /// Puts in a request to load a topic.
     pub(crate) fn load(
         &self,
         name: TopicName,
@@ -157,12 +158,12 @@ impl Queue {
         self.put(Request::Load { name, epoch, done }).map(drop)
     }
 
-    /// Puts in that it is over.
+    /// Puts in the request to close.
     pub(crate) fn close(&self, done: oneshot::Sender<()>) -> Result<(), StoreError> {
         self.put(Request::Close(done)).map(drop)
     }
 
-    /// Puts a request in. Who finds the writer idle gets what wakes it.
+    /// Puts a request in. If the writer is idle, returns what wakes it.
     fn put(&self, request: Request) -> Result<Option<DeferredWake>, StoreError> {
         let shared = &self.0.0;
         let mut state = shared.state.lock();
@@ -183,11 +184,11 @@ impl Queue {
     }
 }
 
-/// Wakes the writer when it is dropped, whatever becomes of who holds it.
+/// Wakes the writer when it is dropped, also when its holder is cancelled.
 pub(crate) struct DeferredWake(Arc<Shared>);
 
 impl DeferredWake {
-    /// Wakes it when the runtime has done what there was to be done.
+    /// Wakes the writer after one turn of the runtime.
     pub(crate) async fn after_a_turn(self) {
         tokio::task::yield_now().await;
     }
@@ -209,14 +210,14 @@ impl Drop for Sender {
 }
 
 impl Waiting {
-    /// Takes what waits, as much as makes a group. If that is nothing, it waits for
-    /// so long. An error: nobody is left who could ask for anything.
+    /// Takes a group of waiting requests. If there is none, waits for this long. An error
+    /// means that no handle is left.
     pub(crate) fn take(&self, time: Duration) -> Result<Vec<Request>, StoreError> {
         let Shared { state, wake, .. } = &*self.0;
         let mut state = state.lock();
         state.is_idle = true;
         wake.wait_while_for(&mut state, |state| state.is_empty(), time);
-        // Whoever is about to wake the writer may have more for it.
+        // The caller that is about to wake the writer may add more.
         wake.wait_while_for(&mut state, |state| state.may_grow(), MAX_DELAY);
         state.is_idle = false;
         state.is_wake_deferred = false;
@@ -230,8 +231,7 @@ impl Waiting {
         Ok(group)
     }
 
-    /// What wakes the writer, for somebody who does something first that may bring
-    /// more for the next group.
+    /// What wakes the writer, for a caller whose next step may add requests to the group.
     pub(crate) fn defer_wake(&self) -> DeferredWake {
         self.0.state.lock().is_wake_deferred = true;
         DeferredWake(self.0.clone())
@@ -250,7 +250,7 @@ impl Drop for Waiting {
             state.has_ended = true;
             std::mem::take(&mut state.requests)
         };
-        // Whoever waits for an answer is told by its end that there is none.
+        // Dropping a request's channel tells its caller that there is no answer.
         drop(requests);
         self.0.permits.close();
     }

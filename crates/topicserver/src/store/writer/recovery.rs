@@ -1,13 +1,14 @@
-//! When something can't be written: the database gives itself up after the first
-//! failure, so it is closed and opened again, and what a failed group may have
-//! left is removed. While there is no room, it waits for room.
+//! Recovery from failed writes. The database refuses everything after its first failure,
+//! so the writer opens it again and removes what a failed group may have left. While
+//! the disk is full, the writer waits for room.
 
 use std::time::{Duration, Instant};
 
 use crate::store::catalogue;
 use crate::store::database::{CommitError, Tables};
 use crate::store::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::error::StoreError;
+use crate::store::types::TopicId;
 use crate::store::writer::Writer;
 
 /// Between two attempts to write again. Each may have to read the journal.
@@ -18,13 +19,13 @@ pub(crate) struct Unavailable {
     error: StoreError,
     /// When it is tried again.
     retry: Instant,
-    /// The room that there has to be before.
+    /// The room that the next attempt needs.
     room: u64,
 }
 
 impl Writer {
-    /// Opens the database again after something failed, and says why it did.
-    /// An error: it can't be opened, or what is left can't be removed.
+    /// Opens the database again after a failure, and returns the reason of the failure. An
+    /// error means that the database cannot be opened, or the rest of a group not removed.
     pub(in crate::store) fn recover(
         &mut self,
         error: CommitError,
@@ -57,7 +58,7 @@ impl Writer {
         reopened.map(|()| error)
     }
 
-    /// Says whether something can be written, after trying to repair what isn't.
+    /// Returns whether the writer can write, after an attempt to repair the database.
     pub(in crate::store) fn ready(&mut self) -> Result<(), StoreError> {
         let Some(unavailable) = &self.unavailable else {
             return Ok(());
@@ -80,7 +81,7 @@ impl Writer {
         repaired
     }
 
-    /// Something was written: says so, if it was said that nothing can be.
+    /// Notes a successful write, and logs it if the log says that nothing can be written.
     pub(in crate::store) fn written(&mut self) {
         self.stalls = 0;
         if std::mem::take(&mut self.unavailable_logged) {
@@ -92,7 +93,7 @@ impl Writer {
     pub(in crate::store) fn time_to_retry(&self) -> Option<Duration> {
         let unavailable = self.unavailable.as_ref()?;
         let time = unavailable.retry.saturating_duration_since(Instant::now());
-        // Zero would mean that there is something to do at once, for ever.
+        // Zero would keep the writer busy without end.
         self.tables().is_err().then_some(time.max(RETRY / 100))
     }
 
@@ -102,8 +103,7 @@ impl Writer {
         *self.shared.tables.write() = Err(error.clone());
         let tables = Tables::open(&self.directory.database(), &self.settings).map_err(|error| {
             let room = self.directory.has_room(ROOM_FOR_A_GROUP);
-            room.err()
-                .map_or(StoreError::Io(error.to_string()), StoreError::from)
+            room.err().map_or_else(|| error.into(), StoreError::from)
         })?;
         for (&id, &next) in &self.in_doubt {
             remove_from(&tables, id, next)?;
@@ -115,7 +115,7 @@ impl Writer {
     }
 }
 
-/// Removes what there is of a topic from a sequence number on.
+/// Removes the records of a topic from a sequence number on.
 fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError> {
     let mut batch = tables.batch();
     for record in Tables::records(&tables.history, id, next) {
@@ -123,6 +123,6 @@ fn remove_from(tables: &Tables, id: TopicId, next: u64) -> Result<(), StoreError
     }
     match batch.is_empty() {
         true => Ok(()),
-        false => tables.commit(batch, true).map_err(CommitError::into_error),
+        false => tables.commit(batch).map_err(CommitError::into_error),
     }
 }

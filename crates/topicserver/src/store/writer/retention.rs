@@ -1,9 +1,9 @@
-//! Deleting what is too old, too much or too large: a slice of time at a time, between
+//! Retention: deletes messages that are too old or too many, in slices of time between
 //! the groups of messages.
 //!
-//! Deleting is noting in the catalogue where a topic begins now. The note is flushed
-//! before anybody acts on it; then the database leaves out what lies before when it
-//! merges, and when much was deleted it is made to merge.
+//! Deleting means noting in the catalogue where a topic begins now. The writer flushes
+//! the note before readers and the database use it. Then the database leaves out earlier
+//! records when it merges, and is made to merge when much was deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +13,10 @@ use fjall::OwnedWriteBatch;
 use crate::clock;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
+use crate::store::error::StoreError;
 use crate::store::record::{self, Header, TopicRecord};
-use crate::store::topic::{self, Limits, Oldest, Position};
-use crate::store::types::{StoreError, TopicId};
+use crate::store::topic::{self, Extent, Oldest, RetentionLimits};
+use crate::store::types::TopicId;
 use crate::store::writer::Writer;
 use crate::store::writer::chores::{FORGET_PERIOD, RECLAIM_PERIOD};
 
@@ -79,11 +80,11 @@ impl Writer {
         time.max(Duration::from_millis(1))
     }
 
-    /// Does a piece of what nobody asked for.
+    /// Does one piece of retention work.
     pub(in crate::store) fn do_chores(&mut self) {
         if self.unavailable.is_some() {
             if self.time_to_retry().is_some() {
-                // The outage says it all.
+                // The outage is logged already.
                 let _ = self.ready();
             }
             return;
@@ -161,7 +162,7 @@ impl Writer {
             }
         }
         if !batch.is_empty() {
-            tables.commit(batch, true)?;
+            tables.commit(batch)?;
         }
         self.trims.drain(..looked_at.len());
         for id in looked_at {
@@ -189,16 +190,16 @@ impl Writer {
             None => {
                 let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
                 if lost.is_some() {
-                    // That is said, and noted, when somebody asks for the topic.
+                    // The loss is logged, and noted, when the topic is loaded.
                     return Ok(None);
                 }
                 read = state;
                 &read
             }
         };
-        let (position, before) = (&state.durable, state.bounds.first());
-        let (first, oldest) = self.limits.begin(tables, id, position, before)?;
-        let begins_at = |oldest: Option<Oldest>| oldest.map_or(position.total, |one| one.before);
+        let (extent, before) = (&state.durable, state.bounds.first());
+        let (first, oldest) = self.limits.begin(tables, id, extent, before)?;
+        let begins_at = |oldest: Option<Oldest>| oldest.map_or(extent.total, |one| one.before);
         if first > before {
             let record = TopicRecord {
                 first,
@@ -210,7 +211,7 @@ impl Writer {
             id,
             first,
             oldest,
-            deleted: begins_at(oldest).saturating_sub(begins_at(position.oldest)),
+            deleted: begins_at(oldest).saturating_sub(begins_at(extent.oldest)),
         }))
     }
 
@@ -271,7 +272,7 @@ impl Writer {
     }
 
     fn look_at(&mut self, tables: &Tables, id: TopicId) -> Result<(), StoreError> {
-        let (position, first) = match self.topics.get(&id) {
+        let (extent, first) = match self.topics.get(&id) {
             Some(state) => (state.durable, state.bounds.first()),
             None => {
                 let found = catalogue::read(tables, &self.high_water_marks, id)?;
@@ -279,11 +280,11 @@ impl Writer {
             }
         };
         self.floors.raise(id, first);
-        let Some(oldest) = position.oldest else {
+        let Some(oldest) = extent.oldest else {
             return Ok(());
         };
-        self.chores.kept += position.total.saturating_sub(oldest.before);
-        if self.limits.are_exceeded(&position, first, clock::now()) {
+        self.chores.kept += extent.total.saturating_sub(oldest.before);
+        if self.limits.are_exceeded(&extent, first, clock::now()) {
             self.queue_trim(id);
         } else {
             self.note_age(id, Some(oldest), 0);
@@ -291,7 +292,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets the topics in memory that nobody uses.
+    /// Forgets unused topics in memory.
     fn forget_unused(&mut self) {
         let is_unused = |id: &TopicId| {
             let state = self.topics.get(id);
@@ -305,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// Lets the files go that have been merged, as soon as nobody reads them.
+    /// Deletes files that have been merged, as soon as no reader uses them.
     fn drop_replaced_files(&mut self) -> Result<(), CommitError> {
         let tables = self.tables()?;
         if tables.has_replaced_files() {
@@ -340,19 +341,19 @@ impl Writer {
     }
 }
 
-impl Limits {
+impl RetentionLimits {
     /// Where a topic begins that is trimmed to its limits, and what is its oldest record
     /// then: found by halves, because each record says how much was before it.
     fn begin(
         &self,
         tables: &Tables,
         id: TopicId,
-        position: &Position,
+        extent: &Extent,
         first: u64,
     ) -> Result<(u64, Option<Oldest>), StoreError> {
         let now = clock::now();
         // The first record that is kept begins in `low..=high`.
-        let (mut low, mut high) = (first, position.next);
+        let (mut low, mut high) = (first, extent.next);
         let mut kept = None;
         while low < high {
             let middle = low + (high - low) / 2;
@@ -361,7 +362,7 @@ impl Limits {
                 low = middle + 1;
                 continue;
             };
-            if self.is_over(position, seq, &header, len, now) {
+            if self.is_over(extent, seq, &header, len, now) {
                 low = (seq + u64::from(header.messages)).max(middle + 1);
             } else {
                 high = seq;
@@ -371,14 +372,14 @@ impl Limits {
                 });
             }
         }
-        Ok((kept.map_or(position.next, |_| high), kept))
+        Ok((kept.map_or(extent.next, |_| high), kept))
     }
 
-    /// Whether a record, the oldest of its topic, is too much.
-    fn is_over(&self, position: &Position, seq: u64, header: &Header, len: u64, now: u64) -> bool {
+    /// The oldest record of a topic exceeds the limits.
+    fn is_over(&self, extent: &Extent, seq: u64, header: &Header, len: u64, now: u64) -> bool {
         let end = seq + u64::from(header.messages);
-        let newer = position.next.saturating_sub(end);
-        let bytes = (position.total + len).saturating_sub(header.total);
+        let newer = extent.next.saturating_sub(end);
+        let bytes = (extent.total + len).saturating_sub(header.total);
         let is_too_old = header.time.saturating_add(self.age) < now;
         // The newest record stays, however large it is.
         is_too_old || newer >= self.messages || (newer > 0 && bytes > self.bytes)

@@ -1,0 +1,28 @@
+//! What a frame may be.
+
+use clap::Args;
+use wire::Limits;
+
+use super::Config;
+use super::parse::up_to;
+
+// No doc comment: clap would show it as the program's description.
+#[derive(Clone, Debug, Args)]
+pub(super) struct FrameOptions {
+    /// Maximum bytes of a frame
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::DEFAULT_MAX_FRAME,
+          value_parser = up_to(64, Limits::LARGEST_FRAME as u64))]
+    max_frame: usize,
+
+    /// Maximum nesting of objects and arrays in a frame
+    #[arg(long, value_name = "LEVELS", default_value_t = Limits::DEFAULT_MAX_DEPTH,
+          value_parser = up_to(2, Limits::DEEPEST as u64))]
+    max_depth: usize,
+}
+
+impl FrameOptions {
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.frame_limits.max_frame = self.max_frame;
+        config.frame_limits.max_depth = self.max_depth;
+    }
+}

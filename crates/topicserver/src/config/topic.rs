@@ -1,0 +1,71 @@
+//! What a topic keeps in memory, and what it announces.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Config;
+use super::parse::{count, seconds};
+
+impl Config {
+    /// An afternoon of a busy room, and more than a latecomer reads.
+    pub const DEFAULT_HISTORY_MESSAGES: usize = 1_000;
+    /// 1 MiB: a thousand messages of a kilobyte.
+    pub const DEFAULT_HISTORY_BYTES: usize = 1024 * 1024;
+    /// 256 MiB: a thousand busy topics, and what a small server can do without.
+    pub const DEFAULT_HISTORY_MEMORY: usize = 256 * 1024 * 1024;
+    /// Longer than a client that has lost its connection tries to come back.
+    pub const DEFAULT_ID_WINDOW: Duration = Duration::from_secs(600);
+    /// A publisher that sends without a pause has some seconds to send again what
+    /// wasn't acknowledged: far more than may be on its way.
+    pub const DEFAULT_MAX_IDS: usize = 100_000;
+    /// Every member hears of every other: 100 members that join cause 5,000 lines.
+    pub const DEFAULT_MAX_PRESENCE: usize = 100;
+}
+
+// No doc comment: clap would show it as the program's description.
+#[derive(Clone, Debug, Args)]
+pub(super) struct TopicOptions {
+    /// Messages to keep in memory per topic; 0 keeps none
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_HISTORY_MESSAGES,
+          value_parser = count(0))]
+    history_messages: usize,
+
+    /// Bytes of messages to keep in memory per topic; 0 keeps none
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_BYTES,
+          value_parser = count(0))]
+    history_bytes: usize,
+
+    /// Bytes of messages and ids to keep in memory for all topics. Beyond it, the least
+    /// recently used topic drops its messages, then its oldest ids
+    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
+          value_parser = count(0))]
+    history_memory: usize,
+
+    /// Time to remember the id of a message. A message sent again with the same id in that time
+    /// is not delivered again
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
+          default_value_t = Config::DEFAULT_ID_WINDOW.as_secs())]
+    id_window: u64,
+
+    /// Maximum ids to remember per publisher and topic
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_IDS,
+          value_parser = count(1))]
+    max_ids: usize,
+
+    /// Maximum members of a topic for which the server announces who joins and leaves
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_PRESENCE,
+          value_parser = count(0))]
+    max_presence: usize,
+}
+
+impl TopicOptions {
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.history_messages = self.history_messages;
+        config.history_bytes = self.history_bytes;
+        config.history_memory = self.history_memory;
+        config.id_window = Duration::from_secs(self.id_window);
+        config.max_ids = self.max_ids;
+        config.max_presence = self.max_presence;
+    }
+}

@@ -1,0 +1,125 @@
+//! What leaves the HTTP library: a connection whose request turns out to be a stream or
+//! a WebSocket becomes a session straight on the socket.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::response::Response;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use wire::{RegistrationOptions, TopicName};
+
+use crate::http::connection::Io;
+use crate::http::query::Until;
+use crate::http::stream::StreamReader;
+use crate::http::websocket::SocketReader;
+use crate::outbox::SharedOutbox;
+use crate::outbox::form::Form;
+use crate::session::Session;
+use crate::state::{ConnectionGuard, Serving};
+
+/// What a connection becomes. Put into an answer's extensions by the request's handler.
+#[derive(Clone, Debug)]
+pub(crate) enum Takeover {
+    /// A session that listens to a topic.
+    Stream {
+        topic: TopicName,
+        options: RegistrationOptions,
+        form: Form,
+        until: Until,
+    },
+    WebSocket,
+}
+
+/// What a connection is to become, and the head of the answer.
+pub(crate) struct Pending {
+    takeover: Takeover,
+    head: Vec<u8>,
+}
+
+/// Where the service puts that.
+#[derive(Clone, Default)]
+pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
+
+impl Slot {
+    /// Puts it in, if the answer says that the connection becomes something else.
+    pub(crate) fn fill(&self, response: &mut Response) -> bool {
+        let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
+            return false;
+        };
+        let mut head = write_head(response);
+        if let Takeover::Stream { form, .. } = &takeover {
+            head.extend(form.begin());
+        }
+        *self.0.lock() = Some(Pending { takeover, head });
+        true
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    pub(crate) fn take(&self) -> Option<Pending> {
+        self.0.lock().take()
+    }
+}
+
+impl Pending {
+    /// Writes the answer's head and goes on with the connection, until it ends. `first`
+    /// was read after the request. `None` if the server is ending.
+    pub(crate) fn begin(
+        self,
+        io: Io,
+        first: Bytes,
+        guard: ConnectionGuard,
+        outbox: SharedOutbox,
+    ) -> Option<Serving> {
+        let Self { takeover, head } = self;
+        let form = match &takeover {
+            Takeover::Stream { form, .. } => *form,
+            Takeover::WebSocket => Form::WebSocket,
+        };
+        if !outbox.begin(form, head) {
+            return None;
+        }
+        let (interval, max) = {
+            let config = guard.state().config();
+            (config.ping_interval, config.frame_limits.max_frame)
+        };
+        let reader = io.into_reader();
+        Some(match takeover {
+            Takeover::Stream {
+                topic,
+                options,
+                until,
+                ..
+            } => {
+                // Nothing that its peer sends means anything now.
+                let reader = StreamReader::new(reader, outbox.clone(), interval, until);
+                let session = Session::listening(reader, outbox, guard, topic, options);
+                Box::pin(session.run())
+            }
+            Takeover::WebSocket => {
+                let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
+                Box::pin(Session::new(reader, outbox, guard).run())
+            }
+        })
+    }
+}
+
+/// The head of an answer as it goes over the wire.
+fn write_head(response: &Response) -> Vec<u8> {
+    let mut head = String::new();
+    // Writing into memory can't fail.
+    let _ = write!(head, "HTTP/1.1 {}\r\n", response.status());
+    let now = httpdate::fmt_http_date(SystemTime::now());
+    let _ = write!(head, "date: {now}\r\n");
+    let mut head = head.into_bytes();
+    for (name, value) in response.headers() {
+        let parts = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
+        head.extend(parts.concat());
+    }
+    head.extend(b"\r\n");
+    head
+}

@@ -1,0 +1,129 @@
+//! How an outbox tells its peer of errors, and ends.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Poll;
+
+use bytes::Bytes;
+use wire::{ErrorCode, Event, Message, Told};
+
+use crate::outbox::state::{Stage, State};
+use crate::outbox::transport::Transport;
+use crate::outbox::{Outbox, ROOM_FOR_NOTICES};
+
+impl<T: Transport + ?Sized> Outbox<T> {
+    /// Tells the peer what was wrong with something it sent, and goes on. Of a
+    /// message with an id it is told that it was this one, whatever waits already.
+    pub(crate) fn send_error(&self, code: ErrorCode, text: &str, id: Option<&str>) {
+        let mut state = self.state.lock();
+        let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
+        if state.stage == Stage::Open && has_room {
+            let line = match id {
+                Some(id) => extended_error(code, text, Some(id)),
+                None => self.error_line(&state, code, text),
+            };
+            let line = state.form.encode_one(line, None);
+            self.push(&mut state, line);
+        }
+    }
+
+    /// Tells the peer why, after everything that waits for it, and takes no more.
+    pub(crate) fn close(&self, code: ErrorCode, text: &str) {
+        self.close_with(code, text, None);
+    }
+
+    /// The same; what comes last isn't what such an end has by itself.
+    pub(crate) fn close_with(&self, code: ErrorCode, text: &str, last: Option<Bytes>) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            self.close_locked(&mut state, code, text, last);
+        }
+    }
+
+    pub(super) fn close_locked(
+        &self,
+        state: &mut State,
+        code: ErrorCode,
+        text: &str,
+        last: Option<Bytes>,
+    ) {
+        let line = self.error_line(state, code, text);
+        let line = state.form.encode_one(line, None);
+        self.push(state, line);
+        self.push_last(state, Some(code), last);
+        state.stage = Stage::Closing(Some(code));
+    }
+
+    /// Takes no more; what waits still goes out, and then what comes last by itself, or
+    /// these bytes.
+    pub(crate) fn finish(&self, last: Option<Bytes>) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            self.push_last(&mut state, None, last);
+            state.stage = Stage::Closing(None);
+            self.wake(&mut state);
+        }
+    }
+
+    fn push_last(&self, state: &mut State, reason: Option<ErrorCode>, last: Option<Bytes>) {
+        let last = last.unwrap_or_else(|| state.form.end(reason));
+        if !last.is_empty() {
+            self.push(state, last);
+        }
+    }
+
+    /// Whether nothing more is taken, and why.
+    pub(crate) fn closing(&self) -> Option<Option<ErrorCode>> {
+        match self.state.lock().stage {
+            Stage::Closing(reason) => Some(reason),
+            Stage::Open | Stage::Broken(_) => None,
+        }
+    }
+
+    /// Resolves when nothing more is taken, for the one who waits for nothing else here.
+    pub(crate) async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if state.stage != Stage::Open {
+                return Poll::Ready(());
+            }
+            state.wait(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn finish_transport(&self) {
+        self.transport.finish();
+    }
+
+    /// Lets the peer see that it doesn't get everything.
+    pub(crate) fn abort(&self) {
+        self.transport.abort();
+    }
+
+    /// An error as the peer understands it: a classic client prints it.
+    fn error_line(&self, state: &State, code: ErrorCode, text: &str) -> Vec<u8> {
+        if state.is_extended {
+            return extended_error(code, text, None);
+        }
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let message = Message {
+            // Of a connection that is gone it can't be had; nobody will read it.
+            source: self.transport.local_addr().unwrap_or(nowhere).into(),
+            destination: self.peer().into(),
+            topic: ErrorCode::TOPIC,
+            text: &format!("{code}: {text}"),
+        };
+        message.to_line()
+    }
+}
+
+fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Vec<u8> {
+    let told = Told {
+        code: code.as_str().into(),
+        text: text.into(),
+        id: id.map(Into::into),
+    };
+    Event::Error(told).to_line()
+}

@@ -1,0 +1,178 @@
+//! The forms in which connections get lines. What is sent to many is encoded once for
+//! each form that somebody receives ([`Batch`](crate::outbox::batch::Batch) keeps it).
+
+use bytes::Bytes;
+use wire::ErrorCode;
+
+use crate::outbox::events::write_events;
+use crate::outbox::texts::write_texts;
+use crate::websocket::close::CloseCode;
+use crate::websocket::frame::{close_frame, write_messages};
+
+/// How long a browser waits before it comes back.
+const RETRY: &[u8] = b"retry: 1000\n\n";
+
+/// What a connection gets of lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The lines.
+    #[default]
+    Lines,
+    /// Server-Sent Events.
+    Events,
+    /// The lines, in chunks of HTTP 1.1.
+    ChunkedLines,
+    /// Server-Sent Events, in chunks of HTTP 1.1.
+    ChunkedEvents,
+    /// Text messages of a WebSocket, one of each line.
+    WebSocket,
+    /// Plain text for people.
+    Text,
+    /// Plain text for people, in chunks of HTTP 1.1.
+    ChunkedText,
+}
+
+impl Form {
+    /// How many forms there are beside the lines.
+    pub(super) const ENCODED: usize = 6;
+
+    /// The place of this form among those; `None` of the lines themselves.
+    pub(super) fn place(self) -> Option<usize> {
+        match self {
+            Self::Lines => None,
+            Self::Events => Some(0),
+            Self::ChunkedLines => Some(1),
+            Self::ChunkedEvents => Some(2),
+            Self::WebSocket => Some(3),
+            Self::Text => Some(4),
+            Self::ChunkedText => Some(5),
+        }
+    }
+
+    /// Whether it has the chunks of HTTP 1.1.
+    pub(crate) fn is_chunked(self) -> bool {
+        matches!(
+            self,
+            Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText
+        )
+    }
+
+    /// Whole lines in this form. The ids of events say in which epoch of the topic the
+    /// messages are.
+    pub(crate) fn encode(self, lines: &[u8], epoch: u64) -> Vec<u8> {
+        match self {
+            Self::Lines => lines.to_vec(),
+            Self::Events => write_events(lines, epoch),
+            Self::ChunkedLines => chunk(lines),
+            Self::ChunkedEvents => chunk(&write_events(lines, epoch)),
+            Self::WebSocket => write_messages(lines),
+            Self::Text => write_texts(lines),
+            Self::ChunkedText => chunk(&write_texts(lines)),
+        }
+    }
+
+    /// The line of an answer, or of an error. Of a registration's answer, `id` says from
+    /// where an event stream goes on if it is cut off before its first message.
+    pub(super) fn encode_one(self, line: Vec<u8>, id: Option<&str>) -> Bytes {
+        let event = || {
+            let mut event = id.map_or(Vec::new(), |id| format!("id: {id}\n").into_bytes());
+            event.extend(write_events(&line, 0));
+            event
+        };
+        match self {
+            Self::Lines => line.into(),
+            Self::Events => event().into(),
+            Self::ChunkedEvents => chunk(&event()).into(),
+            Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
+                self.encode(&line, 0).into()
+            }
+        }
+    }
+
+    /// What comes first, after the head of an answer.
+    pub(crate) fn begin(self) -> Vec<u8> {
+        match self {
+            Self::Events => RETRY.to_vec(),
+            Self::ChunkedEvents => chunk(RETRY),
+            Self::Lines | Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// What comes last: with a reason, after the error that says it. An answer in chunks
+    /// that ends with an error isn't complete, so it has no last chunk.
+    pub(super) fn end(self, reason: Option<ErrorCode>) -> Bytes {
+        match (self, reason) {
+            (Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText, None) => {
+                Bytes::from_static(b"0\r\n\r\n")
+            }
+            (Self::WebSocket, reason) => {
+                let text = reason.map_or("", ErrorCode::as_str);
+                close_frame(CloseCode::of(reason), text).into()
+            }
+            (_, _) => Bytes::new(),
+        }
+    }
+
+    /// What says only that the connection is there; nothing if there is no such thing.
+    pub(super) fn keep_alive(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Lines => b"\n",
+            Self::Events => b":\n\n",
+            Self::ChunkedLines => b"1\r\n\n\r\n",
+            Self::ChunkedEvents => b"3\r\n:\n\n\r\n",
+            Self::WebSocket => b"\x89\0",
+            // An empty line would be shown.
+            Self::Text | Self::ChunkedText => b"",
+        })
+    }
+}
+
+/// Bytes as one chunk. None would be the last one.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let size = format!("{:x}\r\n", bytes.len());
+    [size.as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_one_chunk_and_only_a_whole_answer_has_the_last_one() {
+        let lines = b"{\"a\":1}\n{\"b\":2}\n";
+        let chunk = Form::ChunkedLines.encode(lines, 0);
+        assert_eq!(text(&chunk), "10\r\n{\"a\":1}\n{\"b\":2}\n\r\n");
+        assert_eq!(Form::ChunkedLines.encode(b"", 0), b"");
+        assert_eq!(&Form::ChunkedLines.end(None)[..], b"0\r\n\r\n");
+        assert_eq!(Form::ChunkedLines.end(Some(ErrorCode::SlowReader)), "");
+        assert_eq!(Form::Lines.end(None), "");
+    }
+
+    #[test]
+    fn an_answer_has_the_id_that_it_is_given() {
+        let line = b"{\"extended\":{\"registered\":{}}}\n".to_vec();
+        let event = Form::Events.encode_one(line.clone(), Some("5f1c:7"));
+        let expected =
+            "id: 5f1c:7\nevent: registered\ndata: {\"extended\":{\"registered\":{}}}\n\n";
+        assert_eq!(text(&event), expected);
+        let event = Form::Events.encode_one(line, None);
+        assert!(text(&event).starts_with("event: registered\n"));
+    }
+
+    #[test]
+    fn a_websocket_gets_a_message_a_line() {
+        let messages = Form::WebSocket.encode(b"{\"a\":1}\n{}\n", 0);
+        assert_eq!(messages, b"\x81\x07{\"a\":1}\x81\x02{}");
+        let end = Form::WebSocket.end(Some(ErrorCode::ShuttingDown));
+        assert_eq!(&end[..], b"\x88\x0f\x03\xe9shutting-down");
+    }
+}

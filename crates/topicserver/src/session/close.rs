@@ -1,0 +1,208 @@
+//! How a session ends: who is told why, and who still gets what.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+use wire::ErrorCode;
+
+use crate::outbox::Drain;
+use crate::session::handler::Handler;
+use crate::session::source::{Source, SourceEnd, Violation};
+use crate::session::{End, Session, sleep};
+
+/// How long a connection to which everything was written stays, for its peer to
+/// close it too: closing it with bytes unread would reset it, and on some systems
+/// a reset destroys what the peer hasn't read yet.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl<R: Source> Session<R> {
+    /// Ends the connection: tells the peer why, leaves its topics, and lets the
+    /// peer have what waits for it.
+    pub(super) async fn close(mut self, end: End) {
+        match end {
+            End::Source => match self.reader.end() {
+                SourceEnd::Finished(last) => self.finish(last).await,
+                SourceEnd::Gone => self.log_end(&"the peer has gone"),
+                SourceEnd::Violation(violation) => {
+                    self.tell_violation(&violation);
+                    self.leave().await;
+                }
+            },
+            End::Broken(kind) => self.log_end(&kind),
+            End::Stalled => {
+                let seconds = self.config().write_timeout.as_secs();
+                let text = format!("it took none of its messages for {seconds} s");
+                let (outbox, state) = (self.handler.outbox(), self.handler.state());
+                state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
+            }
+            End::Closed | End::Stream(_) | End::Tls | End::Late(_) => {
+                self.tell_end(&end);
+                self.leave().await;
+            }
+        }
+    }
+
+    /// The peer has only finished sending, and still gets what was published before. Some
+    /// of that may be on its way through the topics, or come from their history.
+    async fn finish(mut self, last: Option<Bytes>) {
+        self.log_end(&"the peer has said everything");
+        let topics = self.handler.finish();
+        let settling = async move {
+            for topic in topics {
+                // A topic that has gone has nothing left to hand on.
+                let _ = topic.await;
+            }
+        };
+        let timeout = self.config().write_timeout;
+        lingering_close(self.reader, &self.handler, settling, last, timeout).await;
+    }
+
+    /// The peer gets nothing more but what waits for it.
+    async fn leave(mut self) {
+        self.handler.leave();
+        let timeout = self.close_timeout();
+        let settled = std::future::ready(());
+        lingering_close(self.reader, &self.handler, settled, None, timeout).await;
+    }
+
+    /// How long the peer may take nothing of what waits for it.
+    fn close_timeout(&self) -> Duration {
+        let config = self.config();
+        match self.handler.outbox().closing() {
+            Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
+            // The server's own deadline comes first, and counts who is cut off.
+            Some(Some(ErrorCode::ShuttingDown)) => config.drain_timeout + LINGER,
+            _ => config.drain_timeout,
+        }
+    }
+
+    fn log_end(&self, why: &dyn std::fmt::Display) {
+        let peer = self.handler.outbox().peer();
+        tracing::debug!(%peer, %why, "the connection ends");
+    }
+
+    fn tell_violation(&self, violation: &Violation) {
+        let (outbox, state) = (self.handler.outbox(), self.handler.state());
+        let Violation { code, text, last } = violation;
+        match code {
+            Some(code) => outbox.close_with(*code, text, Some(last.clone())),
+            None => outbox.finish(Some(last.clone())),
+        }
+        state.complain(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
+    }
+
+    /// Says to the peer and to the log why the connection ends.
+    fn tell_end(&self, end: &End) {
+        let (outbox, state) = (self.handler.outbox(), self.handler.state());
+        let peer = outbox.peer();
+        match end {
+            End::Stream(error) => {
+                outbox.close(error.code(), &format!("{error}; the connection is closed"));
+                state.complain(peer, error.code(), &error.to_string());
+            }
+            End::Tls => {
+                let text = "this server doesn't speak TLS; connect without it, or put a proxy \
+                            that does before it";
+                outbox.close(ErrorCode::TlsNotSupported, text);
+                state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
+            }
+            End::Late(code) => {
+                let text = self.lateness(*code);
+                outbox.close(*code, &text);
+                state.complain(peer, *code, &text);
+            }
+            End::Closed => match outbox.closing().flatten() {
+                Some(ErrorCode::ShuttingDown) | None => {}
+                Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
+            },
+            End::Source | End::Broken(_) | End::Stalled => {}
+        }
+    }
+
+    fn lateness(&self, code: ErrorCode) -> String {
+        let config = self.config();
+        match code {
+            ErrorCode::RegistrationTimeout => format!(
+                "no registration came within {} s; send {{\"topics\":[\"NAME\"]}} first",
+                config.registration_timeout.as_secs()
+            ),
+            _ => format!(
+                "a frame was begun and not finished within {} s",
+                config.frame_timeout.as_secs()
+            ),
+        }
+    }
+}
+
+/// Writes what waits and then what comes `last`, once everything has `settled`, and gives
+/// the peer time to read it and to close too. A peer that takes nothing of it for so long
+/// is cut off, and sees that.
+async fn lingering_close<R: Source>(
+    mut reader: R,
+    handler: &Handler,
+    settled: impl Future<Output = ()>,
+    mut last: Option<Bytes>,
+    timeout: Duration,
+) {
+    let outbox = handler.outbox();
+    let mut settled = pin!(settled);
+    let (mut is_settled, mut is_finished, mut has_ended) = (false, false, false);
+    let mut deadline = sleep(timeout);
+    outbox.take_sent();
+    std::future::poll_fn(|cx| {
+        // A peer that is still sending may not read before it has sent; and
+        // closing a socket with bytes unread would destroy what we told it.
+        has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
+        if !is_settled && settled.as_mut().poll(cx).is_ready() {
+            is_settled = true;
+            outbox.finish(last.take());
+        }
+        let drain = outbox.poll_drain(cx);
+        if outbox.take_drained() {
+            handler.notify_drained();
+        }
+        match drain {
+            Drain::Broken(_) => return Poll::Ready(()),
+            Drain::Empty if is_settled && !is_finished => {
+                outbox.finish_transport();
+                is_finished = true;
+                let latest = Instant::now() + LINGER;
+                if latest < deadline.deadline() {
+                    deadline.as_mut().reset(latest);
+                }
+            }
+            Drain::Empty | Drain::Waiting { .. } => {}
+        }
+        if is_finished && has_ended {
+            return Poll::Ready(());
+        }
+        loop {
+            ready!(deadline.as_mut().poll(cx));
+            if is_finished {
+                return Poll::Ready(());
+            }
+            if !outbox.take_sent() {
+                outbox.abort();
+                return Poll::Ready(());
+            }
+            deadline.as_mut().reset(Instant::now() + timeout);
+        }
+    })
+    .await;
+}
+
+/// Reads and forgets; ready when the peer sends no more.
+fn poll_discard<R: Source>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [0; 4096];
+    loop {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let result = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
+        if result.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Why a WebSocket is closed, as its peer is told.
+
+use wire::ErrorCode;
+
+/// A status code of a close frame (RFC 6455, 7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CloseCode(pub(crate) u16);
+
+impl CloseCode {
+    pub(crate) const NORMAL: Self = Self(1000);
+    pub(crate) const GOING_AWAY: Self = Self(1001);
+    pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
+    /// A kind of data that isn't taken.
+    pub(crate) const UNSUPPORTED: Self = Self(1003);
+    /// Text that is no UTF-8.
+    pub(crate) const NOT_UTF8: Self = Self(1007);
+    pub(crate) const POLICY: Self = Self(1008);
+    pub(crate) const TOO_LONG: Self = Self(1009);
+
+    /// What says the same as a reason of the protocol's own.
+    pub(crate) fn of(reason: Option<ErrorCode>) -> Self {
+        match reason {
+            None => Self::NORMAL,
+            Some(ErrorCode::ShuttingDown) => Self::GOING_AWAY,
+            Some(ErrorCode::TooLong) => Self::TOO_LONG,
+            // Text is checked before it is a frame: this came as binary data.
+            Some(ErrorCode::NotUtf8) => Self::UNSUPPORTED,
+            Some(_) => Self::POLICY,
+        }
+    }
+
+    /// Whether a peer may send it (7.4.1 and 7.4.2).
+    pub(crate) fn may_be_sent(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
