@@ -1,30 +1,29 @@
 //! Puts a run together: keyboard, screen and mode; and ends it.
 
-use std::future::pending;
+mod ends;
+
 use std::io;
-use std::pin::Pin;
 use std::time::SystemTime;
 
 use client::dial::Dialer;
 use client::queue::Queue;
 use client::{Client, Name, Presence, Protocol};
-use tokio::sync::mpsc;
 use wire::{Address, TopicName, UserName};
 
 use crate::calls::manager::{CallSettings, Calls};
-use crate::cli::{Config, Extended, History, Mode, Notifying, Options, When};
+use crate::cli::{Config, Extended, History, Mode, Options};
 use crate::conversation::{Conversation, Rules};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::input::keyboard::{FrameLimits, Input};
-use crate::input::lines::Typed;
 use crate::modes::topic::{Audience, Requests, TopicMode};
 use crate::modes::{direct, topic};
 use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
-use crate::output::screen::{Format, Screen};
+use crate::output::screen::Screen;
 use crate::pipe;
-use crate::terminal::{self, Notify, Restore, Terminal};
+use crate::terminal::{self, Restore};
+use ends::{Ends, Place};
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,24 +82,6 @@ struct Finished {
     result: Result<(), Failure>,
     /// Something that was typed was never sent, which has been said.
     has_refused: bool,
-}
-
-/// Where lines come from, and where everything is shown.
-struct Ends {
-    keyboard: mpsc::Receiver<Vec<Typed>>,
-    screen: Screen,
-    /// Puts a terminal back.
-    restore: Option<Restore>,
-    /// Resolves if a person leaves without what was not sent.
-    abandoned: Pin<Box<dyn Future<Output = Failure> + Send>>,
-}
-
-/// Where a person is.
-struct Place {
-    server: terminal::Server,
-    name: String,
-    /// The longest frame of a line, in bytes.
-    max_line_frame: usize,
 }
 
 impl App {
@@ -190,12 +171,7 @@ impl App {
             queue: Queue::new(String::new()),
             screen,
             notices: self.notices.clone(),
-            rules: Rules {
-                stay: self.options.stay,
-                drain_timeout: self.options.drain_timeout,
-                pause: pipe::pause(),
-                wait: self.options.wait,
-            },
+            rules: self.rules(),
         };
         let dialer = |address| Dialer {
             address,
@@ -219,6 +195,16 @@ impl App {
         };
         let Conversation { input, screen, .. } = conversation;
         Ok(write_out(input, screen, restore, result).await)
+    }
+
+    /// When a direct conversation ends.
+    fn rules(&self) -> Rules {
+        Rules {
+            stay: self.options.stay,
+            drain_timeout: self.options.drain_timeout,
+            pause: pipe::pause(),
+            wait: self.options.wait,
+        }
     }
 
     /// Nothing came for as long as was to be waited.
@@ -299,88 +285,6 @@ impl App {
         let login = || UserName::new(self.environment.login.as_deref()?).ok();
         let usual = self.options.usual_name.clone().or_else(login);
         usual.map_or(Name::Anonymous, Name::Preferred)
-    }
-
-    /// With `reader`, what notices are shown on a terminal, those of a person; otherwise
-    /// those of a pipe.
-    fn ends(
-        &self,
-        topics: &[TopicName],
-        place: Place,
-        reader: Option<NoticeReader>,
-    ) -> io::Result<Ends> {
-        let Some(reader) = reader else {
-            let format = if self.options.json {
-                Format::Json
-            } else {
-                Format::Plain
-            };
-            return Ok(Ends {
-                keyboard: match self.options.whole {
-                    true => pipe::whole(self.options.max_frame)?,
-                    false => pipe::keyboard(self.options.max_frame)?,
-                },
-                screen: pipe::screen(format, self.options.count)?,
-                restore: None,
-                abandoned: Box::pin(pending()),
-            });
-        };
-        let state = self.environment.state.as_ref();
-        let history = state.filter(|_| self.options.history_file);
-        let setup = terminal::Setup {
-            topics: topics.to_vec(),
-            server: place.server,
-            place: place.name,
-            max_line_frame: place.max_line_frame,
-            is_colored: match self.options.color {
-                When::Auto => !self.environment.no_color,
-                When::Always => true,
-                When::Never => false,
-            },
-            rings: self.options.bell,
-            notify: self.notify(),
-            has_sides: self.options.sides,
-            hides_topic: self.options.hide_topic,
-            has_mouse: self.options.mouse,
-            term: self.environment.term.clone(),
-            people: self.people.clone(),
-            history: history.map(|state| state.join("natter").join("history")),
-        };
-        let Terminal {
-            keyboard,
-            screen,
-            restore,
-            abandoned,
-        } = terminal::start(setup, reader)?;
-        Ok(Ends {
-            keyboard,
-            screen,
-            restore: Some(restore),
-            abandoned: Box::pin(async {
-                match abandoned.await {
-                    Ok((count, first)) => Failure::Abandoned { count, first },
-                    // The screen has ended; so will the conversation.
-                    Err(_) => pending().await,
-                }
-            }),
-        })
-    }
-
-    /// How this terminal can tell the desktop of something.
-    fn notify(&self) -> Notify {
-        match self.options.notify {
-            Notifying::Never => Notify::Never,
-            Notifying::Osc9 => Notify::Osc9,
-            Notifying::Osc777 => Notify::Osc777,
-            Notifying::Auto => {
-                let term = self.environment.term.as_deref().unwrap_or_default();
-                let knows_777 = term.starts_with("rxvt") || term.starts_with("foot");
-                match knows_777 || self.environment.is_vte {
-                    true => Notify::Osc777,
-                    false => Notify::Osc9,
-                }
-            }
-        }
     }
 
     /// Says what failed.
