@@ -91,10 +91,7 @@ impl App {
         topics: Vec<TopicName>,
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
-        let audience = match reader {
-            Some(_) => Audience::Person,
-            None => Audience::Pipe,
-        };
+        let audience = Audience::of(reader.as_ref());
         let calls = match self.start_calls(audience) {
             Ok(calls) => calls,
             Err(failure) => return Ok(Finished::failed(failure)),
@@ -136,12 +133,8 @@ impl App {
             () = silence => return Ok(self.silent()),
             failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
         };
-        let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
-        if ended.refused > 0 && finished.result.is_ok() {
-            let count = ended.refused;
-            finished.result = Err(Failure::Undelivered { count });
-        }
-        Ok(finished)
+        let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
+        Ok(finished.without(ended.refused))
     }
 
     async fn run_direct(&self, mode: Mode, reader: Option<NoticeReader>) -> io::Result<Finished> {
@@ -301,6 +294,14 @@ impl App {
 }
 
 impl Finished {
+    /// The server has refused so many lines.
+    fn without(mut self, count: u64) -> Self {
+        if count > 0 && self.result.is_ok() {
+            self.result = Err(Failure::Undelivered { count });
+        }
+        self
+    }
+
     fn failed(failure: Failure) -> Self {
         Self {
             result: Err(failure),

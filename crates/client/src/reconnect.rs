@@ -125,33 +125,20 @@ impl Driver {
         };
         loop {
             let began = Instant::now();
-            let cause = match talk(
-                &mut self.session,
-                &mut self.program,
-                self.drain_timeout,
-                &mut link,
-                Naming {
-                    dialer: &self.dialer,
-                    claimed: &mut self.claimed,
-                },
-            )
-            .await
-            {
-                Ending::Renamed(claimed) => {
-                    self.claimed = Some(*claimed);
-                    self.session.disconnected(LinkError::Closed.into(), now());
-                    drop(link);
-                    link = match self.change_connection(&mut back_off).await {
-                        Meanwhile::Happened(link) => link,
-                        other => return self.end_unconnected(other),
-                    };
-                    continue;
-                }
+            let cause = match self.talk(&mut link).await {
                 Ending::Closed(closing) => return End::Outcome(Ok(self.finished(closing))),
                 Ending::Abandoned => return End::Abandoned,
                 Ending::Failed(error) => return End::Outcome(Err(error)),
                 Ending::Lost(cause) => cause,
                 Ending::ServerLeft => LinkError::Closed.into(),
+                Ending::Renamed(claimed) => {
+                    drop(link);
+                    link = match self.change_connection(*claimed, &mut back_off).await {
+                        Meanwhile::Happened(link) => link,
+                        other => return self.end_unconnected(other),
+                    };
+                    continue;
+                }
             };
             back_off.connection_ended(began.elapsed());
             let cause = self.session.disconnected(cause, now());
@@ -176,6 +163,22 @@ impl Driver {
         }
     }
 
+    /// Registers over a new connection, and talks until it ends.
+    async fn talk(&mut self, link: &mut Link) -> Ending {
+        let naming = Naming {
+            dialer: &self.dialer,
+            claimed: &mut self.claimed,
+        };
+        talk(
+            &mut self.session,
+            &mut self.program,
+            self.drain_timeout,
+            link,
+            naming,
+        )
+        .await
+    }
+
     /// Makes the first connection; until it succeeds, if the program wants to wait.
     async fn connect_first(
         &mut self,
@@ -193,7 +196,13 @@ impl Driver {
     }
 
     /// Makes the connection that takes over the name which was claimed.
-    async fn change_connection(&mut self, back_off: &mut BackOff) -> Meanwhile<Link> {
+    async fn change_connection(
+        &mut self,
+        claimed: Link,
+        back_off: &mut BackOff,
+    ) -> Meanwhile<Link> {
+        self.claimed = Some(claimed);
+        self.session.disconnected(LinkError::Closed.into(), now());
         match self.dial(Attempt::Again).await {
             Meanwhile::Happened(Ok(link)) => Meanwhile::Happened(link),
             Meanwhile::Happened(Err(error)) => {

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
 use crate::output::item::{self, Call, Item, Said};
-use crate::output::notice::{Notices, Severity};
+use crate::output::notice::{NoticeReader, Notices, Severity};
 use crate::output::people::People;
 use crate::output::screen::{Closed, Screen};
 use crate::words::{self, Words};
@@ -46,6 +46,16 @@ pub(crate) enum Audience {
     Person,
     /// A program.
     Pipe,
+}
+
+impl Audience {
+    /// Only a person's notices are shown among the messages.
+    pub(crate) fn of(reader: Option<&NoticeReader>) -> Self {
+        match reader {
+            Some(_) => Self::Person,
+            None => Self::Pipe,
+        }
+    }
 }
 
 /// What the server can be asked.
