@@ -1,86 +1,32 @@
+# Completions of chat for bash.
 _chat() {
-    local i cur prev opts cmd
-    COMPREPLY=()
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        cur="$2"
-    else
-        cur="${COMP_WORDS[COMP_CWORD]}"
-    fi
-    prev="$3"
-    cmd=""
-    opts=""
-
-    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
-    do
-        case "${cmd},${i}" in
-            ",$1")
-                cmd="chat"
-                ;;
-            *)
-                ;;
-        esac
-    done
-
-    case "${cmd}" in
-        chat)
-            opts="-h -V --direct --topic --stay --no-reconnect --name --last --since --json --classic --ack-timeout --connect-timeout --drain-timeout --max-frame --listen --plain --color --no-bell --no-history-file --config --no-config --print-config --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --last)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --since)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --ack-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --connect-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --drain-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-frame)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --listen)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+        -name | --name) mapfile -t COMPREPLY < <(true); return ;;
+        -last | --last) mapfile -t COMPREPLY < <(true); return ;;
+        -since | --since) mapfile -t COMPREPLY < <(true); return ;;
+        -count | --count) mapfile -t COMPREPLY < <(true); return ;;
+        -timeout | --timeout) mapfile -t COMPREPLY < <(true); return ;;
+        -ack-timeout | --ack-timeout) mapfile -t COMPREPLY < <(true); return ;;
+        -connect-timeout | --connect-timeout) mapfile -t COMPREPLY < <(true); return ;;
+        -drain-timeout | --drain-timeout) mapfile -t COMPREPLY < <(true); return ;;
+        -max-frame | --max-frame) mapfile -t COMPREPLY < <(true); return ;;
+        -listen | --listen) mapfile -t COMPREPLY < <(true); return ;;
+        -color | --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur"); return ;;
+        -notify | --notify) mapfile -t COMPREPLY < <(compgen -W 'auto osc9 osc777 never' -- "$cur"); return ;;
+        -config | --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    esac
+    case $cur in
+        --*) mapfile -t COMPREPLY < <(compgen -W '--direct --topic --stay --no-reconnect --wait --name --last --since --json --count --timeout --quiet --whole --classic --ack-timeout --connect-timeout --drain-timeout --max-frame --listen --plain --color --no-bell --notify --no-sides --hide-topic --mouse --no-history-file --config --no-config --print-config --help --version' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '-direct -topic -stay -no-reconnect -wait -name -last -since -json -count -timeout -quiet -whole -classic -ack-timeout -connect-timeout -drain-timeout -max-frame -listen -plain -color -no-bell -notify -no-sides -hide-topic -mouse -no-history-file -config -no-config -print-config -help -version' -- "$cur") ;;
+        *@*) mapfile -t COMPREPLY < <(compgen -P "${cur%@*}@" -W "$(_chat_servers)" -- "${cur##*@}") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "$(_chat_servers)" -- "$cur") ;;
     esac
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _chat -o nosort -o bashdefault -o default chat
-else
-    complete -F _chat -o bashdefault -o default chat
-fi
+# The servers' names in the configuration file.
+_chat_servers() {
+    "${COMP_WORDS[0]}" --print-config 2>/dev/null | sed -n '/^\[servers\]/,$s/^"\(.*\)" = .*/\1/p'
+}
+
+complete -F _chat chat

@@ -1,28 +1,29 @@
 //! Puts a run together: keyboard, screen and mode; and ends it.
 
+mod ends;
+
 use std::io;
 use std::time::SystemTime;
 
 use client::dial::Dialer;
 use client::queue::Queue;
 use client::{Client, Name, Presence, Protocol};
-use tokio::sync::mpsc;
 use wire::{Address, TopicName, UserName};
 
 use crate::calls::manager::{CallSettings, Calls};
-use crate::cli::{Config, Extended, History, Mode, Options, When};
+use crate::cli::{Config, Extended, History, Mode, Options};
 use crate::conversation::{Conversation, Rules};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::input::keyboard::{FrameLimits, Input};
-use crate::input::lines::Typed;
 use crate::modes::topic::{Audience, Requests, TopicMode};
 use crate::modes::{direct, topic};
 use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
-use crate::output::screen::{Format, Screen};
+use crate::output::screen::Screen;
 use crate::pipe;
-use crate::terminal::{self, Restore, Terminal};
+use crate::terminal::{self, Restore};
+use ends::{Ends, Place};
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,15 @@ pub enum Exit {
     Done,
     /// Something failed, and one line on standard error has said what.
     Failed,
+    /// No message came for as long as was to be waited.
+    Silent,
 }
 
 /// A person sits at a terminal, and lines are edited there.
 pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
-    !options.json && !options.plain && terminal::is_there(environment.term.as_deref())
+    let is_script = options.json || options.count.is_some() || options.timeout.is_some();
+    let is_plain = options.plain || options.whole || is_script;
+    !is_plain && terminal::is_there(environment.term.as_deref())
 }
 
 /// Carries on the conversation that `config` describes, until it ends.
@@ -49,7 +54,7 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
         let (notices, reader) = Notices::unwritten();
         (notices, Some(reader))
     } else {
-        (Notices::start()?, None)
+        (Notices::start(options.quiet)?, None)
     };
     let app = App {
         options,
@@ -79,14 +84,6 @@ struct Finished {
     has_refused: bool,
 }
 
-/// Where lines come from, and where everything is shown.
-struct Ends {
-    keyboard: mpsc::Receiver<Vec<Typed>>,
-    screen: Screen,
-    /// Puts a terminal back.
-    restore: Option<Restore>,
-}
-
 impl App {
     async fn run_topic(
         &self,
@@ -94,27 +91,31 @@ impl App {
         topics: Vec<TopicName>,
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
-        let audience = match reader {
-            Some(_) => Audience::Person,
-            None => Audience::Pipe,
-        };
+        let audience = Audience::of(reader.as_ref());
         let calls = match self.start_calls(audience) {
             Ok(calls) => calls,
             Err(failure) => return Ok(Finished::failed(failure)),
         };
         let options = self.client_options(server.clone(), topics.clone(), audience);
         let limits = self.limits(options.max_line_frame());
+        let place = Place {
+            server: terminal::Server::Topics,
+            name: server.to_string(),
+            max_line_frame: limits.max_line_frame,
+        };
         let Ends {
             keyboard,
             screen,
             restore,
-        } = self.ends(&topics, terminal::Server::Topics, reader)?;
+            abandoned,
+        } = self.ends(&topics, place, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
+        let silence = screen.silence(self.options.timeout);
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
             Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
         };
-        let ended = topic::run(TopicMode {
+        let running = topic::run(TopicMode {
             client,
             events,
             server,
@@ -126,57 +127,83 @@ impl App {
             audience,
             requests: self.requests(),
             stays: self.options.stay,
-        })
-        .await;
-        let mut finished = write_out(ended.input, ended.screen, restore, ended.result).await;
-        if ended.refused > 0 && finished.result.is_ok() {
-            let count = ended.refused;
-            finished.result = Err(Failure::Undelivered { count });
-        }
-        Ok(finished)
+        });
+        let ended = tokio::select! {
+            ended = running => ended,
+            () = silence => return Ok(self.silent()),
+            failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
+        };
+        let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
+        Ok(finished.without(ended.refused))
     }
 
     async fn run_direct(&self, mode: Mode, reader: Option<NoticeReader>) -> io::Result<Finished> {
         let max_frame = self.options.max_frame;
         let topic = direct::topic();
         let topics = [topic.clone()];
+        let place = Place {
+            server: terminal::Server::None,
+            name: mode.to_string(),
+            max_line_frame: max_frame,
+        };
         let Ends {
             keyboard,
             screen,
             restore,
-        } = self.ends(&topics, terminal::Server::None, reader)?;
+            abandoned,
+        } = self.ends(&topics, place, reader)?;
         let input = Input::new(
             keyboard,
             topic,
             self.limits(max_frame),
             self.notices.clone(),
         );
+        let silence = screen.silence(self.options.timeout);
         let mut conversation = Conversation {
             input,
             queue: Queue::new(String::new()),
             screen,
             notices: self.notices.clone(),
-            rules: Rules {
-                stay: self.options.stay,
-                drain_timeout: self.options.drain_timeout,
-                pause: pipe::pause(),
-            },
+            rules: self.rules(),
         };
         let dialer = |address| Dialer {
             address,
             timeout: self.options.connect_timeout,
             max_frame,
         };
-        let result = match mode {
-            Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
-            Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
-            Mode::CallUser { user, server } => {
-                direct::call_user(&mut conversation, &dialer(server), &user).await
+        let running = async {
+            match mode {
+                Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
+                Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
+                Mode::CallUser { user, server } => {
+                    direct::call_user(&mut conversation, &dialer(server), &user).await
+                }
+                Mode::Join { .. } => unreachable!("that is topic mode"),
             }
-            Mode::Join { .. } => unreachable!("that is topic mode"),
+        };
+        let result = tokio::select! {
+            result = running => result,
+            () = silence => return Ok(self.silent()),
+            failure = abandoned => return Ok(Finished::abandoned(failure, restore)),
         };
         let Conversation { input, screen, .. } = conversation;
         Ok(write_out(input, screen, restore, result).await)
+    }
+
+    /// When a direct conversation ends.
+    fn rules(&self) -> Rules {
+        Rules {
+            stay: self.options.stay,
+            drain_timeout: self.options.drain_timeout,
+            pause: pipe::pause(),
+            wait: self.options.wait,
+        }
+    }
+
+    /// Nothing came for as long as was to be waited.
+    fn silent(&self) -> Finished {
+        let timeout = self.options.timeout.unwrap_or_default();
+        Finished::failed(Failure::Silent { timeout })
     }
 
     fn requests(&self) -> Requests {
@@ -221,6 +248,7 @@ impl App {
     ) -> client::Options {
         let mut options = client::Options::new(server, topics);
         options.reconnect = self.options.reconnect;
+        options.wait = self.options.wait;
         options.connect_timeout = self.options.connect_timeout;
         options.drain_timeout = self.options.drain_timeout;
         options.max_frame = self.options.max_frame;
@@ -252,66 +280,41 @@ impl App {
         usual.map_or(Name::Anonymous, Name::Preferred)
     }
 
-    /// With `reader`, what notices are shown on a terminal, those of a person; otherwise
-    /// those of a pipe.
-    fn ends(
-        &self,
-        topics: &[TopicName],
-        server: terminal::Server,
-        reader: Option<NoticeReader>,
-    ) -> io::Result<Ends> {
-        let Some(reader) = reader else {
-            let format = if self.options.json {
-                Format::Json
-            } else {
-                Format::Plain
-            };
-            return Ok(Ends {
-                keyboard: pipe::keyboard(self.options.max_frame)?,
-                screen: pipe::screen(format)?,
-                restore: None,
-            });
-        };
-        let state = self.environment.state.as_ref();
-        let history = state.filter(|_| self.options.history_file);
-        let setup = terminal::Setup {
-            topics: topics.to_vec(),
-            server,
-            is_colored: match self.options.color {
-                When::Auto => !self.environment.no_color,
-                When::Always => true,
-                When::Never => false,
-            },
-            rings: self.options.bell,
-            people: self.people.clone(),
-            history: history.map(|state| state.join("natter").join("history")),
-        };
-        let Terminal {
-            keyboard,
-            screen,
-            restore,
-        } = terminal::start(setup, reader)?;
-        Ok(Ends {
-            keyboard,
-            screen,
-            restore: Some(restore),
-        })
-    }
-
     /// Says what failed.
     async fn finish(self, finished: Finished) -> Exit {
-        let failed = finished.result.is_err() || finished.has_refused;
+        let exit = match &finished.result {
+            Err(Failure::Silent { .. }) => Exit::Silent,
+            Err(_) => Exit::Failed,
+            Ok(()) if finished.has_refused => Exit::Failed,
+            Ok(()) => Exit::Done,
+        };
         self.notices.finish(finished.result.err()).await;
-        if failed { Exit::Failed } else { Exit::Done }
+        exit
     }
 }
 
 impl Finished {
+    /// The server has refused so many lines.
+    fn without(mut self, count: u64) -> Self {
+        if count > 0 && self.result.is_ok() {
+            self.result = Err(Failure::Undelivered { count });
+        }
+        self
+    }
+
     fn failed(failure: Failure) -> Self {
         Self {
             result: Err(failure),
             has_refused: false,
         }
+    }
+}
+
+impl Finished {
+    /// The person has left without what was not sent.
+    fn abandoned(failure: Failure, restore: Option<Restore>) -> Self {
+        drop(restore);
+        Self::failed(failure)
     }
 }
 

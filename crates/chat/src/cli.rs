@@ -8,6 +8,7 @@ mod arguments;
 mod config;
 mod file;
 mod mode;
+mod pasted;
 mod settings;
 mod values;
 
@@ -18,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-pub use config::{Config, Extended, History, Mode, Options, When};
+pub use config::{Config, Extended, History, Mode, Notifying, Options, When};
 
 use crate::environment::Environment;
 use arguments::Typed;
@@ -163,15 +164,24 @@ impl Typed {
         Ok(Config {
             mode,
             options: Options {
-                stay: self.stay,
+                stay: self.stay || self.count.is_some() || self.timeout.is_some(),
                 reconnect: !self.no_reconnect,
+                wait: self.wait,
                 connect_timeout: self.connect_timeout,
                 drain_timeout: self.drain_timeout,
                 max_frame: self.max_frame,
                 json: self.json,
+                count: self.count,
+                timeout: self.timeout,
+                quiet: self.quiet,
+                whole: self.whole,
                 plain: self.plain,
                 color: settings.color.value,
                 bell: settings.bell.value,
+                notify: settings.notify.value,
+                sides: settings.sides.value,
+                hide_topic: settings.hide_topic.value,
+                mouse: settings.mouse.value,
                 usual_name: settings.file.name,
                 history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),

@@ -18,8 +18,8 @@ use client::queue::Queue;
 
 use talk::Talk;
 
-use crate::input::action::Action;
 use crate::input::keyboard::{Entry, Input};
+use crate::output::item::{Connection, Item};
 use crate::output::notice::Notices;
 use crate::output::screen::{Closed, Screen};
 use crate::words;
@@ -46,6 +46,8 @@ pub(crate) struct Rules {
     /// ended: it is sent what is typed without a longer pause. None for an input that
     /// ends by itself.
     pub(crate) pause: Option<Duration>,
+    /// A peer that isn't there yet is waited for.
+    pub(crate) wait: bool,
 }
 
 /// What the other side is to us.
@@ -97,7 +99,8 @@ pub(crate) enum Meanwhile<T> {
 impl Conversation {
     /// Everything was sent that there ever will be to send.
     pub(crate) fn is_finished(&self) -> bool {
-        !self.rules.stay && self.input.has_ended() && self.queue.is_empty()
+        let has_ended = !self.rules.stay && self.input.has_ended();
+        (has_ended || self.screen.is_done()) && self.queue.is_empty()
     }
 
     /// What is left of the input.
@@ -107,7 +110,7 @@ impl Conversation {
 
     /// More may be typed.
     fn wants_input(&self) -> bool {
-        self.input.wants_more() && self.queue.has_room()
+        self.input.wants_more() && self.queue.has_room() && !self.screen.is_done()
     }
 
     /// Takes what was typed: lines go into the queue, actions are performed.
@@ -116,18 +119,8 @@ impl Conversation {
             match entry {
                 // The keyboard isn't read while the queue is full.
                 Entry::Line(line) => self.queue.push(line),
-                Entry::Action(Action::Search(text)) => self.screen.search(&text),
                 Entry::Action(_) => self.notices.warn(words::NO_SERVER),
             }
-        }
-    }
-
-    /// Takes what was typed while nobody is connected, and shows that it waits.
-    fn keep_input(&mut self) {
-        let before = self.queue.unsent();
-        self.take_input();
-        for line in self.queue.newest(self.queue.unsent() - before) {
-            self.screen.show_waiting(line);
         }
     }
 
@@ -140,6 +133,12 @@ impl Conversation {
         mut kept: Option<&str>,
     ) -> Meanwhile<T> {
         let mut event = pin!(event);
+        self.screen.happened(|| {
+            Item::Connection(match at_end {
+                AtEnd::WaitOn => Connection::Connecting,
+                AtEnd::Stop => Connection::Waiting,
+            })
+        });
         loop {
             if at_end == AtEnd::Stop && self.is_finished() {
                 return Meanwhile::NothingLeft;
@@ -152,7 +151,7 @@ impl Conversation {
             let wants_input = self.wants_input();
             tokio::select! {
                 happened = &mut event => return Meanwhile::Happened(happened),
-                () = self.input.receive(), if wants_input => self.keep_input(),
+                () = self.input.receive(), if wants_input => self.take_input(),
                 shown = self.screen.hand_over() => if shown == Err(Closed) {
                     return Meanwhile::ScreenClosed;
                 }
@@ -167,6 +166,7 @@ impl Conversation {
         role: Role,
         beside: impl Future<Output = Infallible>,
     ) -> Ending {
+        self.screen.happened(|| Item::Connection(Connection::Up));
         Talk::new(self, link, role).run(beside).await
     }
 }

@@ -11,6 +11,8 @@ pub struct Environment {
     pub no_color: bool,
     /// The kind of the terminal.
     pub term: Option<String>,
+    /// The terminal is one of those built on VTE, such as GNOME's.
+    pub is_vte: bool,
     /// The folder in which programs keep state from run to run.
     pub state: Option<PathBuf>,
     /// The folder in which programs look for their configuration.

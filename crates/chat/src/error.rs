@@ -4,6 +4,7 @@
 //! Each error is reported once, at the end of the run.
 
 use std::io;
+use std::time::Duration;
 
 use client::dial::DialError;
 use client::link::LinkError;
@@ -73,6 +74,20 @@ pub(crate) enum Failure {
         error: ClientError,
         /// The server.
         server: Address,
+    },
+    /// No message came for as long as was to be waited.
+    #[error("no message came within {} s", .timeout.as_secs_f64())]
+    Silent {
+        /// How long that is.
+        timeout: Duration,
+    },
+    /// The person has left without sending what was typed.
+    #[error("left without sending {}: {}", counted(*.count as u64, "line", "lines"), words::shortened(.first))]
+    Abandoned {
+        /// The number of lines.
+        count: usize,
+        /// The first of them.
+        first: String,
     },
     /// In topic mode: the server refused lines, each of which has been named.
     #[error("{} not delivered or not stored, as said above", counted(*.count, "line was", "lines were"))]

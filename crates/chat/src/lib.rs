@@ -20,3 +20,4 @@ mod words;
 
 pub use app::{Exit, is_interactive, run};
 pub use environment::Environment;
+pub use system::login_name;

@@ -11,6 +11,8 @@ use chat::{Environment, Exit};
 
 /// Something failed, and one line on standard error has said what.
 const FAILED: u8 = 1;
+/// No message came within `--timeout`.
+const SILENT: u8 = 3;
 /// Interrupted: 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
 /// The same for SIGTERM.
@@ -55,9 +57,11 @@ fn read_environment() -> Environment {
     Environment {
         login: text("USER")
             .or_else(|| text("LOGNAME"))
-            .or_else(|| text("USERNAME")),
+            .or_else(|| text("USERNAME"))
+            .or_else(chat::login_name),
         no_color: text("NO_COLOR").is_some(),
         term: text("TERM"),
+        is_vte: text("VTE_VERSION").is_some(),
         state,
         config: path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config"))),
     }
@@ -83,6 +87,7 @@ fn run(config: Config, environment: Environment) -> anyhow::Result<u8> {
                 exit.map(|exit| match exit {
                     Exit::Done => 0,
                     Exit::Failed => FAILED,
+                    Exit::Silent => SILENT,
                 }).context("can't start a thread")
             }
         }

@@ -4,13 +4,13 @@
 //! neither may hold up the conversation, and the process doesn't wait for them when it
 //! ends. Owns standard input and standard output; knows no socket.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::input::lines::{LineSplitter, Typed};
+use crate::input::lines::{LineSplitter, Typed, text};
 use crate::output::screen::{Format, Screen, Writer};
 use crate::system;
 
@@ -31,6 +31,37 @@ pub(crate) fn pause() -> Option<Duration> {
     }
 }
 
+/// Starts reading all of standard input as one message, without the line break at its end.
+pub(crate) fn whole(longest: usize) -> io::Result<mpsc::Receiver<Vec<Typed>>> {
+    let (lines, keyboard) = mpsc::channel(1);
+    thread::Builder::new()
+        .name("keyboard".into())
+        .spawn(move || {
+            // A conversation that is over needn't know.
+            let _ = lines.blocking_send(read_whole(longest));
+        })?;
+    Ok(keyboard)
+}
+
+fn read_whole(longest: usize) -> Vec<Typed> {
+    let mut bytes = Vec::new();
+    // One more than fits shows that it is too long; the two are for a line break.
+    let most = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(3);
+    if let Err(error) = io::stdin().lock().take(most).read_to_end(&mut bytes) {
+        return vec![Typed::Failed(error)];
+    }
+    for end in [b'\n', b'\r'] {
+        if bytes.last() == Some(&end) {
+            bytes.pop();
+        }
+    }
+    match bytes.len() {
+        0 => Vec::new(),
+        length if length > longest => vec![Typed::TooLong],
+        _ => vec![text(bytes)],
+    }
+}
+
 /// Starts reading standard input. The channel carries the lines of one read at a time, so
 /// what waits is bounded by a read and `longest_line`, in bytes. The end of the input
 /// closes the channel.
@@ -43,8 +74,20 @@ pub(crate) fn keyboard(longest_line: usize) -> io::Result<mpsc::Receiver<Vec<Typ
 }
 
 /// Starts writing to standard output.
-pub(crate) fn screen(format: Format) -> io::Result<Screen> {
-    let (screen, writer) = Screen::new(format);
+pub(crate) fn screen(format: Format, most: Option<u64>) -> io::Result<Screen> {
+    let (screen, mut writer) = Screen::new(format, most);
+    let (gone, unused) = tokio::sync::oneshot::channel();
+    drop(unused);
+    let gone = std::mem::replace(&mut writer.gone, gone);
+    // A reader that goes is noticed although nothing is written.
+    thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || {
+            if system::wait_until_unread() {
+                // A conversation that is over needn't know.
+                let _ = gone.send(());
+            }
+        })?;
     thread::Builder::new()
         .name("screen".into())
         .spawn(move || write_lines(writer))?;

@@ -12,9 +12,22 @@ pub(crate) fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
 
 /// Here that goes without saying, and the option would let two programs listen
 /// on one port.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn reuse_address(_socket: &socket2::Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// The person's login name, as the system's user database has it.
+#[cfg(unix)]
+pub fn login_name() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
+    Some(user.name).filter(|name| !name.is_empty())
+}
+
+/// Here the environment always has it.
+#[cfg(windows)]
+pub fn login_name() -> Option<String> {
+    None
 }
 
 /// Standard input is a file, which goes on to its end without a pause.
@@ -27,7 +40,7 @@ pub(crate) fn is_file(stdin: &io::Stdin) -> bool {
 }
 
 /// Here a file is read as a pipe is.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn is_file(_stdin: &io::Stdin) -> bool {
     false
 }
@@ -41,7 +54,7 @@ pub(crate) fn interrupt() {
 }
 
 /// Here the end of the input has to do.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn interrupt() {}
 
 /// Stops the program as Ctrl-Z does; returns when it goes on.
@@ -53,7 +66,7 @@ pub(crate) fn stop() {
 }
 
 /// Here no program can be stopped.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn stop() {}
 
 /// The settings of the terminal that standard input comes from.
@@ -62,9 +75,11 @@ pub(crate) fn stop() {}
     clippy::disallowed_types,
     reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
 )]
+#[derive(Debug)]
 pub(crate) struct Settings(Option<std::sync::Mutex<Saved>>);
 
 #[cfg(unix)]
+#[derive(Debug)]
 struct Saved {
     /// As they were found.
     settings: nix::sys::termios::Termios,
@@ -84,17 +99,13 @@ impl Settings {
         Self(settings.ok().map(|settings| saved(settings).into()))
     }
 
-    /// Makes keys arrive as they are typed, and shows none of them: also between two lines
-    /// that are edited, when the line editor gives the terminal back.
-    pub(crate) fn hush(&self) {
-        use nix::sys::termios::{InputFlags, LocalFlags};
+    /// Makes every key arrive as it is typed, and shows none of them.
+    pub(crate) fn make_raw(&self) {
         let Some(saved) = self.lock().filter(|saved| !saved.is_final) else {
             return;
         };
         let mut settings = saved.settings.clone();
-        let lines = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::IEXTEN;
-        settings.local_flags &= !lines;
-        settings.input_flags &= !(InputFlags::ICRNL | InputFlags::IXON);
+        nix::sys::termios::cfmakeraw(&mut settings);
         set(&settings);
     }
 
@@ -105,11 +116,14 @@ impl Settings {
         }
     }
 
-    /// Restores them, and changes nothing from then on.
+    /// Restores them, and changes nothing from then on. A program in the background has
+    /// nothing to restore: its shell has done that.
     pub(crate) fn put_back_for_good(&self) {
         if let Some(mut saved) = self.lock() {
             saved.is_final = true;
-            set(&saved.settings);
+            if is_in_foreground() {
+                set(&saved.settings);
+            }
         }
     }
 
@@ -126,23 +140,173 @@ fn set(settings: &nix::sys::termios::Termios) {
     let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, settings);
 }
 
-/// Here the line editor has to put the terminal back itself.
-#[cfg(not(unix))]
+/// What a console has is known to the library.
+#[cfg(windows)]
+#[derive(Debug)]
 pub(crate) struct Settings;
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Settings {
-    /// Nothing is known of them.
+    /// Nothing has to be saved.
     pub(crate) fn of_stdin() -> Self {
         Self
     }
 
-    /// Nothing is changed.
-    pub(crate) fn hush(&self) {}
+    /// Makes every key arrive as it is typed.
+    pub(crate) fn make_raw(&self) {
+        let _ = crossterm::terminal::enable_raw_mode();
+        // This also makes the console understand escape sequences.
+        let _ = crossterm::ansi_support::supports_ansi();
+    }
 
-    /// Nothing is changed.
-    pub(crate) fn put_back(&self) {}
+    /// Restores them.
+    pub(crate) fn put_back(&self) {
+        let _ = crossterm::terminal::disable_raw_mode();
+    }
 
-    /// Nothing is changed.
-    pub(crate) fn put_back_for_good(&self) {}
+    /// Restores them.
+    pub(crate) fn put_back_for_good(&self) {
+        self.put_back();
+    }
+}
+
+/// The program is the one that the terminal's person works with. True also where that
+/// can't be told.
+#[cfg(unix)]
+pub(crate) fn is_in_foreground() -> bool {
+    let group = nix::unistd::tcgetpgrp(io::stdin());
+    group.is_ok_and(|group| group == nix::unistd::getpgrp())
+        // A terminal that controls nobody has no foreground.
+        || group.is_err()
+}
+
+/// There is no background here.
+#[cfg(windows)]
+pub(crate) fn is_in_foreground() -> bool {
+    true
+}
+
+/// Ends the program as a terminal that is closed does.
+#[cfg(unix)]
+pub(crate) fn hang_up() {
+    use nix::sys::signal::{Signal, raise};
+    // It can only fail for a signal that doesn't exist.
+    let _ = raise(Signal::SIGHUP);
+}
+
+/// Here the end of the input has to do.
+#[cfg(windows)]
+pub(crate) fn hang_up() {}
+
+/// Standard input without a buffer of the library's.
+#[cfg(unix)]
+pub(crate) fn stdin_file() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    let descriptor = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(descriptor.into())
+}
+
+/// Waits until standard input has something.
+#[cfg(unix)]
+pub(crate) fn wait_for_input() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let stdin = io::stdin();
+    let mut descriptors = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    // Whatever comes of it, reading says more.
+    let _ = poll(&mut descriptors, PollTimeout::NONE);
+}
+
+/// Waits until nobody reads standard output any more. False if that can't be told.
+#[cfg(unix)]
+pub(crate) fn wait_until_unread() -> bool {
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let stdout = io::stdout();
+    loop {
+        let mut descriptors = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => return false,
+            Ok(_) => {}
+        }
+        let found = descriptors[0].revents().unwrap_or(PollFlags::POLLNVAL);
+        return found.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+    }
+}
+
+/// Here only writing shows it.
+#[cfg(windows)]
+pub(crate) fn wait_until_unread() -> bool {
+    false
+}
+
+/// The window's columns and rows, as the terminal reports them.
+#[cfg(unix)]
+pub(crate) fn window_size() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some((size.ws_col, size.ws_row))
+}
+
+/// The window's columns and rows.
+#[cfg(windows)]
+pub(crate) fn window_size() -> Option<(u16, u16)> {
+    crossterm::terminal::size().ok()
+}
+
+/// A signal that concerns the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScreenSignal {
+    /// The window has another size.
+    #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
+    Resized,
+    /// The program was stopped, and goes on.
+    #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
+    Continued,
+}
+
+/// The signals that concern the screen.
+#[cfg(unix)]
+pub(crate) struct ScreenSignals {
+    resized: tokio::signal::unix::Signal,
+    continued: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl ScreenSignals {
+    /// Begins to wait for them.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            resized: signal(SignalKind::window_change())?,
+            continued: signal(SignalKind::from_raw(nix::libc::SIGCONT))?,
+        })
+    }
+
+    /// The next one. Cancel safe.
+    pub(crate) async fn next(&mut self) -> ScreenSignal {
+        tokio::select! {
+            _ = self.resized.recv() => ScreenSignal::Resized,
+            _ = self.continued.recv() => ScreenSignal::Continued,
+        }
+    }
+}
+
+/// There are none here.
+#[cfg(windows)]
+pub(crate) struct ScreenSignals;
+
+#[cfg(windows)]
+impl ScreenSignals {
+    /// There are none.
+    #[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for ever.
+    pub(crate) async fn next(&mut self) -> ScreenSignal {
+        std::future::pending().await
+    }
 }

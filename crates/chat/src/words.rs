@@ -7,10 +7,11 @@ use std::fmt::Display;
 
 use client::dial::DialError;
 use client::link::LinkError;
-use client::{ClientError, Disconnect, Event, RequestRefused, Topic, Undelivered};
+use client::{ClientError, Disconnect, Event, Person, RequestRefused, Topic, Undelivered};
 use wire::{Address, ErrorCode, TopicName};
 
 use crate::output::plural::counted;
+use crate::output::shell::Word;
 
 /// The program that should be running on a topic server.
 pub(crate) const TOPICSERVER: &str = "topicserver";
@@ -104,10 +105,29 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
+/// Nothing is lost by it: the client goes on by itself.
+pub(crate) fn will_pass(event: &Event) -> bool {
+    matches!(event, Event::Disconnected { .. } | Event::Retrying { .. })
+}
+
+/// The topics that an event is about; none if it is about none.
+pub(crate) fn about(event: &Event) -> Vec<&str> {
+    match event {
+        Event::Joined { topics, .. } => topics.iter().map(TopicName::as_str).collect(),
+        Event::LineRefused { line, .. } => vec![line.topic.as_str()],
+        Event::Incomplete(topic) => vec![topic.as_str()],
+        Event::Gap { topic, .. }
+        | Event::Members { topic, .. }
+        | Event::UserJoined { topic, .. }
+        | Event::UserLeft { topic, .. } => vec![topic],
+        _ => Vec::new(),
+    }
+}
+
 /// What is said to a person of an event that is about people and topics.
 pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
     match event {
-        Event::UserJoined { user, topic } => info(format_args!("{user} has joined {topic}")),
+        Event::UserJoined { user, topic, .. } => info(format_args!("{user} has joined {topic}")),
         Event::UserLeft { user, topic } => info(format_args!("{user} has left {topic}")),
         Event::Topics(topics) => list(topics),
         Event::Members {
@@ -127,9 +147,10 @@ fn joined(topics: &[TopicName], server: &Address, again: bool) -> String {
     format!("joined {} at {server}{again}", names.join(", "))
 }
 
-fn members(topic: &str, count: u64, users: &[String], more: bool, server: &Address) -> Vec<Words> {
+fn members(topic: &str, count: u64, users: &[Person], more: bool, server: &Address) -> Vec<Words> {
     let others = count.saturating_sub(users.len() as u64);
-    let mut who = users.join(", ");
+    let names: Vec<&str> = users.iter().map(|person| person.user.as_str()).collect();
+    let mut who = names.join(", ");
     if others > 0 {
         let and = if who.is_empty() { "" } else { ", and " };
         let what = if more { "others" } else { "without a name" };
@@ -137,8 +158,11 @@ fn members(topic: &str, count: u64, users: &[String], more: bool, server: &Addre
     }
     let mut words = info(format_args!("in {topic}: {who}"));
     if count <= 1 {
+        let (server, is_option) = (Word(server.to_string()), topic.starts_with('-'));
+        let before = if is_option { "-- " } else { "" };
+        let topic = Word(topic);
         words.extend(info(format_args!(
-            "nobody else is here yet; others come with: chat -topic {server} {topic}"
+            "nobody else is here yet; others come with: chat -topic {server} {before}{topic}"
         )));
     }
     words
@@ -271,7 +295,7 @@ pub(crate) fn undelivered(undelivered: &Undelivered) -> String {
 }
 
 /// A line as a notice names it: in quotation marks, its beginning if it is long.
-fn shortened(line: &str) -> String {
+pub(crate) fn shortened(line: &str) -> String {
     match line.char_indices().nth(SHOWN) {
         None => format!("\"{line}\""),
         Some((end, _)) => format!("\"{}…\"", &line[..end]),

@@ -41,6 +41,9 @@ pub struct Options {
     pub protocol: Protocol,
     /// Connect again when the connection is lost. True by default.
     pub reconnect: bool,
+    /// Try again until the first connection can be made. False by default: then the client
+    /// fails if it can't.
+    pub wait: bool,
     /// The longest that connecting may take: 10 s by default.
     pub connect_timeout: Duration,
     /// How long the server may acknowledge nothing after
@@ -64,6 +67,7 @@ impl Options {
             port: None,
             protocol: Protocol::Extended,
             reconnect: true,
+            wait: false,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(3),
@@ -176,6 +180,7 @@ impl Client {
         let mut driver = Driver::new(Setup {
             dialer: options.dialer(),
             reconnects: options.reconnect,
+            waits: options.wait,
             drain_timeout: options.drain_timeout,
             session: options.into_session()?,
             commands: taken,

@@ -3,11 +3,15 @@
 //! Reading and writing go on at the same time, and each direction waits only for itself:
 //! neither a server that doesn't read nor a program that doesn't stops the other way.
 
+use std::future::{Future, pending};
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::channels::{Program, at, now, perform};
+use crate::claim::{Claim, ClaimError, claim};
 use crate::deadline::{Deadline, Progress};
+use crate::dial::Dialer;
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::Closing;
 use crate::link::{Link, LinkError, Written};
@@ -26,7 +30,19 @@ pub(crate) enum Ending {
     Failed(ClientError),
     /// The program has dropped its handles.
     Abandoned,
+    /// Another name is granted, to this connection: the next one takes it over.
+    Renamed(Box<Link>),
 }
+
+/// What it takes to change a name.
+pub(crate) struct Naming<'a> {
+    /// Where another connection can be made.
+    pub(crate) dialer: &'a Dialer,
+    /// Holds the name until this connection has taken it over.
+    pub(crate) claimed: &'a mut Option<Link>,
+}
+
+type Claiming = Pin<Box<dyn Future<Output = Result<Link, ClaimError>> + Send>>;
 
 /// The state of one connection.
 struct Connection<'a> {
@@ -39,6 +55,9 @@ struct Connection<'a> {
     closing: Option<Deadline>,
     /// Nothing can be sent any more; what the server sent before is still to be read.
     broken: Option<io::Error>,
+    naming: Naming<'a>,
+    /// A name that is being claimed.
+    claiming: Option<(Claim, Claiming)>,
 }
 
 /// What the loop woke up for.
@@ -49,6 +68,7 @@ enum Woken {
     Written(io::Result<Written>),
     /// The program can take events.
     CanTell,
+    Claimed(Result<Box<Link>, ClaimError>),
     Timeout,
 }
 
@@ -58,6 +78,7 @@ pub(crate) async fn talk(
     program: &mut Program,
     drain_timeout: Duration,
     link: &mut Link,
+    naming: Naming<'_>,
 ) -> Ending {
     let (source, destination) = link.endpoints();
     session.connected(source, destination, now());
@@ -68,6 +89,8 @@ pub(crate) async fn talk(
         link,
         closing: None,
         broken: None,
+        naming,
+        claiming: None,
     };
     connection.run().await
 }
@@ -89,6 +112,15 @@ impl Connection<'_> {
     /// Does what doesn't have to wait: hands events over and begins the next frame.
     async fn prepare(&mut self) {
         self.program.events.send_now(self.session);
+        if self.session.is_registered() {
+            *self.naming.claimed = None;
+        }
+        if self.claiming.is_none()
+            && let Some(wanted) = self.session.take_claim()
+        {
+            let claiming = Box::pin(claim(self.naming.dialer.clone(), wanted.clone()));
+            self.claiming = Some((wanted, claiming));
+        }
         if self.broken.is_some() || self.link.writer.is_busy() || self.closing.is_some() {
             return;
         }
@@ -109,6 +141,7 @@ impl Connection<'_> {
         let has_events = session.has_events();
         let writes = self.broken.is_none() && writer.is_busy();
         let is_open = commands.is_open;
+        let claiming = &mut self.claiming;
         let command = tokio::select! {
             command = commands.next(), if session.has_room() => command,
             // What was read before must have been taken, so that memory is bounded.
@@ -116,6 +149,7 @@ impl Connection<'_> {
             written = writer.write_on(), if writes => return Woken::Written(written),
             () = events.ready(), if has_events => return Woken::CanTell,
             () = events.closed(), if !is_open && !session.is_finishing() => None,
+            result = claimed(claiming) => return Woken::Claimed(result.map(Box::new)),
             () = at(deadline) => return Woken::Timeout,
         };
         perform(command, self.session);
@@ -136,7 +170,22 @@ impl Connection<'_> {
                 self.broken = Some(error);
                 None
             }
+            Woken::Claimed(result) => self.claim_ended(result),
             Woken::Timeout => self.check_deadlines(),
+        }
+    }
+
+    fn claim_ended(&mut self, result: Result<Box<Link>, ClaimError>) -> Option<Ending> {
+        let (claim, _) = self.claiming.take()?;
+        match result {
+            Ok(link) => {
+                self.session.renamed(&claim);
+                Some(Ending::Renamed(link))
+            }
+            Err(error) => {
+                self.session.claim_refused(&claim, error);
+                None
+            }
         }
     }
 
@@ -174,6 +223,14 @@ impl Connection<'_> {
             (None, Some(_)) => Ending::Closed(Closing::Complete),
             (None, None) => Ending::ServerLeft,
         }
+    }
+}
+
+/// Waits until a name that is being claimed is granted or not; for ever if there is none.
+async fn claimed(claiming: &mut Option<(Claim, Claiming)>) -> Result<Link, ClaimError> {
+    match claiming {
+        Some((_, claiming)) => claiming.await,
+        None => pending().await,
     }
 }
 

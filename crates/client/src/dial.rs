@@ -1,4 +1,6 @@
-//! Making a connection: the name is looked up, then every address is tried.
+//! Making a connection: the name is looked up, then its addresses are raced, as RFC 8305
+//! ("Happy Eyeballs") has it: the next one is tried when one has failed, or hasn't answered
+//! for a moment, and the first connection wins.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
 use wire::Address;
 
 use crate::link::Link;
@@ -14,6 +17,9 @@ use crate::link::Link;
 /// Connecting usually takes less than this. A user interface says so when it takes
 /// longer.
 pub const SLOW: Duration = Duration::from_secs(1);
+
+/// How long an address has for itself before the next one is tried too: RFC 8305's.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
@@ -70,22 +76,11 @@ impl Dialer {
         let addresses = timeout_at(deadline, self.look_up())
             .await
             .map_err(|_| self.timed_out())??;
-        let count = addresses.len();
-        let mut error = self.failed(io::ErrorKind::NotFound.into());
-        for (index, address) in addresses.into_iter().enumerate() {
-            // An address that doesn't answer must leave time for the others.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
-            match timeout_at(Instant::now() + share, connect(address)).await {
-                Ok(Ok(stream)) => match Link::new(stream, self.max_frame) {
-                    Ok(link) => return Ok(link),
-                    Err(lost) => error = self.failed(lost),
-                },
-                Ok(Err(failed)) => error = self.failed(failed),
-                Err(_) => error = self.timed_out(),
-            }
+        match timeout_at(deadline, race(interleaved(addresses))).await {
+            Ok(Ok(stream)) => Link::new(stream, self.max_frame).map_err(|lost| self.failed(lost)),
+            Ok(Err(failed)) => Err(self.failed(failed)),
+            Err(_) => Err(self.timed_out()),
         }
-        Err(error)
     }
 
     async fn look_up(&self) -> Result<Vec<SocketAddr>, DialError> {
@@ -120,6 +115,50 @@ impl Dialer {
     }
 }
 
+/// The addresses with the two families by turns, beginning with the first one's: where one
+/// family leads nowhere, half of the attempts don't.
+fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let is_first_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == is_first_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut all = Vec::new();
+    loop {
+        let (one, other) = (first.next(), second.next());
+        if one.is_none() && other.is_none() {
+            return all;
+        }
+        all.extend(one.into_iter().chain(other));
+    }
+}
+
+/// Makes the first connection that can be made, or says why the last one can't.
+///
+/// Cancel safe: dropping it gives up all attempts.
+async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut left = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut failed = io::ErrorKind::NotFound.into();
+    loop {
+        match left.next() {
+            Some(address) => drop(attempts.spawn(connect(address))),
+            None if attempts.is_empty() => return Err(failed),
+            None => {}
+        }
+        let is_last = left.len() == 0;
+        tokio::select! {
+            Some(attempt) = attempts.join_next() => match attempt {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failed = error,
+                // Nothing cancels it.
+                Err(_) => {}
+            },
+            () = sleep(ATTEMPT_DELAY), if !is_last => {}
+        }
+    }
+}
+
 /// Connects; never to itself. Where no program listens, a socket can connect to its own
 /// port, if the system has chosen just that one for it.
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -128,4 +167,78 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        let address = |text: &&str| text.parse().expect("an address");
+        texts.iter().map(address).collect()
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        let mixed = addresses(&[
+            "[::1]:1",
+            "[::2]:1",
+            "[::3]:1",
+            "127.0.0.1:1",
+            "127.0.0.2:1",
+        ]);
+        let turns = addresses(&[
+            "[::1]:1",
+            "127.0.0.1:1",
+            "[::2]:1",
+            "127.0.0.2:1",
+            "[::3]:1",
+        ]);
+        assert_eq!(interleaved(mixed), turns);
+        assert_eq!(interleaved(Vec::new()), []);
+    }
+
+    /// An address that answers nothing: its listener's queue is full.
+    #[cfg(target_os = "linux")]
+    fn silent() -> (std::net::TcpListener, Vec<std::net::TcpStream>) {
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("a socket");
+        socket.bind(&any.into()).expect("bound");
+        socket.listen(0).expect("listening");
+        let listener: std::net::TcpListener = socket.into();
+        let address = listener.local_addr().expect("an address");
+        let short = Duration::from_millis(200);
+        let connect = || std::net::TcpStream::connect_timeout(&address, short).ok();
+        let waiting: Vec<_> = std::iter::from_fn(connect).take(8).collect();
+        (listener, waiting)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_is_silent_costs_a_moment_and_one_that_refuses_nothing() {
+        let (silent, _waiting) = silent();
+        let silent = silent.local_addr().expect("an address");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
+        let good = listener.local_addr().expect("an address");
+        let refusing = {
+            let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+            closed.local_addr().expect("an address")
+        };
+        let began = Instant::now();
+        let stream = race(vec![silent, refusing, good]).await.expect("connected");
+        assert_eq!(stream.peer_addr().expect("an address"), good);
+        let took = began.elapsed();
+        assert!(
+            took >= ATTEMPT_DELAY && took < 3 * ATTEMPT_DELAY,
+            "{took:?}"
+        );
+        let began = Instant::now();
+        race(vec![refusing, good]).await.expect("connected");
+        assert!(began.elapsed() < ATTEMPT_DELAY);
+        let error = race(vec![refusing]).await.expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

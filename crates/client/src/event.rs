@@ -55,8 +55,8 @@ pub enum Event {
         topic: String,
         /// The number of connections, those without a name included.
         count: u64,
-        /// The names, sorted; of very many only the first.
-        users: Vec<String>,
+        /// Those with a name, sorted by it; of very many only the first.
+        users: Vec<Person>,
         /// There are more names than these.
         more: bool,
     },
@@ -76,6 +76,8 @@ pub enum Event {
     UserJoined {
         /// Who.
         user: String,
+        /// The address from which they are connected.
+        ip: String,
         /// Which.
         topic: String,
     },
@@ -168,6 +170,17 @@ pub enum Arrival {
     },
     /// It was published just now.
     Live,
+}
+
+/// Somebody with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The name.
+    pub user: String,
+    /// The address from which they are connected.
+    pub ip: String,
+    /// The port at which they can be called, or their connection's.
+    pub port: String,
 }
 
 /// A topic of the server's.

@@ -85,6 +85,7 @@
 
 mod backoff;
 mod channels;
+mod claim;
 mod client;
 mod connection;
 pub mod deadline;
@@ -101,7 +102,9 @@ pub mod session;
 
 pub use client::{Client, Ended, Events, Options, Permit, SendError};
 pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
-pub use event::{Arrival, Closing, Event, Finished, Incoming, Outcome, RequestRefused, Topic};
+pub use event::{
+    Arrival, Closing, Event, Finished, Incoming, Outcome, Person, RequestRefused, Topic,
+};
 pub use line::Line;
 pub use secret::NoRandomness;
 pub use session::{History, Name, Presence, Protocol, Request};

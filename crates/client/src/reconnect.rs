@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::BackOff;
 use crate::channels::{Command, Program, at, now, perform};
-use crate::connection::{Ending, talk};
+use crate::connection::{Ending, Naming, talk};
 use crate::dial::{DialError, Dialer, SLOW};
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::{Closing, Event, Finished, Outcome};
@@ -27,6 +27,9 @@ pub(crate) struct Driver {
     drain_timeout: Duration,
     dialer: Dialer,
     reconnects: bool,
+    waits: bool,
+    /// Holds a name that the next connection takes over.
+    claimed: Option<Link>,
 }
 
 /// What a driver begins with.
@@ -34,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) dialer: Dialer,
     /// Connect again when the connection is lost.
     pub(crate) reconnects: bool,
+    /// Try again until the first connection can be made.
+    pub(crate) waits: bool,
     pub(crate) drain_timeout: Duration,
     pub(crate) session: Session,
     pub(crate) commands: mpsc::Receiver<Command>,
@@ -75,6 +80,8 @@ impl Driver {
             drain_timeout: setup.drain_timeout,
             dialer: setup.dialer,
             reconnects: setup.reconnects,
+            waits: setup.waits,
+            claimed: None,
         }
     }
 
@@ -110,27 +117,28 @@ impl Driver {
     }
 
     async fn connect_and_talk(&mut self) -> End {
-        let mut link = match self.dial(Attempt::First).await {
+        let mut back_off = BackOff::new();
+        let mut link = match self.connect_first(&mut back_off).await {
             Meanwhile::Happened(Ok(link)) => link,
             Meanwhile::Happened(Err(error)) => return End::Outcome(Err(error.into())),
             other => return self.end_unconnected(other),
         };
-        let mut back_off = BackOff::new();
         loop {
             let began = Instant::now();
-            let cause = match talk(
-                &mut self.session,
-                &mut self.program,
-                self.drain_timeout,
-                &mut link,
-            )
-            .await
-            {
+            let cause = match self.talk(&mut link).await {
                 Ending::Closed(closing) => return End::Outcome(Ok(self.finished(closing))),
                 Ending::Abandoned => return End::Abandoned,
                 Ending::Failed(error) => return End::Outcome(Err(error)),
                 Ending::Lost(cause) => cause,
                 Ending::ServerLeft => LinkError::Closed.into(),
+                Ending::Renamed(claimed) => {
+                    drop(link);
+                    link = match self.change_connection(*claimed, &mut back_off).await {
+                        Meanwhile::Happened(link) => link,
+                        other => return self.end_unconnected(other),
+                    };
+                    continue;
+                }
             };
             back_off.connection_ended(began.elapsed());
             let cause = self.session.disconnected(cause, now());
@@ -145,10 +153,63 @@ impl Driver {
             };
             self.session.emit(event);
             drop(link);
-            link = match self.connect_again(&mut back_off).await {
+            link = match self
+                .connect_again(&mut back_off, Attempt::Again, None)
+                .await
+            {
                 Meanwhile::Happened(link) => link,
                 other => return self.end_unconnected(other),
             };
+        }
+    }
+
+    /// Registers over a new connection, and talks until it ends.
+    async fn talk(&mut self, link: &mut Link) -> Ending {
+        let naming = Naming {
+            dialer: &self.dialer,
+            claimed: &mut self.claimed,
+        };
+        talk(
+            &mut self.session,
+            &mut self.program,
+            self.drain_timeout,
+            link,
+            naming,
+        )
+        .await
+    }
+
+    /// Makes the first connection; until it succeeds, if the program wants to wait.
+    async fn connect_first(
+        &mut self,
+        back_off: &mut BackOff,
+    ) -> Meanwhile<Result<Link, DialError>> {
+        let error = match self.dial(Attempt::First).await {
+            Meanwhile::Happened(Err(error)) if self.waits => error,
+            other => return other,
+        };
+        let again = self.connect_again(back_off, Attempt::First, Some(error));
+        match again.await {
+            Meanwhile::Happened(link) => Meanwhile::Happened(Ok(link)),
+            other => other.without(),
+        }
+    }
+
+    /// Makes the connection that takes over the name which was claimed.
+    async fn change_connection(
+        &mut self,
+        claimed: Link,
+        back_off: &mut BackOff,
+    ) -> Meanwhile<Link> {
+        self.claimed = Some(claimed);
+        self.session.disconnected(LinkError::Closed.into(), now());
+        match self.dial(Attempt::Again).await {
+            Meanwhile::Happened(Ok(link)) => Meanwhile::Happened(link),
+            Meanwhile::Happened(Err(error)) => {
+                let again = self.connect_again(back_off, Attempt::Again, Some(error));
+                again.await
+            }
+            other => other.without(),
         }
     }
 
@@ -180,19 +241,23 @@ impl Driver {
     }
 
     /// Tries until it succeeds.
-    async fn connect_again(&mut self, back_off: &mut BackOff) -> Meanwhile<Link> {
-        let mut error: Option<DialError> = None;
-        if self.session.is_finished() {
+    async fn connect_again(
+        &mut self,
+        back_off: &mut BackOff,
+        attempt: Attempt,
+        mut error: Option<DialError>,
+    ) -> Meanwhile<Link> {
+        if attempt == Attempt::Again && self.session.is_finished() {
             return Meanwhile::NothingLeft;
         }
         loop {
             let pause = back_off.pause();
             self.session.emit(Event::Retrying { pause, error });
-            match self.meanwhile(sleep(pause), Attempt::Again).await {
+            match self.meanwhile(sleep(pause), attempt).await {
                 Meanwhile::Happened(()) => {}
                 other => return other.without(),
             }
-            error = match self.dial(Attempt::Again).await {
+            error = match self.dial(attempt).await {
                 Meanwhile::Happened(Ok(link)) => return Meanwhile::Happened(link),
                 Meanwhile::Happened(Err(error)) => Some(error),
                 other => return other.without(),

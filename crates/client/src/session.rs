@@ -11,6 +11,7 @@
 mod config;
 mod heartbeat;
 mod membership;
+mod naming;
 mod pages;
 mod receive;
 mod requests;
@@ -21,7 +22,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName};
+use wire::{Endpoint, ErrorCode, TopicName, UserName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
 pub use requests::Request;
@@ -65,6 +66,10 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// The list of topics that is being read.
     pages: pages::Pages,
+    /// The name that the program prefers, also while we have another one.
+    wished: Option<UserName>,
+    /// A name to be claimed, and whether the program has asked for it.
+    to_claim: Option<(UserName, bool)>,
     /// Nothing more will be pushed.
     is_finishing: bool,
     /// All topics were left, so that the server doesn't keep the name.
@@ -111,6 +116,10 @@ impl Session {
             Protocol::Classic => State::Classic,
         };
         let membership = |topic: &TopicName| Membership::new(topic.clone(), config.history);
+        let wished = match &config.name {
+            Name::Preferred(name) => Some(name.clone()),
+            Name::Anonymous | Name::Required(_) => None,
+        };
         Self {
             memberships: config.topics.iter().map(membership).collect(),
             queue: Queue::new(config.run.clone()),
@@ -126,6 +135,8 @@ impl Session {
             to_pong: None,
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
+            wished,
+            to_claim: None,
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
@@ -143,6 +154,8 @@ impl Session {
         self.to_ping = false;
         self.to_pong = None;
         self.forget_requests();
+        self.wish_again();
+        self.to_claim = None;
         self.farewell = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);

@@ -20,6 +20,7 @@ use super::dial::{LISTENER, dial};
 use super::listen::Listener;
 use crate::error::Failure;
 use crate::input::action::CallAction;
+use crate::output::item::Call;
 use crate::output::notice::{CallLine, Notices};
 use crate::output::people::People;
 use crate::output::plural::counted;
@@ -125,7 +126,7 @@ impl CallManager {
         loop {
             tokio::select! {
                 action = actions.recv() => match action {
-                    Some(action) => self.perform(action),
+                    Some(action) => self.perform(action).await,
                     None => return,
                 },
                 caller = accept(self.listener.as_ref()) => self.on_caller(caller),
@@ -135,7 +136,7 @@ impl CallManager {
         }
     }
 
-    fn perform(&mut self, action: CallAction) {
+    async fn perform(&mut self, action: CallAction) {
         match (action, std::mem::replace(&mut self.state, State::Idle)) {
             (CallAction::Dial { name, address }, State::Idle) => self.dial(name, address),
             (CallAction::Accept, State::Ringing { who, link }) => {
@@ -151,8 +152,8 @@ impl CallManager {
                 tokio::spawn(link.refuse(ErrorCode::Busy, "can't talk now; try again later"));
             }
             (CallAction::HangUp, State::Talking { who, .. } | State::Dialing { name: who, .. }) => {
-                self.forget_unsent();
                 self.notices.say(format_args!("you have hung up on {who}"));
+                self.forget_unsent().await;
             }
             (CallAction::Say(text), state @ (State::Talking { .. } | State::Dialing { .. }))
                 if self.queue.has_room() =>
@@ -164,6 +165,9 @@ impl CallManager {
             (action, state) => {
                 self.state = state;
                 self.notices.warn(self.why_not(&action));
+                if let CallAction::Say(text) = action {
+                    self.notices.tell(Call::NotSaid(text)).await;
+                }
             }
         }
     }
@@ -175,9 +179,7 @@ impl CallManager {
             (CallAction::Say(_), State::Talking { .. } | State::Dialing { .. }) => {
                 "not sent: the other side doesn't read"
             }
-            (CallAction::Say(_), _) => {
-                "not sent: nobody is on the line; /topic TOPIC speaks there again"
-            }
+            (CallAction::Say(_), _) => "not sent: nobody is on the line; /leave closes this view",
             _ => "there is no call",
         }
     }
@@ -201,10 +203,20 @@ impl CallManager {
             tokio::spawn(link.refuse(ErrorCode::Busy, reason));
             return;
         }
-        let who = link.remote().ip().to_string();
-        self.notices.alert(format_args!(
-            "somebody calls you from {who}: /accept or /decline"
-        ));
+        let ip = link.remote().ip().to_string();
+        let names = self.people.at(&ip);
+        let who = match names.as_slice() {
+            [name] => name.clone(),
+            _ => ip.clone(),
+        };
+        let caller = match names.as_slice() {
+            [] => format!("somebody at {ip}"),
+            [name] => format!("{name} ({ip})"),
+            [_, _] => format!("{} ({ip})", names.join(" or ")),
+            [one, other, ..] => format!("{one}, {other} or somebody else at {ip}"),
+        };
+        self.notices
+            .alert(format_args!("{caller} calls you: /accept or /decline"));
         self.people.set_caller(Some(&who));
         let link = Box::new(link);
         self.state = State::Ringing { who, link };
@@ -224,12 +236,11 @@ impl CallManager {
             }
             Woken::Dialed(Err(error)) => {
                 self.state = State::Idle;
-                self.forget_unsent();
-                self.people.end_call();
                 self.notices.warn(words::dial_error(&error, LISTENER));
+                self.forget_unsent().await;
             }
             Woken::Read(Ok(1..)) => self.show().await,
-            Woken::Read(_) => self.end(),
+            Woken::Read(_) => self.end().await,
             Woken::Written(Ok(Written::Partly)) => {}
             Woken::Written(Ok(Written::Completely)) => {
                 if let Some(Line { topic, text }) = self.queue.written() {
@@ -238,7 +249,7 @@ impl CallManager {
                     self.notices.show(CallLine { who, topic, text }).await;
                 }
             }
-            Woken::Written(Err(_)) => self.end(),
+            Woken::Written(Err(_)) => self.end().await,
         }
     }
 
@@ -249,6 +260,12 @@ impl CallManager {
         };
         loop {
             match link.reader.next_frame() {
+                Ok(Some(Frame::Message(frame))) if is_busy(&frame.message) => {
+                    let notice = format!("{who} doesn't take the call now; try again later");
+                    self.notices.warn(notice);
+                    self.state = State::Idle;
+                    return self.forget_unsent().await;
+                }
                 Ok(Some(Frame::Message(frame))) => {
                     let line = CallLine {
                         who: Some(who.clone()),
@@ -259,29 +276,30 @@ impl CallManager {
                 }
                 Ok(Some(Frame::Event(_))) => {}
                 Ok(None) => return,
-                Err(_) => return self.end(),
+                Err(_) => return self.end().await,
             }
         }
     }
 
     /// The other side has ended the call.
-    fn end(&mut self) {
+    async fn end(&mut self) {
         if let State::Talking { who, .. } = std::mem::replace(&mut self.state, State::Idle) {
-            self.people.end_call();
             self.notices
                 .say(format_args!("the call with {who} has ended"));
-            self.forget_unsent();
+            self.forget_unsent().await;
         }
     }
 
-    /// Drops what was not sent, and says how much that is.
-    fn forget_unsent(&mut self) {
+    /// Drops what was not sent, and says how much that is. The screen puts it back into
+    /// the box.
+    async fn forget_unsent(&mut self) {
         let unsent = self.queue.unsent();
         self.queue = Queue::new(String::new());
         if unsent > 0 {
             let lines = counted(unsent as u64, "line was", "lines were");
             self.notices.warn(format_args!("{lines} not sent"));
         }
+        self.notices.tell(Call::Ended).await;
     }
 
     /// Begins to send what is to be said next.
@@ -296,6 +314,13 @@ impl CallManager {
             }
         }
     }
+}
+
+/// The answer of a program that refuses the call.
+fn is_busy(message: &wire::Received<'_>) -> bool {
+    let text = message.text.decode();
+    let reason = text.strip_prefix(ErrorCode::Busy.as_str());
+    message.topic.decode() == ErrorCode::TOPIC && reason.is_some_and(|rest| rest.starts_with(':'))
 }
 
 /// Waits for a caller who is still there. Cancel safe.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use wire::{Limits, UserName};
 
-use super::config::When;
+use super::config::{Notifying, When};
 
 const USAGE: &str = "chat [OPTIONS] -direct PORT
        chat [OPTIONS] -direct 0 ADDRESS:PORT
@@ -16,8 +16,8 @@ const USAGE: &str = "chat [OPTIONS] -direct PORT
 const DETAILS: &str = "\
 Each line you type is one message. Messages that arrive are printed as TOPIC:TEXT.
 Notices go to standard error. The chat ends at the end of the input (Ctrl-D, or the
-end of a pipe). On a terminal you can edit lines and use commands: type /help. With
-several topics, lines go to the first one, or to the one that /topic chooses.
+end of a pipe). A terminal is taken for the whole screen (--plain doesn't): type /help
+there. In a pipe with several topics, lines go to the first one.
 A long option may be written with one dash or with two.
 
 Examples:
@@ -30,8 +30,9 @@ Examples:
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
 
-Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130
-interrupted; on a terminal also 143 terminated, 129 hung up.";
+Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 3 nothing
+came within --timeout, 130 interrupted; on a terminal also 143 terminated, 129 hung
+up.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -60,6 +61,12 @@ pub(super) struct Typed {
     /// By default chat reconnects until it succeeds.
     #[arg(long)]
     pub(super) no_reconnect: bool,
+    /// Wait for a server or peer that isn't there yet
+    ///
+    /// By default chat ends with exit code 1 if the first connection can't be made, because
+    /// an address is wrong more often than a server is late.
+    #[arg(long, conflicts_with = "no_reconnect")]
+    pub(super) wait: bool,
     /// By topic: the name by which others know you
     ///
     /// 1 to 64 characters. Only one person at a time can have a name. The default is
@@ -83,6 +90,22 @@ pub(super) struct Typed {
     /// milliseconds since 1970. The default is TOPIC:TEXT, for people.
     #[arg(long)]
     pub(super) json: bool,
+    /// End when COUNT messages have arrived
+    ///
+    /// What was read from the input until then is still delivered. The exit code is 0.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// End with exit code 3 when no message has arrived for that long
+    #[arg(long, value_name = "SECONDS", value_parser = super::values::positive_seconds)]
+    pub(super) timeout: Option<Duration>,
+    /// Print nothing on standard error but errors
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Send all of the input as one message
+    ///
+    /// A line break at its end is left out. By default each line is a message.
+    #[arg(long)]
+    pub(super) whole: bool,
     /// By topic: speak only the protocol of the original specification
     ///
     /// Then nothing is acknowledged, and messages that are sent while the connection is
@@ -123,7 +146,9 @@ pub(super) struct Typed {
     pub(super) listen: Option<u16>,
     /// On a terminal: behave as in a pipe, one line in, one message out
     ///
-    /// By default you can edit lines there, and messages have names, times and colours.
+    /// This is the mode for screen readers. By default chat takes the whole screen, and
+    /// messages have names, times and colours. Without a TERM that can move a cursor, chat
+    /// is plain by itself.
     #[arg(long)]
     pub(super) plain: bool,
     /// When to use colours
@@ -134,6 +159,25 @@ pub(super) struct Typed {
     /// On a terminal: don't ring when your name is mentioned
     #[arg(long)]
     pub(super) no_bell: bool,
+    /// On a terminal: how to tell the desktop of a mention or a call
+    ///
+    /// osc9 and osc777 are the two sequences that terminals know; others ignore them. auto
+    /// chooses by the terminal.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(super) notify: Notifying,
+    /// On a terminal: no members and topics at the sides
+    ///
+    /// By default members are listed from 100 columns on, and topics from 120 on.
+    #[arg(long)]
+    pub(super) no_sides: bool,
+    /// On a terminal: don't name the topic before each message where it is in view
+    #[arg(long)]
+    pub(super) hide_topic: bool,
+    /// On a terminal: take the mouse's wheel to scroll; then Shift selects text
+    ///
+    /// By default the terminal selects text, and sends the wheel as arrow keys.
+    #[arg(long)]
+    pub(super) mouse: bool,
     /// On a terminal: don't keep the lines you type for the next run
     ///
     /// By default they are kept in natter/history in the state directory, which only you

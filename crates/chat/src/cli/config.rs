@@ -1,5 +1,6 @@
 //! What a command line means.
 
+use std::fmt;
 use std::time::Duration;
 
 use wire::{Address, TopicName, UserName};
@@ -42,6 +43,18 @@ pub enum Mode {
     },
 }
 
+impl fmt::Display for Mode {
+    /// Where that is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait { port } => write!(f, "port {port}"),
+            Self::Call { peer } => write!(f, "{peer}"),
+            Self::CallUser { user, server } => write!(f, "{user}@{server}"),
+            Self::Join { server, .. } => write!(f, "{server}"),
+        }
+    }
+}
+
 /// How to talk. `--help` gives each default and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -49,6 +62,8 @@ pub struct Options {
     pub stay: bool,
     /// In topic mode: connect again when the connection is lost.
     pub reconnect: bool,
+    /// Try again until the first connection can be made.
+    pub wait: bool,
     /// The longest that making a connection may take.
     pub connect_timeout: Duration,
     /// The longest wait for the other side to close when everything is sent.
@@ -57,12 +72,28 @@ pub struct Options {
     pub max_frame: usize,
     /// What arrives is printed as JSON.
     pub json: bool,
+    /// End after so many messages.
+    pub count: Option<u64>,
+    /// End when no message has come for so long.
+    pub timeout: Option<Duration>,
+    /// Say nothing but what is wrong.
+    pub quiet: bool,
+    /// All of the input is one message.
+    pub whole: bool,
     /// On a terminal too, one line in is one message out.
     pub plain: bool,
     /// When there are colours.
     pub color: When,
     /// A mention of one's name rings.
     pub bell: bool,
+    /// How the desktop is told of a mention or a call.
+    pub notify: Notifying,
+    /// On a wide terminal, members and topics stand at the sides.
+    pub sides: bool,
+    /// On a terminal, messages don't name the topic that is in view.
+    pub hide_topic: bool,
+    /// On a terminal, the mouse's wheel is ours, and selecting takes Shift.
+    pub mouse: bool,
     /// What is typed on a terminal is remembered from run to run.
     pub history_file: bool,
     /// What to be called on a terminal, if no name was given for this run.
@@ -98,6 +129,38 @@ impl When {
     pub(super) fn read(text: &str) -> Option<Self> {
         let all = [Self::Auto, Self::Always, Self::Never];
         all.into_iter().find(|when| when.as_str() == text)
+    }
+}
+
+/// How the desktop is told of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Notifying {
+    /// In the way that the terminal is known for.
+    #[default]
+    Auto,
+    /// By the sequence OSC 9.
+    Osc9,
+    /// By the sequence OSC 777.
+    Osc777,
+    /// Not at all.
+    Never,
+}
+
+impl Notifying {
+    /// As it is written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Osc9 => "osc9",
+            Self::Osc777 => "osc777",
+            Self::Never => "never",
+        }
+    }
+
+    /// Reads what is written.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let all = [Self::Auto, Self::Osc9, Self::Osc777, Self::Never];
+        all.into_iter().find(|how| how.as_str() == text)
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use wire::{Address, AddressError, UserName, UserNameError};
 
-use super::config::When;
+use super::config::{Notifying, When};
 
 /// What the file says. All of it is optional.
 #[derive(Debug, Default)]
@@ -23,6 +23,14 @@ pub(super) struct File {
     pub(super) color: Option<When>,
     /// A mention of the person's name rings.
     pub(super) bell: Option<bool>,
+    /// How the desktop is told of a mention.
+    pub(super) notify: Option<Notifying>,
+    /// Members and topics stand at the sides.
+    pub(super) sides: Option<bool>,
+    /// Messages don't name the topic that is in view.
+    pub(super) hide_topic: Option<bool>,
+    /// The wheel is ours.
+    pub(super) mouse: Option<bool>,
     /// Short names of servers.
     pub(super) servers: BTreeMap<String, Address>,
 }
@@ -62,6 +70,9 @@ pub(super) enum Mistake {
     /// There is no such value of `color`.
     #[error("color is auto, always or never, not {0:?}")]
     Color(String),
+    /// There is no such value of `notify`.
+    #[error("notify is auto, osc9, osc777 or never, not {0:?}")]
+    Notify(String),
     /// A server's address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -74,6 +85,10 @@ struct Written {
     name: Option<toml::Spanned<String>>,
     color: Option<toml::Spanned<String>>,
     bell: Option<bool>,
+    notify: Option<toml::Spanned<String>>,
+    sides: Option<bool>,
+    hide_topic: Option<bool>,
+    mouse: Option<bool>,
     #[serde(default)]
     servers: BTreeMap<String, toml::Spanned<String>>,
 }
@@ -129,11 +144,16 @@ impl File {
         };
         let name = |text: &str| UserName::new(text).map_err(Mistake::from);
         let color = |text: &str| When::read(text).ok_or_else(|| Mistake::Color(text.into()));
+        let notify = |text: &str| Notifying::read(text).ok_or_else(|| Mistake::Notify(text.into()));
         Ok(Self {
             path: Some(path.to_owned()),
             name: written.name.map(|text| read(&text, name)).transpose()?,
             color: written.color.map(|text| read(&text, color)).transpose()?,
             bell: written.bell,
+            notify: written.notify.map(|text| read(&text, notify)).transpose()?,
+            sides: written.sides,
+            hide_topic: written.hide_topic,
+            mouse: written.mouse,
             servers: written
                 .servers
                 .into_iter()

@@ -4,6 +4,8 @@ use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameE
 
 use super::config::Mode;
 use super::file::File;
+use super::pasted;
+use crate::output::shell::Word;
 
 /// Why a command line has no meaning, and what to type instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,16 +57,16 @@ pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
             let (user, server) = peer.rsplit_once('@').unwrap_or_default();
             Ok(Mode::CallUser {
                 user: UserName::new(user)?,
-                server: file.server(server)?,
+                server: file.server(pasted::read(server).0)?,
             })
         }
         (0, [peer]) => Ok(Mode::Call {
-            peer: peer.parse()?,
+            peer: pasted::read(peer).0.parse()?,
         }),
         (port, []) => Ok(Mode::Wait { port }),
         (port, [address]) => Err(UsageError::AddressWhileWaiting {
             port,
-            address: (*address).into(),
+            address: Word(address).to_string(),
         }),
         (_, [_, more, ..]) => Err(UsageError::TooMuch((*more).into())),
     }
@@ -74,26 +76,33 @@ fn read_port(text: &str) -> Result<u16, UsageError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
-        _ if text.parse::<Address>().is_ok() => Err(UsageError::AddressForPort(text.into())),
+        _ if text.parse::<Address>().is_ok() => {
+            Err(UsageError::AddressForPort(Word(text).to_string()))
+        }
         _ => Err(UsageError::BadPort(text.into())),
     }
 }
 
 pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
-    match rest {
-        [] => Err(UsageError::NoServer),
-        [server] => Err(UsageError::NoTopic((*server).into())),
-        [server, names @ ..] => Ok(Mode::Join {
-            server: file.server(server)?,
-            topics: read_topics(names)?,
-        }),
+    let Some((pasted, names)) = rest.split_first() else {
+        return Err(UsageError::NoServer);
+    };
+    let (server, topic) = pasted::read(pasted);
+    let names = topic
+        .into_iter()
+        .chain(names.iter().map(|name| (*name).into()));
+    let topics = read_topics(names)?;
+    if topics.is_empty() {
+        return Err(UsageError::NoTopic(Word(server).to_string()));
     }
+    let server = file.server(server)?;
+    Ok(Mode::Join { server, topics })
 }
 
-fn read_topics(names: &[&str]) -> Result<Vec<TopicName>, TopicNameError> {
+fn read_topics(names: impl Iterator<Item = String>) -> Result<Vec<TopicName>, TopicNameError> {
     let mut topics = Vec::new();
     for name in names {
-        let topic = TopicName::new(name)?;
+        let topic = TopicName::new(&name)?;
         if !topics.contains(&topic) {
             topics.push(topic);
         }

@@ -8,7 +8,7 @@ use std::fmt;
 use wire::UserName;
 
 use super::arguments::Typed;
-use super::config::When;
+use super::config::{Notifying, When};
 use super::file::{File, Quoted};
 use crate::environment::Environment;
 
@@ -17,6 +17,10 @@ use crate::environment::Environment;
 pub(super) struct Settings {
     pub(super) color: Setting<When>,
     pub(super) bell: Setting<bool>,
+    pub(super) notify: Setting<Notifying>,
+    pub(super) sides: Setting<bool>,
+    pub(super) hide_topic: Setting<bool>,
+    pub(super) mouse: Setting<bool>,
     name: Option<Setting<UserName>>,
     pub(super) file: File,
 }
@@ -68,10 +72,10 @@ impl Settings {
             Some(color) => Setting::new(color, Source::File),
             None => Setting::new(When::Auto, Source::Default),
         };
-        let bell = match file.bell {
-            _ if typed.no_bell => Setting::new(false, Source::Option),
-            Some(bell) => Setting::new(bell, Source::File),
-            None => Setting::new(true, Source::Default),
+        let notify = match file.notify {
+            _ if is_given("notify") => Setting::new(typed.notify, Source::Option),
+            Some(notify) => Setting::new(notify, Source::File),
+            None => Setting::new(Notifying::Auto, Source::Default),
         };
         let login = || UserName::new(environment.login.as_deref()?).ok();
         let name = match (&typed.name, &file.name) {
@@ -81,10 +85,23 @@ impl Settings {
         };
         Self {
             color,
-            bell,
+            bell: switch(typed.no_bell.then_some(false), file.bell, true),
+            notify,
+            sides: switch(typed.no_sides.then_some(false), file.sides, true),
+            hide_topic: switch(typed.hide_topic.then_some(true), file.hide_topic, false),
+            mouse: switch(typed.mouse.then_some(true), file.mouse, false),
             name,
             file,
         }
+    }
+}
+
+/// What is in force of something that is on or off.
+fn switch(typed: Option<bool>, file: Option<bool>, default: bool) -> Setting<bool> {
+    match (typed, file) {
+        (Some(value), _) => Setting::new(value, Source::Option),
+        (None, Some(value)) => Setting::new(value, Source::File),
+        (None, None) => Setting::new(default, Source::Default),
     }
 }
 
@@ -114,7 +131,17 @@ impl fmt::Display for Settings {
             Quoted(color.value.as_str()),
             color.source
         )?;
-        writeln!(f, "bell = {} # {}", bell.value, bell.source)?;
+        let notify = &self.notify;
+        let how = Quoted(notify.value.as_str());
+        writeln!(f, "notify = {how} # {}", notify.source)?;
+        for (key, Setting { value, source }) in [
+            ("bell", bell),
+            ("sides", &self.sides),
+            ("hide_topic", &self.hide_topic),
+            ("mouse", &self.mouse),
+        ] {
+            writeln!(f, "{key} = {value} # {source}")?;
+        }
         if !self.file.servers.is_empty() {
             writeln!(f, "\n[servers]")?;
         }

@@ -55,6 +55,26 @@ fn the_command_lines_of_the_specification_are_read() {
 }
 
 #[test]
+fn what_people_paste_is_an_address_and_a_topic() {
+    let lab = || Mode::Join {
+        server: "127.0.0.1:20000".parse().unwrap(),
+        topics: vec!["lab".parse().unwrap()],
+    };
+    for line in [
+        "chat -topic http://127.0.0.1:20000/lab",
+        "chat -topic natter://127.0.0.1:20000/lab",
+        "chat -topic 127.0.0.1:20000/lab",
+        "chat -topic http://127.0.0.1:20000/ lab",
+        "chat -topic http://127.0.0.1:20000/lab lab",
+    ] {
+        assert_eq!(mode(line), lab(), "{line}");
+    }
+    assert!(mistake("chat -topic http://host:1/").contains("type `chat -topic host:1 TOPIC`"));
+    assert!(mistake("chat -topic https://host:1/lab").contains("https://host:1"));
+    assert!(mistake("chat -topic [::1]:1").contains("type `chat -topic '[::1]:1' TOPIC`"));
+}
+
+#[test]
 fn one_dash_and_two_mean_the_same_for_every_long_option() {
     for line in [
         "chat -direct 1 -stay -no-reconnect -connect-timeout 2 -drain-timeout 0.5 -max-frame 2000 -json",
@@ -67,13 +87,22 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
             Options {
                 stay: true,
                 reconnect: false,
+                wait: false,
                 connect_timeout: Duration::from_secs(2),
                 drain_timeout: Duration::from_millis(500),
                 max_frame: 2000,
                 json: true,
+                count: None,
+                timeout: None,
+                quiet: false,
+                whole: false,
                 plain: false,
                 color: When::Auto,
                 bell: true,
+                notify: Notifying::Auto,
+                sides: true,
+                hide_topic: false,
+                mouse: false,
                 history_file: true,
                 usual_name: None,
                 extended: None,
@@ -96,13 +125,22 @@ fn defaults_are_those_that_help_names() {
         Options {
             stay: false,
             reconnect: true,
+            wait: false,
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(3),
             max_frame: 65536,
             json: false,
+            count: None,
+            timeout: None,
+            quiet: false,
+            whole: false,
             plain: false,
             color: When::Auto,
             bell: true,
+            notify: Notifying::Auto,
+            sides: true,
+            hide_topic: false,
+            mouse: false,
             history_file: true,
             usual_name: None,
             extended: None,

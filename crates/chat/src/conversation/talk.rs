@@ -90,7 +90,7 @@ impl<'a> Talk<'a> {
             return None;
         }
         if self.peer_done {
-            if self.all.input.has_ended() {
+            if self.all.input.has_ended() || self.all.screen.is_done() {
                 return Some(self.both_done());
             }
             if let Some(length) = self.all.rules.pause {
@@ -192,8 +192,12 @@ impl<'a> Talk<'a> {
                 envelope: Envelope::default(),
                 arrival: Arrival::Live,
             };
-            busy |= self.role == Role::Called && is_busy(&incoming);
-            self.all.screen.show(&incoming);
+            let says_busy = self.role == Role::Called && is_busy(&incoming);
+            busy |= says_busy;
+            // A person is told so in our words, when this has ended.
+            if !(says_busy && self.all.screen.is_persons()) {
+                self.all.screen.show(&incoming);
+            }
         }
     }
 

@@ -14,8 +14,6 @@ pub(crate) enum Action {
     Call(UserName),
     /// Do this about a call.
     CallAction(CallAction),
-    /// Show the earlier lines that contain this text.
-    Search(String),
 }
 
 /// What a person does about a direct call.

@@ -91,16 +91,21 @@ impl LineSplitter {
         if line_break && line.last() == Some(&b'\r') {
             line.pop();
         }
-        lines.push(match String::from_utf8(line) {
-            Ok(text) => Typed::Line {
-                text,
-                replaced: false,
-            },
-            Err(error) => Typed::Line {
-                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-                replaced: true,
-            },
-        });
+        lines.push(text(line));
+    }
+}
+
+/// Bytes as the text of a line.
+pub(crate) fn text(line: Vec<u8>) -> Typed {
+    match String::from_utf8(line) {
+        Ok(text) => Typed::Line {
+            text,
+            replaced: false,
+        },
+        Err(error) => Typed::Line {
+            text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            replaced: true,
+        },
     }
 }
 

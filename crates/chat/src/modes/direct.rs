@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wire::{Address, ErrorCode, Event, Request, TopicName, UserName};
 
-use crate::calls::dial::{LISTENER, dial};
+use crate::calls::dial::{LISTENER, dial, dial_until};
 use crate::calls::listen::Listener;
 use crate::conversation::{AtEnd, Conversation, Ending, Meanwhile, Role};
 use crate::error::{Failure, LookupError};
@@ -49,10 +49,14 @@ async fn call_expecting(
     expected: &'static str,
 ) -> Result<(), Failure> {
     let notices = all.notices.clone();
-    let mut link = match all
-        .meanwhile(dial(dialer, &notices), AtEnd::WaitOn, None)
-        .await
-    {
+    let waits = all.rules.wait;
+    let dialing = async {
+        match waits {
+            true => Ok(dial_until(dialer, &notices, expected).await),
+            false => dial(dialer, &notices).await,
+        }
+    };
+    let mut link = match all.meanwhile(dialing, AtEnd::WaitOn, None).await {
         Meanwhile::Happened(link) => link.map_err(|error| Failure::Dial { error, expected })?,
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };

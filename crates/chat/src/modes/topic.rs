@@ -14,7 +14,8 @@ use crate::calls::manager::Calls;
 use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
-use crate::output::notice::Notices;
+use crate::output::item::{self, Call, Item, Said};
+use crate::output::notice::{NoticeReader, Notices, Severity};
 use crate::output::people::People;
 use crate::output::screen::{Closed, Screen};
 use crate::words::{self, Words};
@@ -45,6 +46,16 @@ pub(crate) enum Audience {
     Person,
     /// A program.
     Pipe,
+}
+
+impl Audience {
+    /// Only a person's notices are shown among the messages.
+    pub(crate) fn of(reader: Option<&NoticeReader>) -> Self {
+        match reader {
+            Some(_) => Self::Person,
+            None => Self::Pipe,
+        }
+    }
 }
 
 /// What the server can be asked.
@@ -149,7 +160,7 @@ impl Chat {
             ..
         } = &mut self.all;
         tokio::select! {
-            () = input.receive(), if input.wants_more() => Woken::Typed,
+            () = input.receive(), if input.wants_more() && !screen.is_done() => Woken::Typed,
             permit = client.reserve(), if sends => match permit {
                 Ok(permit) => {
                     send(permit, input, &mut self.is_finishing);
@@ -168,12 +179,18 @@ impl Chat {
         }
     }
 
+    /// Nothing more is to be sent or received.
+    fn has_ended(&self) -> bool {
+        let has_ended = self.all.input.has_ended() && !self.all.stays;
+        has_ended || self.all.screen.is_done()
+    }
+
     /// The client is to be told something.
     fn has_command(&self) -> bool {
         match self.all.input.first() {
             Some(Entry::Line(_) | Entry::Action(Action::Request(_))) => true,
             Some(Entry::Action(_)) => false,
-            None => self.all.input.has_ended() && !self.all.stays && !self.is_finishing,
+            None => self.has_ended() && !self.is_finishing,
         }
     }
 
@@ -183,14 +200,13 @@ impl Chat {
         while let Some(Entry::Action(action)) = self.all.input.first() {
             let waits = match action {
                 Action::Request(_) => is_possible,
-                Action::Call(_) | Action::Search(_) => false,
+                Action::Call(_) => false,
                 Action::CallAction(_) => self.to_calls.is_some(),
             };
             if waits {
                 return;
             }
             match self.all.input.take() {
-                Some(Entry::Action(Action::Search(text))) => self.all.screen.search(&text),
                 Some(Entry::Action(Action::CallAction(action))) => self.to_calls = Some(action),
                 Some(Entry::Action(Action::Call(user))) if is_possible => {
                     let lookup = Action::Request(Request::Lookup(user.clone()));
@@ -206,13 +222,15 @@ impl Chat {
         match event {
             Event::Message(incoming) => self.all.screen.show(&incoming),
             Event::Delivered(line) => self.all.screen.show_own(&line),
-            Event::Kept(line) => {
-                self.all.screen.show_waiting(&line);
-                self.say_kept();
-            }
+            Event::Kept(_) => self.say_kept(),
             event => {
+                self.show_facts(&event);
+                let about = words::about(&event);
+                let passes = self.all.notices.is_quiet() && words::will_pass(&event);
                 for words in words::event(&event, &self.all.server) {
-                    self.say(words);
+                    if !passes {
+                        self.say(words, &about);
+                    }
                 }
                 self.update(&event);
                 if self.all.audience == Audience::Person {
@@ -226,13 +244,8 @@ impl Chat {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
             Event::Joined { .. } | Event::Registered { .. } => self.connection = Connection::Usual,
-            Event::Disconnected {
-                in_flight, unsent, ..
-            } => {
+            Event::Disconnected { unsent, .. } => {
                 self.connection = Connection::Lost;
-                for line in in_flight {
-                    self.all.screen.show_waiting(line);
-                }
                 if *unsent > 0 {
                     self.say_kept();
                 }
@@ -240,7 +253,7 @@ impl Chat {
             Event::ServerError(error)
                 if error.is(ErrorCode::UnknownUser) && self.to_call.take().is_some() =>
             {
-                self.all.people.end_call();
+                self.all.screen.happened(|| Item::Call(Call::Ended));
             }
             _ => {}
         }
@@ -259,8 +272,12 @@ impl Chat {
             Event::Registered { user: Some(user) } if self.all.people.set_me(user) => {
                 self.all.notices.say(format_args!("you are {user}"));
             }
-            Event::Members { users, .. } => self.all.people.add_names(users),
-            Event::UserJoined { user, .. } => self.all.people.add_names(&[user]),
+            Event::Members { users, .. } => {
+                for person in users {
+                    self.all.people.add_at(&person.user, &person.ip);
+                }
+            }
+            Event::UserJoined { user, ip, .. } => self.all.people.add_at(user, ip),
             Event::Found { user, ip, port } => {
                 self.all.people.add_names(&[user]);
                 if self.call_found(user, ip, port) {
@@ -269,8 +286,9 @@ impl Chat {
             }
             _ => {}
         }
+        let about = words::about(event);
         for words in words::news(event, &self.all.server) {
-            self.say(words);
+            self.say(words, &about);
         }
     }
 
@@ -296,10 +314,62 @@ impl Chat {
         true
     }
 
-    fn say(&self, words: Words) {
-        match words {
-            Words::Info(text) => self.all.notices.say(text),
-            Words::Warning(text) => self.all.notices.warn(text),
+    /// Says something, about some topics or in general.
+    fn say(&mut self, words: Words, about: &[&str]) {
+        let (text, severity) = match words {
+            Words::Info(text) => (text, Severity::Info),
+            Words::Warning(text) => (text, Severity::Warning),
+        };
+        if self.all.screen.is_persons() {
+            let topics = about.iter().map(|topic| Some(*topic));
+            let nowhere = about.is_empty().then_some(None);
+            for about in topics.chain(nowhere) {
+                let said = Said::new(&text, severity, about);
+                self.all.screen.happened(|| Item::Notice(said));
+            }
+            return;
+        }
+        match severity {
+            Severity::Info => self.all.notices.say(text),
+            Severity::Warning | Severity::Alert => self.all.notices.warn(text),
+        }
+    }
+
+    /// Shows a person what has become of topics, people and the connection.
+    fn show_facts(&mut self, event: &Event) {
+        let item = match event {
+            Event::LineRefused { line, .. } => Item::Refused(line.clone()),
+            Event::Joined { topics, .. } => Item::Joined(topics.clone()),
+            Event::Left(topic) => Item::Left(topic.clone()),
+            Event::Members {
+                topic,
+                count,
+                users,
+                ..
+            } => Item::Members {
+                topic: topic.clone(),
+                count: *count,
+                users: users.iter().map(|person| person.user.clone()).collect(),
+            },
+            Event::UserJoined { topic, user, .. } => Item::Came {
+                topic: topic.clone(),
+                user: user.clone(),
+            },
+            Event::UserLeft { topic, user } => Item::Went {
+                topic: topic.clone(),
+                user: user.clone(),
+            },
+            Event::Disconnected { .. } => Item::Connection(item::Connection::Connecting),
+            Event::Retrying { pause, .. } => Item::Connection(item::Connection::Down {
+                seconds: pause.as_secs_f64().ceil() as u64,
+            }),
+            _ => return,
+        };
+        let is_up = matches!(event, Event::Joined { .. });
+        self.all.screen.happened(|| item);
+        if is_up {
+            let up = || Item::Connection(item::Connection::Up);
+            self.all.screen.happened(up);
         }
     }
 

@@ -12,6 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::item::{Call, Item, Said};
 use super::plural::counted;
 use super::sanitize::push_escaped;
 
@@ -22,22 +23,26 @@ const WAITING: usize = 64;
 /// The handle through which all parts of the program report.
 #[derive(Clone, Debug)]
 pub(crate) struct Notices {
-    queue: mpsc::Sender<Item>,
+    queue: mpsc::Sender<Queued>,
     /// Notices that found the queue full since the writer last said so.
     left_out: Arc<AtomicUsize>,
+    /// What is only for information isn't said.
+    is_quiet: bool,
 }
 
 /// What is in the queue.
 #[derive(Debug)]
-enum Item {
+enum Queued {
     Notice(Notice),
     CallLine(CallLine),
+    /// What has become of a direct call.
+    Call(Call),
     /// Answered when everything before it has been written.
     Finish(oneshot::Sender<()>),
 }
 
 /// A line of a direct call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CallLine {
     /// Who has said it; `None` for our own.
     pub(crate) who: Option<String>,
@@ -67,15 +72,6 @@ pub(crate) struct Notice {
     pub(crate) severity: Severity,
 }
 
-/// What is shown among messages.
-#[derive(Debug)]
-pub(crate) enum Shown {
-    /// A notice, and how many had no room after it.
-    Notice(Notice, usize),
-    /// A line of a direct call.
-    CallLine(CallLine),
-}
-
 impl Notice {
     fn new(what: impl Display, severity: Severity) -> Self {
         let mut text = String::new();
@@ -92,7 +88,7 @@ impl Notice {
 /// The receiving end of the queue, for a screen that shows notices among messages.
 #[derive(Debug)]
 pub(crate) struct NoticeReader {
-    items: mpsc::Receiver<Item>,
+    items: mpsc::Receiver<Queued>,
     left_out: Arc<AtomicUsize>,
 }
 
@@ -100,7 +96,7 @@ impl NoticeReader {
     /// The next item; waits for it.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Shown> {
+    pub(crate) async fn next(&mut self) -> Option<Item> {
         loop {
             let item = self.items.recv().await?;
             if let Some(shown) = self.accept(item) {
@@ -110,7 +106,7 @@ impl NoticeReader {
     }
 
     /// The next item, if there is one already.
-    pub(crate) fn try_next(&mut self) -> Option<Shown> {
+    pub(crate) fn try_next(&mut self) -> Option<Item> {
         loop {
             let item = self.items.try_recv().ok()?;
             if let Some(shown) = self.accept(item) {
@@ -119,15 +115,27 @@ impl NoticeReader {
         }
     }
 
-    fn accept(&self, item: Item) -> Option<Shown> {
+    fn accept(&self, item: Queued) -> Option<Item> {
         match item {
-            Item::Notice(notice) => {
-                let left_out = self.left_out.swap(0, Ordering::Relaxed);
-                Some(Shown::Notice(notice, left_out))
+            Queued::Notice(Notice { mut text, severity }) => {
+                match self.left_out.swap(0, Ordering::Relaxed) {
+                    0 => {}
+                    count => {
+                        let notices = counted(count as u64, "notice was", "notices were");
+                        text += &format!(" (then {notices} left out)");
+                    }
+                }
+                let about = None;
+                Some(Item::Notice(Said {
+                    text,
+                    severity,
+                    about,
+                }))
             }
-            Item::CallLine(line) => Some(Shown::CallLine(line)),
+            Queued::CallLine(line) => Some(Item::CallLine(line)),
+            Queued::Call(call) => Some(Item::Call(call)),
             // The screen has everything before it, and shows it in its turn.
-            Item::Finish(done) => {
+            Queued::Finish(done) => {
                 let _ = done.send(());
                 None
             }
@@ -136,9 +144,10 @@ impl NoticeReader {
 }
 
 impl Notices {
-    /// Starts the writer.
-    pub(crate) fn start() -> io::Result<Self> {
-        let (notices, reader) = Self::unwritten();
+    /// Starts the writer. A quiet one says only what is wrong.
+    pub(crate) fn start(is_quiet: bool) -> io::Result<Self> {
+        let (mut notices, reader) = Self::unwritten();
+        notices.is_quiet = is_quiet;
         thread::Builder::new()
             .name("notices".into())
             .spawn(move || write_all(reader))?;
@@ -152,12 +161,24 @@ impl Notices {
         let counter = Arc::clone(&left_out);
         let reader = NoticeReader { items, left_out };
         let left_out = counter;
-        (Self { queue, left_out }, reader)
+        let notices = Self {
+            queue,
+            left_out,
+            is_quiet: false,
+        };
+        (notices, reader)
+    }
+
+    /// What is only for information isn't said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     /// Reports `what`, in one line whatever it holds. Never waits.
     pub(crate) fn say(&self, what: impl Display) {
-        self.queue(Notice::new(what, Severity::Info));
+        if !self.is_quiet {
+            self.queue(Notice::new(what, Severity::Info));
+        }
     }
 
     /// Reports that something is lost, or isn't as it should be.
@@ -173,11 +194,17 @@ impl Notices {
     /// Shows a line of a direct call. Waits while the screen is behind.
     pub(crate) async fn show(&self, line: CallLine) {
         // A screen that has ended shows nothing.
-        let _ = self.queue.send(Item::CallLine(line)).await;
+        let _ = self.queue.send(Queued::CallLine(line)).await;
+    }
+
+    /// Tells what has become of a direct call. Waits while the screen is behind.
+    pub(crate) async fn tell(&self, call: Call) {
+        // A screen that has ended shows nothing.
+        let _ = self.queue.send(Queued::Call(call)).await;
     }
 
     fn queue(&self, notice: Notice) {
-        if self.queue.try_send(Item::Notice(notice)).is_err() {
+        if self.queue.try_send(Queued::Notice(notice)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -185,14 +212,14 @@ impl Notices {
     /// Reports `last`, which is never left out, and waits until everything is written.
     pub(crate) async fn finish(&self, last: Option<impl Display>) {
         if let Some(last) = last {
-            let last = Item::Notice(Notice::new(last, Severity::Warning));
+            let last = Queued::Notice(Notice::new(last, Severity::Warning));
             // A screen that showed notices among messages has ended by now.
-            if let Err(mpsc::error::SendError(Item::Notice(last))) = self.queue.send(last).await {
+            if let Err(mpsc::error::SendError(Queued::Notice(last))) = self.queue.send(last).await {
                 last.write();
             }
         }
         let (done, written) = oneshot::channel();
-        if self.queue.send(Item::Finish(done)).await.is_ok() {
+        if self.queue.send(Queued::Finish(done)).await.is_ok() {
             let _ = written.await;
         }
     }
@@ -202,10 +229,10 @@ impl Notices {
 fn write_all(mut reader: NoticeReader) {
     while let Some(item) = reader.items.blocking_recv() {
         match item {
-            Item::Notice(notice) => notice.write(),
+            Queued::Notice(notice) => notice.write(),
             // There are no direct calls beside a topic in a pipe.
-            Item::CallLine(_) => {}
-            Item::Finish(done) => {
+            Queued::CallLine(_) | Queued::Call(_) => {}
+            Queued::Finish(done) => {
                 let _ = done.send(());
             }
         }

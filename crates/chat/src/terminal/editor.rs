@@ -1,309 +1,427 @@
-//! The thread at the keyboard: edits a line and hands it on.
+//! The text that is being typed: where the cursor is, what was undone and what was cut.
 //!
-//! Owns the line editor, which alone reads standard input. A line that was sent leaves the
-//! screen and is shown again when it has arrived. Never sees the messages of others.
+//! Moves by what a person sees as one character (a grapheme cluster). Knows no terminal and
+//! no key.
 
-use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use unicode_segmentation::UnicodeSegmentation as _;
 
-use rustyline::error::ReadlineError;
-use rustyline::history::FileHistory;
-use rustyline::{
-    Cmd, ColorMode, ConditionalEventHandler, Config, Event, EventContext, EventHandler,
-    GraphemeClusterMode, KeyEvent, Movement, RepeatCount,
-};
-use rustyline::{KeyCode, Modifiers};
-use tokio::sync::mpsc;
+use super::text::{Rows, rows};
 
-use super::context::{CommandContext, Outcome};
-use super::helper::LineHelper;
-use super::tty::{Permission, Tty};
-use super::width::rows;
-use crate::input::action::{Action, CallAction};
-use crate::input::lines::Typed;
-use crate::system::{self, Settings};
-
-/// Lines that are remembered from run to run.
-const REMEMBERED: usize = 1_000;
-
-pub(super) type Rustyline = rustyline::Editor<LineHelper, FileHistory>;
+/// Steps that can be undone.
+const MOST_STEPS: usize = 200;
+/// Bytes of texts that are kept for that.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// See the module.
-pub(super) struct Editor {
-    line: Rustyline,
-    context: CommandContext,
-    tty: Arc<Tty>,
-    keys: Arc<Keys>,
-    settings: Arc<Settings>,
-    /// Where lines are remembered.
-    history: Option<PathBuf>,
-}
-
-/// What the keys have said of the line that is edited.
 #[derive(Debug, Default)]
-struct Keys {
-    /// It was broken by hand, not by a paste.
-    is_broken: AtomicBool,
-    /// Not entered: we are to stop until we are told to go on.
-    is_stopping: AtomicBool,
-    /// Where the cursor was then.
-    cursor: AtomicUsize,
+pub(super) struct Editor {
+    text: String,
+    /// In bytes, on a character's boundary.
+    cursor: usize,
+    /// Where the cursor wants to be when it moves up and down.
+    column: Option<usize>,
+    undone: Vec<State>,
+    redone: Vec<State>,
+    /// What the last change was: several of one kind are undone together.
+    last: Change,
+    /// What was cut last.
+    cut: String,
 }
 
-/// How the editor ended.
-pub(super) enum EditorExit {
-    /// By Ctrl-D or `/quit`, or because the conversation has ended.
-    Ended,
-    /// By Ctrl-C.
-    Interrupted,
-    /// The keyboard can't be read.
-    Failed(io::Error),
+/// A text as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) text: String,
+    pub(super) cursor: usize,
+}
+
+/// Kinds of changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Change {
+    /// None, or the cursor was moved since.
+    #[default]
+    None,
+    Insert,
+    Delete,
+    Cut,
+}
+
+/// How far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// One character.
+    Character,
+    /// To the next beginning or end of a word.
+    Word,
+    /// To the next white space.
+    Blank,
+    /// To the beginning or end of the line.
+    Line,
+}
+
+/// In which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Back,
+    Forward,
 }
 
 impl Editor {
-    /// An editor on standard input.
-    pub(super) fn new(
-        helper: LineHelper,
-        context: CommandContext,
-        settings: Arc<Settings>,
-        history: Option<PathBuf>,
-    ) -> rustyline::Result<Self> {
-        let tty = Arc::clone(&helper.tty);
-        let config = Config::builder()
-            .max_history_size(REMEMBERED)?
-            .history_ignore_dups(true)?
-            // The helper does the colours. Without it nothing reports what is drawn.
-            .color_mode(ColorMode::Forced)
-            .grapheme_cluster_mode(GraphemeClusterMode::from_env())
-            .completion_type(rustyline::CompletionType::List)
-            .build();
-        let mut line = Rustyline::with_config(config)?;
-        line.set_helper(Some(helper));
-        if let Some(path) = &history {
-            // There may be none yet.
-            let _ = line.load_history(path);
-        }
-        let keys = Arc::new(Keys::default());
-        bind_keys(&mut line, &tty, &keys);
-        Ok(Self {
-            line,
-            context,
-            tty,
-            keys,
-            settings,
-            history,
-        })
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
-    /// What prints above the line.
-    pub(super) fn printer(
-        &mut self,
-    ) -> rustyline::Result<impl rustyline::ExternalPrinter + Send + use<>> {
-        self.line.create_external_printer()
+    pub(super) fn cursor(&self) -> usize {
+        self.cursor
     }
 
-    /// Edits lines until the end.
-    pub(super) fn run(mut self, to: &mpsc::Sender<Vec<Typed>>) -> EditorExit {
-        let exit = self.edit_lines(to);
-        self.tty.end();
-        exit
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
-    fn edit_lines(&mut self, to: &mpsc::Sender<Vec<Typed>>) -> EditorExit {
-        loop {
-            let prompt = self.context.prompt();
-            let text = match self.read(&prompt) {
-                Ok(text) => text,
-                Err(ReadlineError::Eof) => return EditorExit::Ended,
-                Err(ReadlineError::Interrupted) => return EditorExit::Interrupted,
-                Err(error) => return EditorExit::Failed(io::Error::other(error)),
-            };
-            let outcomes = self.outcomes(&prompt, &text);
-            let mut typed = Vec::new();
-            for outcome in outcomes {
-                match outcome {
-                    Outcome::Send(one) => typed.push(one),
-                    Outcome::Tell(lines) => self.write(&lines),
-                    Outcome::Nothing => {}
-                    Outcome::Quit => return EditorExit::Ended,
-                }
-            }
-            if typed.is_empty() {
-                continue;
-            }
-            // There may be no room for it until what arrives is shown.
-            self.tty.go_away();
-            if to.blocking_send(typed).is_err() {
-                return EditorExit::Ended;
-            }
-        }
+    /// What stands before the cursor.
+    pub(super) fn before(&self) -> &str {
+        &self.text[..self.cursor]
     }
 
-    fn read(&mut self, prompt: &str) -> rustyline::Result<String> {
-        self.keys.is_broken.store(false, Ordering::Relaxed);
-        let (mut text, mut cursor) = (String::new(), 0);
-        loop {
-            let (left, right) = text.split_at_checked(cursor).unwrap_or((&text, ""));
-            if self.tty.begin() == Permission::Refused {
-                return Err(ReadlineError::Eof);
-            }
-            let read = self.line.readline_with_initial(prompt, (left, right));
-            self.tty.has_left();
-            if !self.keys.is_stopping.swap(false, Ordering::Relaxed) {
-                return read;
-            }
-            self.settings.put_back();
-            system::stop();
-            self.settings.hush();
-            text = read?;
-            cursor = self.keys.cursor.load(Ordering::Relaxed);
+    /// Adds text at the cursor.
+    pub(super) fn insert(&mut self, text: &str) {
+        // A word is undone at once, not each of its letters.
+        let goes_on = self.last == Change::Insert && !text.starts_with(char::is_whitespace);
+        if !goes_on {
+            self.remember();
         }
+        self.text.insert_str(self.cursor, text);
+        self.cursor += text.len();
+        self.last = Change::Insert;
+        self.column = None;
     }
 
-    /// What to do with a line that was entered.
-    fn outcomes(&mut self, prompt: &str, text: &str) -> Vec<Outcome> {
-        if text.trim().is_empty() {
-            self.erase(prompt, text);
-            return Vec::new();
-        }
-        self.remember(text);
-        if text.contains('\n') && !self.keys.is_broken.load(Ordering::Relaxed) {
-            return self.ask_about_paste(text);
-        }
-        let outcome = self.context.accept(text);
-        let is_said = matches!(
-            outcome,
-            Outcome::Send(
-                Typed::Addressed(_) | Typed::Action(Action::CallAction(CallAction::Say(_)))
-            )
-        );
-        if is_said {
-            self.erase(prompt, text);
-        }
-        vec![outcome]
+    /// Replaces what stands from `start` to the cursor.
+    pub(super) fn replace(&mut self, start: usize, with: &str) {
+        self.remember();
+        self.text.replace_range(start..self.cursor, with);
+        self.cursor = start + with.len();
+        self.last = Change::None;
+        self.column = None;
     }
 
-    /// Asks what to do with a pasted block of lines.
-    fn ask_about_paste(&mut self, text: &str) -> Vec<Outcome> {
-        let text = text.trim_end_matches('\n');
-        let count = text.lines().count();
-        let lines = match count {
-            1 => "this line".into(),
-            count => format!("these {count} lines"),
+    /// Takes the whole text away.
+    pub(super) fn take(&mut self) -> State {
+        let cursor = std::mem::take(&mut self.cursor);
+        let text = std::mem::take(&mut self.text);
+        self.undone.clear();
+        self.redone.clear();
+        self.last = Change::None;
+        self.column = None;
+        State { text, cursor }
+    }
+
+    /// Shows another text. What was there can be undone to.
+    pub(super) fn set(&mut self, text: &str) {
+        self.remember();
+        self.text = text.into();
+        self.cursor = text.len();
+        self.last = Change::None;
+        self.column = None;
+    }
+
+    /// Puts back what was taken.
+    pub(super) fn restore(&mut self, state: State) {
+        self.take();
+        self.cursor = state.cursor.min(state.text.len());
+        self.text = state.text;
+    }
+
+    /// Moves the cursor.
+    pub(super) fn go(&mut self, direction: Direction, step: Step) {
+        self.cursor = self.target(direction, step);
+        self.last = Change::None;
+        self.column = None;
+    }
+
+    /// Moves the cursor by a row of the screen, if there is one there.
+    pub(super) fn go_row(&mut self, direction: Direction, width: usize) -> bool {
+        let rows = self.rows(width);
+        let (row, column) = rows.place(self.cursor);
+        let column = *self.column.get_or_insert(column);
+        let next = match direction {
+            Direction::Back => row.checked_sub(1),
+            Direction::Forward => Some(row + 1).filter(|row| *row < rows.len()),
         };
-        let question = format!("send {lines}? y: yes, o: as one message, n: no ");
-        match self.read(&question).as_deref().map(str::trim) {
-            Ok("y" | "yes") => text
-                .lines()
-                .map(|line| self.context.say(line.into()))
-                .collect(),
-            Ok("o" | "one") => vec![self.context.say(text.into())],
-            _ => vec![Outcome::Tell(
-                "-- nothing was sent; Up brings it back\n".into(),
-            )],
+        let Some(next) = next else { return false };
+        self.cursor = rows.at(next, column, &self.text);
+        self.last = Change::None;
+        true
+    }
+
+    /// How it is laid out at that width.
+    pub(super) fn rows(&self, width: usize) -> Rows {
+        rows(&self.text, width)
+    }
+
+    /// Takes away what is there.
+    pub(super) fn delete(&mut self, direction: Direction, step: Step) {
+        let target = self.target(direction, step);
+        if target == self.cursor {
+            return;
+        }
+        if self.last != Change::Delete {
+            self.remember();
+        }
+        self.remove(target);
+        self.last = Change::Delete;
+    }
+
+    /// Takes it away, to be put somewhere else by [`yank`](Self::yank).
+    pub(super) fn cut(&mut self, direction: Direction, step: Step) {
+        let target = self.target(direction, step);
+        if target == self.cursor {
+            return;
+        }
+        self.remember();
+        let goes_on = self.last == Change::Cut;
+        let cut = self.remove(target);
+        match direction {
+            _ if !goes_on => self.cut = cut,
+            Direction::Back => self.cut.insert_str(0, &cut),
+            Direction::Forward => self.cut.push_str(&cut),
+        }
+        self.last = Change::Cut;
+    }
+
+    /// Puts back what was cut last.
+    pub(super) fn yank(&mut self) {
+        let cut = self.cut.clone();
+        self.last = Change::None;
+        self.insert(&cut);
+        self.last = Change::None;
+    }
+
+    /// Exchanges the characters around the cursor.
+    pub(super) fn transpose(&mut self) {
+        if self.cursor == self.text.len() {
+            self.go(Direction::Back, Step::Character);
+        }
+        let (start, end) = (
+            self.target(Direction::Back, Step::Character),
+            self.target(Direction::Forward, Step::Character),
+        );
+        if start == self.cursor || end == self.cursor {
+            return;
+        }
+        self.remember();
+        let turned = format!(
+            "{}{}",
+            &self.text[self.cursor..end],
+            &self.text[start..self.cursor]
+        );
+        self.text.replace_range(start..end, &turned);
+        self.cursor = end;
+        self.last = Change::None;
+    }
+
+    /// Undoes the last change.
+    pub(super) fn undo(&mut self) {
+        if let Some(state) = self.undone.pop() {
+            self.redone.push(self.state());
+            self.show(state);
         }
     }
 
-    fn remember(&mut self, text: &str) {
-        let is_new = self.line.add_history_entry(text).unwrap_or_default();
-        if let Some(path) = self.history.as_ref().filter(|_| is_new) {
-            if let Some(folder) = path.parent() {
-                let _ = std::fs::create_dir_all(folder);
-            }
-            // What can't be remembered is still sent.
-            let _ = self.line.append_history(path);
+    /// Does again what was undone last.
+    pub(super) fn redo(&mut self) {
+        if let Some(state) = self.redone.pop() {
+            self.undone.push(self.state());
+            self.show(state);
         }
     }
 
-    /// Takes the line that was just entered off the screen.
-    fn erase(&mut self, prompt: &str, text: &str) {
-        let columns = self.line.dimensions().map_or(80, |(columns, _)| columns);
-        let rows = rows(&format!("{prompt}{text}"), columns.into());
-        self.write(&format!("\x1b[{rows}A\r\x1b[J"));
+    fn state(&self) -> State {
+        State {
+            text: self.text.clone(),
+            cursor: self.cursor,
+        }
     }
 
-    /// Writes between two lines that are edited, when nobody else does.
-    fn write(&self, text: &str) {
-        let mut stdout = io::stdout().lock();
-        // A terminal that is gone ends the next line that is read.
-        let _ = stdout.write_all(text.as_bytes());
-        let _ = stdout.flush();
+    fn show(&mut self, state: State) {
+        self.text = state.text;
+        self.cursor = state.cursor;
+        self.last = Change::None;
+        self.column = None;
+    }
+
+    fn remember(&mut self) {
+        self.redone.clear();
+        self.undone.push(self.state());
+        let mut bytes: usize = self.undone.iter().map(|state| state.text.len()).sum();
+        let mut surplus = self.undone.len().saturating_sub(MOST_STEPS);
+        while bytes > MOST_BYTES && surplus + 1 < self.undone.len() {
+            bytes -= self.undone[surplus].text.len();
+            surplus += 1;
+        }
+        self.undone.drain(..surplus);
+    }
+
+    /// Removes what is between there and the cursor, which ends there.
+    fn remove(&mut self, target: usize) -> String {
+        let (start, end) = (target.min(self.cursor), target.max(self.cursor));
+        self.cursor = start;
+        self.column = None;
+        self.text.drain(start..end).collect()
+    }
+
+    fn target(&self, direction: Direction, step: Step) -> usize {
+        let (before, after) = self.text.split_at(self.cursor);
+        match direction {
+            Direction::Back => self.cursor - back(before, step),
+            Direction::Forward => self.cursor + forward(after, step),
+        }
     }
 }
 
-/// Leaves the line. If the program is ending, the terminal is already restored: then this
-/// thread stops here for good, so that the editor doesn't change its settings again.
-fn leave(tty: &Tty) {
-    while tty.leave() == Permission::Refused {
-        std::thread::park();
+/// Bytes from the end of `before` back.
+fn back(before: &str, step: Step) -> usize {
+    let without = |rest: &str| before.len() - rest.len();
+    match step {
+        Step::Character => before.graphemes(true).next_back().map_or(0, str::len),
+        Step::Word => {
+            let rest = before.trim_end_matches(|c| !is_in_word(c));
+            without(rest.trim_end_matches(is_in_word))
+        }
+        Step::Blank => {
+            let rest = before.trim_end_matches(char::is_whitespace);
+            without(rest.trim_end_matches(|c: char| !c.is_whitespace()))
+        }
+        Step::Line => before.len() - before.rfind('\n').map_or(0, |at| at + 1),
     }
 }
 
-/// What a key does beside what it does anyway.
-struct Key<F>(F);
-
-impl<F: Fn(&EventContext<'_>) -> Option<Cmd> + Send + Sync> ConditionalEventHandler for Key<F> {
-    fn handle(
-        &self,
-        _: &Event,
-        _: RepeatCount,
-        _: bool,
-        context: &EventContext<'_>,
-    ) -> Option<Cmd> {
-        (self.0)(context)
+/// Bytes from the beginning of `after` on.
+fn forward(after: &str, step: Step) -> usize {
+    let without = |rest: &str| after.len() - rest.len();
+    match step {
+        Step::Character => after.graphemes(true).next().map_or(0, str::len),
+        Step::Word => {
+            let rest = after.trim_start_matches(|c| !is_in_word(c));
+            without(rest.trim_start_matches(is_in_word))
+        }
+        Step::Blank => {
+            let rest = after.trim_start_matches(char::is_whitespace);
+            without(rest.trim_start_matches(|c: char| !c.is_whitespace()))
+        }
+        // At the end of a line, its end.
+        Step::Line => match after.find('\n') {
+            Some(0) => 1,
+            Some(at) => at,
+            None => after.len(),
+        },
     }
 }
 
-fn bind_keys(line: &mut Rustyline, tty: &Arc<Tty>, keys: &Arc<Keys>) {
-    let mut bind = |key: KeyEvent, handler: Box<dyn ConditionalEventHandler>| {
-        line.bind_sequence(key, EventHandler::Conditional(handler));
-    };
-    let leaving = Arc::clone(tty);
-    let enter = move |_: &EventContext<'_>| {
-        leave(&leaving);
-        None
-    };
-    bind(
-        KeyEvent(KeyCode::Enter, Modifiers::NONE),
-        Box::new(Key(enter.clone())),
-    );
-    bind(KeyEvent::ctrl('j'), Box::new(Key(enter)));
-    let leaving = Arc::clone(tty);
-    let end = move |context: &EventContext<'_>| {
-        if context.line().is_empty() {
-            leave(&leaving);
+fn is_in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Direction::{Back, Forward};
+
+    fn typed(text: &str) -> Editor {
+        let mut editor = Editor::default();
+        text.chars()
+            .for_each(|c| editor.insert(c.encode_utf8(&mut [0; 4])));
+        editor
+    }
+
+    #[test]
+    fn the_cursor_moves_by_what_is_seen() {
+        let mut editor = typed("a👩‍👧é騒");
+        for left in ["a👩‍👧é", "a👩‍👧", "a", "", ""] {
+            editor.go(Back, Step::Character);
+            assert_eq!(editor.before(), left);
         }
-        None
-    };
-    bind(KeyEvent::ctrl('d'), Box::new(Key(end)));
-    let leaving = Arc::clone(tty);
-    let interrupt = move |context: &EventContext<'_>| {
-        if context.line().is_empty() {
-            leave(&leaving);
-            return None;
+        editor.go(Forward, Step::Character);
+        editor.delete(Forward, Step::Character);
+        assert_eq!(editor.text(), "aé騒");
+        editor.delete(Back, Step::Character);
+        assert_eq!(editor.text(), "é騒");
+    }
+
+    #[test]
+    fn words_lines_and_the_text_are_passed_at_once() {
+        let mut editor = typed("one two-three\nfour");
+        for left in ["one two-three\n", "one two-", "one ", ""] {
+            editor.go(Back, Step::Word);
+            assert_eq!(editor.before(), left);
         }
-        Some(Cmd::Kill(Movement::WholeBuffer))
-    };
-    bind(KeyEvent::ctrl('c'), Box::new(Key(interrupt)));
-    let (leaving, stopping) = (Arc::clone(tty), Arc::clone(keys));
-    // The line editor's own way lets the thread run on after the signal, and take
-    // the terminal before the program has stopped.
-    let stop = move |context: &EventContext<'_>| {
-        leave(&leaving);
-        stopping.cursor.store(context.pos(), Ordering::Relaxed);
-        stopping.is_stopping.store(true, Ordering::Relaxed);
-        Some(Cmd::AcceptLine)
-    };
-    bind(KeyEvent::ctrl('z'), Box::new(Key(stop)));
-    let keys = Arc::clone(keys);
-    let line_break = move |_: &EventContext<'_>| {
-        keys.is_broken.store(true, Ordering::Relaxed);
-        Some(Cmd::Newline)
-    };
-    bind(
-        KeyEvent(KeyCode::Enter, Modifiers::ALT),
-        Box::new(Key(line_break)),
-    );
+        editor.go(Forward, Step::Line);
+        assert_eq!(editor.before(), "one two-three");
+        editor.go(Back, Step::Blank);
+        assert_eq!(editor.before(), "one ");
+        editor.go(Forward, Step::Line);
+        editor.go(Forward, Step::Line);
+        editor.go(Forward, Step::Line);
+        assert_eq!(editor.before(), "one two-three\nfour");
+        editor.go(Back, Step::Line);
+        assert_eq!(editor.before(), "one two-three\n");
+    }
+
+    #[test]
+    fn what_is_cut_in_several_steps_is_put_back_together() {
+        let mut editor = typed("one two three");
+        editor.cut(Back, Step::Blank);
+        editor.cut(Back, Step::Blank);
+        assert_eq!(editor.text(), "one ");
+        editor.go(Back, Step::Line);
+        editor.yank();
+        assert_eq!(editor.text(), "two threeone ");
+    }
+
+    #[test]
+    fn words_are_undone_one_by_one_and_come_back() {
+        let mut editor = typed("one two");
+        editor.cut(Back, Step::Line);
+        editor.undo();
+        assert_eq!(editor.text(), "one two");
+        editor.undo();
+        assert_eq!(editor.text(), "one");
+        editor.undo();
+        editor.undo();
+        assert_eq!(editor.text(), "");
+        editor.redo();
+        editor.redo();
+        assert_eq!(editor.text(), "one two");
+    }
+
+    #[test]
+    fn rows_are_passed_in_the_column_where_the_cursor_began() {
+        let mut editor = typed("first line\nab\nthird line");
+        assert!(editor.go_row(Back, 40));
+        assert_eq!(editor.before(), "first line\nab");
+        assert!(editor.go_row(Back, 40));
+        assert_eq!(editor.before(), "first line");
+        assert!(!editor.go_row(Back, 40));
+        // A long line has several rows.
+        let mut editor = typed("abcdefgh");
+        assert!(editor.go_row(Back, 4));
+        assert_eq!(editor.before(), "abcd");
+    }
+
+    #[test]
+    fn characters_are_exchanged() {
+        let mut editor = typed("teh");
+        editor.transpose();
+        assert_eq!(editor.text(), "the");
+    }
+
+    #[test]
+    fn very_long_texts_are_not_remembered_without_end() {
+        let mut editor = Editor::default();
+        for _ in 0..20 {
+            editor.set(&"x".repeat(1024 * 1024));
+        }
+        assert!(editor.undone.len() <= 5, "{}", editor.undone.len());
+    }
 }

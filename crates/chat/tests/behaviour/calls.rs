@@ -16,22 +16,26 @@ fn a_call_by_name_is_asked_about_first_and_then_talks_both_ways() {
     let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
     let alice = joined(20, 70, &server, &[]);
     alice.types("/call bob\r");
-    alice.sees_above("-- it rings at bob's", "@bob> ");
+    alice.sees("-- it rings at bob's");
+    alice.sees(" @bob");
     alice.types("are you there?\r");
-    bob.sees("!! somebody calls you from 127.0.0.1: /accept or /decline");
+    bob.sees("!! alice (127.0.0.1) calls you: /accept or /decline");
     assert_eq!(bob.rings(), 1);
     bob.types("in the topic\r");
-    alice.sees("bob  t:in the topic");
+    alice.sees("1:t 1");
     assert!(!bob.sees("in the topic").contains("are you there?"));
     bob.types("/accept\r");
-    bob.sees_above("direct:are you there?", "@127.0.0.1> ");
+    bob.sees("alice  direct:are you there?");
+    bob.sees(" @alice");
     bob.types("yes\r");
-    alice.sees("bob  direct:yes");
+    alice.sees("bob    direct:yes");
     alice.types("/hangup\r");
-    bob.sees("-- the call with 127.0.0.1 has ended");
-    alice.sees_last("t> ");
+    bob.sees("-- the call with alice has ended");
     bob.types("hello?\r");
-    bob.sees_above("not sent: nobody is on the line", "t> ");
+    // What was said to nobody is in the box again.
+    bob.sees_above("not sent: nobody is on the line", "> hello?");
+    bob.types("\u{15}/leave\r");
+    bob.sees(" t · 2 here");
 }
 
 #[test]
@@ -43,10 +47,10 @@ fn a_call_that_is_declined_or_comes_to_nothing_is_said() {
     alice.types("/call carol\r");
     alice.sees("nobody here is called");
     alice.types("/call bob\r");
-    bob.sees("somebody calls you");
+    bob.sees("calls you");
     bob.types("/decline\r");
-    alice.sees("can't talk now; try again later");
-    alice.sees("-- the call with bob has ended");
+    let picture = alice.sees("bob doesn't take the call now");
+    assert!(!picture.contains("error:busy"), "{picture}");
     bob.types("/accept\r");
     bob.sees("-- nobody calls you");
 }
@@ -59,7 +63,7 @@ fn whom_a_server_knows_can_be_called_without_joining_anything() {
     let mut caller = Process::chat(&["-direct", "0", &format!("bob@{server}")]);
     caller.notice(&format!("bob is at 127.0.0.1:{port}"));
     caller.types("psst");
-    bob.sees("somebody calls you");
+    bob.sees("calls you");
     bob.types("/accept\r");
     bob.sees("direct:psst");
     bob.types("what?\r");
@@ -78,12 +82,12 @@ fn a_block_that_is_pasted_in_a_call_arrives_whole() {
     let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
     let mut caller = Process::chat(&["-direct", "0", &format!("bob@{server}")]);
     caller.notice(&format!("bob is at 127.0.0.1:{port}"));
-    bob.sees("somebody calls you");
+    bob.sees("calls you");
     bob.types("/accept\r");
-    bob.sees_last("@127.0.0.1>");
+    bob.sees(" @");
     let block: Vec<_> = (0..LINES).map(|number| format!("line {number}")).collect();
     bob.types(&format!("\u{1b}[200~{}\u{1b}[201~", block.join("\r")));
-    bob.sees("line 99");
+    bob.sees("100 lines: Enter asks");
     bob.types("\r");
     bob.sees("send these 100 lines?");
     bob.types("y\r");
@@ -106,9 +110,10 @@ fn what_a_call_could_not_send_is_counted() {
     alice.sees("carol has joined");
     alice.types("/call carol\r");
     alice.sees("still connecting to");
-    alice.types("are you there?\rhello?\r");
-    alice.sees_last("@carol>");
+    alice.types("are you there?\r");
+    alice.types("hello?\r");
+    alice.sees("2 unsent");
     alice.types("/hangup\r");
     alice.sees("!! 2 lines were not sent");
-    alice.sees_above("you have hung up on carol", "t> ");
+    alice.sees_above("you have hung up on carol", "  hello?");
 }

@@ -13,7 +13,7 @@ fn person(half_a_line: &str) -> Person {
     let person = Person::sits_at(12, 60, &["-topic", &server, "t"]);
     person.sees("nobody else is here yet");
     person.types(half_a_line);
-    person.sees_last(&format!("t> {half_a_line}"));
+    person.sees_last(&format!("> {half_a_line}"));
     assert!(!person.has_the_terminal_back());
     person
 }
@@ -27,8 +27,8 @@ fn what_was_typed_is_there_again_in_the_next_run_for_its_owner_alone() {
     let environment = [("XDG_STATE_HOME", state.to_str().unwrap())];
     for (options, keys, expected) in [
         (&[][..], "remember me\r", "alice  t:remember me"),
-        (&[][..], "\u{1b}[A", "t> remember me"),
-        (&["--no-history-file"][..], "\u{1b}[Anothing", "t> nothing"),
+        (&[][..], "\u{1b}[A", "> remember me"),
+        (&["--no-history-file"][..], "\u{1b}[Anothing", "> nothing"),
     ] {
         let arguments = [&["-topic", &server, "t"], options].concat();
         let person = Person::with(12, 60, &arguments, &environment);
@@ -62,14 +62,14 @@ fn quit_ends_it() {
 
 #[test]
 fn ctrl_c_ends_it() {
-    ends_with("\u{3}", 130);
+    ends_with("\u{3}\u{3}", 130);
 }
 
 #[test]
 fn ctrl_c_takes_a_line_away_first() {
     let person = person("never mind");
     person.types("\u{3}");
-    person.sees_last("t>");
+    person.sees_last(">");
     person.types("\u{3}");
     let mut person = person;
     assert_eq!(person.exit_code(), Some(130));
@@ -83,7 +83,11 @@ fn signals_end_it_with_the_terminal_as_it_was() {
         kill(person.process(), signal).unwrap();
         assert_eq!(person.exit_code(), Some(code));
         assert!(person.has_the_terminal_back(), "{signal}");
-        person.waits_for("clean screen", |picture| !picture.contains("half a line"));
+        // What was said can still be read, and what was typed is gone.
+        person.waits_for("last lines", |picture| {
+            picture.contains("-- in t: alice") && !picture.contains("half a line")
+        });
+        assert!(!person.is_on_the_alternate_screen());
         assert!(!person.is_pasting_bracketed());
     }
     let mut person = person("half a line");
@@ -98,9 +102,9 @@ fn a_lost_connection_ends_it_with_the_terminal_as_it_was_and_says_why() {
     let arguments = ["-topic", &address, "t", "--no-reconnect", "--classic"];
     let mut person = Person::sits_at(12, 60, &arguments);
     let server = crate::peer::Peer::accept_registered(&listener, "t");
-    person.sees_last("t>");
+    person.sees_last(">");
     person.types("half a line");
-    person.sees_last("t> half a line");
+    person.sees_last("> half a line");
     drop(server);
     assert_eq!(person.exit_code(), Some(1));
     assert!(person.has_the_terminal_back());
@@ -123,17 +127,123 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let program = crate::process::chat();
     let program = program.get_program().to_str().unwrap();
     // Only a shell with jobs lets a program stop.
-    let script =
-        format!("set -m; {program} -topic {server} t; stty -a | grep -o ' icanon'; echo shell; fg");
+    let script = format!(
+        "set -m; {program} -topic {server} t; stty -a | grep -q ' icanon' && read -t 1; fg"
+    );
     let person = Person::running(24, 70, "bash", &["-c", &script], &[]);
     person.sees("nobody else is here yet");
     person.types("half a line\u{2}\u{2}\u{2}\u{2}");
-    person.sees_last("t> half a line");
+    person.sees_last("> half a line");
     person.types("\u{1a}");
-    person.sees(" icanon\nshell");
-    person.sees_last("t> half a line");
+    person.waits_for("shell", |_| !person.is_raw());
+    person.waits_for("window", |_| person.is_raw());
+    person.sees_last("> half a line");
     person.types("whole ");
-    person.sees_last("t> half a whole line");
+    person.sees_last("> half a whole line");
     person.types("\r");
     person.sees("t:half a whole line");
+}
+
+#[test]
+fn a_program_that_was_stopped_from_outside_takes_the_screen_again() {
+    let server = start_server();
+    let program = crate::process::chat();
+    let program = program.get_program().to_str().unwrap();
+    // The shell tells its job's process, and what became of it.
+    let script = format!(
+        "set -m; {program} -topic {server} t & pid=$!; fg >/dev/null; \
+         echo stopped; fg >/dev/null; echo code $?"
+    );
+    let mut person = Person::running(24, 70, "bash", &["-c", &script], &[]);
+    person.sees("nobody else is here yet");
+    person.types("half a line");
+    person.sees_last("> half a line");
+    let shell = person.process();
+    let chat = child_of(shell);
+    kill(chat, Signal::SIGSTOP).unwrap();
+    person.sees_last("> half a line");
+    person.types("!");
+    person.sees_last("> half a line!");
+    kill(chat, Signal::SIGTERM).unwrap();
+    person.sees("code 143");
+    assert_eq!(person.exit_code(), Some(0));
+    assert!(person.has_the_terminal_back());
+}
+
+#[test]
+fn a_program_that_begins_in_the_background_takes_the_screen_when_it_may() {
+    let server = start_server();
+    let program = crate::process::chat();
+    let program = program.get_program().to_str().unwrap();
+    let script = format!(
+        "set -m; {program} -topic {server} t & \
+         while [ \"$(jobs -s)\" = '' ]; do :; done; fg >/dev/null; echo code $?"
+    );
+    let mut person = Person::running(24, 70, "bash", &["-c", &script], &[]);
+    person.sees("nobody else is here yet");
+    person.types("\u{4}");
+    person.sees("code 0");
+    assert_eq!(person.exit_code(), Some(0));
+    assert!(person.has_the_terminal_back());
+}
+
+/// The only child of a process.
+fn child_of(parent: nix::unistd::Pid) -> nix::unistd::Pid {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = std::fs::read_to_string(path).unwrap();
+    nix::unistd::Pid::from_raw(children.trim().parse().unwrap())
+}
+
+#[test]
+fn a_window_that_is_closed_ends_it() {
+    use std::io::Read as _;
+    let server = start_server();
+    let (mut pty, terminal) = pty_process::blocking::open().unwrap();
+    let program = crate::process::chat();
+    let mut child = pty_process::blocking::Command::new(program.get_program())
+        .args(["-topic", &server, "t"])
+        .env("TERM", "xterm")
+        .spawn(terminal)
+        .unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("joined t") {
+        let mut bytes = [0; 4096];
+        let count = pty.read(&mut bytes).unwrap();
+        seen.extend_from_slice(&bytes[..count]);
+    }
+    drop(pty);
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+}
+
+#[test]
+fn nothing_unsent_is_lost_without_a_question() {
+    let (listener, address) = listen();
+    let mut person = Person::sits_at(12, 70, &["-topic", &address, "t"]);
+    let server = crate::peer::Peer::accept_registered(&listener, "t");
+    person.sees("joined t");
+    drop(server);
+    drop(listener);
+    person.sees("not connected");
+    person.types("into the void\r");
+    person.sees("1 unsent");
+    person.types("/quit\r");
+    person.sees("1 line is not sent: \"into the void\"");
+    person.types("y");
+    assert_eq!(person.exit_code(), Some(1));
+    person.sees("left without sending 1 line: \"into the void\"");
+    assert!(person.has_the_terminal_back());
+}
+
+#[test]
+fn it_can_be_stopped_while_it_waits_for_the_last_acknowledgement() {
+    let (listener, address) = listen();
+    let mut person = Person::sits_at(12, 70, &["-topic", &address, "t"]);
+    let _server = crate::peer::Peer::accept_registered(&listener, "t");
+    person.sees("joined t");
+    person.types("never acknowledged\r");
+    person.types("\u{4}");
+    person.sees("leaving");
+    person.types("\u{3}");
+    assert_eq!(person.exit_code(), Some(130));
+    assert!(person.has_the_terminal_back());
 }

@@ -25,7 +25,11 @@ mod hostile;
 #[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]
+mod keys;
+#[cfg(unix)]
 mod leaving;
+#[cfg(unix)]
+mod names;
 mod old_servers;
 mod peer;
 #[cfg(unix)]
@@ -36,6 +40,9 @@ mod process;
 mod proxy;
 mod registering;
 mod resuming;
+#[cfg(unix)]
+mod screens;
+mod scripts;
 mod server;
 mod specification;
 #[cfg(unix)]

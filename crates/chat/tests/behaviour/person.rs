@@ -16,6 +16,9 @@ use crate::process::chat;
 /// The longest that anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// From Enter to the next key.
+const AFTER_ENTER: Duration = Duration::from_millis(40);
+
 /// Someone who runs `chat` on a model terminal.
 pub(crate) struct Person {
     keyboard: Arc<Pty>,
@@ -24,6 +27,8 @@ pub(crate) struct Person {
     screen: Arc<Screen>,
     child: Child,
     before: Termios,
+    /// When Enter was pressed last.
+    entered: Mutex<Instant>,
 }
 
 struct Screen {
@@ -58,6 +63,12 @@ impl Person {
         Self::running(rows, columns, program.get_program(), arguments, environment)
     }
 
+    /// Runs `chat` in a window that reports no size.
+    pub(crate) fn without_a_size(arguments: &[&str]) -> Self {
+        let program = chat();
+        Self::running(0, 0, program.get_program(), arguments, &[])
+    }
+
     /// The same, with another program that runs `chat`.
     pub(crate) fn running(
         rows: u16,
@@ -83,8 +94,8 @@ impl Person {
             .spawn(terminal)
             .unwrap();
         let parser = vt100::Parser::new_with_callbacks(
-            NonZeroU16::new(rows).unwrap(),
-            NonZeroU16::new(columns).unwrap(),
+            NonZeroU16::new(rows).unwrap_or(NonZeroU16::new(24).unwrap()),
+            NonZeroU16::new(columns).unwrap_or(NonZeroU16::new(80).unwrap()),
             1_000,
             Bell::default(),
         );
@@ -100,12 +111,23 @@ impl Person {
             screen,
             child,
             before,
+            entered: Mutex::new(Instant::now()),
         }
     }
 
-    /// Presses keys.
+    /// Presses keys. Nobody types on in the very moment after Enter.
     pub(crate) fn types(&self, keys: &str) {
-        (&*self.keyboard).write_all(keys.as_bytes()).unwrap();
+        let mut entered = self.entered.lock().unwrap();
+        std::thread::sleep(AFTER_ENTER.saturating_sub(entered.elapsed()));
+        self.sends(keys.as_bytes());
+        if keys.ends_with('\r') {
+            *entered = Instant::now();
+        }
+    }
+
+    /// The terminal sends these bytes at once.
+    pub(crate) fn sends(&self, bytes: &[u8]) {
+        (&*self.keyboard).write_all(bytes).unwrap();
     }
 
     /// Changes the size of the window.
@@ -152,18 +174,48 @@ impl Person {
         })
     }
 
+    /// The alternate screen is shown, which leaves the normal one as it was.
+    pub(crate) fn is_on_the_alternate_screen(&self) -> bool {
+        self.screen
+            .shown
+            .lock()
+            .unwrap()
+            .screen()
+            .alternate_screen()
+    }
+
+    /// The terminal's settings are those of a program that takes every key.
+    pub(crate) fn is_raw(&self) -> bool {
+        let flags = tcgetattr(&self.terminal).unwrap().local_flags;
+        !flags.contains(nix::sys::termios::LocalFlags::ICANON)
+    }
+
+    /// Presses these keys again and again until `text` is on the screen: the picture.
+    pub(crate) fn presses_until(&self, keys: &str, text: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let picture = self.screen.shown.lock().unwrap().screen().contents();
+            if picture.contains(text) {
+                return picture;
+            }
+            assert!(Instant::now() < deadline, "no {text} on\n{picture}");
+            self.types(keys);
+            std::thread::sleep(AFTER_ENTER);
+        }
+    }
+
     /// A paste would be told from what is typed.
     pub(crate) fn is_pasting_bracketed(&self) -> bool {
         self.screen.shown.lock().unwrap().screen().bracketed_paste()
     }
 
-    /// Something on the screen has a colour or a shade.
+    /// Something on the screen has a colour.
     pub(crate) fn has_colors(&self) -> bool {
         let shown = self.screen.shown.lock().unwrap();
         let screen = shown.screen();
-        let cells = (0..10).flat_map(|row| (0..20).map(move |column| (row, column)));
+        let cells = (0..14).flat_map(|row| (0..20).map(move |column| (row, column)));
         let mut cells = cells.filter_map(|(row, column)| screen.cell(row, column));
-        cells.any(|cell| cell.dim() || cell.bold() || cell.fgcolor() != vt100::Color::Default)
+        cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
     }
 
     /// How often the bell has rung.

@@ -7,7 +7,7 @@ use wire::{Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, Use
 use super::resume::Recovery;
 use super::{Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
-use crate::event::{Arrival, Event, Incoming};
+use crate::event::{Arrival, Event, Incoming, Person};
 use crate::frame::{Frame, MessageFrame};
 use crate::queue::Retransmission;
 
@@ -184,13 +184,20 @@ impl Session {
 
     /// Events that are only passed on: answers to requests, and presence.
     fn on_news(&mut self, event: &ServerEvent<'_>) {
+        if let ServerEvent::Left(presence) = event {
+            self.on_name_free(&presence.person.user);
+        }
         let event = match event {
             ServerEvent::Members(members) => {
-                let users = members.users.iter();
+                let person = |person: &wire::Person<'_>| Person {
+                    user: person.user.to_string(),
+                    ip: person.ip.to_string(),
+                    port: person.port.to_string(),
+                };
                 Event::Members {
                     topic: members.topic.to_string(),
                     count: members.count,
-                    users: users.map(|person| person.user.to_string()).collect(),
+                    users: members.users.iter().map(person).collect(),
                     more: members.more,
                 }
             }
@@ -207,6 +214,7 @@ impl Session {
             }
             ServerEvent::Joined(presence) => Event::UserJoined {
                 user: presence.person.user.to_string(),
+                ip: presence.person.ip.to_string(),
                 topic: presence.topic.to_string(),
             },
             ServerEvent::Left(presence) => Event::UserLeft {
@@ -307,15 +315,15 @@ impl Session {
             self.emit(Event::ServerError(error));
             return Ok(());
         }
-        if self.is_extended {
-            // It had us before: our old connection may still hold the name.
-            return Err(SessionError::Lost(Disconnect::Server(error)));
-        }
         if error.is(ErrorCode::NameTaken)
             && let Some(next) = self.next_name()
         {
             self.register_as(next);
             return Ok(());
+        }
+        if self.is_extended {
+            // It had us before: our old connection may still hold the name.
+            return Err(SessionError::Lost(Disconnect::Server(error)));
         }
         Err(SessionError::Failed(match self.config.name.get() {
             Some(name) if error.is(ErrorCode::NameTaken) => ClientError::NameTaken(name.clone()),

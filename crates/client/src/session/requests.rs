@@ -32,6 +32,9 @@ pub enum Request {
     Topics,
     /// Where can this user be called? Answered by [`Event::Found`].
     Lookup(UserName),
+    /// Be called otherwise. The old name stays until the server grants the new one, which
+    /// an [`Event::Registered`] reports; an [`Event::ServerError`] says why it doesn't.
+    Rename(UserName),
 }
 
 /// A frame to be made when its turn comes.
@@ -57,6 +60,7 @@ impl Session {
             Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
             Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
             Request::Topics => self.ask(frame(Frame::Topics(Page::default()))),
+            Request::Rename(name) => self.rename(name),
             Request::Lookup(user) => self.ask(frame(Frame::Lookup(user.to_string()))),
         }
         self.update_deadlines(now);

@@ -109,7 +109,7 @@ async fn a_bot_answers_before_and_after_its_server_was_killed() {
     for text in ["before", "after"] {
         until(&mut events, |event| match event {
             Event::UserJoined { user, .. } => user == "echo",
-            Event::Members { users, .. } => users.contains(&"echo".into()),
+            Event::Members { users, .. } => users.iter().any(|person| person.user == "echo"),
             _ => false,
         })
         .await;

@@ -9,6 +9,8 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod completions;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _};
@@ -52,16 +54,68 @@ fn programs() -> [(&'static str, Command); 2] {
 
 #[test]
 fn completions_are_current() {
-    for (name, mut command) in programs() {
-        for (shell, file) in [
-            (Shell::Bash, format!("completions/{name}.bash")),
-            (Shell::Zsh, format!("completions/_{name}")),
-            (Shell::Fish, format!("completions/{name}.fish")),
-        ] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, name, &mut script);
-            check(&file, &trimmed(script));
-        }
+    for (shell, file) in [
+        (Shell::Bash, "completions/topicserver.bash"),
+        (Shell::Zsh, "completions/_topicserver"),
+        (Shell::Fish, "completions/topicserver.fish"),
+    ] {
+        let mut script = Vec::new();
+        let mut command = topicserver::Options::command();
+        clap_complete::generate(shell, &mut command, "topicserver", &mut script);
+        check(file, &trimmed(script));
+    }
+    let mut command = chat::cli::command();
+    command.build();
+    for (script, file) in [
+        (completions::bash(&command), "completions/chat.bash"),
+        (completions::zsh(&command), "completions/_chat"),
+        (completions::fish(&command), "completions/chat.fish"),
+    ] {
+        check(file, script.as_bytes());
+    }
+}
+
+/// What bash completes these words to.
+#[cfg(unix)]
+fn completed_by_bash(words: &[&str]) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("completing");
+    std::fs::create_dir_all(folder.join("natter")).unwrap();
+    let file = "[servers]\nlab = \"a:1\"\n\"lunch room\" = \"b:2\"\n";
+    std::fs::write(folder.join("natter/chat.toml"), file).unwrap();
+    let script = r#"source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _chat
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let output = std::process::Command::new("bash")
+        .args(["-c", script])
+        .arg(root().join("completions/chat.bash"))
+        .arg(env!("CARGO_BIN_EXE_chat"))
+        .args(words)
+        .env("XDG_CONFIG_HOME", &folder)
+        .output()
+        .unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(Into::into).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn both_spellings_of_options_and_names_of_servers_are_completed() {
+    for (words, expected) in [
+        (&["-top"][..], &["-topic"][..]),
+        (&["--top"], &["--topic"]),
+        (&["-no-h"], &["-no-history-file"]),
+        (&["-color", "a"], &["auto", "always"]),
+        (&["-topic", "la"], &["lab"]),
+        (&["-direct", "0", "bob@la"], &["bob@lab"]),
+        (&["-name", "x"], &[]),
+    ] {
+        let completed = completed_by_bash(words);
+        let completed: Vec<&str> = completed.iter().map(String::as_str).collect();
+        let completed: Vec<&str> = completed
+            .into_iter()
+            .filter(|one| !one.is_empty())
+            .collect();
+        assert_eq!(completed, expected, "{words:?}");
     }
 }
 

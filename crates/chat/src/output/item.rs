@@ -1,0 +1,100 @@
+//! What happens, on its way to a person's screen: facts, without words or looks.
+
+use client::{Incoming, Line};
+use wire::TopicName;
+
+use super::notice::{CallLine, Severity};
+use super::sanitize::push_escaped;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// A message arrived.
+    Message(Incoming),
+    /// A line of ours has arrived.
+    Delivered(Line),
+    /// A line of ours never will.
+    Refused(Line),
+    /// The program says something.
+    Notice(Said),
+    /// A line of a direct call.
+    CallLine(CallLine),
+    /// What has become of a direct call.
+    Call(Call),
+    /// We take part in these topics now.
+    Joined(Vec<TopicName>),
+    /// We have left one.
+    Left(TopicName),
+    /// Who is there.
+    Members {
+        topic: String,
+        count: u64,
+        users: Vec<String>,
+    },
+    /// Somebody has come.
+    Came { topic: String, user: String },
+    /// Somebody has gone.
+    Went { topic: String, user: String },
+    /// The connection.
+    Connection(Connection),
+}
+
+/// What the program says beside messages, one line.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// The text, escaped.
+    pub(crate) text: String,
+    pub(crate) severity: Severity,
+    /// The topic that it is about.
+    pub(crate) about: Option<String>,
+}
+
+/// What a direct call has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It has ended, or could not be made.
+    Ended,
+    /// This can't be said, and goes back to where it was typed.
+    NotSaid(String),
+}
+
+/// The connection to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// It is being made.
+    Connecting,
+    /// A caller is waited for.
+    Waiting,
+    /// It is there.
+    Up,
+    /// It is lost, and will be made again after so many seconds.
+    Down { seconds: u64 },
+}
+
+impl Said {
+    /// What is said about a topic, or in general.
+    pub(crate) fn new(text: &str, severity: Severity, about: Option<&str>) -> Self {
+        let mut escaped = String::new();
+        push_escaped(&mut escaped, text);
+        Self {
+            text: escaped,
+            severity,
+            about: about.map(Into::into),
+        }
+    }
+}
+
+impl Item {
+    /// What it costs to keep, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        let text = match self {
+            Self::Message(incoming) => incoming.text.len() + incoming.topic.len(),
+            Self::Delivered(line) | Self::Refused(line) => line.text.len(),
+            Self::Notice(said) => said.text.len(),
+            Self::CallLine(line) => line.text.len(),
+            Self::Members { users, .. } => users.iter().map(String::len).sum(),
+            _ => 0,
+        };
+        text + size_of::<Self>()
+    }
+}

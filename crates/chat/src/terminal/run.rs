@@ -1,0 +1,321 @@
+//! The thread of the screen: keys, what happens, the clock and the window's size go into
+//! [`Ui`], and pictures come out.
+//!
+//! It has a runtime of its own, so that a terminal that takes nothing blocks nobody else.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use super::Notify;
+use super::burst::Bursts;
+use super::canvas::Canvas;
+use super::draw::last_lines;
+use super::keys::{Input, KeyParser, Wheel};
+use super::painter::Painter;
+use super::reader::Read;
+use super::ui::{Effect, Ui};
+use super::window::Window;
+use crate::input::lines::Typed;
+use crate::output::item::Item;
+use crate::system;
+
+/// What happens is drawn at most this often: faster than anybody reads, and rare enough that
+/// a busy topic leaves time for the keys. A key is drawn at once.
+const PACE: Duration = Duration::from_millis(33);
+/// How long the rest of a key's sequence may be in coming.
+const SEQUENCE: Duration = Duration::from_millis(600);
+/// Bells in quick succession are one.
+const BELL_EVERY: Duration = Duration::from_secs(1);
+/// So many equal arrows at once are the wheel, as terminals send it.
+const WHEEL_ARROWS: usize = 3;
+
+/// Where everything comes from and goes.
+pub(super) struct Ends {
+    pub(super) keys: mpsc::Receiver<Read>,
+    pub(super) items: mpsc::Receiver<Vec<Item>>,
+    /// Dropped when the person has ended the input.
+    pub(super) to_input: Option<mpsc::Sender<Vec<Typed>>>,
+    /// The end of the program wants the terminal back.
+    pub(super) stop: oneshot::Receiver<()>,
+    /// Told if the person leaves without what was not sent.
+    pub(super) abandon: Option<oneshot::Sender<(usize, String)>>,
+}
+
+/// See the module.
+pub(super) struct Screen {
+    ui: Ui,
+    window: Arc<Window>,
+    ends: Ends,
+    painter: Painter,
+    parser: KeyParser,
+    bursts: Bursts,
+    /// When the terminal sent something last.
+    heard: Instant,
+    /// When it was drawn last, and whether something has happened since.
+    drawn: Option<Instant>,
+    is_stale: bool,
+    rang: Option<Instant>,
+    /// The last picture, whole.
+    canvas: Option<Canvas>,
+}
+
+/// What it woke up for.
+enum Woken {
+    Read(Option<Read>),
+    Items(Option<Vec<Item>>),
+    Handed,
+    Signal(system::ScreenSignal),
+    Time,
+    Stop,
+}
+
+impl Screen {
+    pub(super) fn new(ui: Ui, window: Arc<Window>, ends: Ends, painter: Painter) -> Self {
+        Self {
+            ui,
+            window,
+            ends,
+            painter,
+            parser: KeyParser::default(),
+            bursts: Bursts::default(),
+            heard: Instant::now(),
+            drawn: None,
+            is_stale: true,
+            rang: None,
+            canvas: None,
+        }
+    }
+
+    /// Shows and takes everything until the conversation is over. What was on the screen
+    /// last stands on the normal screen then.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        let result = self.go().await;
+        let last = match &result {
+            Ok(()) => self.last_words(),
+            Err(_) => String::new(),
+        };
+        self.window.close(&last);
+        result
+    }
+
+    async fn go(&mut self) -> io::Result<()> {
+        let mut signals = system::ScreenSignals::new()?;
+        self.window.take()?;
+        self.draw()?;
+        loop {
+            match self.wait(&mut signals).await {
+                Woken::Read(Some(read)) => self.take_all(read)?,
+                Woken::Read(None) => {}
+                Woken::Items(Some(items)) => {
+                    self.set_time();
+                    items.into_iter().for_each(|item| self.ui.take_item(item));
+                    self.is_stale = true;
+                }
+                Woken::Items(None) | Woken::Stop => return Ok(()),
+                Woken::Handed => {}
+                Woken::Signal(signal) => self.signalled(signal)?,
+                Woken::Time => self.on_time(),
+            }
+            self.perform()?;
+            if self.ui.has_ended() {
+                self.ends.to_input = None;
+            }
+            if self.is_stale && self.next_drawing() <= Instant::now() {
+                self.draw()?;
+            }
+        }
+    }
+
+    async fn wait(&mut self, signals: &mut system::ScreenSignals) -> Woken {
+        let deadline = self.deadline();
+        let has_outgoing = self.ui.has_outgoing() && self.ends.to_input.is_some();
+        let Self { ui, ends, .. } = self;
+        tokio::select! {
+            _ = &mut ends.stop => Woken::Stop,
+            read = ends.keys.recv(), if !ends.keys.is_closed() => Woken::Read(read),
+            permit = reserve(ends.to_input.as_ref()), if has_outgoing => {
+                match permit {
+                    Some(permit) => permit.send(ui.take_outgoing()),
+                    // The conversation takes no more; its end comes soon.
+                    None => drop(ui.take_outgoing()),
+                }
+                Woken::Handed
+            }
+            items = ends.items.recv() => Woken::Items(items),
+            signal = signals.next() => Woken::Signal(signal),
+            () = sleep_until(deadline.into()) => Woken::Time,
+        }
+    }
+
+    /// When there is something to do although nothing happens.
+    fn deadline(&self) -> Instant {
+        let sequence = self.parser.is_waiting().then(|| self.heard + SEQUENCE);
+        let drawing = self.is_stale.then(|| self.next_drawing());
+        let deadlines = [
+            sequence,
+            drawing,
+            self.bursts.deadline(),
+            self.ui.deadline(),
+        ];
+        let far = Instant::now() + Duration::from_secs(60);
+        deadlines.into_iter().flatten().min().unwrap_or(far)
+    }
+
+    fn next_drawing(&self) -> Instant {
+        self.drawn.map_or_else(Instant::now, |drawn| drawn + PACE)
+    }
+
+    fn on_time(&mut self) {
+        self.set_time();
+        let now = Instant::now();
+        if self.parser.is_waiting() && now >= self.heard + SEQUENCE {
+            let mut inputs = Vec::new();
+            self.parser.give_up(&mut inputs);
+            self.push(inputs, now);
+        }
+        let mut steps = Vec::new();
+        self.bursts.check(now, &mut steps);
+        self.take_steps(steps);
+    }
+
+    /// Takes what was read, and all that is there already, before anything is drawn.
+    fn take_all(&mut self, first: Read) -> io::Result<()> {
+        self.set_time();
+        let mut next = Some(first);
+        while let Some(read) = next {
+            self.heard = Instant::now();
+            let mut inputs = Vec::new();
+            match read {
+                Read::Bytes(bytes) => self.parser.push(&bytes, &mut inputs),
+                #[cfg(windows)]
+                Read::Inputs(keys) => inputs = keys,
+                Read::Gone => {
+                    system::hang_up();
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+            }
+            self.push(with_wheel(inputs), self.heard);
+            next = self.ends.keys.try_recv().ok();
+        }
+        // A key is shown at once.
+        self.perform()?;
+        self.draw()
+    }
+
+    fn push(&mut self, inputs: Vec<Input>, now: Instant) {
+        let mut steps = Vec::new();
+        self.bursts.push(inputs, now, &mut steps);
+        self.take_steps(steps);
+    }
+
+    fn take_steps(&mut self, steps: Vec<super::burst::Step>) {
+        self.is_stale |= !steps.is_empty();
+        steps.into_iter().for_each(|step| self.ui.take_step(step));
+    }
+
+    fn set_time(&mut self) {
+        self.ui.set_time(super::now(), Instant::now());
+    }
+
+    fn signalled(&mut self, signal: system::ScreenSignal) -> io::Result<()> {
+        if signal == system::ScreenSignal::Continued {
+            self.retake()?;
+        }
+        self.ui.resize(super::size());
+        self.draw()
+    }
+
+    /// Takes the screen again after somebody else had it.
+    fn retake(&mut self) -> io::Result<()> {
+        self.window.take()?;
+        self.painter.forget();
+        self.ui.resize(super::size());
+        self.is_stale = true;
+        Ok(())
+    }
+
+    fn perform(&mut self) -> io::Result<()> {
+        for effect in self.ui.take_effects() {
+            match effect {
+                Effect::Bell => {
+                    let is_due = |rang: Instant| rang.elapsed() >= BELL_EVERY;
+                    if self.rang.is_none_or(is_due) {
+                        self.rang = Some(Instant::now());
+                        self.window.draw("\x07")?;
+                    }
+                }
+                Effect::Notify(how, text) => self.window.draw(&notification(how, &text))?,
+                Effect::Redraw => self.painter.forget(),
+                Effect::Suspend => {
+                    self.window.give_back();
+                    system::stop();
+                    self.retake()?;
+                }
+                Effect::Interrupt => system::interrupt(),
+                Effect::Abandon { count, first } => {
+                    if let Some(abandon) = self.ends.abandon.take() {
+                        // A conversation that is over needn't know.
+                        let _ = abandon.send((count, first));
+                    }
+                }
+            }
+            self.is_stale = true;
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let canvas = self.ui.draw();
+        self.canvas = Some(canvas.clone());
+        let update = self.painter.paint(canvas);
+        self.drawn = Some(Instant::now());
+        self.is_stale = false;
+        self.window.draw(&update)
+    }
+
+    /// What is left on the normal screen.
+    fn last_words(&mut self) -> String {
+        self.ui.go_to_end();
+        let canvas = self.ui.draw();
+        let lines = last_lines(&canvas, self.ui.areas().messages);
+        lines.iter().map(|line| format!("{line}\r\n")).collect()
+    }
+}
+
+/// Waits for room for what was typed.
+async fn reserve(
+    to_input: Option<&mpsc::Sender<Vec<Typed>>>,
+) -> Option<mpsc::Permit<'_, Vec<Typed>>> {
+    to_input?.reserve().await.ok()
+}
+
+/// Terminals send several arrows for each step of the wheel, where the mouse isn't reported.
+fn with_wheel(inputs: Vec<Input>) -> Vec<Input> {
+    use super::keys::{Code, Key};
+    let is = |input: &Input, code| *input == Input::Key(Key::plain(code));
+    let are_all = |code| inputs.iter().all(|input| is(input, code));
+    if inputs.len() < WHEEL_ARROWS {
+        return inputs;
+    }
+    let steps = inputs.len() / WHEEL_ARROWS;
+    match (are_all(Code::Up), are_all(Code::Down)) {
+        (true, _) => vec![Input::Wheel(Wheel::Up); steps],
+        (_, true) => vec![Input::Wheel(Wheel::Down); steps],
+        _ => inputs,
+    }
+}
+
+/// A notification of the desktop's, in the form that the terminal knows.
+fn notification(how: Notify, text: &str) -> String {
+    let clean: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+    match how {
+        Notify::Never => String::new(),
+        Notify::Osc9 => format!("\x1b]9;natter: {clean}\x1b\\"),
+        // This one has fields.
+        Notify::Osc777 => format!("\x1b]777;notify;natter;{}\x1b\\", clean.replace(';', ",")),
+    }
+}

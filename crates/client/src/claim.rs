@@ -1,0 +1,89 @@
+//! Claims another name while the old connection goes on.
+//!
+//! A connection can't change its name. So the new one is claimed over a second connection,
+//! under the same key: the server grants it or says why not, and until then nothing has
+//! changed. The next connection then takes it over, as one that comes back does.
+
+use tokio::time::timeout;
+use wire::{
+    ClientKey, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions, UserName,
+};
+
+use crate::dial::Dialer;
+use crate::error::ServerError;
+use crate::frame::Frame;
+use crate::link::Link;
+
+/// Why a name was not granted.
+#[derive(Clone, Debug)]
+pub(crate) enum ClaimError {
+    /// The server says so.
+    Refused(ServerError),
+    /// It can't be asked.
+    Lost,
+}
+
+/// What is claimed, and by whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) name: UserName,
+    pub(crate) key: ClientKey,
+    /// The program has asked for it, and is told how it ends.
+    pub(crate) is_asked: bool,
+}
+
+/// Claims a name. It is held as long as the connection that is returned.
+pub(crate) async fn claim(dialer: Dialer, claim: Claim) -> Result<Link, ClaimError> {
+    let time = dialer.timeout;
+    match timeout(time, ask(&dialer, &claim)).await {
+        Ok(result) => result,
+        Err(_) => Err(ClaimError::Lost),
+    }
+}
+
+async fn ask(dialer: &Dialer, claim: &Claim) -> Result<Link, ClaimError> {
+    let lost = |_| ClaimError::Lost;
+    let mut link = dialer.dial().await.map_err(|_| ClaimError::Lost)?;
+    let (source, _) = link.endpoints();
+    let options = RegistrationOptions {
+        user: Some(claim.name.clone()),
+        client: Some(claim.key.clone()),
+        ..RegistrationOptions::default()
+    };
+    let registration = Registration {
+        source,
+        topics: &[],
+        extended: Some(&options),
+    };
+    let frame = registration.to_line();
+    link.writer.write_all(&frame).await.map_err(lost)?;
+    loop {
+        if link.reader.fill().await.map_err(lost)? == 0 {
+            return Err(ClaimError::Lost);
+        }
+        let mut is_granted = false;
+        while let Some(frame) = link.reader.next_frame().map_err(|_| ClaimError::Lost)? {
+            match frame {
+                Frame::Event(ServerEvent::Registered(_)) => is_granted = true,
+                Frame::Event(ServerEvent::Error(told)) => {
+                    return Err(ClaimError::Refused(ServerError {
+                        code: told.code.as_ref().into(),
+                        text: told.text.as_ref().into(),
+                    }));
+                }
+                Frame::Message(frame) if frame.message.topic.decode() == ErrorCode::TOPIC => {
+                    let text = frame.message.text.decode();
+                    let (code, text) = text.split_once(": ").unwrap_or((&text, ""));
+                    return Err(ClaimError::Refused(ServerError {
+                        code: code.into(),
+                        text: text.into(),
+                    }));
+                }
+                _ => {}
+            }
+        }
+        if is_granted {
+            return Ok(link);
+        }
+    }
+}
