@@ -14,7 +14,7 @@ export const CODES = Object.freeze({
   "unknown-user": "request", "storage-full": "message", "storage-busy": "again",
   "not-registered": "message", "duplicate-id": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
   "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
-  "slow-reader": "return", "too-many-connections": "return", "replaced": "stop",
+  "slow-reader": "return", "queues-full": "return", "too-many-connections": "return", "replaced": "stop",
   "tls-not-supported": "stop", "shutting-down": "return", "bad-request": "http",
   "forbidden-origin": "http", "forbidden-host": "http", "not-found": "http",
   "method-not-allowed": "http", "busy": "stop",

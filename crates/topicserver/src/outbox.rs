@@ -296,6 +296,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.has_work() && self.state.lock().promised() >= self.limits.allowed().max(1)
     }
 
+    /// Whether more waits than half of what may: then no answer is begun that is large itself.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.has_work() && self.state.lock().promised() > self.limits.per_connection / 2
+    }
+
     /// Whether something waits or is expected, or has happened here, since
     /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
     /// session need not look: it is woken first.

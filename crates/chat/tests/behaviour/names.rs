@@ -1,7 +1,11 @@
 //! What a person is called, and how that changes.
 
+use std::time::Duration;
+
+use topicserver::Config;
+
 use crate::pictures::{Other, joined};
-use crate::server::start_server;
+use crate::server::{start_server, start_server_with};
 
 #[test]
 fn a_name_changes_when_the_new_one_is_granted_and_not_before() {
@@ -26,7 +30,11 @@ fn a_name_changes_when_the_new_one_is_granted_and_not_before() {
 
 #[test]
 fn a_usual_name_comes_back_when_it_is_free_again() {
-    let server = start_server();
+    // Else the server keeps it for a while for the client that has gone.
+    let server = start_server_with(&Config {
+        name_grace: Duration::ZERO,
+        ..Config::default()
+    });
     let other = Other::named("alice", &server, "t");
     let person = joined(20, 80, &server, &[]);
     person.sees("-- you are alice-2");

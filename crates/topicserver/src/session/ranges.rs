@@ -34,8 +34,8 @@ impl Ranges {
         self.waiting.push_back(range);
     }
 
-    /// Resolves when every question was answered. Waits while the outbox is full, whose
-    /// session is woken when it has room.
+    /// Resolves when every question was answered. Waits while the outbox is more than half
+    /// full, because an answer is large; its session is woken whenever something has gone out.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl Ranges {
             if self.waiting.is_empty() {
                 return Poll::Ready(());
             }
-            if asker.is_full() {
+            if asker.is_half_full() {
                 return Poll::Pending;
             }
             let next = self.waiting.pop_front();

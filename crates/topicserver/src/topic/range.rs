@@ -161,6 +161,9 @@ impl Head {
             first: self.first,
             messages: lines.iter().skip(left_out).filter_map(parse).collect(),
         };
-        Event::History(answer).to_line()
+        let mut line = Event::History(answer).to_line();
+        // It has grown by doubling, and may wait for its peer for long.
+        line.shrink_to_fit();
+        line
     }
 }

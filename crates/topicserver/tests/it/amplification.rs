@@ -17,7 +17,12 @@ const BYTES: usize = 64 * 1024;
 const OUTBOX: usize = 256 * 1024;
 
 /// What a connection may take beside that.
-const SLACK: usize = 256 * 1024;
+/// Without optimisation, beside other tests, what the allocator holds for others varies by as
+/// much; the optimised build tests the exact bound.
+const SLACK: usize = match cfg!(debug_assertions) {
+    true => 768 * 1024,
+    false => 256 * 1024,
+};
 
 /// Topics of the peer, with the longest names that there are.
 const TOPICS: usize = 200;

@@ -209,9 +209,9 @@ fn topics_that_are_only_on_disk_are_listed() {
     client.ask(json!({"topics": {}}));
     let topics = client.expect_event("topics");
     let expected = json!([
-        {"topic": "V", "members": 1, "seq": 0},
         {"topic": "T", "members": 0, "seq": 3},
         {"topic": "U", "members": 0, "seq": 0},
+        {"topic": "V", "members": 1, "seq": 0},
     ]);
     assert_eq!(topics, expected);
 }
