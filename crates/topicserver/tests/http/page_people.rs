@@ -42,7 +42,8 @@ fn tabs_of_one_browser_are_one_person() {
     // The connection is not the closed tab's.
     browser.close_tab();
     browser.use_tab(&second);
-    browser.click(".topic");
+    // In one step: the list is drawn anew while the other tab's end is noticed.
+    browser.wait("(document.querySelector('.topic').click(), true)");
     say(&browser, "still here");
     browser.wait(
         "document.body.innerText.includes('still here') && !document.querySelector('.pending')",
