@@ -29,7 +29,6 @@ fn a_name_changes_when_the_new_one_is_granted_and_not_before() {
 }
 
 #[test]
-#[ignore = "the server tells nobody of the going of those who were there before; see the protocol"]
 fn a_usual_name_comes_back_when_it_is_free_again() {
     // Else the server keeps it for a while for the client that has gone.
     let server = start_server_with(&Config {

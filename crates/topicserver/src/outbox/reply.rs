@@ -29,6 +29,11 @@ impl PendingReply {
         Self { outbox, bytes }
     }
 
+    /// Of the connection that has asked.
+    pub(crate) fn outbox(&self) -> &SharedOutbox {
+        &self.outbox
+    }
+
     /// Sends the answer.
     pub(crate) fn send(self, line: Vec<u8>) {
         self.outbox.send_reply(line);

@@ -40,6 +40,12 @@ impl Told {
         self.missed.get_or_insert_default().push(number);
     }
 
+    /// It was given the list of those who are here, so it is told when they go.
+    pub(crate) fn set_listed(&mut self) {
+        self.since = 0;
+        self.missed = None;
+    }
+
     /// Whether it was told of the coming of somebody who goes now.
     pub(crate) fn take(&mut self, number: u64) -> bool {
         if let Some(missed) = &mut self.missed
@@ -58,6 +64,14 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_was_given_the_list_is_told_of_all_in_it() {
+        let mut told = Told::since(3);
+        told.miss(5);
+        told.set_listed();
+        assert_eq!([1, 3, 5].map(|number| told.take(number)), [true; 3]);
+    }
 
     #[test]
     fn one_is_told_of_those_who_came_later_unless_it_missed_them() {

@@ -196,6 +196,9 @@ impl Task {
             }
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
             Command::Who(reply, page) => {
+                if let Some(known) = self.members.find(reply.outbox()) {
+                    known.presence.set_listed();
+                }
                 let answer = self.members.who(self.topic.name().as_str(), &page);
                 reply.send(answer.to_line());
             }

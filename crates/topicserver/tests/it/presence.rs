@@ -106,10 +106,11 @@ impl Member {
         }
     }
 
-    /// Reads what was told so far.
+    /// Reads what was told so far. Asking `who` would tell it more.
     fn sync(&mut self) {
-        self.client.ask(json!({"who": "T"}));
-        self.read_to("members");
+        let frame = json!({"topics": ["T"], "extended": self.options});
+        self.client.send(format!("{frame}\n").as_bytes());
+        self.read_to("registered");
     }
 }
 
@@ -189,6 +190,22 @@ fn comings_and_goings_are_pairs_whoever_comes_and_goes_how() {
 }
 
 #[test]
+fn who_was_given_the_list_is_told_when_those_in_it_go() {
+    let server = server();
+    let (before, _) = server.extended(&["T"], json!({"user": "before"}));
+    let (mut asker, _) = server.extended(&["T"], json!({"user": "asker"}));
+    let (mut silent, _) = server.extended(&["T"], json!({"user": "silent"}));
+    assert_eq!(asker.expect_event("joined")["user"], "silent");
+    asker.ask(json!({"who": "T"}));
+    assert_eq!(asker.expect_event("members")["count"], 3);
+    drop(before);
+    assert_eq!(asker.expect_event("left")["user"], "before");
+    // One that has neither seen it come nor asked is told nothing.
+    let (_after, _) = server.extended(&["T"], json!({"user": "after"}));
+    assert_eq!(silent.expect_event("joined")["user"], "after");
+}
+
+#[test]
 fn a_slow_reader_is_told_of_the_going_of_those_whose_coming_it_was_told() {
     let server = server();
     let mut slow = Client::connect_narrow(server.addr());
@@ -210,7 +227,7 @@ fn a_slow_reader_is_told_of_the_going_of_those_whose_coming_it_was_told() {
     });
     let mut events = Vec::new();
     let mut told = |slow: &mut Client| {
-        slow.ask(json!({"who": "T"}));
+        slow.send(b"{\"topics\":[\"T\"],\"extended\":{}}\n");
         loop {
             let frame = slow.frame();
             let extended = frame["extended"].as_object().unwrap();
@@ -218,7 +235,7 @@ fn a_slow_reader_is_told_of_the_going_of_those_whose_coming_it_was_told() {
                 let user = extended.get(name).map(|told| told["user"].clone());
                 events.extend(user.map(|user| format!("{name} {user}")));
             }
-            if extended.contains_key("members") {
+            if extended.contains_key("registered") {
                 return events.clone();
             }
         }
