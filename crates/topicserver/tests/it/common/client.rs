@@ -141,6 +141,10 @@ impl Client {
     /// The next line of a connection that may have been reset: `None` then.
     #[track_caller]
     pub fn next_line_or_reset(&mut self) -> Option<Vec<u8>> {
+        // What has been received already says nothing of the connection.
+        if self.received[self.taken..].contains(&b'\n') {
+            return self.next_line();
+        }
         let mut first = [0];
         match self.stream.peek(&mut first) {
             Err(error) if is_gone(error.kind()) => None,
