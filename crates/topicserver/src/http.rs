@@ -19,8 +19,10 @@ mod range;
 mod router;
 mod serve;
 mod stream;
+mod stream_reader;
 mod takeover;
 mod websocket;
+mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 
