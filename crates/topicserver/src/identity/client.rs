@@ -130,11 +130,6 @@ impl Identity {
         }
     }
 
-    /// The same, which has proven to be the owner of an account.
-    pub(crate) fn with_account(self, account: Option<UserName>) -> Self {
-        Self { account, ..self }
-    }
-
     /// The same as `known`, on the same connection, which says now who it is.
     pub(crate) fn going_on(self, known: Option<&Self>) -> Self {
         match known {

@@ -229,7 +229,10 @@ impl Handler {
 
 impl FrameSink for Handler {
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
-        if options.as_ref().is_some_and(|options| options.auth.is_some()) {
+        if options
+            .as_ref()
+            .is_some_and(|options| options.auth.is_some())
+        {
             self.outbox().set_extended();
             return self.refuse_login();
         }
