@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
-use crate::{UserName, UserNameError};
+use crate::{Credential, UserName, UserNameError};
 
 /// What a registration asks for beside its topics. All of it is optional; that
 /// the key `extended` is there at all makes the connection an extended one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RegistrationOptions {
+    /// By which the client proves who it is, before anything else of the registration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auth: Option<Credential>,
     /// The name by which others know this connection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<UserName>,
