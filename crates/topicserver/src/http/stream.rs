@@ -89,7 +89,7 @@ fn listen(
         };
         response
             .extensions_mut()
-            .insert(Takeover::Stream(listening));
+            .insert(Takeover::Stream(Box::new(listening)));
     }
     Ok(response)
 }

@@ -25,7 +25,7 @@ use crate::state::{ConnectionGuard, Serving};
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
     /// A session that listens.
-    Stream(Listening),
+    Stream(Box<Listening>),
     WebSocket,
 }
 
@@ -113,7 +113,7 @@ impl Pending {
                     options,
                     ending,
                     ..
-                } = listening;
+                } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
                 let session = Session::listening(reader, outbox, guard, topics, options);
