@@ -36,13 +36,6 @@ pub struct RegistrationOptions {
     pub resume: BTreeMap<String, Position>,
 }
 
-impl RegistrationOptions {
-    /// Whether nothing of the past is asked for.
-    pub fn is_from_now(&self) -> bool {
-        self.last.is_none() && self.since.is_none() && self.resume.is_empty()
-    }
-}
-
 /// A place in a topic's order of messages.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position {
