@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 
 use super::Config;
-use super::parse::seconds;
+use super::parse::{Bytes, Seconds, seconds, size_up_to, up_to};
 
 impl Config {
     /// 16 KiB: browsers send 1 to 4, and cookies of other servers on the same host
@@ -38,29 +37,29 @@ pub(super) struct HttpOptions {
     allow_hosts: Vec<String>,
 
     /// Maximum bytes of an HTTP request before its body
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_HEADERS,
-          value_parser = RangedU64ValueParser::<usize>::new().range(1024..=1024 * 1024))]
-    max_headers: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes::of(Config::DEFAULT_MAX_HEADERS),
+          value_parser = size_up_to(1024, 1024 * 1024))]
+    max_headers: Bytes,
 
     /// Maximum topics of one stream over HTTP
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_STREAM_TOPICS,
-          value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_STREAM_TOPICS))]
+          value_parser = up_to(1, MOST_STREAM_TOPICS))]
     max_stream_topics: usize,
 
     /// Time between two pings of a WebSocket. The server closes it when two in a row stay
     /// unanswered
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_PING_INTERVAL.as_secs())]
-    ping_interval: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_PING_INTERVAL))]
+    ping_interval: Seconds,
 }
 
 impl HttpOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.allow_origins.clone_from(&self.allow_origins);
         config.allow_hosts.clone_from(&self.allow_hosts);
-        config.max_headers = self.max_headers;
+        config.max_headers = self.max_headers.in_memory();
         config.max_stream_topics = self.max_stream_topics;
-        config.ping_interval = Duration::from_secs(self.ping_interval);
+        config.ping_interval = self.ping_interval.into();
     }
 }
 
