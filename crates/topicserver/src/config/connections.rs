@@ -70,7 +70,9 @@ impl ConnectionOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.max_topics = self.max_topics;
         config.max_outbox = self.max_outbox.in_memory();
-        config.max_queued = self.max_queued.map_or_else(default_max_queued, Bytes::in_memory);
+        config.max_queued = self
+            .max_queued
+            .map_or_else(default_max_queued, Bytes::in_memory);
         config.max_mailbox = self.max_mailbox.in_memory();
         config.max_connections = self.max_connections;
         config.max_connections_per_address = self.max_connections_per_address;

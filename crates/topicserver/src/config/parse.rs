@@ -107,7 +107,12 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let unit = text[digits.len()..].trim_start();
     let factor = match unit {
         "" => 1,
-        unit => units.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name))?.1,
+        unit => {
+            units
+                .iter()
+                .find(|(name, _)| unit.eq_ignore_ascii_case(name))?
+                .1
+        }
     };
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
@@ -119,7 +124,10 @@ fn shown(
     name: impl Fn(&str) -> String,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    match units.iter().find(|(_, factor)| value >= *factor && value % factor == 0) {
+    match units
+        .iter()
+        .find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor))
+    {
         Some((unit, factor)) => write!(f, "{}{}", value / factor, name(unit)),
         None => write!(f, "{value}"),
     }
@@ -182,7 +190,16 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(Bytes(bytes)), "{text}");
         }
-        for text in ["", "x", "64KB", "1.5MiB", "-1", "KiB", "99999999999TiB", "64KiBx"] {
+        for text in [
+            "",
+            "x",
+            "64KB",
+            "1.5MiB",
+            "-1",
+            "KiB",
+            "99999999999TiB",
+            "64KiBx",
+        ] {
             assert_eq!(size(text), Err(ValueError::NotASize), "{text}");
         }
         assert_eq!(size("63"), Err(ValueError::TooSmall("64".to_owned())));
@@ -192,7 +209,13 @@ mod tests {
     #[test]
     fn a_time_is_seconds_or_has_a_unit() {
         let time = seconds(1);
-        for (text, seconds) in [("90", 90), ("90s", 90), ("2m", 120), ("3H", 10_800), ("1d", LONGEST)] {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("2m", 120),
+            ("3H", 10_800),
+            ("1d", LONGEST),
+        ] {
             assert_eq!(time(text), Ok(Seconds(seconds)), "{text}");
         }
         for text in ["", "soon", "1.5h", "1w", "1h30m"] {
@@ -205,7 +228,10 @@ mod tests {
     #[test]
     fn a_count_is_a_whole_number() {
         assert_eq!(up_to(1, 512)("512"), Ok(512));
-        assert_eq!(up_to(1, 512)("513"), Err(ValueError::TooLarge("512".to_owned())));
+        assert_eq!(
+            up_to(1, 512)("513"),
+            Err(ValueError::TooLarge("512".to_owned()))
+        );
         assert_eq!(count(1)("0"), Err(ValueError::TooSmall("1".to_owned())));
         assert_eq!(count(1)("many"), Err(ValueError::NotACount));
     }
