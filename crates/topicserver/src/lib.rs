@@ -11,6 +11,7 @@
 //! while the peer's socket is full. `listener` lets connections in, `server` is the
 //! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
+mod access;
 mod clock;
 mod config;
 mod connections;
@@ -22,6 +23,7 @@ mod http;
 mod identity;
 mod listener;
 mod log_limit;
+mod network;
 mod outbox;
 mod server;
 mod session;
@@ -34,5 +36,6 @@ mod websocket;
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
 pub use identity::NoRandomness;
+pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -2,6 +2,7 @@
 //! a WebSocket becomes a session straight on the socket.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -17,7 +18,7 @@ use crate::http::websocket::SocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::session::Session;
-use crate::state::{ConnectionGuard, Serving};
+use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
 /// What a connection becomes. Put into an answer's extensions by the request's handler.
 #[derive(Clone, Debug)]
@@ -36,6 +37,13 @@ pub(crate) enum Takeover {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
+    forwarded: Option<Forwarded>,
+}
+
+/// The client whom a proxy forwards.
+pub(crate) struct Forwarded {
+    pub(crate) client: SocketAddr,
+    pub(crate) place: AddressPlace,
 }
 
 /// Where the service puts that.
@@ -44,7 +52,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -52,7 +60,11 @@ impl Slot {
         if let Takeover::Stream { form, .. } = &takeover {
             head.extend(form.begin());
         }
-        *self.0.lock() = Some(Pending { takeover, head });
+        *self.0.lock() = Some(Pending {
+            takeover,
+            head,
+            forwarded,
+        });
         true
     }
 
@@ -72,10 +84,18 @@ impl Pending {
         self,
         io: Io,
         first: Bytes,
-        guard: ConnectionGuard,
+        mut guard: ConnectionGuard,
         outbox: SharedOutbox,
     ) -> Option<Serving> {
-        let Self { takeover, head } = self;
+        let Self {
+            takeover,
+            head,
+            forwarded,
+        } = self;
+        if let Some(Forwarded { client, place }) = forwarded {
+            outbox.set_peer(client);
+            guard.take_place(place);
+        }
         let form = match &takeover {
             Takeover::Stream { form, .. } => *form,
             Takeover::WebSocket => Form::WebSocket,

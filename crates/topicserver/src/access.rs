@@ -1,0 +1,3 @@
+//! Who may come in, as whom, and how much of everything.
+
+pub(crate) mod proxy;
