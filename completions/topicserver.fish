@@ -33,6 +33,7 @@ complete -c topicserver -l clock-settle -d 'Time for which the system\'s clock m
 complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r
+complete -c topicserver -l max-stream-topics -d 'Maximum topics of one stream over HTTP' -r
 complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'

@@ -37,8 +37,8 @@ use heartbeat::{Heartbeat, HeartbeatAction};
 use membership::Membership;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one that
-/// was sent: two numbers and a name, with their keys.
-pub const ENVELOPE: usize = 512;
+/// was sent.
+pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 

@@ -74,6 +74,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Bytes of an HTTP request before its body.
     pub max_headers: usize,
+    /// Maximum topics of one stream over HTTP.
+    pub max_stream_topics: usize,
     /// Sites whose pages may send requests, as `scheme://host[:port]`.
     pub allow_origins: Vec<String>,
     /// Names under which browsers may reach the server, beside its addresses,
@@ -125,6 +127,7 @@ impl Default for Config {
             max_presence: Self::DEFAULT_MAX_PRESENCE,
             data: None,
             max_headers: Self::DEFAULT_MAX_HEADERS,
+            max_stream_topics: Self::DEFAULT_MAX_STREAM_TOPICS,
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),
             trust_proxies: Vec::new(),

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::outbox::batch::Batch;
 use crate::outbox::form::Form;
+use crate::outbox::individual::Individual;
 use crate::outbox::limits::OutboxLimits;
 use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
@@ -24,8 +25,10 @@ pub(crate) mod batch;
 mod end;
 mod events;
 pub(crate) mod form;
+pub(crate) mod individual;
 pub(crate) mod limits;
 mod peer;
+pub(crate) mod places;
 mod queue;
 pub(crate) mod reply;
 mod state;
@@ -167,6 +170,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if state.stage != Stage::Open {
             return batches.count();
         }
+        if let Some(mut individual) = state.individual.take() {
+            let accepted = self.offer_individual(state, &mut individual, batches);
+            state.individual = Some(individual);
+            return accepted;
+        }
         let form = state.form;
         let mut written = 0;
         if state.queue.is_none() {
@@ -252,12 +260,13 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Begins an answer: first come these bytes, and then everything in this form. False:
-    /// nothing is taken any more.
-    pub(crate) fn begin(&self, form: Form, head: Vec<u8>) -> bool {
+    /// Begins an answer: first come these bytes, and then everything in this form, with
+    /// what the stream has for itself. False: nothing is taken any more.
+    pub(crate) fn begin(&self, form: Form, individual: Individual, head: Vec<u8>) -> bool {
         let mut state = self.state.lock();
         self.send_line(&mut state, head.into());
         state.form = form;
+        state.individual = individual.is_needed().then(|| Box::new(individual));
         state.stage == Stage::Open
     }
 

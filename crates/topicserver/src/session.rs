@@ -93,18 +93,16 @@ impl<R: Source> Session<R> {
         self.input.begin_with(bytes, limits);
     }
 
-    /// The session of a connection that only listens, to one topic.
+    /// The session of a connection that only listens, to these topics.
     pub(crate) fn listening(
         reader: R,
         outbox: SharedOutbox,
         guard: ConnectionGuard,
-        topic: TopicName,
+        topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
         let mut session = Self::new(reader, outbox, guard);
-        session
-            .handler
-            .register(vec![topic], Some(Box::new(options)));
+        session.handler.register(topics, Some(Box::new(options)));
         session.read_deadline = None;
         session
     }

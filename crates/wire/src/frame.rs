@@ -52,8 +52,8 @@ pub enum FrameError {
     Ambiguous,
     /// `extended` alone, with nothing in it that is known.
     #[error(
-        "a frame with nothing but \"extended\" has one of \"leave\", \"who\", \"lookup\", \
-         \"topics\", \"history\", \"ping\" in it; this one has none"
+        "a frame with nothing but \"extended\" has one of \"auth\", \"leave\", \"who\", \
+         \"lookup\", \"topics\", \"history\", \"ping\" in it; this one has none"
     )]
     Extended,
     /// `extended` alone, with more than one thing to answer.

@@ -18,6 +18,7 @@
 //! [`EnvelopeWriter`], one line each.
 
 mod address;
+mod credential;
 mod envelope;
 mod error_code;
 mod event;
@@ -35,11 +36,12 @@ mod topic_name;
 mod user_name;
 
 pub use address::{Address, AddressError};
+pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
-    Ack, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Told, TopicState,
-    TopicSummary,
+    Ack, Authenticated, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Removed,
+    Told, TopicState, TopicSummary,
 };
 pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
 pub use limits::Limits;

@@ -7,11 +7,13 @@ use serde_json::value::RawValue;
 
 use crate::frame::to_line;
 use crate::page::Page;
-use crate::{FrameError, TopicName, extended};
+use crate::{Credential, FrameError, TopicName, extended};
 
 /// A question, or a wish, of an extended client.
 #[derive(Debug)]
 pub enum Request {
+    /// `auth`: it proves who it is, or renews the proof before that expires.
+    Auth(Credential),
     /// `leave`: of these topics it wants no more.
     Leave(Vec<TopicName>),
     /// `who`: who is in this topic? Of those with a name, a page is asked for.
@@ -39,6 +41,8 @@ pub enum Request {
 /// it is null.
 #[derive(serde::Deserialize)]
 struct Members<'a> {
+    #[serde(default, deserialize_with = "present")]
+    auth: Option<Credential>,
     #[serde(borrow, default, deserialize_with = "present")]
     leave: Option<Names<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -59,6 +63,7 @@ struct Members<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Written<'a> {
+    Auth(&'a Credential),
     Leave(Vec<&'a str>),
     Who(WrittenWho<'a>),
     Lookup(&'a str),
@@ -83,6 +88,7 @@ enum WrittenWho<'a> {
 impl<'a> From<&'a Request> for Written<'a> {
     fn from(request: &'a Request) -> Self {
         match request {
+            Request::Auth(credential) => Self::Auth(credential),
             Request::Leave(topics) => Self::Leave(topics.iter().map(TopicName::as_str).collect()),
             Request::Who(topic, page) if *page == Page::default() => {
                 Self::Who(WrittenWho::First(topic.as_str()))
@@ -173,6 +179,7 @@ impl Request {
     pub(crate) fn read(json: &[u8]) -> Result<Self, FrameError> {
         let members: Members<'_> = extended::read(json)?;
         let mut found = Vec::with_capacity(1);
+        found.extend(members.auth.map(Self::Auth));
         if let Some(names) = members.leave {
             found.push(Self::Leave(names.read()?));
         }
@@ -228,7 +235,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Frame, Limits, Scan, Scanner};
+    use crate::{Frame, Limits, Scan, Scanner, Secret};
 
     fn read(line: &[u8]) -> Request {
         let scan = Scanner::new(Limits::default()).scan(line).unwrap();
@@ -248,7 +255,12 @@ mod tests {
             after: after.map(Into::into),
             limit: limit.and_then(NonZeroU32::new),
         };
+        let token = Secret::new("ntr_a_b").unwrap();
         for (request, line) in [
+            (
+                Request::Auth(Credential::Token(token)),
+                r#"{"extended":{"auth":"ntr_a_b"}}"#,
+            ),
             (
                 Request::Leave(vec![topic("a\"b"), topic("c")]),
                 r#"{"extended":{"leave":["a\"b","c"]}}"#,

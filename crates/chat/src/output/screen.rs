@@ -307,6 +307,7 @@ mod tests {
             seq: Some(58),
             time: Some(1_763_796_000_123),
             user: Some("bob".into()),
+            account: None,
         };
         assert_eq!(
             shown(Format::Json, "hi", &all),

@@ -12,7 +12,7 @@ use crate::frame::{Frame, MessageFrame};
 use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
-const FINAL: [ErrorCode; 11] = [
+const FINAL: [ErrorCode; 15] = [
     ErrorCode::NotJson,
     ErrorCode::NotUtf8,
     ErrorCode::TooDeep,
@@ -23,6 +23,10 @@ const FINAL: [ErrorCode; 11] = [
     ErrorCode::SlowReader,
     ErrorCode::QueuesFull,
     ErrorCode::Replaced,
+    ErrorCode::Protected,
+    ErrorCode::Expired,
+    ErrorCode::Revoked,
+    ErrorCode::TooManyAttempts,
     ErrorCode::ShuttingDown,
 ];
 

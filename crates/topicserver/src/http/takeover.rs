@@ -12,25 +12,43 @@ use wire::{RegistrationOptions, TopicName};
 
 use crate::clock;
 use crate::http::connection::Io;
-use crate::http::query::Until;
+use crate::http::query::Ending;
 use crate::http::stream::StreamReader;
 use crate::http::websocket::SocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
+use crate::outbox::individual::Individual;
+use crate::outbox::places::Places;
 use crate::session::Session;
 use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
 /// What a connection becomes. Put into an answer's extensions by the request's handler.
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
-    /// A session that listens to a topic.
-    Stream {
-        topic: TopicName,
-        options: RegistrationOptions,
-        form: Form,
-        until: Until,
-    },
+    /// A session that listens.
+    Stream(Listening),
     WebSocket,
+}
+
+/// What a stream listens to.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    pub(crate) topics: Vec<TopicName>,
+    pub(crate) options: RegistrationOptions,
+    pub(crate) form: Form,
+    pub(crate) ending: Ending,
+}
+
+impl Listening {
+    /// What its messages don't have in common with those of other streams.
+    fn individual(&self) -> Individual {
+        let names = self.topics.iter().map(TopicName::as_str);
+        let says_places = self.topics.len() > 1 && self.form.has_ids();
+        Individual {
+            places: says_places.then(|| Places::of(names)),
+            remaining: self.ending.count,
+        }
+    }
 }
 
 /// What a connection is to become, and the head of the answer.
@@ -57,8 +75,8 @@ impl Slot {
             return false;
         };
         let mut head = write_head(response);
-        if let Takeover::Stream { form, .. } = &takeover {
-            head.extend(form.begin());
+        if let Takeover::Stream(listening) = &takeover {
+            head.extend(listening.form.begin());
         }
         *self.0.lock() = Some(Pending {
             takeover,
@@ -96,11 +114,11 @@ impl Pending {
             outbox.set_peer(client);
             guard.take_place(place);
         }
-        let form = match &takeover {
-            Takeover::Stream { form, .. } => *form,
-            Takeover::WebSocket => Form::WebSocket,
+        let (form, individual) = match &takeover {
+            Takeover::Stream(listening) => (listening.form, listening.individual()),
+            Takeover::WebSocket => (Form::WebSocket, Individual::default()),
         };
-        if !outbox.begin(form, head) {
+        if !outbox.begin(form, individual, head) {
             return None;
         }
         let (interval, max) = {
@@ -109,15 +127,16 @@ impl Pending {
         };
         let reader = io.into_reader();
         Some(match takeover {
-            Takeover::Stream {
-                topic,
-                options,
-                until,
-                ..
-            } => {
+            Takeover::Stream(listening) => {
+                let Listening {
+                    topics,
+                    options,
+                    ending,
+                    ..
+                } = listening;
                 // Nothing that its peer sends means anything now.
-                let reader = StreamReader::new(reader, outbox.clone(), interval, until);
-                let session = Session::listening(reader, outbox, guard, topic, options);
+                let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
+                let session = Session::listening(reader, outbox, guard, topics, options);
                 Box::pin(session.run())
             }
             Takeover::WebSocket => {

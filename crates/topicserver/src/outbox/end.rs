@@ -56,11 +56,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Takes no more; what waits still goes out, and then what comes last by itself, or
     /// these bytes.
     pub(crate) fn finish(&self, last: Option<Bytes>) {
-        let mut state = self.state.lock();
+        self.finish_locked(&mut self.state.lock(), last);
+    }
+
+    pub(super) fn finish_locked(&self, state: &mut State, last: Option<Bytes>) {
         if state.stage == Stage::Open {
-            self.push_last(&mut state, None, last);
+            self.push_last(state, None, last);
             state.stage = Stage::Closing(None);
-            self.wake(&mut state);
+            self.wake(state);
         }
     }
 

@@ -43,6 +43,7 @@ mod page_refused;
 #[cfg(unix)]
 mod proxy;
 mod publishing;
+mod several;
 #[cfg(target_os = "linux")]
 mod soak;
 #[cfg(target_os = "linux")]
