@@ -21,8 +21,10 @@ mod router;
 mod serve;
 mod several;
 mod stream;
+mod stream_reader;
 mod takeover;
 mod websocket;
+mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 

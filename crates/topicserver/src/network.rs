@@ -16,18 +16,21 @@ pub struct Network {
 /// Why a text is no block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// The part before the slash.
+    /// There is no address in it.
     #[error(
-        "{0:?} is not an IP address; a network is written as 192.168.7.0/24, 2001:db8::/32, or \
-         as one address"
+        "{0:?} is no network; one is written as 192.168.7.0/24, 2001:db8::/32, or as one IP \
+         address"
     )]
-    Address(String),
+    Address(Box<str>),
     /// The part behind the slash.
     #[error("{0:?} is not the length of a prefix; it is 0 to {1} here")]
-    Prefix(String, u8),
+    Prefix(Box<str>, u8),
     /// The address has bits behind the prefix.
-    #[error("{0} is an address in a network; write {1} for the network, or {2} for the address")]
-    NotFirst(String, Network, Network),
+    #[error(
+        "{0}/{1} is an address in a network; write {net} for the network, or {0} for the address",
+        net = Network::new(*.0, *.1)
+    )]
+    NotFirst(IpAddr, u8),
 }
 
 impl Network {
@@ -48,6 +51,12 @@ impl Network {
         Self { address, prefix }
     }
 
+    /// How many bits the addresses have in common: of two blocks that contain an address,
+    /// the one with the longer prefix says more.
+    pub(crate) fn length(self) -> u8 {
+        self.prefix
+    }
+
     /// Whether an address is in the block, IPv4 also when it is written as IPv6.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
@@ -63,7 +72,7 @@ impl FromStr for Network {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let wrong = |_| NetworkError::Address(address.to_owned());
+        let wrong = |_| NetworkError::Address(text.into());
         let ip: IpAddr = address.parse().map_err(wrong)?;
         let ip = ip.to_canonical();
         let longest = if ip.is_ipv4() { 32 } else { 128 };
@@ -73,12 +82,11 @@ impl FromStr for Network {
                 .parse()
                 .ok()
                 .filter(|length| *length <= longest)
-                .ok_or_else(|| NetworkError::Prefix(prefix.to_owned(), longest))?,
+                .ok_or_else(|| NetworkError::Prefix(prefix.into(), longest))?,
         };
         let network = Self::new(ip, length);
         if network.address != ip {
-            let alone = Self::new(ip, longest);
-            return Err(NetworkError::NotFirst(text.to_owned(), network, alone));
+            return Err(NetworkError::NotFirst(ip, length));
         }
         Ok(network)
     }
@@ -141,8 +149,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_network_is_said() {
         let error = |text: &str| text.parse::<Network>().unwrap_err().to_string();
-        assert!(error("lab/24").contains("\"lab\" is not an IP address"));
-        assert!(error("").contains("is not an IP address"));
+        assert!(error("lab/24").contains("\"lab/24\" is no network"));
+        assert!(error("").contains("is no network"));
         assert!(error("10.0.0.0/33").contains("0 to 32"));
         assert!(error("::/129").contains("0 to 128"));
         assert!(error("10.0.0.0/").contains("0 to 32"));

@@ -13,8 +13,8 @@ use wire::{RegistrationOptions, TopicName};
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
-use crate::http::stream::StreamReader;
-use crate::http::websocket::SocketReader;
+use crate::http::stream_reader::StreamReader;
+use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
@@ -26,7 +26,7 @@ use crate::state::{AddressPlace, ConnectionGuard, Serving};
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
     /// A session that listens.
-    Stream(Listening),
+    Stream(Box<Listening>),
     WebSocket,
 }
 
@@ -133,14 +133,14 @@ impl Pending {
                     options,
                     ending,
                     ..
-                } = listening;
+                } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
                 let session = Session::listening(reader, outbox, guard, topics, options);
                 Box::pin(session.run())
             }
             Takeover::WebSocket => {
-                let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
+                let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
                 Box::pin(Session::new(reader, outbox, guard).run())
             }
         })
