@@ -20,8 +20,10 @@ mod router;
 mod serve;
 mod several;
 mod stream;
+mod stream_reader;
 mod takeover;
 mod websocket;
+mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 

@@ -31,6 +31,7 @@ pub(crate) mod places;
 mod queue;
 pub(crate) mod reply;
 mod state;
+mod stream;
 mod texts;
 pub(crate) mod transport;
 

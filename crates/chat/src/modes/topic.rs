@@ -14,10 +14,11 @@ use crate::calls::manager::Calls;
 use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
-use crate::output::item::{self, Call, Item, Said};
-use crate::output::notice::{NoticeReader, Notices, Severity};
+use crate::output::item::{self, Call, Item, Said, Severity};
+use crate::output::messages::Closed;
+use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
-use crate::output::screen::{Closed, Screen};
+use crate::output::screen::Screen;
 use crate::words::{self, Words};
 
 /// Everything that topic mode works with.

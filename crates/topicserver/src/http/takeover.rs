@@ -13,8 +13,8 @@ use wire::{RegistrationOptions, TopicName};
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
-use crate::http::stream::StreamReader;
-use crate::http::websocket::SocketReader;
+use crate::http::stream_reader::StreamReader;
+use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
@@ -121,7 +121,7 @@ impl Pending {
                 Box::pin(session.run())
             }
             Takeover::WebSocket => {
-                let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
+                let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
                 Box::pin(Session::new(reader, outbox, guard).run())
             }
         })
