@@ -200,8 +200,8 @@ fn requests_are_answered_as_without_a_proxy() {
             .get("/ci?last=2&timeout=1", &[EVENTS])
             .text()
             .to_owned();
-        let id = timed.lines().filter_map(|line| line.strip_prefix("id: "));
-        let id = id.last().unwrap();
+        let mut ids = timed.lines().filter_map(|line| line.strip_prefix("id: "));
+        let id = ids.next_back().unwrap();
         let rest = http.get(&format!("/ci?poll=1&lastEventId={id}"), &[]);
         assert!(!rest.text().contains("\"message\""), "{}", rest.text());
         let html = http.get("/ci?utm_source=mail", &["accept: text/html"]);
