@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -147,7 +148,8 @@ impl Pending {
     }
 }
 
-/// The head of an answer as it goes over the wire.
+/// The head of an answer as it goes over the wire. The router has given it the length of a
+/// body that is empty; what follows has none.
 fn write_head(response: &Response) -> Vec<u8> {
     let mut head = String::new();
     // Writing into memory can't fail.
@@ -155,7 +157,8 @@ fn write_head(response: &Response) -> Vec<u8> {
     let now = httpdate::fmt_http_date(clock::date());
     let _ = write!(head, "date: {now}\r\n");
     let mut head = head.into_bytes();
-    for (name, value) in response.headers() {
+    let headers = response.headers().iter();
+    for (name, value) in headers.filter(|(name, _)| *name != CONTENT_LENGTH) {
         let parts = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
         head.extend(parts.concat());
     }

@@ -27,6 +27,8 @@ mod curl;
 mod door;
 mod gone;
 mod guard;
+#[cfg(unix)]
+mod nginx;
 mod openapi;
 #[cfg(unix)]
 mod page;

@@ -191,7 +191,13 @@ impl Lines {
     /// Begins a stream.
     #[track_caller]
     pub fn of(server: &TestServer, path: &str, headers: &[&str]) -> Self {
-        let mut http = Http::to(server);
+        Self::at(server.addr(), path, headers)
+    }
+
+    /// The same of a server at an address.
+    #[track_caller]
+    pub fn at(addr: SocketAddr, path: &str, headers: &[&str]) -> Self {
+        let mut http = Http::at(addr);
         http.ask("GET", path, headers, b"");
         let head = http.head();
         assert_eq!(head.status, 200);
