@@ -24,6 +24,15 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// Reads the text of a message under [`wire::ErrorCode::TOPIC`].
+    pub(crate) fn of_message(text: &str) -> Self {
+        let (code, text) = wire::ErrorCode::split_text(text);
+        Self {
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+
     /// The server reports this error.
     pub fn is(&self, code: wire::ErrorCode) -> bool {
         self.code == code.as_str()

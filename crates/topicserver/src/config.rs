@@ -7,6 +7,7 @@ mod frames;
 mod http;
 mod memory;
 mod parse;
+mod site;
 mod storage;
 mod topic;
 

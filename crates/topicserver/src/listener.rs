@@ -158,7 +158,7 @@ fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &
         source: local.into(),
         destination: peer.into(),
         topic: ErrorCode::TOPIC,
-        text: &format!("{code}: {refusal}"),
+        text: &code.to_text(refusal),
     };
     // A new connection takes a line at once, or is gone.
     let _ = SockRef::from(&stream).send(&message.to_line());

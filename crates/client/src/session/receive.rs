@@ -99,11 +99,7 @@ impl Session {
             self.go_on_classic();
             return Ok(Visibility::Shown);
         }
-        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
-        let error = ServerError {
-            code: code.into(),
-            text: text.into(),
-        };
+        let error = ServerError::of_message(text);
         if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
             self.begin_again_classic();
             return Ok(Visibility::Hidden);
