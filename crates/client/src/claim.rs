@@ -81,7 +81,7 @@ async fn ask(dialer: &Dialer, claim: &Claim) -> Result<Link, ClaimError> {
                 }
                 Frame::Message(frame) if frame.message.topic.decode() == ErrorCode::TOPIC => {
                     let text = frame.message.text.decode();
-                    return Err(ClaimError::Refused(ServerError::of_message(&text)));
+                    return Err(ClaimError::Refused(ServerError::read(&text)));
                 }
                 _ => {}
             }

@@ -25,7 +25,7 @@ pub struct ServerError {
 
 impl ServerError {
     /// Reads the text of a message under [`wire::ErrorCode::TOPIC`].
-    pub(crate) fn of_message(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let (code, text) = wire::ErrorCode::split_text(text);
         Self {
             code: code.into(),
@@ -51,6 +51,9 @@ pub enum Disconnect {
     /// The server said why it closes it.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// No other connection can be made, for a reason that doesn't go away by itself.
+    #[error(transparent)]
+    Dial(Box<DialError>),
 }
 
 /// What a session can't handle by itself.

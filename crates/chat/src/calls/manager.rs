@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use client::Line;
-use client::dial::{DialError, Dialer};
+use client::dial::{DialError, Dialer, Protection};
 use client::frame::Frame;
 use client::link::{Link, Written};
 use client::queue::{Acknowledgements, Queue};
@@ -191,6 +191,7 @@ impl CallManager {
             address,
             timeout: self.settings.timeout,
             max_frame: self.settings.max_frame,
+            protection: Protection::Plain,
         };
         let notices = self.notices.clone();
         let dialing = Box::pin(async move { dial(&dialer, &notices).await });

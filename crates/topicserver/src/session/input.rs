@@ -9,18 +9,18 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 use wire::{Limits, ScanError, Scanner};
 
-use crate::session::protocol::Protocol;
-
 mod batches;
+mod first;
 mod line;
 
 pub(crate) use batches::FrameSink;
 use batches::{Rest, Taken, take_frames};
+pub(crate) use first::First;
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
 /// fall out of the second-level cache before their bytes are sent on.
@@ -50,14 +50,6 @@ pub(crate) enum Read {
     },
 }
 
-/// What came of a connection's first read.
-#[derive(Debug)]
-pub(crate) enum First {
-    Json(Read),
-    /// Something else; the bytes are kept.
-    Other(Protocol),
-}
-
 /// A peer's bytes between two reads: nothing, unless a frame is unfinished, or frames
 /// had to be left for later.
 #[derive(Default)]
@@ -76,36 +68,6 @@ impl Input {
     /// Whether a frame has begun and isn't finished.
     pub(crate) fn is_partial(&self) -> bool {
         self.partial.is_some()
-    }
-
-    /// What was read and isn't JSON.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        let partial = self.partial.map(|partial| partial.bytes.freeze());
-        partial.unwrap_or_default()
-    }
-
-    /// Reads the first bytes of a connection: a session's if they are JSON, and else
-    /// what they are, untouched.
-    pub(crate) fn poll_first<R: AsyncRead + Unpin>(
-        &mut self,
-        reader: &mut R,
-        cx: &mut Context<'_>,
-        limits: Limits,
-        sink: &mut impl FrameSink,
-    ) -> Poll<io::Result<Result<First, ScanError>>> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            make_room(buffer);
-            let room = buffer.capacity();
-            let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            if count > 0 && Protocol::of(buffer) != Protocol::Json {
-                let first = First::Other(Protocol::of(buffer));
-                self.keep(buffer, Scanner::new(limits), Rest::Unfinished);
-                buffer.clear();
-                return Poll::Ready(Ok(Ok(first)));
-            }
-            let read = self.handle(buffer, count, room, limits, sink);
-            Poll::Ready(Ok(read.map(First::Json)))
-        })
     }
 
     /// Reads once and hands the frames to `sink`.
