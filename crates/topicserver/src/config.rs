@@ -10,6 +10,7 @@ mod memory;
 mod parse;
 mod proxies;
 mod report;
+mod site;
 mod source;
 mod storage;
 mod topic;
