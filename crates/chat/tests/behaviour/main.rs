@@ -44,6 +44,8 @@ mod resuming;
 #[cfg(unix)]
 mod screens;
 mod scripts;
+#[cfg(unix)]
+mod scrolling;
 mod server;
 mod specification;
 #[cfg(unix)]
