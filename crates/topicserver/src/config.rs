@@ -5,8 +5,13 @@ mod connections;
 mod deadlines;
 mod frames;
 mod http;
+mod layers;
 mod memory;
 mod parse;
+mod proxies;
+mod report;
+mod site;
+mod source;
 mod storage;
 mod topic;
 
@@ -22,8 +27,13 @@ use deadlines::DeadlineOptions;
 use frames::FrameOptions;
 use http::HttpOptions;
 use parse::up_to;
+use proxies::ProxyOptions;
 use storage::StorageOptions;
 use topic::TopicOptions;
+
+use crate::network::Network;
+pub use layers::Gathered;
+pub use source::{ConfigMistake, OptionsError, Source, Spot};
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -77,6 +87,8 @@ pub struct Config {
     /// Names under which browsers may reach the server, beside its addresses,
     /// `localhost`, and `host_name`.
     pub allow_hosts: Vec<String>,
+    /// Proxies that are believed when they say whom they forward.
+    pub trust_proxies: Vec<Network>,
     /// The machine's own name.
     pub host_name: Option<String>,
     /// Time between two pings of a WebSocket, and between two comments on a silent event
@@ -124,6 +136,7 @@ impl Default for Config {
             max_stream_topics: Self::DEFAULT_MAX_STREAM_TOPICS,
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),
+            trust_proxies: Vec::new(),
             host_name: None,
             ping_interval: Self::DEFAULT_PING_INTERVAL,
             storage_timeout: Self::DEFAULT_STORAGE_TIMEOUT,
@@ -145,11 +158,19 @@ impl Default for Config {
     name = "topicserver",
     version,
     after_help = "Example: topicserver 20000\n\
-                  Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation"
+                  Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation\n\
+                  To see which options are in force, and whether the server would start:\n\
+                  topicserver check-config [FILE] [PORT] [OPTIONS]"
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one
     pub port: u16,
+
+    /// Also read options from this TOML file: the options' names without the dashes, as in
+    /// max-frame = "64KiB". An environment variable such as NATTER_MAX_FRAME goes before it, and
+    /// the command line before both
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Listen on this IP address only [default: all addresses]
     #[arg(long, value_name = "ADDRESS")]
@@ -176,6 +197,9 @@ pub struct Options {
 
     #[command(flatten)]
     http: HttpOptions,
+
+    #[command(flatten)]
+    proxies: ProxyOptions,
 
     /// Worker threads [default: one per core; one fewer with --data, because a separate thread
     /// writes to disk]
@@ -230,6 +254,7 @@ impl From<&Options> for Config {
         options.topic.apply(&mut config);
         options.storage.apply(&mut config);
         options.http.apply(&mut config);
+        options.proxies.apply(&mut config);
         config
     }
 }

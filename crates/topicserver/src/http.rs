@@ -10,6 +10,7 @@ mod answer;
 mod assets;
 mod connection;
 mod context;
+mod forwarded;
 mod guard;
 mod info;
 mod problem;

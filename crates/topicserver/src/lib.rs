@@ -13,6 +13,7 @@
 
 #[allow(dead_code, unused_imports, reason = "the gate that asks it comes next")]
 mod access;
+mod check;
 mod clock;
 mod config;
 mod connections;
@@ -24,6 +25,7 @@ mod http;
 mod identity;
 mod listener;
 mod log_limit;
+mod network;
 mod outbox;
 mod server;
 mod session;
@@ -33,9 +35,11 @@ mod topic;
 mod turn;
 mod websocket;
 
-pub use access::{AuthFileError, Mistake, Network, NetworkError, Place, RuleError, TokenError};
+pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{Config, LogLevel, Options};
+pub use config::{Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source, Spot};
 pub use identity::NoRandomness;
+pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

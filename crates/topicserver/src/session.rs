@@ -17,6 +17,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
@@ -66,6 +67,8 @@ enum End {
     Stream(ScanError),
     /// The peer wants to speak TLS.
     Tls,
+    /// The peer says whose connection it forwards, and isn't trusted with that.
+    Proxy,
     /// The peer kept us waiting.
     Late(ErrorCode),
     /// The connection is gone.
@@ -82,6 +85,12 @@ impl<R: Source> Session<R> {
             write_deadline: None,
             handler: Handler::new(guard, outbox),
         }
+    }
+
+    /// The connection begins with these bytes, which were read already.
+    pub(crate) fn begin_with(&mut self, bytes: &BytesMut) {
+        let limits = self.config().frame_limits;
+        self.input.begin_with(bytes, limits);
     }
 
     /// The session of a connection that only listens, to these topics.
@@ -123,6 +132,7 @@ impl<R: Source> Session<R> {
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
             Poll::Ready(Ok(Ok(First::Other(Protocol::Tls)))) => Begin::End(End::Tls),
+            Poll::Ready(Ok(Ok(First::Other(Protocol::Proxy)))) => Begin::End(End::Proxy),
             Poll::Ready(Ok(Ok(First::Other(_)))) => Begin::Http,
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
                 Some(end) => Begin::End(end),

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use client::Line;
-use client::dial::{DialError, Dialer};
+use client::dial::{DialError, Dialer, Protection};
 use client::frame::Frame;
 use client::link::{Link, Written};
 use client::queue::{Acknowledgements, Queue};
@@ -191,6 +191,7 @@ impl CallManager {
             address,
             timeout: self.settings.timeout,
             max_frame: self.settings.max_frame,
+            protection: Protection::Plain,
         };
         let notices = self.notices.clone();
         let dialing = Box::pin(async move { dial(&dialer, &notices).await });
@@ -318,9 +319,7 @@ impl CallManager {
 
 /// The answer of a program that refuses the call.
 fn is_busy(message: &wire::Received<'_>) -> bool {
-    let text = message.text.decode();
-    let reason = text.strip_prefix(ErrorCode::Busy.as_str());
-    message.topic.decode() == ErrorCode::TOPIC && reason.is_some_and(|rest| rest.starts_with(':'))
+    ErrorCode::Busy.is_told(&message.topic.decode(), &message.text.decode())
 }
 
 /// Waits for a caller who is still there. Cancel safe.

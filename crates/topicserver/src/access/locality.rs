@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::network::Network;
+use crate::network::Network;
 
 /// How long the list of interfaces is believed when a peer isn't in it: a laptop gets a new
 /// network, and a provider a new prefix, and the list takes the system some microseconds.

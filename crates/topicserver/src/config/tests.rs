@@ -33,6 +33,8 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--bind", "nowhere"],
         &["20000", "--log", "loud"],
         &["20000", "--registration-timeout", "0"],
+        &["20000", "--trust-proxy", "proxy.example"],
+        &["20000", "--trust-proxy", "10.1.2.3/8"],
         &["70000"],
         &["-1"],
         &[],
@@ -51,8 +53,8 @@ fn every_option_reaches_the_configuration() {
     };
     let default = debug(&[]);
     let command = Options::command();
-    // Help and version end the program; log and threads are of the program, not of a server.
-    let others = ["help", "version", "log", "threads"];
+    // Help and version end the program; the others are of the program, not of a server.
+    let others = ["help", "version", "config", "log", "threads"];
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     let names: Vec<_> = names.filter(|name| !others.contains(name)).collect();
     assert!(names.contains(&"ping-interval"), "{names:?}");
@@ -62,6 +64,7 @@ fn every_option_reaches_the_configuration() {
             "max-depth" | "max-stream-topics" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
+            "trust-proxy" => "10.0.0.0/8",
             _ => "2048",
         };
         let given = debug(&[&format!("--{name}"), value]);

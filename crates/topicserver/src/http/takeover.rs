@@ -2,6 +2,7 @@
 //! a WebSocket becomes a session straight on the socket.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::header::CONTENT_LENGTH;
@@ -20,7 +21,7 @@ use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
 use crate::outbox::places::Places;
 use crate::session::Session;
-use crate::state::{ConnectionGuard, Serving};
+use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
 /// What a connection becomes. Put into an answer's extensions by the request's handler.
 #[derive(Clone, Debug)]
@@ -55,6 +56,13 @@ impl Listening {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
+    forwarded: Option<Forwarded>,
+}
+
+/// The client whom a proxy forwards.
+pub(crate) struct Forwarded {
+    pub(crate) client: SocketAddr,
+    pub(crate) place: AddressPlace,
 }
 
 /// Where the service puts that.
@@ -63,7 +71,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -71,7 +79,11 @@ impl Slot {
         if let Takeover::Stream(listening) = &takeover {
             head.extend(listening.form.begin());
         }
-        *self.0.lock() = Some(Pending { takeover, head });
+        *self.0.lock() = Some(Pending {
+            takeover,
+            head,
+            forwarded,
+        });
         true
     }
 
@@ -91,10 +103,18 @@ impl Pending {
         self,
         io: Io,
         first: Bytes,
-        guard: ConnectionGuard,
+        mut guard: ConnectionGuard,
         outbox: SharedOutbox,
     ) -> Option<Serving> {
-        let Self { takeover, head } = self;
+        let Self {
+            takeover,
+            head,
+            forwarded,
+        } = self;
+        if let Some(Forwarded { client, place }) = forwarded {
+            outbox.set_peer(client);
+            guard.take_place(place);
+        }
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
             Takeover::WebSocket => (Form::WebSocket, Individual::default()),

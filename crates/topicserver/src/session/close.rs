@@ -39,7 +39,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Stream(_) | End::Tls | End::Late(_) => {
+            End::Closed | End::Stream(_) | End::Tls | End::Proxy | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -109,6 +109,12 @@ impl<R: Source> Session<R> {
                             that does before it";
                 outbox.close(ErrorCode::TlsNotSupported, text);
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
+            }
+            End::Proxy => {
+                let text = "a PROXY header is read once, and only from an address that the \
+                            server was started with in --trust-proxy";
+                outbox.close(ErrorCode::NotJson, text);
+                state.complain(peer, ErrorCode::NotJson, text);
             }
             End::Late(code) => {
                 let text = self.lateness(*code);

@@ -51,5 +51,7 @@ mod soak;
 #[cfg(target_os = "linux")]
 mod speed;
 mod streaming;
+#[cfg(target_os = "linux")]
+mod trusted_proxy;
 mod websocket;
 mod websocket_frames;
