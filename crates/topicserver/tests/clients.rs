@@ -21,7 +21,7 @@ fn passes(name: &str, program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(library(name))
-        .env("NATTER_SERVER", env!("CARGO_BIN_EXE_topicserver"))
+        .env("TOPICSERVER", env!("CARGO_BIN_EXE_topicserver"))
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -67,7 +67,9 @@ fn the_libraries_know_every_error_code() {
         let codes = codes.split(ends).next().unwrap();
         let quoted: Vec<_> = codes.split('"').collect();
         // What is before a colon is a treatment.
-        let words = quoted[1..].chunks(2).filter(|part| !part[1].starts_with(':'));
+        let words = quoted[1..]
+            .chunks(2)
+            .filter(|part| !part[1].starts_with(':'));
         let mut known: Vec<_> = words.map(|part| part[0]).collect();
         known.sort_unstable();
         assert_eq!(known, documented, "{file}");
