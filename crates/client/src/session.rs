@@ -86,7 +86,7 @@ pub struct Session {
     /// The replay isn't waited for any longer.
     gave_up_replay: bool,
     /// Why the server ends the connection.
-    farewell: Option<ServerError>,
+    closing_error: Option<ServerError>,
     /// The number of lines that the server refused.
     refused: u64,
     /// Our own ends of this run's connections, as frames have them.
@@ -143,7 +143,7 @@ impl Session {
             ack_deadline: None,
             replay_deadline: None,
             gave_up_replay: false,
-            farewell: None,
+            closing_error: None,
             refused: 0,
             sources: VecDeque::new(),
         }
@@ -156,7 +156,7 @@ impl Session {
         self.to_pong = None;
         self.forget_requests();
         self.wish_again();
-        self.farewell = None;
+        self.closing_error = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);
         if self.config.protocol == Protocol::Classic {
@@ -187,7 +187,7 @@ impl Session {
         }
         self.replay_deadline = None;
         self.update_deadlines(now);
-        match &self.farewell {
+        match &self.closing_error {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
@@ -195,8 +195,8 @@ impl Session {
 
     /// Another connection has taken this one's place, and would again.
     pub fn is_replaced(&self) -> bool {
-        let farewell = self.farewell.as_ref();
-        farewell.is_some_and(|error| error.is(ErrorCode::Replaced))
+        let closing_error = self.closing_error.as_ref();
+        closing_error.is_some_and(|error| error.is(ErrorCode::Replaced))
     }
 
     /// The client has taken part in a topic.

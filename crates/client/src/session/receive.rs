@@ -159,7 +159,7 @@ impl Session {
         struct Sent {
             source: serde_json::Value,
         }
-        self.queue.is_doubtful(text)
+        self.queue.is_in_doubt(text)
             && serde_json::from_slice(frame.bytes())
                 .is_ok_and(|Sent { source }| self.sources.contains(&source))
     }
@@ -338,7 +338,7 @@ impl Session {
             return Err(SessionError::Lost(error.into()));
         }
         if FINAL.iter().any(|code| error.is(*code)) {
-            self.farewell = Some(error);
+            self.closing_error = Some(error);
             return Ok(());
         }
         if self.state == State::Extended {

@@ -7,7 +7,7 @@ use wire::TopicName;
 use super::super::Notify;
 use super::super::view::{Attention, Body, Entry, Message, Target, View};
 use super::{Effect, Ui};
-use crate::output::item::{Call, CallLine, Connection, Item, Said, Severity};
+use crate::output::item::{Call, CallLine, Connection, Item, NoticeText, Severity};
 use crate::output::mention::mentions;
 use crate::output::sanitize::push_escaped;
 
@@ -183,7 +183,7 @@ impl Ui {
         self.views[at].push(entry);
     }
 
-    fn on_notice(&mut self, said: Said) {
+    fn on_notice(&mut self, said: NoticeText) {
         let about = said.about.as_deref().and_then(|topic| self.find(topic));
         let at = about.unwrap_or(self.current);
         if said.severity == Severity::Alert {
