@@ -10,6 +10,7 @@
 
 mod config;
 mod heartbeat;
+mod identity;
 mod membership;
 mod naming;
 mod older;
@@ -23,9 +24,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName};
+use wire::{Endpoint, TopicName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
+pub(crate) use identity::is_hopeless;
 pub use requests::Request;
 pub use resume::History;
 
@@ -35,6 +37,7 @@ use crate::event::Event;
 use crate::line::Line;
 use crate::queue::Queue;
 use heartbeat::{Heartbeat, HeartbeatAction};
+use identity::Identity;
 use membership::Membership;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one that
@@ -63,6 +66,8 @@ pub struct Session {
     is_extended: bool,
     /// The event that it doesn't know the extended protocol was emitted.
     said_fell_back: bool,
+    /// Who we are, as the server has found on this connection.
+    identity: Identity,
     /// Both ends of the connection.
     ends: Option<(Endpoint, Endpoint)>,
     /// What is written before any line; each is written once.
@@ -131,6 +136,7 @@ impl Session {
             state,
             is_extended: false,
             said_fell_back: false,
+            identity: Identity::NEW,
             ends: None,
             to_register: None,
             to_ping: false,
@@ -154,6 +160,7 @@ impl Session {
         self.ends = Some((source, destination));
         self.to_ping = false;
         self.to_pong = None;
+        self.identity.connected();
         self.forget_requests();
         self.wish_again();
         self.closing_error = None;
@@ -191,12 +198,6 @@ impl Session {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
-    }
-
-    /// Another connection has taken this one's place, and would again.
-    pub fn is_replaced(&self) -> bool {
-        let closing_error = self.closing_error.as_ref();
-        closing_error.is_some_and(|error| error.is(ErrorCode::Replaced))
     }
 
     /// The client has taken part in a topic.

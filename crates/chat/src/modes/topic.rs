@@ -41,6 +41,8 @@ pub(crate) struct TopicMode {
     pub(crate) requests: Requests,
     /// Not to end with the input.
     pub(crate) stays: bool,
+    /// The number of topics at the beginning.
+    pub(crate) topics: usize,
 }
 
 /// Who reads what is shown.
@@ -149,7 +151,16 @@ impl Chat {
                 Woken::Event(Some(Event::Ended(outcome))) => return self.ended(outcome),
                 Woken::Event(Some(event)) => self.on_event(event),
             }
+            if self.has_no_topic() {
+                let server = self.all.server.clone();
+                return Err(Failure::Removed { server });
+            }
         }
+    }
+
+    /// A program takes part in nothing any more. A person can join another topic.
+    fn has_no_topic(&self) -> bool {
+        self.all.topics == 0 && self.all.audience == Audience::Pipe
     }
 
     async fn wait(&mut self) -> Woken {
@@ -253,6 +264,7 @@ impl Chat {
     fn update(&mut self, event: &Event) {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
+            Event::Removed { .. } => self.all.topics = self.all.topics.saturating_sub(1),
             Event::Secured(proof) => {
                 if let Err(error) = self.all.known.remember(&self.all.server, *proof) {
                     self.say(Words::Warning(error.to_string()), &[]);

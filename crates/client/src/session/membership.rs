@@ -40,6 +40,11 @@ impl Membership {
         self.asked = true;
     }
 
+    /// It was joined, and the server hasn't answered.
+    pub(super) fn is_pending(&self) -> bool {
+        self.asked && !self.is_in && !self.joined
+    }
+
     /// The server has registered us.
     pub(super) fn registered(&mut self, now: &TopicState) -> Recovery {
         self.is_in = true;

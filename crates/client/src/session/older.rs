@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use wire::{ErrorCode, HistoryRange, Request as Frame, TopicName};
 
-use super::{Session, State};
+use super::{Membership, Session, State};
 use crate::deadline::{Deadline, Progress};
 use crate::error::{HistoryError, ServerError};
 use crate::event::{Arrival, Event, HistoryPage, Incoming};
@@ -168,7 +168,9 @@ impl Session {
 
     /// The server reports a problem. True if that was its answer to a question for history.
     pub(super) fn fails_history(&mut self, error: &ServerError) -> bool {
-        if !ANSWERS.iter().any(|code| error.is(*code)) {
+        // What is denied is rather to join.
+        let is_joining = self.memberships.iter().any(Membership::is_pending);
+        if is_joining || !ANSWERS.iter().any(|code| error.is(*code)) {
             return false;
         }
         let asked = self.older.take_asked();

@@ -26,6 +26,7 @@ impl Harness {
         let session = Session::new(SessionConfig {
             topics: vec![topic],
             name: Name::Anonymous,
+            credential: None,
             presence: Presence::Ignore,
             history: History::None,
             port: None,
