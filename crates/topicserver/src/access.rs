@@ -21,11 +21,11 @@ pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
 pub use mistake::{AuthFileError, Mistake, Place};
 pub use network::{Network, NetworkError};
-pub(crate) use policy::{Denied, LoginError, Policy};
+pub(crate) use policy::{Denied, LoginError};
 pub use rules::RuleError;
 pub use token::TokenError;
 pub(crate) use verbs::Verbs;
-pub(crate) use visitor::{Ended, Visitor};
+pub(crate) use visitor::Visitor;
 
 #[cfg(test)]
 mod tests;

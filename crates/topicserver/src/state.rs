@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
@@ -23,6 +24,7 @@ use crate::topic::registry::Registry;
 pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
+    access: Access,
     connections: Connections,
     outbox_limits: Arc<OutboxLimits>,
     directory: Arc<Directory>,
@@ -43,6 +45,7 @@ impl ServerState {
         store: Option<Store>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
+        access: Access,
     ) -> Result<Arc<Self>, NoRandomness> {
         Ok(Arc::new(Self {
             hashes: match &store {
@@ -52,6 +55,7 @@ impl ServerState {
             registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
             store,
             clock,
+            access,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
@@ -71,6 +75,11 @@ impl ServerState {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
@@ -113,6 +122,10 @@ impl ServerState {
             state: self.clone(),
             key: self.connections.admit(ip)?,
             ip,
+            standing: match self.access.lets_in(ip) {
+                true => Standing::Welcome,
+                false => Standing::Stranger,
+            },
         })
     }
 
@@ -156,11 +169,32 @@ pub(crate) struct ConnectionGuard {
     key: usize,
     /// The peer's, under which it is counted.
     ip: IpAddr,
+    standing: Standing,
+}
+
+/// Whether a peer is served, by where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    Welcome,
+    /// It is told in its own protocol why it isn't.
+    Stranger,
+}
+
+impl Standing {
+    /// Why a stranger isn't served, and what to do about it.
+    pub(crate) const REFUSAL: &str = "this server asks nobody for a password, so it serves only \
+        its own network; start it with --auth FILE to say who may come in, or with --open-to-all";
 }
 
 impl ConnectionGuard {
     pub(crate) fn state(&self) -> &Arc<ServerState> {
         &self.state
+    }
+
+    /// Whether the peer is served.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Lets the connection be reached when the server ends.

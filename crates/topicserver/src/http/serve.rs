@@ -7,21 +7,25 @@ use std::task::Poll;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
+use wire::ErrorCode;
 
 use crate::config::Config;
+use crate::http::auth;
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::RequestContext;
 use crate::http::guard::{self, Checked, CheckedHost, Guard};
+use crate::http::problem::Problem;
 use crate::http::router;
 use crate::http::takeover::Slot;
-use crate::state::{Handover, ServeHttp, Serving};
+use crate::state::{Handover, ServeHttp, Serving, Standing};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
 const MAX_HEADER_LINES: usize = 64;
@@ -133,6 +137,12 @@ async fn answer(
     slot: Slot,
     mut request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
+    if context.guard.standing() == Standing::Stranger {
+        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
+        let text = "it isn't of the server's network";
+        context.state().complain(context.peer, code, text);
+        return Ok(guard::refuse(Problem::new(status, code, Standing::REFUSAL)));
+    }
     let Checked { host, origin } = match service.guard.check(&request) {
         Ok(checked) => checked,
         Err(problem) => {
@@ -145,10 +155,21 @@ async fn answer(
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {
         return Ok(guard::secure(response, origin));
     }
+    let is_browser = auth::is_browser(request.headers());
+    let visitor = match auth::visitor(&context, request.headers()) {
+        Ok(visitor) => visitor,
+        Err(problem) => {
+            let mut response = guard::secure(problem.into_response(), origin);
+            auth::challenge(&mut response, is_browser);
+            return Ok(response);
+        }
+    };
+    request.extensions_mut().insert(visitor);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = guard::secure(router.call(request).await?, origin);
+    auth::challenge(&mut response, is_browser);
     if slot.fill(&mut response) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
+use crate::access::Visitor;
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
@@ -26,12 +27,13 @@ use crate::state::{ConnectionGuard, Serving};
 pub(crate) enum Takeover {
     /// A session that listens.
     Stream(Box<Listening>),
-    WebSocket,
+    WebSocket(Visitor),
 }
 
 /// What a stream listens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Listening {
+    pub(crate) visitor: Visitor,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) options: RegistrationOptions,
     pub(crate) form: Form,
@@ -96,7 +98,7 @@ impl Pending {
         let Self { takeover, head } = self;
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
-            Takeover::WebSocket => (Form::WebSocket, Individual::default()),
+            Takeover::WebSocket(_) => (Form::WebSocket, Individual::default()),
         };
         if !outbox.begin(form, individual, head) {
             return None;
@@ -109,6 +111,7 @@ impl Pending {
         Some(match takeover {
             Takeover::Stream(listening) => {
                 let Listening {
+                    visitor,
                     topics,
                     options,
                     ending,
@@ -116,12 +119,12 @@ impl Pending {
                 } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
-                let session = Session::listening(reader, outbox, guard, topics, options);
+                let session = Session::listening(reader, outbox, guard, visitor, topics, options);
                 Box::pin(session.run())
             }
-            Takeover::WebSocket => {
+            Takeover::WebSocket(visitor) => {
                 let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
-                Box::pin(Session::new(reader, outbox, guard).run())
+                Box::pin(Session::new(reader, outbox, guard).of(visitor).run())
             }
         })
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::http::header::{
     CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -17,6 +18,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 use wire::ErrorCode;
 
+use crate::http::auth::RequestVisitor;
 use crate::http::problem::Problem;
 use crate::http::stream::poll_end;
 use crate::http::takeover::Takeover;
@@ -37,6 +39,7 @@ const PINGS_UNANSWERED: u32 = 2;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn open(
+    Extension(RequestVisitor(visitor)): Extension<RequestVisitor>,
     method: Method,
     version: Version,
     headers: HeaderMap,
@@ -63,7 +66,9 @@ pub(crate) async fn open(
     answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(SEC_WEBSOCKET_ACCEPT, accepted);
-    response.extensions_mut().insert(Takeover::WebSocket);
+    response
+        .extensions_mut()
+        .insert(Takeover::WebSocket(visitor));
     Ok(response)
 }
 

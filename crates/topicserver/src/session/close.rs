@@ -13,6 +13,7 @@ use crate::outbox::Drain;
 use crate::session::handler::Handler;
 use crate::session::source::{Source, SourceEnd, Violation};
 use crate::session::{End, Session, sleep};
+use crate::state::Standing;
 
 /// How long a connection to which everything was written stays, for its peer to
 /// close it too: closing it with bytes unread would reset it, and on some systems
@@ -39,7 +40,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Stream(_) | End::Tls | End::Late(_) => {
+            End::Closed | End::Stream(_) | End::Tls | End::Stranger | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -58,7 +59,7 @@ impl<R: Source> Session<R> {
             }
         };
         let timeout = self.config().write_timeout;
-        lingering_close(self.reader, &self.handler, settling, last, timeout).await;
+        lingering_close(self.reader, &mut self.handler, settling, last, timeout).await;
     }
 
     /// The peer gets nothing more but what waits for it.
@@ -66,7 +67,7 @@ impl<R: Source> Session<R> {
         self.handler.leave();
         let timeout = self.close_timeout();
         let settled = std::future::ready(());
-        lingering_close(self.reader, &self.handler, settled, None, timeout).await;
+        lingering_close(self.reader, &mut self.handler, settled, None, timeout).await;
     }
 
     /// How long the peer may take nothing of what waits for it.
@@ -110,6 +111,14 @@ impl<R: Source> Session<R> {
                 outbox.close(ErrorCode::TlsNotSupported, text);
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
+            End::Stranger => {
+                outbox.close(ErrorCode::Protected, Standing::REFUSAL);
+                state.complain(
+                    peer,
+                    ErrorCode::Protected,
+                    "it isn't of the server's network",
+                );
+            }
             End::Late(code) => {
                 let text = self.lateness(*code);
                 outbox.close(*code, &text);
@@ -143,12 +152,12 @@ impl<R: Source> Session<R> {
 /// is cut off, and sees that.
 async fn lingering_close<R: Source>(
     mut reader: R,
-    handler: &Handler,
+    handler: &mut Handler,
     settled: impl Future<Output = ()>,
     mut last: Option<Bytes>,
     timeout: Duration,
 ) {
-    let outbox = handler.outbox();
+    let outbox = handler.shared_outbox();
     let mut settled = pin!(settled);
     let (mut is_settled, mut is_finished, mut has_ended) = (false, false, false);
     let mut deadline = sleep(timeout);
@@ -160,6 +169,9 @@ async fn lingering_close<R: Source>(
         if !is_settled && settled.as_mut().poll(cx).is_ready() {
             is_settled = true;
             outbox.finish(last.take());
+        }
+        if outbox.take_stale() {
+            handler.recheck();
         }
         let drain = outbox.poll_drain(cx);
         if outbox.take_drained() {
