@@ -13,6 +13,10 @@ mod network;
 mod pattern;
 mod policy;
 mod rules;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the commands that make tokens come next")
+)]
 mod token;
 mod verbs;
 mod visitor;

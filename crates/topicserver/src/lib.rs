@@ -25,6 +25,7 @@ mod identity;
 mod listener;
 mod log_limit;
 mod outbox;
+mod reach;
 mod server;
 mod session;
 mod state;

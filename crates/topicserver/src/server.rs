@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
+use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
 use crate::vigil;
@@ -126,6 +127,11 @@ impl Server {
     /// The address it listens on, with the port that it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Tells the log which addresses to open, and who may read what there.
+    pub fn log_reach(&self) {
+        reach::log(self.state.access(), self.local_addr);
     }
 
     /// Has the server look at once whether the files that it was started with have changed,

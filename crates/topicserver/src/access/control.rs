@@ -117,6 +117,22 @@ impl Access {
         self.source.as_ref().map(|source| &*source.path)
     }
 
+    /// What everybody may do, as rules say it; empty: nothing.
+    pub(crate) fn rules_for_everyone(&self) -> Vec<String> {
+        let policy = self.policy();
+        policy
+            .everyone
+            .allow
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Whether only the server's own network is served.
+    pub(crate) fn is_local_only(&self) -> bool {
+        self.locality.is_some()
+    }
+
     /// Whether a peer at this address is served at all.
     pub(crate) fn lets_in(&self, peer: IpAddr) -> bool {
         let locality = self.locality.as_ref();
