@@ -37,6 +37,7 @@ complete -c topicserver -l allow-host -d 'Let browsers reach the server under th
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r
 complete -c topicserver -l max-stream-topics -d 'Maximum topics of one stream over HTTP' -r
 complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
+complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For. Can be given several times' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
 complete -c topicserver -l open-to-all -d 'Let everybody do everything, also from outside of the server\'s own network'
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'

@@ -199,6 +199,11 @@ impl Session {
         farewell.is_some_and(|error| error.is(ErrorCode::Replaced))
     }
 
+    /// The client has taken part in a topic.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.memberships.iter().any(|membership| membership.joined)
+    }
+
     /// Accepts a line. It is sent when its turn comes.
     pub fn push(&mut self, line: Line, now: Instant) {
         self.queue.push(line);

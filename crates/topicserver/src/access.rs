@@ -9,9 +9,9 @@ mod control;
 mod file;
 pub(crate) mod locality;
 mod mistake;
-mod network;
 mod pattern;
 mod policy;
+pub(crate) mod proxy;
 mod rules;
 #[cfg_attr(
     not(test),
@@ -24,7 +24,6 @@ mod visitor;
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
 pub use mistake::{AuthFileError, Mistake, Place};
-pub use network::{Network, NetworkError};
 pub(crate) use policy::{Denied, LoginError};
 pub use rules::RuleError;
 pub use token::TokenError;

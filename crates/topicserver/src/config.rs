@@ -8,6 +8,7 @@ mod frames;
 mod http;
 mod memory;
 mod parse;
+mod proxies;
 mod storage;
 mod topic;
 
@@ -24,8 +25,11 @@ use deadlines::DeadlineOptions;
 use frames::FrameOptions;
 use http::HttpOptions;
 use parse::up_to;
+use proxies::ProxyOptions;
 use storage::StorageOptions;
 use topic::TopicOptions;
+
+use crate::network::Network;
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ pub struct Config {
     /// Names under which browsers may reach the server, beside its addresses,
     /// `localhost`, and `host_name`.
     pub allow_hosts: Vec<String>,
+    /// Proxies that are believed when they say whom they forward.
+    pub trust_proxies: Vec<Network>,
     /// The machine's own name.
     pub host_name: Option<String>,
     /// Time between two pings of a WebSocket, and between two comments on a silent event
@@ -132,6 +138,7 @@ impl Default for Config {
             max_stream_topics: Self::DEFAULT_MAX_STREAM_TOPICS,
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),
+            trust_proxies: Vec::new(),
             host_name: None,
             ping_interval: Self::DEFAULT_PING_INTERVAL,
             storage_timeout: Self::DEFAULT_STORAGE_TIMEOUT,
@@ -191,6 +198,9 @@ pub struct Options {
     #[command(flatten)]
     http: HttpOptions,
 
+    #[command(flatten)]
+    proxies: ProxyOptions,
+
     /// Worker threads [default: one per core; one fewer with --data, because a separate thread
     /// writes to disk]
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
@@ -245,6 +255,7 @@ impl From<&Options> for Config {
         options.topic.apply(&mut config);
         options.storage.apply(&mut config);
         options.http.apply(&mut config);
+        options.proxies.apply(&mut config);
         config
     }
 }

@@ -11,6 +11,7 @@ mod assets;
 mod auth;
 mod connection;
 mod context;
+mod forwarded;
 mod guard;
 mod info;
 mod problem;
@@ -21,8 +22,10 @@ mod router;
 mod serve;
 mod several;
 mod stream;
+mod stream_reader;
 mod takeover;
 mod websocket;
+mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 

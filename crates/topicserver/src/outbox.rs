@@ -6,7 +6,7 @@
 //! limit is disconnected as a slow reader.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -27,13 +27,16 @@ mod events;
 pub(crate) mod form;
 pub(crate) mod individual;
 pub(crate) mod limits;
+mod peer;
 pub(crate) mod places;
 mod queue;
 pub(crate) mod reply;
 mod state;
+mod stream;
 mod texts;
 pub(crate) mod transport;
 
+use peer::PeerAddress;
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 
 /// An outbox as topics and sessions share it.
@@ -51,9 +54,7 @@ const ROOM_FOR_NOTICES: usize = 16 * 1024;
 /// 3. when it returns, the bytes are written, or queued, or the connection is
 ///    about to be closed and its peer is told why.
 pub(crate) struct Outbox<T: ?Sized> {
-    /// The peer's address, in parts, because a `SocketAddr` takes half as much again.
-    ip: IpAddr,
-    port: u16,
+    peer: PeerAddress,
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
     /// Bytes that may wait.
@@ -80,8 +81,7 @@ impl<T: Transport> Outbox<T> {
     /// An outbox before `transport`, for `peer`, in which so much may wait.
     pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<OutboxLimits>) -> Self {
         Self {
-            ip: peer.ip().to_canonical(),
-            port: peer.port(),
+            peer: PeerAddress::new(peer),
             // The session's waker isn't here yet.
             has_work: AtomicBool::new(true),
             limits,
@@ -94,7 +94,13 @@ impl<T: Transport> Outbox<T> {
 impl<T: Transport + ?Sized> Outbox<T> {
     /// The peer's address, IPv4 as IPv4.
     pub(crate) fn peer(&self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port)
+        self.peer.get()
+    }
+
+    /// Replaces the address of a proxy by that of the client whom it forwards. Nothing may
+    /// have used the old one.
+    pub(crate) fn set_peer(&self, client: SocketAddr) {
+        self.peer.set(client);
     }
 
     /// Whether this is the outbox of the same connection.

@@ -84,7 +84,7 @@ mod tests {
         let address = address.parse().unwrap();
         Interface {
             address,
-            network: crate::access::Network::new(address, length),
+            network: crate::network::Network::new(address, length),
         }
     }
 

@@ -18,6 +18,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
@@ -30,7 +31,7 @@ use crate::session::input::{First, FrameSink, Input, Read};
 use crate::session::protocol::Protocol;
 use crate::session::source::Source;
 use crate::session::unheard::Unheard;
-use crate::state::{ConnectionGuard, Handover, Standing};
+use crate::state::{ConnectionGuard, Handover};
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -71,6 +72,8 @@ enum End {
     Tls,
     /// The peer comes from somewhere that isn't served.
     Stranger,
+    /// The peer says whose connection it forwards, and isn't trusted with that.
+    Proxy,
     /// The peer kept us waiting.
     Late(ErrorCode),
     /// The connection is gone.
@@ -87,6 +90,12 @@ impl<R: Source> Session<R> {
             write_deadline: None,
             handler: Handler::new(guard, outbox),
         }
+    }
+
+    /// The connection begins with these bytes, which were read already.
+    pub(crate) fn begin_with(&mut self, bytes: &BytesMut) {
+        let limits = self.config().frame_limits;
+        self.input.begin_with(bytes, limits);
     }
 
     /// The session of a connection that only listens, to these topics.
@@ -130,7 +139,7 @@ impl<R: Source> Session<R> {
             return Poll::Ready(Begin::End(end));
         }
         let limits = self.config().frame_limits;
-        let is_stranger = self.handler.standing() == Standing::Stranger;
+        let is_stranger = self.handler.is_of_stranger();
         let first = match is_stranger {
             true => self
                 .input
@@ -142,6 +151,7 @@ impl<R: Source> Session<R> {
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
             Poll::Ready(Ok(Ok(First::Other(Protocol::Tls)))) => Begin::End(End::Tls),
+            Poll::Ready(Ok(Ok(First::Other(Protocol::Proxy)))) => Begin::End(End::Proxy),
             Poll::Ready(Ok(Ok(First::Other(_)))) => Begin::Http,
             Poll::Ready(Ok(_)) if is_stranger => Begin::End(End::Stranger),
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {

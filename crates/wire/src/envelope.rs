@@ -1,7 +1,9 @@
 //! The envelope: what a server puts, first, under `extended` into each message
 //! that goes to an extended connection.
 
-use crate::{UserName, Value, extended};
+use crate::extended;
+use crate::scan::Value;
+use crate::user_name::UserName;
 
 /// An envelope as a client reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]

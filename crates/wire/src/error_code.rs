@@ -54,6 +54,8 @@ pub enum ErrorCode {
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
     TlsNotSupported,
+    /// The peer speaks plain text, and this server only TLS. Closed.
+    TlsRequired,
     /// It takes a login to do this, or the one that was tried is not valid. Nothing was done.
     Unauthenticated,
     /// Whoever the peer has proven to be may not do this. Nothing was done.
@@ -112,6 +114,7 @@ impl ErrorCode {
             Self::DuplicateId => "duplicate-id",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
+            Self::TlsRequired => "tls-required",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::NameReserved => "name-reserved",

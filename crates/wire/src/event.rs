@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{FrameError, Value, extended};
+use crate::extended;
+use crate::frame_error::FrameError;
+use crate::scan::Value;
 
 /// The member of `extended` in a frame of the server's.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -224,7 +226,7 @@ impl<'a> Event<'a> {
     /// these, or not yet known, is an error after which the stream goes on.
     pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
         let event = value.extended(bytes).ok_or(FrameError::Unknown)?;
-        extended::read(event)
+        Ok(extended::read(event)?)
     }
 
     /// The frame as it goes over the wire: one line, with its end.

@@ -24,14 +24,17 @@ mod error_code;
 mod event;
 mod extended;
 mod frame;
+mod frame_error;
 mod grammar;
 mod limits;
+mod line;
 mod notes;
 mod options;
 mod page;
 mod plain;
 mod request;
 mod scan;
+mod scan_error;
 mod topic_name;
 mod user_name;
 
@@ -43,11 +46,15 @@ pub use event::{
     Ack, Authenticated, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Removed,
     Told, TopicState, TopicSummary,
 };
-pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
+pub use extended::{ExtendedError, MemberError};
+pub use frame::{Endpoint, Frame, JsonStr, Message, Received, Registration};
+pub use frame_error::FrameError;
 pub use limits::Limits;
+pub use notes::{Notes, Span};
 pub use options::{ClientKey, MAX_ID_BYTES, Position, RegistrationOptions};
 pub use page::Page;
 pub use request::Request;
-pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
+pub use scan::{Scan, Scanner, Value};
+pub use scan_error::ScanError;
 pub use topic_name::{TopicName, TopicNameError};
 pub use user_name::{UserName, UserNameError};

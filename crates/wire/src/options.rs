@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
-use crate::{Credential, UserName, UserNameError};
+use crate::credential::Credential;
+use crate::user_name::{UserName, UserNameError};
 
 /// What a registration asks for beside its topics. All of it is optional; that
 /// the key `extended` is there at all makes the connection an extended one.

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::frame::to_line;
+use crate::credential::Credential;
+use crate::extended;
+use crate::frame_error::FrameError;
+use crate::line::to_line;
 use crate::page::Page;
-use crate::{Credential, FrameError, TopicName, extended};
+use crate::topic_name::TopicName;
 
 /// A question, or a wish, of an extended client.
 #[derive(Debug)]
@@ -214,7 +217,7 @@ impl Request {
 /// The page of topics that is asked for. Any value but an object asks for the first.
 fn topics_page(json: &RawValue) -> Result<Page, FrameError> {
     match json.get().starts_with('{') {
-        true => extended::read(json.get().as_bytes()),
+        true => Ok(extended::read(json.get().as_bytes())?),
         false => Ok(Page::default()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::network::Network;
+use crate::network::Network;
 
 /// How long the list of interfaces is believed when a peer isn't in it: a laptop gets a new
 /// network, and a provider a new prefix, and the list takes the system some microseconds.
@@ -14,6 +14,10 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// In an IPv6 network everybody can take any address of a /64.
 const SHORTEST_V6: u8 = 64;
+
+/// Why a stranger isn't served, and what to do about it.
+pub(crate) const REFUSAL: &str = "this server asks nobody for a password, so it serves only its \
+    own network; start it with --auth FILE to say who may come in, or with --open-to-all";
 
 /// Knows the networks of the machine.
 #[derive(Default)]

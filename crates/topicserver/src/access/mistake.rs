@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use wire::{UserName, UserNameError};
 
-use super::network::NetworkError;
 use super::rules::RuleError;
 use super::token::TokenError;
+use crate::network::NetworkError;
 
 /// Why the file that says who may do what can't be used.
 #[derive(Debug, thiserror::Error)]

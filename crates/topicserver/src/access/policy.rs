@@ -6,11 +6,11 @@ use std::net::IpAddr;
 
 use wire::{ErrorCode, UserName};
 
-use super::network::Network;
 use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
 use super::verbs::Verbs;
 use super::visitor::{Ended, Proof, Visitor};
+use crate::network::Network;
 
 /// Everything that was decided about who may do what.
 #[derive(Debug, Default)]

@@ -34,6 +34,8 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--open-to-all", "--auth", "accounts.toml"],
         &["20000", "--log", "loud"],
         &["20000", "--registration-timeout", "0"],
+        &["20000", "--trust-proxy", "proxy.example"],
+        &["20000", "--trust-proxy", "10.1.2.3/8"],
         &["70000"],
         &["-1"],
         &[],
@@ -63,6 +65,7 @@ fn every_option_reaches_the_configuration() {
             "max-depth" | "max-stream-topics" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
+            "trust-proxy" => "10.0.0.0/8",
             _ => "2048",
         };
         let option = format!("--{name}");

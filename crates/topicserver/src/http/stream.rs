@@ -1,20 +1,13 @@
 //! `GET /TOPIC`, and `GET /-/stream` for several topics: what is said there, as it comes, by
 //! a session like every other.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::Extension;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Version};
 use axum::response::{IntoResponse, Response};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, Sleep};
 use wire::TopicName;
 
 use crate::http::accept::Wanted;
@@ -23,13 +16,11 @@ use crate::http::auth::RequestVisitor;
 use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
-use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
+use crate::http::query::{StreamQuery, Topic, ValidQuery};
 use crate::http::range;
 use crate::http::several::SeveralTopics;
 use crate::http::takeover::{Listening, Takeover};
-use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
-use crate::session::source::{Source, SourceEnd};
 
 /// By which a browser says what it has already.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -146,95 +137,4 @@ fn head(wanted: Wanted, form: Form) -> Response {
         set(TRANSFER_ENCODING, "chunked");
     }
     response
-}
-
-/// The reading side of a stream: nothing that comes means anything, but that the peer is
-/// there, until nothing more comes.
-pub(crate) struct StreamReader {
-    reader: OwnedReadHalf,
-    outbox: SharedOutbox,
-    /// When it has to say that it is there.
-    silence: Pin<Box<Sleep>>,
-    interval: Duration,
-    /// When the answer is complete; `None`: not before one side ends it.
-    end: Option<Pin<Box<Sleep>>>,
-    /// The answer is complete.
-    is_complete: bool,
-}
-
-impl StreamReader {
-    pub(crate) fn new(
-        reader: OwnedReadHalf,
-        outbox: SharedOutbox,
-        interval: Duration,
-        until: Until,
-    ) -> Self {
-        let end = match until {
-            Until::After(time) => Some(Box::pin(tokio::time::sleep(time))),
-            Until::Sent | Until::Closed => None,
-        };
-        Self {
-            reader,
-            outbox,
-            silence: Box::pin(tokio::time::sleep(interval)),
-            interval,
-            end,
-            is_complete: until == Until::Sent,
-        }
-    }
-
-    fn poll_complete(&mut self, cx: &mut Context<'_>) -> bool {
-        let end = self.end.as_mut();
-        self.is_complete |= end.is_some_and(|end| end.as_mut().poll(cx).is_ready());
-        self.is_complete
-    }
-
-    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) {
-        while self.silence.as_mut().poll(cx).is_ready() {
-            self.outbox.keep_alive();
-            let next = Instant::now() + self.interval;
-            self.silence.as_mut().reset(next);
-        }
-    }
-}
-
-impl AsyncRead for StreamReader {
-    /// Brings nothing, but the end.
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.poll_complete(cx) {
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_keep_alive(cx);
-        ready!(poll_end(&mut self.reader, cx));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Source for StreamReader {
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        poll_end(&mut self.reader, cx)
-    }
-
-    fn end(&mut self) -> SourceEnd {
-        match std::mem::take(&mut self.is_complete) {
-            true => SourceEnd::Finished(None),
-            false => SourceEnd::Gone,
-        }
-    }
-}
-
-/// Reads and forgets, until the peer sends no more.
-pub(super) fn poll_end(reader: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<()> {
-    let mut bytes = [0; 1024];
-    loop {
-        let mut buffer = ReadBuf::new(&mut bytes);
-        let result = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
-        if result.is_err() || buffer.filled().is_empty() {
-            return Poll::Ready(());
-        }
-    }
 }

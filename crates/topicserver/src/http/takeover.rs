@@ -2,8 +2,10 @@
 //! a WebSocket becomes a session straight on the socket.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -13,14 +15,14 @@ use crate::access::Visitor;
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
-use crate::http::stream::StreamReader;
-use crate::http::websocket::SocketReader;
+use crate::http::stream_reader::StreamReader;
+use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
 use crate::outbox::places::Places;
 use crate::session::Session;
-use crate::state::{ConnectionGuard, Serving};
+use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
 /// What a connection becomes. Put into an answer's extensions by the request's handler.
 #[derive(Clone, Debug)]
@@ -56,6 +58,13 @@ impl Listening {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
+    forwarded: Option<Forwarded>,
+}
+
+/// The client whom a proxy forwards.
+pub(crate) struct Forwarded {
+    pub(crate) client: SocketAddr,
+    pub(crate) place: AddressPlace,
 }
 
 /// Where the service puts that.
@@ -64,7 +73,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -72,7 +81,11 @@ impl Slot {
         if let Takeover::Stream(listening) = &takeover {
             head.extend(listening.form.begin());
         }
-        *self.0.lock() = Some(Pending { takeover, head });
+        *self.0.lock() = Some(Pending {
+            takeover,
+            head,
+            forwarded,
+        });
         true
     }
 
@@ -92,10 +105,18 @@ impl Pending {
         self,
         io: Io,
         first: Bytes,
-        guard: ConnectionGuard,
+        mut guard: ConnectionGuard,
         outbox: SharedOutbox,
     ) -> Option<Serving> {
-        let Self { takeover, head } = self;
+        let Self {
+            takeover,
+            head,
+            forwarded,
+        } = self;
+        if let Some(Forwarded { client, place }) = forwarded {
+            outbox.set_peer(client);
+            guard.take_place(place);
+        }
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
             Takeover::WebSocket(_) => (Form::WebSocket, Individual::default()),
@@ -123,14 +144,15 @@ impl Pending {
                 Box::pin(session.run())
             }
             Takeover::WebSocket(visitor) => {
-                let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
+                let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
                 Box::pin(Session::new(reader, outbox, guard).of(visitor).run())
             }
         })
     }
 }
 
-/// The head of an answer as it goes over the wire.
+/// The head of an answer as it goes over the wire. The router has given it the length of a
+/// body that is empty; what follows has none.
 fn write_head(response: &Response) -> Vec<u8> {
     let mut head = String::new();
     // Writing into memory can't fail.
@@ -138,7 +160,8 @@ fn write_head(response: &Response) -> Vec<u8> {
     let now = httpdate::fmt_http_date(clock::date());
     let _ = write!(head, "date: {now}\r\n");
     let mut head = head.into_bytes();
-    for (name, value) in response.headers() {
+    let headers = response.headers().iter();
+    for (name, value) in headers.filter(|(name, _)| *name != CONTENT_LENGTH) {
         let parts = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
         head.extend(parts.concat());
     }

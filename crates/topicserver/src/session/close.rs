@@ -9,11 +9,11 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use wire::ErrorCode;
 
+use crate::access::locality;
 use crate::outbox::Drain;
 use crate::session::handler::Handler;
 use crate::session::source::{Source, SourceEnd, Violation};
 use crate::session::{End, Session, sleep};
-use crate::state::Standing;
 
 /// How long a connection to which everything was written stays, for its peer to
 /// close it too: closing it with bytes unread would reset it, and on some systems
@@ -40,7 +40,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Stream(_) | End::Tls | End::Stranger | End::Late(_) => {
+            End::Closed | End::Stream(_) | End::Tls | End::Proxy | End::Stranger | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -112,12 +112,18 @@ impl<R: Source> Session<R> {
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Stranger => {
-                outbox.close(ErrorCode::Protected, Standing::REFUSAL);
+                outbox.close(ErrorCode::Protected, locality::REFUSAL);
                 state.complain(
                     peer,
                     ErrorCode::Protected,
                     "it isn't of the server's network",
                 );
+            }
+            End::Proxy => {
+                let text = "a PROXY header is read once, and only from an address that the \
+                            server was started with in --trust-proxy";
+                outbox.close(ErrorCode::NotJson, text);
+                state.complain(peer, ErrorCode::NotJson, text);
             }
             End::Late(code) => {
                 let text = self.lateness(*code);

@@ -19,7 +19,7 @@ use crate::outbox::{Outbox, SharedOutbox};
 use crate::session::input::FrameSink;
 use crate::session::ranges::{Range, Ranges};
 use crate::session::subscriptions::Subscriptions;
-use crate::state::{ConnectionGuard, ServerState, Standing};
+use crate::state::{ConnectionGuard, ServerState};
 use crate::topic::handle::Topic;
 use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
@@ -74,9 +74,10 @@ impl Handler {
         (self.subscriptions.outbox().clone(), self.guard)
     }
 
-    /// Whether the peer is served.
-    pub(crate) fn standing(&self) -> Standing {
-        self.guard.standing()
+    /// Whether the peer comes from somewhere that isn't served.
+    pub(crate) fn is_of_stranger(&self) -> bool {
+        let ip = self.outbox().peer().ip();
+        !self.state().access().lets_in(ip)
     }
 
     /// The connection's outbox, for whoever needs the rest of this too.
