@@ -6,7 +6,8 @@
 
 use tokio::time::timeout;
 use wire::{
-    ClientKey, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions, UserName,
+    ClientKey, Credential, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions,
+    UserName,
 };
 
 use crate::dial::Dialer;
@@ -28,8 +29,17 @@ pub(crate) enum ClaimError {
 pub(crate) struct Claim {
     pub(crate) name: UserName,
     pub(crate) key: ClientKey,
-    /// The program has asked for it, and is told how it ends.
-    pub(crate) is_asked: bool,
+    pub(crate) credential: Option<Credential>,
+    pub(crate) reason: ClaimReason,
+}
+
+/// Why a name is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimReason {
+    /// The program has asked for it, and gets an event that says how it ended.
+    Asked,
+    /// The program has wished it from the beginning, and it may be free now.
+    Wished,
 }
 
 /// Claims a name. It is held as long as the connection that is returned.
@@ -46,6 +56,7 @@ async fn ask(dialer: &Dialer, claim: &Claim) -> Result<Link, ClaimError> {
     let mut link = dialer.dial().await.map_err(|_| ClaimError::Lost)?;
     let (source, _) = link.endpoints();
     let options = RegistrationOptions {
+        auth: claim.credential.clone(),
         user: Some(claim.name.clone()),
         client: Some(claim.key.clone()),
         ..RegistrationOptions::default()

@@ -24,9 +24,9 @@ pub struct ServerError {
 }
 
 impl ServerError {
-    /// Reads the form for classic clients: `CODE: TEXT`.
+    /// Reads the text of a message under [`wire::ErrorCode::TOPIC`].
     pub(crate) fn read(text: &str) -> Self {
-        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
+        let (code, text) = wire::ErrorCode::split_text(text);
         Self {
             code: code.into(),
             text: text.into(),
@@ -102,6 +102,9 @@ pub enum ClientError {
     /// Somebody else has the name.
     #[error("the name {0} is taken")]
     NameTaken(UserName),
+    /// An account that the client hasn't proven to be has the name for itself.
+    #[error("the name {0} is reserved")]
+    NameReserved(UserName),
     /// The server refused the registration.
     #[error("the server refused the registration: {0}")]
     Refused(Refusal),

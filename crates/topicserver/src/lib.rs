@@ -12,6 +12,7 @@
 //! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
 mod access;
+mod check;
 mod clock;
 mod config;
 mod connections;
@@ -37,8 +38,9 @@ mod vigil;
 mod websocket;
 
 pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{Config, LogLevel, Options};
+pub use config::{Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source, Spot};
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};
