@@ -15,7 +15,8 @@ export const CODES = Object.freeze({
   "not-registered": "message", "duplicate-id": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
   "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
   "slow-reader": "return", "queues-full": "return", "too-many-connections": "return", "replaced": "stop",
-  "tls-not-supported": "stop", "shutting-down": "return", "bad-request": "http",
+  "tls-not-supported": "stop", "tls-required": "stop", "shutting-down": "return",
+  "bad-request": "http",
   "forbidden-origin": "http", "forbidden-host": "http", "not-found": "http",
   "method-not-allowed": "http", "busy": "stop",
 });

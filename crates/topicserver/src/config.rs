@@ -8,6 +8,7 @@ mod http;
 mod memory;
 mod parse;
 mod storage;
+mod tls;
 mod topic;
 
 use std::net::IpAddr;
@@ -23,7 +24,10 @@ use frames::FrameOptions;
 use http::HttpOptions;
 use parse::up_to;
 use storage::StorageOptions;
+use tls::TlsOptions;
 use topic::TopicOptions;
+
+pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ pub struct Config {
     pub clock_settle: Duration,
     /// For how long a name is kept for the client whose connection has ended.
     pub name_grace: Duration,
+    /// How the server speaks TLS.
+    pub tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -129,6 +135,7 @@ impl Default for Config {
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
             clock_settle: Self::DEFAULT_CLOCK_SETTLE,
             name_grace: Self::DEFAULT_NAME_GRACE,
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -173,6 +180,9 @@ pub struct Options {
 
     #[command(flatten)]
     http: HttpOptions,
+
+    #[command(flatten)]
+    tls: TlsOptions,
 
     /// Worker threads [default: one per core; one fewer with --data, because a separate thread
     /// writes to disk]
@@ -227,6 +237,7 @@ impl From<&Options> for Config {
         options.topic.apply(&mut config);
         options.storage.apply(&mut config);
         options.http.apply(&mut config);
+        options.tls.apply(&mut config);
         config
     }
 }

@@ -12,6 +12,7 @@ mod connection;
 mod context;
 mod guard;
 mod info;
+mod plain;
 mod problem;
 mod publish;
 mod query;

@@ -14,6 +14,7 @@ use wire::{ErrorCode, Message};
 use crate::config::Config;
 use crate::connections::Refusal;
 use crate::outbox::Outbox;
+use crate::outbox::transport::TcpWriter;
 use crate::session::Session;
 use crate::state::{ConnectionGuard, ServerState};
 
@@ -119,7 +120,7 @@ fn start(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
     watch_over(&stream, guard.state().config().write_timeout);
     let (reader, writer) = stream.into_split();
     let limits = guard.state().outbox_limits().clone();
-    let outbox = Arc::new(Outbox::new(writer, peer, limits));
+    let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), peer, limits));
     tracing::debug!(peer = %outbox.peer(), "connected");
     tokio::spawn(Session::new(reader, outbox, guard).enter());
 }

@@ -1,11 +1,13 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, LogLevel, Options, Server};
+use topicserver::{Config, Ended, LogLevel, Options, Server, TlsMode};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
@@ -44,14 +46,26 @@ fn start_log(level: LogLevel) {
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
     let runtime = runtime(worker_threads(options)).context("can't start worker threads")?;
-    let config = Config {
-        host_name: gethostname::gethostname().into_string().ok(),
-        ..Config::from(options)
-    };
+    let mut config = Config::from(options);
+    config.host_name = gethostname::gethostname().into_string().ok();
+    config.tls.state_directory = state_directory();
     let code = runtime.block_on(run(config));
     // A second signal ends the process whatever its tasks are doing.
     runtime.shutdown_background();
     code
+}
+
+/// Where a program keeps what it has made: what systemd or the user says, or the usual place.
+fn state_directory() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let of_user = || {
+        let home = || Some(absolute("HOME")?.join(".local").join("state"));
+        Some(absolute("XDG_STATE_HOME").or_else(home)?.join("natter"))
+    };
+    absolute("STATE_DIRECTORY").or_else(of_user)
 }
 
 /// How many threads are wanted, if that isn't one for each core.
@@ -78,22 +92,35 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
+    // Without files to be read again, it ends a server as it ends other programs.
+    let mut hangups = match config.tls.mode() {
+        TlsMode::Off => None,
+        TlsMode::Optional | TlsMode::Required => {
+            Some(Hangups::new().context("can't watch for signals")?)
+        }
+    };
     let drain_timeout = config.drain_timeout;
     let data = config.data.clone();
+    let place = place(&config);
     let server = Server::bind(config)?;
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
     tracing::info!("listening on {}", server.local_addr());
+    say_fingerprint(&server, &place);
+    let reloader = server.reloader();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
         let _ = shutdown.await;
     });
     tokio::pin!(serving);
-    tokio::select! {
-        _ = &mut serving => return Ok(ExitCode::FAILURE),
-        _ = signals.next() => {}
+    loop {
+        tokio::select! {
+            _ = &mut serving => return Ok(ExitCode::FAILURE),
+            _ = signals.next() => break,
+            Some(()) = next_of(&mut hangups) => reloader.reload(),
+        }
     }
     tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
     drop(asked);
@@ -111,6 +138,25 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             tracing::warn!("ended at once; what was queued is lost");
             Ok(ExitCode::from(128 + number))
         }
+    }
+}
+
+/// Under which name others reach the server, as well as can be told here.
+fn place(config: &Config) -> String {
+    match (config.bind, &config.host_name) {
+        (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
+        (Some(address), _) => address.to_string(),
+        (None, Some(name)) if !name.is_empty() => name.clone(),
+        (None, _) => "localhost".to_owned(),
+    }
+}
+
+/// Says by what clients know the server if nobody else vouches for it.
+fn say_fingerprint(server: &Server, place: &str) {
+    if let Some(fingerprint) = server.fingerprint() {
+        let port = server.local_addr().port();
+        tracing::info!("fingerprint {fingerprint}");
+        tracing::info!("connect with: chat -topic 'tls://{place}:{port}#{fingerprint}' TOPIC");
     }
 }
 
@@ -167,6 +213,44 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         2
+    }
+}
+
+/// The signal by which a server reads its files again.
+struct Hangups {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+/// Resolves with the next one, if they are watched for.
+async fn next_of(hangups: &mut Option<Hangups>) -> Option<()> {
+    hangups.as_mut()?.next().await;
+    Some(())
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            signal: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Resolves with the next one.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        self.signal.recv().await;
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        std::future::pending().await
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use wire::ErrorCode;
 
 use crate::clock::{Clock, SystemClocks, TimeSource};
@@ -14,12 +15,26 @@ use crate::identity::NoRandomness;
 use crate::listener;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
+use crate::tls::TlsError;
+use crate::tls::acceptor::Acceptor;
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     state: Arc<ServerState>,
+    reloads: watch::Sender<()>,
+}
+
+/// Has a server read its files again while it runs.
+#[derive(Clone, Debug)]
+pub struct Reloader(watch::Sender<()>);
+
+impl Reloader {
+    /// Reads the certificate again. What can't be used changes nothing, and is logged.
+    pub fn reload(&self) {
+        self.0.send_replace(());
+    }
 }
 
 /// How a server ended.
@@ -47,6 +62,9 @@ pub enum StartError {
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(OpenError),
+    /// It can't speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is nothing to make secrets from.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -96,12 +114,25 @@ impl Server {
         })?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
+        let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http, clock)?,
+            state: ServerState::new(config, store, tls, http, clock)?,
+            reloads: watch::Sender::new(()),
         })
+    }
+
+    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate vouches for itself:
+    /// clients have nothing else to know it by.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.state.tls()?.own_fingerprint()
+    }
+
+    /// Has it read its files again while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.reloads.clone())
     }
 
     /// The address it listens on, with the port that it got.
@@ -117,6 +148,7 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
+            () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -136,6 +168,14 @@ impl Server {
             store.close().await;
         }
         ended
+    }
+}
+
+/// Reads the certificate again when it is asked for, and from time to time.
+async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
+    match state.tls() {
+        Some(tls) => tls.watch(asked).await,
+        None => std::future::pending().await,
     }
 }
 

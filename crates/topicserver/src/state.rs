@@ -1,12 +1,11 @@
 //! The state that all connections of a server share, and what hands them on.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedReadHalf;
-use wire::ErrorCode;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -17,6 +16,8 @@ use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::outbox::limits::OutboxLimits;
 use crate::store::Store;
+use crate::tls::acceptor::Acceptor;
+use crate::tls::reader::Reader;
 use crate::topic::registry::Registry;
 
 /// The state of the server that its connections share.
@@ -28,6 +29,8 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    /// Accepts TLS, if the server speaks it.
+    tls: Option<Arc<Acceptor>>,
     clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
@@ -41,6 +44,7 @@ impl ServerState {
     pub(crate) fn new(
         config: Config,
         store: Option<Store>,
+        tls: Option<Arc<Acceptor>>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
     ) -> Result<Arc<Self>, NoRandomness> {
@@ -51,6 +55,7 @@ impl ServerState {
             },
             registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
             store,
+            tls,
             clock,
             connections: Connections::new(
                 config.max_connections,
@@ -87,6 +92,11 @@ impl ServerState {
         self.store.as_ref()
     }
 
+    /// What accepts TLS, if the server speaks it.
+    pub(crate) fn tls(&self) -> Option<&Arc<Acceptor>> {
+        self.tls.as_ref()
+    }
+
     /// What time it is.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
@@ -117,7 +127,7 @@ impl ServerState {
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
-    pub(crate) fn complain(&self, peer: SocketAddr, code: ErrorCode, text: &str) {
+    pub(crate) fn complain(&self, peer: SocketAddr, code: impl Display, text: &str) {
         self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),
@@ -140,9 +150,9 @@ pub(crate) trait ServeHttp: Send + Sync {
 /// A connection that is being served.
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is left of a session whose peer speaks HTTP.
+/// What is left of a session whose peer speaks something else than JSON.
 pub(crate) struct Handover {
-    pub(crate) reader: OwnedReadHalf,
+    pub(crate) reader: Reader,
     /// What was read already.
     pub(crate) bytes: Bytes,
     /// By which it is reached when the server ends.

@@ -54,6 +54,8 @@ pub enum ErrorCode {
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
     TlsNotSupported,
+    /// The peer speaks without TLS, and this server speaks TLS only. Closed.
+    TlsRequired,
     /// Over HTTP: the request can't be understood.
     BadRequest,
     /// Over HTTP: the request comes from a page of another site.
@@ -96,6 +98,7 @@ impl ErrorCode {
             Self::DuplicateId => "duplicate-id",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
+            Self::TlsRequired => "tls-required",
             Self::BadRequest => "bad-request",
             Self::ForbiddenOrigin => "forbidden-origin",
             Self::ForbiddenHost => "forbidden-host",

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::RequestContext;
 use crate::http::guard::{self, Checked, CheckedHost, Guard};
+use crate::http::plain;
 use crate::http::router;
 use crate::http::takeover::Slot;
 use crate::state::{Handover, ServeHttp, Serving};
@@ -67,9 +68,14 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         outbox,
         guard,
     } = connection;
-    let local = reader.local_addr().ok()?;
+    let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
-    let context = Arc::new(RequestContext { guard, peer, local });
+    let context = Arc::new(RequestContext {
+        guard,
+        peer,
+        local,
+        is_secure: reader.is_secure(),
+    });
     let write_timeout = context.config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
     let is_blocked = io.is_blocked();
@@ -142,6 +148,9 @@ async fn answer(
             return Ok(guard::refuse(problem));
         }
     };
+    if let Some(refused) = plain::refuse(&context, &request, host.as_deref()) {
+        return Ok(guard::close(guard::secure(refused, origin)));
+    }
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {
         return Ok(guard::secure(response, origin));
     }
@@ -149,6 +158,7 @@ async fn answer(
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = guard::secure(router.call(request).await?, origin);
+    plain::forbid(&context, &mut response);
     if slot.fill(&mut response) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;

@@ -11,7 +11,6 @@ use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, TRA
 use axum::http::{HeaderName, HeaderValue, Method, Version};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 
 use crate::http::accept::Wanted;
@@ -25,6 +24,7 @@ use crate::http::takeover::Takeover;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::session::source::{Source, SourceEnd};
+use crate::tls::reader::Reader;
 
 /// By which a browser says what it has already.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -111,7 +111,7 @@ fn head(wanted: Wanted, form: Form) -> Response {
 /// The reading side of a stream: nothing that comes means anything, but that the peer is
 /// there, until nothing more comes.
 pub(crate) struct StreamReader {
-    reader: OwnedReadHalf,
+    reader: Reader,
     outbox: SharedOutbox,
     /// When it has to say that it is there.
     silence: Pin<Box<Sleep>>,
@@ -124,7 +124,7 @@ pub(crate) struct StreamReader {
 
 impl StreamReader {
     pub(crate) fn new(
-        reader: OwnedReadHalf,
+        reader: Reader,
         outbox: SharedOutbox,
         interval: Duration,
         until: Until,
@@ -188,7 +188,7 @@ impl Source for StreamReader {
 }
 
 /// Reads and forgets, until the peer sends no more.
-pub(super) fn poll_end(reader: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<()> {
+pub(super) fn poll_end(reader: &mut Reader, cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 1024];
     loop {
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -13,7 +13,6 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 use wire::ErrorCode;
 
@@ -22,6 +21,7 @@ use crate::http::stream::poll_end;
 use crate::http::takeover::Takeover;
 use crate::outbox::SharedOutbox;
 use crate::session::source::{Source, SourceEnd, Violation};
+use crate::tls::reader::Reader;
 use crate::websocket::close::CloseCode;
 use crate::websocket::frame::close_frame;
 use crate::websocket::handshake;
@@ -79,7 +79,7 @@ fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
 /// The reading side of a WebSocket: brings the bytes of its messages, each on a line,
 /// answers pings, and asks whether the peer is still there.
 pub(crate) struct SocketReader {
-    reader: OwnedReadHalf,
+    reader: Reader,
     /// What was read with the request.
     first: Bytes,
     frames: FrameReader,
@@ -100,7 +100,7 @@ pub(crate) struct SocketReader {
 impl SocketReader {
     /// For a peer whose messages have at most `max` bytes.
     pub(crate) fn new(
-        reader: OwnedReadHalf,
+        reader: Reader,
         first: Bytes,
         outbox: SharedOutbox,
         interval: Duration,
@@ -239,10 +239,10 @@ impl Source for SocketReader {
 
 /// Whether the peer has sent its last byte, read or unread.
 #[cfg(target_os = "linux")]
-fn has_finished(reader: &OwnedReadHalf) -> bool {
+fn has_finished(reader: &Reader) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut asked = [PollFd::new(reader.as_ref(), flags)];
+    let mut asked = [PollFd::new(reader.socket(), flags)];
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -252,6 +252,6 @@ fn has_finished(reader: &OwnedReadHalf) -> bool {
 
 /// Elsewhere it is seen when it is read, or by the deadlines.
 #[cfg(not(target_os = "linux"))]
-fn has_finished(_: &OwnedReadHalf) -> bool {
+fn has_finished(_: &Reader) -> bool {
     false
 }

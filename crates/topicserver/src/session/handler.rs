@@ -42,6 +42,8 @@ struct Extended {
     slowed_by: Option<Arc<Topic>>,
     /// Ranges of the history that it has asked for.
     ranges: Ranges,
+    /// It has sent everything, and said so.
+    has_ended: bool,
 }
 
 impl Handler {
@@ -104,6 +106,13 @@ impl Handler {
     pub(crate) fn finish(&mut self) -> Vec<oneshot::Receiver<()>> {
         self.extended = None;
         self.subscriptions.finish()
+    }
+
+    /// Whether the peer has said in a frame that it has sent everything.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.extended
+            .as_ref()
+            .is_some_and(|extended| extended.has_ended)
     }
 
     fn identity(&self) -> Option<&Arc<Identity>> {
@@ -274,6 +283,11 @@ impl FrameSink for Handler {
     }
 
     fn request(&mut self, request: Request) {
+        if let Request::End = request {
+            // It has no answer, so classic clients can say it too.
+            self.extended.get_or_insert_default().has_ended = true;
+            return;
+        }
         // Whoever asks so understands the answer.
         self.outbox().set_extended();
         match request {
@@ -301,7 +315,7 @@ impl FrameSink for Handler {
                 });
             }
             Request::Ping(value) => self.send_reply(Event::Pong(&value).to_line()),
-            Request::Pong => {}
+            Request::Pong | Request::End => {}
         }
     }
 
@@ -314,7 +328,7 @@ impl FrameSink for Handler {
     }
 
     fn has_room(&self) -> bool {
-        let is_slowed = |extended: &Extended| extended.slowed_by.is_some();
+        let is_slowed = |extended: &Extended| extended.slowed_by.is_some() || extended.has_ended;
         !(self.outbox().is_full()
             || self.subscriptions.is_slowed()
             || self.extended.as_deref().is_some_and(is_slowed))

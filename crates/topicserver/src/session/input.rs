@@ -18,7 +18,7 @@ use wire::{
 };
 
 use crate::outbox::batch::Batch;
-use crate::session::protocol::Protocol;
+use crate::session::protocol::{Protocol, Spoken};
 use crate::topic::publication::MessageId;
 use crate::turn::Turn;
 
@@ -116,6 +116,11 @@ impl Input {
         self.partial.is_some()
     }
 
+    /// What was read and isn't dealt with.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
+    }
+
     /// What was read and isn't JSON.
     pub(crate) fn into_bytes(self) -> Bytes {
         let partial = self.partial.map(|partial| partial.bytes.freeze());
@@ -128,18 +133,18 @@ impl Input {
         &mut self,
         reader: &mut R,
         cx: &mut Context<'_>,
-        limits: Limits,
+        (limits, spoken): (Limits, Spoken),
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<First, ScanError>>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            if count > 0 && Protocol::of(buffer) != Protocol::Json {
-                let first = First::Other(Protocol::of(buffer));
+            let protocol = Protocol::of(buffer, spoken);
+            if count > 0 && protocol != Protocol::Json {
                 self.keep(buffer, Scanner::new(limits), false);
                 buffer.clear();
-                return Poll::Ready(Ok(Ok(first)));
+                return Poll::Ready(Ok(Ok(First::Other(protocol))));
             }
             let read = self.handle(buffer, count, room, limits, sink);
             Poll::Ready(Ok(read.map(First::Json)))
