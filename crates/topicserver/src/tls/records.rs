@@ -48,9 +48,10 @@ pub(super) fn process(
                 false
             }
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                let start = outgoing.len();
                 encode(&mut data, outgoing);
-                // That was the alert. The library mustn't be asked to read on.
-                processed.failure.is_some()
+                // After the alert the library mustn't be asked to read on.
+                processed.failure.is_some() && is_alert(&outgoing[start..])
             }
             Ok(ConnectionState::TransmitTlsData(data)) => {
                 // It is on its way: whatever is sent comes after it.
@@ -66,7 +67,7 @@ pub(super) fn process(
                 true
             }
             Ok(_) => true,
-            // If there is an alert for the peer, it comes with the next call.
+            // If there is an alert for the peer, it comes with the next calls.
             Err(error) if processed.failure.is_none() => {
                 processed.failure = Some(error);
                 false
@@ -96,6 +97,19 @@ pub(super) fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, outgoin
             }
             Err(_) => return outgoing.truncate(start),
         }
+    }
+}
+
+/// Whether a record is an alert: it says so, or it is encrypted and as long as one.
+fn is_alert(record: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    const ENCRYPTED: u8 = 23;
+    // The alert, its true kind, and what proves that nobody has changed it.
+    const LENGTH: usize = RECORD_HEAD + 2 + 1 + 16;
+    match record.first() {
+        Some(&ALERT) => true,
+        Some(&ENCRYPTED) => record.len() == LENGTH,
+        _ => false,
     }
 }
 

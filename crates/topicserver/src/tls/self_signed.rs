@@ -86,7 +86,7 @@ impl SelfSigned {
         if !self.key().exists() {
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             let text = pem("PRIVATE KEY", &key.serialize_der());
-            self.write(&self.key(), text.as_bytes())?;
+            self.write(&self.key(), text.as_bytes(), Place::Keep)?;
         }
         let missing = || Files::read(&self.certificate(), &self.key());
         match missing() {
@@ -142,25 +142,42 @@ impl SelfSigned {
         let certificate = parameters.self_signed(&key)?;
         let text = pem("CERTIFICATE", certificate.der());
         let text = format!("{}\n{text}", self.made_for());
-        self.write(&self.certificate(), text.as_bytes())
+        self.write(&self.certificate(), text.as_bytes(), Place::Replace)
     }
 
     /// Writes a file that only the server's user can read; it is there whole, or not at all.
-    fn write(&self, path: &Path, content: &[u8]) -> Result<(), TlsError> {
-        let temporary = path.with_extension("new");
+    /// A key that another server has written meanwhile stays.
+    fn write(&self, path: &Path, content: &[u8], place: Place) -> Result<(), TlsError> {
+        let temporary = path.with_extension(getrandom::u64().unwrap_or_default().to_string());
         let write = || {
             let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
+            options.write(true).create_new(true).mode(0o600);
             let mut file = options.open(&temporary)?;
             file.write_all(content)?;
             file.sync_all()?;
-            std::fs::rename(&temporary, path)
+            match place {
+                Place::Replace => std::fs::rename(&temporary, path),
+                Place::Keep => match std::fs::hard_link(&temporary, path) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                    result => result,
+                },
+            }
         };
-        write().map_err(|cause| TlsError::Write {
+        let written = write();
+        // After a rename it is gone already.
+        let _ = std::fs::remove_file(&temporary);
+        written.map_err(|cause| TlsError::Write {
             path: path.to_owned(),
             cause,
         })
     }
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy)]
+enum Place {
+    Keep,
+    Replace,
 }
 
 /// The key pair of a private key in PEM.

@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::common::{LIMIT, TestServer};
+use crate::common::{LIMIT, Stream, TestServer};
 
 /// A connection on which requests are made, one after another.
 pub struct Http {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
     host: String,
 }
 
@@ -31,6 +31,18 @@ impl Http {
         let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::over(stream).unwrap(), addr)
+    }
+
+    /// The same, encrypted whatever the suite is.
+    pub fn over_tls(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::tls(stream).unwrap(), addr)
+    }
+
+    fn with(stream: Stream, addr: SocketAddr) -> Self {
         Self {
             stream: BufReader::new(stream),
             host: addr.to_string(),

@@ -11,6 +11,8 @@ mod frail;
 #[cfg(unix)]
 mod process;
 mod server;
+mod stream;
+pub mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,8 @@ pub use data::{Directory, SmallDisk};
 pub use frail::Frail;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
-pub use server::TestServer;
+pub use server::{TestServer, state_directory};
+pub use stream::{Stream, is_over_tls};
 
 /// How long anything may take that should happen at once. Far more than it needs,
 /// because the machine may be busy.
