@@ -7,7 +7,7 @@ end
 
 complete -c chat -f -a '(__chat_servers)'
 complete -c chat -o direct -l direct -d 'Talk directly: wait for a caller on PORT, or with 0 call ADDRESS:PORT'
-complete -c chat -o topic -l topic -d 'Talk by topic: ADDRESS:PORT is where topicserver runs'
+complete -c chat -o topic -l topic -d 'Talk by topic: ADDRESS:PORT is where topicserver runs; tls:// before it speaks TLS'
 complete -c chat -o stay -l stay -d 'Go on receiving when the input has ended'
 complete -c chat -o no-reconnect -l no-reconnect -d 'By topic: end with exit code 1 when the connection is lost'
 complete -c chat -o wait -l wait -d 'Wait for a server or peer that isn\'t there yet'
@@ -23,6 +23,9 @@ complete -c chat -o classic -l classic -d 'By topic: speak only the protocol of 
 complete -c chat -o ack-timeout -l ack-timeout -d 'By topic: the longest wait for an acknowledgement when the input has ended' -x
 complete -c chat -o connect-timeout -l connect-timeout -d 'The longest that connecting may take' -x
 complete -c chat -o drain-timeout -l drain-timeout -d 'How long the other side has to close when everything is sent' -x
+complete -c chat -o tls-ca -l tls-ca -d 'By topic, over TLS: trust the authorities in FILE instead of the system\'s' -r -F
+complete -c chat -o accept-new -l accept-new -d 'By topic, over TLS: trust the key of a server that is new, and keep it'
+complete -c chat -o forget -l forget -d 'Forget the key of the topic server at ADDRESS:PORT, and exit' -x
 complete -c chat -o max-frame -l max-frame -d 'The longest frame, sent or received' -x
 complete -c chat -o listen -l listen -d 'By topic, on a terminal: take direct calls on PORT' -x
 complete -c chat -o plain -l plain -d 'On a terminal: behave as in a pipe, one line in, one message out'

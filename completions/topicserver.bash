@@ -23,7 +23,7 @@ _topicserver() {
 
     case "${cmd}" in
         topicserver)
-            opts="-h -V --bind --log --max-frame --max-depth --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --threads --help --version"
+            opts="-h -V --bind --log --max-frame --max-depth --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --trust-proxy --threads --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -149,6 +149,10 @@ _topicserver() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --max-stream-topics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ping-interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -186,6 +190,10 @@ _topicserver() {
                     return 0
                     ;;
                 --hsts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

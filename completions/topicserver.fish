@@ -33,6 +33,7 @@ complete -c topicserver -l clock-settle -d 'Time for which the system\'s clock m
 complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r
+complete -c topicserver -l max-stream-topics -d 'Maximum topics of one stream over HTTP' -r
 complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
 complete -c topicserver -l tls-cert -d 'Speak TLS with this certificate: a PEM file with the server\'s certificate first, then those that vouch for it' -r -F
 complete -c topicserver -l tls-key -d 'The certificate\'s private key: a PEM file' -r -F
@@ -46,6 +47,7 @@ complete -c topicserver -l tls-handshake-timeout -d 'Time for a TLS handshake' -
 complete -c topicserver -l max-handshakes -d 'Maximum TLS handshakes that are computed at the same time; more wait [default: 64 per core]' -r
 complete -c topicserver -l tls-check-interval -d 'Time between two checks whether the files of --tls-cert and --tls-key have changed' -r
 complete -c topicserver -l hsts -d 'Tell browsers to use https only for this host, on every port, for this long. Not sent with a self-signed certificate' -r
+complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For. Can be given several times' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c topicserver -s V -l version -d 'Print version'

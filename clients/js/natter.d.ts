@@ -1,5 +1,5 @@
 /** What a client does about an error code of docs/protocol.md. */
-export type Treatment = "message" | "again" | "request" | "frame" | "return" | "stop" | "http";
+export type Treatment = "message" | "again" | "request" | "frame" | "return" | "stop" | "notice" | "http";
 
 /** Every error code of docs/protocol.md. */
 export const CODES: Readonly<Record<string, Treatment>>;

@@ -21,6 +21,7 @@ __all__ = [
 #: request   a registration or a question is refused
 #: frame     the server closed the connection because of something that was sent
 #: return    the connection was closed; come back; stop: don't come back
+#: notice    nothing is refused
 #: http      only over HTTP
 CODES: Dict[str, str] = {
     "not-an-object": "request", "unknown-frame": "request", "bad-frame": "request",
@@ -31,7 +32,9 @@ CODES: Dict[str, str] = {
     "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
     "slow-reader": "return", "queues-full": "return", "too-many-connections": "return", "replaced": "stop",
     "tls-not-supported": "stop", "tls-required": "stop", "shutting-down": "return",
-    "bad-request": "http",
+    "unauthenticated": "request", "forbidden": "request", "name-reserved": "request",
+    "protected": "stop", "expired": "stop", "revoked": "stop", "too-many-attempts": "return",
+    "rate-limited": "notice", "bad-request": "http",
     "forbidden-origin": "http", "forbidden-host": "http", "not-found": "http",
     "method-not-allowed": "http", "busy": "stop",
 }

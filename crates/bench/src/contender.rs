@@ -7,6 +7,7 @@ use crate::protocols::doors::{Door, NatterDoor, NchanDoor};
 use crate::protocols::extended::{Extended, Kept};
 use crate::protocols::journal::Journal;
 use crate::protocols::streams::Streams;
+use crate::protocols::wrapped::WithinWebSocket;
 use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, natter::Natter, redis::Redis, relay::Relay};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -90,6 +91,16 @@ const KEPT_BYTES: &str = "268435456";
 const KEPT_ON_DISK: &str = "10000000";
 const KEPT_BYTES_ON_DISK: &str = "1000000000000";
 
+/// NATS and MQTT as browsers speak them.
+const NATS_IN_WEBSOCKET: WithinWebSocket = WithinWebSocket {
+    inner: &Nats,
+    subprotocol: None,
+};
+const MQTT_IN_WEBSOCKET: WithinWebSocket = WithinWebSocket {
+    inner: &Mqtt,
+    subprotocol: Some("mqtt"),
+};
+
 impl System {
     /// How it is spoken to.
     pub(crate) fn codec(self, variant: Variant) -> &'static dyn Codec {
@@ -98,6 +109,8 @@ impl System {
             (Self::Natter, Variant::Events) => return &NatterDoor(Door::Events),
             (Self::Natter, Variant::WebSocket) => return &NatterDoor(Door::WebSocket),
             (Self::Nchan, Variant::WebSocket) => return &NchanDoor(Door::WebSocket),
+            (Self::Nats, Variant::WebSocket) => return &NATS_IN_WEBSOCKET,
+            (Self::Mosquitto, Variant::WebSocket) => return &MQTT_IN_WEBSOCKET,
             _ => {}
         }
         match self {
@@ -124,6 +137,7 @@ impl System {
     fn can(self, variant: Variant) -> bool {
         match variant {
             Variant::Events | Variant::WebSocket if self == Self::Nchan => true,
+            Variant::WebSocket if matches!(self, Self::Nats | Self::Mosquitto) => true,
             Variant::Lines | Variant::Events | Variant::WebSocket => self == Self::Natter,
             Variant::Usual => self != Self::Nchan,
             Variant::Disk => self.journal().is_some(),
@@ -262,12 +276,33 @@ impl Contender {
                 }
             }
             System::Nats => {
-                command.args(["-a", "127.0.0.1", "-p", &port]);
+                if self.variant == Variant::WebSocket {
+                    // The listener for TCP must be somewhere, too.
+                    let file = scratch.join("nats.conf");
+                    let text = format!(
+                        "listen: \"127.0.0.1:-1\"\n\
+                         websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true }}\n"
+                    );
+                    fs::write(&file, text).context("writing the configuration of NATS")?;
+                    command.arg("-c").arg(file);
+                } else {
+                    command.args(["-a", "127.0.0.1", "-p", &port]);
+                }
             }
             System::Mosquitto => {
                 let file = scratch.join("mosquitto.conf");
+                let listener = match self.variant {
+                    // Mosquitto 2.0 doesn't start with a listener for WebSockets alone
+                    // (eclipse-mosquitto/mosquitto#2284). Started as root, it would become a user who
+                    // can't write here.
+                    Variant::WebSocket => format!(
+                        "user root\nlistener 0 {}\nlistener {port} 127.0.0.1\nprotocol websockets\n",
+                        scratch.join("mosquitto.socket").display()
+                    ),
+                    _ => format!("listener {port} 127.0.0.1\n"),
+                };
                 let text = format!(
-                    "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+                    "{listener}allow_anonymous true\npersistence false\n\
                      set_tcp_nodelay true\nlog_type error\n"
                 );
                 fs::write(&file, text).context("writing mosquitto's configuration")?;

@@ -3,8 +3,8 @@
 //! mean; a connection that the server closes is an error, unless the workload
 //! counts those.
 
-use crate::protocols::{Codec, Decoder};
-use anyhow::{Context, Result};
+use crate::protocols::{Codec, Decoder, shown};
+use anyhow::{Context, Result, ensure};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const READ_BUFFER: usize = 256 * 1024;
 /// Events of one poll; more wait for the next.
 const EVENTS: usize = 1024;
+/// A server that hasn't answered a handshake by then has failed.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
 
 /// The generator's monotonic clock, in nanoseconds since the run began.
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +118,11 @@ impl Hub {
 
     /// Connects and waits for it: the server accepts in the order of the calls.
     pub(crate) fn connect(&mut self) -> Result<usize> {
-        let stream = std::net::TcpStream::connect(self.address)
+        let mut stream = std::net::TcpStream::connect(self.address)
             .with_context(|| self.refused("connecting"))?;
+        if let Some(request) = self.codec.opening() {
+            open(&mut stream, &request).with_context(|| self.refused("opening"))?;
+        }
         stream
             .set_nonblocking(true)
             .context("setting up a socket")?;
@@ -301,6 +306,21 @@ impl Member {
         self.written = 0;
         Ok(())
     }
+}
+
+/// Sends a handshake and waits for the answer, byte by byte: what follows it is the codec's.
+fn open(stream: &mut std::net::TcpStream, request: &str) -> Result<()> {
+    stream.set_read_timeout(Some(OPENING_LIMIT))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        answer.push(byte[0]);
+    }
+    let is_open = answer.starts_with(b"HTTP/1.1 101");
+    ensure!(is_open, "the server answered {}", shown(&answer));
+    Ok(())
 }
 
 /// Nothing is wrong: the socket isn't ready, or still connecting.

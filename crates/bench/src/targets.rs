@@ -48,6 +48,12 @@ const CPU: [(&str, f64); 6] = [
     ("one-to-one-burst", 0.8),
     ("one-to-one-single", 0.8),
 ];
+/// The workloads that may cost no more than with the best of the peers.
+const LEVEL: [(&str, System); 3] = [
+    ("one-to-one-burst", System::Valkey),
+    ("one-to-one-single", System::Valkey),
+    ("publishers-16", System::Redis),
+];
 /// What it may be in parts of the bare relay's.
 const CPU_OF_RELAY: f64 = 1.15;
 /// What a delivery through a door may be in parts of nchan's, and of an extended one's
@@ -113,6 +119,9 @@ fn delivery_targets() -> Vec<Target> {
     for (workload, _) in CPU {
         let relay = One(System::Relay);
         all.push(target(workload, Metric::Cpu, relay, AtMost(CPU_OF_RELAY)));
+    }
+    for (workload, peer) in LEVEL {
+        all.push(target(workload, Metric::Cpu, One(peer), AtMost(1.0)));
     }
     all.extend([
         target("open-loop", Metric::P99, BestPeer, AtMost(1.0)),

@@ -148,14 +148,36 @@ fn every_workload_of_keeping_runs_against_topicserver() {
     }
 }
 
+/// Whether a peer's program is there to be measured.
+fn has_peer(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .any(|folder| folder.join(program).is_file());
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
 #[test]
 fn every_workload_of_keeping_runs_against_redis() {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file()) {
-        println!("skipped: redis-server is not installed");
-        return;
+    if has_peer("redis-server") {
+        runs("redis", &KEEPING);
     }
-    runs("redis", &KEEPING);
+}
+
+#[test]
+fn every_workload_over_websocket_runs_against_the_listeners_of_nats_and_mosquitto() {
+    let over_websocket: Vec<_> = DOORS
+        .into_iter()
+        .filter(|name| name.contains("websocket"))
+        .collect();
+    for (system, program) in [("nats", "nats-server"), ("mosquitto", "mosquitto")] {
+        if has_peer(program) {
+            runs(system, &over_websocket);
+        }
+    }
 }
 
 #[test]

@@ -5,17 +5,19 @@ mod ends;
 use std::io;
 use std::time::SystemTime;
 
-use client::dial::Dialer;
+use client::dial::{Dialer, Protection};
 use client::queue::Queue;
-use client::{Client, Name, Presence, Protocol};
+use client::{Client, Name, Presence, Protocol, ServerAddress};
 use wire::{Address, TopicName, UserName};
 
+use crate::access::{self, MeetError, Reach};
 use crate::calls::manager::{CallSettings, Calls};
 use crate::cli::{Config, Extended, History, Mode, Options};
 use crate::conversation::{Conversation, Rules};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::input::keyboard::{FrameLimits, Input};
+use crate::modes::direct::Partner;
 use crate::modes::topic::{Audience, Requests, TopicMode};
 use crate::modes::{direct, topic};
 use crate::output::notice::{NoticeReader, Notices};
@@ -49,7 +51,8 @@ pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
 /// error means that a thread could not be started.
 pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     let Config { mode, options } = config;
-    let interactive = is_interactive(&options, &environment);
+    let converses = !matches!(mode, Mode::Forget { .. });
+    let interactive = converses && is_interactive(&options, &environment);
     let (notices, reader) = if interactive {
         let (notices, reader) = Notices::unwritten();
         (notices, Some(reader))
@@ -62,11 +65,29 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
         notices,
         people: People::default(),
     };
-    let result = match mode {
-        Mode::Join { server, topics } => app.run_topic(server, topics, reader).await?,
-        mode => app.run_direct(mode, reader).await?,
+    let place = mode.to_string();
+    let partner = match mode {
+        Mode::Join { server, topics } => {
+            let finished = app.run_topic(server, topics, reader).await?;
+            return Ok(app.finish(finished).await);
+        }
+        Mode::Forget { server } => {
+            let finished = app.forget(&server);
+            return Ok(app.finish(finished).await);
+        }
+        Mode::Wait { port } => Ok(Partner::Caller { port }),
+        Mode::Call { peer } => Ok(Partner::Peer(app.peers_dialer(peer))),
+        Mode::CallUser { user, server } => app.user(user, server).await,
     };
-    Ok(app.finish(result).await)
+    let finished = match partner {
+        Ok(partner) => app.run_direct(partner, place, reader).await?,
+        Err(failure) => {
+            // Nothing shows notices but the end.
+            drop(reader);
+            Finished::failed(failure)
+        }
+    };
+    Ok(app.finish(finished).await)
 }
 
 /// What both modes need.
@@ -85,18 +106,54 @@ struct Finished {
 }
 
 impl App {
+    /// Forgets the key of a server.
+    fn forget(&self, server: &Address) -> Finished {
+        match access::forget(server, self.environment.config.as_deref()) {
+            Ok(keys) => {
+                let keys = access::pins(&keys);
+                self.notices.say(format_args!("forgot {server}: {keys}"));
+                Finished::done()
+            }
+            Err(error) => Finished::failed(error.into()),
+        }
+    }
+
+    /// Finds out how a server is reached, and whether the person trusts it. The terminal isn't
+    /// taken yet.
+    async fn reach(&self, server: ServerAddress, audience: Audience) -> Result<Reach, Failure> {
+        let folder = self.environment.config.as_deref();
+        let mut reach = Reach::find(server, &self.options.access, folder)?;
+        let dialer = self.client_options(&reach, Vec::new(), audience).dialer();
+        match reach.meet(&dialer).await {
+            Ok(()) => Ok(reach),
+            // It may come later.
+            Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => Ok(reach),
+            Err(MeetError::Dial(error)) => {
+                let server = &reach.server.address;
+                Err(Failure::of_dialing(error, server, &reach.known))
+            }
+            Err(MeetError::Access(error)) => Err(error.into()),
+        }
+    }
+
     async fn run_topic(
         &self,
-        server: Address,
+        server: ServerAddress,
         topics: Vec<TopicName>,
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
         let audience = Audience::of(reader.as_ref());
+        let reach = match self.reach(server, audience).await {
+            Ok(reach) => reach,
+            Err(failure) => return Ok(Finished::failed(failure)),
+        };
         let calls = match self.start_calls(audience) {
             Ok(calls) => calls,
             Err(failure) => return Ok(Finished::failed(failure)),
         };
-        let options = self.client_options(server.clone(), topics.clone(), audience);
+        let options = self.client_options(&reach, topics.clone(), audience);
+        let Reach { server, known, .. } = reach;
+        let server = server.address;
         let limits = self.limits(options.max_line_frame());
         let place = Place {
             server: terminal::Server::Topics,
@@ -113,12 +170,16 @@ impl App {
         let silence = screen.silence(self.options.timeout);
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
-            Err(error) => return Ok(Finished::failed(Failure::Client { error, server })),
+            Err(error) => {
+                let failure = Failure::of_client(error, server, &known);
+                return Ok(Finished::failed(failure));
+            }
         };
         let running = topic::run(TopicMode {
             client,
             events,
             server,
+            known,
             input,
             screen,
             notices: self.notices.clone(),
@@ -137,13 +198,42 @@ impl App {
         Ok(finished.without(ended.refused))
     }
 
-    async fn run_direct(&self, mode: Mode, reader: Option<NoticeReader>) -> io::Result<Finished> {
+    /// Dials somebody directly.
+    fn peers_dialer(&self, address: Address) -> Dialer {
+        Dialer {
+            address,
+            timeout: self.options.connect_timeout,
+            max_frame: self.options.max_frame,
+            protection: Protection::Plain,
+        }
+    }
+
+    /// Somebody whom a topic server knows.
+    async fn user(&self, user: UserName, server: ServerAddress) -> Result<Partner, Failure> {
+        // Nothing is asked of the server but where that user is.
+        let audience = Audience::Pipe;
+        let reach = self.reach(server, audience).await?;
+        let server = self.client_options(&reach, Vec::new(), audience).dialer();
+        let known = reach.known;
+        Ok(Partner::User {
+            user,
+            server,
+            known,
+        })
+    }
+
+    async fn run_direct(
+        &self,
+        partner: Partner,
+        place: String,
+        reader: Option<NoticeReader>,
+    ) -> io::Result<Finished> {
         let max_frame = self.options.max_frame;
         let topic = direct::topic();
         let topics = [topic.clone()];
         let place = Place {
             server: terminal::Server::None,
-            name: mode.to_string(),
+            name: place,
             max_line_frame: max_frame,
         };
         let Ends {
@@ -166,21 +256,7 @@ impl App {
             notices: self.notices.clone(),
             rules: self.rules(),
         };
-        let dialer = |address| Dialer {
-            address,
-            timeout: self.options.connect_timeout,
-            max_frame,
-        };
-        let running = async {
-            match mode {
-                Mode::Wait { port } => direct::wait(&mut conversation, port, max_frame).await,
-                Mode::Call { peer } => direct::call(&mut conversation, &dialer(peer)).await,
-                Mode::CallUser { user, server } => {
-                    direct::call_user(&mut conversation, &dialer(server), &user).await
-                }
-                Mode::Join { .. } => unreachable!("that is topic mode"),
-            }
-        };
+        let running = direct::run(&mut conversation, partner, max_frame);
         let result = tokio::select! {
             result = running => result,
             () = silence => return Ok(self.silent()),
@@ -242,11 +318,12 @@ impl App {
 
     fn client_options(
         &self,
-        server: Address,
+        reach: &Reach,
         topics: Vec<TopicName>,
         audience: Audience,
     ) -> client::Options {
-        let mut options = client::Options::new(server, topics);
+        let mut options = client::Options::new(reach.server.clone(), topics);
+        options.trust = reach.trust.clone();
         options.reconnect = self.options.reconnect;
         options.wait = self.options.wait;
         options.connect_timeout = self.options.connect_timeout;
@@ -294,6 +371,13 @@ impl App {
 }
 
 impl Finished {
+    fn done() -> Self {
+        Self {
+            result: Ok(()),
+            has_refused: false,
+        }
+    }
+
     /// The server has refused so many lines.
     fn without(mut self, count: u64) -> Self {
         if count > 0 && self.result.is_ok() {

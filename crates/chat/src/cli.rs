@@ -19,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-pub use config::{Config, Extended, History, Mode, Notifying, Options, When};
+pub use config::{Access, Config, Extended, History, Mode, Notifying, Options, When};
 
 use crate::environment::Environment;
 use arguments::Typed;
@@ -135,6 +135,11 @@ impl Typed {
     /// Whom to talk with.
     fn mode(&self, file: &File) -> Result<Mode, UsageError> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
+        if let Some(server) = &self.forget {
+            let server = file.server(&pasted::read(server).0)?;
+            let server = server.address;
+            return Ok(Mode::Forget { server });
+        }
         match (self.direct, self.topic) {
             (true, false) if self.name.is_some() => Err(UsageError::OnlyByTopic("name")),
             (true, false) if self.last.is_some() => Err(UsageError::OnlyByTopic("last")),
@@ -183,6 +188,10 @@ impl Typed {
                 hide_topic: settings.hide_topic.value,
                 mouse: settings.mouse.value,
                 usual_name: settings.file.name,
+                access: Access {
+                    authorities: self.tls_ca,
+                    accept_new: self.accept_new,
+                },
                 history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),
             },

@@ -20,8 +20,9 @@ use talk::Talk;
 
 use crate::input::keyboard::{Entry, Input};
 use crate::output::item::{Connection, Item};
+use crate::output::messages::Closed;
 use crate::output::notice::Notices;
-use crate::output::screen::{Closed, Screen};
+use crate::output::screen::Screen;
 use crate::words;
 
 /// What outlives any single connection.

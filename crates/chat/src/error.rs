@@ -4,13 +4,15 @@
 //! Each error is reported once, at the end of the run.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use client::dial::DialError;
 use client::link::LinkError;
-use client::{ClientError, Undelivered};
+use client::{ClientError, Pin, Undelivered};
 use wire::{Address, AddressError, ScanError};
 
+use crate::access::{AccessError, KnownServers, line, unknown_key};
 use crate::output::plural::counted;
 use crate::words;
 
@@ -75,6 +77,23 @@ pub(crate) enum Failure {
         /// The server.
         server: Address,
     },
+    /// A server isn't dialed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// In topic mode: the server's key isn't known, and nobody can be asked.
+    #[error(
+        "{server} is new, and the fingerprint of its key is {found}. If that is what topicserver \
+         printed there, use --accept-new, or add this line to {}: {}", .path.display(),
+        line(.server, *.found)
+    )]
+    NewServer {
+        /// The server.
+        server: Address,
+        /// Its key.
+        found: Pin,
+        /// Where known servers are.
+        path: PathBuf,
+    },
     /// No message came for as long as was to be waited.
     #[error("no message came within {} s", .timeout.as_secs_f64())]
     Silent {
@@ -95,6 +114,31 @@ pub(crate) enum Failure {
         /// The number of lines.
         count: u64,
     },
+}
+
+impl Failure {
+    /// No connection to a topic server can be made.
+    pub(crate) fn of_dialing(error: DialError, server: &Address, known: &KnownServers) -> Self {
+        match (unknown_key(&error), known.path()) {
+            (Some(found), Ok(path)) => Self::NewServer {
+                server: server.clone(),
+                found,
+                path: path.to_owned(),
+            },
+            _ => Self::Dial {
+                error,
+                expected: words::TOPICSERVER,
+            },
+        }
+    }
+
+    /// In topic mode: the client has ended.
+    pub(crate) fn of_client(error: ClientError, server: Address, known: &KnownServers) -> Self {
+        match error {
+            ClientError::Dial(error) => Self::of_dialing(error, &server, known),
+            error => Self::Client { error, server },
+        }
+    }
 }
 
 /// Why a server doesn't say where somebody is.

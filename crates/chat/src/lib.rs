@@ -4,6 +4,7 @@
 //! carries messages and nothing else; notices go to standard error. Nothing here ends the
 //! process or reads the environment: only `main.rs` does.
 
+mod access;
 mod app;
 mod calls;
 pub mod cli;

@@ -5,6 +5,7 @@
 
 pub(crate) mod item;
 pub(crate) mod mention;
+pub(crate) mod messages;
 pub(crate) mod notice;
 pub(crate) mod people;
 pub(crate) mod person;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::input::lines::{LineSplitter, Typed, text};
-use crate::output::screen::{Format, Screen, Writer};
+use crate::output::messages::{Format, Writer};
+use crate::output::screen::Screen;
 use crate::system;
 
 /// Most pipes already hold what comes next. On a busy machine the programs at their ends

@@ -206,6 +206,50 @@ pub(crate) fn stdin_file() -> io::Result<std::fs::File> {
     Ok(descriptor.into())
 }
 
+/// The longest line that is an answer, in bytes.
+const LONGEST_ANSWER: usize = 4096;
+
+/// Reads a line of standard input and nothing behind it, without its end. What is longer than
+/// an answer is left out.
+#[cfg(unix)]
+pub(crate) fn read_line() -> io::Result<String> {
+    use std::io::Read as _;
+    let mut stdin = stdin_file()?;
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    loop {
+        match stdin.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() < LONGEST_ANSWER => line.push(byte[0]),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_input(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end_matches('\r').into())
+}
+
+/// Reads a line of standard input, without its end.
+#[cfg(windows)]
+pub(crate) fn read_line() -> io::Result<String> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    if line.len() > LONGEST_ANSWER {
+        line.clear();
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).into())
+}
+
+/// Creates a file that only the person can read.
+pub(crate) fn create_private(path: &std::path::Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Waits until standard input has something.
 #[cfg(unix)]
 pub(crate) fn wait_for_input() {

@@ -3,7 +3,10 @@
 //! The client library reports events and typed errors; only this file has the words.
 //! Every function is pure: what is said where is decided by its caller.
 
+mod tls;
+
 use std::fmt::Display;
+use std::io;
 
 use client::dial::DialError;
 use client::link::LinkError;
@@ -86,10 +89,11 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
 /// What is said of an event of the connection's.
 fn connection(event: &Event, server: &Address) -> Vec<Words> {
     match event {
+        Event::Secured(proof) => tls::secured(*proof, server),
         Event::StillConnecting => info(still_connecting(server)),
         Event::Disconnected { cause, .. } => warning(format_args!(
             "the connection to {server} is lost: {}",
-            disconnect(cause)
+            disconnect(cause, server)
         )),
         Event::Retrying { pause, error } => {
             let seconds = pause.as_secs_f64();
@@ -214,12 +218,18 @@ pub(crate) fn dial_error(error: &DialError, expected: &str) -> String {
             "{error}: are the address and the network right? (--connect-timeout waits longer)"
         ),
         DialError::Failed { .. } => format!("{error}; are the address and the network right?"),
+        DialError::Tls { address, source } => tls::error(address, source),
+        DialError::SecretInPlain { .. } => error.to_string(),
     }
 }
 
 /// How a connection was lost.
 pub(crate) fn link_error(error: &LinkError) -> String {
     match error {
+        // TLS tells a connection that was cut from one that was closed.
+        LinkError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the other side broke it off".into()
+        }
         LinkError::Io(error) => error.to_string(),
         LinkError::Scan(error) => format!("what came is no frame ({}: {error})", error.code()),
         LinkError::Unfinished => "it ended in the middle of a frame".into(),
@@ -228,11 +238,13 @@ pub(crate) fn link_error(error: &LinkError) -> String {
 }
 
 /// Why a connection to a server was lost.
-fn disconnect(cause: &Disconnect) -> String {
+fn disconnect(cause: &Disconnect, server: &Address) -> String {
     match cause {
         Disconnect::Link(error) => link_error(error),
         Disconnect::Silent => "the other side stopped responding".into(),
+        Disconnect::Server(error) if error.is(ErrorCode::TlsRequired) => tls::required(server),
         Disconnect::Server(error) => error.to_string(),
+        Disconnect::Dial(error) => dial_error(error, TOPICSERVER),
     }
 }
 
@@ -241,7 +253,9 @@ pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
     match error {
         ClientError::Dial(error) => dial_error(error, TOPICSERVER),
         ClientError::NoRandomness(error) => format!("can't make a key: {error}"),
-        ClientError::Lost { cause, undelivered } => lost(server, &disconnect(cause), undelivered),
+        ClientError::Lost { cause, undelivered } => {
+            lost(server, &disconnect(cause, server), undelivered)
+        }
         ClientError::Unconnected => format!(
             "the input has ended, and {server} can't be reached: the last lines may not have \
              arrived"

@@ -73,11 +73,7 @@ async fn ask(dialer: &Dialer, claim: &Claim) -> Result<Link, ClaimError> {
                 }
                 Frame::Message(frame) if frame.message.topic.decode() == ErrorCode::TOPIC => {
                     let text = frame.message.text.decode();
-                    let (code, text) = text.split_once(": ").unwrap_or((&text, ""));
-                    return Err(ClaimError::Refused(ServerError {
-                        code: code.into(),
-                        text: text.into(),
-                    }));
+                    return Err(ClaimError::Refused(ServerError::read(&text)));
                 }
                 _ => {}
             }

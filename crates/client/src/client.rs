@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wire::{Address, Limits, TopicName};
+use wire::{Limits, TopicName};
 
+use crate::address::{Security, ServerAddress};
 use crate::channels::Command;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Protection};
 use crate::error::ClientError;
 use crate::event::{Event, Outcome};
 use crate::line::Line;
@@ -21,12 +22,16 @@ use crate::secret;
 use crate::session::{
     ENVELOPE, History, Name, Presence, Protocol, Request, Session, SessionConfig,
 };
+use crate::tls::{Tls, Trust};
 
 /// Where to connect, and how to behave there.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server's address.
-    pub server: Address,
+    pub server: ServerAddress,
+    /// Whom the client takes for the server, over TLS. By default a server for which one of
+    /// the system's authorities vouches, or that has the key in [`Options::server`].
+    pub trust: Trust,
     /// The topics to take part in.
     pub topics: Vec<TopicName>,
     /// The name by which others know the client. None by default.
@@ -57,9 +62,10 @@ pub struct Options {
 
 impl Options {
     /// The defaults.
-    pub fn new(server: Address, topics: Vec<TopicName>) -> Self {
+    pub fn new(server: ServerAddress, topics: Vec<TopicName>) -> Self {
         Self {
             server,
+            trust: Trust::default(),
             topics,
             name: Name::Anonymous,
             presence: Presence::Ignore,
@@ -92,12 +98,31 @@ impl Options {
         }
     }
 
-    fn dialer(&self) -> Dialer {
+    /// How connections are made: for a program that makes one of its own, beside those of the
+    /// client or before them.
+    pub fn dialer(&self) -> Dialer {
         Dialer {
-            address: self.server.clone(),
+            address: self.server.address.clone(),
             timeout: self.connect_timeout,
             max_frame: self.max_received_frame(),
+            protection: match self.server.security {
+                Security::Automatic | Security::Plain => Protection::Plain,
+                Security::Tls => Protection::Tls(self.tls()),
+            },
         }
+    }
+
+    fn tls(&self) -> Tls {
+        let mut trust = self.trust.clone();
+        trust.pins.extend(self.server.pin);
+        Tls::new(trust)
+    }
+
+    /// What a server is spoken to by that refuses plain text, if that is left to it. With the
+    /// classic protocol, lines that it has refused would be lost.
+    fn upgrade(&self) -> Option<Tls> {
+        let is_left = self.server.security == Security::Automatic;
+        (is_left && self.protocol == Protocol::Extended).then(|| self.tls())
     }
 
     fn into_session(self) -> Result<Session, secret::NoRandomness> {
@@ -179,6 +204,7 @@ impl Client {
         };
         let mut driver = Driver::new(Setup {
             dialer: options.dialer(),
+            upgrade: options.upgrade(),
             reconnects: options.reconnect,
             waits: options.wait,
             drain_timeout: options.drain_timeout,

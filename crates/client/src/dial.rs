@@ -1,6 +1,6 @@
 //! Making a connection: the name is looked up, then its addresses are raced, as RFC 8305
 //! ("Happy Eyeballs") has it: the next one is tried when one has failed, or hasn't answered
-//! for a moment, and the first connection wins.
+//! for a moment, and the first connection wins. Over it TLS is spoken, if that was asked for.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use wire::Address;
 
-use crate::link::Link;
+use crate::link::{Link, tune};
+use crate::tls::{Tls, TlsError};
 
 /// Connecting usually takes less than this. A user interface says so when it takes
 /// longer.
@@ -30,6 +31,21 @@ pub struct Dialer {
     pub timeout: Duration,
     /// The longest frame that is read, in bytes.
     pub max_frame: usize,
+    /// What protects the connection.
+    pub protection: Protection,
+}
+
+/// What protects a connection.
+#[derive(Clone, Debug)]
+pub enum Protection {
+    /// Nothing: it is plain TCP.
+    Plain,
+    /// It is plain TCP, and a secret will be sent: it must not leave this machine.
+    PlainWithinMachine,
+    /// TLS.
+    Tls(Tls),
+    /// TLS, unless the connection stays within this machine.
+    TlsToOthers(Tls),
 }
 
 /// Why no connection was made.
@@ -65,6 +81,31 @@ pub enum DialError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The server can't be spoken to over TLS.
+    #[error("no TLS with {address}: {source}")]
+    Tls {
+        /// Where.
+        address: Address,
+        /// Why.
+        source: Box<TlsError>,
+    },
+    /// A secret would be sent to another machine over plain TCP.
+    #[error("a secret isn't sent to {address} over plain TCP")]
+    SecretInPlain {
+        /// Where.
+        address: Address,
+    },
+}
+
+impl DialError {
+    /// Another attempt fails too, until somebody has changed what is trusted or asked for.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Tls { source, .. } => source.is_final(),
+            Self::SecretInPlain { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl Dialer {
@@ -77,9 +118,38 @@ impl Dialer {
             .await
             .map_err(|_| self.timed_out())??;
         match timeout_at(deadline, race(interleaved(addresses))).await {
-            Ok(Ok(stream)) => Link::new(stream, self.max_frame).map_err(|lost| self.failed(lost)),
+            Ok(Ok(stream)) => timeout_at(deadline, self.protect(stream))
+                .await
+                .unwrap_or_else(|_| Err(self.timed_out())),
             Ok(Err(failed)) => Err(self.failed(failed)),
             Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Makes a connection of frames of a stream, after the handshake if there is to be one.
+    async fn protect(&self, stream: TcpStream) -> Result<Link, DialError> {
+        let failed = |error| self.failed(error);
+        let peer = stream.peer_addr().map_err(failed)?.ip();
+        let tls = match &self.protection {
+            Protection::Plain => None,
+            Protection::Tls(tls) => Some(tls),
+            _ if peer.to_canonical().is_loopback() => None,
+            Protection::TlsToOthers(tls) => Some(tls),
+            Protection::PlainWithinMachine => {
+                let address = self.address.clone();
+                return Err(DialError::SecretInPlain { address });
+            }
+        };
+        let Some(tls) = tls else {
+            return Link::new(stream, self.max_frame).map_err(failed);
+        };
+        tune(&stream).map_err(failed)?;
+        match tls.connect(&self.address.host, stream).await {
+            Ok((stream, proof)) => Link::within_tls(stream, proof, self.max_frame).map_err(failed),
+            Err(error) => Err(DialError::Tls {
+                address: self.address.clone(),
+                source: Box::new(error),
+            }),
         }
     }
 

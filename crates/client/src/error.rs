@@ -24,6 +24,15 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// Reads the form for classic clients: `CODE: TEXT`.
+    pub(crate) fn read(text: &str) -> Self {
+        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
+        Self {
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+
     /// The server reports this error.
     pub fn is(&self, code: wire::ErrorCode) -> bool {
         self.code == code.as_str()
@@ -42,6 +51,9 @@ pub enum Disconnect {
     /// The server said why it closes it.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// No other connection can be made, for a reason that doesn't go away by itself.
+    #[error(transparent)]
+    Dial(Box<DialError>),
 }
 
 /// What a session can't handle by itself.

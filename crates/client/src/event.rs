@@ -7,6 +7,7 @@ use wire::{Envelope, TopicName, UserName};
 use crate::dial::DialError;
 use crate::error::{ClientError, Disconnect, ServerError};
 use crate::line::Line;
+use crate::tls::Proof;
 
 /// Something that happened, in the order in which it happened.
 #[derive(Clone, Debug)]
@@ -97,6 +98,8 @@ pub enum Event {
     FellBack,
     /// The server has answered after all: from now on lines are acknowledged.
     Recovered,
+    /// A connection was made over TLS, and the server has proven who it is.
+    Secured(Proof),
     /// Connecting takes unusually long.
     StillConnecting,
     /// The connection is lost, and the client will connect again.

@@ -49,6 +49,22 @@
 //! missed can be recovered. Then [`Event::Delivered`] only means that the line was handed to
 //! the system.
 //!
+//! # TLS
+//!
+//! A server's address says how it is spoken to ([`ServerAddress`]): `tls://HOST:PORT` over
+//! TLS, `tcp://HOST:PORT` over plain TCP. `HOST:PORT` alone leaves it to the server: if it
+//! refuses plain text with the error `tls-required`, the client dials again with TLS.
+//! What was sent until then, the registration and lines that were handed over at once, went
+//! over the network in plain text.
+//!
+//! [`Options::trust`] says whom the client takes for the server ([`tls::Trust`]). One of the
+//! system's authorities, or of [given ones](tls::Certificates), vouches for a server; or the
+//! server has signed its certificate itself, and has a key that is known: one of
+//! [`tls::Trust::pins`], or the one in the address `tls://HOST:PORT#sha256:…`. The client
+//! reports each connection's [`tls::Proof`] by [`Event::Secured`], so that a program can keep
+//! the keys that it has seen. With another key than the known one, no other connection is
+//! made, and the client ends.
+//!
 //! # Back-pressure
 //!
 //! Both ways are bounded in bytes. [`Client::send`] waits while 256 KiB of lines wait to be
@@ -83,6 +99,7 @@
 //! [`queue`] holds the lines, [`deadline`] is a time limit that a suspended machine doesn't
 //! miss.
 
+mod address;
 mod backoff;
 mod channels;
 mod claim;
@@ -95,16 +112,20 @@ mod event;
 pub mod frame;
 mod line;
 pub mod link;
+mod pin;
 pub mod queue;
 mod reconnect;
 mod secret;
 pub mod session;
+pub mod tls;
 
+pub use address::{Security, ServerAddress, ServerAddressError};
 pub use client::{Client, Ended, Events, Options, Permit, SendError};
 pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
 pub use event::{
     Arrival, Closing, Event, Finished, Incoming, Outcome, Person, RequestRefused, Topic,
 };
 pub use line::Line;
+pub use pin::{Pin, PinError};
 pub use secret::NoRandomness;
 pub use session::{History, Name, Presence, Protocol, Request};

@@ -4,17 +4,20 @@
 //! both at once. Every wait is cancel safe, because the types keep what has been read
 //! or written so far. It never dials, prints or decides.
 
+mod halves;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::client::TlsStream;
 use wire::{Endpoint, ErrorCode, Message, ScanError};
 
 use crate::frame::{Frame, FrameBuffer};
+use crate::tls::Proof;
+use halves::{ReadHalf, WriteHalf};
 
 /// How long the peer of a refused connection has to read the reason.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -34,6 +37,8 @@ pub struct Link {
     pub writer: FrameWriter,
     local: SocketAddr,
     remote: SocketAddr,
+    /// How the server has proven who it is, over TLS.
+    proof: Option<Proof>,
 }
 
 /// How a connection was lost.
@@ -62,23 +67,39 @@ impl From<io::Error> for LinkError {
 impl Link {
     /// Takes a connected stream. Fails if the peer has reset it meanwhile.
     pub fn new(stream: TcpStream, max_frame: usize) -> io::Result<Self> {
-        // A line is sent at once, not together with the next one.
-        stream.set_nodelay(true)?;
-        let probes = socket2::TcpKeepalive::new()
-            .with_time(PROBE_AFTER)
-            .with_interval(PROBE_INTERVAL);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+        tune(&stream)?;
         let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
         let (read, write) = stream.into_split();
         Ok(Self {
-            reader: FrameReader {
-                half: read,
-                buffer: FrameBuffer::new(max_frame),
-            },
-            writer: FrameWriter::new(write),
+            reader: FrameReader::new(ReadHalf::Plain(read), max_frame),
+            writer: FrameWriter::new(WriteHalf::Plain(write)),
             local: canonical(local),
             remote: canonical(remote),
+            proof: None,
         })
+    }
+
+    /// Takes a stream within TLS, whose socket is [tuned](tune).
+    pub(crate) fn within_tls(
+        stream: TlsStream<TcpStream>,
+        proof: Proof,
+        max_frame: usize,
+    ) -> io::Result<Self> {
+        let (socket, _) = stream.get_ref();
+        let (local, remote) = (socket.local_addr()?, socket.peer_addr()?);
+        let (read, write) = tokio::io::split(stream);
+        Ok(Self {
+            reader: FrameReader::new(ReadHalf::Tls(read), max_frame),
+            writer: FrameWriter::new(WriteHalf::Tls(write)),
+            local: canonical(local),
+            remote: canonical(remote),
+            proof: Some(proof),
+        })
+    }
+
+    /// How the server has proven who it is; nothing where that wasn't asked.
+    pub fn proof(&self) -> Option<Proof> {
+        self.proof
     }
 
     /// The peer's address; an IPv4 address is one also on an IPv6 socket.
@@ -120,6 +141,16 @@ impl Link {
     }
 }
 
+/// Sets a socket as every connection has it.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    // A line is sent at once, not together with the next one.
+    stream.set_nodelay(true)?;
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_INTERVAL);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
 /// An IPv4 address that was mapped into IPv6, as IPv4.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -128,16 +159,21 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 /// The reading half of a connection.
 #[derive(Debug)]
 pub struct FrameReader {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     buffer: FrameBuffer,
 }
 
 impl FrameReader {
+    fn new(half: ReadHalf, max_frame: usize) -> Self {
+        let buffer = FrameBuffer::new(max_frame);
+        Self { half, buffer }
+    }
+
     /// Reads what has arrived: the number of bytes, 0 at the end of the stream.
     ///
     /// Cancel safe: what was read is in the buffer.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        self.half.read_buf(self.buffer.space()).await
+        self.half.read(self.buffer.space()).await
     }
 
     /// The next frame of what was read. Values that are no known frame are skipped.
@@ -153,7 +189,7 @@ impl FrameReader {
 
     /// Reads and forgets: the number of bytes, 0 at the end of the stream.
     async fn discard(&mut self) -> io::Result<usize> {
-        self.half.read_buf(self.buffer.clear()).await
+        self.half.read(self.buffer.clear()).await
     }
 }
 
@@ -170,7 +206,7 @@ pub enum Written {
 /// it.
 #[derive(Debug)]
 pub struct FrameWriter {
-    half: OwnedWriteHalf,
+    half: WriteHalf,
     /// The frame that is being written; empty when none is.
     frame: Vec<u8>,
     /// Bytes of it that are written.
@@ -178,7 +214,7 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
-    fn new(half: OwnedWriteHalf) -> Self {
+    fn new(half: WriteHalf) -> Self {
         Self {
             half,
             frame: Vec::new(),
@@ -206,10 +242,13 @@ impl FrameWriter {
     ///
     /// Cancel safe: what was written is counted.
     pub async fn write_on(&mut self) -> io::Result<Written> {
-        self.written += self.half.write(&self.frame[self.written..]).await?;
+        if self.written < self.frame.len() {
+            self.written += self.half.write(&self.frame[self.written..]).await?;
+        }
         if self.written < self.frame.len() {
             return Ok(Written::Partly);
         }
+        self.half.flush().await?;
         self.frame.clear();
         Ok(Written::Completely)
     }
@@ -222,6 +261,6 @@ impl FrameWriter {
 
     /// An error of the connection that no read or write has returned.
     pub fn take_error(&self) -> Option<io::Error> {
-        self.half.as_ref().take_error().ok().flatten()
+        self.half.take_error()
     }
 }

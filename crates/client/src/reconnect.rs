@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use wire::ErrorCode;
 
 use crate::backoff::BackOff;
 use crate::channels::{Command, Program, at, now, perform};
 use crate::connection::{Ending, Naming, talk};
-use crate::dial::{DialError, Dialer, SLOW};
+use crate::dial::{DialError, Dialer, Protection, SLOW};
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::{Closing, Event, Finished, Outcome};
 use crate::link::{Link, LinkError};
 use crate::session::Session;
+use crate::tls::{Proof, ProvenBy, Tls};
 
 /// See the module.
 pub(crate) struct Driver {
@@ -26,6 +28,8 @@ pub(crate) struct Driver {
     /// How long the server has to close its side when everything is sent.
     drain_timeout: Duration,
     dialer: Dialer,
+    /// What a server is spoken to by that refuses plain text.
+    upgrade: Option<Tls>,
     reconnects: bool,
     waits: bool,
     /// Holds a name that the next connection takes over.
@@ -35,6 +39,8 @@ pub(crate) struct Driver {
 /// What a driver begins with.
 pub(crate) struct Setup {
     pub(crate) dialer: Dialer,
+    /// What a server is spoken to by that refuses plain text.
+    pub(crate) upgrade: Option<Tls>,
     /// Connect again when the connection is lost.
     pub(crate) reconnects: bool,
     /// Try again until the first connection can be made.
@@ -79,6 +85,7 @@ impl Driver {
             program: Program::new(setup.commands, setup.events),
             drain_timeout: setup.drain_timeout,
             dialer: setup.dialer,
+            upgrade: setup.upgrade,
             reconnects: setup.reconnects,
             waits: setup.waits,
             claimed: None,
@@ -118,10 +125,9 @@ impl Driver {
 
     async fn connect_and_talk(&mut self) -> End {
         let mut back_off = BackOff::new();
-        let mut link = match self.connect_first(&mut back_off).await {
-            Meanwhile::Happened(Ok(link)) => link,
-            Meanwhile::Happened(Err(error)) => return End::Outcome(Err(error.into())),
-            other => return self.end_unconnected(other),
+        let mut link = match self.begin(&mut back_off).await {
+            Ok(link) => link,
+            Err(end) => return end,
         };
         loop {
             let began = Instant::now();
@@ -142,7 +148,17 @@ impl Driver {
             };
             back_off.connection_ended(began.elapsed());
             let cause = self.session.disconnected(cause, now());
-            if let Some(outcome) = self.give_up(&cause) {
+            let is_upgraded = self.upgrades(&cause);
+            if is_upgraded && !self.session.has_joined() {
+                drop(link);
+                link = match self.begin(&mut back_off).await {
+                    Ok(link) => link,
+                    Err(end) => return end,
+                };
+                continue;
+            }
+            let outcome = self.give_up(&cause).filter(|_| !is_upgraded);
+            if let Some(outcome) = outcome {
                 return End::Outcome(outcome);
             }
             let queue = self.session.queue();
@@ -160,6 +176,27 @@ impl Driver {
                 Meanwhile::Happened(link) => link,
                 other => return self.end_unconnected(other),
             };
+        }
+    }
+
+    /// Makes the first connection, or says how it ends without one.
+    async fn begin(&mut self, back_off: &mut BackOff) -> Result<Link, End> {
+        match self.connect_first(back_off).await {
+            Meanwhile::Happened(Ok(link)) => Ok(link),
+            Meanwhile::Happened(Err(error)) => Err(End::Outcome(Err(error.into()))),
+            other => Err(self.end_unconnected(other)),
+        }
+    }
+
+    /// The connection has ended because the server wants TLS: from now on it is spoken.
+    fn upgrades(&mut self, cause: &Disconnect) -> bool {
+        let is_wanted = is_refusal_of_plain_text(cause);
+        match self.upgrade.take_if(|_| is_wanted) {
+            Some(tls) => {
+                self.dialer.protection = Protection::Tls(tls);
+                true
+            }
+            None => false,
         }
     }
 
@@ -220,13 +257,25 @@ impl Driver {
             // Connecting again finds nothing to do.
             return None;
         }
-        let goes_on = self.reconnects && !self.session.is_replaced() && !is_finished;
+        let may_help = !self.session.is_replaced() && !is_refusal_of_plain_text(cause);
+        let goes_on = self.reconnects && may_help && !is_finished;
         (!goes_on).then(|| {
             Err(ClientError::Lost {
                 cause: cause.clone(),
                 undelivered: self.session.undelivered(),
             })
         })
+    }
+
+    /// How it ends if no other connection can be made.
+    fn lost(&self, error: DialError) -> ClientError {
+        match self.session.has_joined() {
+            false => error.into(),
+            true => ClientError::Lost {
+                cause: Disconnect::Dial(Box::new(error)),
+                undelivered: self.session.undelivered(),
+            },
+        }
     }
 
     fn end_unconnected<T>(&self, meanwhile: Meanwhile<T>) -> End {
@@ -251,6 +300,9 @@ impl Driver {
             return Meanwhile::NothingLeft;
         }
         loop {
+            if let Some(error) = error.take_if(|error| error.is_final()) {
+                return Meanwhile::Failed(self.lost(error));
+            }
             let pause = back_off.pause();
             self.session.emit(Event::Retrying { pause, error });
             match self.meanwhile(sleep(pause), attempt).await {
@@ -269,12 +321,31 @@ impl Driver {
     async fn dial(&mut self, attempt: Attempt) -> Meanwhile<Result<Link, DialError>> {
         let dialer = self.dialer.clone();
         let mut dialing = pin!(dialer.dial());
-        match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
-            Meanwhile::Happened(Ok(result)) => return Meanwhile::Happened(result),
-            Meanwhile::Happened(Err(_)) => self.session.emit(Event::StillConnecting),
-            other => return other.without(),
+        let dialed = match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
+            Meanwhile::Happened(Ok(result)) => Meanwhile::Happened(result),
+            Meanwhile::Happened(Err(_)) => {
+                self.session.emit(Event::StillConnecting);
+                self.meanwhile(dialing, attempt).await
+            }
+            other => other.without(),
+        };
+        if let Meanwhile::Happened(Ok(link)) = &dialed
+            && let Some(proof) = link.proof()
+        {
+            self.secured(proof);
         }
-        self.meanwhile(dialing, attempt).await
+        dialed
+    }
+
+    /// The server has proven who it is. If it was taken at its word, it must have the same
+    /// key from now on.
+    fn secured(&mut self, proof: Proof) {
+        if proof.by == ProvenBy::FirstUse
+            && let Protection::Tls(tls) | Protection::TlsToOthers(tls) = &mut self.dialer.protection
+        {
+            tls.pin(proof.key);
+        }
+        self.session.emit(Event::Secured(proof));
     }
 
     /// Waits for `event`, and takes commands meanwhile.
@@ -317,6 +388,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// The server speaks only TLS, and we must not.
+fn is_refusal_of_plain_text(cause: &Disconnect) -> bool {
+    matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::TlsRequired))
 }
 
 impl<T> Meanwhile<T> {

@@ -37,8 +37,8 @@ use heartbeat::{Heartbeat, HeartbeatAction};
 use membership::Membership;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one that
-/// was sent: two numbers and a name, with their keys.
-pub const ENVELOPE: usize = 512;
+/// was sent.
+pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 
@@ -197,6 +197,11 @@ impl Session {
     pub fn is_replaced(&self) -> bool {
         let farewell = self.farewell.as_ref();
         farewell.is_some_and(|error| error.is(ErrorCode::Replaced))
+    }
+
+    /// The client has taken part in a topic.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.memberships.iter().any(|membership| membership.joined)
     }
 
     /// Accepts a line. It is sent when its turn comes.

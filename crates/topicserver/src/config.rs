@@ -7,6 +7,7 @@ mod frames;
 mod http;
 mod memory;
 mod parse;
+mod proxies;
 mod storage;
 mod tls;
 mod topic;
@@ -23,10 +24,12 @@ use deadlines::DeadlineOptions;
 use frames::FrameOptions;
 use http::HttpOptions;
 use parse::up_to;
+use proxies::ProxyOptions;
 use storage::StorageOptions;
 use tls::TlsOptions;
 use topic::TopicOptions;
 
+use crate::network::Network;
 pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
 /// The settings of a server.
@@ -74,11 +77,15 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Bytes of an HTTP request before its body.
     pub max_headers: usize,
+    /// Maximum topics of one stream over HTTP.
+    pub max_stream_topics: usize,
     /// Sites whose pages may send requests, as `scheme://host[:port]`.
     pub allow_origins: Vec<String>,
     /// Names under which browsers may reach the server, beside its addresses,
     /// `localhost`, and `host_name`.
     pub allow_hosts: Vec<String>,
+    /// Proxies that are believed when they say whom they forward.
+    pub trust_proxies: Vec<Network>,
     /// The machine's own name.
     pub host_name: Option<String>,
     /// Time between two pings of a WebSocket, and between two comments on a silent event
@@ -125,8 +132,10 @@ impl Default for Config {
             max_presence: Self::DEFAULT_MAX_PRESENCE,
             data: None,
             max_headers: Self::DEFAULT_MAX_HEADERS,
+            max_stream_topics: Self::DEFAULT_MAX_STREAM_TOPICS,
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),
+            trust_proxies: Vec::new(),
             host_name: None,
             ping_interval: Self::DEFAULT_PING_INTERVAL,
             storage_timeout: Self::DEFAULT_STORAGE_TIMEOUT,
@@ -184,6 +193,9 @@ pub struct Options {
     #[command(flatten)]
     tls: TlsOptions,
 
+    #[command(flatten)]
+    proxies: ProxyOptions,
+
     /// Worker threads [default: one per core; one fewer with --data, because a separate thread
     /// writes to disk]
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
@@ -238,6 +250,7 @@ impl From<&Options> for Config {
         options.storage.apply(&mut config);
         options.http.apply(&mut config);
         options.tls.apply(&mut config);
+        options.proxies.apply(&mut config);
         config
     }
 }

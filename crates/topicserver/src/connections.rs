@@ -31,6 +31,16 @@ struct Table {
 }
 
 impl Table {
+    /// Counts a connection of this address, unless it has `max`.
+    fn enter(&mut self, peer: IpAddr, max: usize) -> Result<(), Refusal> {
+        let here = self.per_address.entry(peer).or_default();
+        if *here >= max {
+            return Err(Refusal::AddressFull(max));
+        }
+        *here += 1;
+        Ok(())
+    }
+
     /// Counts a connection less.
     fn leave(&mut self, peer: IpAddr) {
         if let Some(here) = self.per_address.get_mut(&peer) {
@@ -61,18 +71,27 @@ impl Connections {
         }
     }
 
-    /// Counts a new connection and gives it a key.
-    pub(crate) fn admit(&self, peer: IpAddr) -> Result<usize, Refusal> {
+    /// Counts a new connection and gives it a key. `peer` is `None` while it isn't known
+    /// whose connection a proxy forwards.
+    pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
         if table.outboxes.len() >= self.max {
             return Err(Refusal::Full(self.max));
         }
-        let here = table.per_address.entry(peer).or_default();
-        if *here >= self.max_per_address {
-            return Err(Refusal::AddressFull(self.max_per_address));
+        if let Some(peer) = peer {
+            table.enter(peer, self.max_per_address)?;
         }
-        *here += 1;
         Ok(table.outboxes.insert(None))
+    }
+
+    /// Counts a connection that is there already for the address that it is from.
+    pub(crate) fn assign(&self, peer: IpAddr) -> Result<(), Refusal> {
+        self.table.lock().enter(peer, self.max_per_address)
+    }
+
+    /// Undoes [`assign`](Self::assign).
+    pub(crate) fn unassign(&self, peer: IpAddr) {
+        self.table.lock().leave(peer);
     }
 
     /// Lets a connection be reached when the server ends.
@@ -87,10 +106,12 @@ impl Connections {
     }
 
     /// Forgets a connection from `peer`.
-    pub(crate) fn remove(&self, key: usize, peer: IpAddr) {
+    pub(crate) fn remove(&self, key: usize, peer: Option<IpAddr>) {
         let mut table = self.table.lock();
         table.outboxes.remove(key);
-        table.leave(peer);
+        if let Some(peer) = peer {
+            table.leave(peer);
+        }
         if table.outboxes.is_empty() {
             self.emptied.notify_one();
         }
@@ -142,21 +163,39 @@ mod tests {
     #[test]
     fn places_are_bounded_in_all_and_per_address_and_given_back() {
         let connections = Connections::new(3, 2);
-        let (one, two) = (ip("10.0.0.1"), ip("10.0.0.2"));
+        let (one, two) = (Some(ip("10.0.0.1")), Some(ip("10.0.0.2")));
         let first = connections.admit(one).unwrap();
         connections.admit(one).unwrap();
         assert_eq!(connections.admit(one), Err(Refusal::AddressFull(2)));
         connections.admit(two).unwrap();
-        assert_eq!(connections.admit(ip("10.0.0.3")), Err(Refusal::Full(3)));
+        let third = Some(ip("10.0.0.3"));
+        assert_eq!(connections.admit(third), Err(Refusal::Full(3)));
         connections.remove(first, one);
         assert!(connections.admit(one).is_ok());
     }
 
     #[test]
+    fn a_forwarded_connection_counts_for_the_address_that_it_is_from() {
+        let connections = Connections::new(3, 1);
+        let client = ip("203.0.113.9");
+        let keys = [(); 3].map(|()| connections.admit(None).unwrap());
+        assert_eq!(connections.admit(None), Err(Refusal::Full(3)));
+        connections.assign(client).unwrap();
+        assert_eq!(connections.assign(client), Err(Refusal::AddressFull(1)));
+        connections.remove(keys[0], Some(client));
+        connections.assign(client).unwrap();
+        connections.unassign(client);
+        assert!(connections.table.lock().per_address.is_empty());
+        connections.remove(keys[1], None);
+        assert_eq!(connections.count(), 1);
+    }
+
+    #[test]
     fn an_address_that_has_no_connections_is_forgotten() {
         let connections = Connections::new(3, 2);
-        let key = connections.admit(ip("10.0.0.1")).unwrap();
-        connections.remove(key, ip("10.0.0.1"));
+        let peer = Some(ip("10.0.0.1"));
+        let key = connections.admit(peer).unwrap();
+        connections.remove(key, peer);
         assert!(connections.table.lock().per_address.is_empty());
     }
 }

@@ -10,6 +10,7 @@ mod answer;
 mod assets;
 mod connection;
 mod context;
+mod forwarded;
 mod guard;
 mod info;
 mod plain;
@@ -19,9 +20,12 @@ mod query;
 mod range;
 mod router;
 mod serve;
+mod several;
 mod stream;
+mod stream_reader;
 mod takeover;
 mod websocket;
+mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 
@@ -36,13 +40,15 @@ pub(crate) fn fuzz_head(request: &axum::extract::Request<()>, config: &crate::co
         assert!(HeaderValue::from_str(&host).is_ok() && !host.contains([' ', ';', ',']));
     }
     let _ = accept::Wanted::of(request.headers());
+    let _ = several::SeveralTopics::of(request.uri(), config.max_stream_topics);
     let Ok(Query(query)) = Query::<query::StreamQuery>::try_from_uri(request.uri()) else {
         return;
     };
     let name = request.uri().path().trim_start_matches('/');
-    if let Ok(topic) = wire::TopicName::new(name) {
-        let id = request.headers().get("last-event-id");
-        let id = id.and_then(|id| id.to_str().ok());
-        let _ = query.options(&topic, id, u64::MAX);
-    }
+    let Ok(topic) = wire::TopicName::new(name) else {
+        return;
+    };
+    let id = request.headers().get("last-event-id");
+    let id = id.and_then(|id| id.to_str().ok());
+    let _ = (query.options(&[topic], id, u64::MAX), query.ending());
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{ErrorCode, Message};
@@ -17,6 +18,8 @@ use crate::outbox::Outbox;
 use crate::outbox::transport::TcpWriter;
 use crate::session::Session;
 use crate::state::{ConnectionGuard, ServerState};
+
+mod proxied;
 
 /// Connections that may wait to be accepted. With fewer, a storm of joins loses
 /// SYNs, each of which costs its client a second.
@@ -85,7 +88,14 @@ pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>) {
                     pause = PAUSES.0;
                 }
                 match state.admit(peer) {
-                    Ok(guard) => start(stream, peer, guard),
+                    Ok(guard) if guard.is_of_proxy() => {
+                        set_options(&stream, &guard);
+                        tokio::spawn(proxied::serve(stream, peer, guard, refusals.clone()));
+                    }
+                    Ok(guard) => {
+                        set_options(&stream, &guard);
+                        tokio::spawn(session(stream, peer, guard).enter());
+                    }
                     Err(refusal) => refuse(stream, &refusal, &state, &refusals),
                 }
             }
@@ -112,17 +122,21 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Gives a connection its session.
-fn start(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
+/// Sets what a connection needs of the system.
+fn set_options(stream: &TcpStream, guard: &ConnectionGuard) {
     // Without it a lone message would wait for the acknowledgement of the one
     // before; where it can't be set, that is all that is lost.
     let _ = stream.set_nodelay(true);
-    watch_over(&stream, guard.state().config().write_timeout);
+    watch_over(stream, guard.state().config().write_timeout);
+}
+
+/// The session of a connection from `peer`.
+fn session(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> Session<OwnedReadHalf> {
     let (reader, writer) = stream.into_split();
     let limits = guard.state().outbox_limits().clone();
     let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), peer, limits));
     tracing::debug!(peer = %outbox.peer(), "connected");
-    tokio::spawn(Session::new(reader, outbox, guard).enter());
+    Session::new(reader, outbox, guard)
 }
 
 /// Has the system notice when the peer vanishes without a word. Where it can't, the
@@ -148,10 +162,24 @@ fn watch_over(stream: &TcpStream, write_timeout: Duration) {
 /// Tells a connection that there is no place for it.
 fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &Arc<Semaphore>) {
     let code = ErrorCode::TooManyConnections;
-    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+    if let Ok(peer) = stream.peer_addr() {
+        turn_away(stream, peer, code, &refusal.to_string(), state, refusals);
+    }
+}
+
+/// Tells a connection why it is closed.
+fn turn_away(
+    stream: TcpStream,
+    peer: SocketAddr,
+    code: ErrorCode,
+    text: &str,
+    state: &ServerState,
+    refusals: &Arc<Semaphore>,
+) {
+    state.complain(peer, code, text);
+    let Ok(local) = stream.local_addr() else {
         return;
     };
-    state.complain(peer, code, &refusal.to_string());
     let Ok(permit) = refusals.clone().try_acquire_owned() else {
         return;
     };
@@ -159,7 +187,7 @@ fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &
         source: local.into(),
         destination: peer.into(),
         topic: ErrorCode::TOPIC,
-        text: &format!("{code}: {refusal}"),
+        text: &format!("{code}: {text}"),
     };
     // A new connection takes a line at once, or is gone.
     let _ = SockRef::from(&stream).send(&message.to_line());

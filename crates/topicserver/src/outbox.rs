@@ -6,7 +6,7 @@
 //! limit is disconnected as a slow reader.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::outbox::batch::Batch;
 use crate::outbox::form::Form;
+use crate::outbox::individual::Individual;
 use crate::outbox::limits::OutboxLimits;
 use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
@@ -24,13 +25,18 @@ pub(crate) mod batch;
 mod end;
 mod events;
 pub(crate) mod form;
+pub(crate) mod individual;
 pub(crate) mod limits;
+mod peer;
+pub(crate) mod places;
 mod queue;
 pub(crate) mod reply;
 mod state;
+mod stream;
 mod texts;
 pub(crate) mod transport;
 
+use peer::PeerAddress;
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 
 /// An outbox as topics and sessions share it.
@@ -48,9 +54,7 @@ const ROOM_FOR_NOTICES: usize = 16 * 1024;
 /// 3. when it returns, the bytes are written, or queued, or the connection is
 ///    about to be closed and its peer is told why.
 pub(crate) struct Outbox<T: ?Sized> {
-    /// The peer's address, in parts, because a `SocketAddr` takes half as much again.
-    ip: IpAddr,
-    port: u16,
+    peer: PeerAddress,
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
     /// Bytes that may wait.
@@ -77,8 +81,7 @@ impl<T: Transport> Outbox<T> {
     /// An outbox before `transport`, for `peer`, in which so much may wait.
     pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<OutboxLimits>) -> Self {
         Self {
-            ip: peer.ip().to_canonical(),
-            port: peer.port(),
+            peer: PeerAddress::new(peer),
             // The session's waker isn't here yet.
             has_work: AtomicBool::new(true),
             limits,
@@ -91,7 +94,13 @@ impl<T: Transport> Outbox<T> {
 impl<T: Transport + ?Sized> Outbox<T> {
     /// The peer's address, IPv4 as IPv4.
     pub(crate) fn peer(&self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port)
+        self.peer.get()
+    }
+
+    /// Replaces the address of a proxy by that of the client whom it forwards. Nothing may
+    /// have used the old one.
+    pub(crate) fn set_peer(&self, client: SocketAddr) {
+        self.peer.set(client);
     }
 
     /// Whether this is the outbox of the same connection.
@@ -162,6 +171,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
     ) -> usize {
         if state.stage != Stage::Open {
             return batches.count();
+        }
+        if let Some(mut individual) = state.individual.take() {
+            let accepted = self.offer_individual(state, &mut individual, batches);
+            state.individual = Some(individual);
+            return accepted;
         }
         let form = state.form;
         let mut written = 0;
@@ -250,12 +264,13 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Begins an answer: first come these bytes, and then everything in this form. False:
-    /// nothing is taken any more.
-    pub(crate) fn begin(&self, form: Form, head: Vec<u8>) -> bool {
+    /// Begins an answer: first come these bytes, and then everything in this form, with
+    /// what the stream has for itself. False: nothing is taken any more.
+    pub(crate) fn begin(&self, form: Form, individual: Individual, head: Vec<u8>) -> bool {
         let mut state = self.state.lock();
         self.send_line(&mut state, head.into());
         state.form = form;
+        state.individual = individual.is_needed().then(|| Box::new(individual));
         state.stage == Stage::Open
     }
 

@@ -18,6 +18,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
@@ -74,6 +75,8 @@ enum End {
     Tls,
     /// The peer doesn't speak TLS, and the server speaks nothing else.
     Plain,
+    /// The peer says whose connection it forwards, and isn't trusted with that.
+    Proxy,
     /// The peer kept us waiting.
     Late(ErrorCode),
     /// The connection is gone.
@@ -92,18 +95,22 @@ impl<R: Source> Session<R> {
         }
     }
 
-    /// The session of a connection that only listens, to one topic.
+    /// The connection begins with these bytes, which were read already.
+    pub(crate) fn begin_with(&mut self, bytes: &BytesMut) {
+        let limits = self.config().frame_limits;
+        self.input.begin_with(bytes, limits);
+    }
+
+    /// The session of a connection that only listens, to these topics.
     pub(crate) fn listening(
         reader: R,
         outbox: SharedOutbox,
         guard: ConnectionGuard,
-        topic: TopicName,
+        topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
         let mut session = Self::new(reader, outbox, guard);
-        session
-            .handler
-            .register(vec![topic], Some(Box::new(options)));
+        session.handler.register(topics, Some(Box::new(options)));
         session.read_deadline = None;
         session
     }
@@ -135,6 +142,7 @@ impl<R: Source> Session<R> {
             Poll::Ready(Ok(Ok(First::Other(protocol)))) => match protocol {
                 Protocol::Http => Begin::Http,
                 Protocol::PlainJson => Begin::End(End::Plain),
+                Protocol::Proxy => Begin::End(End::Proxy),
                 Protocol::Tls if self.handler.state().tls().is_some() => Begin::Tls,
                 Protocol::Tls | Protocol::Json => Begin::End(End::Tls),
             },

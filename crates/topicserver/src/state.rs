@@ -116,13 +116,27 @@ impl ServerState {
         &self.connections
     }
 
-    /// Counts a new connection, unless there are too many.
+    /// Counts a new connection, unless there are too many. One of a trusted proxy counts for
+    /// no address yet.
     pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<ConnectionGuard, Refusal> {
         let ip = peer.ip().to_canonical();
+        let ip = (!self.config.trusts_proxy(ip)).then_some(ip);
         Ok(ConnectionGuard {
             state: self.clone(),
             key: self.connections.admit(ip)?,
             ip,
+        })
+    }
+
+    /// Counts a connection of a trusted proxy for the client that it forwards, unless that
+    /// has too many.
+    pub(crate) fn assign(self: &Arc<Self>, client: SocketAddr) -> Result<AddressPlace, Refusal> {
+        let ip = client.ip().to_canonical();
+        self.connections.assign(ip)?;
+        let state = self.clone();
+        Ok(AddressPlace {
+            state,
+            ip: Some(ip),
         })
     }
 
@@ -164,13 +178,42 @@ pub(crate) struct Handover {
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
     key: usize,
-    /// The peer's, under which it is counted.
-    ip: IpAddr,
+    /// The peer's, under which it is counted. `None`: that of a trusted proxy, which may have
+    /// any number.
+    ip: Option<IpAddr>,
+}
+
+/// Counts a forwarded connection for its client, until a [`ConnectionGuard`] does.
+pub(crate) struct AddressPlace {
+    state: Arc<ServerState>,
+    ip: Option<IpAddr>,
+}
+
+impl Drop for AddressPlace {
+    fn drop(&mut self) {
+        if let Some(ip) = self.ip {
+            self.state.connections.unassign(ip);
+        }
+    }
 }
 
 impl ConnectionGuard {
     pub(crate) fn state(&self) -> &Arc<ServerState> {
         &self.state
+    }
+
+    /// Whether the connection comes from a trusted proxy that hasn't said yet whom it
+    /// forwards.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        self.ip.is_none()
+    }
+
+    /// From now on this counts the connection for its client.
+    pub(crate) fn take_place(&mut self, mut place: AddressPlace) {
+        let ip = std::mem::replace(&mut self.ip, place.ip.take());
+        if let Some(ip) = ip {
+            self.state.connections.unassign(ip);
+        }
     }
 
     /// Lets the connection be reached when the server ends.

@@ -1,7 +1,9 @@
 //! The envelope: what a server puts, first, under `extended` into each message
 //! that goes to an extended connection.
 
-use crate::{UserName, Value, extended};
+use crate::extended;
+use crate::scan::Value;
+use crate::user_name::UserName;
 
 /// An envelope as a client reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -13,9 +15,15 @@ pub struct Envelope {
     pub time: Option<u64>,
     /// Who sent it, if that connection has a name.
     pub user: Option<String>,
+    /// The account that the sender has proven to be, if it has logged in.
+    pub account: Option<String>,
 }
 
 impl Envelope {
+    /// What an envelope adds to a frame at most, in bytes: a name and an account of 64
+    /// characters each, which take four bytes or are escaped, beside numbers.
+    pub const MAX_BYTES: usize = 768;
+
     /// Reads the envelope of the message that a scanner found in `bytes`; an empty
     /// one if there is none, or none that can be read.
     pub fn read(bytes: &[u8], value: &Value) -> Self {
@@ -39,18 +47,27 @@ const UNSTORED_HEAD: &[u8] = b"{\"extended\":{\"stored\":false";
 /// Bytes of what comes then, beside the user's name.
 const TAIL_COST: usize = r#","time":1763796000123,"user":""},"#.len();
 
+/// Bytes of the account, beside its name.
+const ACCOUNT_COST: usize = r#","account":"""#.len();
+
 impl EnvelopeWriter {
     /// For messages of `user` that the server took at `time`, in milliseconds
-    /// since the Unix epoch.
-    pub fn new(time: u64, user: Option<&UserName>) -> Self {
-        let name = user.map_or(0, |user| user.as_str().len());
-        let mut tail = Vec::with_capacity(TAIL_COST + name);
+    /// since the Unix epoch. `account` is who that user has proven to be.
+    pub fn new(time: u64, user: Option<&UserName>, account: Option<&UserName>) -> Self {
+        let length = |name: Option<&UserName>| name.map_or(0, |name| name.as_str().len());
+        let cost = account.map_or(0, |account| ACCOUNT_COST + account.as_str().len());
+        let mut tail = Vec::with_capacity(TAIL_COST + length(user) + cost);
         tail.extend_from_slice(b",\"time\":");
         tail.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
         if let Some(user) = user {
             tail.extend_from_slice(b",\"user\":");
             // Writing a string into memory can't fail.
             let _ = serde_json::to_writer(&mut tail, user.as_str());
+        }
+        if let Some(account) = account {
+            tail.extend_from_slice(b",\"account\":");
+            // As above.
+            let _ = serde_json::to_writer(&mut tail, account.as_str());
         }
         tail.extend_from_slice(b"},");
         Self { tail }
@@ -99,7 +116,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let user = UserName::new("al\"ice").unwrap();
-        let writer = EnvelopeWriter::new(1_763_796_000_123, Some(&user));
+        let account = UserName::new("al").unwrap();
+        let writer = EnvelopeWriter::new(1_763_796_000_123, Some(&user), Some(&account));
         let frame = b"{ \"message\":{\"topic\":\"T\",\"text\":\"hi\"}}\n";
         let mut line = Vec::new();
         writer.write(Some(u64::MAX), frame, &mut line);
@@ -107,13 +125,14 @@ mod tests {
             seq: Some(u64::MAX),
             time: Some(1_763_796_000_123),
             user: Some("al\"ice".into()),
+            account: Some("al".into()),
         };
         assert_eq!(read(&line), (expected, "hi".into()));
     }
 
     #[test]
     fn a_frame_grows_by_what_is_foretold() {
-        let writer = EnvelopeWriter::new(7, None);
+        let writer = EnvelopeWriter::new(7, None, None);
         for seq in [
             None,
             Some(0),
@@ -134,8 +153,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_names_fit() {
+        for character in ["\u{1f980}", "\"", "\\"] {
+            let name = UserName::new(&character.repeat(UserName::MAX_CHARS)).unwrap();
+            let writer = EnvelopeWriter::new(u64::MAX, Some(&name), Some(&name));
+            assert!(writer.growth(Some(u64::MAX)) <= Envelope::MAX_BYTES);
+        }
+    }
+
+    #[test]
     fn what_is_not_stored_has_no_number() {
-        let writer = EnvelopeWriter::new(7, None);
+        let writer = EnvelopeWriter::new(7, None, None);
         let mut line = Vec::new();
         writer.write(
             None,

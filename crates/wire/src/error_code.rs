@@ -54,8 +54,24 @@ pub enum ErrorCode {
     Replaced,
     /// The peer has begun a TLS handshake, and this server has no TLS. Closed.
     TlsNotSupported,
-    /// The peer speaks without TLS, and this server speaks TLS only. Closed.
+    /// The peer speaks plain text, and this server only TLS. Closed.
     TlsRequired,
+    /// It takes a login to do this, or the one that was tried is not valid. Nothing was done.
+    Unauthenticated,
+    /// Whoever the peer has proven to be may not do this. Nothing was done.
+    Forbidden,
+    /// The name in a registration is kept for an account. The registration is ignored.
+    NameReserved,
+    /// The server asks nobody for a password, so it serves its own network only. Closed.
+    Protected,
+    /// What the peer has proven itself by has expired. Closed.
+    Expired,
+    /// What the peer has proven itself by is no longer accepted. Closed.
+    Revoked,
+    /// Too many logins have failed; later ones are not looked at for a while. Closed.
+    TooManyAttempts,
+    /// The peer sends more than it may: it is read more slowly, or refused over HTTP.
+    RateLimited,
     /// Over HTTP: the request can't be understood.
     BadRequest,
     /// Over HTTP: the request comes from a page of another site.
@@ -99,6 +115,14 @@ impl ErrorCode {
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",
             Self::TlsRequired => "tls-required",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NameReserved => "name-reserved",
+            Self::Protected => "protected",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::TooManyAttempts => "too-many-attempts",
+            Self::RateLimited => "rate-limited",
             Self::BadRequest => "bad-request",
             Self::ForbiddenOrigin => "forbidden-origin",
             Self::ForbiddenHost => "forbidden-host",

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{FrameError, Value, extended};
+use crate::extended;
+use crate::frame_error::FrameError;
+use crate::scan::Value;
 
 /// The member of `extended` in a frame of the server's.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -15,6 +17,12 @@ pub enum Event<'a> {
     /// The answer to a registration, and to leaving.
     #[serde(borrow)]
     Registered(Registered<'a>),
+    /// The answer to `auth`: who the connection has proven to be.
+    #[serde(borrow)]
+    Authenticated(Authenticated<'a>),
+    /// The connection may no longer be in a topic, and isn't.
+    #[serde(borrow)]
+    Removed(Removed<'a>),
     /// A message with an id is where it can't be lost any more.
     #[serde(borrow)]
     Ack(Ack<'a>),
@@ -75,6 +83,28 @@ pub struct TopicState {
     /// follows, and something may be missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recovered: Option<bool>,
+}
+
+/// See [`Event::Authenticated`].
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Authenticated<'a> {
+    /// The account; none for a token that belongs to nobody, such as that of a link.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<Cow<'a, str>>,
+    /// Until when it holds, in milliseconds since the Unix epoch; none if it doesn't end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<u64>,
+}
+
+/// See [`Event::Removed`].
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Removed<'a> {
+    /// The topic that the connection has left.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Why: one of [`ErrorCode`](crate::ErrorCode), as it is written.
+    #[serde(borrow)]
+    pub code: Cow<'a, str>,
 }
 
 /// See [`Event::Ack`].
@@ -196,7 +226,7 @@ impl<'a> Event<'a> {
     /// these, or not yet known, is an error after which the stream goes on.
     pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
         let event = value.extended(bytes).ok_or(FrameError::Unknown)?;
-        extended::read(event)
+        Ok(extended::read(event)?)
     }
 
     /// The frame as it goes over the wire: one line, with its end.

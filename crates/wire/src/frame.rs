@@ -8,10 +8,14 @@ use std::net::SocketAddr;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::options::MessageOptions;
-use crate::{
-    ErrorCode, RegistrationOptions, Request, Span, TopicName, TopicNameError, Value, extended,
-};
+use crate::extended;
+use crate::frame_error::FrameError;
+use crate::line::to_line;
+use crate::notes::Span;
+use crate::options::{MessageOptions, RegistrationOptions};
+use crate::request::Request;
+use crate::scan::Value;
+use crate::topic_name::TopicName;
 
 /// One frame as it was read, told by its keys.
 #[derive(Debug)]
@@ -34,70 +38,6 @@ pub enum Frame<'a> {
     },
     /// `extended` alone.
     Request(Request),
-}
-
-/// Why an object is no frame that can be acted upon. The stream goes on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// A JSON value that isn't an object.
-    #[error("a frame is a JSON object, not {0}")]
-    NotAnObject(&'static str),
-    /// Neither `topics` nor `message`.
-    #[error(
-        "a frame has either \"topics\" (a registration) or \"message\"; this object has neither"
-    )]
-    Unknown,
-    /// Both `topics` and `message`.
-    #[error("a frame has either \"topics\" or \"message\"; this object has both")]
-    Ambiguous,
-    /// `extended` alone, with nothing in it that is known.
-    #[error(
-        "a frame with nothing but \"extended\" has one of \"leave\", \"who\", \"lookup\", \
-         \"topics\", \"history\", \"ping\" in it; this one has none"
-    )]
-    Extended,
-    /// `extended` alone, with more than one thing to answer.
-    #[error("a frame with nothing but \"extended\" asks one thing; this one asks several")]
-    SeveralRequests,
-    /// What stands under `extended` isn't what it must be.
-    #[error("\"extended\" can't be read: {0}")]
-    BadExtended(String),
-    /// A key that decides the frame's way came twice.
-    #[error("the key {0:?} comes twice")]
-    Duplicate(&'static str),
-    /// `message.topic` or `message.text` is missing.
-    #[error("a message has {0:?}, and this one doesn't")]
-    Missing(&'static str),
-    /// A part has another type than it must have.
-    #[error("{name:?} is {expected}, not {found}")]
-    WrongType {
-        /// The part.
-        name: &'static str,
-        /// What it must be.
-        expected: &'static str,
-        /// What it was.
-        found: &'static str,
-    },
-    /// A topic's name that isn't allowed.
-    #[error(transparent)]
-    BadTopic(#[from] TopicNameError),
-}
-
-impl FrameError {
-    /// The code that the peer is told.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotAnObject(_) => ErrorCode::NotAnObject,
-            Self::Unknown | Self::Extended => ErrorCode::UnknownFrame,
-            Self::Ambiguous
-            | Self::SeveralRequests
-            | Self::BadExtended(_)
-            | Self::Duplicate(_)
-            | Self::Missing(_)
-            | Self::WrongType { .. } => ErrorCode::BadFrame,
-            Self::BadTopic(_) => ErrorCode::BadTopic,
-        }
-    }
 }
 
 impl<'a> Frame<'a> {
@@ -149,7 +89,8 @@ fn read_id(extended: &[u8]) -> Result<Option<Cow<'_, str>>, FrameError> {
     if !extended.starts_with(b"{") {
         return Ok(None);
     }
-    extended::read(extended).map(|options: MessageOptions<'_>| options.id)
+    let options: MessageOptions<'_> = extended::read(extended)?;
+    Ok(options.id)
 }
 
 /// A message as its last receiver reads it: under whatever topic it came.
@@ -429,13 +370,6 @@ impl Serialize for Message<'_> {
 
 fn write_names<S: Serializer>(names: &[TopicName], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(names.iter().map(TopicName::as_str))
-}
-
-/// Writing strings into memory can't fail; were it to, nothing is written.
-pub(crate) fn to_line(frame: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(frame).unwrap_or_default();
-    line.push(b'\n');
-    line
 }
 
 #[cfg(test)]

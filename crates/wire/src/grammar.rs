@@ -5,7 +5,7 @@
 
 use crate::notes::NoteTaker;
 use crate::plain::plain_prefix;
-use crate::scan::{ScanError, is_space};
+use crate::scan_error::ScanError;
 
 /// How far the reading of one value has come.
 #[derive(Clone, Copy, Debug)]
@@ -394,4 +394,10 @@ impl Grammar {
             expected,
         }
     }
+}
+
+/// White space between tokens, by RFC 8259.
+#[inline]
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }

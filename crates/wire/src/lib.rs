@@ -18,34 +18,43 @@
 //! [`EnvelopeWriter`], one line each.
 
 mod address;
+mod credential;
 mod envelope;
 mod error_code;
 mod event;
 mod extended;
 mod frame;
+mod frame_error;
 mod grammar;
 mod limits;
+mod line;
 mod notes;
 mod options;
 mod page;
 mod plain;
 mod request;
 mod scan;
+mod scan_error;
 mod topic_name;
 mod user_name;
 
 pub use address::{Address, AddressError};
+pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
-    Ack, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Told, TopicState,
-    TopicSummary,
+    Ack, Authenticated, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Removed,
+    Told, TopicState, TopicSummary,
 };
-pub use frame::{Endpoint, Frame, FrameError, JsonStr, Message, Received, Registration};
+pub use extended::{ExtendedError, MemberError};
+pub use frame::{Endpoint, Frame, JsonStr, Message, Received, Registration};
+pub use frame_error::FrameError;
 pub use limits::Limits;
+pub use notes::{Notes, Span};
 pub use options::{ClientKey, MAX_ID_BYTES, Position, RegistrationOptions};
 pub use page::Page;
 pub use request::Request;
-pub use scan::{Notes, Scan, ScanError, Scanner, Span, Value};
+pub use scan::{Scan, Scanner, Value};
+pub use scan_error::ScanError;
 pub use topic_name::{TopicName, TopicNameError};
 pub use user_name::{UserName, UserNameError};

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
-use crate::{UserName, UserNameError};
+use crate::credential::Credential;
+use crate::user_name::{UserName, UserNameError};
 
 /// What a registration asks for beside its topics. All of it is optional; that
 /// the key `extended` is there at all makes the connection an extended one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RegistrationOptions {
+    /// By which the client proves who it is, before anything else of the registration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auth: Option<Credential>,
     /// The name by which others know this connection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<UserName>,
@@ -31,13 +35,6 @@ pub struct RegistrationOptions {
     /// For a topic's name: what the client has of it already.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub resume: BTreeMap<String, Position>,
-}
-
-impl RegistrationOptions {
-    /// Whether nothing of the past is asked for.
-    pub fn is_from_now(&self) -> bool {
-        self.last.is_none() && self.since.is_none() && self.resume.is_empty()
-    }
 }
 
 /// A place in a topic's order of messages.

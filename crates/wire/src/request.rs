@@ -5,13 +5,18 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::frame::to_line;
+use crate::credential::Credential;
+use crate::extended;
+use crate::frame_error::FrameError;
+use crate::line::to_line;
 use crate::page::Page;
-use crate::{FrameError, TopicName, extended};
+use crate::topic_name::TopicName;
 
 /// A question, or a wish, of an extended client.
 #[derive(Debug)]
 pub enum Request {
+    /// `auth`: it proves who it is, or renews the proof before that expires.
+    Auth(Credential),
     /// `leave`: of these topics it wants no more.
     Leave(Vec<TopicName>),
     /// `who`: who is in this topic? Of those with a name, a page is asked for.
@@ -41,6 +46,8 @@ pub enum Request {
 /// it is null.
 #[derive(serde::Deserialize)]
 struct Members<'a> {
+    #[serde(default, deserialize_with = "present")]
+    auth: Option<Credential>,
     #[serde(borrow, default, deserialize_with = "present")]
     leave: Option<Names<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -63,6 +70,7 @@ struct Members<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Written<'a> {
+    Auth(&'a Credential),
     Leave(Vec<&'a str>),
     Who(WrittenWho<'a>),
     Lookup(&'a str),
@@ -92,6 +100,7 @@ enum WrittenWho<'a> {
 impl<'a> From<&'a Request> for Written<'a> {
     fn from(request: &'a Request) -> Self {
         match request {
+            Request::Auth(credential) => Self::Auth(credential),
             Request::Leave(topics) => Self::Leave(topics.iter().map(TopicName::as_str).collect()),
             Request::Who(topic, page) if *page == Page::default() => {
                 Self::Who(WrittenWho::First(topic.as_str()))
@@ -183,6 +192,7 @@ impl Request {
     pub(crate) fn read(json: &[u8]) -> Result<Self, FrameError> {
         let members: Members<'_> = extended::read(json)?;
         let mut found = Vec::with_capacity(1);
+        found.extend(members.auth.map(Self::Auth));
         if let Some(names) = members.leave {
             found.push(Self::Leave(names.read()?));
         }
@@ -218,7 +228,7 @@ impl Request {
 /// The page of topics that is asked for. Any value but an object asks for the first.
 fn topics_page(json: &RawValue) -> Result<Page, FrameError> {
     match json.get().starts_with('{') {
-        true => extended::read(json.get().as_bytes()),
+        true => Ok(extended::read(json.get().as_bytes())?),
         false => Ok(Page::default()),
     }
 }
@@ -239,7 +249,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Frame, Limits, Scan, Scanner};
+    use crate::{Frame, Limits, Scan, Scanner, Secret};
 
     fn read(line: &[u8]) -> Request {
         let scan = Scanner::new(Limits::default()).scan(line).unwrap();
@@ -259,7 +269,12 @@ mod tests {
             after: after.map(Into::into),
             limit: limit.and_then(NonZeroU32::new),
         };
+        let token = Secret::new("ntr_a_b").unwrap();
         for (request, line) in [
+            (
+                Request::Auth(Credential::Token(token)),
+                r#"{"extended":{"auth":"ntr_a_b"}}"#,
+            ),
             (
                 Request::Leave(vec![topic("a\"b"), topic("c")]),
                 r#"{"extended":{"leave":["a\"b","c"]}}"#,

@@ -5,11 +5,10 @@
 //! a parser that gives up at the end of the bytes would have to begin again at
 //! each piece.
 
-use crate::grammar::Grammar;
-use crate::notes::NoteTaker;
-use crate::{ErrorCode, Limits};
-
-pub use crate::notes::{Notes, Span};
+use crate::grammar::{Grammar, is_space};
+use crate::limits::Limits;
+use crate::notes::{NoteTaker, Notes};
+use crate::scan_error::ScanError;
 
 /// Finds the values in a stream, one after another.
 ///
@@ -58,57 +57,6 @@ impl Value {
         let key_end = 1 + member.get(1..)?.iter().position(|byte| *byte == b'"')?;
         let after_key = member.get(key_end + 1..)?.trim_ascii_start();
         Some(after_key.strip_prefix(b":")?.trim_ascii_start())
-    }
-}
-
-/// Why a stream can't be read any further.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScanError {
-    /// A byte that can't stand where it stands.
-    #[error("found {} at byte {offset} of the frame, where {expected} should be", Found(*.found))]
-    NotJson {
-        /// The byte.
-        found: u8,
-        /// Its place, counted from the value's first byte.
-        offset: usize,
-        /// What could have stood there.
-        expected: &'static str,
-    },
-    /// A string with bytes that aren't UTF-8.
-    #[error("the bytes of the frame are no text from byte {offset} on")]
-    NotUtf8 {
-        /// The first such byte, counted from the value's first byte.
-        offset: usize,
-    },
-    /// More levels than [`Limits::max_depth`], which is given.
-    #[error("more than {0} objects and arrays within one another")]
-    TooDeep(usize),
-    /// More bytes than [`Limits::max_frame`], which is given.
-    #[error("a frame has at most {0} bytes")]
-    TooLong(usize),
-}
-
-impl ScanError {
-    /// The code that the peer is told.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotJson { .. } => ErrorCode::NotJson,
-            Self::NotUtf8 { .. } => ErrorCode::NotUtf8,
-            Self::TooDeep(_) => ErrorCode::TooDeep,
-            Self::TooLong(_) => ErrorCode::TooLong,
-        }
-    }
-}
-
-/// A byte as people can read it, whatever it is.
-struct Found(u8);
-
-impl std::fmt::Display for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            printable @ b' '..=b'~' => write!(f, "'{}'", char::from(printable)),
-            other => write!(f, "the byte 0x{other:02x}"),
-        }
     }
 }
 
@@ -177,12 +125,6 @@ impl Scanner {
 #[inline]
 fn first_of_value(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| !is_space(*byte))
-}
-
-/// White space between tokens, by RFC 8259.
-#[inline]
-pub(crate) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 #[cfg(test)]

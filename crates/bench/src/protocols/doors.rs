@@ -21,7 +21,7 @@ pub(crate) struct NatterDoor(pub(crate) Door);
 pub(crate) struct NchanDoor(pub(crate) Door);
 
 /// What makes a request one for a WebSocket.
-const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+pub(super) const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// The first bytes of frames of a server.

@@ -12,6 +12,7 @@ pub(crate) mod natter;
 pub(crate) mod redis;
 pub(crate) mod relay;
 pub(crate) mod streams;
+pub(crate) mod wrapped;
 
 use anyhow::{Context, Result, bail};
 
@@ -35,6 +36,12 @@ pub(crate) enum Step<'a> {
 
 /// One system's wire protocol, as far as a benchmark needs it.
 pub(crate) trait Codec: Sync {
+    /// The request that a fresh connection sends before anything else, if it must wait for
+    /// its answer: a WebSocket's handshake.
+    fn opening(&self) -> Option<String> {
+        None
+    }
+
     /// Appends what a fresh connection sends to receive `topic`.
     fn join(&self, topic: &str, out: &mut Vec<u8>);
 

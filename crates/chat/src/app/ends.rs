@@ -11,8 +11,9 @@ use super::App;
 use crate::cli::{Notifying, When};
 use crate::error::Failure;
 use crate::input::lines::Typed;
+use crate::output::messages::Format;
 use crate::output::notice::NoticeReader;
-use crate::output::screen::{Format, Screen};
+use crate::output::screen::Screen;
 use crate::pipe;
 use crate::terminal::{self, Notify, Restore, Terminal};
 

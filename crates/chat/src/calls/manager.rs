@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use client::Line;
-use client::dial::{DialError, Dialer};
+use client::dial::{DialError, Dialer, Protection};
 use client::frame::Frame;
 use client::link::{Link, Written};
 use client::queue::{Acknowledgements, Queue};
@@ -20,8 +20,8 @@ use super::dial::{LISTENER, dial};
 use super::listen::Listener;
 use crate::error::Failure;
 use crate::input::action::CallAction;
-use crate::output::item::Call;
-use crate::output::notice::{CallLine, Notices};
+use crate::output::item::{Call, CallLine};
+use crate::output::notice::Notices;
 use crate::output::people::People;
 use crate::output::plural::counted;
 use crate::words;
@@ -191,6 +191,7 @@ impl CallManager {
             address,
             timeout: self.settings.timeout,
             max_frame: self.settings.max_frame,
+            protection: Protection::Plain,
         };
         let notices = self.notices.clone();
         let dialing = Box::pin(async move { dial(&dialer, &notices).await });

@@ -11,7 +11,8 @@ use super::config::{Notifying, When};
 const USAGE: &str = "chat [OPTIONS] -direct PORT
        chat [OPTIONS] -direct 0 ADDRESS:PORT
        chat [OPTIONS] -direct 0 NAME@ADDRESS:PORT
-       chat [OPTIONS] -topic ADDRESS:PORT TOPIC...";
+       chat [OPTIONS] -topic ADDRESS:PORT TOPIC...
+       chat -forget ADDRESS:PORT";
 
 const DETAILS: &str = "\
 Each line you type is one message. Messages that arrive are printed as TOPIC:TEXT.
@@ -19,6 +20,11 @@ Notices go to standard error. The chat ends at the end of the input (Ctrl-D, or 
 end of a pipe). A terminal is taken for the whole screen (--plain doesn't): type /help
 there. In a pipe with several topics, lines go to the first one.
 A long option may be written with one dash or with two.
+
+The address of a topic server may be written tls://ADDRESS:PORT, so that TLS is
+spoken, or tls://ADDRESS:PORT#sha256:FINGERPRINT, with the fingerprint of its key;
+tcp://ADDRESS:PORT is plain text. ADDRESS:PORT alone is plain text with a server that
+was never spoken to over TLS and doesn't require it. Direct calls are plain text.
 
 Examples:
   chat -direct 10000                         wait for a call
@@ -29,6 +35,7 @@ Examples:
   tail -f log | chat -topic [::1]:20000 log  send lines as they come
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
+  chat -topic tls://lab.example:20000 lab    over TLS
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 3 nothing
 came within --timeout, 130 interrupted; on a terminal also 143 terminated, 129 hung
@@ -48,7 +55,7 @@ pub(super) struct Typed {
     /// Talk directly: wait for a caller on PORT, or with 0 call ADDRESS:PORT
     #[arg(long)]
     pub(super) direct: bool,
-    /// Talk by topic: ADDRESS:PORT is where topicserver runs
+    /// Talk by topic: ADDRESS:PORT is where topicserver runs; tls:// before it speaks TLS
     #[arg(long)]
     pub(super) topic: bool,
     /// Go on receiving when the input has ended
@@ -132,6 +139,24 @@ pub(super) struct Typed {
     /// starts the time again.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = super::values::seconds)]
     pub(super) drain_timeout: Duration,
+    /// By topic, over TLS: trust the authorities in FILE instead of the system's
+    ///
+    /// FILE has their certificates in PEM. A certificate of theirs must be for the server's
+    /// name or address, and its time must not be over.
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_ca: Option<PathBuf>,
+    /// By topic, over TLS: trust the key of a server that is new, and keep it
+    ///
+    /// By default chat asks on a terminal, and fails in a pipe. Keys are kept in
+    /// natter/known_servers in the configuration directory. A key that has changed is never
+    /// accepted.
+    #[arg(long)]
+    pub(super) accept_new: bool,
+    /// Forget the key of the topic server at ADDRESS:PORT, and exit
+    ///
+    /// For a server that has a new key. Find out why it has before you trust it again.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["direct", "topic", "rest"])]
+    pub(super) forget: Option<String>,
     /// The longest frame, sent or received
     ///
     /// 64 KiB is what servers allow by default, and more than a person types.

@@ -1,8 +1,10 @@
 //! What a command line means.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use client::ServerAddress;
 use wire::{Address, TopicName, UserName};
 
 /// What is meant.
@@ -32,14 +34,19 @@ pub enum Mode {
         /// Whom.
         user: UserName,
         /// Where the topic server is.
-        server: Address,
+        server: ServerAddress,
     },
     /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
         /// Where the topic server is.
-        server: Address,
+        server: ServerAddress,
         /// The topics, at least one, none twice.
         topics: Vec<TopicName>,
+    },
+    /// `--forget ADDRESS:PORT`: forget the key of a topic server.
+    Forget {
+        /// Whose.
+        server: Address,
     },
 }
 
@@ -49,8 +56,9 @@ impl fmt::Display for Mode {
         match self {
             Self::Wait { port } => write!(f, "port {port}"),
             Self::Call { peer } => write!(f, "{peer}"),
-            Self::CallUser { user, server } => write!(f, "{user}@{server}"),
-            Self::Join { server, .. } => write!(f, "{server}"),
+            Self::CallUser { user, server } => write!(f, "{user}@{}", server.address),
+            Self::Join { server, .. } => write!(f, "{}", server.address),
+            Self::Forget { server } => write!(f, "{server}"),
         }
     }
 }
@@ -98,9 +106,20 @@ pub struct Options {
     pub history_file: bool,
     /// What to be called on a terminal, if no name was given for this run.
     pub usual_name: Option<UserName>,
+    /// How a topic server is reached.
+    pub access: Access,
     /// In topic mode: what is asked of the server beyond the specification;
     /// nothing with `--classic`.
     pub extended: Option<Extended>,
+}
+
+/// How a topic server is reached, beside its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Certificates of authorities in PEM, instead of the system's.
+    pub authorities: Option<PathBuf>,
+    /// The key of a server that is new is accepted and kept.
+    pub accept_new: bool,
 }
 
 /// When there are colours.

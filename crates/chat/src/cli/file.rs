@@ -8,7 +8,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wire::{Address, AddressError, UserName, UserNameError};
+use client::{ServerAddress, ServerAddressError};
+use wire::{UserName, UserNameError};
 
 use super::config::{Notifying, When};
 
@@ -32,7 +33,7 @@ pub(super) struct File {
     /// The wheel is ours.
     pub(super) mouse: Option<bool>,
     /// Short names of servers.
-    pub(super) servers: BTreeMap<String, Address>,
+    pub(super) servers: BTreeMap<String, ServerAddress>,
 }
 
 /// Why a configuration file can't be used.
@@ -75,7 +76,7 @@ pub(super) enum Mistake {
     Notify(String),
     /// A server's address is none.
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Address(#[from] ServerAddressError),
 }
 
 /// The same as it is written.
@@ -163,7 +164,7 @@ impl File {
     }
 
     /// A server by its short name, or by its address.
-    pub(super) fn server(&self, text: &str) -> Result<Address, AddressError> {
+    pub(super) fn server(&self, text: &str) -> Result<ServerAddress, ServerAddressError> {
         match self.servers.get(text) {
             Some(address) => Ok(address.clone()),
             None => text.parse(),
@@ -211,8 +212,8 @@ mod tests {
         assert_eq!(file.name.expect("a name").as_str(), "alice");
         assert_eq!((file.color, file.bell), (Some(When::Never), Some(false)));
         let file = parse("[servers]\nlab = \"[::1]:2\"").expect("right");
-        assert_eq!(file.server("lab").map(|server| server.port), Ok(2));
-        assert_eq!(file.server("b:3").map(|server| server.port), Ok(3));
+        assert_eq!(file.server("lab").map(|server| server.address.port), Ok(2));
+        assert_eq!(file.server("b:3").map(|server| server.address.port), Ok(3));
         assert!(
             file.server("lub")
                 .unwrap_err()

@@ -1,5 +1,6 @@
 //! What follows `-direct` and `-topic`: whom to talk with, or what to type instead.
 
+use client::ServerAddressError;
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
 
 use super::config::Mode;
@@ -38,8 +39,12 @@ pub(super) enum UsageError {
     NoServer,
     #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
     NoTopic(String),
+    #[error("a direct call is plain text: type `chat -direct 0 {0}`")]
+    SecureCall(String),
     #[error(transparent)]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Server(#[from] ServerAddressError),
     #[error(transparent)]
     User(#[from] UserNameError),
     #[error(transparent)]
@@ -57,12 +62,18 @@ pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
             let (user, server) = peer.rsplit_once('@').unwrap_or_default();
             Ok(Mode::CallUser {
                 user: UserName::new(user)?,
-                server: file.server(pasted::read(server).0)?,
+                server: file.server(&pasted::read(server).0)?,
             })
         }
-        (0, [peer]) => Ok(Mode::Call {
-            peer: pasted::read(peer).0.parse()?,
-        }),
+        (0, [peer]) => {
+            let peer = pasted::read(peer).0;
+            if let Some(peer) = peer.strip_prefix("tls://") {
+                return Err(UsageError::SecureCall(Word(peer).to_string()));
+            }
+            Ok(Mode::Call {
+                peer: peer.strip_prefix("tcp://").unwrap_or(&peer).parse()?,
+            })
+        }
         (port, []) => Ok(Mode::Wait { port }),
         (port, [address]) => Err(UsageError::AddressWhileWaiting {
             port,
@@ -95,7 +106,7 @@ pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
     if topics.is_empty() {
         return Err(UsageError::NoTopic(Word(server).to_string()));
     }
-    let server = file.server(server)?;
+    let server = file.server(&server)?;
     Ok(Mode::Join { server, topics })
 }
 

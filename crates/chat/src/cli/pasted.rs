@@ -1,21 +1,62 @@
 //! Addresses as people paste them: what stands in a browser, `http://HOST:PORT/TOPIC`, or
 //! without the scheme, or with ours.
 
+use std::borrow::Cow;
+
+/// Schemes that say nothing about what is spoken.
+const NEUTRAL: [&str; 2] = ["http://", "natter://"];
+/// Schemes of a server's address, and what they are as such a one.
+const SECURITY: [(&str, &str); 3] = [
+    ("tls://", "tls://"),
+    ("https://", "tls://"),
+    ("tcp://", "tcp://"),
+];
+
 /// The part that is an address, and the topic behind it, if there is one.
-pub(super) fn read(text: &str) -> (&str, Option<String>) {
-    let schemes = ["http://", "natter://"];
-    let scheme = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
-    if scheme.is_none() && text.contains("://") {
-        // Another scheme's address is none of ours.
-        return (text, None);
+pub(super) fn read(text: &str) -> (Cow<'_, str>, Option<String>) {
+    let neutral = NEUTRAL.iter().find_map(|scheme| text.strip_prefix(scheme));
+    if let Some(rest) = neutral {
+        let (address, topic, _) = split(rest);
+        return (address.into(), topic);
     }
-    let Some((address, path)) = scheme.unwrap_or(text).split_once('/') else {
-        let address = scheme.unwrap_or(text);
-        return (address.split(['?', '#']).next().unwrap_or(address), None);
+    for (scheme, security) in SECURITY {
+        let Some(rest) = text.strip_prefix(scheme) else {
+            continue;
+        };
+        let (address, topic, fragment) = split(rest);
+        // A fragment of a page is none of a key.
+        let pin = match fragment {
+            Some(pin) if scheme == security => format!("#{pin}"),
+            _ => String::new(),
+        };
+        return (format!("{security}{address}{pin}").into(), topic);
+    }
+    if text.contains("://") {
+        // Another scheme's address is none of ours.
+        return (text.into(), None);
+    }
+    let (address, topic, fragment) = split(text);
+    match fragment {
+        // That it can't be there is said.
+        Some(pin) if pin.starts_with("sha256:") => (text.into(), None),
+        _ => (address.into(), topic),
+    }
+}
+
+/// The address, the topic in the path behind it, and the fragment.
+fn split(text: &str) -> (&str, Option<String>, Option<&str>) {
+    let (text, fragment) = match text.split_once('#') {
+        Some((text, fragment)) => (text, Some(fragment)),
+        None => (text, None),
     };
-    let topic = path.split(['?', '#']).next().unwrap_or_default();
-    let topic = decoded(topic.trim_end_matches('/'));
-    (address, Some(topic).filter(|topic| !topic.is_empty()))
+    let text = text.split('?').next().unwrap_or_default();
+    let (address, path) = text.split_once('/').unwrap_or((text, ""));
+    let topic = decoded(path.trim_end_matches('/'));
+    (
+        address,
+        Some(topic).filter(|topic| !topic.is_empty()),
+        fragment,
+    )
 }
 
 /// A path without its percent signs.
@@ -55,9 +96,25 @@ mod tests {
             ("host:1/gr%C3%BC%C3%9Fe", "host:1", Some("grüße")),
             ("host:1/100%", "host:1", Some("100%")),
             ("lab", "lab", None),
-            ("https://host:1/lab", "https://host:1/lab", None),
+            ("https://host:1/lab#x", "tls://host:1", Some("lab")),
+            ("tls://host:1", "tls://host:1", None),
+            ("tcp://host:1/lab", "tcp://host:1", Some("lab")),
+            (
+                "tls://host:1#sha256:a/b+c=",
+                "tls://host:1#sha256:a/b+c=",
+                None,
+            ),
+            (
+                "tls://host:1/lab#sha256:a/b",
+                "tls://host:1#sha256:a/b",
+                Some("lab"),
+            ),
+            ("host:1#sha256:a/b", "host:1#sha256:a/b", None),
+            ("ftp://host:1/lab", "ftp://host:1/lab", None),
         ] {
-            assert_eq!(read(text), (address, topic.map(Into::into)), "{text}");
+            let (found, its_topic) = read(text);
+            let expected = (address, topic.map(Into::into));
+            assert_eq!((found.as_ref(), its_topic), expected, "{text}");
         }
     }
 }

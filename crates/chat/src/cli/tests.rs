@@ -70,8 +70,43 @@ fn what_people_paste_is_an_address_and_a_topic() {
         assert_eq!(mode(line), lab(), "{line}");
     }
     assert!(mistake("chat -topic http://host:1/").contains("type `chat -topic host:1 TOPIC`"));
-    assert!(mistake("chat -topic https://host:1/lab").contains("https://host:1"));
+    assert!(mistake("chat -topic ftp://host:1/lab t").contains("ftp://host:1"));
     assert!(mistake("chat -topic [::1]:1").contains("type `chat -topic '[::1]:1' TOPIC`"));
+}
+
+#[test]
+fn how_a_server_is_reached_is_read() {
+    let server = |line: &str| match mode(line) {
+        Mode::Join { server, .. } | Mode::CallUser { server, .. } => server.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let pinned = "tls://a:1#sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    assert_eq!(server(&format!("chat -topic {pinned} t")), pinned);
+    assert_eq!(server("chat -topic https://a:1/t"), "tls://a:1");
+    assert_eq!(server("chat -topic tcp://a:1 t"), "tcp://a:1");
+    assert_eq!(server("chat -direct 0 bob@tls://a:1"), "tls://a:1");
+    assert_eq!(
+        mode("chat -direct 0 tcp://a:1"),
+        Mode::Call {
+            peer: "a:1".parse().unwrap()
+        }
+    );
+    for line in ["chat -forget a:1", "chat --forget tls://a:1"] {
+        assert_eq!(
+            mode(line),
+            Mode::Forget {
+                server: "a:1".parse().unwrap()
+            }
+        );
+    }
+    let options = read("chat -topic a:1 t -tls-ca ca.pem -accept-new").unwrap();
+    assert_eq!(
+        options.options.access,
+        Access {
+            authorities: Some("ca.pem".into()),
+            accept_new: true,
+        }
+    );
 }
 
 #[test]
@@ -105,6 +140,7 @@ fn one_dash_and_two_mean_the_same_for_every_long_option() {
                 mouse: false,
                 history_file: true,
                 usual_name: None,
+                access: Access::default(),
                 extended: None,
             }
         );
@@ -143,6 +179,7 @@ fn defaults_are_those_that_help_names() {
             mouse: false,
             history_file: true,
             usual_name: None,
+            access: Access::default(),
             extended: None,
         }
     );
@@ -232,7 +269,22 @@ fn each_mistake_has_its_own_answer() {
         ("chat -direct 0 host:0", "\"0\" is no port"),
         ("chat -direct 0 ::1:5", "[::1]:2000"),
         ("chat -direct 0 host:1 more", "\"more\" is too much"),
+        (
+            "chat -direct 0 tls://host:1",
+            "plain text: type `chat -direct 0 host:1`",
+        ),
         ("chat -topic", "type `chat -topic ADDRESS:PORT TOPIC`"),
+        (
+            "chat -topic host:1#sha256:x t",
+            "which only TLS can check: write tls://host:1#sha256:x",
+        ),
+        (
+            "chat -topic tls://host:1#sha256:x t",
+            "\"sha256:x\" is no fingerprint",
+        ),
+        ("chat -forget host", "\"host\" has no port"),
+        ("chat -forget host:1 t", "cannot be used with"),
+        ("chat -forget host:1 -topic", "cannot be used with"),
         ("chat -topic host:1", "type `chat -topic host:1 TOPIC`"),
         ("chat -topic host topic", "\"host\" has no port"),
         (
@@ -334,7 +386,7 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     let read =
         |line: &str, no_color| parse(line.split(' ').map(OsString::from), &environment(no_color));
     let config = read("chat -topic lab t", false).unwrap();
-    assert!(matches!(&config.mode, Mode::Join { server, .. } if server.port == 1));
+    assert!(matches!(&config.mode, Mode::Join { server, .. } if server.address.port == 1));
     assert_eq!(
         (config.options.color, config.options.bell),
         (When::Always, false)
@@ -347,7 +399,7 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     assert!(read("chat -topic lab t -no-config", false).is_err());
     assert!(matches!(
         read("chat -direct 0 bob@lab", false).unwrap().mode,
-        Mode::CallUser { server, .. } if server.port == 1
+        Mode::CallUser { server, .. } if server.address.port == 1
     ));
     let Err(Answer::Configuration(printed)) = read("chat --print-config --no-bell", true) else {
         panic!("no configuration");

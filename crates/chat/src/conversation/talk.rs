@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use wire::{Envelope, ErrorCode};
 
 use super::{Conversation, Ending, Role};
-use crate::output::screen::Closed;
+use crate::output::messages::Closed;
 
 /// The state of the conversation over one connection.
 #[derive(Debug)]

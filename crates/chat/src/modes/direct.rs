@@ -7,13 +7,14 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::time::Duration;
 
-use client::dial::{DialError, Dialer};
+use client::dial::{DialError, Dialer, Protection};
 use client::frame::Frame;
 use client::link::{Link, LinkError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wire::{Address, ErrorCode, Event, Request, TopicName, UserName};
 
+use crate::access::KnownServers;
 use crate::calls::dial::{LISTENER, dial, dial_until};
 use crate::calls::listen::Listener;
 use crate::conversation::{AtEnd, Conversation, Ending, Meanwhile, Role};
@@ -38,11 +39,45 @@ pub(crate) fn topic() -> TopicName {
     crate::calls::manager::topic()
 }
 
-/// Calls somebody, and talks until one of the two has finished.
-pub(crate) async fn call(all: &mut Conversation, dialer: &Dialer) -> Result<(), Failure> {
-    call_expecting(all, dialer, PEER).await
+/// Whom to talk with.
+#[derive(Debug)]
+pub(crate) enum Partner {
+    /// Whoever calls.
+    Caller {
+        /// On which port.
+        port: u16,
+    },
+    /// Whoever listens there.
+    Peer(Dialer),
+    /// Somebody whom a topic server knows.
+    User {
+        /// Who.
+        user: UserName,
+        /// How the server is dialed.
+        server: Dialer,
+        /// Where its key is kept.
+        known: KnownServers,
+    },
 }
 
+/// Talks until one of the two has finished.
+pub(crate) async fn run(
+    all: &mut Conversation,
+    partner: Partner,
+    max_frame: usize,
+) -> Result<(), Failure> {
+    match partner {
+        Partner::Caller { port } => wait(all, port, max_frame).await,
+        Partner::Peer(dialer) => call_expecting(all, &dialer, PEER).await,
+        Partner::User {
+            user,
+            server,
+            known,
+        } => call_user(all, &server, &known, &user).await,
+    }
+}
+
+/// Calls somebody, and talks until one of the two has finished.
 async fn call_expecting(
     all: &mut Conversation,
     dialer: &Dialer,
@@ -81,76 +116,102 @@ async fn call_expecting(
 }
 
 /// Asks a topic server where somebody is, and calls them.
-pub(crate) async fn call_user(
+async fn call_user(
     all: &mut Conversation,
     server: &Dialer,
+    known: &KnownServers,
     user: &UserName,
 ) -> Result<(), Failure> {
     let notices = all.notices.clone();
-    let asking = tokio::time::timeout(server.timeout, look_up(server, user, &notices));
+    let asking = Lookup {
+        server,
+        known,
+        notices: &notices,
+        user,
+    };
+    let asking = tokio::time::timeout(server.timeout, asking.run());
     let address = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
         Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
             let address = server.address.clone();
             let timeout = server.timeout;
-            Err(server_failed(DialError::Timeout { address, timeout }))
+            let error = DialError::Timeout { address, timeout };
+            Err(Failure::of_dialing(error, &server.address, known))
         })?,
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
     all.notices.say(format_args!("{user} is at {address}"));
     let dialer = Dialer {
         address,
-        ..server.clone()
+        timeout: server.timeout,
+        max_frame: server.max_frame,
+        protection: Protection::Plain,
     };
     call_expecting(all, &dialer, LISTENER).await
 }
 
-fn server_failed(error: DialError) -> Failure {
-    let expected = words::TOPICSERVER;
-    Failure::Dial { error, expected }
+/// The question where somebody is.
+struct Lookup<'a> {
+    server: &'a Dialer,
+    known: &'a KnownServers,
+    notices: &'a Notices,
+    user: &'a UserName,
 }
 
-/// Where a topic server says that somebody is.
-async fn look_up(server: &Dialer, user: &UserName, notices: &Notices) -> Result<Address, Failure> {
-    let lost = |source| server_failed(server.failed(source));
-    let refused = |reason| Failure::NotFound {
-        user: user.to_string(),
-        server: server.address.clone(),
-        reason,
-    };
-    let mut link = dial(server, notices).await.map_err(server_failed)?;
-    let question = Request::Lookup(user.to_string()).to_line();
-    link.writer.write_all(&question).await.map_err(lost)?;
-    loop {
-        if link.reader.fill().await.map_err(lost)? == 0 {
-            return Err(refused(LookupError::Closed));
-        }
-        while let Some(frame) = link
-            .reader
-            .next_frame()
-            .map_err(|error| refused(error.into()))?
+impl Lookup<'_> {
+    /// Where the topic server says that somebody is.
+    async fn run(&self) -> Result<Address, Failure> {
+        let lost = |source| self.failed(self.server.failed(source));
+        let refused = |reason| Failure::NotFound {
+            user: self.user.to_string(),
+            server: self.server.address.clone(),
+            reason,
+        };
+        let dialed = dial(self.server, self.notices).await;
+        let mut link = dialed.map_err(|error| self.failed(error))?;
+        if let Some(proof) = link.proof()
+            && let Err(error) = self.known.remember(&self.server.address, proof)
         {
-            let text = match frame {
-                Frame::Event(Event::Found(person)) => {
-                    let address = words::address(&person.ip, &person.port);
-                    return address
-                        .parse()
-                        .map_err(|error| refused(LookupError::Address(error)));
-                }
-                Frame::Event(Event::Error(told)) => told.text.into_owned(),
-                Frame::Message(frame) => frame.message.text.decode().into_owned(),
-                Frame::Event(_) => continue,
-            };
-            return Err(refused(LookupError::Server(text)));
+            self.notices.warn(error);
         }
+        let question = Request::Lookup(self.user.to_string()).to_line();
+        link.writer.write_all(&question).await.map_err(lost)?;
+        loop {
+            if link.reader.fill().await.map_err(lost)? == 0 {
+                return Err(refused(LookupError::Closed));
+            }
+            while let Some(frame) = link
+                .reader
+                .next_frame()
+                .map_err(|error| refused(error.into()))?
+            {
+                if let Some(answer) = answer(&frame) {
+                    return answer.map_err(refused);
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: DialError) -> Failure {
+        Failure::of_dialing(error, &self.server.address, self.known)
     }
 }
 
+/// Where somebody is, if a frame says that.
+fn answer(frame: &Frame<'_>) -> Option<Result<Address, LookupError>> {
+    let text = match frame {
+        Frame::Event(Event::Found(person)) => {
+            let address = words::address(&person.ip, &person.port);
+            return Some(address.parse().map_err(LookupError::Address));
+        }
+        Frame::Event(Event::Error(told)) => told.text.to_string(),
+        Frame::Message(frame) => frame.message.text.decode().into_owned(),
+        Frame::Event(_) => return None,
+    };
+    Some(Err(LookupError::Server(text)))
+}
+
 /// Waits for callers, and talks to one after another.
-pub(crate) async fn wait(
-    all: &mut Conversation,
-    port: u16,
-    max_frame: usize,
-) -> Result<(), Failure> {
+async fn wait(all: &mut Conversation, port: u16, max_frame: usize) -> Result<(), Failure> {
     let mut host = Host::bind(port, max_frame, all.notices.clone())?;
     all.notices
         .say(format_args!("waiting for a caller on port {port}"));

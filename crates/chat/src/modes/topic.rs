@@ -10,14 +10,16 @@ use client::{Client, Closing, Event, Events, Finished, Permit, Request};
 use tokio::sync::mpsc;
 use wire::{Address, ErrorCode, UserName};
 
+use crate::access::KnownServers;
 use crate::calls::manager::Calls;
 use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
-use crate::output::item::{self, Call, Item, Said};
-use crate::output::notice::{NoticeReader, Notices, Severity};
+use crate::output::item::{self, Call, Item, Said, Severity};
+use crate::output::messages::Closed;
+use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
-use crate::output::screen::{Closed, Screen};
+use crate::output::screen::Screen;
 use crate::words::{self, Words};
 
 /// Everything that topic mode works with.
@@ -25,6 +27,8 @@ pub(crate) struct TopicMode {
     pub(crate) client: Client,
     pub(crate) events: Events,
     pub(crate) server: Address,
+    /// Where its key is kept.
+    pub(crate) known: KnownServers,
     pub(crate) input: Input,
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,
@@ -243,6 +247,11 @@ impl Chat {
     fn update(&mut self, event: &Event) {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
+            Event::Secured(proof) => {
+                if let Err(error) = self.all.known.remember(&self.all.server, *proof) {
+                    self.say(Words::Warning(error.to_string()), &[]);
+                }
+            }
             Event::Joined { .. } | Event::Registered { .. } => self.connection = Connection::Usual,
             Event::Disconnected { unsent, .. } => {
                 self.connection = Connection::Lost;
@@ -386,7 +395,7 @@ impl Chat {
                 // What the client never got is not delivered either.
                 error.add_undelivered(&self.all.input.take_lines());
                 let server = self.all.server.clone();
-                Err(Failure::Client { error, server })
+                Err(Failure::of_client(error, server, &self.all.known))
             }
         }
     }

@@ -3,7 +3,6 @@
 use client::{Incoming, Line};
 use wire::TopicName;
 
-use super::notice::{CallLine, Severity};
 use super::sanitize::push_escaped;
 
 /// See the module.
@@ -47,6 +46,28 @@ pub(crate) struct Said {
     pub(crate) severity: Severity,
     /// The topic that it is about.
     pub(crate) about: Option<String>,
+}
+
+/// A line of a direct call.
+#[derive(Clone, Debug)]
+pub(crate) struct CallLine {
+    /// Who has said it; `None` for our own.
+    pub(crate) who: Option<String>,
+    /// The topic under which it came.
+    pub(crate) topic: String,
+    /// The text.
+    pub(crate) text: String,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// For information.
+    Info,
+    /// Something is lost, or isn't as it should be.
+    Warning,
+    /// A person should look at the screen now.
+    Alert,
 }
 
 /// What a direct call has come to.

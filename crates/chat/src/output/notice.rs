@@ -12,7 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::item::{Call, Item, Said};
+use super::item::{Call, CallLine, Item, Said, Severity};
 use super::plural::counted;
 use super::sanitize::push_escaped;
 
@@ -39,28 +39,6 @@ enum Queued {
     Call(Call),
     /// Answered when everything before it has been written.
     Finish(oneshot::Sender<()>),
-}
-
-/// A line of a direct call.
-#[derive(Clone, Debug)]
-pub(crate) struct CallLine {
-    /// Who has said it; `None` for our own.
-    pub(crate) who: Option<String>,
-    /// The topic under which it came.
-    pub(crate) topic: String,
-    /// The text.
-    pub(crate) text: String,
-}
-
-/// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Severity {
-    /// For information.
-    Info,
-    /// Something is lost, or isn't as it should be.
-    Warning,
-    /// A person should look at the screen now.
-    Alert,
 }
 
 /// One line of text.

@@ -8,8 +8,8 @@ use std::io;
 use tokio::sync::{mpsc, oneshot};
 
 use super::item::Item;
+use super::messages::{Closed, ROOM};
 use super::notice::NoticeReader;
-use super::screen::{Closed, ROOM};
 
 /// See the module.
 #[derive(Debug)]

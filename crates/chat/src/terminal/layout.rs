@@ -11,7 +11,7 @@ use super::canvas::{Row, Span};
 use super::links::links;
 use super::text::{columns, expand_tabs, shortened, wrap};
 use super::view::{Body, Entry, Message, Position, View};
-use crate::output::notice::Severity;
+use crate::output::item::Severity;
 use crate::output::sanitize::{is_mixed, push_escaped, push_name};
 
 /// Consecutive messages of one person within this time, in milliseconds, share the name.

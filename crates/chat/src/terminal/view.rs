@@ -11,7 +11,7 @@ use wire::TopicName;
 use super::colors::NameColors;
 use super::editor::State as Draft;
 use super::text::columns;
-use crate::output::notice::Severity;
+use crate::output::item::Severity;
 
 /// Messages that are kept of a conversation, and their bytes: more than a long day's talk.
 /// Older ones are asked for again.

@@ -20,6 +20,7 @@ mod delivering;
 mod direct;
 mod ending;
 mod failures;
+mod front;
 mod history;
 mod hostile;
 #[cfg(unix)]
@@ -47,6 +48,7 @@ mod server;
 mod specification;
 #[cfg(unix)]
 mod terminal;
+mod tls;
 mod topic;
 #[cfg(target_os = "linux")]
 mod torture;

@@ -12,7 +12,7 @@ use crate::frame::{Frame, MessageFrame};
 use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
-const FINAL: [ErrorCode; 11] = [
+const FINAL: [ErrorCode; 15] = [
     ErrorCode::NotJson,
     ErrorCode::NotUtf8,
     ErrorCode::TooDeep,
@@ -23,6 +23,10 @@ const FINAL: [ErrorCode; 11] = [
     ErrorCode::SlowReader,
     ErrorCode::QueuesFull,
     ErrorCode::Replaced,
+    ErrorCode::Protected,
+    ErrorCode::Expired,
+    ErrorCode::Revoked,
+    ErrorCode::TooManyAttempts,
     ErrorCode::ShuttingDown,
 ];
 
@@ -51,6 +55,7 @@ impl Session {
         let text = frame.message.text.decode();
         let (envelope, arrival) = match self.state {
             State::Classic => {
+                self.check_refusal(&topic, &text)?;
                 // A classic server goes on sending what was left.
                 let follows = self.config.presence == Presence::Follow;
                 let is_left = follows && topic != ErrorCode::TOPIC;
@@ -88,6 +93,17 @@ impl Session {
         Ok(())
     }
 
+    /// A classic client is told in a message that the server speaks only TLS. A topic of ours
+    /// that is called so brings what others say.
+    fn check_refusal(&mut self, topic: &str, text: &str) -> Result<(), SessionError> {
+        let error = ServerError::read(text);
+        let is_refusal = topic == ErrorCode::TOPIC && error.is(ErrorCode::TlsRequired);
+        match is_refusal && self.membership(topic).is_none() {
+            true => Err(SessionError::Lost(error.into())),
+            false => Ok(()),
+        }
+    }
+
     /// Before its answer an extended server sends no messages, but may report an error
     /// in the form for classic clients.
     fn on_early_message(&mut self, topic: &str, text: &str) -> Result<Visibility, SessionError> {
@@ -95,11 +111,10 @@ impl Session {
             self.go_on_classic();
             return Ok(Visibility::Shown);
         }
-        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
-        let error = ServerError {
-            code: code.into(),
-            text: text.into(),
-        };
+        let error = ServerError::read(text);
+        if error.is(ErrorCode::TlsRequired) {
+            return Err(SessionError::Lost(error.into()));
+        }
         if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
             self.begin_again_classic();
             return Ok(Visibility::Hidden);
@@ -306,6 +321,9 @@ impl Session {
             self.refused += 1;
             let error = error.clone();
             self.emit(Event::LineRefused { line, error });
+        }
+        if error.is(ErrorCode::TlsRequired) {
+            return Err(SessionError::Lost(error.into()));
         }
         if FINAL.iter().any(|code| error.is(*code)) {
             self.farewell = Some(error);

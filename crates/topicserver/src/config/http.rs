@@ -15,7 +15,14 @@ impl Config {
     /// Half of the minute after which most proxies and routers forget a connection
     /// that is silent.
     pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
+    /// The id of each event has a place of at most 38 bytes for each topic: so many add
+    /// 1.2 kB to an event.
+    pub const DEFAULT_MAX_STREAM_TOPICS: usize = 32;
 }
+
+/// With more, the header in which a browser sends an event's id back could be longer than
+/// the 8 KiB that proxies take.
+const MOST_STREAM_TOPICS: u64 = 200;
 
 // No doc comment: clap would show it as the program's description.
 #[derive(Clone, Debug, Args)]
@@ -35,6 +42,11 @@ pub(super) struct HttpOptions {
           value_parser = RangedU64ValueParser::<usize>::new().range(1024..=1024 * 1024))]
     max_headers: usize,
 
+    /// Maximum topics of one stream over HTTP
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_STREAM_TOPICS,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_STREAM_TOPICS))]
+    max_stream_topics: usize,
+
     /// Time between two pings of a WebSocket. The server closes it when two in a row stay
     /// unanswered
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
@@ -47,6 +59,7 @@ impl HttpOptions {
         config.allow_origins.clone_from(&self.allow_origins);
         config.allow_hosts.clone_from(&self.allow_hosts);
         config.max_headers = self.max_headers;
+        config.max_stream_topics = self.max_stream_topics;
         config.ping_interval = Duration::from_secs(self.ping_interval);
     }
 }

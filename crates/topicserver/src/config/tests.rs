@@ -29,6 +29,7 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--max-depth", "129"],
         &["20000", "--max-topics", "0"],
         &["20000", "--max-outbox", "x"],
+        &["20000", "--max-stream-topics", "201"],
         &["20000", "--bind", "nowhere"],
         &["20000", "--log", "loud"],
         &["20000", "--registration-timeout", "0"],
@@ -46,6 +47,8 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--tls-self-signed", "--hsts", "60"],
         &["20000", "--tls-min", "1.1"],
         &["20000", "--tls", "on"],
+        &["20000", "--trust-proxy", "proxy.example"],
+        &["20000", "--trust-proxy", "10.1.2.3/8"],
         &["70000"],
         &["-1"],
         &[],
@@ -72,11 +75,12 @@ fn every_option_reaches_the_configuration() {
     for name in names {
         let value = match name {
             "bind" => "127.0.0.1",
-            "max-depth" => "7",
+            "max-depth" | "max-stream-topics" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
             "tls" => "required",
             "tls-min" => "1.3",
+            "trust-proxy" => "10.0.0.0/8",
             _ => "2048",
         };
         let also = match name {

@@ -1,4 +1,4 @@
-//! What a request's handler knows of the connection on which the request came.
+//! What a request's handler knows of the request and of the connection on which it came.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use crate::config::Config;
 use crate::state::{ConnectionGuard, ServerState};
 
 /// A connection on which requests come.
-pub(crate) struct RequestContext {
+pub(crate) struct HttpConnection {
     pub(super) guard: ConnectionGuard,
-    /// The client's end of the connection.
+    /// The other end of the connection: a client, or a proxy.
     pub(super) peer: SocketAddr,
     /// The server's end.
     pub(super) local: SocketAddr,
@@ -17,13 +17,32 @@ pub(crate) struct RequestContext {
     pub(super) is_secure: bool,
 }
 
-impl RequestContext {
+/// A request.
+pub(crate) struct RequestContext {
+    pub(super) connection: Arc<HttpConnection>,
+    /// The client, whom a trusted proxy may have forwarded.
+    pub(super) peer: SocketAddr,
+}
+
+impl HttpConnection {
     /// What all connections share.
     pub(super) fn state(&self) -> &Arc<ServerState> {
         self.guard.state()
     }
+}
+
+impl RequestContext {
+    /// What all connections share.
+    pub(super) fn state(&self) -> &Arc<ServerState> {
+        self.connection.state()
+    }
 
     pub(super) fn config(&self) -> &Config {
         self.state().config()
+    }
+
+    /// The server's end of the connection.
+    pub(super) fn local(&self) -> SocketAddr {
+        self.connection.local
     }
 }

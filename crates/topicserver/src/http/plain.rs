@@ -7,14 +7,14 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
 
-use crate::http::context::RequestContext;
+use crate::http::context::HttpConnection;
 use crate::http::problem::Problem;
 
 /// The answer to a request that must be encrypted and isn't. Reading requests are sent to the
 /// same place by https. Others aren't: their body has been sent in plain already, and nobody
 /// would notice.
 pub(super) fn refuse<B>(
-    context: &RequestContext,
+    context: &HttpConnection,
     request: &Request<B>,
     host: Option<&str>,
 ) -> Option<Response> {
@@ -44,7 +44,7 @@ pub(super) fn refuse<B>(
 }
 
 /// Tells a browser to use https only for this host, if that is wanted.
-pub(super) fn forbid(context: &RequestContext, response: &mut Response) {
+pub(super) fn forbid(context: &HttpConnection, response: &mut Response) {
     let tls = context.state().tls().filter(|_| context.is_secure);
     if let Some(time) = tls.and_then(|tls| tls.hsts())
         && let Ok(value) = HeaderValue::try_from(format!("max-age={}", time.as_secs()))

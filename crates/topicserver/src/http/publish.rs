@@ -238,7 +238,7 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
     for text in texts {
         let message = Message {
             source: context.peer.into(),
-            destination: context.local.into(),
+            destination: context.local().into(),
             topic: topic.as_str(),
             text,
         };

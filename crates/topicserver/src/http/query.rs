@@ -1,9 +1,11 @@
 //! What stands in a request's path and query.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use wire::{Position, RegistrationOptions, TopicName};
@@ -32,19 +34,26 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Val
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        match query {
-            Ok(Query(asked)) => Ok(Self(asked)),
-            Err(error) => {
-                let text = error.body_text();
-                let text = text
-                    .strip_prefix("Failed to deserialize query string: ")
-                    .unwrap_or(&text);
-                Err(Problem::bad_request(format!(
-                    "the query can't be read: {text}"
-                )))
-            }
-        }
+        let Query(asked) = query.map_err(unreadable)?;
+        Ok(Self(asked))
     }
+}
+
+/// What a part of a query says.
+pub(crate) fn parse_query<T: serde::de::DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let uri = Uri::try_from(format!("/?{query}"));
+    let uri = uri.map_err(|error| Problem::bad_request(error.to_string()))?;
+    let Query(asked) = Query::try_from_uri(&uri).map_err(unreadable)?;
+    Ok(asked)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unreadable(error: QueryRejection) -> Problem {
+    let text = error.body_text();
+    let text = text
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(&text);
+    Problem::bad_request(format!("the query can't be read: {text}"))
 }
 
 /// Seconds after which a stream may be told to end: a day. Longer ones end by themselves.
@@ -59,6 +68,14 @@ pub(crate) enum Until {
     After(Duration),
     /// Not before one side ends it.
     Closed,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) until: Until,
+    /// After so many messages, if that is earlier.
+    pub(crate) count: Option<u64>,
 }
 
 /// What a stream begins and ends with.
@@ -81,6 +98,8 @@ pub(crate) struct StreamQuery {
     before: Option<u64>,
     /// End after so many seconds.
     timeout: Option<u64>,
+    /// End after so many messages.
+    count: Option<u64>,
 }
 
 impl StreamQuery {
@@ -93,7 +112,8 @@ impl StreamQuery {
         let has_more = self.since.is_some()
             || self.resume.is_some()
             || self.last_event_id.is_some()
-            || self.timeout.is_some();
+            || self.timeout.is_some()
+            || self.count.is_some();
         if !is_poll || has_more {
             return Err(Problem::bad_request(
                 "before goes with poll=1, and with last, but with nothing else",
@@ -102,15 +122,14 @@ impl StreamQuery {
         Ok(Some((before, self.last)))
     }
 
-    /// The same as a registration says it, and when the answer is complete. A browser that
-    /// comes back says itself what it has, in `last_event_id`.
+    /// The same as a registration says it. A browser that comes back says itself what it
+    /// has, in `last_event_id`.
     pub(crate) fn options(
         &self,
-        topic: &TopicName,
+        topics: &[TopicName],
         last_event_id: Option<&str>,
         now: u64,
-    ) -> Result<(RegistrationOptions, Until), Problem> {
-        let until = self.until()?;
+    ) -> Result<RegistrationOptions, Problem> {
         let since = self.since.as_deref().map(|since| moment(since, now));
         let mut options = RegistrationOptions {
             last: self.last,
@@ -119,15 +138,23 @@ impl StreamQuery {
         };
         let queried = self.last_event_id.as_deref().filter(|id| !id.is_empty());
         if let Some(id) = last_event_id.or(queried).or(self.resume.as_deref()) {
-            let position = position(id)?;
-            options.resume.insert(topic.as_str().to_owned(), position);
+            options.resume = positions(id, topics)?;
         }
         // Without a word of what is wanted of the past, a poll wants all there is.
         let is_open = options.last.is_none() && options.since.is_none();
-        if until == Until::Sent && is_open && options.resume.is_empty() {
+        if self.until()? == Until::Sent && is_open && options.resume.len() < topics.len() {
             options.since = Some(0);
         }
-        Ok((options, until))
+        Ok(options)
+    }
+
+    /// When the answer is complete.
+    pub(crate) fn ending(&self) -> Result<Ending, Problem> {
+        if self.count == Some(0) {
+            return Err(Problem::bad_request("count is 1 message or more, not 0"));
+        }
+        let (until, count) = (self.until()?, self.count);
+        Ok(Ending { until, count })
     }
 
     fn until(&self) -> Result<Until, Problem> {
@@ -156,6 +183,30 @@ pub(crate) fn is_set(name: &str, value: Option<&str>) -> Result<bool, Problem> {
             "{name} is 1 or 0, not {other:?}"
         ))),
     }
+}
+
+/// The place in each of several topics, in their order, with commas between. A topic whose
+/// part is empty has none.
+fn positions(id: &str, topics: &[TopicName]) -> Result<BTreeMap<String, Position>, Problem> {
+    if let [topic] = topics {
+        return Ok(BTreeMap::from([(topic.to_string(), position(id)?)]));
+    }
+    let parts: Vec<&str> = id.split(',').collect();
+    if parts.len() != topics.len() {
+        return Err(Problem::bad_request(format!(
+            "the stream has {} topics, and the place to go on from {} parts; it has one \
+             EPOCH:NUMBER for each topic, in their order, with commas between",
+            topics.len(),
+            parts.len()
+        )));
+    }
+    let given = topics
+        .iter()
+        .zip(parts)
+        .filter(|(_, part)| !part.is_empty());
+    given
+        .map(|(topic, part)| Ok((topic.to_string(), position(part)?)))
+        .collect()
 }
 
 /// `EPOCH:SEQ`, as an event's id has it.
@@ -237,14 +288,32 @@ mod tests {
 
     #[test]
     fn a_poll_without_a_word_wants_everything() {
-        let topic = TopicName::new("lab").unwrap();
+        let topics = topics(&["lab"]);
         let query = StreamQuery {
             poll: Some("1".into()),
             ..StreamQuery::default()
         };
-        let (options, until) = query.options(&topic, None, 0).unwrap();
-        assert_eq!((until, options.since), (Until::Sent, Some(0)));
-        let (options, _) = query.options(&topic, Some("5f1c:1"), 0).unwrap();
+        assert_eq!(query.ending().unwrap().until, Until::Sent);
+        assert_eq!(query.options(&topics, None, 0).unwrap().since, Some(0));
+        let options = query.options(&topics, Some("5f1c:1"), 0).unwrap();
         assert_eq!((options.since, options.resume.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_place_in_several_topics_has_a_part_for_each() {
+        let topics = topics(&["b", "a"]);
+        let places = positions("5f1c:41,5f1d:0", &topics).unwrap();
+        assert_eq!((places["b"].seq, places["a"].seq), (41, 0));
+        assert_eq!(places["a"].epoch, "5f1d");
+        let places = positions(",5f1d:3", &topics).unwrap();
+        assert_eq!(places.keys().collect::<Vec<_>>(), ["a"]);
+        for wrong in ["5f1c:41", "5f1c:41,5f1d", "1:1,2:2,3:3", "", "a:1;b:2"] {
+            assert!(positions(wrong, &topics).is_err(), "{wrong:?}");
+        }
+    }
+
+    fn topics(names: &[&str]) -> Vec<TopicName> {
+        let names = names.iter().map(|name| TopicName::new(name));
+        names.collect::<Result<_, _>>().unwrap()
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn router() -> Router {
         .route("/-/health", get(info::health))
         .route("/-/topics", get(info::topics))
         .route("/-/topics/{topic}/who", get(info::who))
+        .route("/-/stream", get(stream::open_several))
         .route("/-/ws", get(websocket::open))
         .route("/-/openapi.json", get(assets::openapi))
         .route("/-/page/{file}", get(assets::file))

@@ -1,5 +1,6 @@
 //! Requests of one connection, one after another, each guarded and routed.
 
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,21 +8,25 @@ use std::task::Poll;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
+use wire::ErrorCode;
 
 use crate::config::Config;
 use crate::http::connection::{Io, lingering_close};
-use crate::http::context::RequestContext;
+use crate::http::context::{HttpConnection, RequestContext};
+use crate::http::forwarded;
 use crate::http::guard::{self, Checked, CheckedHost, Guard};
 use crate::http::plain;
+use crate::http::problem::Problem;
 use crate::http::router;
-use crate::http::takeover::Slot;
+use crate::http::takeover::{Forwarded, Slot, Takeover};
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -70,13 +75,13 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
     } = connection;
     let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
-    let context = Arc::new(RequestContext {
+    let context = Arc::new(HttpConnection {
         guard,
         peer,
         local,
         is_secure: reader.is_secure(),
     });
-    let write_timeout = context.config().write_timeout;
+    let write_timeout = context.state().config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
     let is_blocked = io.is_blocked();
     let slot = Slot::default();
@@ -84,7 +89,8 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         let (service, context) = (service.clone(), context.clone());
         Box::pin(answer(service, context, slot.clone(), request))
     });
-    let mut connection = builder(context.config()).serve_connection(TokioIo::new(io), answer);
+    let mut connection =
+        builder(context.state().config()).serve_connection(TokioIo::new(io), answer);
     let mut closed = pin!(outbox.closed());
     let mut is_closing = false;
     let result = std::future::poll_fn(|cx| {
@@ -135,33 +141,69 @@ fn builder(config: &Config) -> http1::Builder {
 /// Answers one request.
 async fn answer(
     service: Arc<HttpService>,
-    context: Arc<RequestContext>,
+    connection: Arc<HttpConnection>,
     slot: Slot,
     mut request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
+    let config = connection.state().config();
+    let peer = match forwarded::client(request.headers(), connection.peer, config) {
+        Ok(peer) => peer,
+        Err(problem) => return Ok(refuse(&connection, connection.peer, problem)),
+    };
     let Checked { host, origin } = match service.guard.check(&request) {
         Ok(checked) => checked,
-        Err(problem) => {
-            context
-                .state()
-                .complain(context.peer, problem.code, &problem.text);
-            return Ok(guard::refuse(problem));
-        }
+        Err(problem) => return Ok(refuse(&connection, peer, problem)),
     };
-    if let Some(refused) = plain::refuse(&context, &request, host.as_deref()) {
+    if let Some(refused) = plain::refuse(&connection, &request, host.as_deref()) {
         return Ok(guard::close(guard::secure(refused, origin)));
     }
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {
         return Ok(guard::secure(response, origin));
     }
-    request.extensions_mut().insert(context.clone());
+    let context = RequestContext {
+        connection: connection.clone(),
+        peer,
+    };
+    request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
-    let mut response = guard::secure(router.call(request).await?, origin);
-    plain::forbid(&context, &mut response);
-    if slot.fill(&mut response) {
+    let mut response = router.call(request).await?;
+    let forwarded = take_place(&connection, peer, &mut response);
+    let mut response = guard::secure(response, origin);
+    plain::forbid(&connection, &mut response);
+    if slot.fill(&mut response, forwarded) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;
     }
     Ok(response)
+}
+
+/// The answer to a request that isn't let in.
+fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Response {
+    let state = connection.state();
+    state.complain(peer, problem.code, &problem.text);
+    guard::refuse(problem)
+}
+
+/// A proxy's connection that becomes something else is from now on that of the client whom
+/// the proxy forwards, and counts as such. If the client has too many, it is told so
+/// instead.
+fn take_place(
+    connection: &HttpConnection,
+    client: SocketAddr,
+    response: &mut Response,
+) -> Option<Forwarded> {
+    if client == connection.peer || response.extensions().get::<Takeover>().is_none() {
+        return None;
+    }
+    match connection.state().assign(client) {
+        Ok(place) => Some(Forwarded { client, place }),
+        Err(refusal) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let (code, text) = (ErrorCode::TooManyConnections, refusal.to_string());
+            connection.state().complain(client, code, &text);
+            *response = Problem::new(status, code, text).into_response();
+            None
+        }
+    }
 }

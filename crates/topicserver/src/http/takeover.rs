@@ -2,8 +2,10 @@
 //! a WebSocket becomes a session straight on the socket.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -11,31 +13,56 @@ use wire::{RegistrationOptions, TopicName};
 
 use crate::clock;
 use crate::http::connection::Io;
-use crate::http::query::Until;
-use crate::http::stream::StreamReader;
-use crate::http::websocket::SocketReader;
+use crate::http::query::Ending;
+use crate::http::stream_reader::StreamReader;
+use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
+use crate::outbox::individual::Individual;
+use crate::outbox::places::Places;
 use crate::session::Session;
-use crate::state::{ConnectionGuard, Serving};
+use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
 /// What a connection becomes. Put into an answer's extensions by the request's handler.
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
-    /// A session that listens to a topic.
-    Stream {
-        topic: TopicName,
-        options: RegistrationOptions,
-        form: Form,
-        until: Until,
-    },
+    /// A session that listens.
+    Stream(Box<Listening>),
     WebSocket,
+}
+
+/// What a stream listens to.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    pub(crate) topics: Vec<TopicName>,
+    pub(crate) options: RegistrationOptions,
+    pub(crate) form: Form,
+    pub(crate) ending: Ending,
+}
+
+impl Listening {
+    /// What its messages don't have in common with those of other streams.
+    fn individual(&self) -> Individual {
+        let names = self.topics.iter().map(TopicName::as_str);
+        let says_places = self.topics.len() > 1 && self.form.has_ids();
+        Individual {
+            places: says_places.then(|| Places::of(names)),
+            remaining: self.ending.count,
+        }
+    }
 }
 
 /// What a connection is to become, and the head of the answer.
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
+    forwarded: Option<Forwarded>,
+}
+
+/// The client whom a proxy forwards.
+pub(crate) struct Forwarded {
+    pub(crate) client: SocketAddr,
+    pub(crate) place: AddressPlace,
 }
 
 /// Where the service puts that.
@@ -44,15 +71,19 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
         let mut head = write_head(response);
-        if let Takeover::Stream { form, .. } = &takeover {
-            head.extend(form.begin());
+        if let Takeover::Stream(listening) = &takeover {
+            head.extend(listening.form.begin());
         }
-        *self.0.lock() = Some(Pending { takeover, head });
+        *self.0.lock() = Some(Pending {
+            takeover,
+            head,
+            forwarded,
+        });
         true
     }
 
@@ -72,15 +103,23 @@ impl Pending {
         self,
         io: Io,
         first: Bytes,
-        guard: ConnectionGuard,
+        mut guard: ConnectionGuard,
         outbox: SharedOutbox,
     ) -> Option<Serving> {
-        let Self { takeover, head } = self;
-        let form = match &takeover {
-            Takeover::Stream { form, .. } => *form,
-            Takeover::WebSocket => Form::WebSocket,
+        let Self {
+            takeover,
+            head,
+            forwarded,
+        } = self;
+        if let Some(Forwarded { client, place }) = forwarded {
+            outbox.set_peer(client);
+            guard.take_place(place);
+        }
+        let (form, individual) = match &takeover {
+            Takeover::Stream(listening) => (listening.form, listening.individual()),
+            Takeover::WebSocket => (Form::WebSocket, Individual::default()),
         };
-        if !outbox.begin(form, head) {
+        if !outbox.begin(form, individual, head) {
             return None;
         }
         let (interval, max) = {
@@ -89,26 +128,28 @@ impl Pending {
         };
         let reader = io.into_reader();
         Some(match takeover {
-            Takeover::Stream {
-                topic,
-                options,
-                until,
-                ..
-            } => {
+            Takeover::Stream(listening) => {
+                let Listening {
+                    topics,
+                    options,
+                    ending,
+                    ..
+                } = *listening;
                 // Nothing that its peer sends means anything now.
-                let reader = StreamReader::new(reader, outbox.clone(), interval, until);
-                let session = Session::listening(reader, outbox, guard, topic, options);
+                let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
+                let session = Session::listening(reader, outbox, guard, topics, options);
                 Box::pin(session.run())
             }
             Takeover::WebSocket => {
-                let reader = SocketReader::new(reader, first, outbox.clone(), interval, max);
+                let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
                 Box::pin(Session::new(reader, outbox, guard).run())
             }
         })
     }
 }
 
-/// The head of an answer as it goes over the wire.
+/// The head of an answer as it goes over the wire. The router has given it the length of a
+/// body that is empty; what follows has none.
 fn write_head(response: &Response) -> Vec<u8> {
     let mut head = String::new();
     // Writing into memory can't fail.
@@ -116,7 +157,8 @@ fn write_head(response: &Response) -> Vec<u8> {
     let now = httpdate::fmt_http_date(clock::date());
     let _ = write!(head, "date: {now}\r\n");
     let mut head = head.into_bytes();
-    for (name, value) in response.headers() {
+    let headers = response.headers().iter();
+    for (name, value) in headers.filter(|(name, _)| *name != CONTENT_LENGTH) {
         let parts = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
         head.extend(parts.concat());
     }

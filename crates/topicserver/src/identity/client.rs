@@ -23,6 +23,8 @@ pub(crate) struct Identity {
     has_key: bool,
     /// The name.
     pub(crate) user: Option<UserName>,
+    /// Who it has proven to be.
+    pub(crate) account: Option<UserName>,
     /// Where the connection comes from.
     ip: IpAddr,
     /// The port that was announced, or the connection's.
@@ -122,6 +124,7 @@ impl Identity {
                 .or_else(|| user.as_ref().map(named))
                 .unwrap_or_else(|| hashes.origin_of(peer.ip())),
             user,
+            account: None,
             ip: peer.ip(),
             port: port.unwrap_or(peer.port()),
         }

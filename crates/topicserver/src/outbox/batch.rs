@@ -58,6 +58,23 @@ impl Batch {
         self
     }
 
+    /// The epoch of their topic in which the messages have their numbers.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The first `count` of the lines.
+    pub(crate) fn first(&self, count: u32) -> Self {
+        let mut ends = memchr::memchr_iter(b'\n', &self.bytes);
+        let last = (count as usize).checked_sub(1);
+        let end = last.map_or(Some(0), |last| ends.nth(last).map(|end| end + 1));
+        let bytes = self.bytes.slice(..end.unwrap_or(self.bytes.len()));
+        Self {
+            is_owned: self.is_owned,
+            ..Self::new(bytes, count.min(self.count)).of_epoch(self.epoch)
+        }
+    }
+
     /// The lines in the form in which a connection gets them: encoded once, shared by
     /// all who get them so.
     pub(crate) fn in_form(&self, form: Form) -> &Bytes {

@@ -53,14 +53,41 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.stage = Stage::Closing(Some(code));
     }
 
+    /// Closes the connection of a peer for which there is no room any more: neither here,
+    /// or not among what waits for all; then it gives back what it has there.
+    pub(super) fn close_too_slow(&self, state: &mut State, waiting: usize) {
+        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
+        if own > limit {
+            let text = format!(
+                "{own} bytes wait for you and no more than {limit} may; read faster, or register \
+                 for less"
+            );
+            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
+        }
+        let (all, most) = (self.limits.queued(), self.limits.all);
+        let dropped = state
+            .queue
+            .as_mut()
+            .map_or(0, |queue| queue.drop_unwritten());
+        let text = format!(
+            "{all} bytes wait for all connections together and no more than {most} may, so {} \
+             bytes for you were dropped; read faster, or come back later",
+            dropped + waiting
+        );
+        self.close_locked(state, ErrorCode::QueuesFull, &text, None);
+    }
+
     /// Takes no more; what waits still goes out, and then what comes last by itself, or
     /// these bytes.
     pub(crate) fn finish(&self, last: Option<Bytes>) {
-        let mut state = self.state.lock();
+        self.finish_locked(&mut self.state.lock(), last);
+    }
+
+    pub(super) fn finish_locked(&self, state: &mut State, last: Option<Bytes>) {
         if state.stage == Stage::Open {
-            self.push_last(&mut state, None, last);
+            self.push_last(state, None, last);
             state.stage = Stage::Closing(None);
-            self.wake(&mut state);
+            self.wake(state);
         }
     }
 

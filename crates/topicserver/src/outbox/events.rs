@@ -4,27 +4,58 @@
 /// What all frames for extended connections begin with.
 const FRAME: &[u8] = b"{\"extended\":{";
 
-/// What an event adds to its line, with an id of few digits.
-const EVENT_COST: usize = "id: 5f1c2e77a0b3d964:100000\ndata: \n".len();
+/// What an event adds to its line beside its id's parts, with a number of few digits.
+const EVENT_COST: usize = "id: 100000\ndata: \n".len();
 
-/// Whole lines as events. The messages among them are of this epoch of their topic.
-pub(super) fn write_events(lines: &[u8], epoch: u64) -> Vec<u8> {
+/// What the id of an event has before and after its message's number.
+#[derive(Debug, Default)]
+pub(super) struct IdParts {
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+impl IdParts {
+    /// Of messages of one topic, which are in this epoch of it.
+    pub(super) fn of_epoch(epoch: u64) -> Self {
+        Self {
+            before: format!("{epoch:016x}:"),
+            after: String::new(),
+        }
+    }
+}
+
+/// Whole lines as events, the messages among them with these ids.
+pub(super) fn write_events(lines: &[u8], ids: &IdParts) -> Vec<u8> {
     let count = memchr::memchr_iter(b'\n', lines).count();
-    let mut events = Vec::with_capacity(lines.len() + count * EVENT_COST);
-    let prefix = format!("id: {epoch:016x}:");
+    let id_bytes = ids.before.len() + ids.after.len();
+    let mut events = Vec::with_capacity(lines.len() + count * (EVENT_COST + id_bytes));
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', lines) {
-        write_event(&lines[start..=end], prefix.as_bytes(), &mut events);
+        write_event(&lines[start..=end], ids, &mut events);
         start = end + 1;
     }
     events
 }
 
+/// The number of the last of these messages that is stored.
+pub(super) fn last_number(lines: &[u8]) -> Option<u64> {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    lines
+        .rsplit(|byte| *byte == b'\n')
+        .find_map(|line| match Kind::of(line) {
+            Kind::Message(Some(seq)) => std::str::from_utf8(seq).ok()?.parse().ok(),
+            Kind::Message(None) | Kind::Other(_) => None,
+        })
+}
+
 /// One line, its end included, which is also the end of the event's last field.
-fn write_event(line: &[u8], prefix: &[u8], out: &mut Vec<u8>) {
+fn write_event(line: &[u8], ids: &IdParts, out: &mut Vec<u8>) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     match Kind::of(line) {
-        Kind::Message(Some(seq)) => put(&[prefix, seq, b"\n"]),
+        Kind::Message(Some(seq)) => {
+            put(&[b"id: ", ids.before.as_bytes(), seq]);
+            put(&[ids.after.as_bytes(), b"\n"]);
+        }
         Kind::Message(None) => {}
         Kind::Other(name) => put(&[b"event: ", name, b"\n"]),
     }
@@ -70,7 +101,20 @@ mod tests {
             "id: 0000000000005f1c:8\ndata: {message}\n\nevent: gap\ndata: {gap}\n\n\
              data: {unstored}\n\n"
         );
-        let events = write_events(lines.as_bytes(), 0x5f1c);
+        let events = write_events(lines.as_bytes(), &IdParts::of_epoch(0x5f1c));
         assert_eq!(std::str::from_utf8(&events).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_last_number_is_that_of_the_last_stored_message() {
+        let message = |envelope| format!("{{\"extended\":{{{envelope},\"time\":5}}}}\n");
+        let (seven, eight) = (message("\"seq\":7"), message("\"seq\":8"));
+        let unstored = message("\"stored\":false");
+        assert_eq!(last_number(format!("{seven}{eight}").as_bytes()), Some(8));
+        assert_eq!(
+            last_number(format!("{seven}{unstored}").as_bytes()),
+            Some(7)
+        );
+        assert_eq!(last_number(unstored.as_bytes()), None);
     }
 }

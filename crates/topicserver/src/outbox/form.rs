@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use wire::ErrorCode;
 
-use crate::outbox::events::write_events;
-use crate::outbox::texts::write_texts;
+use crate::outbox::events::{IdParts, write_events};
+use crate::outbox::texts::{Topics, write_texts};
 use crate::websocket::close::CloseCode;
 use crate::websocket::frame::{close_frame, write_messages};
 
@@ -30,11 +30,15 @@ pub(crate) enum Form {
     Text,
     /// Plain text for people, in chunks of HTTP 1.1.
     ChunkedText,
+    /// Plain text that names the topic of each message.
+    TopicText,
+    /// The same in chunks of HTTP 1.1.
+    ChunkedTopicText,
 }
 
 impl Form {
     /// How many forms there are beside the lines.
-    pub(super) const ENCODED: usize = 6;
+    pub(super) const ENCODED: usize = 8;
 
     /// The place of this form among those; `None` of the lines themselves.
     pub(super) fn place(self) -> Option<usize> {
@@ -46,6 +50,8 @@ impl Form {
             Self::WebSocket => Some(3),
             Self::Text => Some(4),
             Self::ChunkedText => Some(5),
+            Self::TopicText => Some(6),
+            Self::ChunkedTopicText => Some(7),
         }
     }
 
@@ -53,21 +59,33 @@ impl Form {
     pub(crate) fn is_chunked(self) -> bool {
         matches!(
             self,
-            Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText
+            Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText | Self::ChunkedTopicText
         )
+    }
+
+    /// Whether its messages have ids, by which their reader goes on later.
+    pub(crate) fn has_ids(self) -> bool {
+        matches!(self, Self::Events | Self::ChunkedEvents)
     }
 
     /// Whole lines in this form. The ids of events say in which epoch of the topic the
     /// messages are.
     pub(crate) fn encode(self, lines: &[u8], epoch: u64) -> Vec<u8> {
+        self.encode_at(lines, &IdParts::of_epoch(epoch))
+    }
+
+    /// The same with these ids.
+    pub(super) fn encode_at(self, lines: &[u8], ids: &IdParts) -> Vec<u8> {
         match self {
             Self::Lines => lines.to_vec(),
-            Self::Events => write_events(lines, epoch),
+            Self::Events => write_events(lines, ids),
             Self::ChunkedLines => chunk(lines),
-            Self::ChunkedEvents => chunk(&write_events(lines, epoch)),
+            Self::ChunkedEvents => chunk(&write_events(lines, ids)),
             Self::WebSocket => write_messages(lines),
-            Self::Text => write_texts(lines),
-            Self::ChunkedText => chunk(&write_texts(lines)),
+            Self::Text => write_texts(lines, Topics::Hidden),
+            Self::ChunkedText => chunk(&write_texts(lines, Topics::Hidden)),
+            Self::TopicText => write_texts(lines, Topics::Named),
+            Self::ChunkedTopicText => chunk(&write_texts(lines, Topics::Named)),
         }
     }
 
@@ -76,16 +94,19 @@ impl Form {
     pub(super) fn encode_one(self, line: Vec<u8>, id: Option<&str>) -> Bytes {
         let event = || {
             let mut event = id.map_or(Vec::new(), |id| format!("id: {id}\n").into_bytes());
-            event.extend(write_events(&line, 0));
+            event.extend(write_events(&line, &IdParts::default()));
             event
         };
         match self {
             Self::Lines => line.into(),
             Self::Events => event().into(),
             Self::ChunkedEvents => chunk(&event()).into(),
-            Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
-                self.encode(&line, 0).into()
-            }
+            Self::ChunkedLines
+            | Self::WebSocket
+            | Self::Text
+            | Self::ChunkedText
+            | Self::TopicText
+            | Self::ChunkedTopicText => self.encode(&line, 0).into(),
         }
     }
 
@@ -94,9 +115,13 @@ impl Form {
         match self {
             Self::Events => RETRY.to_vec(),
             Self::ChunkedEvents => chunk(RETRY),
-            Self::Lines | Self::ChunkedLines | Self::WebSocket | Self::Text | Self::ChunkedText => {
-                Vec::new()
-            }
+            Self::Lines
+            | Self::ChunkedLines
+            | Self::WebSocket
+            | Self::Text
+            | Self::ChunkedText
+            | Self::TopicText
+            | Self::ChunkedTopicText => Vec::new(),
         }
     }
 
@@ -104,13 +129,11 @@ impl Form {
     /// that ends with an error isn't complete, so it has no last chunk.
     pub(super) fn end(self, reason: Option<ErrorCode>) -> Bytes {
         match (self, reason) {
-            (Self::ChunkedLines | Self::ChunkedEvents | Self::ChunkedText, None) => {
-                Bytes::from_static(b"0\r\n\r\n")
-            }
             (Self::WebSocket, reason) => {
                 let text = reason.map_or("", ErrorCode::as_str);
                 close_frame(CloseCode::of(reason), text).into()
             }
+            (_, None) if self.is_chunked() => Bytes::from_static(b"0\r\n\r\n"),
             (_, _) => Bytes::new(),
         }
     }
@@ -124,7 +147,7 @@ impl Form {
             Self::ChunkedEvents => b"3\r\n:\n\n\r\n",
             Self::WebSocket => b"\x89\0",
             // An empty line would be shown.
-            Self::Text | Self::ChunkedText => b"",
+            Self::Text | Self::ChunkedText | Self::TopicText | Self::ChunkedTopicText => b"",
         })
     }
 }

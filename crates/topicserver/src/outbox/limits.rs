@@ -5,12 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use wire::ErrorCode;
-
-use crate::outbox::Outbox;
-use crate::outbox::state::State;
-use crate::outbox::transport::Transport;
-
 /// The limits of all outboxes, and what is queued in them.
 ///
 /// Bytes that several connections wait for are counted for each of them, though they are
@@ -89,32 +83,6 @@ impl Drop for Share {
     fn drop(&mut self) {
         self.limits.queued.fetch_sub(self.bytes, Relaxed);
         self.limits.holders.fetch_sub(1, Relaxed);
-    }
-}
-
-impl<T: Transport + ?Sized> Outbox<T> {
-    /// Closes the connection of a peer for which there is no room any more: neither here,
-    /// or not among what waits for all; then it gives back what it has there.
-    pub(super) fn close_too_slow(&self, state: &mut State, waiting: usize) {
-        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
-        if own > limit {
-            let text = format!(
-                "{own} bytes wait for you and no more than {limit} may; read faster, or register \
-                 for less"
-            );
-            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
-        }
-        let (all, most) = (self.limits.queued(), self.limits.all);
-        let dropped = state
-            .queue
-            .as_mut()
-            .map_or(0, |queue| queue.drop_unwritten());
-        let text = format!(
-            "{all} bytes wait for all connections together and no more than {most} may, so {} \
-             bytes for you were dropped; read faster, or come back later",
-            dropped + waiting
-        );
-        self.close_locked(state, ErrorCode::QueuesFull, &text, None);
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wire::ErrorCode;
 
 use crate::outbox::form::Form;
+use crate::outbox::individual::Individual;
 use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 
@@ -24,6 +25,9 @@ pub(super) struct State {
     pub(super) expected: u32,
     /// In which form the peer gets what is sent.
     pub(super) form: Form,
+    /// What a stream has for itself; `None` if it gets the same bytes as others, as nearly
+    /// all do.
+    pub(super) individual: Option<Box<Individual>>,
     /// The peer understands frames of the extended protocol.
     pub(super) is_extended: bool,
     /// Something went out since somebody last asked.

@@ -28,18 +28,47 @@ struct Extended<'a> {
 #[derive(Deserialize)]
 struct Shown<'a> {
     #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
     text: Cow<'a, str>,
 }
 
+/// Whether each message says its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topics {
+    /// It does, in brackets.
+    Named,
+    /// It doesn't: there is only one.
+    Hidden,
+}
+
 /// Whole lines as plain text. Frames that say nothing to a person become nothing.
-pub(super) fn write_texts(lines: &[u8]) -> Vec<u8> {
+pub(super) fn write_texts(lines: &[u8], topics: Topics) -> Vec<u8> {
     let mut out = String::new();
     for line in lines.split(|byte| *byte == b'\n') {
         if let Ok(line) = serde_json::from_slice::<Line<'_>>(line) {
+            if topics == Topics::Named {
+                write_topic(&line, &mut out);
+            }
             write_line(&line, &mut out);
         }
     }
     out.into_bytes()
+}
+
+/// `[TOPIC] `, of a frame that is shown and belongs to one.
+fn write_topic(line: &Line<'_>, out: &mut String) {
+    let extended = line.extended.as_ref();
+    let gap = extended.and_then(|extended| extended.gap.as_ref());
+    let message = line.message.as_ref();
+    let topic = message
+        .map(|message| &message.topic)
+        .or(gap.map(|gap| &gap.topic));
+    if let Some(topic) = topic {
+        out.push('[');
+        push_shown(topic, out);
+        out.push_str("] ");
+    }
 }
 
 fn write_line(line: &Line<'_>, out: &mut String) {
@@ -95,7 +124,7 @@ mod tests {
     use super::*;
 
     fn text(line: &str) -> String {
-        String::from_utf8(write_texts(format!("{line}\n").as_bytes())).unwrap()
+        String::from_utf8(write_texts(format!("{line}\n").as_bytes(), Topics::Hidden)).unwrap()
     }
 
     #[test]
@@ -120,6 +149,21 @@ mod tests {
         assert_eq!(text(gap), "[3 messages are no longer in the history]\n");
         let gap = r#"{"extended":{"gap":{"topic":"t","from":3,"to":3}}}"#;
         assert_eq!(text(gap), "[1 message is no longer in the history]\n");
+        let error = r#"{"extended":{"error":{"code":"slow-reader","text":"too slow"}}}"#;
+        assert_eq!(text(error), "[slow-reader: too slow]\n");
+        assert_eq!(text(r#"{"extended":{"registered":{"topics":{}}}}"#), "");
+    }
+
+    #[test]
+    fn of_several_topics_each_is_named() {
+        let text = |line: &str| {
+            let texts = write_texts(format!("{line}\n").as_bytes(), Topics::Named);
+            String::from_utf8(texts).unwrap()
+        };
+        let named = r#"{"extended":{"seq":1,"time":2,"user":"anna"},"message":{"topic":"a,b/c","text":"hi"}}"#;
+        assert_eq!(text(named), "[a,b/c] anna: hi\n");
+        let gap = r#"{"extended":{"gap":{"topic":"t","from":3,"to":5}}}"#;
+        assert_eq!(text(gap), "[t] [3 messages are no longer in the history]\n");
         let error = r#"{"extended":{"error":{"code":"slow-reader","text":"too slow"}}}"#;
         assert_eq!(text(error), "[slow-reader: too slow]\n");
         assert_eq!(text(r#"{"extended":{"registered":{"topics":{}}}}"#), "");

@@ -44,7 +44,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Stream(_) | End::Tls | End::Plain | End::Late(_) => {
+            End::Closed | End::Stream(_) | End::Tls | End::Plain | End::Proxy | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -116,6 +116,12 @@ impl<R: Source> Session<R> {
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Plain => self.refuse_plain(),
+            End::Proxy => {
+                let text = "a PROXY header is read once, and only from an address that the \
+                            server was started with in --trust-proxy";
+                outbox.close(ErrorCode::NotJson, text);
+                state.complain(peer, ErrorCode::NotJson, text);
+            }
             End::Late(code) => {
                 let text = self.lateness(*code);
                 outbox.close(*code, &text);

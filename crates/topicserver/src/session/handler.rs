@@ -225,6 +225,12 @@ impl Handler {
         }
     }
 
+    fn refuse_login(&self) {
+        let text = "this server has no accounts; leave \"auth\" out";
+        self.outbox()
+            .send_error(ErrorCode::Unauthenticated, text, None);
+    }
+
     fn send_reply(&self, line: Vec<u8>) {
         self.outbox().send_reply(line);
     }
@@ -232,6 +238,13 @@ impl Handler {
 
 impl FrameSink for Handler {
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
+        if options
+            .as_ref()
+            .is_some_and(|options| options.auth.is_some())
+        {
+            self.outbox().set_extended();
+            return self.refuse_login();
+        }
         let max = self.state().config().max_topics;
         let new = self.subscriptions.count_new(&topics);
         if self.subscriptions.len() + new > max {
@@ -291,6 +304,7 @@ impl FrameSink for Handler {
         // Whoever asks so understands the answer.
         self.outbox().set_extended();
         match request {
+            Request::Auth(_) => self.refuse_login(),
             Request::Leave(topics) => {
                 let user = self.user().cloned();
                 self.subscriptions.leave(&topics, user);

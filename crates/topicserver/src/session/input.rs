@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 use wire::{
@@ -18,12 +18,13 @@ use wire::{
 };
 
 use crate::outbox::batch::Batch;
-use crate::session::protocol::{Protocol, Spoken};
 use crate::topic::publication::MessageId;
 use crate::turn::Turn;
 
+mod first;
 mod line;
 
+pub(crate) use first::First;
 use line::{blank_line_breaks, line_of};
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
@@ -79,14 +80,6 @@ pub(crate) enum Read {
     },
 }
 
-/// What came of a connection's first read.
-#[derive(Debug)]
-pub(crate) enum First {
-    Json(Read),
-    /// Something else; the bytes are kept.
-    Other(Protocol),
-}
-
 /// A peer's bytes between two reads: nothing, unless a frame is unfinished, or frames
 /// had to be left for later.
 #[derive(Default)]
@@ -114,41 +107,6 @@ impl Input {
     /// Whether a frame has begun and isn't finished.
     pub(crate) fn is_partial(&self) -> bool {
         self.partial.is_some()
-    }
-
-    /// What was read and isn't dealt with.
-    pub(crate) fn rest(&self) -> &[u8] {
-        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
-    }
-
-    /// What was read and isn't JSON.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        let partial = self.partial.map(|partial| partial.bytes.freeze());
-        partial.unwrap_or_default()
-    }
-
-    /// Reads the first bytes of a connection: a session's if they are JSON, and else
-    /// what they are, untouched.
-    pub(crate) fn poll_first<R: AsyncRead + Unpin>(
-        &mut self,
-        reader: &mut R,
-        cx: &mut Context<'_>,
-        (limits, spoken): (Limits, Spoken),
-        sink: &mut impl FrameSink,
-    ) -> Poll<io::Result<Result<First, ScanError>>> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            make_room(buffer);
-            let room = buffer.capacity();
-            let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            let protocol = Protocol::of(buffer, spoken);
-            if count > 0 && protocol != Protocol::Json {
-                self.keep(buffer, Scanner::new(limits), false);
-                buffer.clear();
-                return Poll::Ready(Ok(Ok(First::Other(protocol))));
-            }
-            let read = self.handle(buffer, count, room, limits, sink);
-            Poll::Ready(Ok(read.map(First::Json)))
-        })
     }
 
     /// Reads once and hands the frames to `sink`.

@@ -3,6 +3,8 @@
 //! The session that reads them asks here, and goes on if it is JSON: a connection that
 //! is silent costs nothing more, and one that speaks JSON is read as it always was.
 
+use crate::access::proxy;
+
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -28,6 +30,8 @@ pub(crate) enum Protocol {
     Tls,
     /// The same as JSON, where it would have to be encrypted.
     PlainJson,
+    /// A PROXY header, where none may be.
+    Proxy,
 }
 
 /// What may be spoken, besides HTTP, which says by itself what isn't possible.
@@ -50,6 +54,7 @@ impl Protocol {
             (Some(b'A'..=b'Z'), _) if METHODS.iter().any(|method| begins_like(bytes, method)) => {
                 Self::Http
             }
+            _ if proxy::begins_with_header(bytes) => Self::Proxy,
             (_, Spoken::Tls) => Self::PlainJson,
             (_, Spoken::Both | Spoken::Json) => Self::Json,
         }
@@ -77,6 +82,10 @@ mod tests {
             (b"POST /lab", Protocol::Http),
             (b"OPTIO", Protocol::Http),
             (b"\x16\x03\x01", Protocol::Tls),
+            (b"PROXY TCP4 1.2.3.4", Protocol::Proxy),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21", Protocol::Proxy),
+            (b"\r\n\r\n\0\r\n", Protocol::Json),
+            (b"PROXY", Protocol::Json),
             (b"GOT / HTTP/1.1", Protocol::Json),
             (b"HELO there", Protocol::Json),
             (b"GET/", Protocol::Json),

@@ -91,7 +91,7 @@ impl Subscriptions {
         };
         let named = names.iter().chain(others.iter().map(|topic| topic.name()));
         let (outbox, user) = (self.outbox.clone(), identity.user.clone());
-        let answer = RegistrationReply::new(outbox, user, named, options.is_from_now());
+        let answer = RegistrationReply::new(outbox, user, named);
         let outbox = self.outbox.clone();
         let registration = |start| Registration {
             outbox: outbox.clone(),
@@ -133,7 +133,7 @@ impl Subscriptions {
             }
         }
         let named = left.iter().map(|topic| topic.name());
-        let answer = RegistrationReply::new(self.outbox.clone(), user, named, false);
+        let answer = RegistrationReply::new(self.outbox.clone(), user, named);
         for topic in &left {
             let backpressure = topic.leave_answered(self.outbox.clone(), answer.clone());
             self.is_slowed |= backpressure == Backpressure::Wait;

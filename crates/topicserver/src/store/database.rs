@@ -23,11 +23,12 @@ use super::types::TopicId;
 /// half a second.
 const MAX_JOURNALS: u64 = 128 * 1024 * 1024;
 
-/// Bytes of a table in memory before it is written to disk. Writing a table leaves less of
-/// the disk for the journal; but smaller tables mean more to merge. With 64
-/// publishers × 1, 32 MiB store a sixth more than 8 and halve the slowest acknowledgements
-/// (p99 2.9 ms, 5.2 with 8); with 64 × 16 it is the other way round for those (20 and 13 ms).
-const MEMTABLE: u64 = 32 * 1024 * 1024;
+/// Bytes of a table in memory before it is written to disk. While a table is written, the
+/// journal's flushes wait for the disk: the larger the table, the longer. A small one must be
+/// written more often, and more must be merged. p99 with 64 publishers × 1 and × 16, as a
+/// multiple of Redis in the same runs: 32 MiB with the database's thread at nice 5 1.3 and
+/// 2.5; 16 MiB and nice 19 1.3 and 1.1.
+const MEMTABLE: u64 = 16 * 1024 * 1024;
 
 /// The same for the tables that hold a few bytes for each topic.
 const SMALL_MEMTABLE: u64 = 4 * 1024 * 1024;
@@ -74,10 +75,10 @@ const MERGED_TABLES: u8 = 12;
 const UNMERGED_TABLES: usize = 28;
 
 /// By how much the database's thread stands back, on the scale of `nice`: when the cores are
-/// busy, it gets a third of what the writer or a worker gets. With 64 publishers × 16 that is
-/// 14 % more acknowledgements per second, and with 64 × 1 a third less p99. What the thread
-/// leaves undone is bounded, see [`is_behind`].
-const NICENESS: i32 = 5;
+/// busy, it gets what the writer and the workers leave. With 64 publishers × 1 and tables of
+/// 16 MiB, 19 instead of 5 takes a third off p99 (3.3 → 2.1 ms). What the thread leaves
+/// undone is bounded, see [`is_behind`].
+const NICENESS: i32 = 19;
 
 /// The name of the table that holds the history.
 const HISTORY: &str = "history";

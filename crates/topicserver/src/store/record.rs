@@ -6,7 +6,6 @@ use std::ops::Range;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::error::Damaged;
-use super::topic;
 use super::types::TopicId;
 use crate::history::dedup;
 use crate::history::entry::{Entry, RememberedId};
@@ -76,6 +75,11 @@ pub(crate) fn history_len(entries: &[Entry]) -> usize {
     HISTORY_HEADER + entries.iter().map(entry_len).sum::<usize>()
 }
 
+/// When the newest of the entries was published.
+pub(crate) fn newest_time(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.time).max().unwrap_or(0)
+}
+
 /// Writes a piece of history as a record into `record`, whatever that held before.
 /// `total_before` is the topic's total without it. An id counts as used when the
 /// newest message of the record was published, which is not before `not_before`.
@@ -90,7 +94,7 @@ pub(crate) fn write_history(
     let first = entries.first().map_or(0, |entry| entry.first);
     let header = Header {
         messages: entries.iter().map(|entry| entry.count).sum(),
-        time: topic::newest_time(entries).max(not_before),
+        time: newest_time(entries).max(not_before),
         total: total_before + len as u64,
         ids: count(ids.len()),
         is_old: false,

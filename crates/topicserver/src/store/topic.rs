@@ -180,11 +180,6 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// When the newest of the entries was published.
-pub(crate) fn newest_time(entries: &[Entry]) -> u64 {
-    entries.iter().map(|entry| entry.time).max().unwrap_or(0)
-}
-
 /// Says whether the entries continue a topic whose next message is `next`, and
 /// which is next after them.
 pub(crate) fn check_order(entries: &[Entry], next: u64) -> Result<u64, StoreError> {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
+use crate::outbox::places::Place;
 use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
@@ -85,16 +86,21 @@ const STATE_COST: usize = 100;
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
-    /// Nothing of the past was asked for: an event stream that is cut off before its
-    /// first message goes on from where the topic is now.
-    is_from_now: bool,
     state: Mutex<State>,
+}
+
+/// What a topic says for the answer.
+pub(crate) struct Report {
+    pub(crate) state: TopicState,
+    /// The place after which the connection gets messages: an event stream that is cut off
+    /// before its first one goes on from here.
+    pub(crate) start: Place,
 }
 
 struct State {
     /// Where the answer goes, until it is sent.
     reply: Option<PendingReply>,
-    topics: BTreeMap<String, TopicState>,
+    topics: BTreeMap<String, Report>,
     left: Vec<String>,
     /// Those that haven't said anything.
     missing: usize,
@@ -114,12 +120,11 @@ pub(crate) enum ReplyState {
 
 impl RegistrationReply {
     /// For a connection whose user has this name; these topics will report. If there are
-    /// none, the answer is sent at once. It may be that nothing of the past was asked for.
+    /// none, the answer is sent at once.
     pub(crate) fn new<'a>(
         outbox: SharedOutbox,
         user: Option<UserName>,
         topics: impl Iterator<Item = &'a TopicName>,
-        is_from_now: bool,
     ) -> Arc<Self> {
         let (mut missing, mut bytes) = (0, 0);
         for name in topics {
@@ -134,12 +139,11 @@ impl RegistrationReply {
             waiting: Vec::new(),
         };
         if missing == 0 {
-            state.answer(user.as_ref(), is_from_now);
+            state.answer(user.as_ref());
         }
         Arc::new(Self {
             outbox,
             user,
-            is_from_now,
             state: Mutex::new(state),
         })
     }
@@ -150,7 +154,7 @@ impl RegistrationReply {
     }
 
     /// A topic says how far it is.
-    pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: TopicState) {
+    pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: Report) {
         let _ = self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
     }
 
@@ -164,7 +168,7 @@ impl RegistrationReply {
     pub(crate) fn report_and_wait(
         self: &Arc<Self>,
         topic: &TopicName,
-        how: TopicState,
+        how: Report,
         on_answered: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> ReplyState {
         self.take(topic, Some(how), Some(on_answered))
@@ -173,7 +177,7 @@ impl RegistrationReply {
     fn take(
         self: &Arc<Self>,
         topic: &TopicName,
-        how: Option<TopicState>,
+        how: Option<Report>,
         on_answered: Option<impl FnOnce(&Arc<Self>) + Send + 'static>,
     ) -> ReplyState {
         let mut state = self.state.lock();
@@ -192,7 +196,7 @@ impl RegistrationReply {
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
-        state.answer(self.user.as_ref(), self.is_from_now);
+        state.answer(self.user.as_ref());
         ReplyState::Sent
     }
 
@@ -204,18 +208,21 @@ impl RegistrationReply {
 }
 
 impl State {
-    fn answer(&mut self, user: Option<&UserName>, is_from_now: bool) {
-        let user = user.map(|name| name.as_str().into());
-        let topics = std::mem::take(&mut self.topics);
-        let left = std::mem::take(&mut self.left);
-        let place = |state: &TopicState| format!("{}:{}", state.epoch, state.seq);
-        let id = match topics.len() {
-            1 if is_from_now => topics.values().next().map(place),
-            _ => None,
+    fn answer(&mut self, user: Option<&UserName>) {
+        let Some(reply) = self.reply.take() else {
+            return;
         };
-        let answer = Registered { user, topics, left };
-        if let Some(reply) = self.reply.take() {
-            reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
-        }
+        let starts = self.topics.iter();
+        let starts = starts.map(|(topic, report)| (topic.as_str(), report.start));
+        let id = reply.outbox().set_places(starts);
+        let user = user.map(|name| name.as_str().into());
+        let topics = std::mem::take(&mut self.topics).into_iter();
+        let topics = topics.map(|(topic, report)| (topic, report.state));
+        let answer = Registered {
+            user,
+            topics: topics.collect(),
+            left: std::mem::take(&mut self.left),
+        };
+        reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
     }
 }

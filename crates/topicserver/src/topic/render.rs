@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wire::EnvelopeWriter;
+use wire::{EnvelopeWriter, UserName};
 
 use crate::identity::Identity;
 use crate::outbox::batch::Batch;
@@ -20,6 +20,9 @@ const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len
 
 /// What a name adds, beside itself.
 const NAME_COST: usize = r#","user":"""#.len();
+
+/// What an account adds, beside itself.
+const ACCOUNT_COST: usize = r#","account":"""#.len();
 
 /// The messages as they are sent, published at this time in this epoch of their topic, and
 /// numbered from `first` on; `None` for messages that aren't stored.
@@ -171,27 +174,35 @@ impl Envelopes {
 
     fn of(&mut self, identity: Option<&Arc<Identity>>) -> &EnvelopeWriter {
         let time = self.time;
-        let user = |identity: Option<&Arc<Identity>>| identity.and_then(|i| i.user.clone());
         let is_same =
-            |(last, _): &(Option<Arc<Identity>>, _)| user(last.as_ref()) == user(identity);
+            |(last, _): &(Option<Arc<Identity>>, _)| names(last.as_ref()) == names(identity);
         if !self.last.as_ref().is_some_and(is_same) {
             self.last = None;
         }
         let make = || {
-            let writer = EnvelopeWriter::new(time, user(identity).as_ref());
+            let (user, account) = names(identity);
+            let writer = EnvelopeWriter::new(time, user, account);
             (identity.cloned(), writer)
         };
         &self.last.get_or_insert_with(make).1
     }
 }
 
+/// The name and the account that an envelope shows.
+fn names(identity: Option<&Arc<Identity>>) -> (Option<&UserName>, Option<&UserName>) {
+    identity.map_or((None, None), |identity| {
+        (identity.user.as_ref(), identity.account.as_ref())
+    })
+}
+
 /// Bytes that messages take with their envelopes, as far as that can be foreseen:
 /// exactly for a lone one, and without names.
 fn rendered_size(publications: &[Publication], next: u64) -> usize {
     let size = |publication: &Publication| {
-        let user = publication.identity.as_ref().and_then(|i| i.user.as_ref());
+        let (user, account) = names(publication.identity.as_ref());
         let name = user.map_or(0, |user| NAME_COST + user.as_str().len());
-        let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name;
+        let account = account.map_or(0, |account| ACCOUNT_COST + account.as_str().len());
+        let growth = ENVELOPE_COST + next.checked_ilog10().unwrap_or(0) as usize + name + account;
         publication.batch.bytes().len() + publication.batch.count() as usize * growth
     };
     publications.iter().map(size).sum()
@@ -203,7 +214,7 @@ mod tests {
 
     fn rendered(lines: &str, first: Option<u64>) -> (Vec<usize>, String) {
         let batch = Batch::new(lines.to_owned().into(), lines.lines().count() as u32);
-        let envelope = EnvelopeWriter::new(5, None);
+        let envelope = EnvelopeWriter::new(5, None, None);
         let expected = lines.len() + lines.lines().count() * envelope.growth(first);
         let mut renderer = Renderer::new(expected, 0);
         renderer.add(0, &batch, first, &envelope);
@@ -248,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_published_together_lies_together() {
         let batch = Batch::new(Bytes::from_static(b"{\"a\":1}\n"), 1);
-        let envelope = EnvelopeWriter::new(5, None);
+        let envelope = EnvelopeWriter::new(5, None, None);
         let size = batch.bytes().len() + envelope.growth(Some(1));
         let mut renderer = Renderer::new(3 * size, 0);
         for seq in 1..=3_u8 {

@@ -9,6 +9,7 @@ use wire::TopicState;
 
 use crate::history::budget::MemoryShare;
 use crate::outbox::SharedOutbox;
+use crate::outbox::places::Place;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
@@ -17,7 +18,7 @@ use crate::topic::members::{Added, Members};
 use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::range;
-use crate::topic::registration::{RegistrationReply, ReplyState};
+use crate::topic::registration::{RegistrationReply, ReplyState, Report};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
@@ -231,7 +232,7 @@ impl Task {
         } = registration;
         self.note_use();
         if !start.is_given() && self.members.confirm(&outbox, &identity) {
-            answer.report(self.topic.name(), self.state(None));
+            answer.report(self.topic.name(), self.report(self.log.next(), None));
             return;
         }
         self.log.delete_too_old().await;
@@ -255,7 +256,8 @@ impl Task {
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
         };
-        match answer.report_and_wait(self.topic.name(), self.state(recovered), open) {
+        let report = self.report(next, recovered);
+        match answer.report_and_wait(self.topic.name(), report, open) {
             ReplyState::Sent => self.open(&outbox, &answer),
             ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
         }
@@ -324,12 +326,17 @@ impl Task {
         }
     }
 
-    fn state(&self, recovered: Option<bool>) -> TopicState {
-        TopicState {
+    /// What is said to a connection that gets messages from `next` on.
+    fn report(&self, next: u64, recovered: Option<bool>) -> Report {
+        let state = TopicState {
             epoch: self.log.epoch(),
             seq: self.log.next() - 1,
             recovered,
-        }
+        };
+        let epoch = self.log.epoch_number();
+        let seq = next.saturating_sub(1);
+        let start = Place { epoch, seq };
+        Report { state, start }
     }
 
     /// Hands what is pending to every subscriber, and then tells the publishers who

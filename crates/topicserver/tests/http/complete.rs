@@ -99,6 +99,13 @@ fn who_reads_slowly_gets_everything() {
         assert_eq!(count(&answer), MESSAGES, "{name}");
         let is_chunked = name == "lines" || name == "events";
         assert_eq!(answer.ends_with(b"\r\n0\r\n\r\n"), is_chunked, "{name}");
+        let head = memchr::memmem::find(&answer, b"\r\n\r\n").unwrap_or(0);
+        let has_length = memchr::memmem::find(&answer[..head], b"content-length").is_some();
+        assert!(
+            !has_length,
+            "{name}: {}",
+            String::from_utf8_lossy(&answer[..head])
+        );
     }
 }
 

@@ -27,6 +27,8 @@ mod curl;
 mod door;
 mod gone;
 mod guard;
+#[cfg(unix)]
+mod nginx;
 mod openapi;
 #[cfg(unix)]
 mod page;
@@ -43,10 +45,13 @@ mod page_refused;
 #[cfg(unix)]
 mod proxy;
 mod publishing;
+mod several;
 #[cfg(target_os = "linux")]
 mod soak;
 #[cfg(target_os = "linux")]
 mod speed;
 mod streaming;
+#[cfg(target_os = "linux")]
+mod trusted_proxy;
 mod websocket;
 mod websocket_frames;

@@ -2,9 +2,10 @@
 //! would put right stays hidden.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::common::{LIMIT, Stream, TestServer};
 
@@ -28,7 +29,20 @@ impl Http {
     }
 
     pub fn at(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
+        Self::over(TcpStream::connect_timeout(&addr, LIMIT).unwrap(), addr)
+    }
+
+    /// From a given address of this machine.
+    pub fn from(from: IpAddr, server: &TestServer) -> Self {
+        let addr = server.addr();
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+        socket.connect_timeout(&addr.into(), LIMIT).unwrap();
+        Self::over(socket.into(), addr)
+    }
+
+    /// Over a connection to the server at `addr`.
+    fn over(stream: TcpStream, addr: SocketAddr) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         Self::with(Stream::over(stream).unwrap(), addr)
@@ -189,7 +203,13 @@ impl Lines {
     /// Begins a stream.
     #[track_caller]
     pub fn of(server: &TestServer, path: &str, headers: &[&str]) -> Self {
-        let mut http = Http::to(server);
+        Self::at(server.addr(), path, headers)
+    }
+
+    /// The same of a server at an address.
+    #[track_caller]
+    pub fn at(addr: SocketAddr, path: &str, headers: &[&str]) -> Self {
+        let mut http = Http::at(addr);
         http.ask("GET", path, headers, b"");
         let head = http.head();
         assert_eq!(head.status, 200);

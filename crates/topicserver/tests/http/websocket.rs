@@ -1,5 +1,6 @@
 //! The same frames, one a text message.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -15,18 +16,21 @@ use crate::common::{Bystanders, LIMIT, TestServer, eventually};
 use crate::requests::Http;
 
 /// A WebSocket that waits for what it expects, but not for ever.
-struct Socket {
+pub struct Socket {
     runtime: Runtime,
     stream: WebSocketStream<TcpStream>,
 }
 
 impl Socket {
     fn to(server: &TestServer) -> Self {
+        Self::at(server.addr())
+    }
+
+    pub fn at(addr: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let addr = server.addr();
         let stream = runtime.block_on(async {
             let tcp = TcpStream::connect(addr).await.unwrap();
             let url = format!("ws://{addr}/-/ws");
@@ -42,7 +46,7 @@ impl Socket {
         socket
     }
 
-    fn send(&mut self, frame: Value) {
+    pub fn send(&mut self, frame: Value) {
         self.send_message(Message::text(frame.to_string()));
     }
 
@@ -68,7 +72,7 @@ impl Socket {
     }
 
     #[track_caller]
-    fn frame(&mut self) -> Value {
+    pub fn frame(&mut self) -> Value {
         match self.message() {
             Message::Text(text) => {
                 assert!(!text.contains('\n'), "{text}");

@@ -39,6 +39,8 @@ mod directory;
 #[cfg(target_os = "linux")]
 mod filling_disk;
 #[cfg(target_os = "linux")]
+mod frozen_disk;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod history;
 mod ids;

@@ -9,14 +9,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::common::{Directory, Frail, Process, eventually};
+use crate::common::{Frail, LoopDisk, Process, eventually};
 
 const PUBLISHERS: u64 = 3;
 
@@ -46,17 +45,17 @@ fn what_was_acknowledged_survives_50_power_cuts() {
 }
 
 fn cut_again_and_again(cuts: u32) {
-    let Some(disk) = Disk::new() else {
+    let Some(disk) = LoopDisk::new() else {
         println!("skipped: it takes root, ext4 and a loop device");
         return;
     };
     let world = World::default();
     for _ in 0..cuts {
-        let mut server = disk.serve();
+        let mut server = disk.serve(&[]);
         world.check(&server);
         let addr = server.v4();
         world.is_over.store(false, SeqCst);
-        let knife = disk.knife();
+        let knife = Knife::at(&disk);
         let target = world.count.load(SeqCst) + 1 + getrandom::u64().unwrap() % LIFE;
         std::thread::scope(|scope| {
             for number in 0..PUBLISHERS {
@@ -74,7 +73,7 @@ fn cut_again_and_again(cuts: u32) {
         });
         disk.come_back();
     }
-    world.check(&disk.serve());
+    world.check(&disk.serve(&[]));
     let count = world.count.load(SeqCst);
     println!("{cuts} power cuts, {count} messages acknowledged, none lost");
 }
@@ -147,47 +146,14 @@ impl World {
     }
 }
 
-/// A disk that can be cut off.
-struct Disk(Directory);
+/// A process that cuts a disk off as soon as it is told.
+struct Knife(Child);
 
-impl Disk {
-    /// None: that isn't possible here.
-    fn new() -> Option<Self> {
-        let disk = Self(Directory::new());
-        std::fs::create_dir(disk.mounted()).unwrap();
-        let image = std::fs::File::create(disk.image()).unwrap();
-        image.set_len(512 << 20).unwrap();
-        let made = run(Command::new("mkfs.ext4").arg("-q").arg(disk.image()));
-        (made && disk.mount()).then_some(disk)
-    }
-
-    fn image(&self) -> PathBuf {
-        self.0.path().join("image")
-    }
-
-    fn mounted(&self) -> PathBuf {
-        self.0.path().join("mounted")
-    }
-
-    fn mount(&self) -> bool {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "ext4", "-o", "loop"]);
-        run(mount.arg(self.image()).arg(self.mounted()))
-    }
-
-    fn umount(&self) -> bool {
-        run(Command::new("umount").arg(self.mounted()))
-    }
-
-    fn serve(&self) -> Process {
-        let data = self.mounted().join("data");
-        Process::start(&["--data", data.to_str().unwrap()])
-    }
-
-    /// What cuts it off, ready.
-    fn knife(&self) -> Knife {
+impl Knife {
+    /// Ready to cut this one off.
+    fn at(disk: &LoopDisk) -> Self {
         let mut python = Command::new("python3");
-        python.args(["-c", CUT]).arg(self.mounted());
+        python.args(["-c", CUT]).arg(disk.path());
         let python = python.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut python = python.spawn().unwrap();
         let mut ready = [0];
@@ -197,34 +163,11 @@ impl Disk {
             .unwrap()
             .read_exact(&mut ready)
             .unwrap();
-        Knife(python)
+        Self(python)
     }
 
-    /// The power is there again.
-    fn come_back(&self) {
-        eventually("the file system to go", || self.umount().then_some(()));
-        assert!(self.mount(), "can't mount it again");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Fails where nothing was mounted.
-        self.umount();
-    }
-}
-
-/// A process that cuts a disk off as soon as it is told.
-struct Knife(Child);
-
-impl Knife {
     fn cut(mut self) {
         self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
         assert!(self.0.wait().unwrap().success(), "can't cut");
     }
-}
-
-fn run(command: &mut Command) -> bool {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
 }

@@ -25,6 +25,7 @@ enum Kind {
 fn kind(event: &Event<'_>) -> Kind {
     match event {
         Event::Registered(_)
+        | Event::Authenticated(_)
         | Event::Ack(_)
         | Event::Members(_)
         | Event::Found(_)
@@ -34,7 +35,7 @@ fn kind(event: &Event<'_>) -> Kind {
         Event::Joined(_) => Kind::Begins("presence"),
         Event::Left(_) => Kind::Ends("presence"),
         // The server's question, a loss, and what went wrong.
-        Event::Ping(_) | Event::Gap(_) | Event::Error(_) => Kind::Alone,
+        Event::Ping(_) | Event::Gap(_) | Event::Removed(_) | Event::Error(_) => Kind::Alone,
     }
 }
 

@@ -238,6 +238,7 @@ fn a_registration_says_under_extended_who_comes_and_what_it_has() {
         seq: 41,
     };
     let expected = RegistrationOptions {
+        auth: None,
         user: Some(UserName::new("alice").unwrap()),
         port: Some(2001),
         client: ClientKey::new("k"),

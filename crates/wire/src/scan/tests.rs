@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error_code::ErrorCode;
+use crate::notes::Span;
 
 /// Feeds `stream` in pieces that end at `cuts` and collects what is found, as
 /// the bytes of each value, and the error that ended it.

@@ -30,6 +30,7 @@ fn push(view: &mut View, topic: &str, user: Option<&str>, text: &str) {
             seq: None,
             time: Some(1_795_694_400_000),
             user: user.map(Into::into),
+            account: None,
         },
         arrival: Arrival::Live,
     };

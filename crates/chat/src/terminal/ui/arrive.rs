@@ -5,9 +5,8 @@ use client::{Arrival, Incoming, Line};
 use super::super::Notify;
 use super::super::view::{Body, Entry, Message, Place, Target, View};
 use super::{Effect, Ui};
-use crate::output::item::{Call, Connection, Item, Said};
+use crate::output::item::{Call, CallLine, Connection, Item, Said, Severity};
 use crate::output::mention::mentions;
-use crate::output::notice::{CallLine, Severity};
 use crate::output::sanitize::push_escaped;
 
 impl Ui {

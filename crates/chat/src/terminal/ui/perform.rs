@@ -9,7 +9,7 @@ use super::super::view::{Body, Entry, Target, View};
 use super::Ui;
 use crate::input::action::{Action, CallAction};
 use crate::input::lines::Typed;
-use crate::output::notice::Severity;
+use crate::output::item::Severity;
 use crate::output::sanitize::push_escaped;
 
 /// Why a line has no effect.

@@ -66,6 +66,7 @@ impl Test {
             seq: Some(self.next),
             time: Some(self.now),
             user: Some(user.into()),
+            account: None,
         };
         self.next += 1;
         self.ui.take_item(Item::Message(Incoming {

@@ -16,6 +16,7 @@ fn message(seq: u64, arrival: Arrival) -> Incoming {
             seq: Some(seq),
             time: Some(seq),
             user: Some("bob".into()),
+            account: None,
         },
         arrival,
     }

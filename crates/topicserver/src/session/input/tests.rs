@@ -1,5 +1,6 @@
 //! Bytes → batches: the same frames for every cut, and copies only where needed.
 
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

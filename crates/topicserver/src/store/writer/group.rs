@@ -113,7 +113,7 @@ impl Writer {
             };
             let ids = record::ids_within(&batch.ids, begin.first..last.end());
             let record = &mut self.record;
-            let is_setback = topic::newest_time(&entries) < extent.time;
+            let is_setback = record::newest_time(&entries) < extent.time;
             let may_go_back = !is_setback || bounds.add_setback(begin.first);
             has_setback |= is_setback;
             let not_before = if may_go_back { 0 } else { extent.time };

@@ -8,6 +8,8 @@ mod data;
 mod extended;
 #[cfg(unix)]
 mod frail;
+#[cfg(target_os = "linux")]
+mod loop_disk;
 #[cfg(unix)]
 mod process;
 mod server;
@@ -22,6 +24,8 @@ pub use client::{Client, message, registration};
 pub use data::{Directory, SmallDisk};
 #[cfg(unix)]
 pub use frail::Frail;
+#[cfg(target_os = "linux")]
+pub use loop_disk::LoopDisk;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
 pub use server::{TestServer, state_directory};

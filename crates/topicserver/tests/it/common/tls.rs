@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -14,6 +14,8 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 pub struct TlsEnd {
     socket: TcpStream,
     state: Mutex<State>,
+    /// Held by the one who writes to the socket, which may take long.
+    writing: Mutex<()>,
 }
 
 struct State {
@@ -57,6 +59,7 @@ impl TlsEnd {
         Ok(Self {
             socket,
             state: Mutex::new(state),
+            writing: Mutex::new(()),
         })
     }
 
@@ -89,39 +92,53 @@ impl TlsEnd {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let mut state = self.state.lock().unwrap();
-            let mut new = &raw[..count];
-            while !new.is_empty() {
-                state.connection.read_tls(&mut new)?;
-                state.take_text()?;
+            {
+                let mut state = self.state.lock().unwrap();
+                let mut new = &raw[..count];
+                while !new.is_empty() {
+                    state.connection.read_tls(&mut new)?;
+                    state.take_text()?;
+                }
             }
-            // A server that has closed may still be read from.
-            let _ = self.send(&mut state.connection);
+            // Whoever writes sends it too. A server that has closed may still be read from.
+            if let Ok(writing) = self.writing.try_lock() {
+                let _ = self.send(&writing, |_| Ok(()));
+            }
         }
     }
 
-    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let connection = &mut self.state.lock().unwrap().connection;
-        while !bytes.is_empty() {
-            let count = connection.writer().write(bytes)?;
-            bytes = &bytes[count..];
-            self.send(connection)?;
+    pub fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        let writing = self.writing.lock().unwrap();
+        for some in bytes.chunks(16 * 1024) {
+            self.send(&writing, |connection| connection.writer().write_all(some))?;
         }
         Ok(())
     }
 
-    fn send(&self, connection: &mut ClientConnection) -> io::Result<()> {
-        while connection.wants_write() {
-            connection.write_tls(&mut &self.socket)?;
+    /// Has the connection say something, and sends that.
+    fn send(
+        &self,
+        _: &MutexGuard<'_, ()>,
+        say: impl FnOnce(&mut ClientConnection) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        {
+            let connection = &mut self.state.lock().unwrap().connection;
+            say(connection)?;
+            while connection.wants_write() {
+                connection.write_tls(&mut bytes)?;
+            }
         }
-        Ok(())
+        (&self.socket).write_all(&bytes)
     }
 
     /// Says that nothing more comes.
     pub fn finish(&self) -> io::Result<()> {
-        let connection = &mut self.state.lock().unwrap().connection;
-        connection.send_close_notify();
-        self.send(connection)?;
+        let writing = self.writing.lock().unwrap();
+        self.send(&writing, |connection| {
+            connection.send_close_notify();
+            Ok(())
+        })?;
         self.socket.shutdown(Shutdown::Write)
     }
 }

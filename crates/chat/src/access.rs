@@ -1,0 +1,234 @@
+//! How a server is reached: over what, and whom it is taken for.
+//!
+//! Reads what a run needs before its first connection, and asks the person about a server
+//! that is new. Knows no topic and no message.
+
+mod ask;
+mod known;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use client::dial::{DialError, Dialer, Protection};
+use client::tls::{
+    Authorities, Certificates, CertificatesError, KeyError, Proof, ProvenBy, TlsError, Trust,
+    UnknownKey,
+};
+use client::{Pin, Security, ServerAddress};
+use wire::Address;
+
+pub(crate) use known::{KnownError, KnownServers, line};
+
+use crate::cli::Access;
+
+/// Why a server isn't dialed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    /// What is known of servers can't be used.
+    #[error(transparent)]
+    Known(#[from] KnownError),
+    /// The authorities' certificates can't be used.
+    #[error("can't use {} (--tls-ca): {source}", .path.display())]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: CertificatesError,
+    },
+    /// The authorities' certificates can't be read.
+    #[error("can't read {} (--tls-ca): {source}", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address has another fingerprint than the one that is known.
+    #[error(
+        "the address says that the key of {server} is {given}, but it is known by {}: if it has a \
+         new key, forget the old one: chat --forget {server}", pins(.known)
+    )]
+    OtherPin {
+        /// Which server.
+        server: Address,
+        /// In the address.
+        given: Pin,
+        /// In the file.
+        known: Vec<Pin>,
+    },
+    /// The person doesn't trust a server that is new.
+    #[error("{server} is not trusted, and was told nothing")]
+    NotTrusted {
+        /// Which server.
+        server: Address,
+    },
+    /// The server that is to be forgotten isn't known.
+    #[error("{server} is not among the known servers in {}", .path.display())]
+    NotKnown {
+        /// Which server.
+        server: Address,
+        /// Where they are.
+        path: PathBuf,
+    },
+    /// The person can't be asked.
+    #[error("can't ask about {server}: {source}")]
+    Ask {
+        /// Which server.
+        server: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Fingerprints, one after another.
+pub(crate) fn pins(pins: &[Pin]) -> String {
+    let pins: Vec<String> = pins.iter().map(ToString::to_string).collect();
+    pins.join(" or ")
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    /// Its address. What is known decides where it leaves it open.
+    pub(crate) server: ServerAddress,
+    /// Whom it is taken for.
+    pub(crate) trust: Trust,
+    /// Where what is found out is kept.
+    pub(crate) known: KnownServers,
+}
+
+impl Reach {
+    /// Finds out how a server is reached. `folder` has the programs' configurations.
+    pub(crate) fn find(
+        mut server: ServerAddress,
+        access: &Access,
+        folder: Option<&Path>,
+    ) -> Result<Self, AccessError> {
+        let known = KnownServers::within(folder);
+        let pins = known.keys(&server.address)?;
+        if server.security == Security::Automatic && !pins.is_empty() {
+            server.security = Security::Tls;
+        }
+        if let Some(given) = server.pin
+            && !pins.is_empty()
+            && !pins.contains(&given)
+        {
+            return Err(AccessError::OtherPin {
+                server: server.address,
+                given,
+                known: pins,
+            });
+        }
+        let trust = Trust {
+            authorities: access
+                .authorities
+                .as_deref()
+                .map_or(Ok(Authorities::System), authorities)?,
+            pins,
+            unknown: match access.accept_new {
+                true => UnknownKey::Accept,
+                false => UnknownKey::Refuse,
+            },
+        };
+        Ok(Self {
+            server,
+            trust,
+            known,
+        })
+    }
+
+    /// Asks the person about a server that is new, if there is somebody to ask. What else
+    /// may be wrong with it is found out again by the conversation, unless that can't be.
+    pub(crate) async fn meet(&mut self, dialer: &Dialer) -> Result<(), MeetError> {
+        let is_tls = matches!(
+            dialer.protection,
+            Protection::Tls(_) | Protection::TlsToOthers(_)
+        );
+        let is_known = !self.trust.pins.is_empty() || self.server.pin.is_some();
+        let accepts = self.trust.unknown == UnknownKey::Accept;
+        if !is_tls || is_known || accepts || !ask::can_ask() {
+            return Ok(());
+        }
+        let found = match dialer.dial().await {
+            Ok(_) => return Ok(()),
+            Err(error) => match unknown_key(&error) {
+                Some(found) => found,
+                None => return Err(MeetError::Dial(error)),
+            },
+        };
+        let server = self.server.address.clone();
+        let question = format!(
+            "chat: {server} is new. The fingerprint of its key is\n  {found}\nIf that is what \
+             topicserver printed there, type yes to trust it from now on: "
+        );
+        match ask::ask(&question).await {
+            Ok(answer) if is_yes(&answer) => {}
+            Ok(_) => return Err(AccessError::NotTrusted { server }.into()),
+            Err(source) => return Err(AccessError::Ask { server, source }.into()),
+        }
+        let by = ProvenBy::FirstUse;
+        let proof = Proof { key: found, by };
+        self.known
+            .remember(&server, proof)
+            .map_err(AccessError::from)?;
+        self.trust.pins = vec![found];
+        Ok(())
+    }
+}
+
+/// Why a conversation doesn't begin.
+#[derive(Debug)]
+pub(crate) enum MeetError {
+    /// The server isn't taken for the right one.
+    Access(AccessError),
+    /// No connection can be made.
+    Dial(DialError),
+}
+
+impl From<AccessError> for MeetError {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error)
+    }
+}
+
+/// The key of a server that is new, if that is what is wrong.
+pub(crate) fn unknown_key(error: &DialError) -> Option<Pin> {
+    match error {
+        DialError::Tls { source, .. } => match **source {
+            TlsError::Key(KeyError::Unknown { found }) => Some(found),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+fn authorities(path: &Path) -> Result<Authorities, AccessError> {
+    let pem = std::fs::read(path).map_err(|source| AccessError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    match Certificates::from_pem(&pem) {
+        Ok(certificates) => Ok(Authorities::Certificates(certificates)),
+        Err(source) => Err(AccessError::Authorities {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Forgets a server: the keys that it had.
+pub(crate) fn forget(server: &Address, folder: Option<&Path>) -> Result<Vec<Pin>, AccessError> {
+    let known = KnownServers::within(folder);
+    let keys = known.forget(server)?;
+    match keys.is_empty() {
+        true => Err(AccessError::NotKnown {
+            server: server.clone(),
+            path: known.path()?.to_owned(),
+        }),
+        false => Ok(keys),
+    }
+}

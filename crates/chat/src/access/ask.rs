@@ -1,0 +1,23 @@
+//! Questions to the person, before the conversation begins.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::system;
+
+/// Somebody can be asked: there is a terminal to read and to write.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks, and waits for a line. An end of the input is an empty one.
+///
+/// The line is read in a thread of its own, so that an interrupt isn't held up.
+pub(crate) async fn ask(question: &str) -> io::Result<String> {
+    let mut stderr = io::stderr();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()?;
+    match tokio::task::spawn_blocking(system::read_line).await {
+        Ok(line) => line,
+        Err(_) => Err(io::ErrorKind::Interrupted.into()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Where a server is, and how to speak with it there, as people type it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use wire::{Address, AddressError};
+
+use crate::pin::{Pin, PinError};
+
+/// What an address begins with where TLS is spoken.
+const TLS: &str = "tls://";
+/// What an address begins with where plain TCP is spoken.
+const TCP: &str = "tcp://";
+
+/// A server's address: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`, or
+/// `tls://HOST:PORT#sha256:BASE64` with the fingerprint of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Host and port.
+    pub address: Address,
+    /// How to speak with it.
+    pub security: Security,
+    /// The key that it has, if its certificate is one of its own.
+    pub pin: Option<Pin>,
+}
+
+/// How to speak with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Plain TCP, or TLS where a secret is to be sent to another machine, or where the
+    /// server speaks nothing else.
+    Automatic,
+    /// Plain TCP.
+    Plain,
+    /// TLS.
+    Tls,
+}
+
+/// Why a text is no address of a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerAddressError {
+    /// Host and port are wrong.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// What stands behind `#` is no fingerprint.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A fingerprint without TLS.
+    #[error("{0:?} has a fingerprint, which only TLS can check: write tls://{0}")]
+    PinWithoutTls(String),
+}
+
+impl From<Address> for ServerAddress {
+    fn from(address: Address) -> Self {
+        Self {
+            address,
+            security: Security::Automatic,
+            pin: None,
+        }
+    }
+}
+
+impl FromStr for ServerAddress {
+    type Err = ServerAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (security, rest) = match (text.strip_prefix(TLS), text.strip_prefix(TCP)) {
+            (Some(rest), _) => (Security::Tls, rest),
+            (_, Some(rest)) => (Security::Plain, rest),
+            (None, None) => (Security::Automatic, text),
+        };
+        let (address, pin) = match rest.split_once('#') {
+            Some(_) if security != Security::Tls => {
+                return Err(ServerAddressError::PinWithoutTls(rest.into()));
+            }
+            Some((address, pin)) => (address, Some(pin.parse()?)),
+            None => (rest, None),
+        };
+        Ok(Self {
+            address: address.parse()?,
+            security,
+            pin,
+        })
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.security {
+            Security::Automatic => "",
+            Security::Plain => TCP,
+            Security::Tls => TLS,
+        })?;
+        write!(f, "{}", self.address)?;
+        match self.pin {
+            Some(pin) => write!(f, "#{pin}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIN: &str = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+    #[test]
+    fn addresses_are_written_as_they_are_read() {
+        for (text, security) in [
+            ("lab:20000", Security::Automatic),
+            ("tcp://127.0.0.1:1", Security::Plain),
+            ("tls://[fe80::1%eth0]:1", Security::Tls),
+        ] {
+            let server: ServerAddress = text.parse().expect(text);
+            assert_eq!((server.security, server.pin), (security, None), "{text}");
+            assert_eq!(server.to_string(), text);
+        }
+        let text = format!("tls://lab:20000#{PIN}");
+        let server: ServerAddress = text.parse().expect("right");
+        assert_eq!(server.pin, PIN.parse().ok());
+        assert_eq!(server.to_string(), text);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let error = |text: &str| text.parse::<ServerAddress>().expect_err(text);
+        assert_eq!(
+            error(&format!("lab:1#{PIN}")),
+            ServerAddressError::PinWithoutTls(format!("lab:1#{PIN}"))
+        );
+        assert!(matches!(
+            error(&format!("tcp://lab:1#{PIN}")),
+            ServerAddressError::PinWithoutTls(_)
+        ));
+        assert!(matches!(error("tls://lab:1#x"), ServerAddressError::Pin(_)));
+        for text in [
+            "tls://lab",
+            "tls://",
+            "TLS://lab:1",
+            "tls:lab:1",
+            "ssl://lab:1",
+        ] {
+            assert!(
+                matches!(error(text), ServerAddressError::Address(_)),
+                "{text}"
+            );
+        }
+    }
+}

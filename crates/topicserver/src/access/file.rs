@@ -1,0 +1,247 @@
+//! The file that says who may do what, as it is written.
+
+use std::collections::{BTreeMap, HashMap};
+
+use toml::Spanned;
+use toml::value::{Datetime, Offset};
+use wire::{UserName, UserNameError};
+
+use super::mistake::{At, Mistake};
+use super::policy::{Policy, Token, User, folded};
+use super::rules::{Rule, RuleSet};
+use super::token::{SecretHash, check_id};
+use super::verbs::Verbs;
+
+/// The whole file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    everyone: WrittenRules,
+    #[serde(default)]
+    members: WrittenRules,
+    #[serde(default)]
+    users: BTreeMap<Spanned<String>, WrittenUser>,
+    #[serde(default)]
+    tokens: BTreeMap<Spanned<String>, WrittenToken>,
+    #[serde(default)]
+    addresses: Vec<WrittenAddress>,
+}
+
+/// Rules of `[everyone]` and `[members]`.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRules {
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    deny: Vec<Spanned<String>>,
+}
+
+/// An account.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenUser {
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    names: Vec<Spanned<String>>,
+    #[serde(default)]
+    admin: bool,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
+/// A token.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenToken {
+    secret: Spanned<String>,
+    user: Option<Spanned<String>>,
+    allow: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    deny: Vec<Spanned<String>>,
+    expires: Option<Datetime>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
+/// An account for those who come from an address.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAddress {
+    from: Spanned<String>,
+    r#as: Spanned<String>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
+/// Understands the text of a file.
+pub(super) fn parse(text: &str) -> Result<Policy, At> {
+    let written: Written = toml::from_str(text).map_err(|error| At {
+        offset: error.span().map_or(text.len(), |span| span.start),
+        mistake: Mistake::Syntax(error.message().to_owned()),
+    })?;
+    let mut policy = Policy {
+        everyone: rules(&written.everyone.allow, &written.everyone.deny)?,
+        members: rules(&written.members.allow, &written.members.deny)?,
+        has_accounts: true,
+        ..Policy::default()
+    };
+    for (name, user) in &written.users {
+        let account = user_name(name)?;
+        policy.users.insert(account, read_user(user)?);
+    }
+    policy.reserved = reserved(&written.users)?;
+    for (id, token) in &written.tokens {
+        check_id(id.as_ref()).map_err(|error| at(id, error.into()))?;
+        let token = read_token(id, token, &policy)?;
+        policy.tokens.insert(id.as_ref().clone(), token);
+    }
+    for address in &written.addresses {
+        let network = address.from.as_ref().parse();
+        let network = network.map_err(|error| at(&address.from, Mistake::Network(error)))?;
+        let account = known_user(&address.r#as, &policy)?;
+        policy.addresses.push((network, account));
+    }
+    Ok(policy)
+}
+
+/// A mistake where this is written.
+fn at<T>(place: &Spanned<T>, mistake: Mistake) -> At {
+    let offset = place.span().start;
+    At { offset, mistake }
+}
+
+fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet, At> {
+    let read = |texts: &[Spanned<String>]| {
+        let read = |text: &Spanned<String>| {
+            let rule = text.as_ref().parse::<Rule>();
+            rule.map_err(|error| at(text, error.into()))
+        };
+        texts.iter().map(read).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(RuleSet {
+        allow: read(allow)?,
+        deny: read(deny)?,
+    })
+}
+
+fn user_name(name: &Spanned<String>) -> Result<UserName, At> {
+    let read = UserName::new(name.as_ref());
+    read.map_err(|error: UserNameError| at(name, error.into()))
+}
+
+/// A user that there is.
+fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, At> {
+    match policy.users.get_key_value(name.as_ref().as_str()) {
+        Some((known, _)) => Ok(known.clone()),
+        None => Err(at(name, Mistake::NoSuchUser(name.as_ref().clone()))),
+    }
+}
+
+fn read_user(written: &WrittenUser) -> Result<User, At> {
+    let mut rules = rules(&written.allow, &written.deny)?;
+    if written.admin {
+        rules.allow.push(Rule::new(Verbs::ALL, "*"));
+    }
+    Ok(User { rules })
+}
+
+/// The names that belong to accounts: each account's own, and what else it calls itself.
+fn reserved(
+    users: &BTreeMap<Spanned<String>, WrittenUser>,
+) -> Result<HashMap<String, UserName>, At> {
+    let mut reserved: HashMap<String, UserName> = HashMap::new();
+    for (account, user) in users {
+        let owner = user_name(account)?;
+        for name in std::iter::once(account).chain(&user.names) {
+            user_name(name)?;
+            match reserved.insert(folded(name.as_ref()), owner.clone()) {
+                Some(other) if other != owner => {
+                    let name = name.as_ref().clone();
+                    let mistake = Mistake::SameName { name, other };
+                    return Err(at(account, mistake));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(reserved)
+}
+
+fn read_token(id: &Spanned<String>, written: &WrittenToken, policy: &Policy) -> Result<Token, At> {
+    let hash = SecretHash::parse(written.secret.as_ref());
+    let hash = hash.map_err(|error| at(&written.secret, error.into()))?;
+    let user = written.user.as_ref();
+    let user = user.map(|user| known_user(user, policy)).transpose()?;
+    let own = match &written.allow {
+        Some(allow) => Some(rules(allow, &written.deny)?),
+        None if !written.deny.is_empty() => {
+            let mut own = rules(&[], &written.deny)?;
+            own.allow.push(Rule::new(Verbs::ALL, "*"));
+            Some(own)
+        }
+        None => None,
+    };
+    if user.is_none() && written.allow.is_none() {
+        return Err(at(id, Mistake::EmptyToken));
+    }
+    let expires = written.expires.as_ref();
+    let expires = expires.map(|time| milliseconds(time).ok_or_else(|| at(id, Mistake::Time)));
+    Ok(Token {
+        hash,
+        user,
+        rules: own,
+        expires: expires.transpose()?,
+    })
+}
+
+/// A time in milliseconds since the Unix epoch. One without an offset is in UTC, and a
+/// date alone is its first moment. `None` of a time of day without a date.
+fn milliseconds(time: &Datetime) -> Option<u64> {
+    let date = time.date?;
+    let days = days_from_civil(date.year.into(), date.month.into(), date.day.into());
+    let clock = time.time.map_or(0, |clock| {
+        let seconds = i64::from(clock.second.unwrap_or(0));
+        (i64::from(clock.hour) * 60 + i64::from(clock.minute)) * 60 + seconds
+    });
+    let offset = match time.offset {
+        None | Some(Offset::Z) => 0,
+        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+    };
+    let seconds = days * 24 * 60 * 60 + clock - offset;
+    // What was over before 1970 is over.
+    Some(u64::try_from(seconds).unwrap_or(0) * 1000)
+}
+
+/// Days since the Unix epoch, of a date in the Gregorian calendar: years begin in March, so
+/// that the leap day is the last, and 400 of them are an era of 146,097 days.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Option<u64> {
+        milliseconds(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn times_are_counted_from_the_epoch() {
+        assert_eq!(time("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(time("2027-01-01"), Some(1_798_761_600_000));
+        assert_eq!(time("2024-02-29T23:59:59+01:00"), Some(1_709_247_599_000));
+        assert_eq!(time("2000-03-01T00:00:00"), Some(951_868_800_000));
+        assert_eq!(time("1969-12-31T00:00:00Z"), Some(0));
+        assert_eq!(time("12:00:00"), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! Rules: `VERBS PATTERN`, which are allowed or denied. Denying beats allowing, their order
+//! means nothing, and what no rule allows is not allowed.
+
+use super::pattern::Pattern;
+use super::verbs::Verbs;
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) verbs: Verbs,
+    pub(super) pattern: Pattern,
+}
+
+/// Why a text is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// There is no such verb.
+    #[error(
+        "{0:?} is no verb; a rule has verbs (read, live, write, who, list, admin) and then the \
+         topic, as in \"read write lab-*\""
+    )]
+    UnknownVerb(String),
+    /// One of the two is missing.
+    #[error("a rule has verbs and then the topic, as in \"read write lab-*\"")]
+    Incomplete,
+}
+
+impl Rule {
+    pub(super) fn new(verbs: Verbs, pattern: &str) -> Self {
+        Self {
+            verbs,
+            pattern: Pattern::new(pattern),
+        }
+    }
+}
+
+impl std::str::FromStr for Rule {
+    type Err = RuleError;
+
+    /// The topic is the last word; one with a space in its name stands in quotation marks:
+    /// `read 'my topic'`.
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let text = text.trim();
+        let (words, pattern) = match text.strip_suffix('\'') {
+            Some(quoted) => quoted.split_once('\'').ok_or(RuleError::Incomplete)?,
+            None => text
+                .rsplit_once(char::is_whitespace)
+                .ok_or(RuleError::Incomplete)?,
+        };
+        let mut verbs = Verbs::NONE;
+        for word in words.split_whitespace() {
+            let known = Verbs::named(word);
+            verbs = verbs.or(known.ok_or_else(|| RuleError::UnknownVerb(word.into()))?);
+        }
+        if verbs == Verbs::NONE || pattern.is_empty() {
+            return Err(RuleError::Incomplete);
+        }
+        Ok(Self::new(verbs, pattern))
+    }
+}
+
+/// What somebody is allowed and denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RuleSet {
+    pub(super) allow: Vec<Rule>,
+    pub(super) deny: Vec<Rule>,
+}
+
+impl RuleSet {
+    /// What is allowed, were nothing denied.
+    pub(super) fn allowed(&self, topic: &str, user: Option<&str>) -> Verbs {
+        verbs(&self.allow, topic, user)
+    }
+
+    /// What is denied.
+    pub(super) fn denied(&self, topic: &str, user: Option<&str>) -> Verbs {
+        verbs(&self.deny, topic, user)
+    }
+
+    /// What is allowed in every topic, whatever its name.
+    pub(super) fn allowed_anywhere(&self) -> Verbs {
+        let general = self.allow.iter().filter(|rule| rule.pattern.is_any());
+        general.fold(Verbs::NONE, |all, rule| all.or(rule.verbs))
+    }
+
+    /// What is denied in some topic.
+    pub(super) fn denied_somewhere(&self) -> Verbs {
+        let rules = self.deny.iter();
+        rules.fold(Verbs::NONE, |all, rule| all.or(rule.verbs))
+    }
+}
+
+fn verbs(rules: &[Rule], topic: &str, user: Option<&str>) -> Verbs {
+    let fitting = rules
+        .iter()
+        .filter(|rule| rule.pattern.matches(topic, user));
+    fitting.fold(Verbs::NONE, |all, rule| all.or(rule.verbs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_verbs_and_a_topic() {
+        let rule = |text: &str| text.parse::<Rule>();
+        let expected = Rule::new(Verbs::READ.or(Verbs::WHO), "lab-*");
+        assert_eq!(rule(" read  who lab-*"), Ok(expected));
+        assert_eq!(rule("write 'a b'"), Ok(Rule::new(Verbs::WRITE, "a b")));
+        assert_eq!(rule("live read"), Ok(Rule::new(Verbs::LIVE, "read")));
+        for text in ["", "read", "'lab'", "read ''", "read '", "lab"] {
+            assert_eq!(rule(text), Err(RuleError::Incomplete), "{text}");
+        }
+        let unknown = RuleError::UnknownVerb("wirte".into());
+        assert_eq!(rule("read wirte lab"), Err(unknown));
+    }
+}

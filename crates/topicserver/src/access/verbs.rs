@@ -1,0 +1,71 @@
+//! What can be allowed in a topic, as bits.
+
+use std::fmt;
+
+/// Any of the things that can be done with a topic.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Verbs(u8);
+
+/// The verbs as rules write them.
+const WORDS: [(&str, Verbs); 6] = [
+    ("read", Verbs::READ),
+    ("live", Verbs::LIVE),
+    ("write", Verbs::WRITE),
+    ("who", Verbs::WHO),
+    ("list", Verbs::LIST),
+    ("admin", Verbs::ADMIN),
+];
+
+impl Verbs {
+    pub(crate) const NONE: Self = Self(0);
+    /// To receive messages as they come.
+    pub(crate) const LIVE: Self = Self(1);
+    /// To receive those that came before.
+    pub(crate) const HISTORY: Self = Self(2);
+    /// Both.
+    pub(crate) const READ: Self = Self(1 | 2);
+    /// To publish.
+    pub(crate) const WRITE: Self = Self(4);
+    /// To see who is there, comes and goes.
+    pub(crate) const WHO: Self = Self(8);
+    /// To see that the topic exists.
+    pub(crate) const LIST: Self = Self(16);
+    /// To manage the topic. Nothing asks for it yet.
+    pub(crate) const ADMIN: Self = Self(32);
+    pub(crate) const ALL: Self = Self(63);
+
+    /// The verb that a rule writes so.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        let known = WORDS.iter().find(|(known, _)| *known == word);
+        known.map(|(_, verbs)| *verbs)
+    }
+
+    /// All of `others`.
+    pub(crate) fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Some of `others`.
+    pub(crate) fn intersects(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    pub(crate) fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    pub(crate) fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+}
+
+impl fmt::Debug for Verbs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = WORDS.iter().filter(|(_, verbs)| self.contains(*verbs));
+        f.debug_list().entries(words.map(|(word, _)| word)).finish()
+    }
+}

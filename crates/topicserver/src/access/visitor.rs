@@ -1,0 +1,97 @@
+//! Who a connection, or a request, has proven to come from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wire::{ErrorCode, UserName};
+
+use super::token::SecretHash;
+
+/// Whom the server takes somebody for.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Visitor {
+    /// Anybody: nothing was proven.
+    #[default]
+    Everyone,
+    /// Somebody with an account, a token, or a known address.
+    Known(Arc<Known>),
+}
+
+/// Somebody who has proven something.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The account; none for a token that belongs to nobody.
+    pub(crate) account: Option<UserName>,
+    pub(super) proof: Proof,
+    /// When the proof expires, in milliseconds since the Unix epoch.
+    pub(crate) expires: Option<u64>,
+}
+
+/// What was proven, so that it can be seen later whether it still holds.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// The connection comes from an address that stands for the account.
+    Address,
+    /// It knows the secret of a token.
+    Token { id: Box<str>, hash: SecretHash },
+}
+
+/// Why somebody isn't who he was any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) code: ErrorCode,
+    pub(crate) text: String,
+}
+
+impl Visitor {
+    pub(super) fn new(account: Option<UserName>, proof: Proof, expires: Option<u64>) -> Self {
+        Self::Known(Arc::new(Known {
+            account,
+            proof,
+            expires,
+        }))
+    }
+
+    /// The account that was proven.
+    pub(crate) fn account(&self) -> Option<&UserName> {
+        self.known()?.account.as_ref()
+    }
+
+    /// The token that proved it.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match &self.known()?.proof {
+            Proof::Token { id, .. } => Some(id),
+            Proof::Address => None,
+        }
+    }
+
+    /// When the proof expires.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        self.known()?.expires
+    }
+
+    /// Whether the connection has logged in itself: where it comes from can be overruled.
+    pub(crate) fn has_logged_in(&self) -> bool {
+        self.known()
+            .is_some_and(|known| !matches!(known.proof, Proof::Address))
+    }
+
+    pub(super) fn known(&self) -> Option<&Known> {
+        match self {
+            Self::Everyone => None,
+            Self::Known(known) => Some(known),
+        }
+    }
+}
+
+impl fmt::Display for Visitor {
+    /// As it stands in "you may not read it as …".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.account(), self.token()) {
+            (None, None) => f.write_str("everyone"),
+            (Some(account), None) => write!(f, "{account}"),
+            (Some(account), Some(id)) => write!(f, "{account} with the token {id}"),
+            (None, Some(id)) => write!(f, "the owner of the token {id}"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Which proxies are believed.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::Config;
+use crate::network::Network;
+
+impl Config {
+    /// Whether what comes from this address is forwarded by a trusted proxy. By default
+    /// nobody is trusted: anybody can claim to forward somebody else.
+    pub(crate) fn trusts_proxy(&self, ip: IpAddr) -> bool {
+        let mut trusted = self.trust_proxies.iter();
+        trusted.any(|network| network.contains(ip))
+    }
+}
+
+// No doc comment: clap would show it as the program's description.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ProxyOptions {
+    /// Believe the proxies at this address or in this network when they say whom they forward,
+    /// by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For.
+    /// Can be given several times
+    #[arg(long = "trust-proxy", value_name = "NETWORK")]
+    trust_proxies: Vec<Network>,
+}
+
+impl ProxyOptions {
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.trust_proxies.clone_from(&self.trust_proxies);
+    }
+}

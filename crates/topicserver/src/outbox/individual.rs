@@ -1,0 +1,72 @@
+//! What one stream doesn't have in common with others of its form: the ids of several
+//! topics, and an end after a number of messages. Its bytes are made for it alone.
+
+use bytes::Bytes;
+
+use crate::outbox::batch::Batch;
+use crate::outbox::events::last_number;
+use crate::outbox::form::Form;
+use crate::outbox::places::{Place, Places};
+
+/// What a stream has for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Individual {
+    /// Where it is in each of several topics, if its events say that.
+    pub(crate) places: Option<Places>,
+    /// It ends after so many more messages.
+    pub(crate) remaining: Option<u64>,
+}
+
+/// Messages as one stream gets them, and where it is then.
+pub(super) struct Encoded {
+    pub(super) bytes: Bytes,
+    count: u64,
+    reached: Option<(usize, Place)>,
+}
+
+impl Individual {
+    /// Whether the stream has anything for itself.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.places.is_some() || self.remaining.is_some()
+    }
+
+    /// The messages of a batch that the stream still gets.
+    pub(super) fn encode(&self, batch: &Batch, form: Form) -> Encoded {
+        let remaining = self.remaining.unwrap_or(u64::MAX);
+        let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
+        let part = (batch.count() > remaining).then(|| batch.first(remaining));
+        let batch = part.as_ref().unwrap_or(batch);
+        let count = u64::from(batch.count());
+        let index = self.places.as_ref().and_then(|places| places.find(batch));
+        let (Some(places), Some(index)) = (&self.places, index) else {
+            let bytes = batch.to_keep(form).clone();
+            return Encoded {
+                bytes,
+                count,
+                reached: None,
+            };
+        };
+        let epoch = batch.epoch();
+        let bytes = form.encode_at(batch.bytes(), &places.id_parts(index, epoch));
+        let reached = last_number(batch.bytes()).map(|seq| (index, Place { epoch, seq }));
+        Encoded {
+            bytes: bytes.into(),
+            count,
+            reached,
+        }
+    }
+
+    /// The stream has got this.
+    pub(super) fn advance(&mut self, encoded: &Encoded) {
+        if let (Some(places), Some((index, place))) = (&mut self.places, encoded.reached) {
+            places.advance(index, place);
+        }
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.saturating_sub(encoded.count);
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.remaining == Some(0)
+    }
+}

@@ -1,0 +1,58 @@
+//! How an outbox sends to a stream whose bytes are made for it alone.
+
+use crate::outbox::Outbox;
+use crate::outbox::batch::Batch;
+use crate::outbox::individual::Individual;
+use crate::outbox::places::Place;
+use crate::outbox::state::{Stage, State};
+use crate::outbox::transport::Transport;
+
+impl<T: Transport + ?Sized> Outbox<T> {
+    /// Notes from where the peer gets each of its topics, and returns that as an event's
+    /// id, if its form has ids.
+    pub(crate) fn set_places<'a>(
+        &self,
+        mut starts: impl Iterator<Item = (&'a str, Place)>,
+    ) -> Option<String> {
+        let mut state = self.state.lock();
+        if !state.form.has_ids() {
+            return None;
+        }
+        let individual = state.individual.as_mut();
+        match individual.and_then(|individual| individual.places.as_mut()) {
+            Some(places) => {
+                starts.for_each(|(topic, place)| places.set(topic, place));
+                Some(places.id())
+            }
+            None => starts.next().map(|(_, place)| place.to_string()),
+        }
+    }
+
+    /// Sends as many batches as there is room for to a stream whose bytes are its own, and
+    /// tells their number.
+    pub(super) fn offer_individual<'a>(
+        &self,
+        state: &mut State,
+        individual: &mut Individual,
+        batches: impl Iterator<Item = &'a Batch> + Clone,
+    ) -> usize {
+        for (index, batch) in batches.clone().enumerate() {
+            let encoded = individual.encode(batch, state.form);
+            let waiting = encoded.bytes.len();
+            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+                state.is_wanted = true;
+                return index;
+            }
+            individual.advance(&encoded);
+            self.send_line(state, encoded.bytes);
+            if individual.is_complete() {
+                self.finish_locked(state, None);
+            }
+            if state.stage != Stage::Open {
+                break;
+            }
+        }
+        // To a connection that is about to be closed, everything is as good as sent.
+        batches.count()
+    }
+}

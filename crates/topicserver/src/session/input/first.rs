@@ -1,0 +1,82 @@
+//! The first bytes of a connection, which say what it speaks.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
+use wire::{Limits, ScanError, Scanner};
+
+use super::{FrameSink, Input, Partial, READ_BUFFER, Read, make_room};
+use crate::session::protocol::{Protocol, Spoken};
+
+/// What came of a connection's first read.
+#[derive(Debug)]
+pub(crate) enum First {
+    Json(Read),
+    /// Something else; the bytes are kept.
+    Other(Protocol),
+}
+
+impl Input {
+    /// What was read and isn't dealt with.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
+    }
+
+    /// What was read and isn't JSON.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        let partial = self.partial.map(|partial| partial.bytes.freeze());
+        partial.unwrap_or_default()
+    }
+
+    /// The connection begins with these bytes, which were read already.
+    pub(crate) fn begin_with(&mut self, bytes: &BytesMut, limits: Limits) {
+        self.keep(bytes, Scanner::new(limits), true);
+    }
+
+    /// Deals with the bytes of [`begin_with`](Self::begin_with).
+    fn handle_first(
+        &mut self,
+        mut first: Box<Partial>,
+        spoken: Spoken,
+        sink: &mut impl FrameSink,
+    ) -> Result<First, ScanError> {
+        let protocol = Protocol::of(&first.bytes, spoken);
+        if protocol == Protocol::Json {
+            return self.go_on(first, sink).map(First::Json);
+        }
+        first.is_stopped = false;
+        self.partial = Some(first);
+        Ok(First::Other(protocol))
+    }
+
+    /// Reads the first bytes of a connection: a session's if they are JSON, and else
+    /// what they are, untouched.
+    pub(crate) fn poll_first<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        cx: &mut Context<'_>,
+        (limits, spoken): (Limits, Spoken),
+        sink: &mut impl FrameSink,
+    ) -> Poll<io::Result<Result<First, ScanError>>> {
+        if let Some(first) = self.partial.take_if(|partial| partial.is_stopped) {
+            return Poll::Ready(Ok(self.handle_first(first, spoken, sink)));
+        }
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            make_room(buffer);
+            let room = buffer.capacity();
+            let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
+            let protocol = Protocol::of(buffer, spoken);
+            if count > 0 && protocol != Protocol::Json {
+                self.keep(buffer, Scanner::new(limits), false);
+                buffer.clear();
+                return Poll::Ready(Ok(Ok(First::Other(protocol))));
+            }
+            let read = self.handle(buffer, count, room, limits, sink);
+            Poll::Ready(Ok(read.map(First::Json)))
+        })
+    }
+}
