@@ -25,7 +25,7 @@ use crate::output::people::People;
 use crate::output::screen::Screen;
 use crate::pipe;
 use crate::terminal::{self, Restore};
-use ends::{Ends, Place};
+use ends::{Ends, Location};
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl App {
         let Reach { server, known, .. } = reach;
         let server = server.address;
         let limits = self.limits(options.max_line_frame());
-        let place = Place {
+        let location = Location {
             server: terminal::Server::Topics,
             name: server.to_string(),
             max_line_frame: limits.max_line_frame,
@@ -165,7 +165,7 @@ impl App {
             screen,
             restore,
             abandoned,
-        } = self.ends(&topics, place, reader)?;
+        } = self.ends(&topics, location, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
         let silence = screen.silence(self.options.timeout);
         let (client, events) = match Client::start(options) {
@@ -231,7 +231,7 @@ impl App {
         let max_frame = self.options.max_frame;
         let topic = direct::topic();
         let topics = [topic.clone()];
-        let place = Place {
+        let location = Location {
             server: terminal::Server::None,
             name: place,
             max_line_frame: max_frame,
@@ -241,7 +241,7 @@ impl App {
             screen,
             restore,
             abandoned,
-        } = self.ends(&topics, place, reader)?;
+        } = self.ends(&topics, location, reader)?;
         let input = Input::new(
             keyboard,
             topic,

@@ -13,6 +13,7 @@
 
 #[allow(dead_code, unused_imports, reason = "the gate that asks it comes next")]
 mod access;
+mod check;
 mod clock;
 mod config;
 mod connections;
@@ -37,8 +38,12 @@ mod turn;
 mod websocket;
 
 pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{CertificateSource, Config, LogLevel, Options, TlsConfig, TlsMode, TlsVersion};
+pub use config::{
+    CertificateSource, Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source,
+    Spot, TlsConfig, TlsMode, TlsVersion,
+};
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Reloader, Server, StartError};

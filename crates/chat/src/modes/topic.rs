@@ -15,7 +15,7 @@ use crate::calls::manager::Calls;
 use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
-use crate::output::item::{self, Call, Item, Said, Severity};
+use crate::output::item::{self, Call, Item, NoticeText, Severity};
 use crate::output::messages::Closed;
 use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
@@ -333,7 +333,7 @@ impl Chat {
             let topics = about.iter().map(|topic| Some(*topic));
             let nowhere = about.is_empty().then_some(None);
             for about in topics.chain(nowhere) {
-                let said = Said::new(&text, severity, about);
+                let said = NoticeText::new(&text, severity, about);
                 self.all.screen.happened(|| Item::Notice(said));
             }
             return;

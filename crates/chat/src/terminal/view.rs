@@ -118,6 +118,14 @@ pub(super) struct View {
     has_asked: bool,
 }
 
+/// Whether something that arrived wants the person's attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attention {
+    None,
+    /// It mentions the person.
+    Mention,
+}
+
 impl View {
     pub(super) fn new(target: Target) -> Self {
         Self {
@@ -189,7 +197,12 @@ impl View {
     }
 
     /// Adds a message: to the end, or before everything if it was asked for.
-    pub(super) fn on_message(&mut self, incoming: &Incoming, now: u64, is_mention: bool) -> Place {
+    pub(super) fn on_message(
+        &mut self,
+        incoming: &Incoming,
+        now: u64,
+        attention: Attention,
+    ) -> Insertion {
         let is_past = incoming.arrival != Arrival::Live;
         let seq = incoming.envelope.seq;
         let entry = Entry {
@@ -200,7 +213,7 @@ impl View {
                 topic: incoming.topic.clone(),
                 text: incoming.text.clone(),
                 seq,
-                is_mention,
+                is_mention: attention == Attention::Mention,
             }),
         };
         let oldest = self.oldest();
@@ -211,13 +224,13 @@ impl View {
                 if incoming.arrival == (Arrival::Replayed { is_last: true }) {
                     self.end_fetch();
                 }
-                return Place::Before;
+                return Insertion::Before;
             }
             self.end_fetch();
         }
         let is_known = || seq.is_some_and(|seq| self.newest().is_some_and(|newest| seq <= newest));
         if self.has_asked && is_past && is_known() {
-            return Place::Known;
+            return Insertion::Known;
         }
         if let (Some(seq), Some(newest)) = (seq, self.newest())
             && seq <= newest
@@ -225,7 +238,7 @@ impl View {
             self.forget_numbers();
         }
         self.push(entry);
-        Place::End
+        Insertion::End
     }
 
     fn numbers(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
@@ -347,7 +360,7 @@ impl View {
 
 /// Where a message was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Insertion {
     /// It is the newest.
     End,
     /// It is older than all others.

@@ -156,7 +156,7 @@ impl Session {
         struct Sent {
             source: serde_json::Value,
         }
-        self.queue.is_doubtful(text)
+        self.queue.is_in_doubt(text)
             && serde_json::from_slice(frame.bytes())
                 .is_ok_and(|Sent { source }| self.sources.contains(&source))
     }
@@ -249,7 +249,11 @@ impl Session {
         let (joined, incomplete) = self.update_memberships(registered)?;
         self.is_extended = true;
         self.heartbeat.listen(now);
-        match std::mem::replace(&mut self.state, State::Extended) {
+        let before = std::mem::replace(&mut self.state, State::Extended);
+        if before != State::Extended {
+            self.on_named(now);
+        }
+        match before {
             State::Classic => self.emit(Event::Recovered),
             _ if joined.is_empty() => {}
             _ => self.emit_joined(joined.clone()),
@@ -326,7 +330,7 @@ impl Session {
             return Err(SessionError::Lost(error.into()));
         }
         if FINAL.iter().any(|code| error.is(*code)) {
-            self.farewell = Some(error);
+            self.closing_error = Some(error);
             return Ok(());
         }
         if self.state == State::Extended {

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 
 use super::Config;
-use super::parse::{count, seconds};
+use super::parse::{Seconds, count, seconds, time_up_to};
 
 /// The settings of TLS.
 #[derive(Clone, Debug)]
@@ -105,6 +104,9 @@ impl Config {
     pub const DEFAULT_TLS_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 }
 
+/// Browsers keep it as long as this or less.
+const LONGEST_HSTS: u64 = 10 * 365 * 24 * 60 * 60;
+
 fn default_max_handshakes() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cores * Config::MAX_HANDSHAKES_PER_CORE
@@ -143,24 +145,24 @@ pub(super) struct TlsOptions {
     tls_min: TlsVersion,
 
     /// Time for a TLS handshake
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_TLS_HANDSHAKE_TIMEOUT.as_secs())]
-    tls_handshake_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_TLS_HANDSHAKE_TIMEOUT))]
+    tls_handshake_timeout: Seconds,
 
     /// Maximum TLS handshakes that are computed at the same time; more wait [default: 64 per core]
     #[arg(long, value_name = "COUNT", value_parser = count(1))]
     max_handshakes: Option<usize>,
 
     /// Time between two checks whether the files of --tls-cert and --tls-key have changed
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_TLS_CHECK_INTERVAL.as_secs())]
-    tls_check_interval: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_TLS_CHECK_INTERVAL))]
+    tls_check_interval: Seconds,
 
     /// Tell browsers to use https only for this host, on every port, for this long. Not sent with
     /// a self-signed certificate
-    #[arg(long, value_name = "SECONDS", conflicts_with = "tls_self_signed",
-          value_parser = RangedU64ValueParser::<u64>::new().range(1..=100 * 365 * 24 * 60 * 60))]
-    hsts: Option<u64>,
+    #[arg(long, value_name = "TIME", conflicts_with = "tls_self_signed",
+          value_parser = time_up_to(1, LONGEST_HSTS))]
+    hsts: Option<Seconds>,
 }
 
 impl TlsOptions {
@@ -178,10 +180,10 @@ impl TlsOptions {
             },
             state_directory: None,
             min_version: self.tls_min,
-            handshake_timeout: Duration::from_secs(self.tls_handshake_timeout),
+            handshake_timeout: self.tls_handshake_timeout.into(),
             max_handshakes: self.max_handshakes.unwrap_or_else(default_max_handshakes),
-            check_interval: Duration::from_secs(self.tls_check_interval),
-            hsts: self.hsts.map(Duration::from_secs),
+            check_interval: self.tls_check_interval.into(),
+            hsts: self.hsts.map(Into::into),
         };
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::outbox::limits::{OutboxLimits, Share};
+use crate::outbox::limits::{OutboxLimits, QueuedBytes};
 
 /// What a piece counts as beside its bytes, with what is kept free for more.
 const PIECE_COST: usize = 2 * size_of::<Bytes>();
@@ -16,7 +16,7 @@ pub(crate) struct Queue {
     bytes: usize,
     /// Bytes that the transport holds; they go out before the pieces.
     unsent: usize,
-    share: Share,
+    share: QueuedBytes,
 }
 
 impl Queue {
@@ -25,7 +25,7 @@ impl Queue {
             pieces: VecDeque::new(),
             bytes: 0,
             unsent: 0,
-            share: Share::new(limits),
+            share: QueuedBytes::new(limits),
         }
     }
 

@@ -76,6 +76,18 @@ impl Acceptor {
         })))
     }
 
+    /// Whether [`open`](Self::open) would probably go well, without making anything.
+    pub(crate) fn look(config: &Config) -> Result<(), TlsError> {
+        match (config.tls.mode(), &config.tls.certificate) {
+            (TlsMode::Off, _) => Ok(()),
+            (_, None) => Err(TlsError::NoCertificate),
+            (_, Some(source)) => {
+                let provider = aws_lc_rs::default_provider();
+                Current::look(source, config, &provider)
+            }
+        }
+    }
+
     /// Whether connections must speak TLS.
     pub(crate) fn is_required(&self) -> bool {
         self.mode == TlsMode::Required

@@ -115,6 +115,22 @@ impl Current {
         })
     }
 
+    /// Whether [`open`](Self::open) would probably go well. What the server would make isn't
+    /// made.
+    pub(super) fn look(
+        source: &CertificateSource,
+        config: &Config,
+        provider: &CryptoProvider,
+    ) -> Result<(), TlsError> {
+        match Source::new(source, config)? {
+            Source::Files { certificate, key } => {
+                let files = Files::read(&certificate, &key)?;
+                Certificate::from_pem(&files, &certificate, &key, provider).map(drop)
+            }
+            Source::SelfSigned(_) => Ok(()),
+        }
+    }
+
     /// The fingerprint of the key, if the certificate vouches for itself: then it is what
     /// clients go by.
     pub(super) fn own_fingerprint(&self) -> Option<String> {

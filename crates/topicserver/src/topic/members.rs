@@ -18,7 +18,7 @@ use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
-use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Step, Subscriber};
+use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Progress, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -183,17 +183,17 @@ impl Members {
 
     /// A page of those who are here, for whoever asks.
     pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
-        let (users, more) = self.people.page(page);
+        let page = self.people.page(page);
         Event::Members(wire::Members {
             topic: topic.into(),
             count: self.len() as u64,
-            users,
-            more,
+            users: page.people,
+            more: page.more,
         })
     }
 
-    /// An extended connection that wants nothing but what it gets already says again who
-    /// it is. False: it isn't here, or has another name.
+    /// An extended connection that wants nothing but what it gets already registers again.
+    /// Returns whether it is here, with the same name.
     pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
         let Some(known) = self.find(outbox) else {
             return false;
@@ -225,7 +225,7 @@ impl Members {
         let mut turns = self.extended.chunks_mut(RECEIVERS_PER_TURN).peekable();
         while let Some(turn) = turns.next() {
             for subscriber in turn {
-                if subscriber.offer(publications, pieces, next) == Offered::FellBehind {
+                if subscriber.try_send(publications, pieces, next) == Offered::FellBehind {
                     self.behind += 1;
                 }
             }
@@ -296,9 +296,9 @@ impl Members {
                 return None;
             }
             match subscriber.step(topic, log) {
-                Step::Behind => {}
-                Step::Fetch(from) => return Some(subscriber.fetch(from)),
-                Step::CaughtUp => {
+                Progress::Behind => {}
+                Progress::Fetch(from) => return Some(subscriber.fetch(from)),
+                Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
                     self.behind -= 1;
                     return None;
@@ -335,9 +335,9 @@ impl Members {
             }
             served += 1;
             match subscriber.step(topic, log) {
-                Step::Behind => {}
-                Step::Fetch(from) => fetches.push(subscriber.fetch(from)),
-                Step::CaughtUp => {
+                Progress::Behind => {}
+                Progress::Fetch(from) => fetches.push(subscriber.fetch(from)),
+                Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
                     self.behind -= 1;
                 }

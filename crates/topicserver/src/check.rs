@@ -1,0 +1,27 @@
+//! Looks whether a server would start: everything that a configuration names outside itself.
+
+use crate::config::Config;
+use crate::store::{Directory, OpenError};
+use crate::tls::TlsError;
+use crate::tls::acceptor::Acceptor;
+
+/// Why a server with this configuration would not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The directory of the history.
+    #[error("--data: {0}")]
+    Data(#[from] OpenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Everything that would keep a server with this configuration from starting, as far as it
+/// can be seen without starting one: nothing is made, written or locked, and the port isn't
+/// tried.
+pub fn check(config: &Config) -> Vec<CheckError> {
+    let data = config.data.as_deref().map(Directory::look);
+    let data = data.and_then(Result::err).map(CheckError::from);
+    let tls = Acceptor::look(config).err().map(CheckError::from);
+    data.into_iter().chain(tls).collect()
+}
