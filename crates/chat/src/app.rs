@@ -1,16 +1,16 @@
 //! Puts a run together: keyboard, screen and mode; and ends it.
 
 mod ends;
+mod reach;
 
 use std::io;
 use std::time::SystemTime;
 
-use client::dial::{Dialer, Protection};
 use client::queue::Queue;
 use client::{Client, Name, Presence, Protocol, ServerAddress};
-use wire::{Address, TopicName, UserName};
+use wire::{TopicName, UserName};
 
-use crate::access::{self, MeetError, Reach};
+use crate::access::Reach;
 use crate::calls::manager::{CallSettings, Calls};
 use crate::cli::{Config, Extended, History, Mode, Options};
 use crate::conversation::{Conversation, Rules};
@@ -106,36 +106,6 @@ struct Finished {
 }
 
 impl App {
-    /// Forgets the key of a server.
-    fn forget(&self, server: &Address) -> Finished {
-        match access::forget(server, self.environment.config.as_deref()) {
-            Ok(keys) => {
-                let keys = access::pins(&keys);
-                self.notices.say(format_args!("forgot {server}: {keys}"));
-                Finished::done()
-            }
-            Err(error) => Finished::failed(error.into()),
-        }
-    }
-
-    /// Finds out how a server is reached, and whether the person trusts it. The terminal isn't
-    /// taken yet.
-    async fn reach(&self, server: ServerAddress, audience: Audience) -> Result<Reach, Failure> {
-        let folder = self.environment.config.as_deref();
-        let mut reach = Reach::find(server, &self.options.access, folder)?;
-        let dialer = self.client_options(&reach, Vec::new(), audience).dialer();
-        match reach.meet(&dialer).await {
-            Ok(()) => Ok(reach),
-            // It may come later.
-            Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => Ok(reach),
-            Err(MeetError::Dial(error)) => {
-                let server = &reach.server.address;
-                Err(Failure::of_dialing(error, server, &reach.known))
-            }
-            Err(MeetError::Access(error)) => Err(error.into()),
-        }
-    }
-
     async fn run_topic(
         &self,
         server: ServerAddress,
@@ -188,6 +158,7 @@ impl App {
             audience,
             requests: self.requests(),
             stays: self.options.stay,
+            topics: topics.len(),
         });
         let ended = tokio::select! {
             ended = running => ended,
@@ -196,30 +167,6 @@ impl App {
         };
         let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
         Ok(finished.without(ended.refused))
-    }
-
-    /// Dials somebody directly.
-    fn peers_dialer(&self, address: Address) -> Dialer {
-        Dialer {
-            address,
-            timeout: self.options.connect_timeout,
-            max_frame: self.options.max_frame,
-            protection: Protection::Plain,
-        }
-    }
-
-    /// Somebody whom a topic server knows.
-    async fn user(&self, user: UserName, server: ServerAddress) -> Result<Partner, Failure> {
-        // Nothing is asked of the server but where that user is.
-        let audience = Audience::Pipe;
-        let reach = self.reach(server, audience).await?;
-        let server = self.client_options(&reach, Vec::new(), audience).dialer();
-        let known = reach.known;
-        Ok(Partner::User {
-            user,
-            server,
-            known,
-        })
     }
 
     async fn run_direct(
@@ -324,6 +271,8 @@ impl App {
     ) -> client::Options {
         let mut options = client::Options::new(reach.server.clone(), topics);
         options.trust = reach.trust.clone();
+        options.credential = reach.credential.clone();
+        options.plain_secrets = reach.plain_secrets;
         options.reconnect = self.options.reconnect;
         options.wait = self.options.wait;
         options.connect_timeout = self.options.connect_timeout;

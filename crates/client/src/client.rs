@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wire::{Limits, TopicName};
+use wire::{Credential, Limits, TopicName};
 
 use crate::address::{Security, ServerAddress};
 use crate::channels::Command;
@@ -20,7 +20,8 @@ use crate::queue::ID_MEMBER;
 use crate::reconnect::{Driver, Setup};
 use crate::secret;
 use crate::session::{
-    ENVELOPE, History, Name, Presence, Protocol, Request, Session, SessionConfig,
+    ENVELOPE, HISTORY_BYTES, HISTORY_HEAD, History, Name, Presence, Protocol, Request, Session,
+    SessionConfig,
 };
 use crate::tls::{Tls, Trust};
 
@@ -32,6 +33,11 @@ pub struct Options {
     /// Whom the client takes for the server, over TLS. By default a server for which one of
     /// the system's authorities vouches, or that has the key in [`Options::server`].
     pub trust: Trust,
+    /// By what the client proves who it is. Nothing by default. Only the extended protocol
+    /// can say it.
+    pub credential: Option<Credential>,
+    /// Where a credential may be sent over plain TCP. Only within this machine by default.
+    pub plain_secrets: PlainSecrets,
     /// The topics to take part in.
     pub topics: Vec<TopicName>,
     /// The name by which others know the client. None by default.
@@ -54,6 +60,9 @@ pub struct Options {
     /// How long the server may acknowledge nothing after
     /// [`finish`](Client::finish): 30 s by default.
     pub ack_timeout: Duration,
+    /// How long the server has to answer a [`Request::History`]: 30 s by default, which is
+    /// longer than a server waits for its disk.
+    pub answer_timeout: Duration,
     /// How long the server has to close its side after that: 3 s by default.
     pub drain_timeout: Duration,
     /// The longest frame, sent or received, in bytes: 64 KiB by default.
@@ -66,6 +75,8 @@ impl Options {
         Self {
             server,
             trust: Trust::default(),
+            credential: None,
+            plain_secrets: PlainSecrets::WithinMachine,
             topics,
             name: Name::Anonymous,
             presence: Presence::Ignore,
@@ -76,6 +87,7 @@ impl Options {
             wait: false,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(3),
             max_frame: Limits::DEFAULT_MAX_FRAME,
         }
@@ -90,10 +102,11 @@ impl Options {
         }
     }
 
-    /// The longest frame that may arrive: what was sent, with the server's envelope.
+    /// The longest frame that may arrive: what was sent, with the server's envelope, or a
+    /// page of older messages.
     fn max_received_frame(&self) -> usize {
         match self.protocol {
-            Protocol::Extended => self.max_frame + ENVELOPE,
+            Protocol::Extended => HISTORY_BYTES.max(self.max_frame + ENVELOPE) + HISTORY_HEAD,
             Protocol::Classic => self.max_frame,
         }
     }
@@ -101,13 +114,25 @@ impl Options {
     /// How connections are made: for a program that makes one of its own, beside those of the
     /// client or before them.
     pub fn dialer(&self) -> Dialer {
+        self.dialer_for(match self.credential {
+            Some(_) => Payload::Secret,
+            None => Payload::Public,
+        })
+    }
+
+    /// The same, also where the credential isn't known yet.
+    pub fn dialer_for(&self, payload: Payload) -> Dialer {
+        let is_guarded =
+            payload == Payload::Secret && self.plain_secrets == PlainSecrets::WithinMachine;
         Dialer {
             address: self.server.address.clone(),
             timeout: self.connect_timeout,
             max_frame: self.max_received_frame(),
             protection: match self.server.security {
-                Security::Automatic | Security::Plain => Protection::Plain,
                 Security::Tls => Protection::Tls(self.tls()),
+                Security::Automatic if is_guarded => Protection::TlsToOthers(self.tls()),
+                Security::Plain if is_guarded => Protection::PlainWithinMachine,
+                Security::Automatic | Security::Plain => Protection::Plain,
             },
         }
     }
@@ -132,13 +157,33 @@ impl Options {
             presence: self.presence,
             history: self.history,
             port: self.port,
+            credential: self.credential,
             ack_timeout: self.ack_timeout,
             replay_timeout: self.drain_timeout,
+            answer_timeout: self.answer_timeout,
             key: secret::client_key()?,
             run: secret::run_id()?,
             protocol: self.protocol,
         }))
     }
+}
+
+/// Where a credential may be sent over plain TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainSecrets {
+    /// To a server on this machine.
+    WithinMachine,
+    /// To any server: others on the way can read it.
+    Anywhere,
+}
+
+/// What is sent over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// No credential.
+    Public,
+    /// A credential.
+    Secret,
 }
 
 /// The sending side of a client. Clones are handles to the same client.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wire::{Envelope, TopicName, UserName};
 
 use crate::dial::DialError;
-use crate::error::{ClientError, Disconnect, ServerError};
+use crate::error::{ClientError, Disconnect, HistoryError, ServerError};
 use crate::line::Line;
 use crate::tls::Proof;
 
@@ -17,7 +17,12 @@ pub enum Event {
     Message(Incoming),
     /// The server has stored a line of ours, or taken it where nothing is stored or
     /// acknowledged: nothing more will come of it.
-    Delivered(Line),
+    Delivered {
+        /// The line.
+        line: Line,
+        /// Its number in the topic's order, if the server has told it.
+        seq: Option<u64>,
+    },
     /// The server refused a line of ours: it is not delivered, or only not stored.
     LineRefused {
         /// The line.
@@ -41,6 +46,26 @@ pub enum Event {
     Left(TopicName),
     /// The name is taken; the client tries a similar one.
     NameTaken(UserName),
+    /// The name is reserved for an account; the client tries a similar one.
+    NameReserved(UserName),
+    /// The server has checked [`Options::credential`](crate::Options::credential), and found
+    /// somebody else than before.
+    Authenticated {
+        /// The account; none for a token that belongs to nobody.
+        user: Option<String>,
+        /// Until when that holds, in milliseconds since the Unix epoch; none if it doesn't end.
+        expires: Option<u64>,
+    },
+    /// The server has registered the client without having checked its credential: it has no
+    /// accounts.
+    NotAuthenticated,
+    /// The client may no longer take part in a topic, and doesn't.
+    Removed {
+        /// Which.
+        topic: TopicName,
+        /// One of [`wire::ErrorCode`], as it is written.
+        code: String,
+    },
     /// Messages are lost: the server doesn't have them any more.
     Gap {
         /// In which topic.
@@ -50,6 +75,18 @@ pub enum Event {
     },
     /// Messages that were published while we were away may be missing.
     Incomplete(TopicName),
+    /// The server has begun the history of a topic anew: numbers from before mean nothing
+    /// any more. An [`Incomplete`](Self::Incomplete) follows.
+    Renumbered(TopicName),
+    /// The answer to [`Request::History`](crate::Request::History).
+    History(HistoryPage),
+    /// There is no answer to [`Request::History`](crate::Request::History).
+    HistoryFailed {
+        /// Of which topic messages were asked for.
+        topic: TopicName,
+        /// Why.
+        error: HistoryError,
+    },
     /// The answer to [`Request::Who`](crate::Request::Who).
     Members {
         /// In which topic.
@@ -161,6 +198,17 @@ pub struct Incoming {
     pub envelope: Envelope,
     /// Whether it is new.
     pub arrival: Arrival,
+}
+
+/// A page of older messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Their topic.
+    pub topic: TopicName,
+    /// The messages in their order, one's own among them. None of them comes later, too.
+    pub messages: Vec<Incoming>,
+    /// The server has messages that are older than these.
+    pub has_older: bool,
 }
 
 /// Whether a message is new.

@@ -10,8 +10,10 @@
 
 mod config;
 mod heartbeat;
+mod identity;
 mod membership;
 mod naming;
+mod older;
 mod pages;
 mod receive;
 mod requests;
@@ -22,9 +24,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName};
+use wire::{Endpoint, TopicName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
+pub(crate) use identity::is_hopeless;
 pub use requests::Request;
 pub use resume::History;
 
@@ -34,11 +37,17 @@ use crate::event::Event;
 use crate::line::Line;
 use crate::queue::Queue;
 use heartbeat::{Heartbeat, HeartbeatAction};
+use identity::Identity;
 use membership::Membership;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one that
 /// was sent.
 pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
+/// Bytes of messages in a page of older messages. A server sends one longer message alone.
+pub const HISTORY_BYTES: usize = 256 * 1024;
+/// The most bytes that a page has beside the messages: its topic, its life, and what stands
+/// between a thousand messages.
+pub const HISTORY_HEAD: usize = 4 * 1024;
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 
@@ -57,6 +66,8 @@ pub struct Session {
     is_extended: bool,
     /// The event that it doesn't know the extended protocol was emitted.
     said_fell_back: bool,
+    /// Who we are, as the server has found on this connection.
+    identity: Identity,
     /// Both ends of the connection.
     ends: Option<(Endpoint, Endpoint)>,
     /// What is written before any line; each is written once.
@@ -66,6 +77,8 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// The list of topics that is being read.
     pages: pages::Pages,
+    /// The older messages that the program wants.
+    older: older::Older,
     wish: naming::Wish,
     /// Nothing more will be pushed.
     is_finishing: bool,
@@ -123,12 +136,14 @@ impl Session {
             state,
             is_extended: false,
             said_fell_back: false,
+            identity: Identity::NEW,
             ends: None,
             to_register: None,
             to_ping: false,
             to_pong: None,
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
+            older: older::Older::default(),
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
@@ -145,6 +160,7 @@ impl Session {
         self.ends = Some((source, destination));
         self.to_ping = false;
         self.to_pong = None;
+        self.identity.connected();
         self.forget_requests();
         self.wish_again();
         self.closing_error = None;
@@ -182,12 +198,6 @@ impl Session {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
-    }
-
-    /// Another connection has taken this one's place, and would again.
-    pub fn is_replaced(&self) -> bool {
-        let closing_error = self.closing_error.as_ref();
-        closing_error.is_some_and(|error| error.is(ErrorCode::Replaced))
     }
 
     /// The client has taken part in a topic.
@@ -286,10 +296,8 @@ impl Session {
         let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
         let deadlines = deadlines.map(Deadline::next_check);
         let others = self.heartbeat.next_check().into_iter();
-        deadlines
-            .chain(others)
-            .chain(self.wish.next_attempt())
-            .min()
+        let others = others.chain(self.wish.next_attempt());
+        deadlines.chain(others).chain(self.older.next_check()).min()
     }
 
     /// Does what is due.
@@ -301,6 +309,7 @@ impl Session {
             HeartbeatAction::GiveUp => return Err(SessionError::Lost(Disconnect::Silent)),
         }
         self.check_wish(now);
+        self.check_older(now);
         if has_expired(&mut self.replay_deadline, now) {
             self.gave_up_replay = true;
         }
@@ -386,6 +395,7 @@ impl Session {
     fn join_classic(&mut self) {
         self.state = State::Classic;
         self.heartbeat.stop();
+        self.forget_older();
         for membership in &mut self.memberships {
             membership.resume.forget();
             membership.is_in = true;

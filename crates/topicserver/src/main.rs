@@ -1,5 +1,7 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
+mod logging;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,8 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, LogLevel, Options, OptionsError, Server, TlsMode};
-use tracing_subscriber::filter::LevelFilter;
+use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server, TlsMode};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         return check_config(&gathered);
     }
     let options = gathered.options;
-    start_log(options.log);
+    logging::start(options.log, options.log_format, is_journal());
     match serve(&options) {
         Ok(code) => code,
         Err(error) => {
@@ -76,20 +77,9 @@ fn check_config(gathered: &Gathered) -> ExitCode {
     }
 }
 
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+/// Whether standard error goes to the journal of systemd.
+fn is_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
@@ -146,14 +136,10 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
-    // Without files to be read again, it ends a server as it ends other programs.
-    let mut hangups = match config.tls.mode() {
-        TlsMode::Off => None,
-        TlsMode::Optional | TlsMode::Required => {
-            Some(Hangups::new().context("can't watch for signals")?)
-        }
-    };
     let drain_timeout = config.drain_timeout;
+    if config.auth.is_some() || config.tls.mode() != TlsMode::Off {
+        signals.catch_hangup().context("can't watch for signals")?;
+    }
     let data = config.data.clone();
     let place = place(&config);
     let server = Server::bind(config)?;
@@ -163,6 +149,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     tracing::info!("listening on {}", server.local_addr());
     say_fingerprint(&server, &place);
     let reloader = server.reloader();
+    server.log_reach();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
@@ -172,8 +159,10 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     loop {
         tokio::select! {
             _ = &mut serving => return Ok(ExitCode::FAILURE),
-            _ = signals.next() => break,
-            Some(()) = next_of(&mut hangups) => reloader.reload(),
+            caught = signals.next() => match caught {
+                Caught::End(_) => break,
+                Caught::Reload => reloader.reload(),
+            },
         }
     }
     tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
@@ -188,7 +177,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        number = signals.next() => {
+        number = signals.end() => {
             tracing::warn!("ended at once; what was queued is lost");
             Ok(ExitCode::from(128 + number))
         }
@@ -229,12 +218,24 @@ fn raise_descriptor_limit(options: &Options) {
     }
 }
 
-/// The signals that end a server.
+/// What a signal asks for.
+enum Caught {
+    /// The end; the signal has this number.
+    End(u8),
+    /// To read files again.
+    Reload,
+}
+
+/// The signals to a server.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Only if there is something to be read again: otherwise a server ends with the
+    /// terminal that it was started on.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -244,15 +245,46 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: None,
         })
     }
 
-    /// Resolves with the number of the next one.
+    /// Resolves with the number of the next one that ends the server.
+    async fn end(&mut self) -> u8 {
+        loop {
+            if let Caught::End(number) = self.next().await {
+                return number;
+            }
+        }
+    }
+
+    /// From now on the signal to read files again doesn't end the server.
     #[cfg(unix)]
-    async fn next(&mut self) -> u8 {
+    fn catch_hangup(&mut self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        self.hangup = Some(signal(SignalKind::hangup())?);
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn catch_hangup(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Resolves with the number of the next one that ends the server, or with none when
+    /// files are to be read again.
+    #[cfg(unix)]
+    async fn next(&mut self) -> Caught {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
+            _ = self.interrupt.recv() => Caught::End(2),
+            _ = self.terminate.recv() => Caught::End(15),
+            _ = hangup => Caught::Reload,
         }
     }
 
@@ -262,49 +294,11 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) -> u8 {
+    async fn next(&mut self) -> Caught {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        2
-    }
-}
-
-/// The signal by which a server reads its files again.
-struct Hangups {
-    #[cfg(unix)]
-    signal: tokio::signal::unix::Signal,
-}
-
-/// Resolves with the next one, if they are watched for.
-async fn next_of(hangups: &mut Option<Hangups>) -> Option<()> {
-    hangups.as_mut()?.next().await;
-    Some(())
-}
-
-impl Hangups {
-    #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            signal: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Resolves with the next one.
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        self.signal.recv().await;
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        std::future::pending().await
+        Caught::End(2)
     }
 }
 

@@ -2,21 +2,26 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::ErrorCode;
 
+use crate::access::locality::Locality;
+use crate::access::{Access, Audit, AuthFileError};
 use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::Config;
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
+use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
+use crate::vigil;
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -31,7 +36,8 @@ pub struct Server {
 pub struct Reloader(watch::Sender<()>);
 
 impl Reloader {
-    /// Reads the certificate again. What can't be used changes nothing, and is logged.
+    /// Reads the certificate, and who may do what, again. What can't be used changes nothing,
+    /// and is logged.
     pub fn reload(&self) {
         self.0.send_replace(());
     }
@@ -65,6 +71,17 @@ pub enum StartError {
     /// It can't speak TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file that says who may do what can't be used.
+    #[error(transparent)]
+    Auth(#[from] AuthFileError),
+    /// The audit log can't be written.
+    #[error("can't write the audit log {}: {cause}", .path.display())]
+    AuditLog {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// There is nothing to make secrets from.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -112,6 +129,7 @@ impl Server {
             port,
             cause,
         })?;
+        let access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
         let tls = Acceptor::open(&config)?;
@@ -119,8 +137,8 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, tls, http, clock)?,
             reloads: watch::Sender::new(()),
+            state: ServerState::new(config, store, tls, http, clock, access)?,
         })
     }
 
@@ -140,6 +158,11 @@ impl Server {
         self.local_addr
     }
 
+    /// Tells the log which addresses to open, and who may read what there.
+    pub fn log_reach(&self) {
+        reach::log(self.state.access(), self.local_addr);
+    }
+
     /// Serves until `shutdown` resolves, and then lets everyone have what is
     /// queued for them, for as long as the configuration allows.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
@@ -149,6 +172,7 @@ impl Server {
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
+            () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -177,6 +201,22 @@ async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
         Some(tls) => tls.watch(asked).await,
         None => std::future::pending().await,
     }
+}
+
+/// Who may do what, and where that is noted.
+fn open_access(config: &Config) -> Result<Access, StartError> {
+    let audit = match &config.audit_log {
+        None => Audit::default(),
+        Some(path) => Audit::to_file(path).map_err(|cause| StartError::AuditLog {
+            path: path.clone(),
+            cause,
+        })?,
+    };
+    Ok(match &config.auth {
+        Some(path) => Access::from_file(path, audit)?,
+        None if config.open_to_all => Access::open(None, audit),
+        None => Access::open(Some(Locality::default()), audit),
+    })
 }
 
 fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {

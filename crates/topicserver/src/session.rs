@@ -12,6 +12,7 @@ mod ranges;
 mod secure;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
+mod unheard;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -23,12 +24,14 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
 
+use crate::access::Visitor;
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, Read};
 use crate::session::protocol::{Protocol, Spoken};
 use crate::session::source::Source;
+use crate::session::unheard::Unheard;
 use crate::state::{ConnectionGuard, Handover};
 use crate::tls::reader::{Reader, TlsReader};
 
@@ -75,6 +78,8 @@ enum End {
     Tls,
     /// The peer doesn't speak TLS, and the server speaks nothing else.
     Plain,
+    /// The peer comes from somewhere that isn't served.
+    Stranger,
     /// The peer says whose connection it forwards, and isn't trusted with that.
     Proxy,
     /// The peer kept us waiting.
@@ -106,13 +111,21 @@ impl<R: Source> Session<R> {
         reader: R,
         outbox: SharedOutbox,
         guard: ConnectionGuard,
+        visitor: Visitor,
         topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
-        let mut session = Self::new(reader, outbox, guard);
+        let mut session = Self::new(reader, outbox, guard).of(visitor);
         session.handler.register(topics, Some(Box::new(options)));
+        session.handler.set_listener();
         session.read_deadline = None;
         session
+    }
+
+    /// The same, of somebody who has already proven who it is.
+    pub(crate) fn of(mut self, visitor: Visitor) -> Self {
+        self.handler.set_visitor(visitor);
+        self
     }
 
     /// Lives until the connection ends.
@@ -134,9 +147,15 @@ impl<R: Source> Session<R> {
             return Poll::Ready(Begin::End(end));
         }
         let settings = (self.config().frame_limits, self.spoken());
-        let first = self
-            .input
-            .poll_first(&mut self.reader, cx, settings, &mut self.handler);
+        let is_stranger = self.handler.is_of_stranger();
+        let first = match is_stranger {
+            true => self
+                .input
+                .poll_first(&mut self.reader, cx, settings, &mut Unheard),
+            false => self
+                .input
+                .poll_first(&mut self.reader, cx, settings, &mut self.handler),
+        };
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
             Poll::Ready(Ok(Ok(First::Other(protocol)))) => match protocol {
@@ -146,6 +165,7 @@ impl<R: Source> Session<R> {
                 Protocol::Tls if self.handler.state().tls().is_some() => Begin::Tls,
                 Protocol::Tls | Protocol::Json => Begin::End(End::Tls),
             },
+            Poll::Ready(Ok(_)) if is_stranger => Begin::End(End::Stranger),
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
                 Some(end) => Begin::End(end),
                 None => Begin::Json,
@@ -227,6 +247,9 @@ impl<R: Source> Session<R> {
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
         if !self.handler.outbox().has_work() {
             return None;
+        }
+        if self.handler.outbox().take_stale() {
+            self.handler.recheck();
         }
         let drain = self.handler.outbox().poll_drain(cx);
         if let Drain::Broken(kind) = drain {
@@ -354,6 +377,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::access::{Access, Audit};
     use crate::clock::Clock;
     use crate::outbox::transport::TcpWriter;
     use crate::outbox::{Outbox, limits::OutboxLimits};
@@ -377,8 +401,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let clock = Clock::for_tests();
-        let state =
-            ServerState::new(Config::default(), None, None, Arc::new(NoHttp), clock).unwrap();
+        let access = Access::open(None, Audit::default());
+        let (config, http) = (Config::default(), Arc::new(NoHttp));
+        let state = ServerState::new(config, None, None, http, clock, access).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(
             TcpWriter::new(writer),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
@@ -24,6 +25,7 @@ use crate::topic::registry::Registry;
 pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
+    access: Access,
     connections: Connections,
     outbox_limits: Arc<OutboxLimits>,
     directory: Arc<Directory>,
@@ -47,6 +49,7 @@ impl ServerState {
         tls: Option<Arc<Acceptor>>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
+        access: Access,
     ) -> Result<Arc<Self>, NoRandomness> {
         Ok(Arc::new(Self {
             hashes: match &store {
@@ -57,6 +60,7 @@ impl ServerState {
             store,
             tls,
             clock,
+            access,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
@@ -76,6 +80,11 @@ impl ServerState {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {

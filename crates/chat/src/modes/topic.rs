@@ -41,6 +41,8 @@ pub(crate) struct TopicMode {
     pub(crate) requests: Requests,
     /// Not to end with the input.
     pub(crate) stays: bool,
+    /// The number of topics at the beginning.
+    pub(crate) topics: usize,
 }
 
 /// Who reads what is shown.
@@ -149,7 +151,16 @@ impl Chat {
                 Woken::Event(Some(Event::Ended(outcome))) => return self.ended(outcome),
                 Woken::Event(Some(event)) => self.on_event(event),
             }
+            if self.has_no_topic() {
+                let server = self.all.server.clone();
+                return Err(Failure::Removed { server });
+            }
         }
+    }
+
+    /// A program takes part in nothing any more. A person can join another topic.
+    fn has_no_topic(&self) -> bool {
+        self.all.topics == 0 && self.all.audience == Audience::Pipe
     }
 
     async fn wait(&mut self) -> Woken {
@@ -217,6 +228,11 @@ impl Chat {
                     self.to_call = Some(user);
                     self.all.input.put_back(Entry::Action(lookup));
                 }
+                Some(Entry::Action(Action::Request(Request::History { topic, .. }))) => {
+                    let failed = Item::OlderFailed(topic);
+                    self.all.screen.happened(|| failed);
+                    self.all.notices.warn(words::NO_SERVER);
+                }
                 _ => self.all.notices.warn(words::NO_SERVER),
             }
         }
@@ -225,7 +241,8 @@ impl Chat {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Message(incoming) => self.all.screen.show(&incoming),
-            Event::Delivered(line) => self.all.screen.show_own(&line),
+            Event::Delivered { line, seq } => self.all.screen.show_own(line, seq),
+            Event::History(page) => self.all.screen.happened(|| Item::Older(page)),
             Event::Kept(_) => self.say_kept(),
             event => {
                 self.show_facts(&event);
@@ -247,6 +264,7 @@ impl Chat {
     fn update(&mut self, event: &Event) {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
+            Event::Removed { .. } => self.all.topics = self.all.topics.saturating_sub(1),
             Event::Secured(proof) => {
                 if let Err(error) = self.all.known.remember(&self.all.server, *proof) {
                     self.say(Words::Warning(error.to_string()), &[]);
@@ -348,6 +366,8 @@ impl Chat {
     fn show_facts(&mut self, event: &Event) {
         let item = match event {
             Event::LineRefused { line, .. } => Item::Refused(line.clone()),
+            Event::HistoryFailed { topic, .. } => Item::OlderFailed(topic.clone()),
+            Event::Renumbered(topic) => Item::Renumbered(topic.clone()),
             Event::Joined { topics, .. } => Item::Joined(topics.clone()),
             Event::Left(topic) => Item::Left(topic.clone()),
             Event::Members {

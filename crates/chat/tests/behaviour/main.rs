@@ -29,6 +29,7 @@ mod interrupt;
 mod keys;
 #[cfg(unix)]
 mod leaving;
+mod login;
 #[cfg(unix)]
 mod names;
 mod old_servers;
@@ -44,6 +45,8 @@ mod resuming;
 #[cfg(unix)]
 mod screens;
 mod scripts;
+#[cfg(unix)]
+mod scrolling;
 mod server;
 mod specification;
 #[cfg(unix)]

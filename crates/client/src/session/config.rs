@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{ClientKey, TopicName, UserName};
+use wire::{ClientKey, Credential, TopicName, UserName};
 
 use super::resume::History;
 
@@ -19,10 +19,14 @@ pub struct SessionConfig {
     pub history: History,
     /// The port on which we can be called directly.
     pub port: Option<u16>,
+    /// By what we prove who we are, in each registration.
+    pub credential: Option<Credential>,
     /// After [`finish`](super::Session::finish): how long the server may acknowledge nothing.
     pub ack_timeout: Duration,
     /// After [`finish`](super::Session::finish): how long a replay may pause.
     pub replay_timeout: Duration,
+    /// How long the server has to answer a question for history.
+    pub answer_timeout: Duration,
     /// The secret by which the server recognises us.
     pub key: ClientKey,
     /// What the ids of our lines begin with.

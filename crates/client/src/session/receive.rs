@@ -30,6 +30,9 @@ const FINAL: [ErrorCode; 15] = [
     ErrorCode::ShuttingDown,
 ];
 
+/// A topic of which something may be missing, and whether its numbers go on.
+type Damaged = (TopicName, Recovery);
+
 /// Whether the program sees a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visibility {
@@ -55,7 +58,7 @@ impl Session {
         let text = frame.message.text.decode();
         let (envelope, arrival) = match self.state {
             State::Classic => {
-                self.check_refusal(&topic, &text)?;
+                self.check_classic_refusal(&topic, &text)?;
                 // A classic server goes on sending what was left.
                 let follows = self.config.presence == Presence::Follow;
                 let is_left = follows && topic != ErrorCode::TOPIC;
@@ -93,17 +96,6 @@ impl Session {
         Ok(())
     }
 
-    /// A classic client is told in a message that the server speaks only TLS. A topic of ours
-    /// that is called so brings what others say.
-    fn check_refusal(&mut self, topic: &str, text: &str) -> Result<(), SessionError> {
-        let error = ServerError::read(text);
-        let is_refusal = topic == ErrorCode::TOPIC && error.is(ErrorCode::TlsRequired);
-        match is_refusal && self.membership(topic).is_none() {
-            true => Err(SessionError::Lost(error.into())),
-            false => Ok(()),
-        }
-    }
-
     /// Before its answer an extended server sends no messages, but may report an error
     /// in the form for classic clients.
     fn on_early_message(&mut self, topic: &str, text: &str) -> Result<Visibility, SessionError> {
@@ -112,17 +104,16 @@ impl Session {
             return Ok(Visibility::Shown);
         }
         let error = ServerError::read(text);
-        if error.is(ErrorCode::TlsRequired) {
-            return Err(SessionError::Lost(error.into()));
-        }
+        self.check_refusal(&error)?;
         if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
             self.begin_again_classic();
             return Ok(Visibility::Hidden);
         }
         let any_name = !matches!(self.config.name, Name::Required(_));
         // The client tries another name, and sends again what was sent before it had one.
-        let is_handled = error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NotRegistered);
-        if error.is(ErrorCode::NameTaken) {
+        let is_about_name = is_about_name(&error);
+        let is_handled = is_about_name || error.is(ErrorCode::NotRegistered);
+        if is_about_name {
             self.on_error(error)?;
         }
         Ok(match any_name && is_handled {
@@ -140,9 +131,15 @@ impl Session {
     }
 
     /// Registers again, with another name.
-    fn register_as(&mut self, next: UserName) {
+    fn register_as(&mut self, next: UserName, error: &ServerError) {
         if let Name::Preferred(name) = &self.config.name {
-            self.emit(Event::NameTaken(name.clone()));
+            let name = name.clone();
+            if error.is(ErrorCode::NameReserved) {
+                self.wish.give_up();
+                self.emit(Event::NameReserved(name));
+            } else {
+                self.emit(Event::NameTaken(name));
+            }
         }
         self.config.name = Name::Preferred(next);
         self.queue.restart();
@@ -170,7 +167,8 @@ impl Session {
                     if let Some(membership) = self.membership(line.topic.as_str()) {
                         membership.resume.record_own(ack.seq);
                     }
-                    self.emit(Event::Delivered(line));
+                    let seq = Some(ack.seq);
+                    self.emit(Event::Delivered { line, seq });
                 }
             }
             ServerEvent::Error(told) => {
@@ -191,6 +189,8 @@ impl Session {
                     self.emit(Event::Gap { topic, count });
                 }
             }
+            ServerEvent::Authenticated(told) => self.on_authenticated(told),
+            ServerEvent::Removed(removed) => self.on_removed(removed),
             ServerEvent::Ping(value) => self.to_pong = Some(ServerEvent::Pong(value).to_line()),
             _ => self.on_news(event),
         }
@@ -222,6 +222,7 @@ impl Session {
                 port: person.port.to_string(),
             },
             ServerEvent::Topics(page) => return self.on_topics(page),
+            ServerEvent::History(range) => return self.on_history(range),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
                 if self.config.presence == Presence::Ignore =>
             {
@@ -246,6 +247,7 @@ impl Session {
         registered: &Registered<'_>,
         now: Instant,
     ) -> Result<(), SessionError> {
+        self.check_identity();
         let (joined, incomplete) = self.update_memberships(registered)?;
         self.is_extended = true;
         self.heartbeat.listen(now);
@@ -258,7 +260,10 @@ impl Session {
             _ if joined.is_empty() => {}
             _ => self.emit_joined(joined.clone()),
         }
-        for topic in incomplete {
+        for (topic, recovery) in incomplete {
+            if recovery == Recovery::Renumbered {
+                self.emit(Event::Renumbered(topic.clone()));
+            }
             self.emit(Event::Incomplete(topic));
         }
         let user = registered.user.as_ref().map(ToString::to_string);
@@ -274,7 +279,7 @@ impl Session {
     fn update_memberships(
         &mut self,
         registered: &Registered<'_>,
-    ) -> Result<(Vec<TopicName>, Vec<TopicName>), SessionError> {
+    ) -> Result<(Vec<TopicName>, Vec<Damaged>), SessionError> {
         let is_first = self.state != State::Extended;
         let (mut joined, mut incomplete) = (Vec::new(), Vec::new());
         for membership in &mut self.memberships {
@@ -286,12 +291,12 @@ impl Session {
                 }
                 Some(now) if is_first || !membership.is_in => {
                     joined.push(topic.clone());
-                    if membership.registered(now) == Recovery::Incomplete {
-                        incomplete.push(topic);
+                    let recovery = membership.registered(now);
+                    if recovery != Recovery::Complete {
+                        incomplete.push((topic, recovery));
                     }
                 }
-                Some(now) => membership.answered(now),
-                None => {}
+                Some(_) | None => {}
             }
         }
         Ok((joined, incomplete))
@@ -326,21 +331,25 @@ impl Session {
             let error = error.clone();
             self.emit(Event::LineRefused { line, error });
         }
-        if error.is(ErrorCode::TlsRequired) {
-            return Err(SessionError::Lost(error.into()));
+        if self.state == State::Unanswered {
+            self.check_refusal(&error)?;
         }
         if FINAL.iter().any(|code| error.is(*code)) {
             self.closing_error = Some(error);
             return Ok(());
         }
         if self.state == State::Extended {
+            if self.fails_history(&error) {
+                return Ok(());
+            }
+            self.on_denied(&error);
             self.emit(Event::ServerError(error));
             return Ok(());
         }
-        if error.is(ErrorCode::NameTaken)
+        if is_about_name(&error)
             && let Some(next) = self.next_name()
         {
-            self.register_as(next);
+            self.register_as(next, &error);
             return Ok(());
         }
         if self.is_extended {
@@ -349,9 +358,17 @@ impl Session {
         }
         Err(SessionError::Failed(match self.config.name.get() {
             Some(name) if error.is(ErrorCode::NameTaken) => ClientError::NameTaken(name.clone()),
+            Some(name) if error.is(ErrorCode::NameReserved) => {
+                ClientError::NameReserved(name.clone())
+            }
             _ => ClientError::Refused(error.into()),
         }))
     }
+}
+
+/// The name in the registration can't be had.
+fn is_about_name(error: &ServerError) -> bool {
+    error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NameReserved)
 }
 
 /// A name like that one: `alice`, `alice-2`, `alice-3` and so on.

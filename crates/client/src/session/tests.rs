@@ -9,6 +9,8 @@ use super::*;
 use crate::frame::FrameBuffer;
 use crate::secret::client_key;
 
+mod identity;
+
 const PING: &str = "{\"extended\":{\"ping\":1}}\n";
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,24 +32,36 @@ impl Harness {
 
     /// The same, and asks for history.
     fn with(history: History) -> Self {
-        Self::named(Name::Required(alice()), history)
+        Self::configured(|config| config.history = history)
     }
 
     /// The same, with a name.
     fn named(name: Name, history: History) -> Self {
+        Self::configured(|config| {
+            config.name = name;
+            config.history = history;
+        })
+    }
+
+    /// The same, with a session that was configured otherwise.
+    fn configured(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let topic = TopicName::new("t").expect("a name");
-        let mut session = Session::new(SessionConfig {
+        let mut config = SessionConfig {
             topics: vec![topic.clone()],
-            name,
+            name: Name::Required(alice()),
             presence: Presence::Ignore,
-            history,
+            history: History::None,
             port: None,
+            credential: None,
             ack_timeout: 30 * SECOND,
             replay_timeout: 3 * SECOND,
+            answer_timeout: 30 * SECOND,
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
-        });
+        };
+        change(&mut config);
+        let mut session = Session::new(config);
         let now = Instant::now();
         let text = "hello".into();
         session.push(Line { topic, text }, now);
@@ -61,7 +75,10 @@ impl Harness {
 
     /// The next frame that the session writes.
     fn writes(&mut self) -> String {
-        let frame = self.session.poll_transmit().expect("something to write");
+        let frame = self
+            .session
+            .poll_transmit(self.now)
+            .expect("something to write");
         String::from_utf8(frame).expect("text")
     }
 
@@ -169,7 +186,9 @@ fn a_line_is_in_flight_until_it_is_acknowledged() {
     harness.reads(ack).expect("acknowledged");
     assert!(harness.session.is_finished() && harness.session.is_safe());
     let events = harness.session.take_events();
-    assert!(matches!(events.last(), Some(Event::Delivered(line)) if line.text == "hello"));
+    assert!(
+        matches!(events.last(), Some(Event::Delivered { line, seq: Some(1) }) if line.text == "hello")
+    );
 }
 
 #[test]
@@ -222,7 +241,7 @@ fn answers(pongs: usize) -> (u64, usize) {
             assert!(matches!(error, SessionError::Lost(Disconnect::Silent)));
             return ((harness.now - began).as_secs(), pings);
         }
-        if let Some(frame) = harness.session.poll_transmit() {
+        if let Some(frame) = harness.session.poll_transmit(harness.now) {
             assert_eq!(frame, PING.as_bytes());
             harness.has_written();
             pings += 1;
@@ -267,9 +286,13 @@ fn the_last_frame_gives_the_name_back() {
     harness.has_written();
     let ack = br#"{"extended":{"ack":{"id":"5eed5eed-1","topic":"t","seq":1}}}"#;
     harness.reads(ack).expect("acknowledged");
-    assert_eq!(harness.session.poll_transmit(), None, "it isn't over");
+    assert_eq!(
+        harness.session.poll_transmit(harness.now),
+        None,
+        "it isn't over"
+    );
     harness.session.finish(harness.now);
     assert_eq!(harness.writes(), "{\"extended\":{\"leave\":[\"t\"]}}\n");
     harness.has_written();
-    assert_eq!(harness.session.poll_transmit(), None);
+    assert_eq!(harness.session.poll_transmit(harness.now), None);
 }
