@@ -5,13 +5,18 @@
 //! the moment. Nothing here knows of connections, topics or HTTP: `gate.rs` asks.
 
 mod audit;
+mod checker;
 mod control;
 mod file;
+mod guessing;
+mod limiter;
 pub(crate) mod locality;
 mod mistake;
+mod password;
 mod pattern;
 mod policy;
 pub(crate) mod proxy;
+mod rate;
 mod rules;
 mod token;
 mod verbs;
