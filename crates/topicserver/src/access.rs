@@ -9,6 +9,7 @@ mod checker;
 mod control;
 mod file;
 mod guessing;
+mod jwt;
 mod limiter;
 pub(crate) mod locality;
 mod mistake;
