@@ -25,8 +25,11 @@ mod visitor;
 
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
+pub use jwt::JwtKeyError;
 pub use mistake::{AuthFileError, Mistake, Place};
+pub use password::PasswordHashError;
 pub(crate) use policy::{Denied, LoginError, Policy};
+pub use rate::RateError;
 pub use rules::RuleError;
 pub use token::TokenError;
 pub(crate) use verbs::Verbs;

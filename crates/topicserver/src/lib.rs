@@ -34,7 +34,9 @@ mod topic;
 mod turn;
 mod websocket;
 
-pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use access::{
+    AuthFileError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError, TokenError,
+};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{Config, LogLevel, Options};
 pub use identity::NoRandomness;

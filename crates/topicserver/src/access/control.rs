@@ -260,7 +260,7 @@ fn is_of(visitor: &Visitor, user: &str) -> bool {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Policy, AuthFileError> {
-    file::parse(text).map_err(|at| at.in_file(path, text))
+    file::parse(text, path.parent().unwrap_or(Path::new(""))).map_err(|at| at.in_file(path, text))
 }
 
 fn read(path: &Path) -> Result<Seen, AuthFileError> {

@@ -7,6 +7,7 @@
 
 mod keys;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -33,6 +34,8 @@ const MAX_RULES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Jwt {
     pub(super) keys: Keys,
+    /// Where they come from.
+    pub(super) file: PathBuf,
     /// For whom a token must be made.
     pub(super) audience: Option<String>,
     /// By whom.

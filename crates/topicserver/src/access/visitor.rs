@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use wire::{ErrorCode, UserName};
 
+use super::jwt;
+use super::password::PasswordHash;
+use super::rules::RuleSet;
 use super::token::SecretHash;
 
 /// Whom the server takes somebody for.
@@ -34,6 +37,14 @@ pub(super) enum Proof {
     Address,
     /// It knows the secret of a token.
     Token { id: Box<str>, hash: SecretHash },
+    /// It knows the account's password, of which this is kept.
+    Password { kept: PasswordHash },
+    /// It has brought a signed token.
+    Jwt {
+        name: Option<UserName>,
+        rules: Option<RuleSet>,
+        mark: jwt::Mark,
+    },
 }
 
 /// Why somebody isn't who he was any more.
@@ -61,7 +72,15 @@ impl Visitor {
     pub(crate) fn token(&self) -> Option<&str> {
         match &self.known()?.proof {
             Proof::Token { id, .. } => Some(id),
-            Proof::Address => None,
+            Proof::Address | Proof::Password { .. } | Proof::Jwt { .. } => None,
+        }
+    }
+
+    /// The name that somebody has where he doesn't say another one.
+    pub(crate) fn name(&self) -> Option<&UserName> {
+        match &self.known()?.proof {
+            Proof::Jwt { name, .. } => name.as_ref(),
+            _ => None,
         }
     }
 

@@ -109,6 +109,7 @@ impl Signer {
 fn jwt(keys: &str) -> Jwt {
     Jwt {
         keys: Keys::parse(keys, &Algorithm::ALL).unwrap(),
+        file: PathBuf::new(),
         audience: None,
         issuer: None,
     }
