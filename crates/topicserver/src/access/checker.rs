@@ -80,15 +80,7 @@ impl PasswordChecker {
     }
 
     /// Whether the password was right a moment ago: then nothing is to be computed.
-    pub(crate) fn remembers(
-        &self,
-        user: &str,
-        password: &str,
-        kept: Option<&PasswordHash>,
-    ) -> bool {
-        let Some(kept) = kept else {
-            return false;
-        };
+    pub(crate) fn remembers(&self, user: &str, password: &str, kept: &PasswordHash) -> bool {
         let mark = self.mark(user, password, kept);
         self.remembered.lock().has(&mark, Instant::now())
     }
@@ -190,7 +182,7 @@ mod tests {
     async fn a_right_password_is_remembered_and_a_wrong_one_is_not() {
         let checker = PasswordChecker::new(1).unwrap();
         let kept = cheap();
-        let remembers = |password| checker.remembers("alice", password, Some(&kept));
+        let remembers = |password| checker.remembers("alice", password, &kept);
         for _ in 0..2 {
             let wrong = checker.check("alice", "Password", Some(&kept)).await;
             assert_eq!(wrong, Ok(false));
@@ -200,10 +192,9 @@ mod tests {
         assert_eq!(right, Ok(true));
         assert!(remembers("password"));
         assert!(!remembers("Password"));
-        assert!(!checker.remembers("bob", "password", Some(&kept)));
-        assert!(!checker.remembers("alice", "password", None));
+        assert!(!checker.remembers("bob", "password", &kept));
         let changed = PasswordHash::decoy().unwrap();
-        assert!(!checker.remembers("alice", "password", Some(&changed)));
+        assert!(!checker.remembers("alice", "password", &changed));
         checker.forget();
         assert!(!remembers("password"));
     }

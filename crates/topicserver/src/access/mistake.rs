@@ -25,6 +25,9 @@ pub enum AuthFileError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The system has no random numbers, without which passwords can't be checked.
+    #[error("the operating system gives no random numbers: {0}")]
+    Randomness(getrandom::Error),
     /// Something in it is wrong.
     #[error("{}, {place}", .path.display())]
     Wrong {

@@ -95,6 +95,20 @@ impl Visitor {
             .is_some_and(|known| !matches!(known.proof, Proof::Address))
     }
 
+    /// Whether both are the same account, or the same token of nobody.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_account = self.account().is_some() || other.account().is_some();
+        match is_account {
+            true => self.account() == other.account(),
+            false => self.token() == other.token(),
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        let known = self.known();
+        known.is_some_and(|known| matches!(known.proof, Proof::Jwt { .. }))
+    }
+
     pub(super) fn known(&self) -> Option<&Known> {
         match self {
             Self::Everyone => None,
@@ -108,6 +122,7 @@ impl fmt::Display for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.account(), self.token()) {
             (None, None) => f.write_str("everyone"),
+            (Some(account), None) if self.is_signed() => write!(f, "{account} with a signed token"),
             (Some(account), None) => write!(f, "{account}"),
             (Some(account), Some(id)) => write!(f, "{account} with the token {id}"),
             (None, Some(id)) => write!(f, "the owner of the token {id}"),
