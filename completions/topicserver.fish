@@ -1,3 +1,4 @@
+complete -c topicserver -l config -d 'Also read options from this TOML file: the options\' names without the dashes, as in max-frame = "64KiB". An environment variable such as NATTER_MAX_FRAME goes before it, and the command line before both' -r -F
 complete -c topicserver -l bind -d 'Listen on this IP address only [default: all addresses]' -r
 complete -c topicserver -l log -d 'How much to log to standard error' -r -f -a "off\t'Nothing'
 error\t'Only failures of the server itself'

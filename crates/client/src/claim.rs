@@ -28,8 +28,16 @@ pub(crate) enum ClaimError {
 pub(crate) struct Claim {
     pub(crate) name: UserName,
     pub(crate) key: ClientKey,
-    /// The program has asked for it, and is told how it ends.
-    pub(crate) is_asked: bool,
+    pub(crate) reason: ClaimReason,
+}
+
+/// Why a name is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimReason {
+    /// The program has asked for it, and gets an event that says how it ended.
+    Asked,
+    /// The program has wished it from the beginning, and it may be free now.
+    Wished,
 }
 
 /// Claims a name. It is held as long as the connection that is returned.

@@ -183,7 +183,7 @@ impl Connection<'_> {
                 Some(Ending::Renamed(link))
             }
             Err(error) => {
-                self.session.claim_refused(&claim, error);
+                self.session.claim_refused(&claim, error, now());
                 None
             }
         }

@@ -24,9 +24,9 @@ pub struct ServerError {
 }
 
 impl ServerError {
-    /// Reads the form for classic clients: `CODE: TEXT`.
+    /// Reads the text of a message under [`wire::ErrorCode::TOPIC`].
     pub(crate) fn read(text: &str) -> Self {
-        let (code, text) = text.split_once(": ").unwrap_or((text, ""));
+        let (code, text) = wire::ErrorCode::split_text(text);
         Self {
             code: code.into(),
             text: text.into(),

@@ -118,7 +118,7 @@ impl Link {
     /// and the peer would lose the reason.
     pub async fn refuse(mut self, code: ErrorCode, reason: &str) {
         let (source, destination) = self.endpoints();
-        let text = &format!("{code}: {reason}");
+        let text = &code.to_text(reason);
         let topic = ErrorCode::TOPIC;
         let line = Message {
             source,

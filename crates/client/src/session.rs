@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName, UserName};
+use wire::{Endpoint, ErrorCode, TopicName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
 pub use requests::Request;
@@ -66,10 +66,7 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// The list of topics that is being read.
     pages: pages::Pages,
-    /// The name that the program prefers, also while we have another one.
-    wished: Option<UserName>,
-    /// A name to be claimed, and whether the program has asked for it.
-    to_claim: Option<(UserName, bool)>,
+    wish: naming::Wish,
     /// Nothing more will be pushed.
     is_finishing: bool,
     /// All topics were left, so that the server doesn't keep the name.
@@ -116,11 +113,8 @@ impl Session {
             Protocol::Classic => State::Classic,
         };
         let membership = |topic: &TopicName| Membership::new(topic.clone(), config.history);
-        let wished = match &config.name {
-            Name::Preferred(name) => Some(name.clone()),
-            Name::Anonymous | Name::Required(_) => None,
-        };
         Self {
+            wish: naming::Wish::new(&config.name),
             memberships: config.topics.iter().map(membership).collect(),
             queue: Queue::new(config.run.clone()),
             config,
@@ -135,8 +129,6 @@ impl Session {
             to_pong: None,
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
-            wished,
-            to_claim: None,
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
@@ -155,7 +147,6 @@ impl Session {
         self.to_pong = None;
         self.forget_requests();
         self.wish_again();
-        self.to_claim = None;
         self.farewell = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);
@@ -294,7 +285,11 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
         let deadlines = deadlines.map(Deadline::next_check);
-        deadlines.chain(self.heartbeat.next_check()).min()
+        let others = self.heartbeat.next_check().into_iter();
+        deadlines
+            .chain(others)
+            .chain(self.wish.next_attempt())
+            .min()
     }
 
     /// Does what is due.
@@ -305,6 +300,7 @@ impl Session {
             HeartbeatAction::FallBack => self.go_on_classic(),
             HeartbeatAction::GiveUp => return Err(SessionError::Lost(Disconnect::Silent)),
         }
+        self.check_wish(now);
         if has_expired(&mut self.replay_deadline, now) {
             self.gave_up_replay = true;
         }

@@ -5,9 +5,13 @@ mod connections;
 mod deadlines;
 mod frames;
 mod http;
+mod layers;
 mod memory;
 mod parse;
 mod proxies;
+mod report;
+mod site;
+mod source;
 mod storage;
 mod topic;
 
@@ -28,6 +32,8 @@ use storage::StorageOptions;
 use topic::TopicOptions;
 
 use crate::network::Network;
+pub use layers::Gathered;
+pub use source::{ConfigMistake, OptionsError, Source, Spot};
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -152,11 +158,19 @@ impl Default for Config {
     name = "topicserver",
     version,
     after_help = "Example: topicserver 20000\n\
-                  Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation"
+                  Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation\n\
+                  To see which options are in force, and whether the server would start:\n\
+                  topicserver check-config [FILE] [PORT] [OPTIONS]"
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one
     pub port: u16,
+
+    /// Also read options from this TOML file: the options' names without the dashes, as in
+    /// max-frame = "64KiB". An environment variable such as NATTER_MAX_FRAME goes before it, and
+    /// the command line before both
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Listen on this IP address only [default: all addresses]
     #[arg(long, value_name = "ADDRESS")]

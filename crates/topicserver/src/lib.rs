@@ -13,6 +13,7 @@
 
 #[allow(dead_code, unused_imports, reason = "the gate that asks it comes next")]
 mod access;
+mod check;
 mod clock;
 mod config;
 mod connections;
@@ -37,8 +38,9 @@ mod websocket;
 pub use access::{
     AuthFileError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError, TokenError,
 };
+pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{Config, LogLevel, Options};
+pub use config::{Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source, Spot};
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};

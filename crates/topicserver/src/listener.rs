@@ -186,7 +186,7 @@ fn turn_away(
         source: local.into(),
         destination: peer.into(),
         topic: ErrorCode::TOPIC,
-        text: &format!("{code}: {text}"),
+        text: &code.to_text(text),
     };
     // A new connection takes a line at once, or is gone.
     let _ = SockRef::from(&stream).send(&message.to_line());

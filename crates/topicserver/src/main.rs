@@ -1,11 +1,11 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, LogLevel, Options, Server};
+use topicserver::{Config, Ended, Gathered, LogLevel, Options, OptionsError, Server};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
@@ -13,8 +13,30 @@ use tracing_subscriber::filter::LevelFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit code of wrong options, as clap has it.
+const USAGE: u8 = 2;
+
+/// The first word of `topicserver check-config [FILE] [PORT] [OPTIONS]`.
+const CHECK: &str = "check-config";
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let is_check = arguments.get(1).is_some_and(|word| word == CHECK);
+    if is_check {
+        arguments = to_check(arguments);
+    }
+    let gathered = match Options::gather(arguments, std::env::vars_os()) {
+        Ok(gathered) => gathered,
+        Err(OptionsError::CommandLine(error)) => error.exit(),
+        Err(error) => {
+            eprintln!("topicserver: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if is_check {
+        return check_config(&gathered);
+    }
+    let options = gathered.options;
     start_log(options.log);
     match serve(&options) {
         Ok(code) => code,
@@ -22,6 +44,33 @@ fn main() -> ExitCode {
             eprintln!("topicserver: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The command line of a check as the one of a server: the file may stand first, without its
+/// option.
+fn to_check(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    arguments.remove(1);
+    let is_file = |word: &OsString| {
+        let word = word.as_encoded_bytes();
+        !word.starts_with(b"-") && !word.iter().all(u8::is_ascii_digit)
+    };
+    if arguments.get(1).is_some_and(is_file) {
+        arguments.insert(1, "--config".into());
+    }
+    arguments
+}
+
+/// Prints what is in force, and what would keep a server from starting.
+fn check_config(gathered: &Gathered) -> ExitCode {
+    print!("{}", gathered.report());
+    let errors = topicserver::check(&Config::from(&gathered.options));
+    for error in &errors {
+        eprintln!("topicserver: {error}");
+    }
+    match errors.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
@@ -172,6 +221,8 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]

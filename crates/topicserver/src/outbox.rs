@@ -262,7 +262,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Begins an answer: first come these bytes, and then everything in this form, with
-    /// what the stream has for itself. False: nothing is taken any more.
+    /// what the stream has for itself. Returns whether the connection is still open.
     pub(crate) fn begin(&self, form: Form, individual: Individual, head: Vec<u8>) -> bool {
         let mut state = self.state.lock();
         self.send_line(&mut state, head.into());

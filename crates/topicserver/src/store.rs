@@ -27,6 +27,7 @@ mod topic;
 mod types;
 mod writer;
 
+pub(crate) use directory::Directory;
 pub use error::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
 pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 

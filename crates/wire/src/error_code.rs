@@ -138,10 +138,50 @@ impl ErrorCode {
 
     /// The topic under which a classic client is told of an error.
     pub const TOPIC: &'static str = "error";
+
+    /// The text under that topic: the code, and what happened.
+    pub fn to_text(self, explanation: impl fmt::Display) -> String {
+        format!("{self}{SEPARATOR}{explanation}")
+    }
+
+    /// Whether a message under `topic` tells of this error.
+    pub fn is_told(self, topic: &str, text: &str) -> bool {
+        topic == Self::TOPIC && Self::split_text(text).0 == self.as_str()
+    }
+
+    /// The code, which may be one that this version doesn't know, and what happened, in a
+    /// text under that topic.
+    pub fn split_text(text: &str) -> (&str, &str) {
+        text.split_once(SEPARATOR).unwrap_or((text, ""))
+    }
 }
+
+/// Stands between an error's code and its explanation.
+const SEPARATOR: &str = ": ";
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_classic_client_reads_the_code_out_of_the_text() {
+        let text = ErrorCode::Busy.to_text("in a call");
+        assert_eq!(text, "busy: in a call");
+        assert_eq!(ErrorCode::split_text(&text), ("busy", "in a call"));
+        assert_eq!(ErrorCode::split_text("no code"), ("no code", ""));
+        assert!(ErrorCode::Busy.is_told("error", &text));
+        for (topic, text) in [
+            ("t", &*text),
+            ("error", "busybody: hi"),
+            ("error", "so busy: x"),
+        ] {
+            assert!(!ErrorCode::Busy.is_told(topic, text), "{text}");
+        }
     }
 }

@@ -319,9 +319,7 @@ impl CallManager {
 
 /// The answer of a program that refuses the call.
 fn is_busy(message: &wire::Received<'_>) -> bool {
-    let text = message.text.decode();
-    let reason = text.strip_prefix(ErrorCode::Busy.as_str());
-    message.topic.decode() == ErrorCode::TOPIC && reason.is_some_and(|rest| rest.starts_with(':'))
+    ErrorCode::Busy.is_told(&message.topic.decode(), &message.text.decode())
 }
 
 /// Waits for a caller who is still there. Cancel safe.

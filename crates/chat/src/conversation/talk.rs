@@ -270,7 +270,5 @@ async fn read_before(
 
 /// The answer of a peer that is talking to somebody else.
 fn is_busy(incoming: &Incoming) -> bool {
-    let reason = incoming.text.strip_prefix(ErrorCode::Busy.as_str());
-    let is_busy = reason.is_some_and(|reason| reason.starts_with(':'));
-    incoming.topic == ErrorCode::TOPIC && is_busy
+    ErrorCode::Busy.is_told(&incoming.topic, &incoming.text)
 }

@@ -40,6 +40,15 @@ pub(crate) struct LineSplitter {
     skipping: bool,
 }
 
+/// By what a line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnd {
+    /// A line break.
+    Break,
+    /// The end of the input.
+    Input,
+}
+
 impl LineSplitter {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
@@ -55,7 +64,7 @@ impl LineSplitter {
             match piece.strip_suffix(b"\n") {
                 Some(end) => {
                     self.extend(end, lines);
-                    self.end_line(true, lines);
+                    self.end_line(LineEnd::Break, lines);
                 }
                 None => self.extend(piece, lines),
             }
@@ -65,7 +74,7 @@ impl LineSplitter {
     /// The bytes have ended: a last line needs no line break.
     pub(crate) fn finish(&mut self, lines: &mut Vec<Typed>) {
         if !self.partial.is_empty() {
-            self.end_line(false, lines);
+            self.end_line(LineEnd::Input, lines);
         }
     }
 
@@ -83,12 +92,12 @@ impl LineSplitter {
         self.partial.extend_from_slice(piece);
     }
 
-    fn end_line(&mut self, line_break: bool, lines: &mut Vec<Typed>) {
+    fn end_line(&mut self, end: LineEnd, lines: &mut Vec<Typed>) {
         if std::mem::take(&mut self.skipping) {
             return;
         }
         let mut line = std::mem::take(&mut self.partial);
-        if line_break && line.last() == Some(&b'\r') {
+        if end == LineEnd::Break && line.last() == Some(&b'\r') {
             line.pop();
         }
         lines.push(text(line));

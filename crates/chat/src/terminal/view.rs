@@ -118,6 +118,14 @@ pub(super) struct View {
     has_asked: bool,
 }
 
+/// Whether something that arrived wants the person's attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attention {
+    None,
+    /// It mentions the person.
+    Mention,
+}
+
 impl View {
     pub(super) fn new(target: Target) -> Self {
         Self {
@@ -189,7 +197,12 @@ impl View {
     }
 
     /// Adds a message: to the end, or before everything if it was asked for.
-    pub(super) fn on_message(&mut self, incoming: &Incoming, now: u64, is_mention: bool) -> Place {
+    pub(super) fn on_message(
+        &mut self,
+        incoming: &Incoming,
+        now: u64,
+        attention: Attention,
+    ) -> Place {
         let is_past = incoming.arrival != Arrival::Live;
         let seq = incoming.envelope.seq;
         let entry = Entry {
@@ -200,7 +213,7 @@ impl View {
                 topic: incoming.topic.clone(),
                 text: incoming.text.clone(),
                 seq,
-                is_mention,
+                is_mention: attention == Attention::Mention,
             }),
         };
         let oldest = self.oldest();

@@ -45,6 +45,23 @@ fn a_usual_name_comes_back_when_it_is_free_again() {
 }
 
 #[test]
+fn a_usual_name_comes_back_from_a_connection_that_was_lost() {
+    let server = start_server_with(&Config {
+        name_grace: Duration::from_secs(2),
+        ..Config::default()
+    });
+    let mut lost = Other::with_key("alice", "lost", &server, "t");
+    lost.is_done();
+    drop(lost);
+    let person = joined(20, 80, &server, &[]);
+    person.sees("-- you are alice-2");
+    // Nobody announces that the server keeps the name no longer.
+    person.sees("-- you are alice\n");
+    person.types("hi\r");
+    person.sees("alice  t:hi");
+}
+
+#[test]
 fn the_user_database_has_a_name_where_the_environment_has_none() {
     let server = start_server();
     let me = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap();

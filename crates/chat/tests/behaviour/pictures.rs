@@ -11,8 +11,21 @@ pub(crate) struct Other(Peer);
 
 impl Other {
     pub(crate) fn named(name: &str, server: &str, topic: &str) -> Self {
+        Self::with(&serde_json::json!({"user": name}), server, topic)
+    }
+
+    /// A client for which the server keeps the name.
+    pub(crate) fn with_key(name: &str, key: &str, server: &str, topic: &str) -> Self {
+        Self::with(
+            &serde_json::json!({"user": name, "client": key}),
+            server,
+            topic,
+        )
+    }
+
+    fn with(options: &serde_json::Value, server: &str, topic: &str) -> Self {
         let mut peer = Peer::new(TcpStream::connect(server).unwrap());
-        let registration = serde_json::json!({"topics": [topic], "extended": {"user": name}});
+        let registration = serde_json::json!({"topics": [topic], "extended": options});
         peer.sends(registration.to_string().as_bytes());
         Self(peer)
     }

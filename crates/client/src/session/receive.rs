@@ -249,7 +249,11 @@ impl Session {
         let (joined, incomplete) = self.update_memberships(registered)?;
         self.is_extended = true;
         self.heartbeat.listen(now);
-        match std::mem::replace(&mut self.state, State::Extended) {
+        let before = std::mem::replace(&mut self.state, State::Extended);
+        if before != State::Extended {
+            self.on_named(now);
+        }
+        match before {
             State::Classic => self.emit(Event::Recovered),
             _ if joined.is_empty() => {}
             _ => self.emit_joined(joined.clone()),

@@ -1,6 +1,8 @@
 //! Servers that fall silent, or that answer late or in the old way. No socket and no
 //! clock: the tests hand in bytes and the time.
 
+mod naming;
+
 use wire::{Event as ServerEvent, Registered, TopicState, UserName};
 
 use super::*;
@@ -9,6 +11,10 @@ use crate::secret::client_key;
 
 const PING: &str = "{\"extended\":{\"ping\":1}}\n";
 const SECOND: Duration = Duration::from_secs(1);
+
+fn alice() -> UserName {
+    UserName::new("alice").expect("a name")
+}
 
 /// A session and a time that passes as fast as it can.
 struct Harness {
@@ -24,10 +30,15 @@ impl Harness {
 
     /// The same, and asks for history.
     fn with(history: History) -> Self {
+        Self::named(Name::Required(alice()), history)
+    }
+
+    /// The same, with a name.
+    fn named(name: Name, history: History) -> Self {
         let topic = TopicName::new("t").expect("a name");
         let mut session = Session::new(SessionConfig {
             topics: vec![topic.clone()],
-            name: Name::Required(UserName::new("alice").expect("a name")),
+            name,
             presence: Presence::Ignore,
             history,
             port: None,

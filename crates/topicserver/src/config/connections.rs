@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Config;
 use super::memory::default_max_queued;
-use super::parse::count;
+use super::parse::{Bytes, count, size};
 
 impl Config {
     /// More conversations than a person follows, and enough for a gateway with a
@@ -38,21 +38,21 @@ pub(super) struct ConnectionOptions {
 
     /// Maximum bytes queued per connection. A classic client beyond it is disconnected; an
     /// extended one catches up from the history
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_OUTBOX,
-          value_parser = count(1024))]
-    max_outbox: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes::of(Config::DEFAULT_MAX_OUTBOX),
+          value_parser = size(1024))]
+    max_outbox: Bytes,
 
     /// Maximum bytes queued for all connections together. Near it, connections that have more
     /// queued than others are treated as if they were beyond --max-outbox [default: a quarter of
     /// the machine's memory, at least 256 MiB]
-    #[arg(long, value_name = "BYTES", value_parser = count(1024))]
-    max_queued: Option<usize>,
+    #[arg(long, value_name = "SIZE", value_parser = size(1024))]
+    max_queued: Option<Bytes>,
 
     /// Maximum bytes queued per topic. Beyond it the server reads the topic's publishers more
     /// slowly
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_MAX_MAILBOX,
-          value_parser = count(1))]
-    max_mailbox: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes::of(Config::DEFAULT_MAX_MAILBOX),
+          value_parser = size(1))]
+    max_mailbox: Bytes,
 
     /// Maximum connections
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_CONNECTIONS,
@@ -69,9 +69,11 @@ pub(super) struct ConnectionOptions {
 impl ConnectionOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.max_topics = self.max_topics;
-        config.max_outbox = self.max_outbox;
-        config.max_queued = self.max_queued.unwrap_or_else(default_max_queued);
-        config.max_mailbox = self.max_mailbox;
+        config.max_outbox = self.max_outbox.in_memory();
+        config.max_queued = self
+            .max_queued
+            .map_or_else(default_max_queued, Bytes::in_memory);
+        config.max_mailbox = self.max_mailbox.in_memory();
         config.max_connections = self.max_connections;
         config.max_connections_per_address = self.max_connections_per_address;
     }

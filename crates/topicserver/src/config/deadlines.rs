@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Config;
-use super::parse::seconds;
+use super::parse::{Seconds, seconds};
 
 impl Config {
     /// A person who types a registration by hand can do it in a minute.
@@ -28,39 +28,39 @@ impl Config {
 #[derive(Clone, Debug, Args)]
 pub(super) struct DeadlineOptions {
     /// Time for a new connection to register
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_REGISTRATION_TIMEOUT.as_secs())]
-    registration_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_REGISTRATION_TIMEOUT))]
+    registration_timeout: Seconds,
 
     /// Time to finish a frame that has begun
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_FRAME_TIMEOUT.as_secs())]
-    frame_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_FRAME_TIMEOUT))]
+    frame_timeout: Seconds,
 
     /// Time for a peer to accept any of the bytes queued for it; a peer that accepts none is
     /// disconnected
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_WRITE_TIMEOUT.as_secs())]
-    write_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_WRITE_TIMEOUT))]
+    write_timeout: Seconds,
 
     /// Time to send what is queued when a connection or the server ends
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
-          default_value_t = Config::DEFAULT_DRAIN_TIMEOUT.as_secs())]
-    drain_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(0),
+          default_value_t = Seconds::of(Config::DEFAULT_DRAIN_TIMEOUT))]
+    drain_timeout: Seconds,
 
     /// Time to keep the name of a client whose connection has ended, so that the client can
     /// come back under it
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
-          default_value_t = Config::DEFAULT_NAME_GRACE.as_secs())]
-    name_grace: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(0),
+          default_value_t = Seconds::of(Config::DEFAULT_NAME_GRACE))]
+    name_grace: Seconds,
 }
 
 impl DeadlineOptions {
     pub(super) fn apply(&self, config: &mut Config) {
-        config.registration_timeout = Duration::from_secs(self.registration_timeout);
-        config.frame_timeout = Duration::from_secs(self.frame_timeout);
-        config.write_timeout = Duration::from_secs(self.write_timeout);
-        config.drain_timeout = Duration::from_secs(self.drain_timeout);
-        config.name_grace = Duration::from_secs(self.name_grace);
+        config.registration_timeout = self.registration_timeout.into();
+        config.frame_timeout = self.frame_timeout.into();
+        config.write_timeout = self.write_timeout.into();
+        config.drain_timeout = self.drain_timeout.into();
+        config.name_grace = self.name_grace.into();
     }
 }

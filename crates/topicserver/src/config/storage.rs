@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 
 use super::Config;
-use super::parse::seconds;
+use super::parse::{Bytes, Seconds, count, seconds, size, time_up_to};
 
 impl Config {
     /// Longer than a disk takes that is only busy, and soon enough for a publisher to try
@@ -24,6 +23,9 @@ impl Config {
     pub const DEFAULT_CLOCK_SETTLE: Duration = Duration::from_secs(300);
 }
 
+/// A thousand years: no clock goes further.
+const LONGEST_AGE: u64 = 1000 * 366 * 24 * 60 * 60;
+
 // No doc comment: clap would show it as the program's description.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StorageOptions {
@@ -32,39 +34,39 @@ pub(super) struct StorageOptions {
     pub(super) data: Option<PathBuf>,
 
     /// Time to store a message on disk. Beyond it the publisher gets the error storage-busy
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_STORAGE_TIMEOUT.as_secs())]
-    storage_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_STORAGE_TIMEOUT))]
+    storage_timeout: Seconds,
 
     /// Maximum age of messages on disk
-    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..),
-          default_value_t = Config::DEFAULT_KEEP_AGE.as_secs())]
-    keep_age: u64,
+    #[arg(long, value_name = "TIME", value_parser = time_up_to(1, LONGEST_AGE),
+          default_value_t = Seconds::of(Config::DEFAULT_KEEP_AGE))]
+    keep_age: Seconds,
 
     /// Messages to keep on disk per topic
-    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_KEEP_MESSAGES,
-          value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
-    keep_messages: u64,
+    #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_KEEP_MESSAGES as usize,
+          value_parser = count(1))]
+    keep_messages: usize,
 
     /// Bytes of messages to keep on disk per topic
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_KEEP_BYTES,
-          value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
-    keep_bytes: u64,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes(Config::DEFAULT_KEEP_BYTES),
+          value_parser = size(1))]
+    keep_bytes: Bytes,
 
     /// Time for which the system's clock must run evenly, after the start and after a jump,
     /// before messages are deleted for their age by it
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(1),
-          default_value_t = Config::DEFAULT_CLOCK_SETTLE.as_secs())]
-    clock_settle: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(1),
+          default_value_t = Seconds::of(Config::DEFAULT_CLOCK_SETTLE))]
+    clock_settle: Seconds,
 }
 
 impl StorageOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.data.clone_from(&self.data);
-        config.storage_timeout = Duration::from_secs(self.storage_timeout);
-        config.keep_age = Duration::from_secs(self.keep_age);
-        config.keep_messages = self.keep_messages;
-        config.keep_bytes = self.keep_bytes;
-        config.clock_settle = Duration::from_secs(self.clock_settle);
+        config.storage_timeout = self.storage_timeout.into();
+        config.keep_age = self.keep_age.into();
+        config.keep_messages = self.keep_messages as u64;
+        config.keep_bytes = self.keep_bytes.0;
+        config.clock_settle = self.clock_settle.into();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Config;
-use super::parse::{count, seconds};
+use super::parse::{Bytes, Seconds, count, seconds, size};
 
 impl Config {
     /// An afternoon of a busy room, and more than a latecomer reads.
@@ -32,21 +32,21 @@ pub(super) struct TopicOptions {
     history_messages: usize,
 
     /// Bytes of messages to keep in memory per topic; 0 keeps none
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_BYTES,
-          value_parser = count(0))]
-    history_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes::of(Config::DEFAULT_HISTORY_BYTES),
+          value_parser = size(0))]
+    history_bytes: Bytes,
 
     /// Bytes of messages and ids to keep in memory for all topics. Beyond it, the least
     /// recently used topic drops its messages, then its oldest ids
-    #[arg(long, value_name = "BYTES", default_value_t = Config::DEFAULT_HISTORY_MEMORY,
-          value_parser = count(0))]
-    history_memory: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes::of(Config::DEFAULT_HISTORY_MEMORY),
+          value_parser = size(0))]
+    history_memory: Bytes,
 
     /// Time to remember the id of a message. A message sent again with the same id in that time
     /// is not delivered again
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(0),
-          default_value_t = Config::DEFAULT_ID_WINDOW.as_secs())]
-    id_window: u64,
+    #[arg(long, value_name = "TIME", value_parser = seconds(0),
+          default_value_t = Seconds::of(Config::DEFAULT_ID_WINDOW))]
+    id_window: Seconds,
 
     /// Maximum ids to remember per publisher and topic
     #[arg(long, value_name = "COUNT", default_value_t = Config::DEFAULT_MAX_IDS,
@@ -62,9 +62,9 @@ pub(super) struct TopicOptions {
 impl TopicOptions {
     pub(super) fn apply(&self, config: &mut Config) {
         config.history_messages = self.history_messages;
-        config.history_bytes = self.history_bytes;
-        config.history_memory = self.history_memory;
-        config.id_window = Duration::from_secs(self.id_window);
+        config.history_bytes = self.history_bytes.in_memory();
+        config.history_memory = self.history_memory.in_memory();
+        config.id_window = self.id_window.into();
         config.max_ids = self.max_ids;
         config.max_presence = self.max_presence;
     }

@@ -82,13 +82,12 @@ impl WebSocketReader {
         }
     }
 
-    /// Reads once, and leaves what messages that brings in the buffer. True: it was the
-    /// last time.
+    /// Reads once, and leaves the messages of what was read in the buffer.
     fn poll_frames(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<bool>> {
+    ) -> Poll<io::Result<()>> {
         let start = buffer.filled().len();
         if self.first.is_empty() {
             ready!(Pin::new(&mut self.reader).poll_read(cx, buffer))?;
@@ -99,7 +98,7 @@ impl WebSocketReader {
         let bytes = &mut buffer.filled_mut()[start..];
         if bytes.is_empty() {
             self.end = Some(SourceEnd::Gone);
-            return Poll::Ready(Ok(true));
+            return Poll::Ready(Ok(()));
         }
         self.unanswered = 0;
         let decoded = self.frames.decode(bytes);
@@ -108,7 +107,7 @@ impl WebSocketReader {
             self.outbox.send_control(decoded.pongs);
         }
         self.end = decoded.end.map(source_end);
-        Poll::Ready(Ok(self.end.is_some()))
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -146,15 +145,14 @@ impl AsyncRead for WebSocketReader {
             this.end = Some(SourceEnd::Gone);
         }
         let start = buffer.filled().len();
-        let mut is_last = this.end.is_some();
         while buffer.filled().len() == start {
             if this.frames.take_line_end() {
                 buffer.put_slice(b"\n");
-            } else if is_last {
+            } else if this.end.is_some() {
                 this.is_over = true;
                 return Poll::Ready(Ok(()));
             } else {
-                is_last = ready!(this.poll_frames(cx, buffer))?;
+                ready!(this.poll_frames(cx, buffer))?;
             }
         }
         Poll::Ready(Ok(()))

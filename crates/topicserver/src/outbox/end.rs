@@ -140,7 +140,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             source: self.transport.local_addr().unwrap_or(nowhere).into(),
             destination: self.peer().into(),
             topic: ErrorCode::TOPIC,
-            text: &format!("{code}: {text}"),
+            text: &code.to_text(text),
         };
         message.to_line()
     }

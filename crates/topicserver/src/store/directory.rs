@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 use super::error::{OpenError, StoreError, is_full};
 
 /// What the file `format` says in a directory that this release can use.
@@ -60,6 +62,33 @@ impl Directory {
             tried => tried.map_err(unusable)?,
         }
         Ok(directory)
+    }
+
+    /// Whether [`Directory::open`] would probably go well, without making or writing anything.
+    /// A server may be using it meanwhile.
+    pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
+        let unusable = |source: io::Error| OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        };
+        let there = path.ancestors().find(|ancestor| ancestor.exists());
+        // A relative path may have no ancestor but the working directory.
+        let there = there.filter(|there| !there.as_os_str().is_empty());
+        let there = there.unwrap_or(Path::new("."));
+        if !there.is_dir() {
+            return Err(OpenError::NoDirectory(path.to_owned()));
+        }
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::access(there, access).map_err(|error| unusable(error.into()))?;
+        match std::fs::read(path.join("format")) {
+            Ok(found) if [FORMAT, OLD_FORMAT].map(str::as_bytes).contains(&&*found) => Ok(()),
+            Ok(found) => Err(OpenError::OtherFormat {
+                path: path.to_owned(),
+                found: format!("{:.40}", found.escape_ascii()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unusable(error)),
+        }
     }
 
     fn check_format(&self) -> Result<(), OpenError> {

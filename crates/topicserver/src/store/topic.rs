@@ -59,7 +59,8 @@ impl Bounds {
         }
     }
 
-    /// Time goes back before the message `seq`. False: that happened too often to be noted.
+    /// Notes that time goes back before the message `seq`. Returns whether there was room for
+    /// the note.
     pub(crate) fn add_setback(&self, seq: u64) -> bool {
         let mut setbacks = self.setbacks.lock();
         let first = self.first();

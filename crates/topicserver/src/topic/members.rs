@@ -183,17 +183,17 @@ impl Members {
 
     /// A page of those who are here, for whoever asks.
     pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
-        let (users, more) = self.people.page(page);
+        let page = self.people.page(page);
         Event::Members(wire::Members {
             topic: topic.into(),
             count: self.len() as u64,
-            users,
-            more,
+            users: page.people,
+            more: page.more,
         })
     }
 
-    /// An extended connection that wants nothing but what it gets already says again who
-    /// it is. False: it isn't here, or has another name.
+    /// An extended connection that wants nothing but what it gets already registers again.
+    /// Returns whether it is here, with the same name.
     pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
         let Some(known) = self.find(outbox) else {
             return false;

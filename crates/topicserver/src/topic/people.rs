@@ -45,8 +45,8 @@ impl People {
         self.0[start..].partition_point(|known| name(known) <= user)
     }
 
-    /// A page of them, and whether there are others after it.
-    pub(crate) fn page(&self, page: &Page) -> (Vec<Person<'_>>, bool) {
+    /// A page of them.
+    pub(crate) fn page(&self, page: &Page) -> PeoplePage<'_> {
         let start = match &page.after {
             Some(after) => self
                 .0
@@ -62,13 +62,23 @@ impl People {
                 continue;
             }
             if !room.take(user.unwrap_or_default()) {
-                return (people, true);
+                return PeoplePage { people, more: true };
             }
             people.extend(identity.person());
             last = user;
         }
-        (people, false)
+        PeoplePage {
+            people,
+            more: false,
+        }
     }
+}
+
+/// A page of the people of a topic, in the order of their names.
+pub(crate) struct PeoplePage<'a> {
+    pub(crate) people: Vec<Person<'a>>,
+    /// There are others after it.
+    pub(crate) more: bool,
 }
 
 fn name(identity: &Arc<Identity>) -> Option<&str> {
@@ -103,7 +113,10 @@ mod tests {
             limit: NonZeroU32::new(limit),
         };
         loop {
-            let (found, more) = people.page(&page);
+            let PeoplePage {
+                people: found,
+                more,
+            } = people.page(&page);
             assert!(found.len() <= limit as usize);
             names.extend(found.iter().map(|person| person.user.to_string()));
             if !more {

@@ -43,12 +43,11 @@ impl StartPosition {
         self.resume.is_some()
     }
 
-    /// The first message that is wanted and, for a resume, whether nothing is
-    /// missing between it and what the client has.
+    /// The first message that is wanted.
     ///
-    /// A resume says it best; with both a number and a time, both must hold. With
-    /// nothing, what comes next is wanted.
-    pub(crate) async fn resolve(&self, log: &TopicLog) -> (u64, Option<bool>) {
+    /// A resume is the most exact; with both a number and a time, both must hold. With
+    /// neither, the next message is wanted.
+    pub(crate) async fn resolve(&self, log: &TopicLog) -> StartPoint {
         if let Some(position) = &self.resume {
             return resume(position, log);
         }
@@ -60,18 +59,42 @@ impl StartPosition {
         let start = last.into_iter().chain(since).max();
         // What isn't there any more was not asked for by its number.
         let start = start.unwrap_or(log.next());
-        (log.first_from(start), None)
+        StartPoint::without_resume(log.first_from(start))
     }
 }
 
-/// Of another life of the topic, or of a message that was never there, nothing is
-/// known: everything there is follows.
-fn resume(position: &Position, log: &TopicLog) -> (u64, Option<bool>) {
-    if position.epoch != log.epoch() || position.seq >= log.next() {
-        return (log.first_from(0), Some(false));
+/// The first message that a connection gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StartPoint {
+    pub(crate) next: u64,
+    /// Of a resume: whether nothing is missing between this message and those that the
+    /// client has.
+    pub(crate) recovered: Option<bool>,
+}
+
+impl StartPoint {
+    /// Of a registration that isn't a resume.
+    pub(crate) fn without_resume(next: u64) -> Self {
+        Self {
+            next,
+            recovered: None,
+        }
     }
-    let next = position.seq + 1;
-    (next, Some(next == log.first_from(next)))
+}
+
+/// A position in another epoch, or after the newest message, says nothing: everything that
+/// is kept follows.
+fn resume(position: &Position, log: &TopicLog) -> StartPoint {
+    let is_known = position.epoch == log.epoch() && position.seq < log.next();
+    let next = match is_known {
+        true => position.seq + 1,
+        false => log.first_from(0),
+    };
+    let is_complete = is_known && next == log.first_from(next);
+    StartPoint {
+        next,
+        recovered: Some(is_complete),
+    }
 }
 
 /// What a topic does when the answer is on its way.

@@ -18,7 +18,7 @@ use crate::topic::members::{Added, Members};
 use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::range;
-use crate::topic::registration::{RegistrationReply, ReplyState, Report};
+use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
@@ -232,15 +232,16 @@ impl Task {
         } = registration;
         self.note_use();
         if !start.is_given() && self.members.confirm(&outbox, &identity) {
-            answer.report(self.topic.name(), self.report(self.log.next(), None));
+            let next = StartPoint::without_resume(self.log.next());
+            answer.report(self.topic.name(), self.report(next));
             return;
         }
         self.log.delete_too_old().await;
-        let (next, recovered) = start.resolve(&self.log).await;
+        let start_point = start.resolve(&self.log).await;
         let added = self.members.add_extended(Subscriber {
             outbox: outbox.clone(),
             identity,
-            cursor: Cursor::unanswered(next, answer.clone()),
+            cursor: Cursor::unanswered(start_point.next, answer.clone()),
             joined_at: self.log.next(),
             own_before: if start.is_resume() {
                 0
@@ -256,7 +257,7 @@ impl Task {
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
         };
-        let report = self.report(next, recovered);
+        let report = self.report(start_point);
         match answer.report_and_wait(self.topic.name(), report, open) {
             ReplyState::Sent => self.open(&outbox, &answer),
             ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
@@ -326,15 +327,15 @@ impl Task {
         }
     }
 
-    /// What is said to a connection that gets messages from `next` on.
-    fn report(&self, next: u64, recovered: Option<bool>) -> Report {
+    /// The state of the topic for a connection that gets messages from this point on.
+    fn report(&self, from: StartPoint) -> Report {
         let state = TopicState {
             epoch: self.log.epoch(),
             seq: self.log.next() - 1,
-            recovered,
+            recovered: from.recovered,
         };
         let epoch = self.log.epoch_number();
-        let seq = next.saturating_sub(1);
+        let seq = from.next.saturating_sub(1);
         let start = Place { epoch, seq };
         Report { state, start }
     }

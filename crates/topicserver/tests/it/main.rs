@@ -50,6 +50,8 @@ mod max_queued;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+#[cfg(unix)]
+mod options;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod presence;

@@ -3,7 +3,7 @@
 use client::{Arrival, Incoming};
 use wire::{Envelope, TopicName};
 
-use super::super::view::Target;
+use super::super::view::{Attention, Target};
 use super::*;
 
 static UTC: TimeZone = TimeZone::UTC;
@@ -34,7 +34,7 @@ fn push(view: &mut View, topic: &str, user: Option<&str>, text: &str) {
         },
         arrival: Arrival::Live,
     };
-    view.on_message(&incoming, 0, false);
+    view.on_message(&incoming, 0, Attention::None);
 }
 
 fn texts(rows: &[Row]) -> Vec<String> {

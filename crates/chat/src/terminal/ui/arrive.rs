@@ -3,7 +3,7 @@
 use client::{Arrival, Incoming, Line};
 
 use super::super::Notify;
-use super::super::view::{Body, Entry, Message, Place, Target, View};
+use super::super::view::{Attention, Body, Entry, Message, Place, Target, View};
 use super::{Effect, Ui};
 use crate::output::item::{Call, CallLine, Connection, Item, Said, Severity};
 use crate::output::mention::mentions;
@@ -46,8 +46,8 @@ impl Ui {
                 count,
                 users,
             } => self.on_members(&topic, count, users),
-            Item::Came { topic, user } => self.on_presence(&topic, &user, true),
-            Item::Went { topic, user } => self.on_presence(&topic, &user, false),
+            Item::Came { topic, user } => self.on_came(&topic, &user),
+            Item::Went { topic, user } => self.on_went(&topic, &user),
             Item::Connection(connection) => self.on_connection(connection),
         }
     }
@@ -65,15 +65,19 @@ impl Ui {
         let user = incoming.envelope.user.as_deref();
         let me = self.people.me();
         let is_mention = me.is_some_and(|me| user != Some(&me) && mentions(&incoming.text, &me));
+        let attention = match is_mention {
+            true => Attention::Mention,
+            false => Attention::None,
+        };
         let now = self.now;
         let Some(view) = self.views.get_mut(at) else {
             return;
         };
-        let place = view.on_message(incoming, now, is_mention);
+        let place = view.on_message(incoming, now, attention);
         if place != Place::End || incoming.arrival != Arrival::Live {
             return;
         }
-        self.count_news(at, is_mention);
+        self.count_news(at, attention);
         if is_mention {
             let from = user.unwrap_or("somebody");
             let mut text = String::new();
@@ -86,13 +90,13 @@ impl Ui {
     }
 
     /// Something new is in that view.
-    fn count_news(&mut self, at: usize, is_mention: bool) {
+    fn count_news(&mut self, at: usize, attention: Attention) {
         let is_seen = at == self.current && self.has_focus;
         let Some(view) = self.views.get_mut(at).filter(|_| !is_seen) else {
             return;
         };
         view.unread += 1;
-        view.mentions += usize::from(is_mention);
+        view.mentions += usize::from(attention == Attention::Mention);
     }
 
     /// Something that the person should look at now.
@@ -169,7 +173,7 @@ impl Ui {
             }
             Some(who) => {
                 self.show_line(at, &who, &line.topic, &line.text);
-                self.count_news(at, false);
+                self.count_news(at, Attention::None);
             }
         }
     }
@@ -216,21 +220,20 @@ impl Ui {
         view.count = Some(count);
     }
 
-    fn on_presence(&mut self, topic: &str, user: &str, is_here: bool) {
+    fn on_came(&mut self, topic: &str, user: &str) {
         let Some(at) = self.find(topic) else { return };
         let view = &mut self.views[at];
-        if is_here {
-            view.colors.of(user);
+        view.colors.of(user);
+        if view.members.insert(user.into()) {
+            view.count = view.count.map(|count| count + 1);
         }
-        let has_changed = match is_here {
-            true => view.members.insert(user.into()),
-            false => view.members.remove(user),
-        };
-        if let Some(count) = view.count.as_mut().filter(|_| has_changed) {
-            *count = match is_here {
-                true => *count + 1,
-                false => count.saturating_sub(1),
-            };
+    }
+
+    fn on_went(&mut self, topic: &str, user: &str) {
+        let Some(at) = self.find(topic) else { return };
+        let view = &mut self.views[at];
+        if view.members.remove(user) {
+            view.count = view.count.map(|count| count.saturating_sub(1));
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 use wire::{Limits, ScanError, Scanner};
 
-use super::{FrameSink, Input, Partial, READ_BUFFER, Read, make_room};
+use super::{FrameSink, Input, Partial, READ_BUFFER, Read, Rest, make_room};
 use crate::session::protocol::Protocol;
 
 /// What came of a connection's first read.
@@ -29,7 +29,7 @@ impl Input {
 
     /// The connection begins with these bytes, which were read already.
     pub(crate) fn begin_with(&mut self, bytes: &BytesMut, limits: Limits) {
-        self.keep(bytes, Scanner::new(limits), true);
+        self.keep(bytes, Scanner::new(limits), Rest::Deferred);
     }
 
     /// Deals with the bytes of [`begin_with`](Self::begin_with).
@@ -42,7 +42,7 @@ impl Input {
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
         }
-        first.is_stopped = false;
+        first.rest = Rest::Unfinished;
         self.partial = Some(first);
         Ok(First::Other(protocol))
     }
@@ -56,7 +56,10 @@ impl Input {
         limits: Limits,
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<First, ScanError>>> {
-        if let Some(first) = self.partial.take_if(|partial| partial.is_stopped) {
+        if let Some(first) = self
+            .partial
+            .take_if(|partial| partial.rest == Rest::Deferred)
+        {
             return Poll::Ready(Ok(self.handle_first(first, sink)));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
@@ -65,7 +68,7 @@ impl Input {
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             if count > 0 && Protocol::of(buffer) != Protocol::Json {
                 let first = First::Other(Protocol::of(buffer));
-                self.keep(buffer, Scanner::new(limits), false);
+                self.keep(buffer, Scanner::new(limits), Rest::Unfinished);
                 buffer.clear();
                 return Poll::Ready(Ok(Ok(first)));
             }

@@ -6,8 +6,13 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use tokio::io::ReadBuf;
 
-use super::*;
 use std::task::Waker;
+
+use wire::{FrameError, JsonStr, RegistrationOptions, Request, TopicName};
+
+use super::*;
+use crate::outbox::batch::Batch;
+use crate::topic::publication::MessageId;
 
 /// A peer whose bytes arrive in these pieces; then it waits, or ends.
 struct Pieces {

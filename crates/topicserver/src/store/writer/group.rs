@@ -76,7 +76,7 @@ impl Writer {
                 self.settle(&group);
             }
             Err(error) => {
-                self.undo(&group, matches!(error, CommitError::Failed(_)));
+                self.undo(&group, &error);
                 return Err(error);
             }
         }
@@ -248,7 +248,8 @@ impl Writer {
     }
 
     /// The group failed: restores memory to what it was before.
-    fn undo(&mut self, group: &Group, may_be_written: bool) {
+    fn undo(&mut self, group: &Group, error: &CommitError) {
+        let may_be_written = matches!(error, CommitError::Failed(_));
         for id in &group.appended {
             if let Some(state) = self.topics.get_mut(id) {
                 state.pending = state.durable;

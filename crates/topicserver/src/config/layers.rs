@@ -1,0 +1,389 @@
+//! The layers of options: what the configuration file says, over it what the environment says,
+//! over that the command line. Each layer's values become arguments, so that there is one
+//! description of the options: the one of the command line.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use toml::de::{DeTable, DeValue};
+
+use super::Options;
+use super::source::{ConfigMistake, OptionsError, Problem, Source, Spot};
+
+/// What every variable of ours begins with.
+const PREFIX: &str = "NATTER_";
+
+/// The option, and the variable, that name the configuration file.
+const FILE_OPTION: &str = "config";
+
+/// Options that only make sense on the command line.
+const ONLY_TYPED: [&str; 3] = ["help", "version", FILE_OPTION];
+
+/// How much alike a mistyped name and the one that was meant are, from 0 to 1: as clap has it.
+const SIMILAR: f64 = 0.7;
+
+/// The options in force, and where each comes from.
+#[derive(Clone, Debug)]
+pub struct Gathered {
+    /// The options.
+    pub options: Options,
+    /// All of them: name, values as they were written, source.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Where an option's values come from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) name: String,
+    pub(super) values: Vec<String>,
+    pub(super) kind: Kind,
+    pub(super) source: Source,
+}
+
+/// What values an option has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is there or not.
+    Switch,
+    /// One value, which can be left out where that means something.
+    One,
+    /// Any number of values.
+    List,
+}
+
+/// What a layer says of an option.
+#[derive(Clone, Debug)]
+struct Said {
+    values: Vec<String>,
+    source: Source,
+}
+
+/// A layer: options by their names.
+type Layer = BTreeMap<String, Said>;
+
+/// All options that can be in a layer, by name.
+struct Known {
+    command: Command,
+}
+
+impl Options {
+    /// Reads the command line, the environment and the configuration file that one of them
+    /// names. The first of `arguments` is the program's name.
+    ///
+    /// # Errors
+    /// A wrong command line, or everything that is wrong in the file and in the environment.
+    pub fn gather(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Gathered, OptionsError> {
+        let typed: Vec<OsString> = arguments.into_iter().collect();
+        let known = Known {
+            command: Self::command(),
+        };
+        // What is required may stand in another layer.
+        let lenient = Self::command().mut_args(|argument| argument.required(false));
+        let matches = lenient.try_get_matches_from(&typed)?;
+
+        let mut mistakes = Vec::new();
+        let mut below = known.environment(environment, &mut mistakes);
+        let variable = below.remove(FILE_OPTION);
+        let file = matches.get_one::<PathBuf>(FILE_OPTION).cloned();
+        let named = variable.and_then(|said| said.values.into_iter().next());
+        if let Some(path) = file.or_else(|| named.map(PathBuf::from)) {
+            for (name, said) in known.file(&path, &mut mistakes)? {
+                below.entry(name).or_insert(said);
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(OptionsError::Mistakes(mistakes));
+        }
+        below.retain(|name, _| !is_typed(&matches, &known, name));
+
+        let mut all: Vec<OsString> = typed.iter().take(1).cloned().collect();
+        for (name, said) in &below {
+            all.extend(known.arguments(name, said));
+        }
+        all.extend(typed.into_iter().skip(1));
+        let matches = Self::command().try_get_matches_from(all)?;
+        let options = Self::from_arg_matches(&matches)?;
+        let origins = known.origins(&matches, &below);
+        Ok(Gathered { options, origins })
+    }
+}
+
+/// Whether the command line says something of this option.
+fn is_typed(matches: &ArgMatches, known: &Known, name: &str) -> bool {
+    known.find(name).is_some_and(|argument| {
+        let id = argument.get_id().as_str();
+        matches.value_source(id) == Some(ValueSource::CommandLine)
+    })
+}
+
+/// The name by which a layer knows an option.
+fn name_of(argument: &Arg) -> &str {
+    argument
+        .get_long()
+        .unwrap_or_else(|| argument.get_id().as_str())
+}
+
+fn kind(argument: &Arg) -> Kind {
+    match argument.get_action() {
+        ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count => Kind::Switch,
+        ArgAction::Append => Kind::List,
+        _ if argument.get_value_delimiter().is_some() => Kind::List,
+        _ => Kind::One,
+    }
+}
+
+/// Whether it may stand without a value.
+fn may_be_bare(argument: &Arg) -> bool {
+    let least = argument.get_num_args().map(|range| range.min_values());
+    kind(argument) == Kind::Switch || least == Some(0)
+}
+
+impl Known {
+    fn all(&self) -> impl Iterator<Item = &Arg> {
+        let arguments = self.command.get_arguments();
+        arguments.filter(|argument| !ONLY_TYPED.contains(&name_of(argument)))
+    }
+
+    fn find(&self, name: &str) -> Option<&Arg> {
+        self.all().find(|argument| name_of(argument) == name)
+    }
+
+    /// A name that nothing has, with the one that was probably meant.
+    fn unknown(&self, name: &str) -> Problem {
+        let names = self.all().map(name_of);
+        let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
+        let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
+        Problem::Unknown {
+            name: name.to_owned(),
+            similar: best
+                .filter(|(score, _)| *score >= SIMILAR)
+                .map(|(_, known)| known.to_owned()),
+        }
+    }
+
+    /// What the environment says.
+    fn environment(
+        &self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        mistakes: &mut Vec<ConfigMistake>,
+    ) -> Layer {
+        let mut layer = Layer::new();
+        for (variable, value) in environment {
+            let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            let source = Source::Environment(variable.to_owned());
+            let name = variable[PREFIX.len()..]
+                .to_ascii_lowercase()
+                .replace('_', "-");
+            let problem = match (value.to_str(), self.find(&name)) {
+                (None, _) => Problem::NotUtf8,
+                (Some(path), _) if name == FILE_OPTION => {
+                    let values = vec![path.to_owned()];
+                    layer.insert(name, Said { values, source });
+                    continue;
+                }
+                (Some(_), None) => self.unknown(&name),
+                (Some(value), Some(argument)) => match values_of_variable(argument, value) {
+                    Ok(Some(values)) => {
+                        layer.insert(name, Said { values, source });
+                        continue;
+                    }
+                    Ok(None) => continue,
+                    Err(problem) => problem,
+                },
+            };
+            mistakes.push(ConfigMistake { source, problem });
+        }
+        layer
+    }
+
+    /// What the file says.
+    fn file(&self, path: &Path, mistakes: &mut Vec<ConfigMistake>) -> Result<Layer, OptionsError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| OptionsError::Io {
+            path: path.to_owned(),
+            cause,
+        })?;
+        let (path, text): (_, Arc<str>) = (Arc::new(path.to_owned()), text.into());
+        let spot = |span| Source::File(Spot::new(&path, &text, span));
+        let mut layer = Layer::new();
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        for error in errors {
+            let problem = Problem::Syntax(error.message().to_owned());
+            let source = spot(error.span().unwrap_or_default());
+            mistakes.push(ConfigMistake { source, problem });
+        }
+        for (key, value) in table.get_ref() {
+            let name = key.get_ref().as_ref();
+            let found = match self.find(name) {
+                None => Err((key.span(), self.unknown(name))),
+                Some(argument) => values_in_file(argument, value.get_ref())
+                    .map_err(|problem| (value.span(), problem)),
+            };
+            match found {
+                Ok(Some(values)) => {
+                    let source = spot(key.span());
+                    layer.insert(name.to_owned(), Said { values, source });
+                }
+                Ok(None) => {}
+                Err((span, problem)) => {
+                    let source = spot(span);
+                    mistakes.push(ConfigMistake { source, problem });
+                }
+            }
+        }
+        Ok(layer)
+    }
+
+    /// The same as it would be typed.
+    fn arguments(&self, name: &str, said: &Said) -> Vec<OsString> {
+        let is_positional = self.find(name).is_some_and(Arg::is_positional);
+        let typed = |value: &String| match (is_positional, value.as_str()) {
+            (true, value) => value.into(),
+            (false, value) => format!("--{name}={value}").into(),
+        };
+        match said.values.is_empty() {
+            true => vec![format!("--{name}").into()],
+            false => said.values.iter().map(typed).collect(),
+        }
+    }
+
+    /// Where each option's values come from.
+    fn origins(&self, matches: &ArgMatches, below: &Layer) -> Vec<Origin> {
+        let origin = |argument: &Arg| {
+            let name = name_of(argument).to_owned();
+            let id = argument.get_id().as_str();
+            let raw = matches.get_raw(id).into_iter().flatten();
+            let source = match (below.get(&name), matches.value_source(id)) {
+                (Some(said), _) => said.source.clone(),
+                (None, Some(ValueSource::CommandLine)) => Source::CommandLine,
+                (None, _) => Source::Default,
+            };
+            Origin {
+                values: raw
+                    .map(|value| value.to_string_lossy().into_owned())
+                    .collect(),
+                kind: kind(argument),
+                name,
+                source,
+            }
+        };
+        self.all().map(origin).collect()
+    }
+}
+
+/// The values that a variable gives an option: a list's are divided by commas. `None`: as if
+/// the variable weren't there.
+fn values_of_variable(argument: &Arg, value: &str) -> Result<Option<Vec<String>>, Problem> {
+    match kind(argument) {
+        Kind::Switch => match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Ok(Some(Vec::new())),
+            "false" | "0" | "no" | "" => Ok(None),
+            _ => Err(wrong_type(argument, "true or false")),
+        },
+        Kind::One => checked(argument, vec![value.to_owned()]).map(Some),
+        Kind::List => {
+            let values = value
+                .split(',')
+                .map(str::trim)
+                .filter(|value| !value.is_empty());
+            listed(argument, values.map(str::to_owned).collect())
+        }
+    }
+}
+
+/// The values that a line of the file gives an option. `None`: as if the line weren't there.
+fn values_in_file(argument: &Arg, value: &DeValue<'_>) -> Result<Option<Vec<String>>, Problem> {
+    if let DeValue::Boolean(is_on) = value
+        && may_be_bare(argument)
+    {
+        return Ok(is_on.then(Vec::new));
+    }
+    match (kind(argument), value) {
+        (Kind::Switch, _) => Err(wrong_type(argument, "true or false")),
+        (Kind::One, _) => match scalar(value) {
+            Some(value) => checked(argument, vec![value]).map(Some),
+            None => Err(wrong_type(argument, "a text or a number")),
+        },
+        (Kind::List, DeValue::Array(items)) => {
+            let values: Option<Vec<_>> = items.iter().map(|item| scalar(item.get_ref())).collect();
+            match values {
+                Some(values) => listed(argument, values),
+                None => Err(wrong_type(argument, "a list of texts or numbers")),
+            }
+        }
+        (Kind::List, _) => match scalar(value) {
+            Some(value) => checked(argument, vec![value]).map(Some),
+            None => Err(wrong_type(argument, "a list of texts or numbers")),
+        },
+    }
+}
+
+/// An empty list says nothing.
+fn listed(argument: &Arg, values: Vec<String>) -> Result<Option<Vec<String>>, Problem> {
+    let values = checked(argument, values)?;
+    Ok(Some(values).filter(|values| !values.is_empty()))
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.as_ref().to_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
+fn wrong_type(argument: &Arg, wanted: &'static str) -> Problem {
+    Problem::Type {
+        name: name_of(argument).to_owned(),
+        wanted,
+    }
+}
+
+/// These values, if each is one that the option takes.
+fn checked(argument: &Arg, values: Vec<String>) -> Result<Vec<String>, Problem> {
+    for value in &values {
+        check(argument, value).map_err(|reason| Problem::Value {
+            name: name_of(argument).to_owned(),
+            value: value.clone(),
+            reason,
+        })?;
+    }
+    Ok(values)
+}
+
+/// Asks the option's own parser: a command with nothing but a value of this kind.
+fn check(argument: &Arg, value: &str) -> Result<(), String> {
+    let probe = Arg::new("value")
+        .value_parser(argument.get_value_parser().clone())
+        .allow_hyphen_values(true);
+    let command = Command::new("check").no_binary_name(true).arg(probe);
+    match command.try_get_matches_from([OsStr::new(value)]) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+/// Why the parser refused it, without what clap says around it.
+fn reason(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue};
+    if let Some(cause) = std::error::Error::source(error) {
+        return cause.to_string();
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => format!("it is one of {}", values.join(", ")),
+        _ => "it is no value of this option".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
