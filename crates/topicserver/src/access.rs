@@ -20,6 +20,10 @@ mod policy;
 pub(crate) mod proxy;
 mod rate;
 mod rules;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the commands that make tokens come next")
+)]
 mod token;
 mod verbs;
 mod visitor;
@@ -31,12 +35,12 @@ pub(crate) use limiter::{ConnectionPlace, Exceeded, Meter};
 pub(crate) use login::Login;
 pub use mistake::{AuthFileError, Mistake, Place};
 pub use password::PasswordHashError;
-pub(crate) use policy::{Denied, LoginError, Policy};
+pub(crate) use policy::{Denied, LoginError};
 pub use rate::RateError;
 pub use rules::RuleError;
 pub use token::TokenError;
 pub(crate) use verbs::Verbs;
-pub(crate) use visitor::{Ended, Visitor};
+pub(crate) use visitor::Visitor;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,6 @@
 //! while the peer's socket is full. `listener` lets connections in, `server` is the
 //! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
-#[allow(dead_code, unused_imports, reason = "the gate that asks it comes next")]
 mod access;
 mod check;
 mod clock;
@@ -20,6 +19,7 @@ mod connections;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod history;
 mod http;
 mod identity;
@@ -27,12 +27,14 @@ mod listener;
 mod log_limit;
 mod network;
 mod outbox;
+mod reach;
 mod server;
 mod session;
 mod state;
 mod store;
 mod topic;
 mod turn;
+mod vigil;
 mod websocket;
 
 pub use access::{

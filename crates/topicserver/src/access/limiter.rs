@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wire::UserName;
+use wire::{ErrorCode, UserName};
 
 use super::guessing::whole_seconds;
 use super::rate::{Bucket, Rate};
@@ -177,6 +177,11 @@ impl Used {
 }
 
 impl Meter {
+    /// Whether both are of the same owner, by the same limits.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.owned, &other.owned) && self.limits == other.limits
+    }
+
     /// Lets so much be published, or nothing of it.
     pub(crate) fn publish(&self, messages: u64, bytes: u64, now: Instant) -> Result<(), Exceeded> {
         let used = &mut *self.owned.used.lock();
@@ -299,9 +304,16 @@ impl fmt::Display for Owner {
 }
 
 impl Exceeded {
-    /// Whole seconds, as they are told.
-    pub(crate) fn seconds(&self) -> u64 {
-        whole_seconds(self.wait)
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self.limit {
+            Limit::Connections => ErrorCode::TooManyConnections,
+            Limit::Messages | Limit::Bytes | Limit::NewTopics => ErrorCode::RateLimited,
+        }
+    }
+
+    /// Whole seconds, as they are told. Nothing where waiting alone doesn't help.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        (self.limit != Limit::Connections).then(|| whole_seconds(self.wait))
     }
 }
 
@@ -311,9 +323,9 @@ impl fmt::Display for Exceeded {
             limit, rate, of, ..
         } = self;
         write!(f, "the limit of {} for {of} is {rate}; ", limit.as_str())?;
-        match limit {
-            Limit::Connections => f.write_str("close one first"),
-            _ => write!(f, "more is taken in {} s", self.seconds()),
+        match self.retry_after() {
+            Some(seconds) => write!(f, "more is taken in {seconds} s"),
+            None => f.write_str("close one first"),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Logging in: by a token at once, by a password after a moment. What fails is counted.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use wire::{Credential, Secret, UserName};

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use wire::{ErrorCode, UserName};
 
-use super::checker::TooBusy;
+use super::checker::{self, TooBusy};
 use super::guessing::TooManyAttempts;
 use super::jwt::{Claimed, Jwt, JwtError, is_jwt};
-use super::limiter::Limits;
+use super::limiter::{Exceeded, Limits};
 use super::password::PasswordHash;
 use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
@@ -91,6 +91,15 @@ impl LoginError {
             Self::Ended(ended) => ended.code,
         }
     }
+
+    /// After how many seconds the same may be tried again, if that would help.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts(error) => Some(error.seconds()),
+            Self::TooBusy(_) => Some(checker::RETRY_AFTER.as_secs()),
+            _ => None,
+        }
+    }
 }
 
 /// What somebody may not do.
@@ -98,6 +107,28 @@ impl LoginError {
 pub(crate) struct Denied {
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
+    /// The limit that was the reason.
+    pub(crate) exceeded: Option<Box<Exceeded>>,
+}
+
+impl Denied {
+    pub(crate) fn new(code: ErrorCode, text: String) -> Self {
+        Self {
+            code,
+            text,
+            exceeded: None,
+        }
+    }
+}
+
+impl From<Exceeded> for Denied {
+    fn from(exceeded: Exceeded) -> Self {
+        Self {
+            code: exceeded.code(),
+            text: exceeded.to_string(),
+            exceeded: Some(Box::new(exceeded)),
+        }
+    }
 }
 
 impl Policy {
@@ -334,14 +365,14 @@ impl Policy {
     /// Whether somebody may call himself so.
     pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
         match self.reserved.get(&folded(name.as_str())) {
-            Some(owner) if visitor.account() != Some(owner) => Err(Denied {
-                code: ErrorCode::NameReserved,
-                text: format!(
+            Some(owner) if visitor.account() != Some(owner) => {
+                let text = format!(
                     "the name {:?} belongs to an account; log in as its owner, or register with \
                      another name",
                     name.as_str()
-                ),
-            }),
+                );
+                Err(Denied::new(ErrorCode::NameReserved, text))
+            }
             _ => Ok(()),
         }
     }
@@ -358,10 +389,8 @@ impl Policy {
             Visitor::Everyone => (ErrorCode::Unauthenticated, "; log in with a token"),
             Visitor::Known(_) => (ErrorCode::Forbidden, ""),
         };
-        Denied {
-            code,
-            text: format!("you may not {what} {topic:?} as {visitor}{advice}"),
-        }
+        let text = format!("you may not {what} {topic:?} as {visitor}{advice}");
+        Denied::new(code, text)
     }
 }
 

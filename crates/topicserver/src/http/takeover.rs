@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
+use crate::access::{ConnectionPlace, Visitor};
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
@@ -28,12 +29,13 @@ use crate::state::{AddressPlace, ConnectionGuard, Serving};
 pub(crate) enum Takeover {
     /// A session that listens.
     Stream(Box<Listening>),
-    WebSocket,
+    WebSocket(Visitor),
 }
 
 /// What a stream listens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Listening {
+    pub(crate) visitor: Visitor,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) options: RegistrationOptions,
     pub(crate) form: Form,
@@ -56,7 +58,15 @@ impl Listening {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
-    forwarded: Option<Forwarded>,
+    seats: Seats,
+}
+
+/// What counts the connection from now on.
+#[derive(Default)]
+pub(crate) struct Seats {
+    /// Where the connections of an account, or of an address, are limited.
+    pub(crate) limited: Option<ConnectionPlace>,
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// The client whom a proxy forwards.
@@ -71,7 +81,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, seats: Seats) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -82,7 +92,7 @@ impl Slot {
         *self.0.lock() = Some(Pending {
             takeover,
             head,
-            forwarded,
+            seats,
         });
         true
     }
@@ -109,7 +119,7 @@ impl Pending {
         let Self {
             takeover,
             head,
-            forwarded,
+            seats: Seats { limited, forwarded },
         } = self;
         if let Some(Forwarded { client, place }) = forwarded {
             outbox.set_peer(client);
@@ -117,7 +127,7 @@ impl Pending {
         }
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
-            Takeover::WebSocket => (Form::WebSocket, Individual::default()),
+            Takeover::WebSocket(_) => (Form::WebSocket, Individual::default()),
         };
         if !outbox.begin(form, individual, head) {
             return None;
@@ -130,6 +140,7 @@ impl Pending {
         Some(match takeover {
             Takeover::Stream(listening) => {
                 let Listening {
+                    visitor,
                     topics,
                     options,
                     ending,
@@ -137,12 +148,13 @@ impl Pending {
                 } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
-                let session = Session::listening(reader, outbox, guard, topics, options);
-                Box::pin(session.run())
+                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                Box::pin(session.listening(topics, options).run())
             }
-            Takeover::WebSocket => {
+            Takeover::WebSocket(visitor) => {
                 let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
-                Box::pin(Session::new(reader, outbox, guard).run())
+                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                Box::pin(session.run())
             }
         })
     }

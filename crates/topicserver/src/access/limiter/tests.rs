@@ -89,8 +89,8 @@ fn new_topics_have_a_rate_of_their_own() {
     }
     let exceeded = meter.make_topic(now).unwrap_err();
     assert_eq!(
-        (exceeded.limit.as_str(), exceeded.seconds()),
-        ("new-topics", 60)
+        (exceeded.limit.as_str(), exceeded.retry_after()),
+        ("new-topics", Some(60))
     );
     assert_eq!(meter.make_topic(now + 60 * SECOND), Ok(()));
 }
@@ -101,7 +101,10 @@ fn connections_count_while_they_are_there() {
     let meter = limiter.meter(account("alice"), limits(), now).unwrap();
     let first = meter.connect().ok().unwrap();
     let second = meter.clone().connect().ok().unwrap();
-    let text = meter.connect().err().unwrap().to_string();
+    let exceeded = meter.connect().err().unwrap();
+    assert_eq!(exceeded.code(), ErrorCode::TooManyConnections);
+    assert_eq!(exceeded.retry_after(), None);
+    let text = exceeded.to_string();
     let expected = "the limit of connections for account alice is 2; close one first";
     assert_eq!(text, expected);
     drop(first);
