@@ -127,6 +127,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if written < bytes.len() {
             self.queue(&mut state, batch, written);
         }
+        self.count_unsent(&mut state);
     }
 
     /// Sends several batches, as one if the socket takes them.
@@ -200,10 +201,12 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
                 state.is_wanted = true;
+                self.count_unsent(state);
                 return index;
             }
             self.push(state, batch.to_keep(form).slice(skipped..));
         }
+        self.count_unsent(state);
         batches.count()
     }
 
@@ -304,6 +307,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if !line.is_empty() {
             self.push(state, line);
         }
+        self.count_unsent(state);
     }
 
     /// The outbox is full, with the answers that are expected.
@@ -327,9 +331,23 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     fn push(&self, state: &mut State, bytes: Bytes) {
-        let new = || Box::new(Queue::new(self.limits.clone()));
-        state.queue.get_or_insert_with(new).push(bytes);
+        self.queue_of(state).push(bytes);
         self.wake(state);
+    }
+
+    fn queue_of<'a>(&self, state: &'a mut State) -> &'a mut Queue {
+        let new = || Box::new(Queue::new(self.limits.clone()));
+        state.queue.get_or_insert_with(new)
+    }
+
+    /// What the transport has taken and the socket hasn't waits like what is queued, and in
+    /// front of it.
+    fn count_unsent(&self, state: &mut State) {
+        let unsent = self.transport.unsent();
+        if unsent > 0 {
+            self.queue_of(state).set_unsent(unsent);
+            self.wake(state);
+        }
     }
 
     fn break_off(&self, state: &mut State, error: &io::Error) {
@@ -384,6 +402,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 self.queue(state, batch, skipped);
             }
         }
+        self.count_unsent(state);
     }
 
     /// Queues a batch without its first `written` bytes, which are out already.
