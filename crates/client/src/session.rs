@@ -13,6 +13,7 @@ mod heartbeat;
 mod identity;
 mod membership;
 mod naming;
+mod older;
 mod pages;
 mod receive;
 mod requests;
@@ -42,6 +43,11 @@ use membership::Membership;
 /// The most bytes by which a server's envelope makes a frame longer than the one that
 /// was sent.
 pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
+/// Bytes of messages in a page of older messages. A server sends one longer message alone.
+pub const HISTORY_BYTES: usize = 256 * 1024;
+/// The most bytes that a page has beside the messages: its topic, its life, and what stands
+/// between a thousand messages.
+pub const HISTORY_HEAD: usize = 4 * 1024;
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 
@@ -71,6 +77,8 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// The list of topics that is being read.
     pages: pages::Pages,
+    /// The older messages that the program wants.
+    older: older::Older,
     wish: naming::Wish,
     /// Nothing more will be pushed.
     is_finishing: bool,
@@ -135,6 +143,7 @@ impl Session {
             to_pong: None,
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
+            older: older::Older::default(),
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
@@ -287,10 +296,8 @@ impl Session {
         let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
         let deadlines = deadlines.map(Deadline::next_check);
         let others = self.heartbeat.next_check().into_iter();
-        deadlines
-            .chain(others)
-            .chain(self.wish.next_attempt())
-            .min()
+        let others = others.chain(self.wish.next_attempt());
+        deadlines.chain(others).chain(self.older.next_check()).min()
     }
 
     /// Does what is due.
@@ -302,6 +309,7 @@ impl Session {
             HeartbeatAction::GiveUp => return Err(SessionError::Lost(Disconnect::Silent)),
         }
         self.check_wish(now);
+        self.check_older(now);
         if has_expired(&mut self.replay_deadline, now) {
             self.gave_up_replay = true;
         }
@@ -387,6 +395,7 @@ impl Session {
     fn join_classic(&mut self) {
         self.state = State::Classic;
         self.heartbeat.stop();
+        self.forget_older();
         for membership in &mut self.memberships {
             membership.resume.forget();
             membership.is_in = true;

@@ -25,6 +25,8 @@ pub struct SessionConfig {
     pub ack_timeout: Duration,
     /// After [`finish`](super::Session::finish): how long a replay may pause.
     pub replay_timeout: Duration,
+    /// How long the server has to answer a question for history.
+    pub answer_timeout: Duration,
     /// The secret by which the server recognises us.
     pub key: ClientKey,
     /// What the ids of our lines begin with.

@@ -55,6 +55,7 @@ impl Harness {
             credential: None,
             ack_timeout: 30 * SECOND,
             replay_timeout: 3 * SECOND,
+            answer_timeout: 30 * SECOND,
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
@@ -74,7 +75,10 @@ impl Harness {
 
     /// The next frame that the session writes.
     fn writes(&mut self) -> String {
-        let frame = self.session.poll_transmit().expect("something to write");
+        let frame = self
+            .session
+            .poll_transmit(self.now)
+            .expect("something to write");
         String::from_utf8(frame).expect("text")
     }
 
@@ -182,7 +186,9 @@ fn a_line_is_in_flight_until_it_is_acknowledged() {
     harness.reads(ack).expect("acknowledged");
     assert!(harness.session.is_finished() && harness.session.is_safe());
     let events = harness.session.take_events();
-    assert!(matches!(events.last(), Some(Event::Delivered(line)) if line.text == "hello"));
+    assert!(
+        matches!(events.last(), Some(Event::Delivered { line, seq: Some(1) }) if line.text == "hello")
+    );
 }
 
 #[test]
@@ -235,7 +241,7 @@ fn answers(pongs: usize) -> (u64, usize) {
             assert!(matches!(error, SessionError::Lost(Disconnect::Silent)));
             return ((harness.now - began).as_secs(), pings);
         }
-        if let Some(frame) = harness.session.poll_transmit() {
+        if let Some(frame) = harness.session.poll_transmit(harness.now) {
             assert_eq!(frame, PING.as_bytes());
             harness.has_written();
             pings += 1;
@@ -280,9 +286,13 @@ fn the_last_frame_gives_the_name_back() {
     harness.has_written();
     let ack = br#"{"extended":{"ack":{"id":"5eed5eed-1","topic":"t","seq":1}}}"#;
     harness.reads(ack).expect("acknowledged");
-    assert_eq!(harness.session.poll_transmit(), None, "it isn't over");
+    assert_eq!(
+        harness.session.poll_transmit(harness.now),
+        None,
+        "it isn't over"
+    );
     harness.session.finish(harness.now);
     assert_eq!(harness.writes(), "{\"extended\":{\"leave\":[\"t\"]}}\n");
     harness.has_written();
-    assert_eq!(harness.session.poll_transmit(), None);
+    assert_eq!(harness.session.poll_transmit(harness.now), None);
 }
