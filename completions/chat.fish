@@ -25,6 +25,9 @@ complete -c chat -o connect-timeout -l connect-timeout -d 'The longest that conn
 complete -c chat -o drain-timeout -l drain-timeout -d 'How long the other side has to close when everything is sent' -x
 complete -c chat -o tls-ca -l tls-ca -d 'By topic, over TLS: trust the authorities in FILE instead of the system\'s' -r -F
 complete -c chat -o accept-new -l accept-new -d 'By topic, over TLS: trust the key of a server that is new, and keep it'
+complete -c chat -o token-file -l token-file -d 'By topic: prove who you are by the token in FILE' -r -F
+complete -c chat -o user -l user -d 'By topic: prove that you are the account NAME; chat asks for the password' -x
+complete -c chat -o insecure-auth -l insecure-auth -d 'By topic: send a token or a password over plain TCP to other machines, too'
 complete -c chat -o forget -l forget -d 'Forget the key of the topic server at ADDRESS:PORT, and exit' -x
 complete -c chat -o max-frame -l max-frame -d 'The longest frame, sent or received' -x
 complete -c chat -o listen -l listen -d 'By topic, on a terminal: take direct calls on PORT' -x

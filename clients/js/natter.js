@@ -1,28 +1,26 @@
 // Publish to topics of a topicserver and subscribe to them, over connections that may be
 // lost. Runs in browsers (WebSocket) and in Node 18 or later (TCP), and imports nothing.
-// docs/protocol.md is the protocol, README.md shows how to use it, natter.d.ts has the types.
+// docs/protocol.md is the protocol; natter.d.ts says what each function does.
 
-// What a client does about each error code of docs/protocol.md:
-// message   the message with the id is refused; again: send it again later
-// request   a registration or a question is refused
-// frame     the server closed the connection because of something that was sent
-// return    the connection was closed; come back; stop: don't come back
-// notice    nothing is refused
-// http      only over HTTP
-export const CODES = Object.freeze({
-  "not-an-object": "request", "unknown-frame": "request", "bad-frame": "request",
-  "bad-topic": "request", "too-many-topics": "request", "name-taken": "request",
-  "unknown-user": "request", "storage-full": "message", "storage-busy": "again",
-  "not-registered": "message", "duplicate-id": "message", "not-json": "frame", "not-utf8": "frame", "too-deep": "frame",
-  "too-long": "frame", "registration-timeout": "return", "unfinished-frame": "return",
-  "slow-reader": "return", "queues-full": "return", "too-many-connections": "return", "replaced": "stop",
-  "tls-not-supported": "stop", "shutting-down": "return",
-  "unauthenticated": "request", "forbidden": "request", "name-reserved": "request",
-  "protected": "stop", "expired": "stop", "revoked": "stop", "too-many-attempts": "return",
-  "rate-limited": "notice", "bad-request": "http",
-  "forbidden-origin": "http", "forbidden-host": "http", "not-found": "http",
-  "method-not-allowed": "http", "busy": "stop",
-});
+// What each error code of docs/protocol.md does. It refuses a registration or a question
+// (`request`), or a message with an id, for ever or for now (`message`, `again`); it closes the
+// connection because of something that was sent (`frame`), or to come back (`return`) or not
+// (`stop`); it refuses nothing (`notice`), or comes only over HTTP (`http`).
+const TREATMENTS = {
+  request: ["not-an-object", "unknown-frame", "bad-frame", "bad-topic", "too-many-topics", "name-taken",
+    "unknown-user", "unauthenticated", "forbidden", "name-reserved"],
+  message: ["storage-full", "not-registered", "duplicate-id"], again: ["storage-busy"],
+  frame: ["not-json", "not-utf8", "too-deep", "too-long"],
+  return: ["registration-timeout", "unfinished-frame", "slow-reader", "queues-full", "too-many-connections",
+    "shutting-down", "too-many-attempts"],
+  stop: ["replaced", "tls-not-supported", "busy", "protected", "expired", "revoked"],
+  notice: ["rate-limited"],
+  http: ["bad-request", "forbidden-origin", "forbidden-host", "not-found", "method-not-allowed"],
+};
+export const CODES = Object.freeze(Object.fromEntries(
+  Object.entries(TREATMENTS).flatMap(([treatment, codes]) => codes.map((code) => [code, treatment])),
+));
+const isRefusal = (code) => CODES[code] === "request" || CODES[code] === "again";
 
 // Bytes of a frame that every server with default settings accepts.
 export const MAX_FRAME = 65536;
@@ -38,101 +36,87 @@ const LONGEST_PAUSE = 8000;
 // A message that the server's disk did not accept in time is sent again so often.
 const MOST_ATTEMPTS = 6;
 
-// What went wrong: `code` is one of docs/protocol.md, `connection-lost` or `closed`.
 export class NatterError extends Error {
   constructor(code, text, about = {}) {
     super(`${code}: ${text}`);
-    this.name = "NatterError";
-    this.code = code;
-    this.text = text;
-    Object.assign(this, about);
+    Object.assign(this, { name: "NatterError", code, text }, about);
   }
 }
 
-const NOWHERE = { source: { ip: "0.0.0.0", port: "0" }, destination: { ip: "0.0.0.0", port: "0" } };
-const encoder = new TextEncoder();
-const bytesOf = (text) => encoder.encode(text).length;
-const hasControl = (text) => /[\u0000-\u001f\u007f-\u009f]/.test(text);
+const CLOSED = { code: "closed", text: "the client was closed" };
+const NOWHERE = { ip: "0.0.0.0", port: "0" };
+const bytesOf = (text) => new TextEncoder().encode(text).length;
 
-// Why a topic's name is not allowed; `null` if it is.
+function check(problem, code, about) {
+  if (problem) throw new NatterError(code, problem, about);
+}
+
+function messageOf({ extended = {}, message }) {
+  const { seq, time, user } = extended;
+  return { topic: message.topic, text: message.text, user, seq, time: time ?? Date.now() };
+}
+
+function nameProblem(what, name) {
+  if (typeof name !== "string" || name === "") return `${what} can't be empty`;
+  return /[\u0000-\u001f\u007f-\u009f]/.test(name) ? `${what} holds no control character` : null;
+}
+
 export function topicProblem(name) {
-  if (typeof name !== "string" || name === "") return "a topic's name can't be empty";
-  if (hasControl(name)) return "a topic's name holds no control character";
-  if (/\p{Surrogate}/u.test(name)) return "a topic's name is whole characters";
-  const bytes = bytesOf(name);
-  return bytes > 255 ? `a topic's name has at most 255 bytes; this one has ${bytes}` : null;
+  const bytes = bytesOf(String(name));
+  return nameProblem("a topic's name", name)
+    ?? (/\p{Surrogate}/u.test(name) ? "a topic's name is whole characters" : null)
+    ?? (bytes > 255 ? `a topic's name has at most 255 bytes; this one has ${bytes}` : null);
 }
 
-// Why a user's name is not allowed; `null` if it is.
 export function userProblem(name) {
-  if (typeof name !== "string" || name === "") return "a name can't be empty";
-  if (hasControl(name)) return "a name holds no control character";
-  const length = Array.from(name).length;
-  return length > 64 ? `a name has at most 64 characters; this one has ${length}` : null;
+  const length = Array.from(name ?? "").length;
+  return nameProblem("a name", name)
+    ?? (length > 64 ? `a name has at most 64 characters; this one has ${length}` : null);
 }
 
-// A random text of `2 * bytes` characters.
 export function randomText(bytes) {
-  const numbers = globalThis.crypto?.getRandomValues
-    ? globalThis.crypto.getRandomValues(new Uint8Array(bytes))
-    // Node 18 has it only as a module; an id need not be secret.
-    : Uint8Array.from({ length: bytes }, () => Math.random() * 256);
+  const numbers = new Uint8Array(bytes);
+  // Node 18 has no `crypto` here; an id need not be secret.
+  if (globalThis.crypto) crypto.getRandomValues(numbers);
+  else numbers.forEach((_, at) => { numbers[at] = Math.random() * 256; });
   return Array.from(numbers, (n) => n.toString(16).padStart(2, "0")).join("");
 }
 
-// Connects; rejects if that can't be, or if the name is taken. `ws:`, `wss:`, `http:` or
-// `https:`
-export async function connect(address, options = {}) {
+export async function connect(address, options) {
   const client = new Client(address, options);
-  try {
-    await client.start();
-  } catch (error) {
-    client.abort();
-    throw error;
-  }
+  await client.start().catch((error) => { client.abort(); throw error; });
   return client;
 }
 
-// A participant. It comes back by itself when a connection is lost.
 export class Client {
   #address; #secret; #canReturn; #limit;
-  #prefix = randomText(6);
-  #count = 0;
+  #prefix = randomText(6); #count = 0;
   #wanted; #granted;
   // name → { place: {epoch, seq}, start: options until the first message has come }
   #topics = new Map();
   // id → a message without an acknowledgement, in the order of publishing
   #lines = new Map();
-  // Questions, one of which is with the server at a time.
-  #questions = []; #asked = null;
   #connection = null;
-  #isReady = false; #isClosed = false; #isStarting = false;
+  // Whether the connection is registered, and what waits for that.
+  #isReady = false; #waiting = [];
+  #isClosed = false; #why = CLOSED;
   #pause = FIRST_PAUSE; #timer; #mostTopics = MOST_TOPICS;
   #handlers = new Map();
-  #settled = [];
 
-  constructor(address, options = {}) {
-    if (options.user !== undefined) check(userProblem(options.user), "bad-frame");
+  constructor(address, { user, client = randomText(16), reconnect = true, maxFrame = MAX_FRAME } = {}) {
+    if (user !== undefined) check(userProblem(user), "bad-frame");
     this.#address = address;
-    this.#wanted = options.user;
-    this.#secret = options.client ?? randomText(16);
-    this.#canReturn = options.reconnect ?? true;
-    this.#limit = options.maxFrame ?? MAX_FRAME;
+    this.#wanted = user;
+    this.#secret = client;
+    this.#canReturn = reconnect;
+    this.#limit = maxFrame;
   }
 
-  // The name that the server granted.
   get user() { return this.#granted; }
-  // Whether there is a connection that is registered.
   get isConnected() { return this.#isReady; }
-  // The topics that were joined.
   get topics() { return [...this.#topics.keys()]; }
-  // The last message that was seen of a topic.
-  place(topic) {
-    const place = this.#topics.get(topic)?.place;
-    return place && { ...place };
-  }
+  place(topic) { return structuredClone(this.#topics.get(topic)?.place); }
 
-  // Calls `handler` with each event of this name; returns a function that ends it.
   on(event, handler) {
     const handlers = this.#handlers.get(event) ?? new Set();
     this.#handlers.set(event, handlers.add(handler));
@@ -141,16 +125,11 @@ export class Client {
 
   #emit(event, value) {
     for (const handler of this.#handlers.get(event) ?? []) {
-      try {
-        handler(value);
-      } catch (error) {
-        // One handler's fault is not the connection's.
-        console.error(error);
-      }
+      // One handler's fault is not the connection's.
+      try { handler(value); } catch (error) { console.error(error); }
     }
   }
 
-  // Messages as they come, of all topics, until the client is closed.
   messages() {
     const waiting = [];
     let wake = () => {};
@@ -165,119 +144,89 @@ export class Client {
           if (waiting.length > 0) yield waiting.shift();
           else await new Promise((resolve) => { wake = resolve; });
         }
-      } finally {
-        ends.forEach((end) => end());
-      }
+      } finally { ends.forEach((end) => end()); }
     })();
   }
 
-  // Makes the first connection. Rejects if that fails; with `isPatient`, goes on trying.
   async start({ isPatient = false } = {}) {
-    this.#isStarting = !isPatient;
-    try {
-      await this.#begin();
-    } finally {
-      this.#isStarting = false;
-    }
+    if (isPatient) await this.#begin();
+    else await this.#take(await this.#open(this.#wanted));
   }
 
-  // Comes back at once, if it waits for the next attempt.
-  retry() {
-    if (!this.#connection && !this.#isClosed && this.#timer !== undefined) {
-      clearTimeout(this.#timer);
-      this.#begin();
-    }
-  }
+  retry() { if (this.#timer && !this.#connection && !this.#isClosed) this.#begin(); }
 
   async #begin() {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
-    try {
-      const { connection, user, refusal } = await this.#open(this.#wanted);
-      // Meanwhile, a new name may have brought another one.
-      if (this.#connection) return connection.abort();
-      await this.#take(connection, user);
-      if (refusal) this.#emit("nameless", { error: refusal });
-    } catch (error) {
-      if (this.#isStarting) throw asError(error);
-      this.#lost(asError(error));
-    }
-    return undefined;
+    // Meanwhile, a new name may have brought another one.
+    const take = (opened) => (this.#connection ? opened.connection.abort() : this.#take(opened));
+    await this.#open(this.#wanted, { mayBeNameless: true }).then(take).catch((error) => this.#lost(error));
   }
 
-  // A connection that is registered under this name, or without one if it is taken.
-  async #open(user) {
-    const connection = await dial(this.#address);
-    const register = (name) => connection.ask({ topics: [], extended: { user: name, client: this.#secret } });
+  // A connection that is registered under this name; without one if it is taken, and if it
+  // may be.
+  async #open(user, { mayBeNameless = false } = {}) {
+    const connection = await dial(this.#address).catch((error) => {
+      throw new NatterError(error.code ?? "connection-lost", error.message);
+    });
+    const register = (name) => {
+      if (this.#isClosed) connection.abort();
+      return connection.ask("registered", () => ({ topics: [], extended: { user: name, client: this.#secret } }));
+    };
     try {
-      if (this.#isClosed) throw new NatterError("closed", "the client was closed");
-      const answer = await register(user).catch(async (error) => {
-        if (error.code !== "name-taken" || this.#isStarting || this.#connection) throw error;
+      const answer = await register(user).catch(async (refusal) => {
+        if (refusal.code !== "name-taken" || !mayBeNameless) throw refusal;
         await register(undefined);
-        return { refusal: asError(error) };
+        return { refusal };
       });
-      if (this.#isClosed) throw new NatterError("closed", "the client was closed");
       return { connection, user: answer.user, refusal: answer.refusal };
     } catch (error) {
       connection.abort();
-      throw asError(error);
+      throw error;
     }
   }
 
   // Goes on over this connection: first where we were, then what waits.
-  async #take(connection, user) {
+  async #take({ connection, user, refusal }) {
+    if (this.#isClosed) return connection.abort();
     const old = this.#connection;
     this.#connection = connection;
     this.#isReady = false;
-    old?.abort();
     clearTimeout(this.#timer);
-    this.#askAgain();
+    old?.abort();
     this.#granted = user;
-    connection.onframe = (frame) => this.#onFrame(frame);
-    connection.onclose = (error) => {
-      if (this.#connection === connection) this.#lost(error);
-    };
-    try {
-      await this.#registerAll(connection);
-    } catch (error) {
-      if (this.#connection === connection) this.#lost(asError(error));
-    }
-    if (this.#connection !== connection) return;
+    connection.onevent = (kind, value) => this.#onEvent(kind, value);
+    connection.onclose = (error) => this.#lost(error, connection);
+    await this.#registerAll(connection).catch((error) => this.#lost(error, connection));
+    if (this.#connection !== connection) return undefined;
     this.#isReady = true;
     this.#pause = FIRST_PAUSE;
     this.#emit("connected", { user });
-    for (const line of this.#lines.values()) this.#transmit(line);
-    this.#next();
-  }
-
-  // What was asked and not answered is asked again.
-  #askAgain() {
-    if (this.#asked) this.#questions.unshift(this.#asked);
-    this.#asked = null;
+    if (refusal) this.#emit("nameless", { error: refusal });
+    this.#transmitAll();
+    return this.#waiting.splice(0).forEach((wake) => wake());
   }
 
   async #registerAll(connection) {
-    // A topic whose first answer has not come waits among the questions.
-    const known = [...this.#topics].filter(([, state]) => state.isKnown);
-    const again = known.filter(([, state]) => !state.start).map(([topic]) => topic);
-    while (again.length > 0) {
-      await this.#registerSome(connection, again.splice(0, this.#mostTopics));
-    }
-    for (const [topic, state] of known) {
-      if (state.start) await this.#registerSome(connection, [topic]);
-    }
+    // A topic whose first answer has not come is asked for again by `join`.
+    const known = [...this.#topics].filter(([, { isKnown }]) => isKnown);
+    const again = known.filter(([, { start }]) => !start).map(([topic]) => topic);
+    while (again.length > 0) await this.#register(connection, again.splice(0, this.#mostTopics));
+    for (const [topic, { start }] of known) if (start) await this.#register(connection, [topic]);
   }
 
   // If the server refuses them together, it may accept some of them.
-  async #registerSome(connection, topics) {
+  async #register(connection, topics) {
     try {
-      this.#onRegistered(await connection.ask(this.#registration(topics)), topics);
+      await connection.ask("registered", () => this.#registration(topics), (answer) => this.#onRegistered(answer, topics));
     } catch (error) {
       const kind = CODES[error.code];
       if (kind === "frame") this.#mostTopics = 1;
-      if (kind === "request" && topics.length > 1) {
-        for (const topic of topics) await this.#registerSome(connection, [topic]);
-      } else if ((kind === "request" || kind === "frame") && topics.length === 1) {
-        this.#drop(topics[0], new NatterError(error.code, error.text, { topic: topics[0] }));
+      if (topics.length === 1 && (kind === "request" || kind === "frame")) {
+        this.#drop(topics[0], error);
+        this.#emit("refused", new NatterError(error.code, error.text, { topic: topics[0] }));
+      } else if (kind === "request") {
+        for (const topic of topics) await this.#register(connection, [topic]);
       }
       if (kind !== "request") throw error;
     }
@@ -286,7 +235,7 @@ export class Client {
   #registration(topics) {
     const { start } = this.#topics.get(topics[0]) ?? { start: {} };
     if (start) return { topics, extended: start };
-    const places = topics.map((topic) => [topic, this.#topics.get(topic).place]);
+    const places = topics.map((topic) => [topic, this.#topics.get(topic)?.place]);
     return { topics, extended: { resume: Object.fromEntries(places) } };
   }
 
@@ -295,188 +244,151 @@ export class Client {
       const known = this.#topics.get(topic);
       const state = topics[topic];
       if (!known || !state) continue;
-      if (!known.start) {
-        const { epoch, seq } = known.place;
-        const isReset = epoch !== state.epoch || state.seq < seq;
-        known.place = { epoch: state.epoch, seq: isReset ? 0 : seq };
-        if (known.isKnown) this.#emit("resumed", { topic, ...state, missed: state.seq - known.place.seq, isReset });
-      } else {
+      const { epoch, seq } = state;
+      if (known.start) {
         const { last, since } = known.start;
         // With a time alone, the place is known when the first message has come.
-        const isOpen = last === undefined && since !== undefined && state.seq > 0;
-        known.place = { epoch: state.epoch, seq: isOpen ? 0 : Math.max(0, state.seq - (last ?? 0)) };
+        const isOpen = last === undefined && since !== undefined && seq > 0;
+        known.place = { epoch, seq: isOpen ? 0 : Math.max(0, seq - (last ?? 0)) };
         if (!isOpen) known.start = undefined;
+      } else {
+        const isReset = known.place.epoch !== epoch || seq < known.place.seq;
+        if (isReset) known.place = { epoch, seq: 0 };
+        if (known.isKnown) this.#emit("resumed", { topic, ...state, missed: seq - known.place.seq, isReset });
       }
       known.isKnown = true;
-      known.isJoined = true;
+      known.joinedOn = this.#connection;
     }
+    this.#transmitAll();
   }
 
+  // Leaves a topic, and refuses what waits for it.
   #drop(topic, error) {
     this.#topics.delete(topic);
-    this.#refuseAll(topic, error);
-    this.#emit("refused", error);
-  }
-
-  #refuseAll(topic, error) {
     for (const line of [...this.#lines.values()]) if (line.topic === topic) this.#refuse(line, error);
   }
 
-  // Takes part in a topic. A topic that was joined before answers where it is.
   async join(topic, { last, since, resume } = {}) {
     check(topicProblem(topic), "bad-topic", { topic });
     const known = this.#topics.get(topic);
     if (known) return known.joining;
     const state = resume ? { place: { ...resume } } : { start: { last, since } };
     this.#topics.set(topic, state);
-    state.joining = this.#ask({
-      frame: () => this.#registration([topic]),
-      kind: "registered",
-      onAnswer: (answer) => {
-        this.#onRegistered(answer, [topic]);
-        for (const line of this.#lines.values()) if (line.topic === topic) this.#transmit(line);
-        return { topic, ...answer.topics[topic] };
+    const onAnswer = (answer) => this.#onRegistered(answer, [topic]);
+    state.joining = this.#ask("registered", () => this.#registration([topic]), onAnswer).then(
+      ({ topics }) => ({ topic, ...topics[topic] }),
+      (error) => {
+        if (this.#topics.get(topic) === state) this.#topics.delete(topic);
+        throw Object.assign(error, { topic });
       },
-    }).catch((error) => {
-      if (this.#topics.get(topic) === state) this.#topics.delete(topic);
-      throw Object.assign(error, { topic });
-    });
+    );
     return state.joining;
   }
 
-  // Leaves a topic.
   async leave(topic) {
-    this.#topics.delete(topic);
-    this.#refuseAll(topic, new NatterError("not-registered", "the topic was left", { topic }));
-    await this.#ask({ frame: () => ({ extended: { leave: [topic] } }), kind: "registered" });
+    this.#drop(topic, { code: "not-registered", text: "the topic was left" });
+    await this.#ask("registered", () => ({ extended: { leave: [topic] } }));
   }
 
-  // Who is in a topic: `{ topic, count, users }`.
-  who(topic) {
+  async who(topic) {
     check(topicProblem(topic), "bad-topic", { topic });
-    return this.#ask({ frame: () => ({ extended: { who: topic } }), kind: "members" });
+    return this.#ask("members", () => ({ extended: { who: topic } }));
   }
 
-  // Where a user can be reached: `{ user, ip, port }`.
-  lookup(user) {
-    return this.#ask({ frame: () => ({ extended: { lookup: user } }), kind: "found" });
-  }
+  lookup(user) { return this.#ask("found", () => ({ extended: { lookup: user } })); }
+  list() { return this.#ask("topics", () => ({ extended: { topics: {} } })); }
 
-  // The server's topics: `[{ topic, members, seq }]`.
-  list() {
-    return this.#ask({ frame: () => ({ extended: { topics: {} } }), kind: "topics" });
-  }
-
-  // Messages before a number, or the newest ones, in their order.
-  history(topic, { before, limit } = {}) {
+  async history(topic, { before, limit } = {}) {
     check(topicProblem(topic), "bad-topic", { topic });
-    return this.#ask({
-      frame: () => ({ extended: { history: { topic, before, limit } } }),
-      kind: "history",
-      onAnswer: (answer) => ({ ...answer, messages: answer.messages.map(messageOf) }),
-    });
+    const answer = await this.#ask("history", () => ({ extended: { history: { topic, before, limit } } }));
+    return { ...answer, messages: answer.messages.map(messageOf) };
   }
 
   // Asks when there is a connection; again if that is lost before the answer.
-  #ask({ frame, kind, onAnswer = (answer) => answer }) {
-    return new Promise((resolve, reject) => {
-      if (this.#isClosed) return reject(new NatterError("closed", "the client was closed"));
-      this.#questions.push({ frame, kind, onAnswer, resolve, reject });
-      this.#next();
-    });
-  }
-
-  #next() {
-    if (!this.#isReady || this.#asked || this.#questions.length === 0) return;
-    this.#asked = this.#questions.shift();
-    this.#connection.send(this.#asked.frame());
-  }
-
-  // Publishes. Resolves with `{ topic, seq, id }` when the server has acknowledged it, over
-  // however many connections; rejects when the server refuses it.
-  publish(topic, text, { id = `${this.#prefix}-${this.#count += 1}` } = {}) {
-    return new Promise((resolve, reject) => {
-      const line = { id, topic, text: String(text), resolve, reject, attempts: 0, sentOn: null };
-      const about = { id, topic };
-      if (this.#isClosed) throw new NatterError("closed", "the client was closed", about);
-      if (!this.#topics.has(topic)) {
-        throw new NatterError("not-registered", `join ${JSON.stringify(topic)} first`, about);
+  async #ask(kind, frame, onAnswer) {
+    check(this.#isClosed && CLOSED.text, CLOSED.code);
+    while (!this.#isClosed) {
+      const connection = this.#connection;
+      try {
+        if (this.#isReady) return await connection.ask(kind, frame, onAnswer);
+        await new Promise((resolve) => { this.#waiting.push(resolve); });
+      } catch (error) {
+        if (isRefusal(error.code) || connection.isBlamed) throw error;
+        this.#lost(error, connection);
       }
-      line.bytes = bytesOf(JSON.stringify(this.#frame(line)));
-      check(line.bytes > this.#limit ? `a frame has at most ${this.#limit} bytes; this one has ${line.bytes}` : null, "too-long", about);
-      this.#lines.set(id, line);
-      this.#transmit(line);
-    });
+    }
+    throw new NatterError(this.#why.code, this.#why.text);
+  }
+
+  async publish(topic, text, { id = `${this.#prefix}-${this.#count += 1}` } = {}) {
+    const line = { id, topic, text: String(text), attempts: 0, sentOn: null };
+    const about = { id, topic };
+    check(this.#isClosed && CLOSED.text, CLOSED.code, about);
+    check(!this.#topics.has(topic) && `join ${JSON.stringify(topic)} first`, "not-registered", about);
+    line.bytes = bytesOf(JSON.stringify(this.#frame(line)));
+    check(line.bytes > this.#limit && `a frame has at most ${this.#limit} bytes; this one has ${line.bytes}`, "too-long", about);
+    line.done = new Promise((resolve, reject) => { Object.assign(line, { resolve, reject }); });
+    this.#lines.set(id, line);
+    this.#transmit(line);
+    return line.done;
   }
 
   #frame({ id, topic, text }) {
     // Classic clients may look for both ends of the connection.
-    const { source, destination } = this.#connection ?? NOWHERE;
+    const { source = NOWHERE, destination = NOWHERE } = this.#connection ?? {};
     return { extended: { id }, source, destination, message: { topic, text } };
   }
 
   #transmit(line) {
     const mayPublish = this.#isReady && (this.#wanted === undefined || this.#granted !== undefined);
-    if (!mayPublish || line.sentOn === this.#connection || !this.#topics.get(line.topic)?.isJoined) return;
+    const isJoined = this.#topics.get(line.topic)?.joinedOn === this.#connection;
+    if (!mayPublish || !isJoined || line.sentOn === this.#connection) return;
     line.sentOn = this.#connection;
     this.#connection.send(this.#frame(line));
   }
 
-  // Takes another name. The old one is kept until the server has granted the new one; rejects
-  // with `name-taken` if it doesn't.
+  #transmitAll() {
+    for (const line of this.#lines.values()) this.#transmit(line);
+  }
+
   async rename(user) {
     check(userProblem(user), "bad-frame");
     if (user === this.#granted) return;
-    if (!this.#isReady) {
-      // The next connection is made with it.
-      this.#wanted = user;
-      return;
-    }
-    const opened = await this.#open(user);
+    // Without a connection, the next one is made with it.
+    const opened = this.#isReady ? await this.#open(user) : null;
     this.#wanted = user;
-    await this.#take(opened.connection, opened.user);
+    if (opened) await this.#take(opened);
   }
 
-  // Waits until everything was acknowledged or refused, and disconnects.
   async close() {
-    if (this.#lines.size > 0 && !this.#isClosed) {
-      await new Promise((resolve) => { this.#settled.push(resolve); });
-    }
+    while (this.#lines.size > 0) await Promise.allSettled([...this.#lines.values()].map(({ done }) => done));
     // Who leaves all topics gives the name back at once.
-    const topics = this.topics;
-    while (this.#isReady && topics.length > 0) {
-      this.#connection.send({ extended: { leave: topics.splice(0, MOST_TOPICS) } });
-    }
+    for (const topic of this.topics) this.#connection?.send({ extended: { leave: [topic] } });
     this.#end(undefined);
   }
 
-  // Disconnects at once.
   abort() { this.#end(undefined, true); }
 
   #end(error, isAbrupt = false) {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#isReady = false;
+    this.#why = error ?? CLOSED;
     clearTimeout(this.#timer);
     if (isAbrupt) this.#connection?.abort();
     else this.#connection?.end();
-    const why = error ?? new NatterError("closed", "the client was closed");
-    for (const line of [...this.#lines.values()]) this.#refuse(line, why);
-    for (const question of [this.#asked, ...this.#questions]) question?.reject(why);
-    this.#questions = [];
-    this.#asked = null;
+    for (const line of [...this.#lines.values()]) this.#refuse(line, this.#why);
+    for (const wake of this.#waiting.splice(0)) wake();
     this.#emit("closed", { error });
   }
 
-  #lost(error) {
-    const connection = this.#connection;
-    if (this.#isClosed) return;
+  // The connection is lost, if it is still this one.
+  #lost(error, connection = this.#connection) {
+    if (this.#isClosed || connection !== this.#connection) return;
     this.#connection = null;
     this.#isReady = false;
     connection?.abort();
-    for (const state of this.#topics.values()) state.isJoined = false;
-    if (CODES[error.code] === "frame") this.#blame(connection, error);
-    this.#askAgain();
+    if (connection && CODES[error.code] === "frame") this.#blame(connection, error);
     if (CODES[error.code] === "stop" || !this.#canReturn) return this.#end(error, true);
     const pause = this.#pause * (0.75 + Math.random() / 2);
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
@@ -484,159 +396,89 @@ export class Client {
     this.#emit("disconnected", { error, retryIn: pause });
   }
 
-  // The server can't read something that was sent. If it was a message, it was the
-  // longest one: it would be refused again over every connection.
+  // The server can't read something that was sent. If it was a message, it was the longest
+  // one: it would be refused again over every connection. Otherwise it was the question.
   #blame(connection, error) {
-    const sent = [...this.#lines.values()].filter((line) => line.sentOn === connection);
-    const longest = sent.reduce((a, b) => (a && a.bytes >= b.bytes ? a : b), undefined);
-    if (longest) {
-      if (error.code === "too-long") this.#limit = Math.min(this.#limit, longest.bytes - 1);
-      this.#refuse(longest, new NatterError(error.code, error.text, { id: longest.id, topic: longest.topic }));
-    } else if (this.#asked) {
-      this.#asked.reject(error);
-      this.#asked = null;
+    const sent = [...this.#lines.values()].filter(({ sentOn }) => sentOn === connection);
+    connection.isBlamed = sent.length === 0;
+    if (connection.isBlamed) return;
+    const longest = sent.reduce((a, b) => (a.bytes >= b.bytes ? a : b));
+    if (error.code === "too-long") this.#limit = Math.min(this.#limit, longest.bytes - 1);
+    this.#refuse(longest, error);
+  }
+
+  #refuse(line, { code, text }) {
+    const { id, topic } = line;
+    if (this.#lines.delete(id)) line.reject(new NatterError(code, text, { id, topic }));
+  }
+
+  #onEvent(kind, value) {
+    if (kind === "error" && value.id !== undefined) return this.#onRefused(value);
+    if (kind === "error") return this.#emit("error", new NatterError(value.code, value.text));
+    const known = this.#topics.get(value.topic);
+    const { place } = known ?? {};
+    if (kind === "gap" && place) place.seq = Math.max(place.seq, value.to);
+    if (kind === "ack") {
+      // One's own message is never sent back. What is before it may still be on its way.
+      if (place && value.seq === place.seq + 1) place.seq = value.seq;
+      const line = this.#lines.get(value.id);
+      this.#lines.delete(value.id);
+      return line?.resolve(value);
     }
-  }
-
-  #refuse(line, error) {
-    if (!this.#lines.delete(line.id)) return;
-    line.reject(error);
-    this.#noteSettled();
-  }
-
-  #noteSettled() {
-    if (this.#lines.size > 0) return;
-    for (const resolve of this.#settled.splice(0)) resolve();
-  }
-
-  #onFrame(frame) {
-    if (frame.message) return this.#onMessage(frame);
-    const [kind, value] = Object.entries(frame.extended ?? {})[0] ?? [];
-    if (kind === "error") return this.#onError(value);
-    if (kind === "ack") return this.#onAck(value);
-    if (kind === "gap") return this.#onGap(value);
-    if (this.#asked?.kind === kind) {
-      const { onAnswer, resolve } = this.#asked;
-      this.#asked = null;
-      resolve(onAnswer(value));
-      return this.#next();
+    if (kind === "message") {
+      if (!known || (place && value.seq <= place.seq)) return undefined;
+      if (place && value.seq !== undefined) {
+        place.seq = value.seq;
+        known.start = undefined;
+      }
     }
-    if (kind !== undefined) this.#emit(kind, value);
+    return this.#emit(kind, value);
   }
 
-  #onMessage(frame) {
-    const message = messageOf(frame);
-    const known = this.#topics.get(message.topic);
-    if (!known) return;
-    if (message.seq !== undefined && known.place) {
-      if (message.seq <= known.place.seq) return;
-      known.place.seq = message.seq;
-      known.start = undefined;
-    }
-    this.#emit("message", message);
-  }
-
-  #onAck({ id, topic, seq }) {
+  // The server refuses a message, for ever or for now.
+  #onRefused({ code, text, id }) {
     const line = this.#lines.get(id);
-    // One's own message is never sent back. What is before it may still be on its way.
-    const place = this.#topics.get(topic)?.place;
-    if (place && seq === place.seq + 1) place.seq = seq;
     if (!line) return;
-    this.#lines.delete(id);
-    line.resolve({ topic, seq, id });
-    this.#noteSettled();
-  }
-
-  #onGap(gap) {
-    const known = this.#topics.get(gap.topic);
-    if (known?.place) known.place.seq = Math.max(known.place.seq, gap.to);
-    this.#emit("gap", gap);
-  }
-
-  #onError({ code, text, id }) {
-    const line = this.#lines.get(id);
-    const error = new NatterError(code, text, { id, topic: line?.topic });
-    if (id === undefined && this.#asked && (CODES[code] === "request" || CODES[code] === "again")) {
-      this.#asked.reject(error);
-      this.#asked = null;
-      return this.#next();
-    }
-    if (id === undefined) return this.#emit("error", error);
-    if (!line) return undefined;
     line.attempts += 1;
-    if (CODES[code] !== "again" || line.attempts >= MOST_ATTEMPTS) return this.#refuse(line, error);
+    if (CODES[code] !== "again" || line.attempts >= MOST_ATTEMPTS) return this.#refuse(line, { code, text });
     setTimeout(() => {
       line.sentOn = null;
       if (this.#lines.has(id)) this.#transmit(line);
     }, FIRST_PAUSE * line.attempts);
-    return undefined;
   }
 }
 
-function check(problem, code, about) {
-  if (problem) throw new NatterError(code, problem, about);
-}
-
-function asError(error) {
-  return error instanceof NatterError ? error
-    : new NatterError(error.code ?? "connection-lost", error.text ?? error.message ?? String(error));
-}
-
-function messageOf({ extended = {}, message }) {
-  const { seq, time, user } = extended;
-  return { topic: message.topic, text: message.text, user, seq, time: time ?? Date.now() };
-}
-
-// Connects; rejects if that can't be.
-function dial(address) {
-  const url = urlOf(String(address));
-  return url.protocol === "tcp:" ? dialTcp(url) : dialWebSocket(url);
-}
-
-function urlOf(address) {
-  const hasScheme = /^[a-z]+:\/\//i.test(address);
+async function dial(address) {
   const isNode = typeof globalThis.process?.versions?.node === "string";
+  const hasScheme = /^[a-z]+:\/\//i.test(address);
   const url = new URL(hasScheme ? address : `${isNode ? "tcp" : "ws"}://${address}`);
-  if (url.protocol === "tcp:") return url;
+  if (url.protocol === "tcp:") return dialTcp(url);
   url.protocol = url.protocol.replace("http", "ws");
   if (url.pathname === "/") url.pathname = "/-/ws";
-  return url;
+  return dialWebSocket(url);
 }
 
-function dialWebSocket(url) {
-  if (typeof WebSocket === "undefined") {
-    return Promise.reject(new Error("there is no WebSocket here: use tcp://, or Node 22"));
-  }
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url);
-    const end = { ip: url.hostname, port: url.port || "80" };
-    const connection = new Connection({
-      write: (text) => socket.send(text),
-      end: () => socket.close(),
-      abort: () => socket.close(),
-    }, { ip: "0.0.0.0", port: "0" }, end);
-    const timer = setTimeout(() => fail("no answer"), DIAL_TIMEOUT);
-    const fail = (why) => {
-      clearTimeout(timer);
-      socket.onopen = socket.onclose = null;
-      socket.close();
-      reject(new Error(`can't connect to ${url.host}: ${why}`));
-    };
-    socket.onopen = () => {
-      clearTimeout(timer);
-      socket.onclose = () => connection.closed();
-      connection.listen();
-      resolve(connection);
-    };
-    socket.onmessage = ({ data }) => connection.read(data);
-    socket.onclose = () => fail("the server refused it, or isn't there");
+async function dialWebSocket(url) {
+  if (typeof WebSocket === "undefined") throw new Error("there is no WebSocket here: use tcp://, or Node 22");
+  const socket = new WebSocket(url);
+  const close = () => socket.close();
+  const connection = new Connection({ write: (text) => socket.send(text), end: close, abort: close });
+  connection.destination = { ip: url.hostname, port: url.port || "80" };
+  socket.onmessage = ({ data }) => connection.read(data);
+  await new Promise((resolve, reject) => {
+    const fail = (why) => { close(); reject(new Error(`can't connect to ${url.host}: ${why}`)); };
+    const timer = setTimeout(fail, DIAL_TIMEOUT, "no answer");
+    socket.onclose = () => { clearTimeout(timer); fail("the server refused it, or isn't there"); };
+    socket.onopen = () => { clearTimeout(timer); resolve(); };
   });
+  socket.onclose = () => connection.closed();
+  connection.listen();
+  return connection;
 }
 
 async function dialTcp(url) {
   const net = await import("node:net");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const socket = net.connect({ host, port: Number(url.port), noDelay: true });
+  const socket = net.connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port), noDelay: true });
   await new Promise((resolve, reject) => {
     socket.setTimeout(DIAL_TIMEOUT, () => socket.destroy(new Error(`${url.host} doesn't answer`)));
     socket.once("connect", resolve);
@@ -647,17 +489,14 @@ async function dialTcp(url) {
     write: (text) => socket.write(`${text}\n`),
     end: () => socket.end(),
     abort: () => socket.destroy(),
-  }, { ip: socket.localAddress, port: String(socket.localPort) },
-  { ip: socket.remoteAddress, port: String(socket.remotePort) });
-  const rest = [];
-  socket.on("data", (data) => {
-    let start = 0;
-    for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, start)) {
-      rest.push(data.subarray(start, end));
-      connection.read(Buffer.concat(rest.splice(0)).toString("utf8"));
-      start = end + 1;
-    }
-    if (start < data.length) rest.push(data.subarray(start));
+  });
+  connection.source = { ip: socket.localAddress, port: String(socket.localPort) };
+  connection.destination = { ip: socket.remoteAddress, port: String(socket.remotePort) };
+  let rest = "";
+  socket.setEncoding("utf8").on("data", (data) => {
+    const lines = (rest + data).split("\n");
+    rest = lines.pop();
+    for (const line of lines) connection.read(line);
   });
   // The end of the stream and the reason for it come as "close".
   socket.on("error", () => {});
@@ -668,29 +507,32 @@ async function dialTcp(url) {
 
 // Frames in, frames out.
 class Connection {
-  #socket; #timer; #asked = null; #isOver = false;
+  #socket; #timer; #isOver = false;
+  // The question that is with the server, and the promise of its end.
+  #asked = null; #turn = Promise.resolve();
   // The last error of the server's that belongs to no message.
-  #lastError = null;
-  onframe = () => {};
+  #lastError = {};
+  // The server closed it because of a question.
+  isBlamed = false;
+  onevent = () => {};
   onclose = () => {};
 
-  constructor(socket, source, destination) {
-    this.#socket = socket;
-    this.source = source;
-    this.destination = destination;
-  }
+  constructor(socket) { this.#socket = socket; }
 
   send(frame) {
     if (!this.#isOver) this.#socket.write(JSON.stringify(frame));
   }
 
-  // Sends a registration; resolves with its answer. Only one at a time.
-  ask(frame) {
-    return new Promise((resolve, reject) => {
+  // Asks, after the question before. Resolves with the answer, which is of this kind;
+  // `onAnswer` gets it before anything that comes after it is looked at.
+  ask(kind, frame, onAnswer = () => {}) {
+    const answer = this.#turn.then(() => new Promise((resolve, reject) => {
       if (this.#isOver) return reject(this.#reason());
-      this.#asked = { resolve, reject };
-      this.send(frame);
-    });
+      this.#asked = { kind, onAnswer, resolve, reject };
+      return this.send(frame());
+    }));
+    this.#turn = answer.catch(() => {});
+    return answer;
   }
 
   // Something has come: the server is there.
@@ -698,10 +540,7 @@ class Connection {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.send({ extended: { ping: 0 } });
-      this.#timer = setTimeout(() => {
-        this.closed();
-        this.#socket.abort();
-      }, LOST_AFTER);
+      this.#timer = setTimeout(() => this.closed(), LOST_AFTER);
     }, PING_AFTER);
   }
 
@@ -709,37 +548,30 @@ class Connection {
     if (this.#isOver) return;
     this.listen();
     let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      // The server writes whole frames; what is none is nothing for us.
-      return;
-    }
-    const { error, registered, ping } = frame.message ? {} : frame.extended ?? {};
-    if (ping !== undefined) return this.send({ extended: { pong: ping } });
-    const isGeneral = error !== undefined && error.id === undefined;
-    if (isGeneral) this.#lastError = error;
+    // The server writes whole frames; what is none is nothing for us.
+    try { frame = JSON.parse(text); } catch { return; }
+    if (frame?.message) this.onevent("message", messageOf(frame));
+    else for (const [kind, value] of Object.entries(frame?.extended ?? {})) this.#take(kind, value);
+  }
+
+  #take(kind, value) {
+    if (kind === "ping") return this.send({ extended: { pong: value } });
     const asked = this.#asked;
-    if (asked && (registered || isGeneral)) {
-      this.#asked = null;
-      if (registered) asked.resolve(registered);
-      else asked.reject(error);
-      return;
-    }
-    this.onframe(frame);
+    const isGeneral = kind === "error" && value.id === undefined;
+    if (isGeneral) this.#lastError = value;
+    const isRefused = isGeneral && isRefusal(value.code);
+    if (!asked || (asked.kind !== kind && !isRefused)) return this.onevent(kind, value);
+    this.#asked = null;
+    if (isRefused) return asked.reject(new NatterError(value.code, value.text));
+    asked.onAnswer(value);
+    return asked.resolve(value);
   }
 
   // Why it has ended: what the server said last, if that closes connections.
   #reason() {
-    const { code, text } = this.#lastError ?? {};
+    const { code, text } = this.#lastError;
     return ["frame", "return", "stop"].includes(CODES[code]) ? new NatterError(code, text)
       : new NatterError("connection-lost", "the connection was lost");
-  }
-
-  closed() {
-    if (this.#isOver) return;
-    this.#over();
-    this.onclose(this.#reason());
   }
 
   // Ends it when all is sent.
@@ -753,10 +585,15 @@ class Connection {
     this.#socket.abort();
   }
 
+  closed() {
+    if (this.#isOver) return;
+    this.#over();
+    this.onclose(this.#reason());
+  }
+
   #over() {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#asked?.reject(this.#reason());
-    this.#asked = null;
   }
 }

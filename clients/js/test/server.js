@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const BUILT = fileURLToPath(new URL("../../../target/debug/topicserver", import.meta.url));
-const PROGRAM = process.env.NATTER_SERVER ?? BUILT;
+const PROGRAM = process.env.TOPICSERVER ?? BUILT;
 
 export class Server {
   #child;

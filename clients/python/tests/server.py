@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = os.environ.get("NATTER_SERVER", str(ROOT / "target/debug/topicserver"))
+PROGRAM = os.environ.get("TOPICSERVER", str(ROOT / "target/debug/topicserver"))
 sys.path.insert(0, str(ROOT / "clients/python"))
 
 # Whatever takes longer than this won't come.

@@ -3,7 +3,7 @@
 //! what to keep.
 
 use crate::nchan;
-use crate::protocols::doors::{Door, NatterDoor, NchanDoor};
+use crate::protocols::browsers::{NatterTransport, NchanTransport, Transport};
 use crate::protocols::extended::{Extended, Kept};
 use crate::protocols::journal::Journal;
 use crate::protocols::streams::Streams;
@@ -105,10 +105,10 @@ impl System {
     /// How it is spoken to.
     pub(crate) fn codec(self, variant: Variant) -> &'static dyn Codec {
         match (self, variant) {
-            (Self::Natter, Variant::Lines) => return &NatterDoor(Door::Lines),
-            (Self::Natter, Variant::Events) => return &NatterDoor(Door::Events),
-            (Self::Natter, Variant::WebSocket) => return &NatterDoor(Door::WebSocket),
-            (Self::Nchan, Variant::WebSocket) => return &NchanDoor(Door::WebSocket),
+            (Self::Natter, Variant::Lines) => return &NatterTransport(Transport::Lines),
+            (Self::Natter, Variant::Events) => return &NatterTransport(Transport::Events),
+            (Self::Natter, Variant::WebSocket) => return &NatterTransport(Transport::WebSocket),
+            (Self::Nchan, Variant::WebSocket) => return &NchanTransport(Transport::WebSocket),
             (Self::Nats, Variant::WebSocket) => return &NATS_IN_WEBSOCKET,
             (Self::Mosquitto, Variant::WebSocket) => return &MQTT_IN_WEBSOCKET,
             _ => {}
@@ -120,7 +120,7 @@ impl System {
             Self::Redis | Self::Valkey => &Redis,
             Self::Nats => &Nats,
             Self::Mosquitto => &Mqtt,
-            Self::Nchan => &NchanDoor(Door::Events),
+            Self::Nchan => &NchanTransport(Transport::Events),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A crowd: topics with their publishers and receivers, gathered at one
 //! server: connects them, proves by probes that each receives, and sends.
 
-use crate::floor::{Floor, Lane, Seat};
+use crate::floor::{Floor, Lane, Receiver};
 use crate::hub::Hub;
 use crate::payload::{Kind, Stamp, Template};
 use crate::protocols::Codec;
@@ -74,8 +74,8 @@ impl Crowd {
         let first_lane = self.floor.lanes.len();
         let mut bytes = Vec::new();
         // A publisher that receives too gets what the other publishers send.
-        let publishers_sit = codec.publishers_receive() && layout.publishers > 1;
-        let others = if publishers_sit {
+        let publishers_receive = codec.publishers_receive() && layout.publishers > 1;
+        let others = if publishers_receive {
             layout.publishers - 1
         } else {
             0
@@ -98,19 +98,19 @@ impl Crowd {
                 codec.join(topic, &mut bytes);
             }
             self.hub.send(member, &bytes)?;
-            let seat = (!publishes || publishers_sit).then(|| Seat {
+            let receiver = (!publishes || publishers_receive).then(|| Receiver {
                 ledger: Ledger::new(first_lane, layout.publishers),
                 own_lane: publishes.then_some(first_lane + index),
                 joined: false,
                 counted: true,
             });
-            self.floor.missing += usize::from(seat.is_some());
-            self.floor.seats.push(seat);
+            self.floor.missing += usize::from(receiver.is_some());
+            self.floor.receivers.push(receiver);
         }
         Ok(())
     }
 
-    /// Sends probes until every seat has seen one: a registration has no
+    /// Sends probes until every receiver has seen one: a registration has no
     /// answer in every protocol, and a sleep would prove nothing.
     fn probe(&mut self) -> Result<()> {
         let started = Instant::now();
@@ -120,7 +120,7 @@ impl Crowd {
                 started.elapsed() < JOIN_LIMIT,
                 "{} of {} connections have received nothing {} s after they joined",
                 self.floor.missing,
-                self.floor.seats.len(),
+                self.floor.receivers.len(),
                 JOIN_LIMIT.as_secs()
             );
             // Two publishers of a topic that receive themselves prove one
@@ -197,14 +197,14 @@ impl Crowd {
 
     /// The connection of the last receiver.
     pub(crate) fn last_member(&self) -> usize {
-        self.floor.seats.len() - 1
+        self.floor.receivers.len() - 1
     }
 
     /// The last receiver is checked as before, but waited for no more.
     pub(crate) fn stop_counting_last(&mut self) {
         let last = self.last_member();
-        if let Some(seat) = &mut self.floor.seats[last] {
-            seat.counted = false;
+        if let Some(receiver) = &mut self.floor.receivers[last] {
+            receiver.counted = false;
         }
         for lane in &mut self.floor.lanes {
             lane.fan -= 1;

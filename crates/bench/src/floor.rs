@@ -24,7 +24,7 @@ pub(crate) struct Lane {
 }
 
 /// One receiving connection.
-pub(crate) struct Seat {
+pub(crate) struct Receiver {
     /// What it has received.
     pub(crate) ledger: Ledger,
     /// The lane that it publishes on itself, and must never receive.
@@ -40,8 +40,8 @@ pub(crate) struct Floor {
     /// All publishers; a topic's publishers follow one another.
     pub(crate) lanes: Vec<Lane>,
     /// By connection; `None` for one that must receive nothing.
-    pub(crate) seats: Vec<Option<Seat>>,
-    /// Seats that have not seen a probe.
+    pub(crate) receivers: Vec<Option<Receiver>>,
+    /// Receivers that have not seen a probe.
     pub(crate) missing: usize,
     /// Publishers whose messages have all arrived.
     pub(crate) ready: Vec<usize>,
@@ -56,7 +56,7 @@ impl Floor {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             lanes: Vec::new(),
-            seats: Vec::new(),
+            receivers: Vec::new(),
             missing: 0,
             ready: Vec::new(),
             deliveries: 0,
@@ -87,22 +87,22 @@ impl Floor {
         let Some(stamp) = read_stamp(payload) else {
             bail!("this is not what was published: {}", shown(payload));
         };
-        let Some(seat) = self.seats.get_mut(member).and_then(Option::as_mut) else {
+        let Some(receiver) = self.receivers.get_mut(member).and_then(Option::as_mut) else {
             bail!("a publisher received a message: {}", shown(payload));
         };
         if stamp.kind == Kind::Probe {
-            self.missing -= usize::from(!seat.joined);
-            seat.joined = true;
+            self.missing -= usize::from(!receiver.joined);
+            receiver.joined = true;
             return Ok(());
         }
         ensure!(
-            seat.own_lane != Some(stamp.lane),
+            receiver.own_lane != Some(stamp.lane),
             "publisher {} received its own message {}",
             stamp.lane,
             stamp.sequence
         );
-        seat.ledger.enter(stamp.lane, stamp.sequence)?;
-        if seat.counted {
+        receiver.ledger.enter(stamp.lane, stamp.sequence)?;
+        if receiver.counted {
             self.deliveries += 1;
             self.latencies.record(now.saturating_sub(stamp.time));
             let lane = &mut self.lanes[stamp.lane];
@@ -114,16 +114,17 @@ impl Floor {
         Ok(())
     }
 
-    /// Checks that every counted seat has received all that it had to.
+    /// Checks that every counted receiver has received all that it had to.
     pub(crate) fn settle(&self) -> Result<()> {
         for (lane, publisher) in self.lanes.iter().enumerate() {
-            for (member, seat) in self.seats.iter().enumerate() {
-                let Some(seat) = seat else { continue };
-                let own = seat.own_lane == Some(lane);
-                if own || !seat.counted || !seat.ledger.hears(lane) {
+            for (member, receiver) in self.receivers.iter().enumerate() {
+                let Some(receiver) = receiver else { continue };
+                let own = receiver.own_lane == Some(lane);
+                if own || !receiver.counted || !receiver.ledger.hears(lane) {
                     continue;
                 }
-                seat.ledger
+                receiver
+                    .ledger
                     .settle(lane, publisher.sequence)
                     .with_context(|| format!("verification failed at connection {member}"))?;
             }
@@ -151,7 +152,7 @@ mod tests {
                     outstanding: 0,
                 });
             }
-            floor.seats.push(Some(Seat {
+            floor.receivers.push(Some(Receiver {
                 ledger: Ledger::new(0, 2),
                 own_lane: (member < 2).then_some(member),
                 joined: false,
@@ -220,8 +221,8 @@ mod tests {
     #[test]
     fn one_who_is_not_counted_is_checked_but_not_waited_for() {
         let mut floor = floor();
-        if let Some(seat) = &mut floor.seats[2] {
-            seat.counted = false;
+        if let Some(receiver) = &mut floor.receivers[2] {
+            receiver.counted = false;
         }
         floor.lanes[0].fan = 1;
         floor.expect(0, 1);

@@ -47,7 +47,7 @@ struct Member {
 }
 
 /// What all connections are read with.
-struct Desk {
+struct ReadContext {
     buffer: Vec<u8>,
     /// What the server is owed by the connection being read.
     answers: Vec<u8>,
@@ -56,14 +56,14 @@ struct Desk {
 }
 
 /// Why a connection can't go on.
-enum Trouble {
+enum HubError {
     /// It was closed or refused.
     Closed(std::io::Error),
     /// What arrived on it is wrong, and so is the whole run.
     Wrong(anyhow::Error),
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for HubError {
     fn from(error: std::io::Error) -> Self {
         Self::Closed(error)
     }
@@ -74,7 +74,7 @@ pub(crate) struct Hub {
     poll: Poll,
     events: Events,
     members: Vec<Member>,
-    desk: Desk,
+    context: ReadContext,
     address: SocketAddr,
     /// Connections that the server closed; `None` where that is an error.
     closed: Option<Vec<usize>>,
@@ -92,7 +92,7 @@ impl Hub {
             poll: Poll::new().context("opening the generator's poll")?,
             events: Events::with_capacity(EVENTS),
             members: Vec::new(),
-            desk: Desk {
+            context: ReadContext {
                 buffer: vec![0; READ_BUFFER],
                 answers: Vec::new(),
                 codec,
@@ -210,20 +210,20 @@ impl Hub {
         for event in &self.events {
             let Token(index) = event.token();
             let member = &mut self.members[index];
-            let served = member.serve(event, &mut self.desk, &mut |now, payload| {
+            let served = member.serve(event, &mut self.context, &mut |now, payload| {
                 deliver(index, now, payload)
             });
             match (served, &mut self.closed) {
                 (Ok(()), _) => {}
-                (Err(Trouble::Closed(_)), Some(closed)) => {
+                (Err(HubError::Closed(_)), Some(closed)) => {
                     // Nothing more is heard of it.
                     let _ = self.poll.registry().deregister(&mut member.stream);
                     closed.push(index);
                 }
-                (Err(Trouble::Closed(error)), None) => {
+                (Err(HubError::Closed(error)), None) => {
                     return Err(error).with_context(|| format!("connection {index} was lost"));
                 }
-                (Err(Trouble::Wrong(error)), _) => return Err(error),
+                (Err(HubError::Wrong(error)), _) => return Err(error),
             }
         }
         Ok(())
@@ -235,33 +235,33 @@ impl Member {
     fn serve(
         &mut self,
         event: &Event,
-        desk: &mut Desk,
+        context: &mut ReadContext,
         deliver: &mut impl FnMut(u64, &[u8]) -> Result<()>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), HubError> {
         if event.is_writable() && !self.unsent.is_empty() {
             self.flush()?;
         }
         while event.is_readable() {
-            let Some(read) = self.read(&mut desk.buffer)? else {
+            let Some(read) = self.read(&mut context.buffer)? else {
                 break;
             };
-            let now = desk.clock.now();
+            let now = context.clock.now();
             self.decoder
                 .feed(
-                    desk.codec,
-                    &desk.buffer[..read],
-                    &mut desk.answers,
+                    context.codec,
+                    &context.buffer[..read],
+                    &mut context.answers,
                     &mut |payload| deliver(now, payload),
                 )
-                .map_err(Trouble::Wrong)?;
-            if !desk.answers.is_empty() {
-                self.queue(&desk.answers);
-                desk.answers.clear();
+                .map_err(HubError::Wrong)?;
+            if !context.answers.is_empty() {
+                self.queue(&context.answers);
+                context.answers.clear();
                 self.flush()?;
             }
             // A short read has emptied the socket: the next arrival is a new
             // event.
-            if read < desk.buffer.len() {
+            if read < context.buffer.len() {
                 break;
             }
         }

@@ -135,7 +135,7 @@ impl Guard {
             output: BufReader::new(output),
             folder: PathBuf::new(),
         };
-        guard.folder = Path::new(&guard.hear()?).to_owned();
+        guard.folder = Path::new(&guard.read_answer()?).to_owned();
         Ok(guard)
     }
 
@@ -149,14 +149,14 @@ impl Guard {
         let json = serde_json::to_string(&words).context("writing the command as JSON")?;
         let line = self.line.as_mut().context("its input isn't piped")?;
         writeln!(line, "{json}").context("telling the guard")?;
-        let answer = self.hear()?;
+        let answer = self.read_answer()?;
         match answer.parse() {
             Ok(pid) => Ok(pid),
             Err(_) => bail!("{answer}"),
         }
     }
 
-    fn hear(&mut self) -> Result<String> {
+    fn read_answer(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output
             .read_line(&mut line)

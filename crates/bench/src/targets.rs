@@ -56,14 +56,14 @@ const LEVEL: [(&str, System); 3] = [
 ];
 /// What it may be in parts of the bare relay's.
 const CPU_OF_RELAY: f64 = 1.15;
-/// What a delivery through a door may be in parts of nchan's, and of an extended one's
+/// What a delivery through another transport may be in parts of nchan's, and of an extended one's
 /// over TCP.
 const CPU_OF_NCHAN: f64 = 0.7;
-const CPU_OF_DOOR: f64 = 1.15;
-/// Bytes of an idle connection that came in through a door.
-const IDLE_DOOR: f64 = 2500.0;
+const CPU_OF_TRANSPORT: f64 = 1.15;
+/// Bytes of an idle connection over another transport.
+const IDLE_TRANSPORT: f64 = 2500.0;
 /// What a stalled one may take in parts of one over TCP.
-const STALLED_DOOR: f64 = 2.0;
+const STALLED_TRANSPORT: f64 = 2.0;
 /// What keeping a history may cost, in parts of a delivery's time without it.
 const CPU_WITH_HISTORY: f64 = 1.05;
 /// The workloads in which that is measured.
@@ -146,11 +146,11 @@ fn delivery_targets() -> Vec<Target> {
     all
 }
 
-/// What is promised of the doors of browsers.
+/// What is promised of the transports of browsers.
 fn door_targets() -> Vec<Target> {
     use Against::{Extended, Itself, One};
     use Promise::AtMost;
-    let door = |workload, variant, metric, against, most| Target {
+    let transport = |workload, variant, metric, against, most| Target {
         variant,
         ..target(workload, metric, against, AtMost(most))
     };
@@ -162,16 +162,34 @@ fn door_targets() -> Vec<Target> {
         ("websocket-100-burst", websocket),
     ] {
         let nchan = One(System::Nchan);
-        all.push(door(workload, variant, Metric::Cpu, nchan, CPU_OF_NCHAN));
-        all.push(door(workload, variant, Metric::Cpu, Extended, CPU_OF_DOOR));
+        all.push(transport(
+            workload,
+            variant,
+            Metric::Cpu,
+            nchan,
+            CPU_OF_NCHAN,
+        ));
+        all.push(transport(
+            workload,
+            variant,
+            Metric::Cpu,
+            Extended,
+            CPU_OF_TRANSPORT,
+        ));
     }
     let memory = Metric::MemoryPerConnection;
     for (idle, stalled, variant) in [
         ("idle-sse", "stalled-sse", sse),
         ("idle-websocket", "stalled-websocket", websocket),
     ] {
-        all.push(door(idle, variant, memory, Itself, IDLE_DOOR));
-        all.push(door(stalled, variant, memory, Extended, STALLED_DOOR));
+        all.push(transport(idle, variant, memory, Itself, IDLE_TRANSPORT));
+        all.push(transport(
+            stalled,
+            variant,
+            memory,
+            Extended,
+            STALLED_TRANSPORT,
+        ));
     }
     all
 }

@@ -53,8 +53,8 @@ const KEEPING: [&str; 8] = [
     "replay-disk",
 ];
 
-/// Workloads of the doors of browsers.
-const DOORS: [&str; 8] = [
+/// Workloads of the transports of browsers.
+const TRANSPORTS: [&str; 8] = [
     "sse-1000",
     "lines-1000",
     "websocket-1000",
@@ -136,7 +136,7 @@ fn extended_receivers_run_against_topicserver() {
 #[test]
 fn every_door_runs_against_topicserver() {
     if has_topicserver() {
-        runs("natter", &DOORS);
+        runs("natter", &TRANSPORTS);
     }
 }
 
@@ -169,7 +169,7 @@ fn every_workload_of_keeping_runs_against_redis() {
 
 #[test]
 fn every_workload_over_websocket_runs_against_the_listeners_of_nats_and_mosquitto() {
-    let over_websocket: Vec<_> = DOORS
+    let over_websocket: Vec<_> = TRANSPORTS
         .into_iter()
         .filter(|name| name.contains("websocket"))
         .collect();
@@ -186,7 +186,9 @@ fn every_workload_there_is_is_run_here() {
     let text = String::from_utf8(output.stdout).unwrap();
     for line in text.lines() {
         let name = line.split_whitespace().next().unwrap();
-        let known = [&CLASSIC[..], &KEEPING, &DOORS].concat().contains(&name);
+        let known = [&CLASSIC[..], &KEEPING, &TRANSPORTS]
+            .concat()
+            .contains(&name);
         let ours = ["fanout-100-burst-extended", STORE].contains(&name);
         assert!(known || ours, "{name}");
     }

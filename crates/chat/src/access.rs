@@ -5,8 +5,10 @@
 
 mod ask;
 mod known;
+mod login;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use client::dial::{DialError, Dialer, Protection};
@@ -14,12 +16,14 @@ use client::tls::{
     Authorities, Certificates, CertificatesError, KeyError, Proof, ProvenBy, TlsError, Trust,
     UnknownKey,
 };
-use client::{Pin, Security, ServerAddress};
-use wire::Address;
+use client::{Payload, Pin, PlainSecrets, Security, ServerAddress};
+use wire::{Address, Credential};
 
 pub(crate) use known::{KnownError, KnownServers, line};
+pub(crate) use login::LoginError;
 
-use crate::cli::Access;
+use crate::cli::{Access, Login};
+use crate::system;
 
 /// Why a server isn't dialed.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,9 @@ pub(crate) enum AccessError {
     /// What is known of servers can't be used.
     #[error(transparent)]
     Known(#[from] KnownError),
+    /// There is nothing to prove by who we are.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The authorities' certificates can't be used.
     #[error("can't use {} (--tls-ca): {source}", .path.display())]
     Authorities {
@@ -95,6 +102,11 @@ pub(crate) struct Reach {
     pub(crate) trust: Trust,
     /// Where what is found out is kept.
     pub(crate) known: KnownServers,
+    /// By what we prove who we are, once that is [found](Self::log_in).
+    pub(crate) credential: Option<Credential>,
+    /// Where that is sent over plain TCP.
+    pub(crate) plain_secrets: PlainSecrets,
+    login: Login,
 }
 
 impl Reach {
@@ -134,16 +146,45 @@ impl Reach {
             server,
             trust,
             known,
+            credential: None,
+            plain_secrets: match access.insecure_auth {
+                true => PlainSecrets::Anywhere,
+                false => PlainSecrets::WithinMachine,
+            },
+            login: access.login.clone(),
         })
+    }
+
+    /// What will be sent to the server.
+    pub(crate) fn payload(&self) -> Payload {
+        match self.login {
+            Login::None => Payload::Public,
+            Login::Token(_) | Login::User(_) => Payload::Secret,
+        }
+    }
+
+    /// Finds that by which we prove who we are; asks for a password.
+    pub(crate) async fn log_in(&mut self) -> Result<(), AccessError> {
+        self.credential = login::find(&self.login, &self.server.address).await?;
+        Ok(())
+    }
+
+    /// The file with the token, if others on this machine may read it.
+    pub(crate) fn open_token_file(&self) -> Option<&Path> {
+        match &self.login {
+            Login::Token(path) if system::is_readable_by_others(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Asks the person about a server that is new, if there is somebody to ask. What else
     /// may be wrong with it is found out again by the conversation, unless that can't be.
     pub(crate) async fn meet(&mut self, dialer: &Dialer) -> Result<(), MeetError> {
-        let is_tls = matches!(
-            dialer.protection,
-            Protection::Tls(_) | Protection::TlsToOthers(_)
-        );
+        let is_tls = match dialer.protection {
+            Protection::Tls(_) => true,
+            Protection::TlsToOthers(_) => !is_here(&dialer.address.host),
+            Protection::Plain | Protection::PlainWithinMachine => false,
+        };
         let is_known = !self.trust.pins.is_empty() || self.server.pin.is_some();
         let accepts = self.trust.unknown == UnknownKey::Accept;
         if !is_tls || is_known || accepts || !ask::can_ask() {
@@ -200,6 +241,12 @@ pub(crate) fn unknown_key(error: &DialError) -> Option<Pin> {
         },
         _ => None,
     }
+}
+
+/// A host that is certainly this machine.
+fn is_here(host: &str) -> bool {
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 fn is_yes(answer: &str) -> bool {

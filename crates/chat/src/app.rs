@@ -1,16 +1,16 @@
 //! Puts a run together: keyboard, screen and mode; and ends it.
 
 mod ends;
+mod reach;
 
 use std::io;
 use std::time::SystemTime;
 
-use client::dial::{Dialer, Protection};
 use client::queue::Queue;
 use client::{Client, Name, Presence, Protocol, ServerAddress};
-use wire::{Address, TopicName, UserName};
+use wire::{TopicName, UserName};
 
-use crate::access::{self, MeetError, Reach};
+use crate::access::Reach;
 use crate::calls::manager::{CallSettings, Calls};
 use crate::cli::{Config, Extended, History, Mode, Options};
 use crate::conversation::{Conversation, Rules};
@@ -25,7 +25,7 @@ use crate::output::people::People;
 use crate::output::screen::Screen;
 use crate::pipe;
 use crate::terminal::{self, Restore};
-use ends::{Ends, Place};
+use ends::{Ends, Location};
 
 /// How a run ended. An interrupt is not among them: it ends `run` from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,36 +106,6 @@ struct Finished {
 }
 
 impl App {
-    /// Forgets the key of a server.
-    fn forget(&self, server: &Address) -> Finished {
-        match access::forget(server, self.environment.config.as_deref()) {
-            Ok(keys) => {
-                let keys = access::pins(&keys);
-                self.notices.say(format_args!("forgot {server}: {keys}"));
-                Finished::done()
-            }
-            Err(error) => Finished::failed(error.into()),
-        }
-    }
-
-    /// Finds out how a server is reached, and whether the person trusts it. The terminal isn't
-    /// taken yet.
-    async fn reach(&self, server: ServerAddress, audience: Audience) -> Result<Reach, Failure> {
-        let folder = self.environment.config.as_deref();
-        let mut reach = Reach::find(server, &self.options.access, folder)?;
-        let dialer = self.client_options(&reach, Vec::new(), audience).dialer();
-        match reach.meet(&dialer).await {
-            Ok(()) => Ok(reach),
-            // It may come later.
-            Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => Ok(reach),
-            Err(MeetError::Dial(error)) => {
-                let server = &reach.server.address;
-                Err(Failure::of_dialing(error, server, &reach.known))
-            }
-            Err(MeetError::Access(error)) => Err(error.into()),
-        }
-    }
-
     async fn run_topic(
         &self,
         server: ServerAddress,
@@ -155,7 +125,7 @@ impl App {
         let Reach { server, known, .. } = reach;
         let server = server.address;
         let limits = self.limits(options.max_line_frame());
-        let place = Place {
+        let location = Location {
             server: terminal::Server::Topics,
             name: server.to_string(),
             max_line_frame: limits.max_line_frame,
@@ -165,7 +135,7 @@ impl App {
             screen,
             restore,
             abandoned,
-        } = self.ends(&topics, place, reader)?;
+        } = self.ends(&topics, location, reader)?;
         let input = Input::new(keyboard, topics[0].clone(), limits, self.notices.clone());
         let silence = screen.silence(self.options.timeout);
         let (client, events) = match Client::start(options) {
@@ -188,6 +158,7 @@ impl App {
             audience,
             requests: self.requests(),
             stays: self.options.stay,
+            topics: topics.len(),
         });
         let ended = tokio::select! {
             ended = running => ended,
@@ -196,30 +167,6 @@ impl App {
         };
         let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
         Ok(finished.without(ended.refused))
-    }
-
-    /// Dials somebody directly.
-    fn peers_dialer(&self, address: Address) -> Dialer {
-        Dialer {
-            address,
-            timeout: self.options.connect_timeout,
-            max_frame: self.options.max_frame,
-            protection: Protection::Plain,
-        }
-    }
-
-    /// Somebody whom a topic server knows.
-    async fn user(&self, user: UserName, server: ServerAddress) -> Result<Partner, Failure> {
-        // Nothing is asked of the server but where that user is.
-        let audience = Audience::Pipe;
-        let reach = self.reach(server, audience).await?;
-        let server = self.client_options(&reach, Vec::new(), audience).dialer();
-        let known = reach.known;
-        Ok(Partner::User {
-            user,
-            server,
-            known,
-        })
     }
 
     async fn run_direct(
@@ -231,7 +178,7 @@ impl App {
         let max_frame = self.options.max_frame;
         let topic = direct::topic();
         let topics = [topic.clone()];
-        let place = Place {
+        let location = Location {
             server: terminal::Server::None,
             name: place,
             max_line_frame: max_frame,
@@ -241,7 +188,7 @@ impl App {
             screen,
             restore,
             abandoned,
-        } = self.ends(&topics, place, reader)?;
+        } = self.ends(&topics, location, reader)?;
         let input = Input::new(
             keyboard,
             topic,
@@ -324,6 +271,8 @@ impl App {
     ) -> client::Options {
         let mut options = client::Options::new(reach.server.clone(), topics);
         options.trust = reach.trust.clone();
+        options.credential = reach.credential.clone();
+        options.plain_secrets = reach.plain_secrets;
         options.reconnect = self.options.reconnect;
         options.wait = self.options.wait;
         options.connect_timeout = self.options.connect_timeout;

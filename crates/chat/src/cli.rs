@@ -19,11 +19,11 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-pub use config::{Access, Config, Extended, History, Mode, Notifying, Options, When};
+pub use config::{Access, Config, Extended, History, Login, Mode, Notifying, Options, When};
 
 use crate::environment::Environment;
 use arguments::Typed;
-use file::{File, FileError};
+use file::{File, FileError, Server};
 use mode::UsageError;
 use settings::Settings;
 
@@ -132,13 +132,13 @@ impl Typed {
         }
     }
 
-    /// Whom to talk with.
-    fn mode(&self, file: &File) -> Result<Mode, UsageError> {
+    /// Whom to talk with, and what the file says of the server.
+    fn mode(&self, file: &File) -> Result<(Mode, Option<Server>), UsageError> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
         if let Some(server) = &self.forget {
             let server = file.server(&pasted::read(server).0)?;
-            let server = server.address;
-            return Ok(Mode::Forget { server });
+            let server = server.address.address;
+            return Ok((Mode::Forget { server }, None));
         }
         match (self.direct, self.topic) {
             (true, false) if self.name.is_some() => Err(UsageError::OnlyByTopic("name")),
@@ -152,9 +152,36 @@ impl Typed {
         }
     }
 
+    /// How the server is reached. An option overrides what the file says of it.
+    fn access(&self, server: Option<Server>) -> Result<Access, UsageError> {
+        let login = match (&self.token_file, &self.user) {
+            (Some(file), _) => Login::Token(file.clone()),
+            (None, Some(user)) => Login::User(user.clone()),
+            (None, None) => Login::None,
+        };
+        let Some(server) = server else {
+            return match login {
+                Login::None => Ok(Access::default()),
+                Login::Token(_) => Err(UsageError::OnlyForServers("--token-file")),
+                Login::User(_) => Err(UsageError::OnlyForServers("--user")),
+            };
+        };
+        let its_login = server.token_file.filter(|_| !self.classic);
+        Ok(Access {
+            authorities: self.tls_ca.clone().or(server.tls_ca),
+            accept_new: self.accept_new,
+            login: match (login, its_login) {
+                (Login::None, Some(file)) => Login::Token(file),
+                (login, _) => login,
+            },
+            insecure_auth: self.insecure_auth,
+        })
+    }
+
     /// What is meant by it, or what to type instead.
     fn resolve(self, settings: Settings) -> Result<Config, UsageError> {
-        let mode = self.mode(&settings.file)?;
+        let (mode, server) = self.mode(&settings.file)?;
+        let access = self.access(server)?;
         let history = match (self.last, self.since) {
             (Some(count), _) => History::Last(count),
             (None, Some(ago)) => History::Since(ago),
@@ -188,10 +215,7 @@ impl Typed {
                 hide_topic: settings.hide_topic.value,
                 mouse: settings.mouse.value,
                 usual_name: settings.file.name,
-                access: Access {
-                    authorities: self.tls_ca,
-                    accept_new: self.accept_new,
-                },
+                access,
                 history_file: !self.no_history_file,
                 extended: (self.topic && !self.classic).then_some(extended),
             },

@@ -80,6 +80,12 @@ pub(crate) enum Failure {
     /// A server isn't dialed.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// In topic mode: the server has taken us out of the last topic.
+    #[error("{server} doesn't allow you to be in any of these topics any more")]
+    Removed {
+        /// The server.
+        server: Address,
+    },
     /// In topic mode: the server's key isn't known, and nobody can be asked.
     #[error(
         "{server} is new, and the fingerprint of its key is {found}. If that is what topicserver \

@@ -140,6 +140,60 @@ fn set(settings: &nix::sys::termios::Termios) {
     let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, settings);
 }
 
+/// The terminal doesn't show what is typed, until this is dropped.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Hidden(nix::sys::termios::Termios);
+
+#[cfg(unix)]
+impl Hidden {
+    /// From now on.
+    pub(crate) fn begin() -> io::Result<Self> {
+        use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        // The end of the line is shown, so that what follows begins a new one.
+        hidden.local_flags.insert(LocalFlags::ECHONL);
+        tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        set(&self.0);
+    }
+}
+
+/// A line that isn't shown can't be read here.
+#[cfg(windows)]
+#[derive(Debug)]
+pub(crate) struct Hidden;
+
+#[cfg(windows)]
+impl Hidden {
+    /// Never.
+    pub(crate) fn begin() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Others on this machine may read the file.
+#[cfg(unix)]
+pub(crate) fn is_readable_by_others(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path);
+    metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0)
+}
+
+/// Who may read a file isn't in its mode here.
+#[cfg(windows)]
+pub(crate) fn is_readable_by_others(_path: &std::path::Path) -> bool {
+    false
+}
+
 /// What a console has is known to the library.
 #[cfg(windows)]
 #[derive(Debug)]

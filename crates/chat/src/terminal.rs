@@ -42,7 +42,7 @@ use crate::output::screen::Screen;
 use crate::system;
 use history::History;
 use painter::Painter;
-use ui::{Start, Taste, Ui};
+use ui::{Taste, Ui, UiOptions};
 use window::Window;
 
 /// Terminals on which a cursor can't be moved.
@@ -192,7 +192,7 @@ fn painter(setup: &Setup) -> Painter {
 }
 
 fn ui(setup: Setup) -> Ui {
-    let start = Start {
+    let options = UiOptions {
         topics: setup.topics,
         server: setup.server,
         place: setup.place,
@@ -208,7 +208,7 @@ fn ui(setup: Setup) -> Ui {
         },
         max_line_frame: setup.max_line_frame,
     };
-    Ui::new(start, size(), now(), Instant::now())
+    Ui::new(options, size(), now(), Instant::now())
 }
 
 /// The screen's thread.

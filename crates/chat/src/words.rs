@@ -3,6 +3,7 @@
 //! The client library reports events and typed errors; only this file has the words.
 //! Every function is pure: what is said where is decided by its caller.
 
+mod access;
 mod tls;
 
 use std::fmt::Display;
@@ -10,7 +11,10 @@ use std::io;
 
 use client::dial::DialError;
 use client::link::LinkError;
-use client::{ClientError, Disconnect, Event, Person, RequestRefused, Topic, Undelivered};
+use client::{
+    ClientError, Disconnect, Event, Person, Refusal, RequestRefused, ServerError, Topic,
+    Undelivered,
+};
 use wire::{Address, ErrorCode, TopicName};
 
 use crate::output::plural::counted;
@@ -60,6 +64,10 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         Event::Joined { topics, again } => info(joined(topics, server, *again)),
         Event::Left(topic) => info(format_args!("left {topic}")),
         Event::NameTaken(name) => info(format_args!("somebody else is called {name} here")),
+        Event::NameReserved(_)
+        | Event::Authenticated { .. }
+        | Event::NotAuthenticated
+        | Event::Removed { .. } => access::event(event, server),
         Event::Gap { topic, count } => {
             let messages = counted(*count, "message", "messages");
             warning(format_args!("{messages} of {topic} can't be had any more"))
@@ -74,7 +82,10 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         Event::RequestRefused(RequestRefused::Unsupported) => warning(format_args!(
             "{server} doesn't know the extended protocol, and can't answer"
         )),
-        Event::ServerError(error) => warning(format_args!("{server} says: {error}")),
+        Event::ServerError(error) => {
+            let error = access::reason(error);
+            warning(format_args!("{server} says: {error}"))
+        }
         Event::FellBack => info(format_args!(
             "{server} doesn't know the extended protocol: there are no names and no history, and \
              nothing is acknowledged or recovered (--classic doesn't ask for it)"
@@ -124,6 +135,7 @@ pub(crate) fn about(event: &Event) -> Vec<&str> {
         | Event::Members { topic, .. }
         | Event::UserJoined { topic, .. }
         | Event::UserLeft { topic, .. } => vec![topic],
+        Event::Removed { topic, .. } => vec![topic.as_str()],
         _ => Vec::new(),
     }
 }
@@ -201,6 +213,17 @@ pub(crate) fn kept_open(peer: impl Display) -> String {
     format!("everything is sent; {peer} keeps the connection open and isn't waited for any longer")
 }
 
+/// Why a server doesn't say where somebody is.
+pub(crate) fn lookup_error(code: &str, text: &str) -> String {
+    if code == ErrorCode::UnknownUser.as_str() {
+        return text.into();
+    }
+    access::reason(&ServerError {
+        code: code.into(),
+        text: text.into(),
+    })
+}
+
 /// An address as it is typed: IPv6 in brackets.
 pub(crate) fn address(ip: &str, port: &str) -> String {
     match ip.contains(':') {
@@ -219,7 +242,7 @@ pub(crate) fn dial_error(error: &DialError, expected: &str) -> String {
         ),
         DialError::Failed { .. } => format!("{error}; are the address and the network right?"),
         DialError::Tls { address, source } => tls::error(address, source),
-        DialError::SecretInPlain { .. } => error.to_string(),
+        DialError::SecretInPlain { address } => access::secret_in_plain(address),
     }
 }
 
@@ -243,7 +266,7 @@ fn disconnect(cause: &Disconnect, server: &Address) -> String {
         Disconnect::Link(error) => link_error(error),
         Disconnect::Silent => "the other side stopped responding".into(),
         Disconnect::Server(error) if error.is(ErrorCode::TlsRequired) => tls::required(server),
-        Disconnect::Server(error) => error.to_string(),
+        Disconnect::Server(error) => access::reason(error),
         Disconnect::Dial(error) => dial_error(error, TOPICSERVER),
     }
 }
@@ -276,6 +299,13 @@ pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
         ),
         ClientError::NameTaken(name) => {
             format!("the name {name} is taken at {server}: choose another one (--name)")
+        }
+        ClientError::NameReserved(name) => format!(
+            "the name {name} is reserved at {server}: choose another one (--name), or prove that \
+             it is yours (--token-file, --user)"
+        ),
+        ClientError::Refused(Refusal::Server(error)) => {
+            format!("{server} refused to let us join: {}", access::reason(error))
         }
         ClientError::Refused(refusal) => {
             format!("{server} refused to let us join: {refusal}")

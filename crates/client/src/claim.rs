@@ -6,7 +6,8 @@
 
 use tokio::time::timeout;
 use wire::{
-    ClientKey, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions, UserName,
+    ClientKey, Credential, ErrorCode, Event as ServerEvent, Registration, RegistrationOptions,
+    UserName,
 };
 
 use crate::dial::Dialer;
@@ -28,6 +29,7 @@ pub(crate) enum ClaimError {
 pub(crate) struct Claim {
     pub(crate) name: UserName,
     pub(crate) key: ClientKey,
+    pub(crate) credential: Option<Credential>,
     pub(crate) reason: ClaimReason,
 }
 
@@ -54,6 +56,7 @@ async fn ask(dialer: &Dialer, claim: &Claim) -> Result<Link, ClaimError> {
     let mut link = dialer.dial().await.map_err(|_| ClaimError::Lost)?;
     let (source, _) = link.endpoints();
     let options = RegistrationOptions {
+        auth: claim.credential.clone(),
         user: Some(claim.name.clone()),
         client: Some(claim.key.clone()),
         ..RegistrationOptions::default()

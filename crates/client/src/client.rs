@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wire::{Limits, TopicName};
+use wire::{Credential, Limits, TopicName};
 
 use crate::address::{Security, ServerAddress};
 use crate::channels::Command;
@@ -32,6 +32,11 @@ pub struct Options {
     /// Whom the client takes for the server, over TLS. By default a server for which one of
     /// the system's authorities vouches, or that has the key in [`Options::server`].
     pub trust: Trust,
+    /// By what the client proves who it is. Nothing by default. Only the extended protocol
+    /// can say it.
+    pub credential: Option<Credential>,
+    /// Where a credential may be sent over plain TCP. Only within this machine by default.
+    pub plain_secrets: PlainSecrets,
     /// The topics to take part in.
     pub topics: Vec<TopicName>,
     /// The name by which others know the client. None by default.
@@ -66,6 +71,8 @@ impl Options {
         Self {
             server,
             trust: Trust::default(),
+            credential: None,
+            plain_secrets: PlainSecrets::WithinMachine,
             topics,
             name: Name::Anonymous,
             presence: Presence::Ignore,
@@ -101,13 +108,25 @@ impl Options {
     /// How connections are made: for a program that makes one of its own, beside those of the
     /// client or before them.
     pub fn dialer(&self) -> Dialer {
+        self.dialer_for(match self.credential {
+            Some(_) => Payload::Secret,
+            None => Payload::Public,
+        })
+    }
+
+    /// The same, also where the credential isn't known yet.
+    pub fn dialer_for(&self, payload: Payload) -> Dialer {
+        let is_guarded =
+            payload == Payload::Secret && self.plain_secrets == PlainSecrets::WithinMachine;
         Dialer {
             address: self.server.address.clone(),
             timeout: self.connect_timeout,
             max_frame: self.max_received_frame(),
             protection: match self.server.security {
-                Security::Automatic | Security::Plain => Protection::Plain,
                 Security::Tls => Protection::Tls(self.tls()),
+                Security::Automatic if is_guarded => Protection::TlsToOthers(self.tls()),
+                Security::Plain if is_guarded => Protection::PlainWithinMachine,
+                Security::Automatic | Security::Plain => Protection::Plain,
             },
         }
     }
@@ -132,6 +151,7 @@ impl Options {
             presence: self.presence,
             history: self.history,
             port: self.port,
+            credential: self.credential,
             ack_timeout: self.ack_timeout,
             replay_timeout: self.drain_timeout,
             key: secret::client_key()?,
@@ -139,6 +159,24 @@ impl Options {
             protocol: self.protocol,
         }))
     }
+}
+
+/// Where a credential may be sent over plain TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainSecrets {
+    /// To a server on this machine.
+    WithinMachine,
+    /// To any server: others on the way can read it.
+    Anywhere,
+}
+
+/// What is sent over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// No credential.
+    Public,
+    /// A credential.
+    Secret,
 }
 
 /// The sending side of a client. Clones are handles to the same client.

@@ -102,6 +102,9 @@ pub enum ClientError {
     /// Somebody else has the name.
     #[error("the name {0} is taken")]
     NameTaken(UserName),
+    /// An account that the client hasn't proven to be has the name for itself.
+    #[error("the name {0} is reserved")]
+    NameReserved(UserName),
     /// The server refused the registration.
     #[error("the server refused the registration: {0}")]
     Refused(Refusal),

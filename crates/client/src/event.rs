@@ -41,6 +41,26 @@ pub enum Event {
     Left(TopicName),
     /// The name is taken; the client tries a similar one.
     NameTaken(UserName),
+    /// The name is reserved for an account; the client tries a similar one.
+    NameReserved(UserName),
+    /// The server has checked [`Options::credential`](crate::Options::credential), and found
+    /// somebody else than before.
+    Authenticated {
+        /// The account; none for a token that belongs to nobody.
+        user: Option<String>,
+        /// Until when that holds, in milliseconds since the Unix epoch; none if it doesn't end.
+        expires: Option<u64>,
+    },
+    /// The server has registered the client without having checked its credential: it has no
+    /// accounts.
+    NotAuthenticated,
+    /// The client may no longer take part in a topic, and doesn't.
+    Removed {
+        /// Which.
+        topic: TopicName,
+        /// One of [`wire::ErrorCode`], as it is written.
+        code: String,
+    },
     /// Messages are lost: the server doesn't have them any more.
     Gap {
         /// In which topic.

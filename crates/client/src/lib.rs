@@ -65,6 +65,15 @@
 //! the keys that it has seen. With another key than the known one, no other connection is
 //! made, and the client ends.
 //!
+//! # Credentials
+//!
+//! [`Options::credential`] is a token, or a user's name and password. Each registration begins
+//! with it, and nothing of the registration takes effect before the server has checked it. If
+//! it isn't accepted, the client fails or, later, ends ([`Disconnect::Server`] with one of the
+//! codes `unauthenticated`, `expired`, `revoked`); it never goes on as nobody. A credential is
+//! sent over plain TCP only within this machine ([`Options::plain_secrets`]): with an address
+//! that leaves it open, it makes the client speak TLS with any other machine.
+//!
 //! # Back-pressure
 //!
 //! Both ways are bounded in bytes. [`Client::send`] waits while 256 KiB of lines wait to be
@@ -120,7 +129,7 @@ pub mod session;
 pub mod tls;
 
 pub use address::{Security, ServerAddress, ServerAddressError};
-pub use client::{Client, Ended, Events, Options, Permit, SendError};
+pub use client::{Client, Ended, Events, Options, Payload, Permit, PlainSecrets, SendError};
 pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
 pub use event::{
     Arrival, Closing, Event, Finished, Incoming, Outcome, Person, RequestRefused, Topic,

@@ -20,7 +20,7 @@ use crate::tls::Proof;
 use halves::{ReadHalf, WriteHalf};
 
 /// How long the peer of a refused connection has to read the reason.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 /// A peer whose machine or network vanished sends nothing. The system probes it after
 /// this long of silence, then every `PROBE_INTERVAL`, and gives it up after a minute
 /// or two.
@@ -127,7 +127,7 @@ impl Link {
             text,
         }
         .to_line();
-        let farewell = async {
+        let lingering_close = async {
             // The reason within another frame would be unreadable.
             if !self.writer.is_busy() {
                 self.writer.half.write_all(&line).await?;
@@ -137,7 +137,7 @@ impl Link {
             io::Result::Ok(())
         };
         // A peer that is gone, or doesn't read, misses the reason.
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        let _ = tokio::time::timeout(LINGER, lingering_close).await;
     }
 }
 

@@ -233,8 +233,8 @@ impl Queue {
 
     /// A line with that text was written over an earlier connection, and may or may
     /// not have arrived.
-    pub(crate) fn is_doubtful(&self, text: &str) -> bool {
-        self.in_flight.is_doubtful(text)
+    pub(crate) fn is_in_doubt(&self, text: &str) -> bool {
+        self.in_flight.is_in_doubt(text)
     }
 }
 

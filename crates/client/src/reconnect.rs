@@ -18,7 +18,7 @@ use crate::dial::{DialError, Dialer, Protection, SLOW};
 use crate::error::{ClientError, Disconnect, SessionError};
 use crate::event::{Closing, Event, Finished, Outcome};
 use crate::link::{Link, LinkError};
-use crate::session::Session;
+use crate::session::{Session, is_hopeless};
 use crate::tls::{Proof, ProvenBy, Tls};
 
 /// See the module.
@@ -190,7 +190,8 @@ impl Driver {
 
     /// The connection has ended because the server wants TLS: from now on it is spoken.
     fn upgrades(&mut self, cause: &Disconnect) -> bool {
-        let is_wanted = is_refusal_of_plain_text(cause);
+        let is_wanted =
+            matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::TlsRequired));
         match self.upgrade.take_if(|_| is_wanted) {
             Some(tls) => {
                 self.dialer.protection = Protection::Tls(tls);
@@ -257,8 +258,7 @@ impl Driver {
             // Connecting again finds nothing to do.
             return None;
         }
-        let may_help = !self.session.is_replaced() && !is_refusal_of_plain_text(cause);
-        let goes_on = self.reconnects && may_help && !is_finished;
+        let goes_on = self.reconnects && !is_hopeless(cause) && !is_finished;
         (!goes_on).then(|| {
             Err(ClientError::Lost {
                 cause: cause.clone(),
@@ -388,11 +388,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// The server speaks only TLS, and we must not.
-fn is_refusal_of_plain_text(cause: &Disconnect) -> bool {
-    matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::TlsRequired))
 }
 
 impl<T> Meanwhile<T> {

@@ -10,6 +10,7 @@
 
 mod config;
 mod heartbeat;
+mod identity;
 mod membership;
 mod naming;
 mod pages;
@@ -22,9 +23,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Endpoint, ErrorCode, TopicName};
+use wire::{Endpoint, TopicName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
+pub(crate) use identity::is_hopeless;
 pub use requests::Request;
 pub use resume::History;
 
@@ -34,6 +36,7 @@ use crate::event::Event;
 use crate::line::Line;
 use crate::queue::Queue;
 use heartbeat::{Heartbeat, HeartbeatAction};
+use identity::Identity;
 use membership::Membership;
 
 /// The most bytes by which a server's envelope makes a frame longer than the one that
@@ -57,6 +60,8 @@ pub struct Session {
     is_extended: bool,
     /// The event that it doesn't know the extended protocol was emitted.
     said_fell_back: bool,
+    /// Who we are, as the server has found on this connection.
+    identity: Identity,
     /// Both ends of the connection.
     ends: Option<(Endpoint, Endpoint)>,
     /// What is written before any line; each is written once.
@@ -78,7 +83,7 @@ pub struct Session {
     /// The replay isn't waited for any longer.
     gave_up_replay: bool,
     /// Why the server ends the connection.
-    farewell: Option<ServerError>,
+    closing_error: Option<ServerError>,
     /// The number of lines that the server refused.
     refused: u64,
     /// Our own ends of this run's connections, as frames have them.
@@ -123,6 +128,7 @@ impl Session {
             state,
             is_extended: false,
             said_fell_back: false,
+            identity: Identity::NEW,
             ends: None,
             to_register: None,
             to_ping: false,
@@ -134,7 +140,7 @@ impl Session {
             ack_deadline: None,
             replay_deadline: None,
             gave_up_replay: false,
-            farewell: None,
+            closing_error: None,
             refused: 0,
             sources: VecDeque::new(),
         }
@@ -145,9 +151,10 @@ impl Session {
         self.ends = Some((source, destination));
         self.to_ping = false;
         self.to_pong = None;
+        self.identity.connected();
         self.forget_requests();
         self.wish_again();
-        self.farewell = None;
+        self.closing_error = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);
         if self.config.protocol == Protocol::Classic {
@@ -178,16 +185,10 @@ impl Session {
         }
         self.replay_deadline = None;
         self.update_deadlines(now);
-        match &self.farewell {
+        match &self.closing_error {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
-    }
-
-    /// Another connection has taken this one's place, and would again.
-    pub fn is_replaced(&self) -> bool {
-        let farewell = self.farewell.as_ref();
-        farewell.is_some_and(|error| error.is(ErrorCode::Replaced))
     }
 
     /// The client has taken part in a topic.

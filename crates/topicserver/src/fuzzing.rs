@@ -1,4 +1,4 @@
-//! What the fuzz targets call: the parts of the doors that read what peers send. It is only
+//! What the fuzz targets call: the parts of the transports that read what peers send. It is only
 //! there when cargo-fuzz builds (`cfg(fuzzing)`), and in tests, which try damaged seeds of
 //! the corpus where cargo-fuzz isn't installed.
 

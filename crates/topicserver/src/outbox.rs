@@ -172,7 +172,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return batches.count();
         }
         if let Some(mut individual) = state.individual.take() {
-            let accepted = self.offer_individual(state, &mut individual, batches);
+            let accepted = self.try_send_individual(state, &mut individual, batches);
             state.individual = Some(individual);
             return accepted;
         }

@@ -21,7 +21,7 @@ fn passes(name: &str, program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(library(name))
-        .env("NATTER_SERVER", env!("CARGO_BIN_EXE_topicserver"))
+        .env("TOPICSERVER", env!("CARGO_BIN_EXE_topicserver"))
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -59,15 +59,18 @@ fn the_libraries_know_every_error_code() {
     documented.sort_unstable();
     assert!(documented.len() > 20, "{documented:?}");
     for (file, begins, ends) in [
-        ("js/natter.js", "export const CODES", "});"),
-        ("python/natter/__init__.py", "\nCODES: ", "\n}"),
+        ("js/natter.js", "\nconst TREATMENTS = ", "\n};"),
+        ("python/natter/_types.py", "\n_TREATMENTS = ", "\n}"),
     ] {
         let source = std::fs::read_to_string(library(file)).unwrap();
         let codes = source.split(begins).nth(1).unwrap();
         let codes = codes.split(ends).next().unwrap();
         let quoted: Vec<_> = codes.split('"').collect();
-        let pairs = quoted.windows(3).filter(|part| part[2].starts_with(": "));
-        let mut known: Vec<_> = pairs.map(|part| part[1]).collect();
+        // What is before a colon is a treatment.
+        let words = quoted[1..]
+            .chunks(2)
+            .filter(|part| !part[1].starts_with(':'));
+        let mut known: Vec<_> = words.map(|part| part[0]).collect();
         known.sort_unstable();
         assert_eq!(known, documented, "{file}");
     }

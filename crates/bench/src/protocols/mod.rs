@@ -3,7 +3,7 @@
 //! honest client of each protocol, so that the servers are measured and not
 //! four client libraries.
 
-pub(crate) mod doors;
+pub(crate) mod browsers;
 pub(crate) mod extended;
 pub(crate) mod journal;
 pub(crate) mod mqtt;

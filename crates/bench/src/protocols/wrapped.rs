@@ -51,7 +51,7 @@ impl Codec for WithinWebSocket {
         });
         Some(format!(
             "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n{}{subprotocol}\r\n",
-            super::doors::UPGRADE
+            super::browsers::UPGRADE
         ))
     }
 

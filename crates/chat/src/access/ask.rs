@@ -21,3 +21,10 @@ pub(crate) async fn ask(question: &str) -> io::Result<String> {
         Err(_) => Err(io::ErrorKind::Interrupted.into()),
     }
 }
+
+/// Asks for something that nobody may see. What is typed isn't shown.
+pub(crate) async fn ask_hidden(question: &str) -> io::Result<String> {
+    // An interrupt drops this, too, so the terminal never stays so.
+    let _hidden = system::Hidden::begin()?;
+    ask(question).await
+}

@@ -27,8 +27,8 @@ pub(super) struct Ends {
     pub(super) abandoned: Pin<Box<dyn Future<Output = Failure> + Send>>,
 }
 
-/// Where a person is.
-pub(super) struct Place {
+/// Where a person is: at which server, or in which call.
+pub(super) struct Location {
     pub(super) server: terminal::Server,
     pub(super) name: String,
     /// The longest frame of a line, in bytes.
@@ -41,11 +41,11 @@ impl App {
     pub(super) fn ends(
         &self,
         topics: &[TopicName],
-        place: Place,
+        location: Location,
         reader: Option<NoticeReader>,
     ) -> io::Result<Ends> {
         match reader {
-            Some(reader) => self.persons_ends(topics, place, reader),
+            Some(reader) => self.persons_ends(topics, location, reader),
             None => self.pipes_ends(),
         }
     }
@@ -70,7 +70,7 @@ impl App {
     fn persons_ends(
         &self,
         topics: &[TopicName],
-        place: Place,
+        location: Location,
         reader: NoticeReader,
     ) -> io::Result<Ends> {
         let Terminal {
@@ -78,7 +78,7 @@ impl App {
             screen,
             restore,
             abandoned,
-        } = terminal::start(self.setup(topics, place), reader)?;
+        } = terminal::start(self.setup(topics, location), reader)?;
         Ok(Ends {
             keyboard,
             screen,
@@ -94,14 +94,14 @@ impl App {
     }
 
     /// What a terminal is begun with.
-    fn setup(&self, topics: &[TopicName], place: Place) -> terminal::Setup {
+    fn setup(&self, topics: &[TopicName], location: Location) -> terminal::Setup {
         let state = self.environment.state.as_ref();
         let history = state.filter(|_| self.options.history_file);
         terminal::Setup {
             topics: topics.to_vec(),
-            server: place.server,
-            place: place.name,
-            max_line_frame: place.max_line_frame,
+            server: location.server,
+            place: location.name,
+            max_line_frame: location.max_line_frame,
             is_colored: match self.options.color {
                 When::Auto => !self.environment.no_color,
                 When::Always => true,

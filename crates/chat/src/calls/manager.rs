@@ -166,7 +166,7 @@ impl CallManager {
                 self.state = state;
                 self.notices.warn(self.why_not(&action));
                 if let CallAction::Say(text) = action {
-                    self.notices.tell(Call::NotSaid(text)).await;
+                    self.notices.send_call(Call::NotSaid(text)).await;
                 }
             }
         }
@@ -300,7 +300,7 @@ impl CallManager {
             let lines = counted(unsent as u64, "line was", "lines were");
             self.notices.warn(format_args!("{lines} not sent"));
         }
-        self.notices.tell(Call::Ended).await;
+        self.notices.send_call(Call::Ended).await;
     }
 
     /// Begins to send what is to be said next.

@@ -152,6 +152,23 @@ pub(super) struct Typed {
     /// accepted.
     #[arg(long)]
     pub(super) accept_new: bool,
+    /// By topic: prove who you are by the token in FILE
+    ///
+    /// It is sent over plain TCP only to this machine; a bare ADDRESS:PORT of another machine
+    /// is spoken to over TLS then.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["classic", "user"])]
+    pub(super) token_file: Option<PathBuf>,
+    /// By topic: prove that you are the account NAME; chat asks for the password
+    ///
+    /// It asks on the terminal, which doesn't show what you type. In a pipe use --token-file.
+    /// What others see is your --name, which is another one if you choose so.
+    #[arg(long, value_name = "NAME", conflicts_with = "classic")]
+    pub(super) user: Option<String>,
+    /// By topic: send a token or a password over plain TCP to other machines, too
+    ///
+    /// Others on the way can read it, and use it for as long as it is valid.
+    #[arg(long)]
+    pub(super) insecure_auth: bool,
     /// Forget the key of the topic server at ADDRESS:PORT, and exit
     ///
     /// For a server that has a new key. Find out why it has before you trust it again.

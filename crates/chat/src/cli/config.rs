@@ -120,6 +120,22 @@ pub struct Access {
     pub authorities: Option<PathBuf>,
     /// The key of a server that is new is accepted and kept.
     pub accept_new: bool,
+    /// By what we prove who we are.
+    pub login: Login,
+    /// That is sent to other machines over plain TCP, too.
+    pub insecure_auth: bool,
+}
+
+/// By what we prove who we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// Nothing.
+    #[default]
+    None,
+    /// The token in a file.
+    Token(PathBuf),
+    /// A user's name, and the password that is asked for on the terminal.
+    User(String),
 }
 
 /// When there are colours.

@@ -33,7 +33,27 @@ pub(super) struct File {
     /// The wheel is ours.
     pub(super) mouse: Option<bool>,
     /// Short names of servers.
-    pub(super) servers: BTreeMap<String, ServerAddress>,
+    pub(super) servers: BTreeMap<String, Server>,
+}
+
+/// A server, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) address: ServerAddress,
+    /// The file with the token by which we prove there who we are.
+    pub(super) token_file: Option<PathBuf>,
+    /// Certificates of the authorities that vouch for it.
+    pub(super) tls_ca: Option<PathBuf>,
+}
+
+impl From<ServerAddress> for Server {
+    fn from(address: ServerAddress) -> Self {
+        Self {
+            address,
+            token_file: None,
+            tls_ca: None,
+        }
+    }
 }
 
 /// Why a configuration file can't be used.
@@ -91,7 +111,16 @@ struct Written {
     hide_topic: Option<bool>,
     mouse: Option<bool>,
     #[serde(default)]
-    servers: BTreeMap<String, toml::Spanned<String>>,
+    servers: BTreeMap<String, toml::Spanned<toml::Value>>,
+}
+
+/// A server as a table.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenServer {
+    address: String,
+    token_file: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
 }
 
 /// A mistake and where it is, in bytes from the beginning.
@@ -137,11 +166,10 @@ impl File {
             let offset = error.span().map_or(text.len(), |span| span.start);
             (offset, error.into())
         })?;
-        let server = |(name, address): (String, toml::Spanned<String>)| {
-            Ok((
-                name,
-                read(&address, |text| text.parse().map_err(Mistake::from))?,
-            ))
+        let server = |(name, written): (String, toml::Spanned<toml::Value>)| {
+            let start = written.span().start;
+            let server = read_server(written.into_inner(), path.parent());
+            Ok((name, server.map_err(|mistake| (start, mistake))?))
         };
         let name = |text: &str| UserName::new(text).map_err(Mistake::from);
         let color = |text: &str| When::read(text).ok_or_else(|| Mistake::Color(text.into()));
@@ -164,12 +192,27 @@ impl File {
     }
 
     /// A server by its short name, or by its address.
-    pub(super) fn server(&self, text: &str) -> Result<ServerAddress, ServerAddressError> {
+    pub(super) fn server(&self, text: &str) -> Result<Server, ServerAddressError> {
         match self.servers.get(text) {
-            Some(address) => Ok(address.clone()),
-            None => text.parse(),
+            Some(server) => Ok(server.clone()),
+            None => text.parse().map(ServerAddress::into),
         }
     }
+}
+
+/// Reads a server: its address alone, or a table. Its files are looked for beside the
+/// configuration file.
+fn read_server(written: toml::Value, folder: Option<&Path>) -> Result<Server, Mistake> {
+    let written: WrittenServer = match written {
+        toml::Value::String(address) => return Ok(address.parse::<ServerAddress>()?.into()),
+        written => written.try_into()?,
+    };
+    let beside = |file: PathBuf| folder.map_or_else(|| file.clone(), |folder| folder.join(&file));
+    Ok(Server {
+        address: written.address.parse()?,
+        token_file: written.token_file.map(beside),
+        tls_ca: written.tls_ca.map(beside),
+    })
 }
 
 fn read<T>(
@@ -212,8 +255,8 @@ mod tests {
         assert_eq!(file.name.expect("a name").as_str(), "alice");
         assert_eq!((file.color, file.bell), (Some(When::Never), Some(false)));
         let file = parse("[servers]\nlab = \"[::1]:2\"").expect("right");
-        assert_eq!(file.server("lab").map(|server| server.address.port), Ok(2));
-        assert_eq!(file.server("b:3").map(|server| server.address.port), Ok(3));
+        let port = |name: &str| file.server(name).map(|server| server.address.address.port);
+        assert_eq!((port("lab"), port("b:3")), (Ok(2), Ok(3)));
         assert!(
             file.server("lub")
                 .unwrap_err()
@@ -221,6 +264,19 @@ mod tests {
                 .contains("no port")
         );
         assert!(parse("").expect("empty").name.is_none());
+    }
+
+    #[test]
+    fn a_server_may_have_files_beside_the_configuration_or_elsewhere() {
+        let text = "[servers]\nlab = \"a:1\"\n[servers.home]\naddress = \"tls://b:2\"\n\
+                    token-file = \"home.token\"\ntls-ca = \"/etc/ca.pem\"\n";
+        let file = File::parse(Path::new("natter/chat.toml"), text).expect("right");
+        let home = file.server("home").expect("a server");
+        assert_eq!(home.address.to_string(), "tls://b:2");
+        assert_eq!(home.token_file, Some("natter/home.token".into()));
+        assert_eq!(home.tls_ca, Some("/etc/ca.pem".into()));
+        let lab = file.server("lab").expect("a server");
+        assert_eq!((lab.token_file, lab.tls_ca), (None, None));
     }
 
     #[test]
@@ -241,6 +297,16 @@ mod tests {
                 "line 3: \"lab\" has no port",
             ),
             ("name = ", "line 1"),
+            (
+                "\n[servers.lab]\naddress = \"a:1\"\npassword = \"x\"",
+                "line 2: unknown field `password`",
+            ),
+            ("[servers]\n\nlab = {}", "line 3: missing field `address`"),
+            ("[servers]\nlab = 7", "line 2: invalid type"),
+            (
+                "[servers]\nlab = { address = \"a\" }",
+                "line 2: \"a\" has no port",
+            ),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text:?}: {error}");

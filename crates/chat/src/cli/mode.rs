@@ -4,7 +4,7 @@ use client::ServerAddressError;
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
 
 use super::config::Mode;
-use super::file::File;
+use super::file::{File, Server};
 use super::pasted;
 use crate::output::shell::Word;
 
@@ -39,6 +39,8 @@ pub(super) enum UsageError {
     NoServer,
     #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
     NoTopic(String),
+    #[error("{0} is for a topic server: a direct call proves to nobody who you are")]
+    OnlyForServers(&'static str),
     #[error("a direct call is plain text: type `chat -direct 0 {0}`")]
     SecureCall(String),
     #[error(transparent)]
@@ -51,7 +53,10 @@ pub(super) enum UsageError {
     Topic(#[from] TopicNameError),
 }
 
-pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
+/// Whom to talk with, and what the file says of the server; nothing without a server.
+type Partner = (Mode, Option<Server>);
+
+pub(super) fn direct(rest: &[&str], file: &File) -> Result<Partner, UsageError> {
     let Some((port, rest)) = rest.split_first() else {
         return Err(UsageError::NoPort);
     };
@@ -60,21 +65,20 @@ pub(super) fn direct(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
         (0, [peer]) if peer.contains('@') => {
             // A name may contain one too, an address can't.
             let (user, server) = peer.rsplit_once('@').unwrap_or_default();
-            Ok(Mode::CallUser {
-                user: UserName::new(user)?,
-                server: file.server(&pasted::read(server).0)?,
-            })
+            let user = UserName::new(user)?;
+            let found = file.server(&pasted::read(server).0)?;
+            let server = found.address.clone();
+            Ok((Mode::CallUser { user, server }, Some(found)))
         }
         (0, [peer]) => {
             let peer = pasted::read(peer).0;
             if let Some(peer) = peer.strip_prefix("tls://") {
                 return Err(UsageError::SecureCall(Word(peer).to_string()));
             }
-            Ok(Mode::Call {
-                peer: peer.strip_prefix("tcp://").unwrap_or(&peer).parse()?,
-            })
+            let peer = peer.strip_prefix("tcp://").unwrap_or(&peer).parse()?;
+            Ok((Mode::Call { peer }, None))
         }
-        (port, []) => Ok(Mode::Wait { port }),
+        (port, []) => Ok((Mode::Wait { port }, None)),
         (port, [address]) => Err(UsageError::AddressWhileWaiting {
             port,
             address: Word(address).to_string(),
@@ -94,7 +98,7 @@ fn read_port(text: &str) -> Result<u16, UsageError> {
     }
 }
 
-pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
+pub(super) fn topic(rest: &[&str], file: &File) -> Result<Partner, UsageError> {
     let Some((pasted, names)) = rest.split_first() else {
         return Err(UsageError::NoServer);
     };
@@ -106,8 +110,9 @@ pub(super) fn topic(rest: &[&str], file: &File) -> Result<Mode, UsageError> {
     if topics.is_empty() {
         return Err(UsageError::NoTopic(Word(server).to_string()));
     }
-    let server = file.server(&server)?;
-    Ok(Mode::Join { server, topics })
+    let found = file.server(&server)?;
+    let server = found.address.clone();
+    Ok((Mode::Join { server, topics }, Some(found)))
 }
 
 fn read_topics(names: impl Iterator<Item = String>) -> Result<Vec<TopicName>, TopicNameError> {

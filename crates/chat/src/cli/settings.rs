@@ -9,7 +9,7 @@ use wire::UserName;
 
 use super::arguments::Typed;
 use super::config::{Notifying, When};
-use super::file::{File, Quoted};
+use super::file::{File, Quoted, Server};
 use crate::environment::Environment;
 
 /// See the module.
@@ -145,11 +145,35 @@ impl fmt::Display for Settings {
         if !self.file.servers.is_empty() {
             writeln!(f, "\n[servers]")?;
         }
-        for (name, address) in &self.file.servers {
-            let address = address.to_string();
+        for (name, server) in &self.file.servers {
             let source = Source::File;
-            writeln!(f, "{} = {} # {source}", Quoted(name), Quoted(&address))?;
+            writeln!(f, "{} = {} # {source}", Quoted(name), Written(server))?;
         }
         Ok(())
+    }
+}
+
+/// A server as the file has it: its address, or a table where there is more to say.
+struct Written<'a>(&'a Server);
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server {
+            address,
+            token_file,
+            tls_ca,
+        } = self.0;
+        let address = address.to_string();
+        let files = [("token-file", token_file), ("tls-ca", tls_ca)];
+        if files.iter().all(|(_, file)| file.is_none()) {
+            return write!(f, "{}", Quoted(&address));
+        }
+        write!(f, "{{ address = {}", Quoted(&address))?;
+        for (key, file) in files {
+            if let Some(file) = file {
+                write!(f, ", {key} = {}", Quoted(&file.display().to_string()))?;
+            }
+        }
+        f.write_str(" }")
     }
 }

@@ -6,6 +6,8 @@ use wire::{TopicName, UserName};
 
 use super::*;
 
+mod access;
+
 fn read(line: &str) -> Result<Config, clap::Error> {
     read_words(line.split(' ').map(OsString::from))
 }
@@ -72,41 +74,6 @@ fn what_people_paste_is_an_address_and_a_topic() {
     assert!(mistake("chat -topic http://host:1/").contains("type `chat -topic host:1 TOPIC`"));
     assert!(mistake("chat -topic ftp://host:1/lab t").contains("ftp://host:1"));
     assert!(mistake("chat -topic [::1]:1").contains("type `chat -topic '[::1]:1' TOPIC`"));
-}
-
-#[test]
-fn how_a_server_is_reached_is_read() {
-    let server = |line: &str| match mode(line) {
-        Mode::Join { server, .. } | Mode::CallUser { server, .. } => server.to_string(),
-        other => panic!("{other:?}"),
-    };
-    let pinned = "tls://a:1#sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-    assert_eq!(server(&format!("chat -topic {pinned} t")), pinned);
-    assert_eq!(server("chat -topic https://a:1/t"), "tls://a:1");
-    assert_eq!(server("chat -topic tcp://a:1 t"), "tcp://a:1");
-    assert_eq!(server("chat -direct 0 bob@tls://a:1"), "tls://a:1");
-    assert_eq!(
-        mode("chat -direct 0 tcp://a:1"),
-        Mode::Call {
-            peer: "a:1".parse().unwrap()
-        }
-    );
-    for line in ["chat -forget a:1", "chat --forget tls://a:1"] {
-        assert_eq!(
-            mode(line),
-            Mode::Forget {
-                server: "a:1".parse().unwrap()
-            }
-        );
-    }
-    let options = read("chat -topic a:1 t -tls-ca ca.pem -accept-new").unwrap();
-    assert_eq!(
-        options.options.access,
-        Access {
-            authorities: Some("ca.pem".into()),
-            accept_new: true,
-        }
-    );
 }
 
 #[test]
@@ -375,7 +342,8 @@ fn an_argument_that_is_no_text_is_wrong_usage() {
 fn an_option_goes_before_the_environment_and_that_before_the_file() {
     let folder = std::env::temp_dir().join(format!("natter-cli-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("natter")).unwrap();
-    let text = "name = \"carol\"\ncolor = \"always\"\nbell = false\n[servers]\nlab = \"a:1\"\n";
+    let text = "name = \"carol\"\ncolor = \"always\"\nbell = false\n[servers]\nlab = \"a:1\"\n\
+                [servers.home]\naddress = \"b:1\"\ntoken-file = \"/t\"\ntls-ca = \"/ca\"\n";
     std::fs::write(folder.join("natter").join("chat.toml"), text).unwrap();
     let environment = |no_color| Environment {
         no_color,
@@ -396,6 +364,15 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     assert_eq!(color("chat -topic lab t"), When::Never);
     assert_eq!(color("chat -topic lab t -color auto"), When::Auto);
     assert_eq!(color("chat -topic lab t -color always"), When::Always);
+    let access = |line: &str| read(line, false).unwrap().options.access;
+    assert_eq!(access("chat -topic lab t").login, Login::None);
+    let home = access("chat -topic home t");
+    assert_eq!(home.login, Login::Token("/t".into()));
+    assert_eq!(home.authorities, Some("/ca".into()));
+    let other = access("chat -topic home t -user al -tls-ca other");
+    assert_eq!(other.login, Login::User("al".into()));
+    assert_eq!(other.authorities, Some("other".into()));
+    assert_eq!(access("chat -topic home t -classic").login, Login::None);
     assert!(read("chat -topic lab t -no-config", false).is_err());
     assert!(matches!(
         read("chat -direct 0 bob@lab", false).unwrap().mode,
@@ -409,6 +386,7 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
         "color = \"never\" # environment",
         "bell = false # option",
         "\"lab\" = \"a:1\" # file",
+        "\"home\" = { address = \"b:1\", token-file = \"/t\", tls-ca = \"/ca\" } # file",
     ] {
         assert!(printed.contains(line), "{printed}");
     }

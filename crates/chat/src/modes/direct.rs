@@ -12,7 +12,7 @@ use client::frame::Frame;
 use client::link::{Link, LinkError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use wire::{Address, ErrorCode, Event, Request, TopicName, UserName};
+use wire::{Address, Credential, ErrorCode, Event, Request, TopicName, UserName};
 
 use crate::access::KnownServers;
 use crate::calls::dial::{LISTENER, dial, dial_until};
@@ -57,6 +57,8 @@ pub(crate) enum Partner {
         server: Dialer,
         /// Where its key is kept.
         known: KnownServers,
+        /// By what we prove to it who we are.
+        credential: Option<Credential>,
     },
 }
 
@@ -73,7 +75,18 @@ pub(crate) async fn run(
             user,
             server,
             known,
-        } => call_user(all, &server, &known, &user).await,
+            credential,
+        } => {
+            let notices = all.notices.clone();
+            let lookup = Lookup {
+                server: &server,
+                known: &known,
+                credential,
+                notices: &notices,
+                user: &user,
+            };
+            call_user(all, lookup).await
+        }
     }
 }
 
@@ -116,26 +129,14 @@ async fn call_expecting(
 }
 
 /// Asks a topic server where somebody is, and calls them.
-async fn call_user(
-    all: &mut Conversation,
-    server: &Dialer,
-    known: &KnownServers,
-    user: &UserName,
-) -> Result<(), Failure> {
-    let notices = all.notices.clone();
-    let asking = Lookup {
-        server,
-        known,
-        notices: &notices,
-        user,
-    };
-    let asking = tokio::time::timeout(server.timeout, asking.run());
+async fn call_user(all: &mut Conversation, lookup: Lookup<'_>) -> Result<(), Failure> {
+    let Lookup { server, user, .. } = lookup;
+    let asking = tokio::time::timeout(server.timeout, lookup.run());
     let address = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
         Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
             let address = server.address.clone();
             let timeout = server.timeout;
-            let error = DialError::Timeout { address, timeout };
-            Err(Failure::of_dialing(error, &server.address, known))
+            Err(lookup.failed(DialError::Timeout { address, timeout }))
         })?,
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
@@ -153,6 +154,7 @@ async fn call_user(
 struct Lookup<'a> {
     server: &'a Dialer,
     known: &'a KnownServers,
+    credential: Option<Credential>,
     notices: &'a Notices,
     user: &'a UserName,
 }
@@ -173,7 +175,13 @@ impl Lookup<'_> {
         {
             self.notices.warn(error);
         }
-        let question = Request::Lookup(self.user.to_string()).to_line();
+        let login = self.credential.clone().map(Request::Auth);
+        let lookup = Request::Lookup(self.user.to_string());
+        let question: Vec<u8> = login
+            .into_iter()
+            .chain([lookup])
+            .flat_map(|one| one.to_line())
+            .collect();
         link.writer.write_all(&question).await.map_err(lost)?;
         loop {
             if link.reader.fill().await.map_err(lost)? == 0 {
@@ -203,7 +211,7 @@ fn answer(frame: &Frame<'_>) -> Option<Result<Address, LookupError>> {
             let address = words::address(&person.ip, &person.port);
             return Some(address.parse().map_err(LookupError::Address));
         }
-        Frame::Event(Event::Error(told)) => told.text.to_string(),
+        Frame::Event(Event::Error(told)) => words::lookup_error(&told.code, &told.text),
         Frame::Message(frame) => frame.message.text.decode().into_owned(),
         Frame::Event(_) => return None,
     };

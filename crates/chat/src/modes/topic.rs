@@ -15,7 +15,7 @@ use crate::calls::manager::Calls;
 use crate::error::Failure;
 use crate::input::action::{Action, CallAction};
 use crate::input::keyboard::{Entry, Input};
-use crate::output::item::{self, Call, Item, Said, Severity};
+use crate::output::item::{self, Call, Item, NoticeText, Severity};
 use crate::output::messages::Closed;
 use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
@@ -41,6 +41,8 @@ pub(crate) struct TopicMode {
     pub(crate) requests: Requests,
     /// Not to end with the input.
     pub(crate) stays: bool,
+    /// The number of topics at the beginning.
+    pub(crate) topics: usize,
 }
 
 /// Who reads what is shown.
@@ -149,7 +151,16 @@ impl Chat {
                 Woken::Event(Some(Event::Ended(outcome))) => return self.ended(outcome),
                 Woken::Event(Some(event)) => self.on_event(event),
             }
+            if self.has_no_topic() {
+                let server = self.all.server.clone();
+                return Err(Failure::Removed { server });
+            }
         }
+    }
+
+    /// A program takes part in nothing any more. A person can join another topic.
+    fn has_no_topic(&self) -> bool {
+        self.all.topics == 0 && self.all.audience == Audience::Pipe
     }
 
     async fn wait(&mut self) -> Woken {
@@ -247,6 +258,7 @@ impl Chat {
     fn update(&mut self, event: &Event) {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
+            Event::Removed { .. } => self.all.topics = self.all.topics.saturating_sub(1),
             Event::Secured(proof) => {
                 if let Err(error) = self.all.known.remember(&self.all.server, *proof) {
                     self.say(Words::Warning(error.to_string()), &[]);
@@ -333,7 +345,7 @@ impl Chat {
             let topics = about.iter().map(|topic| Some(*topic));
             let nowhere = about.is_empty().then_some(None);
             for about in topics.chain(nowhere) {
-                let said = Said::new(&text, severity, about);
+                let said = NoticeText::new(&text, severity, about);
                 self.all.screen.happened(|| Item::Notice(said));
             }
             return;

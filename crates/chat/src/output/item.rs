@@ -15,7 +15,7 @@ pub(crate) enum Item {
     /// A line of ours never will.
     Refused(Line),
     /// The program says something.
-    Notice(Said),
+    Notice(NoticeText),
     /// A line of a direct call.
     CallLine(CallLine),
     /// What has become of a direct call.
@@ -40,7 +40,7 @@ pub(crate) enum Item {
 
 /// What the program says beside messages, one line.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
+pub(crate) struct NoticeText {
     /// The text, escaped.
     pub(crate) text: String,
     pub(crate) severity: Severity,
@@ -92,7 +92,7 @@ pub(crate) enum Connection {
     Down { seconds: u64 },
 }
 
-impl Said {
+impl NoticeText {
     /// What is said about a topic, or in general.
     pub(crate) fn new(text: &str, severity: Severity, about: Option<&str>) -> Self {
         let mut escaped = String::new();

@@ -12,7 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::item::{Call, CallLine, Item, Said, Severity};
+use super::item::{Call, CallLine, Item, NoticeText, Severity};
 use super::plural::counted;
 use super::sanitize::push_escaped;
 
@@ -104,7 +104,7 @@ impl NoticeReader {
                     }
                 }
                 let about = None;
-                Some(Item::Notice(Said {
+                Some(Item::Notice(NoticeText {
                     text,
                     severity,
                     about,
@@ -176,7 +176,7 @@ impl Notices {
     }
 
     /// Tells what has become of a direct call. Waits while the screen is behind.
-    pub(crate) async fn tell(&self, call: Call) {
+    pub(crate) async fn send_call(&self, call: Call) {
         // A screen that has ended shows nothing.
         let _ = self.queue.send(Queued::Call(call)).await;
     }

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(60);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum BurstEvent {
     /// What it would have been anyway.
     Input(Input),
     /// Some of a paste that has no marks.
@@ -35,7 +35,7 @@ pub(super) struct Bursts {
 
 impl Bursts {
     /// Takes what was read at once.
-    pub(super) fn push(&mut self, inputs: Vec<Input>, now: Instant, out: &mut Vec<Step>) {
+    pub(super) fn push(&mut self, inputs: Vec<Input>, now: Instant, out: &mut Vec<BurstEvent>) {
         self.check(now, out);
         for input in inputs {
             match text_of(&input) {
@@ -49,13 +49,13 @@ impl Bursts {
                 }
                 _ => {
                     self.flush(out);
-                    out.push(Step::Input(input));
+                    out.push(BurstEvent::Input(input));
                 }
             }
         }
     }
 
-    fn enter(&mut self, now: Instant, out: &mut Vec<Step>) {
+    fn enter(&mut self, now: Instant, out: &mut Vec<BurstEvent>) {
         if self.held.replace(now).is_some() {
             self.burst = Some(now);
             push_text(out, '\n');
@@ -75,18 +75,18 @@ impl Bursts {
     }
 
     /// Does what is due.
-    pub(super) fn check(&mut self, now: Instant, out: &mut Vec<Step>) {
+    pub(super) fn check(&mut self, now: Instant, out: &mut Vec<BurstEvent>) {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
             self.flush(out);
         }
     }
 
-    fn flush(&mut self, out: &mut Vec<Step>) {
+    fn flush(&mut self, out: &mut Vec<BurstEvent>) {
         let entered = self.held.take().is_some();
         if self.burst.take().is_some() {
-            out.push(Step::BurstEnd { entered });
+            out.push(BurstEvent::BurstEnd { entered });
         } else if entered {
-            out.push(Step::Input(Input::Key(Key::plain(Code::Enter))));
+            out.push(BurstEvent::Input(Input::Key(Key::plain(Code::Enter))));
         }
     }
 }
@@ -105,11 +105,11 @@ fn text_of(input: &Input) -> Option<char> {
     }
 }
 
-fn push_text(out: &mut Vec<Step>, c: char) {
-    if let Some(Step::Burst(text)) = out.last_mut() {
+fn push_text(out: &mut Vec<BurstEvent>, c: char) {
+    if let Some(BurstEvent::Burst(text)) = out.last_mut() {
         return text.push(c);
     }
-    out.push(Step::Burst(c.into()));
+    out.push(BurstEvent::Burst(c.into()));
 }
 
 #[cfg(test)]
@@ -134,12 +134,12 @@ mod tests {
         let mut shown: Vec<String> = Vec::new();
         for step in out {
             let (text, joins) = match step {
-                Step::Input(Input::Key(key)) => match key.code {
+                BurstEvent::Input(Input::Key(key)) => match key.code {
                     Code::Char(c) => (c.to_string(), true),
                     other => (format!("{other:?}"), false),
                 },
-                Step::Burst(text) => (format!("[{text:?}]"), false),
-                Step::BurstEnd { entered } => (format!("end {entered}"), false),
+                BurstEvent::Burst(text) => (format!("[{text:?}]"), false),
+                BurstEvent::BurstEnd { entered } => (format!("end {entered}"), false),
                 other => panic!("{other:?}"),
             };
             match shown

@@ -48,7 +48,7 @@ enum Change {
 
 /// How far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Unit {
     /// One character.
     Character,
     /// To the next beginning or end of a word.
@@ -134,7 +134,7 @@ impl Editor {
     }
 
     /// Moves the cursor.
-    pub(super) fn go(&mut self, direction: Direction, step: Step) {
+    pub(super) fn go(&mut self, direction: Direction, step: Unit) {
         self.cursor = self.target(direction, step);
         self.last = Change::None;
         self.column = None;
@@ -161,7 +161,7 @@ impl Editor {
     }
 
     /// Takes away what is there.
-    pub(super) fn delete(&mut self, direction: Direction, step: Step) {
+    pub(super) fn delete(&mut self, direction: Direction, step: Unit) {
         let target = self.target(direction, step);
         if target == self.cursor {
             return;
@@ -174,7 +174,7 @@ impl Editor {
     }
 
     /// Takes it away, to be put somewhere else by [`yank`](Self::yank).
-    pub(super) fn cut(&mut self, direction: Direction, step: Step) {
+    pub(super) fn cut(&mut self, direction: Direction, step: Unit) {
         let target = self.target(direction, step);
         if target == self.cursor {
             return;
@@ -201,11 +201,11 @@ impl Editor {
     /// Exchanges the characters around the cursor.
     pub(super) fn transpose(&mut self) {
         if self.cursor == self.text.len() {
-            self.go(Direction::Back, Step::Character);
+            self.go(Direction::Back, Unit::Character);
         }
         let (start, end) = (
-            self.target(Direction::Back, Step::Character),
-            self.target(Direction::Forward, Step::Character),
+            self.target(Direction::Back, Unit::Character),
+            self.target(Direction::Forward, Unit::Character),
         );
         if start == self.cursor || end == self.cursor {
             return;
@@ -271,7 +271,7 @@ impl Editor {
         self.text.drain(start..end).collect()
     }
 
-    fn target(&self, direction: Direction, step: Step) -> usize {
+    fn target(&self, direction: Direction, step: Unit) -> usize {
         let (before, after) = self.text.split_at(self.cursor);
         match direction {
             Direction::Back => self.cursor - back(before, step),
@@ -281,37 +281,37 @@ impl Editor {
 }
 
 /// Bytes from the end of `before` back.
-fn back(before: &str, step: Step) -> usize {
+fn back(before: &str, step: Unit) -> usize {
     let without = |rest: &str| before.len() - rest.len();
     match step {
-        Step::Character => before.graphemes(true).next_back().map_or(0, str::len),
-        Step::Word => {
+        Unit::Character => before.graphemes(true).next_back().map_or(0, str::len),
+        Unit::Word => {
             let rest = before.trim_end_matches(|c| !is_in_word(c));
             without(rest.trim_end_matches(is_in_word))
         }
-        Step::Blank => {
+        Unit::Blank => {
             let rest = before.trim_end_matches(char::is_whitespace);
             without(rest.trim_end_matches(|c: char| !c.is_whitespace()))
         }
-        Step::Line => before.len() - before.rfind('\n').map_or(0, |at| at + 1),
+        Unit::Line => before.len() - before.rfind('\n').map_or(0, |at| at + 1),
     }
 }
 
 /// Bytes from the beginning of `after` on.
-fn forward(after: &str, step: Step) -> usize {
+fn forward(after: &str, step: Unit) -> usize {
     let without = |rest: &str| after.len() - rest.len();
     match step {
-        Step::Character => after.graphemes(true).next().map_or(0, str::len),
-        Step::Word => {
+        Unit::Character => after.graphemes(true).next().map_or(0, str::len),
+        Unit::Word => {
             let rest = after.trim_start_matches(|c| !is_in_word(c));
             without(rest.trim_start_matches(is_in_word))
         }
-        Step::Blank => {
+        Unit::Blank => {
             let rest = after.trim_start_matches(char::is_whitespace);
             without(rest.trim_start_matches(|c: char| !c.is_whitespace()))
         }
         // At the end of a line, its end.
-        Step::Line => match after.find('\n') {
+        Unit::Line => match after.find('\n') {
             Some(0) => 1,
             Some(at) => at,
             None => after.len(),
@@ -339,13 +339,13 @@ mod tests {
     fn the_cursor_moves_by_what_is_seen() {
         let mut editor = typed("a👩‍👧é騒");
         for left in ["a👩‍👧é", "a👩‍👧", "a", "", ""] {
-            editor.go(Back, Step::Character);
+            editor.go(Back, Unit::Character);
             assert_eq!(editor.before(), left);
         }
-        editor.go(Forward, Step::Character);
-        editor.delete(Forward, Step::Character);
+        editor.go(Forward, Unit::Character);
+        editor.delete(Forward, Unit::Character);
         assert_eq!(editor.text(), "aé騒");
-        editor.delete(Back, Step::Character);
+        editor.delete(Back, Unit::Character);
         assert_eq!(editor.text(), "é騒");
     }
 
@@ -353,28 +353,28 @@ mod tests {
     fn words_lines_and_the_text_are_passed_at_once() {
         let mut editor = typed("one two-three\nfour");
         for left in ["one two-three\n", "one two-", "one ", ""] {
-            editor.go(Back, Step::Word);
+            editor.go(Back, Unit::Word);
             assert_eq!(editor.before(), left);
         }
-        editor.go(Forward, Step::Line);
+        editor.go(Forward, Unit::Line);
         assert_eq!(editor.before(), "one two-three");
-        editor.go(Back, Step::Blank);
+        editor.go(Back, Unit::Blank);
         assert_eq!(editor.before(), "one ");
-        editor.go(Forward, Step::Line);
-        editor.go(Forward, Step::Line);
-        editor.go(Forward, Step::Line);
+        editor.go(Forward, Unit::Line);
+        editor.go(Forward, Unit::Line);
+        editor.go(Forward, Unit::Line);
         assert_eq!(editor.before(), "one two-three\nfour");
-        editor.go(Back, Step::Line);
+        editor.go(Back, Unit::Line);
         assert_eq!(editor.before(), "one two-three\n");
     }
 
     #[test]
     fn what_is_cut_in_several_steps_is_put_back_together() {
         let mut editor = typed("one two three");
-        editor.cut(Back, Step::Blank);
-        editor.cut(Back, Step::Blank);
+        editor.cut(Back, Unit::Blank);
+        editor.cut(Back, Unit::Blank);
         assert_eq!(editor.text(), "one ");
-        editor.go(Back, Step::Line);
+        editor.go(Back, Unit::Line);
         editor.yank();
         assert_eq!(editor.text(), "two threeone ");
     }
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn words_are_undone_one_by_one_and_come_back() {
         let mut editor = typed("one two");
-        editor.cut(Back, Step::Line);
+        editor.cut(Back, Unit::Line);
         editor.undo();
         assert_eq!(editor.text(), "one two");
         editor.undo();

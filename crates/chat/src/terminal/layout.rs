@@ -25,7 +25,7 @@ const CRAMPED: usize = 24;
 
 /// How a view is to look.
 #[derive(Clone, Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct Formatter<'a> {
     pub(super) width: usize,
     pub(super) zone: &'a TimeZone,
     pub(super) has_colors: bool,
@@ -43,7 +43,7 @@ pub(super) fn bold() -> Style {
     Style::default().add_modifier(Modifier::BOLD)
 }
 
-impl Look<'_> {
+impl Formatter<'_> {
     pub(super) fn warning(&self) -> Style {
         match self.has_colors {
             true => Style::default().fg(Color::Yellow),

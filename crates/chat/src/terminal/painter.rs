@@ -21,9 +21,9 @@ pub(super) struct Painter {
 }
 
 /// How a cell looks.
-type Look = (Color, Color, Modifier);
+type CellStyle = (Color, Color, Modifier);
 
-const PLAIN: Look = (Color::Reset, Color::Reset, Modifier::empty());
+const PLAIN: CellStyle = (Color::Reset, Color::Reset, Modifier::empty());
 
 impl Painter {
     pub(super) fn new(has_links: bool) -> Self {
@@ -114,9 +114,9 @@ impl Painter {
                 push_link(out, target);
                 link = target;
             }
-            if look_of(cell) != look {
-                look = look_of(cell);
-                push_look(out, look);
+            if style_of(cell) != look {
+                look = style_of(cell);
+                push_style(out, look);
             }
             out.push_str(cell.symbol());
             if is_odd(cell.symbol()) && column + 1 < end {
@@ -146,7 +146,7 @@ fn is_rule(c: char) -> bool {
     ('\u{2190}'..='\u{25ff}').contains(&c)
 }
 
-fn look_of(cell: &Cell) -> Look {
+fn style_of(cell: &Cell) -> CellStyle {
     (cell.fg, cell.bg, cell.modifier)
 }
 
@@ -155,7 +155,7 @@ fn go(out: &mut String, column: u16, row: u16) {
     let _ = write!(out, "\x1b[{};{}H", row + 1, column + 1);
 }
 
-fn push_look(out: &mut String, (foreground, background, modifier): Look) {
+fn push_style(out: &mut String, (foreground, background, modifier): CellStyle) {
     out.push_str("\x1b[0");
     for (flag, code) in [
         (Modifier::BOLD, "1"),

@@ -212,7 +212,7 @@ impl Screen {
         self.take_steps(steps);
     }
 
-    fn take_steps(&mut self, steps: Vec<super::burst::Step>) {
+    fn take_steps(&mut self, steps: Vec<super::burst::BurstEvent>) {
         self.is_stale |= !steps.is_empty();
         steps.into_iter().for_each(|step| self.ui.take_step(step));
     }

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use wire::TopicName;
 
-use super::burst::Step;
+use super::burst::BurstEvent;
 use super::editor::Editor;
 use super::history::History;
 use super::keys::{Focus, Input, Wheel};
-use super::layout::Look;
+use super::layout::Formatter;
 use super::view::{Target, View};
 use super::{Notify, Server};
 use crate::input::lines::Typed;
@@ -46,7 +46,7 @@ pub(super) struct Taste {
 }
 
 /// What a person's screen begins with.
-pub(super) struct Start {
+pub(super) struct UiOptions {
     pub(super) topics: Vec<TopicName>,
     pub(super) server: Server,
     /// The server's address, or what else there is to say of where we are.
@@ -111,30 +111,30 @@ pub(super) struct Ui {
 }
 
 impl Ui {
-    pub(super) fn new(start: Start, size: (u16, u16), now: u64, instant: Instant) -> Self {
+    pub(super) fn new(options: UiOptions, size: (u16, u16), now: u64, instant: Instant) -> Self {
         let view = |topic: TopicName| View::new(Target::Topic(topic));
         Self {
-            views: start.topics.into_iter().map(view).collect(),
+            views: options.topics.into_iter().map(view).collect(),
             current: 0,
             editor: Editor::default(),
             is_pasted: false,
-            history: start.history,
+            history: options.history,
             mode: Mode::Typing,
             hint: None,
-            people: start.people,
-            connection: match start.server {
+            people: options.people,
+            connection: match options.server {
                 Server::Topics => Connection::Connecting,
                 Server::None => Connection::Up,
             },
-            server: start.server,
-            place: start.place,
+            server: options.server,
+            place: options.place,
             has_ended: false,
             is_armed: false,
             has_focus: true,
             size,
-            zone: start.zone,
-            taste: start.taste,
-            max_line_frame: start.max_line_frame,
+            zone: options.zone,
+            taste: options.taste,
+            max_line_frame: options.max_line_frame,
             outgoing: VecDeque::new(),
             effects: Vec::new(),
             now,
@@ -200,15 +200,15 @@ impl Ui {
     }
 
     /// The rest of an input that won't go on.
-    pub(super) fn take_step(&mut self, step: Step) {
+    pub(super) fn take_step(&mut self, step: BurstEvent) {
         match step {
-            Step::Input(Input::Key(key)) => self.key(key),
-            Step::Input(Input::Paste(text)) | Step::Burst(text) => self.paste(&text),
-            Step::Input(Input::PasteEnd) => self.paste_ended(),
-            Step::BurstEnd { entered } => self.burst_ended(entered),
-            Step::Input(Input::Wheel(Wheel::Up)) => self.scroll(-WHEEL_ROWS),
-            Step::Input(Input::Wheel(Wheel::Down)) => self.scroll(WHEEL_ROWS),
-            Step::Input(Input::Focus(focus)) => self.focus(focus),
+            BurstEvent::Input(Input::Key(key)) => self.key(key),
+            BurstEvent::Input(Input::Paste(text)) | BurstEvent::Burst(text) => self.paste(&text),
+            BurstEvent::Input(Input::PasteEnd) => self.paste_ended(),
+            BurstEvent::BurstEnd { entered } => self.burst_ended(entered),
+            BurstEvent::Input(Input::Wheel(Wheel::Up)) => self.scroll(-WHEEL_ROWS),
+            BurstEvent::Input(Input::Wheel(Wheel::Down)) => self.scroll(WHEEL_ROWS),
+            BurstEvent::Input(Input::Focus(focus)) => self.focus(focus),
         }
     }
 
@@ -222,8 +222,8 @@ impl Ui {
     }
 
     /// How the current view looks, in a window of that width.
-    pub(super) fn look(&self, width: usize) -> Look<'_> {
-        Look {
+    pub(super) fn look(&self, width: usize) -> Formatter<'_> {
+        Formatter {
             width,
             zone: &self.zone,
             has_colors: self.taste.has_colors,

@@ -202,7 +202,7 @@ impl View {
         incoming: &Incoming,
         now: u64,
         attention: Attention,
-    ) -> Place {
+    ) -> Insertion {
         let is_past = incoming.arrival != Arrival::Live;
         let seq = incoming.envelope.seq;
         let entry = Entry {
@@ -224,13 +224,13 @@ impl View {
                 if incoming.arrival == (Arrival::Replayed { is_last: true }) {
                     self.end_fetch();
                 }
-                return Place::Before;
+                return Insertion::Before;
             }
             self.end_fetch();
         }
         let is_known = || seq.is_some_and(|seq| self.newest().is_some_and(|newest| seq <= newest));
         if self.has_asked && is_past && is_known() {
-            return Place::Known;
+            return Insertion::Known;
         }
         if let (Some(seq), Some(newest)) = (seq, self.newest())
             && seq <= newest
@@ -238,7 +238,7 @@ impl View {
             self.forget_numbers();
         }
         self.push(entry);
-        Place::End
+        Insertion::End
     }
 
     fn numbers(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
@@ -360,7 +360,7 @@ impl View {
 
 /// Where a message was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Insertion {
     /// It is the newest.
     End,
     /// It is older than all others.

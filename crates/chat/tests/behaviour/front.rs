@@ -243,6 +243,16 @@ impl Home {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Lets nobody else read that file.
+    pub(crate) fn makes_private(&self, name: &str) {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let path = self.0.join("natter").join(name);
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+
     /// The known servers.
     pub(crate) fn known(&self) -> String {
         std::fs::read_to_string(self.0.join("natter/known_servers")).unwrap_or_default()

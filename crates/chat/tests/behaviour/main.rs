@@ -29,6 +29,7 @@ mod interrupt;
 mod keys;
 #[cfg(unix)]
 mod leaving;
+mod login;
 #[cfg(unix)]
 mod names;
 mod old_servers;

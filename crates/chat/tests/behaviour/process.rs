@@ -147,7 +147,7 @@ impl Process {
     }
 
     /// The next line of standard output that isn't a probe (`server.rs`).
-    pub(crate) fn said(&mut self) -> String {
+    pub(crate) fn printed(&mut self) -> String {
         loop {
             let line = self.line();
             if !line.contains("probe") {

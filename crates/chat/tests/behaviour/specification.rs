@@ -52,7 +52,7 @@ fn clients_talk_by_topic() {
     clients[0].types("This is such a lame message");
     for client in &mut clients[1..] {
         assert_eq!(
-            client.said(),
+            client.printed(),
             "lame-conversation:This is such a lame message"
         );
     }

@@ -30,7 +30,7 @@ pub(super) struct InFlight {
     /// How many of `lines`, the oldest, were written over this connection.
     written: usize,
     /// How many of `lines`, the oldest, were written over an earlier connection.
-    doubtful: usize,
+    in_doubt: usize,
 }
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl InFlight {
             lines: VecDeque::new(),
             cost: 0,
             written: 0,
-            doubtful: 0,
+            in_doubt: 0,
         }
     }
 
@@ -106,7 +106,7 @@ impl InFlight {
     /// A new connection was made, which has to carry everything in flight.
     pub(super) fn restart(&mut self) {
         self.written = 0;
-        self.doubtful = self.lines.len();
+        self.in_doubt = self.lines.len();
     }
 
     /// What to write next.
@@ -167,7 +167,7 @@ impl InFlight {
         let Sent { line, .. } = self.lines.remove(at)?;
         self.cost -= line.text.len() + LINE_COST;
         self.written -= usize::from(at < self.written);
-        self.doubtful -= usize::from(at < self.doubtful);
+        self.in_doubt -= usize::from(at < self.in_doubt);
         Some(line)
     }
 
@@ -180,9 +180,9 @@ impl InFlight {
 
     /// A line with that text was written over an earlier connection, and may or may
     /// not have arrived.
-    pub(super) fn is_doubtful(&self, text: &str) -> bool {
-        let mut doubtful = self.lines.iter().take(self.doubtful);
-        doubtful.any(|sent| sent.line.text == text)
+    pub(super) fn is_in_doubt(&self, text: &str) -> bool {
+        let mut in_doubt = self.lines.iter().take(self.in_doubt);
+        in_doubt.any(|sent| sent.line.text == text)
     }
 
     /// Forgets everything in flight, because it will never be acknowledged.
@@ -190,7 +190,7 @@ impl InFlight {
         self.lines.clear();
         self.cost = 0;
         self.written = 0;
-        self.doubtful = 0;
+        self.in_doubt = 0;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{ClientKey, TopicName, UserName};
+use wire::{ClientKey, Credential, TopicName, UserName};
 
 use super::resume::History;
 
@@ -19,6 +19,8 @@ pub struct SessionConfig {
     pub history: History,
     /// The port on which we can be called directly.
     pub port: Option<u16>,
+    /// By what we prove who we are, in each registration.
+    pub credential: Option<Credential>,
     /// After [`finish`](super::Session::finish): how long the server may acknowledge nothing.
     pub ack_timeout: Duration,
     /// After [`finish`](super::Session::finish): how long a replay may pause.

@@ -53,6 +53,12 @@ impl Wish {
         self.next_attempt = None;
     }
 
+    /// The name can't be had.
+    pub(super) fn give_up(&mut self) {
+        self.stop();
+        self.name = None;
+    }
+
     /// Plans the next attempt, if there is one left.
     fn pause(&mut self, now: Instant) {
         self.next_attempt = self.pauses.next().map(|pause| now + *pause);
@@ -134,7 +140,13 @@ impl Session {
     pub(crate) fn take_claim(&mut self) -> Option<Claim> {
         let (name, reason) = self.wish.to_claim.take()?;
         let key = self.config.key.clone();
-        Some(Claim { name, key, reason })
+        let credential = self.config.credential.clone();
+        Some(Claim {
+            name,
+            key,
+            credential,
+            reason,
+        })
     }
 
     /// The name is granted: the next connection registers with it.

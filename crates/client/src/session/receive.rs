@@ -55,7 +55,7 @@ impl Session {
         let text = frame.message.text.decode();
         let (envelope, arrival) = match self.state {
             State::Classic => {
-                self.check_refusal(&topic, &text)?;
+                self.check_classic_refusal(&topic, &text)?;
                 // A classic server goes on sending what was left.
                 let follows = self.config.presence == Presence::Follow;
                 let is_left = follows && topic != ErrorCode::TOPIC;
@@ -93,17 +93,6 @@ impl Session {
         Ok(())
     }
 
-    /// A classic client is told in a message that the server speaks only TLS. A topic of ours
-    /// that is called so brings what others say.
-    fn check_refusal(&mut self, topic: &str, text: &str) -> Result<(), SessionError> {
-        let error = ServerError::read(text);
-        let is_refusal = topic == ErrorCode::TOPIC && error.is(ErrorCode::TlsRequired);
-        match is_refusal && self.membership(topic).is_none() {
-            true => Err(SessionError::Lost(error.into())),
-            false => Ok(()),
-        }
-    }
-
     /// Before its answer an extended server sends no messages, but may report an error
     /// in the form for classic clients.
     fn on_early_message(&mut self, topic: &str, text: &str) -> Result<Visibility, SessionError> {
@@ -112,17 +101,16 @@ impl Session {
             return Ok(Visibility::Shown);
         }
         let error = ServerError::read(text);
-        if error.is(ErrorCode::TlsRequired) {
-            return Err(SessionError::Lost(error.into()));
-        }
+        self.check_refusal(&error)?;
         if error.is(ErrorCode::UnknownFrame) || error.is(ErrorCode::BadFrame) {
             self.begin_again_classic();
             return Ok(Visibility::Hidden);
         }
         let any_name = !matches!(self.config.name, Name::Required(_));
         // The client tries another name, and sends again what was sent before it had one.
-        let is_handled = error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NotRegistered);
-        if error.is(ErrorCode::NameTaken) {
+        let is_about_name = is_about_name(&error);
+        let is_handled = is_about_name || error.is(ErrorCode::NotRegistered);
+        if is_about_name {
             self.on_error(error)?;
         }
         Ok(match any_name && is_handled {
@@ -140,9 +128,15 @@ impl Session {
     }
 
     /// Registers again, with another name.
-    fn register_as(&mut self, next: UserName) {
+    fn register_as(&mut self, next: UserName, error: &ServerError) {
         if let Name::Preferred(name) = &self.config.name {
-            self.emit(Event::NameTaken(name.clone()));
+            let name = name.clone();
+            if error.is(ErrorCode::NameReserved) {
+                self.wish.give_up();
+                self.emit(Event::NameReserved(name));
+            } else {
+                self.emit(Event::NameTaken(name));
+            }
         }
         self.config.name = Name::Preferred(next);
         self.queue.restart();
@@ -156,7 +150,7 @@ impl Session {
         struct Sent {
             source: serde_json::Value,
         }
-        self.queue.is_doubtful(text)
+        self.queue.is_in_doubt(text)
             && serde_json::from_slice(frame.bytes())
                 .is_ok_and(|Sent { source }| self.sources.contains(&source))
     }
@@ -191,6 +185,8 @@ impl Session {
                     self.emit(Event::Gap { topic, count });
                 }
             }
+            ServerEvent::Authenticated(told) => self.on_authenticated(told),
+            ServerEvent::Removed(removed) => self.on_removed(removed),
             ServerEvent::Ping(value) => self.to_pong = Some(ServerEvent::Pong(value).to_line()),
             _ => self.on_news(event),
         }
@@ -246,6 +242,7 @@ impl Session {
         registered: &Registered<'_>,
         now: Instant,
     ) -> Result<(), SessionError> {
+        self.check_identity();
         let (joined, incomplete) = self.update_memberships(registered)?;
         self.is_extended = true;
         self.heartbeat.listen(now);
@@ -326,21 +323,22 @@ impl Session {
             let error = error.clone();
             self.emit(Event::LineRefused { line, error });
         }
-        if error.is(ErrorCode::TlsRequired) {
-            return Err(SessionError::Lost(error.into()));
+        if self.state == State::Unanswered {
+            self.check_refusal(&error)?;
         }
         if FINAL.iter().any(|code| error.is(*code)) {
-            self.farewell = Some(error);
+            self.closing_error = Some(error);
             return Ok(());
         }
         if self.state == State::Extended {
+            self.on_denied(&error);
             self.emit(Event::ServerError(error));
             return Ok(());
         }
-        if error.is(ErrorCode::NameTaken)
+        if is_about_name(&error)
             && let Some(next) = self.next_name()
         {
-            self.register_as(next);
+            self.register_as(next, &error);
             return Ok(());
         }
         if self.is_extended {
@@ -349,9 +347,17 @@ impl Session {
         }
         Err(SessionError::Failed(match self.config.name.get() {
             Some(name) if error.is(ErrorCode::NameTaken) => ClientError::NameTaken(name.clone()),
+            Some(name) if error.is(ErrorCode::NameReserved) => {
+                ClientError::NameReserved(name.clone())
+            }
             _ => ClientError::Refused(error.into()),
         }))
     }
+}
+
+/// The name in the registration can't be had.
+fn is_about_name(error: &ServerError) -> bool {
+    error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NameReserved)
 }
 
 /// A name like that one: `alice`, `alice-2`, `alice-3` and so on.

@@ -9,6 +9,8 @@ use super::*;
 use crate::frame::FrameBuffer;
 use crate::secret::client_key;
 
+mod identity;
+
 const PING: &str = "{\"extended\":{\"ping\":1}}\n";
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,24 +32,35 @@ impl Harness {
 
     /// The same, and asks for history.
     fn with(history: History) -> Self {
-        Self::named(Name::Required(alice()), history)
+        Self::configured(|config| config.history = history)
     }
 
     /// The same, with a name.
     fn named(name: Name, history: History) -> Self {
+        Self::configured(|config| {
+            config.name = name;
+            config.history = history;
+        })
+    }
+
+    /// The same, with a session that was configured otherwise.
+    fn configured(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let topic = TopicName::new("t").expect("a name");
-        let mut session = Session::new(SessionConfig {
+        let mut config = SessionConfig {
             topics: vec![topic.clone()],
-            name,
+            name: Name::Required(alice()),
             presence: Presence::Ignore,
-            history,
+            history: History::None,
             port: None,
+            credential: None,
             ack_timeout: 30 * SECOND,
             replay_timeout: 3 * SECOND,
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
-        });
+        };
+        change(&mut config);
+        let mut session = Session::new(config);
         let now = Instant::now();
         let text = "hello".into();
         session.push(Line { topic, text }, now);

@@ -64,6 +64,7 @@ impl Session {
     /// A registration for every topic, with what we have of each.
     fn extended_registration(&self, source: Endpoint) -> Vec<u8> {
         let mut options = RegistrationOptions {
+            auth: self.config.credential.clone(),
             user: self.config.name.get().cloned(),
             port: self.config.port,
             client: Some(self.config.key.clone()),

@@ -1,4 +1,4 @@
-//! A socket as the HTTP library needs it: with what the door has read already, and
+//! A socket as the HTTP library needs it: with what was read already, and
 //! with a deadline for a peer that takes nothing.
 
 use std::io::{self, IoSlice};

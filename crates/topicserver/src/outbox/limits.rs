@@ -57,12 +57,12 @@ impl OutboxLimits {
 }
 
 /// What one connection has queued. Dropping it gives that back.
-pub(super) struct Share {
+pub(super) struct QueuedBytes {
     limits: Arc<OutboxLimits>,
     bytes: usize,
 }
 
-impl Share {
+impl QueuedBytes {
     pub(super) fn new(limits: Arc<OutboxLimits>) -> Self {
         limits.holders.fetch_add(1, Relaxed);
         Self { limits, bytes: 0 }
@@ -79,7 +79,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for QueuedBytes {
     fn drop(&mut self) {
         self.limits.queued.fetch_sub(self.bytes, Relaxed);
         self.limits.holders.fetch_sub(1, Relaxed);
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_more_is_queued_the_less_one_connection_may_have() {
         let limits = OutboxLimits::new(1_000, 4_000);
-        let mut shares: Vec<_> = (0..4).map(|_| Share::new(limits.clone())).collect();
+        let mut shares: Vec<_> = (0..4).map(|_| QueuedBytes::new(limits.clone())).collect();
         assert_eq!(limits.allowed(), 1_000);
         shares[0].add(1_999);
         assert_eq!(limits.allowed(), 1_000);

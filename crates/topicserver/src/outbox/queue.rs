@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::outbox::limits::{OutboxLimits, Share};
+use crate::outbox::limits::{OutboxLimits, QueuedBytes};
 
 /// What a piece counts as beside its bytes, with what is kept free for more.
 const PIECE_COST: usize = 2 * size_of::<Bytes>();
@@ -14,7 +14,7 @@ const PIECE_COST: usize = 2 * size_of::<Bytes>();
 pub(crate) struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
-    share: Share,
+    share: QueuedBytes,
 }
 
 impl Queue {
@@ -22,7 +22,7 @@ impl Queue {
         Self {
             pieces: VecDeque::new(),
             bytes: 0,
-            share: Share::new(limits),
+            share: QueuedBytes::new(limits),
         }
     }
 

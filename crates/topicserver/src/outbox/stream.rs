@@ -30,7 +30,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Sends as many batches as there is room for to a stream whose bytes are its own, and
     /// tells their number.
-    pub(super) fn offer_individual<'a>(
+    pub(super) fn try_send_individual<'a>(
         &self,
         state: &mut State,
         individual: &mut Individual,

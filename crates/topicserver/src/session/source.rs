@@ -1,4 +1,4 @@
-//! The reading side of a connection, as a session needs it of each door.
+//! The reading side of a connection, as a session needs it of each transport.
 
 use std::task::{Context, Poll};
 

@@ -125,7 +125,7 @@ impl Topic {
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
     pub(crate) fn join(&self, subscriber: SharedOutbox) {
-        self.notify(Command::Join(subscriber));
+        self.put_control(Command::Join(subscriber));
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
@@ -135,12 +135,12 @@ impl Topic {
 
     /// Lets a connection have messages, whose registration was answered.
     pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
-        self.notify(Command::Open(subscriber, answer));
+        self.put_control(Command::Open(subscriber, answer));
     }
 
     /// Says that a connection's outbox has room.
     pub(crate) fn has_room_for(&self, subscriber: SharedOutbox) {
-        self.notify(Command::Room(subscriber));
+        self.put_control(Command::Room(subscriber));
     }
 
     /// Hands over what was read from disk for a connection.
@@ -152,17 +152,17 @@ impl Topic {
 
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
-        self.notify(Command::Leave(subscriber, None));
+        self.put_control(Command::Leave(subscriber, None));
     }
 
     /// Removes a subscriber that may no longer be here, and tells it.
     pub(crate) fn remove(&self, subscriber: SharedOutbox) {
-        self.notify(Command::Remove(subscriber));
+        self.put_control(Command::Remove(subscriber));
     }
 
     /// A subscriber may no longer see who comes and goes.
     pub(crate) fn hide_people(&self, subscriber: SharedOutbox) {
-        self.notify(Command::HidePeople(subscriber));
+        self.put_control(Command::HidePeople(subscriber));
     }
 
     /// Removes a subscriber that wants an answer.
@@ -182,7 +182,7 @@ impl Topic {
     /// Answers a question for a range of what was said.
     pub(crate) fn range(&self, question: RangeQuestion) {
         // A session asks one at a time, and so does a request.
-        self.notify(Command::Range(Box::new(question)));
+        self.put_control(Command::Range(Box::new(question)));
     }
 
     /// Has the topic give back so many bytes, or all that it remembers, and resolves
@@ -192,13 +192,13 @@ impl Topic {
             return None;
         }
         let (done, given) = oneshot::channel();
-        self.notify(Command::GiveBack(bytes, done));
+        self.put_control(Command::GiveBack(bytes, done));
         Some(given)
     }
 
     /// Has the topic forget the ids that are too old.
     pub(crate) fn expire(&self) {
-        self.notify(Command::Expire);
+        self.put_control(Command::Expire);
     }
 
     /// Sends messages to everyone but their publisher.
@@ -216,14 +216,14 @@ impl Topic {
     /// to it, and resolves then.
     pub(crate) fn finish(&self, subscriber: SharedOutbox) -> oneshot::Receiver<()> {
         let (done, finished) = oneshot::channel();
-        self.notify(Command::Finish(subscriber, done));
+        self.put_control(Command::Finish(subscriber, done));
         finished
     }
 
     /// Resolves when everything that was published before has been handed on.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
-        self.notify(Command::Settle(done));
+        self.put_control(Command::Settle(done));
         settled
     }
 
@@ -237,7 +237,7 @@ impl Topic {
     }
 
     /// Puts in a command that no peer can repeat at will, so that nobody waits for room.
-    fn notify(&self, command: Command) {
+    fn put_control(&self, command: Command) {
         let _ = self.put(command);
     }
 }

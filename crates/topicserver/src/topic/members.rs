@@ -18,7 +18,7 @@ use crate::topic::presence::Told;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
-use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Step, Subscriber};
+use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Progress, Subscriber};
 
 /// Receivers that are served before other tasks of the same thread get their
 /// turn: about half a millisecond of writing.
@@ -227,7 +227,7 @@ impl Members {
         let mut turns = self.extended.chunks_mut(RECEIVERS_PER_TURN).peekable();
         while let Some(turn) = turns.next() {
             for subscriber in turn {
-                if subscriber.offer(publications, pieces, next) == Offered::FellBehind {
+                if subscriber.try_send(publications, pieces, next) == Offered::FellBehind {
                     self.behind += 1;
                 }
             }
@@ -298,9 +298,9 @@ impl Members {
                 return None;
             }
             match subscriber.step(topic, log) {
-                Step::Behind => {}
-                Step::Fetch(from) => return Some(subscriber.fetch(from)),
-                Step::CaughtUp => {
+                Progress::Behind => {}
+                Progress::Fetch(from) => return Some(subscriber.fetch(from)),
+                Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
                     self.behind -= 1;
                     return None;
@@ -337,9 +337,9 @@ impl Members {
             }
             served += 1;
             match subscriber.step(topic, log) {
-                Step::Behind => {}
-                Step::Fetch(from) => fetches.push(subscriber.fetch(from)),
-                Step::CaughtUp => {
+                Progress::Behind => {}
+                Progress::Fetch(from) => fetches.push(subscriber.fetch(from)),
+                Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
                     self.behind -= 1;
                 }

@@ -77,7 +77,7 @@ impl Fetched {
 
 /// How far a step has brought a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Progress {
     /// It gets what is published at once now.
     CaughtUp,
     /// There is more for it, now or when it has room.
@@ -172,7 +172,7 @@ impl Subscriber {
     }
 
     /// Sends what others published, if this connection gets it at once.
-    pub(crate) fn offer(
+    pub(crate) fn try_send(
         &mut self,
         publications: &[Publication],
         pieces: &[EncodedBatch],
@@ -235,9 +235,9 @@ impl Subscriber {
 
     /// Sends some of what the connection has missed, as much as its outbox takes, unless
     /// it has to be read from disk first.
-    pub(crate) fn step(&mut self, topic: &str, log: &TopicLog) -> Step {
+    pub(crate) fn step(&mut self, topic: &str, log: &TopicLog) -> Progress {
         let Cursor::Behind { mut next, .. } = self.cursor else {
-            return Step::CaughtUp;
+            return Progress::CaughtUp;
         };
         if next < log.first() {
             self.tell_gap(topic, next, log.first() - 1);
@@ -246,7 +246,7 @@ impl Subscriber {
         if next < log.history().first() && log.on_disk().is_some() {
             let until = Some(Until::Read);
             self.cursor = Cursor::Behind { next, until };
-            return Step::Fetch(next);
+            return Progress::Fetch(next);
         }
         let entries = log.history().entries_from(next);
         let until = self.send(next, entries, log.epoch_number());
@@ -361,13 +361,13 @@ impl Subscriber {
     }
 
     /// The connection gets the message after these next.
-    fn advance(&mut self, (next, until): (u64, Option<Until>), log: &TopicLog) -> Step {
+    fn advance(&mut self, (next, until): (u64, Option<Until>), log: &TopicLog) -> Progress {
         if until.is_none() && next >= log.next() {
             self.cursor = Cursor::Live;
-            return Step::CaughtUp;
+            return Progress::CaughtUp;
         }
         self.cursor = Cursor::Behind { next, until };
-        Step::Behind
+        Progress::Behind
     }
 
     /// What has to be read from disk for it.

@@ -257,11 +257,24 @@ impl Browser {
         let found = json!({"using": "css selector", "value": selector});
         let element = self.call("POST", "/element", found);
         let element = element[ELEMENT].as_str().unwrap();
-        self.call(
-            "POST",
-            &format!("/element/{element}/value"),
-            json!({ "text": text }),
-        );
+        let path = format!("/element/{element}/value");
+        let has_key = |character: &char| character.len_utf16() == 1;
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let end = rest.find(|next| has_key(&next) != has_key(&first));
+            let (part, others) = rest.split_at(end.unwrap_or(rest.len()));
+            if has_key(&first) {
+                self.call("POST", &path, json!({ "text": part }));
+            } else {
+                // Some drivers have no keys for these.
+                let text = json!(part);
+                self.run(&format!(
+                    "document.querySelector({selector:?}).focus();
+                     document.execCommand('insertText', false, {text})"
+                ));
+            }
+            rest = others;
+        }
     }
 
     /// Presses keys wherever the keyboard is.

@@ -1,5 +1,5 @@
 //! Whoever is gone is freed: within a second of FIN or RST, and the system asks after
-//! those who say nothing, in every state of every door.
+//! those who say nothing, in every state of every transport.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ enum Going {
     Reset,
 }
 
-/// A state of a door: what has been sent, and what must have come.
+/// A state of a transport: what has been sent, and what must have come.
 struct Case {
     name: &'static str,
     sent: Vec<u8>,

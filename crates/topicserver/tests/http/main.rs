@@ -24,7 +24,6 @@ mod clients;
 mod complete;
 #[cfg(unix)]
 mod curl;
-mod door;
 mod gone;
 mod guard;
 #[cfg(unix)]
@@ -42,6 +41,7 @@ mod page_history;
 mod page_people;
 #[cfg(unix)]
 mod page_refused;
+mod protocol_detection;
 #[cfg(unix)]
 mod proxy;
 mod publishing;

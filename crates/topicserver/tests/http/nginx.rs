@@ -2,12 +2,14 @@
 //! `docs/http.md`.
 
 use std::fs;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket as Socket2, Type};
 use topicserver::Config;
 
 use crate::browser::Driver;
@@ -99,7 +101,10 @@ fn configuration(directory: &Path, lines: &str) -> String {
     )
 }
 
+/// A server with the options that the page names.
 fn server() -> TestServer {
+    let options = "--allow-host chat.example --trust-proxy 127.0.0.1`";
+    assert!(PAGE.contains(options), "{options}");
     TestServer::with(Config {
         allow_hosts: vec!["chat.example".to_owned()],
         trust_proxies: vec!["127.0.0.1".parse().unwrap()],
@@ -251,6 +256,28 @@ fn websockets_and_names_pass_with_the_documented_lines() {
     );
     assert!(http.send(request.as_bytes()));
     assert_eq!(http.answer().json()["seq"], 7);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_asks_through_the_documented_lines_has_its_own_address() {
+    let server = server();
+    let Some(nginx) = Nginx::before(&server, documented()) else {
+        return;
+    };
+    let mut lines = listen(&server, nginx.addr, "/lab", &[]);
+    lines.frame();
+    let socket = Socket2::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let here = SocketAddr::from(([127, 0, 0, 2], 0));
+    socket.bind(&here.into()).unwrap();
+    socket.connect(&nginx.addr.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let request = format!(
+        "POST /lab HTTP/1.1\r\nhost: {}\r\ncontent-length: 2\r\n\r\nhi",
+        nginx.addr
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    assert_eq!(lines.frame()["source"]["ip"], "127.0.0.2");
 }
 
 #[test]

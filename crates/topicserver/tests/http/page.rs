@@ -55,9 +55,9 @@ pub fn expect_said(browser: &Browser, expected: &[(&str, &str)]) {
 }
 
 /// The program on a port that another one had. It is killed when this is dropped.
-struct Again(Child);
+struct Restarted(Child);
 
-impl Again {
+impl Restarted {
     fn at(addr: SocketAddr, options: &[&str]) -> Self {
         let mut command = program();
         command.arg(addr.port().to_string()).args(options);
@@ -68,7 +68,7 @@ impl Again {
     }
 }
 
-impl Drop for Again {
+impl Drop for Restarted {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.0.kill();
@@ -261,7 +261,7 @@ fn a_server_that_is_killed_and_comes_back_has_lost_nothing() {
     browser.wait("document.querySelector('#status').innerText.includes('lost')");
     say(&browser, "into the void");
     browser.wait("document.querySelector('.pending')");
-    let again = Again::at(addr, &options);
+    let again = Restarted::at(addr, &options);
     // Somebody is faster than the page.
     assert_eq!(
         Http::at(addr)

@@ -34,7 +34,7 @@ fn what_was_missed_is_caught_up_and_what_is_gone_is_counted() {
     network.cut();
     browser.wait("document.querySelector('#status').innerText.includes('lost')");
     publish(&server, &["3", "4"]);
-    network.mend();
+    network.restore();
     browser.wait("document.body.innerText.includes('Back again, 2 messages caught up')");
     let four = [("cron", "1"), ("cron", "2"), ("cron", "3"), ("cron", "4")];
     expect_said(&browser, &four);
@@ -42,7 +42,7 @@ fn what_was_missed_is_caught_up_and_what_is_gone_is_counted() {
     network.cut();
     browser.wait("document.querySelector('#status').innerText.includes('lost')");
     publish(&server, &["5", "6", "7", "8", "9", "10", "11", "12"]);
-    network.mend();
+    network.restore();
     browser.wait("document.body.innerText.includes('3 messages could not be recovered')");
     connected(&browser);
     browser.wait("document.body.innerText.includes('12')");
@@ -68,7 +68,7 @@ fn a_server_that_has_forgotten_everything_is_not_passed_over_in_silence() {
     let server = TestServer::start();
     publish(&server, &["after"]);
     network.lead_to(server.addr());
-    network.mend();
+    network.restore();
     browser.wait("document.body.innerText.includes('history began anew')");
     let expected = [
         ("alice", "before"),

@@ -56,7 +56,7 @@ impl Proxy {
     }
 
     /// Lets connections through again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.state.is_cut.store(false, SeqCst);
     }
 }

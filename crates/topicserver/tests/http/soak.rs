@@ -1,4 +1,4 @@
-//! The long run: rounds of load through all doors, with clients that come and go, read
+//! The long run: rounds of load through all transports, with clients that come and go, read
 //! slowly, are killed, or leave half a request. After each round everybody is gone, and the
 //! server must be as it was: memory, descriptors and the processor time of doing nothing
 //! must not creep: of the rounds after a warm-up, the last half is compared with the first.

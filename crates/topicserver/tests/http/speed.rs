@@ -1,4 +1,4 @@
-//! What a delivery costs the server through each door, in CPU time. Not run with the
+//! What a delivery costs the server through each transport, in CPU time. Not run with the
 //! other tests, because it only measures:
 //! `cargo test --release -p topicserver --test http speed -- --ignored --nocapture`
 
@@ -18,12 +18,12 @@ const TEXT: usize = 128;
 const MARK: &str = "the end of it all";
 
 /// A way in, and what a receiver that takes it says first.
-struct Door {
+struct Transport {
     name: &'static str,
     hello: String,
 }
 
-fn doors(host: &str) -> Vec<Door> {
+fn transports(host: &str) -> Vec<Transport> {
     let get = format!("GET /lab HTTP/1.1\r\nhost: {host}\r\n");
     let frame = "{\"topics\":[\"lab\"],\"extended\":{}}";
     // A text message as a client sends it, masked with zeros.
@@ -32,19 +32,19 @@ fn doors(host: &str) -> Vec<Door> {
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     vec![
-        Door {
+        Transport {
             name: "TCP",
             hello: format!("{frame}\n"),
         },
-        Door {
+        Transport {
             name: "lines over HTTP",
             hello: format!("{get}\r\n"),
         },
-        Door {
+        Transport {
             name: "Server-Sent Events",
             hello: format!("{get}accept: text/event-stream\r\n\r\n"),
         },
-        Door {
+        Transport {
             name: "WebSocket",
             hello: format!("GET /-/ws HTTP/1.1\r\nhost: {host}\r\n{upgrade}{websocket}"),
         },
@@ -74,11 +74,11 @@ fn a_delivery_through_each_door() {
     for round in 0..3 {
         let server = Process::start(&[]);
         let addr = server.v4();
-        for door in doors(&addr.to_string()) {
+        for transport in transports(&addr.to_string()) {
             let before_all = server.memory();
             let runtime = tokio::runtime::Runtime::new().unwrap();
             // Bytes of one character each: the mask and the length are no ASCII.
-            let hello: Vec<u8> = door
+            let hello: Vec<u8> = transport
                 .hello
                 .chars()
                 .map(|c| u8::try_from(c).unwrap())
@@ -106,7 +106,7 @@ fn a_delivery_through_each_door() {
             let text = "x".repeat(TEXT);
             let (ticks, start) = (server.ticks(), Instant::now());
             for number in 1..MESSAGES {
-                let id = format!("{}-{round}-{number}", door.name);
+                let id = format!("{}-{round}-{number}", transport.name);
                 publisher.say_with_id("lab", &text, &id);
                 publisher.expect_ack("lab", &id);
             }
@@ -117,7 +117,7 @@ fn a_delivery_through_each_door() {
             let cpu = (server.ticks() - ticks) as f64 * 10_000.0;
             println!(
                 "{:20} {:6.2} µs of CPU a delivery, {memory:6} bytes a receiver, {:?}",
-                door.name,
+                transport.name,
                 cpu / (RECEIVERS * MESSAGES) as f64,
                 start.elapsed(),
             );

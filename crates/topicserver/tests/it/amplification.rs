@@ -149,13 +149,13 @@ fn own_topic(number: usize) -> String {
 }
 
 /// A server in which much is going on, and who holds it so.
-struct World {
+struct Harness {
     server: Process,
     bystanders: Bystanders,
     _others: Vec<Client>,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let outbox = OUTBOX.to_string();
         let server = Process::start(&["--max-outbox", &outbox]);
@@ -233,8 +233,8 @@ impl World {
 
 #[test]
 fn what_64_kib_of_any_frame_cause_is_bounded() {
-    let mut world = World::new();
-    let quiet = world.p99(500);
+    let mut harness = Harness::new();
+    let quiet = harness.p99(500);
     let most = OUTBOX + SLACK;
     let mut failures = Vec::new();
     for (kind, frame) in table() {
@@ -242,7 +242,7 @@ fn what_64_kib_of_any_frame_cause_is_bounded() {
             continue;
         }
         for count in [1, 50] {
-            let (growth, p99) = world.attack(&frame, count);
+            let (growth, p99) = harness.attack(&frame, count);
             let shown: String = frame.chars().take(70).collect();
             println!("{count:2} x {shown}: {growth} bytes each, p99 {p99:?} (quiet {quiet:?})");
             // One connection's growth can't be told from the allocator's.

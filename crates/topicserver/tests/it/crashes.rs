@@ -42,30 +42,30 @@ fn kill_again_and_again(kills: u32) {
     let began = Instant::now();
     let directory = Directory::new();
     let mut server = directory.serve(&[]);
-    let world = World::new(epochs(&server));
+    let harness = Harness::new(epochs(&server));
     let (published, read) = std::thread::scope(|scope| {
-        let _stop = StopAtEnd(&world);
+        let _stop = StopAtEnd(&harness);
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|number| {
-                let world = &world;
-                scope.spawn(move || Publisher::new(world, number).run())
+                let harness = &harness;
+                scope.spawn(move || Publisher::new(harness, number).run())
             })
             .collect();
         let subscribers: Vec<_> = (0..SUBSCRIBERS)
             .map(|number| {
-                let world = &world;
-                scope.spawn(move || Subscriber::new(number).run(world))
+                let harness = &harness;
+                scope.spawn(move || Subscriber::new(number).run(harness))
             })
             .collect();
-        world.is_at(server.v4());
+        harness.is_at(server.v4());
         for _ in 0..kills {
-            world.live_for_a_while();
-            world.is_gone();
+            harness.live_for_a_while();
+            harness.is_gone();
             server.kill();
             server = directory.serve(&[]);
-            world.is_at(server.v4());
+            harness.is_at(server.v4());
         }
-        world.are_to_finish.store(true, SeqCst);
+        harness.are_to_finish.store(true, SeqCst);
         let published: Vec<_> = publishers
             .into_iter()
             .map(|one| one.join().unwrap())
@@ -82,9 +82,9 @@ fn kill_again_and_again(kills: u32) {
         "{kills} kills in {:.1?}: {} messages acknowledged, {} of them after they were sent \
          again; {} resumes, all recovered",
         began.elapsed(),
-        world.acknowledged.load(SeqCst),
-        world.sent_again.load(SeqCst),
-        world.resumes.load(SeqCst),
+        harness.acknowledged.load(SeqCst),
+        harness.sent_again.load(SeqCst),
+        harness.resumes.load(SeqCst),
     );
 }
 
@@ -130,7 +130,7 @@ fn random(below: u64) -> u64 {
 }
 
 /// What everybody knows.
-struct World {
+struct Harness {
     /// Where the server is, while it runs.
     addr: Mutex<Option<SocketAddr>>,
     epochs: [Value; 2],
@@ -142,7 +142,7 @@ struct World {
     resumes: AtomicU64,
 }
 
-impl World {
+impl Harness {
     fn new(epochs: [Value; 2]) -> Self {
         Self {
             addr: Mutex::default(),
@@ -196,7 +196,7 @@ impl World {
 }
 
 /// Lets the others end, too, when one has failed.
-struct StopAtEnd<'a>(&'a World);
+struct StopAtEnd<'a>(&'a Harness);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
@@ -210,7 +210,7 @@ type Published = [Vec<(u64, String)>; 2];
 /// Sends bursts of messages with ids, and sends again what wasn't acknowledged when
 /// the connection was lost.
 struct Publisher<'a> {
-    world: &'a World,
+    harness: &'a Harness,
     number: u64,
     sent: u64,
     waiting: [VecDeque<String>; 2],
@@ -218,9 +218,9 @@ struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    fn new(world: &'a World, number: u64) -> Self {
+    fn new(harness: &'a Harness, number: u64) -> Self {
         Self {
-            world,
+            harness,
             number,
             sent: 0,
             waiting: Default::default(),
@@ -235,17 +235,17 @@ impl<'a> Publisher<'a> {
 
     /// One connection's life; none: it was lost.
     fn live(&mut self) -> Option<()> {
-        let mut link = self.world.connect();
+        let mut link = self.harness.connect();
         let key = format!("publisher {}", self.number);
         link.register(&TOPICS, &json!({ "client": key }))?;
         let again = self.waiting.iter().map(|one| one.len() as u64).sum();
-        self.world.sent_again.fetch_add(again, SeqCst);
+        self.harness.sent_again.fetch_add(again, SeqCst);
         self.send_waiting(&mut link)?;
         loop {
             while self.waiting.iter().any(|waiting| !waiting.is_empty()) {
                 self.read(&link.frame()?);
             }
-            if self.world.are_to_finish.load(SeqCst) {
+            if self.harness.are_to_finish.load(SeqCst) {
                 return Some(());
             }
             for _ in 0..=random(BURST) {
@@ -282,7 +282,7 @@ impl<'a> Publisher<'a> {
         let text = self.waiting[place].pop_front().unwrap();
         assert_eq!(ack["id"], text);
         self.acknowledged[place].push((ack["seq"].as_u64().unwrap(), text));
-        self.world.acknowledged.fetch_add(1, SeqCst);
+        self.harness.acknowledged.fetch_add(1, SeqCst);
     }
 }
 
@@ -308,9 +308,9 @@ impl Subscriber {
         }
     }
 
-    fn run(mut self, world: &World) -> Read {
+    fn run(mut self, harness: &Harness) -> Read {
         while !self.is_at_end() {
-            let _lost = self.live(world);
+            let _lost = self.live(harness);
         }
         self.read
     }
@@ -321,16 +321,16 @@ impl Subscriber {
     }
 
     /// One connection's life; none: it was lost.
-    fn live(&mut self, world: &World) -> Option<()> {
-        let mut link = world.connect();
-        let has = |place: usize| json!({"epoch": world.epochs[place], "seq": self.read.texts[place].len()});
+    fn live(&mut self, harness: &Harness) -> Option<()> {
+        let mut link = harness.connect();
+        let has = |place: usize| json!({"epoch": harness.epochs[place], "seq": self.read.texts[place].len()});
         let resume = json!({"resume": {"T": has(0), "U": has(1)}});
         let answer = link.register(&TOPICS, &resume)?;
-        for (topic, epoch) in TOPICS.iter().zip(&world.epochs) {
+        for (topic, epoch) in TOPICS.iter().zip(&harness.epochs) {
             assert_eq!(answer["topics"][topic]["recovered"], true, "{answer}");
             assert_eq!(answer["topics"][topic]["epoch"], *epoch, "{answer}");
         }
-        world.resumes.fetch_add(1, SeqCst);
+        harness.resumes.fetch_add(1, SeqCst);
         let mut left = match self.number {
             0 => u64::MAX,
             _ => random(2000),

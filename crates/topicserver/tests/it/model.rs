@@ -6,15 +6,15 @@
 //! instead of the few of a normal run, which takes some seconds.
 
 mod answers;
+mod harness;
 mod reference;
-mod seat;
-mod world;
+mod test_client;
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestRunner};
 
-use world::{Counts, World};
+use harness::{Counts, Harness};
 
 /// Conversations in a normal run, on a server that keeps them in memory.
 const CASES: u32 = 400;
@@ -28,7 +28,7 @@ const STEPS: usize = 60;
 /// Topics in which they talk.
 pub const TOPICS: [&str; 2] = ["T", "U"];
 
-/// Who talks: see `seat::WHO`.
+/// Who talks: see `test_client::WHO`.
 const SEATS: usize = 4;
 
 /// Something that happens. What makes no sense at its moment has no effect, so that
@@ -38,31 +38,31 @@ const SEATS: usize = 4;
 pub enum Step {
     /// Somebody registers, and connects before if need be.
     Register {
-        seat: usize,
+        client: usize,
         topics: Vec<&'static str>,
         start: Start,
     },
     /// Somebody sends several messages in one piece.
     Publish {
-        seat: usize,
+        client: usize,
         messages: Vec<Draft>,
     },
     /// Somebody reads everything, and nothing more may come.
     Read {
-        seat: usize,
+        client: usize,
     },
     Leave {
-        seat: usize,
+        client: usize,
         topic: &'static str,
     },
     /// Somebody reads so many frames and is gone.
     Drop {
-        seat: usize,
+        client: usize,
         after: usize,
     },
     /// Somebody sends no more, and reads to the end.
     Finish {
-        seat: usize,
+        client: usize,
     },
     /// The server ends and begins again.
     Restart,
@@ -87,7 +87,7 @@ pub struct Draft {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let seat = 0..SEATS;
+    let client = 0..SEATS;
     let topic = prop::sample::select(&TOPICS[..]);
     let start = prop_oneof![
         2 => Just(Start::Nothing),
@@ -100,15 +100,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Vec::new()),
         9 => subsequence(TOPICS.to_vec(), 1..=TOPICS.len()),
     ];
-    let register = (seat.clone(), topics, start);
-    let publish = (seat.clone(), prop::collection::vec(draft, 1..8));
+    let register = (client.clone(), topics, start);
+    let publish = (client.clone(), prop::collection::vec(draft, 1..8));
     prop_oneof![
-        5 => register.prop_map(|(seat, topics, start)| Step::Register { seat, topics, start }),
-        8 => publish.prop_map(|(seat, messages)| Step::Publish { seat, messages }),
-        2 => seat.clone().prop_map(|seat| Step::Read { seat }),
-        1 => (seat.clone(), topic).prop_map(|(seat, topic)| Step::Leave { seat, topic }),
-        3 => (seat.clone(), 0..6usize).prop_map(|(seat, after)| Step::Drop { seat, after }),
-        1 => seat.prop_map(|seat| Step::Finish { seat }),
+        5 => register.prop_map(|(client, topics, start)| Step::Register { client, topics, start }),
+        8 => publish.prop_map(|(client, messages)| Step::Publish { client, messages }),
+        2 => client.clone().prop_map(|client| Step::Read { client }),
+        1 => (client.clone(), topic).prop_map(|(client, topic)| Step::Leave { client, topic }),
+        3 => (client.clone(), 0..6usize).prop_map(|(client, after)| Step::Drop { client, after }),
+        1 => client.prop_map(|client| Step::Finish { client }),
         1 => Just(Step::Restart),
     ]
 }
@@ -126,9 +126,9 @@ fn converse(is_stored: bool) {
     let steps = prop::collection::vec(step(), 1..STEPS);
     let counts = Counts::default();
     let result = TestRunner::new(config).run(&steps, |steps| {
-        let mut world = World::new(is_stored, &counts);
-        steps.iter().for_each(|step| world.take(step));
-        world.end();
+        let mut harness = Harness::new(is_stored, &counts);
+        steps.iter().for_each(|step| harness.take(step));
+        harness.end();
         Ok(())
     });
     if let Err(error) = result {

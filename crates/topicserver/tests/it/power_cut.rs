@@ -49,44 +49,44 @@ fn cut_again_and_again(cuts: u32) {
         println!("skipped: it takes root, ext4 and a loop device");
         return;
     };
-    let world = World::default();
+    let harness = Harness::default();
     for _ in 0..cuts {
         let mut server = disk.serve(&[]);
-        world.check(&server);
+        harness.check(&server);
         let addr = server.v4();
-        world.is_over.store(false, SeqCst);
+        harness.is_over.store(false, SeqCst);
         let knife = Knife::at(&disk);
-        let target = world.count.load(SeqCst) + 1 + getrandom::u64().unwrap() % LIFE;
+        let target = harness.count.load(SeqCst) + 1 + getrandom::u64().unwrap() % LIFE;
         std::thread::scope(|scope| {
             for number in 0..PUBLISHERS {
-                let world = &world;
-                scope.spawn(move || world.publish(number, Frail::connect(addr).unwrap()));
+                let harness = &harness;
+                scope.spawn(move || harness.publish(number, Frail::connect(addr).unwrap()));
             }
             eventually("acknowledgements", || {
-                (world.count.load(SeqCst) >= target).then_some(())
+                (harness.count.load(SeqCst) >= target).then_some(())
             });
             // What is acknowledged later, by a machine without power, doesn't count: the
             // kernel may say of a flush that it was in time when it wasn't.
-            world.is_over.store(true, SeqCst);
+            harness.is_over.store(true, SeqCst);
             knife.cut();
             server.kill();
         });
         disk.come_back();
     }
-    world.check(&disk.serve(&[]));
-    let count = world.count.load(SeqCst);
+    harness.check(&disk.serve(&[]));
+    let count = harness.count.load(SeqCst);
     println!("{cuts} power cuts, {count} messages acknowledged, none lost");
 }
 
 /// What was acknowledged: the texts by their numbers.
 #[derive(Default)]
-struct World {
+struct Harness {
     acknowledged: Mutex<BTreeMap<u64, String>>,
     count: AtomicU64,
     is_over: AtomicBool,
 }
 
-impl World {
+impl Harness {
     /// Publishes until the connection is lost, or something isn't stored.
     fn publish(&self, number: u64, mut client: Frail) {
         let run = getrandom::u64().unwrap();

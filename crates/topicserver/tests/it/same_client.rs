@@ -1,5 +1,5 @@
 //! What a client gets of what it published itself, on this connection and on others, on
-//! every way by which messages come.
+//! every route by which messages come.
 
 use serde_json::{Value, json};
 use topicserver::Config;
@@ -17,9 +17,9 @@ enum From {
     Other,
 }
 
-/// On which way it comes.
+/// How it comes.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Route {
     /// At once.
     Live,
     /// From the history in memory, because the reader had fallen behind.
@@ -33,12 +33,12 @@ enum Way {
 }
 
 /// What docs/protocol.md says: whose messages come.
-fn comes(way: Way, from: From) -> bool {
-    match (way, from) {
-        (_, From::Other) | (Way::Last, _) => true,
-        (Way::Live | Way::Behind | Way::BehindOnDisk, From::SameClient) => true,
-        (Way::Live | Way::Behind | Way::BehindOnDisk, From::Itself) => false,
-        (Way::Resume, From::SameClient | From::Itself) => false,
+fn comes(route: Route, from: From) -> bool {
+    match (route, from) {
+        (_, From::Other) | (Route::Last, _) => true,
+        (Route::Live | Route::Behind | Route::BehindOnDisk, From::SameClient) => true,
+        (Route::Live | Route::Behind | Route::BehindOnDisk, From::Itself) => false,
+        (Route::Resume, From::SameClient | From::Itself) => false,
     }
 }
 
@@ -104,9 +104,9 @@ fn read(client: &mut Client, rounds: usize) -> Vec<String> {
     texts
 }
 
-fn expected(way: Way, rounds: usize) -> Vec<String> {
+fn expected(route: Route, rounds: usize) -> Vec<String> {
     let all = (0..rounds).flat_map(|round| ALL.map(|from| (from, round)));
-    all.filter(|(from, _)| comes(way, *from))
+    all.filter(|(from, _)| comes(route, *from))
         .map(|(from, round)| format!("{from:?} {round}"))
         .collect()
 }
@@ -125,7 +125,7 @@ fn what_comes_at_once_is_what_others_published() {
     let server = TestServer::with(config());
     let mut room = Room::of(&server);
     room.publish(3, 0);
-    assert_eq!(read(&mut room.itself, 3), expected(Way::Live, 3));
+    assert_eq!(read(&mut room.itself, 3), expected(Route::Live, 3));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn who_has_fallen_behind_gets_the_same_as_live() {
     room.publish(ROUNDS, 9_000);
     assert_eq!(
         read(&mut room.itself, ROUNDS),
-        expected(Way::Behind, ROUNDS)
+        expected(Route::Behind, ROUNDS)
     );
 }
 
@@ -149,7 +149,7 @@ fn who_has_fallen_behind_what_is_in_memory_gets_the_same_as_live() {
     });
     let mut room = Room::of(&server);
     room.publish(ROUNDS, 9_000);
-    let expected = expected(Way::BehindOnDisk, ROUNDS);
+    let expected = expected(Route::BehindOnDisk, ROUNDS);
     assert_eq!(read(&mut room.itself, ROUNDS), expected);
 }
 
@@ -162,7 +162,7 @@ fn a_resume_brings_nothing_of_the_same_client_back() {
     room.publish(3, 0);
     let resume = json!({"client": "k", "resume": {"T": start}});
     let (mut again, _) = server.extended(&["T"], resume);
-    assert_eq!(read(&mut again, 3), expected(Way::Resume, 3));
+    assert_eq!(read(&mut again, 3), expected(Route::Resume, 3));
     // What its other connections publish from now on comes, like from everybody else.
     room.same.say("T", "now");
     again.expect_delivered("T", "now", 10);
@@ -174,5 +174,5 @@ fn the_last_messages_are_those_of_everybody() {
     let mut room = Room::of(&server);
     room.publish(3, 0);
     let (mut again, _) = server.extended(&["T"], json!({"client": "k", "last": 9}));
-    assert_eq!(read(&mut again, 3), expected(Way::Last, 3));
+    assert_eq!(read(&mut again, 3), expected(Route::Last, 3));
 }

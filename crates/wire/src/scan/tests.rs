@@ -1,4 +1,4 @@
-//! The scanner against `serde_json` as the judge, and against hostile bytes.
+//! The scanner against `serde_json` as the oracle, and against hostile bytes.
 
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ fn scan_whole(stream: &[u8]) -> (Vec<(Vec<u8>, Value)>, Option<ScanError>) {
     scan_pieces(Limits::default(), stream, &[])
 }
 
-/// What the judge says of a text that should be exactly one object or array.
+/// What the oracle says of a text that should be exactly one object or array.
 fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text)
         .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_are_refused_exactly_when_the_judge_refuses_them(
+    fn damaged_bytes_are_refused_exactly_when_the_oracle_refuses_them(
         value in object(),
         place in any::<prop::sample::Index>(),
         byte in any::<u8>(),
@@ -148,11 +148,11 @@ proptest! {
     }
 
     #[test]
-    fn notes_are_what_the_judge_finds_under_these_keys(value in object()) {
+    fn notes_are_what_the_oracle_finds_under_these_keys(value in object()) {
         let (found, _) = scan_whole(value.as_bytes());
         let notes = found[0].1.notes;
         let part = |span: Span| -> serde_json::Value {
-            // The judge reads a lone surrogate as an error; then there is nothing to compare.
+            // The oracle reads a lone surrogate as an error; then there is nothing to compare.
             serde_json::from_str(&value[span.range()]).unwrap_or_default()
         };
         prop_assume!(notes.duplicate.is_none());

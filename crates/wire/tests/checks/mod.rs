@@ -2,7 +2,7 @@
 //! up and panic where the scanner or the frames break their word.
 //!
 //! `fuzz/fuzz_targets` run them under libFuzzer, `tests/mutations.rs` with
-//! proptest; the judge is `serde_json`. No check knows how the code under test
+//! proptest; the oracle is `serde_json`. No check knows how the code under test
 //! works.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use wire::{
 type Found = (Vec<u8>, Value);
 
 /// The scanner: the same values and the same error however the bytes are cut,
-/// exactly what the judge accepts, and nothing held beyond the limit.
+/// exactly what the oracle accepts, and nothing held beyond the limit.
 pub(crate) fn scanner(data: &[u8]) {
     // White space ends a number that stands alone.
     let stream = [data, b" "].concat();
@@ -33,14 +33,14 @@ pub(crate) fn scanner(data: &[u8]) {
         for (bytes, value) in &whole.0 {
             check_value(limits, bytes, value);
         }
-        check_against_judge(limits, data, &whole);
+        check_against_oracle(limits, data, &whole);
         let any_size = || random.in_range(1, 24);
         assert_eq!(scan_in_pieces(limits, &stream, any_size), whole, "any");
         assert_eq!(scan_in_pieces(limits, &stream, || 1), whole, "bytewise");
     }
 }
 
-/// The frames: reading never panics, says what the judge says, and whatever was
+/// The frames: reading never panics, says what the oracle says, and whatever was
 /// read can be written and read again.
 pub(crate) fn frame(data: &[u8]) {
     let stream = [data, b" "].concat();
@@ -51,20 +51,20 @@ pub(crate) fn frame(data: &[u8]) {
     for (bytes, value) in &found {
         let is_twice = value.notes.duplicate.is_some();
         assert_eq!(has_key_twice(bytes).unwrap_or(is_twice), is_twice);
-        let judged = serde_json::from_slice::<serde_json::Value>(bytes).ok();
+        let expected = serde_json::from_slice::<serde_json::Value>(bytes).ok();
         match Frame::read(bytes, value) {
             Ok(Frame::Registration { topics: names, .. }) => {
                 let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-                if let Some(judged) = &judged {
-                    assert_eq!(names, unique_names(&judged["topics"]));
+                if let Some(expected) = &expected {
+                    assert_eq!(names, unique_names(&expected["topics"]));
                 }
                 check_registration_again(&names);
             }
             Ok(Frame::Message { topic, text, .. }) => {
                 let text = text.decode();
-                if let Some(judged) = &judged {
-                    assert_eq!(judged["message"]["topic"], *topic);
-                    assert_eq!(judged["message"]["text"], *text);
+                if let Some(expected) = &expected {
+                    assert_eq!(expected["message"]["topic"], *topic);
+                    assert_eq!(expected["message"]["text"], *text);
                 }
                 let received = Received::read(bytes, value).expect("a message is received");
                 assert_eq!(
@@ -74,13 +74,13 @@ pub(crate) fn frame(data: &[u8]) {
                 check_message_again(&topic, &text);
             }
             Ok(Frame::Request(_)) => {
-                if let Some(judged) = &judged {
-                    let keys = judged.as_object().expect("a request is an object");
+                if let Some(expected) = &expected {
+                    let keys = expected.as_object().expect("a request is an object");
                     assert!(keys.contains_key("extended"));
                     assert!(!keys.contains_key("topics") && !keys.contains_key("message"));
                 }
             }
-            Err(error) => check_refusal(bytes, value, &error, judged.as_ref()),
+            Err(error) => check_refusal(bytes, value, &error, expected.as_ref()),
         }
     }
 }
@@ -149,9 +149,9 @@ fn check_value(limits: Limits, bytes: &[u8], value: &Value) {
     }
 }
 
-/// All of `data` is one value for the scanner exactly when it is for the judge,
+/// All of `data` is one value for the scanner exactly when it is for the oracle,
 /// and when it is not, the error names a byte that can't follow those before it.
-fn check_against_judge(limits: Limits, data: &[u8], whole: &(Vec<Found>, Option<ScanError>)) {
+fn check_against_oracle(limits: Limits, data: &[u8], whole: &(Vec<Found>, Option<ScanError>)) {
     let (found, error) = whole;
     let trimmed = trim(data);
     // The end of a lone number is known by the byte that follows, which counts.
@@ -173,18 +173,18 @@ fn check_refusal(
     bytes: &[u8],
     value: &Value,
     error: &FrameError,
-    judged: Option<&serde_json::Value>,
+    expected: Option<&serde_json::Value>,
 ) {
     check_text(&error.to_string());
-    if let Some(judged) = judged {
-        let has = |key: &str| judged.get(key).is_some();
+    if let Some(expected) = expected {
+        let has = |key: &str| expected.get(key).is_some();
         let kinds = (has("topics"), has("message"), has("extended"));
         let is_right = match error {
-            FrameError::NotAnObject(_) => !judged.is_object(),
-            FrameError::Unknown => judged.is_object() && kinds == (false, false, false),
+            FrameError::NotAnObject(_) => !expected.is_object(),
+            FrameError::Unknown => expected.is_object() && kinds == (false, false, false),
             FrameError::Extended => kinds == (false, false, true),
             FrameError::Ambiguous => (kinds.0, kinds.1) == (true, true),
-            FrameError::Missing(key) => judged["message"].get(key).is_none(),
+            FrameError::Missing(key) => expected["message"].get(key).is_none(),
             FrameError::Duplicate(_) => has_key_twice(bytes) == Some(true),
             FrameError::WrongType { .. } => kinds.0 != kinds.1,
             FrameError::BadTopic(_) => kinds.0 != kinds.1 || kinds == (false, false, true),
@@ -269,7 +269,7 @@ fn end() -> Endpoint {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 2000)).into()
 }
 
-/// The names as the judge reads them, each once.
+/// The names as the oracle reads them, each once.
 fn unique_names(topics: &serde_json::Value) -> Vec<String> {
     let mut names = Vec::new();
     let listed = topics
@@ -284,13 +284,13 @@ fn unique_names(topics: &serde_json::Value) -> Vec<String> {
     names
 }
 
-/// The judge. It doesn't look at the encoding of what it passes over.
+/// The oracle. It doesn't look at the encoding of what it passes over.
 fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text)
         .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
-/// Whether one of the keys that decide a frame's way is there twice, as the judge
+/// Whether one of the keys that decide a frame's way is there twice, as the oracle
 /// reads it; `None` where it refuses some key, which has half a surrogate pair.
 fn has_key_twice(json: &[u8]) -> Option<bool> {
     let twice = |members: &Members, keys: &[&str]| {

@@ -12,8 +12,8 @@ fn view() -> View {
     View::new(Target::Topic(TopicName::new("lab").expect("a name")))
 }
 
-fn look(width: usize) -> Look<'static> {
-    Look {
+fn look(width: usize) -> Formatter<'static> {
+    Formatter {
         width,
         zone: &UTC,
         has_colors: true,
@@ -71,7 +71,7 @@ fn its_own_topic_can_be_hidden_and_no_other() {
     let mut view = view();
     push(&mut view, "lab", Some("bob"), "hi");
     push(&mut view, "other", Some("bob"), "hi");
-    let look = Look {
+    let look = Formatter {
         hides_topic: true,
         ..look(80)
     };
@@ -132,7 +132,7 @@ fn topic_and_text_have_one_style() {
 fn what_is_found_is_marked() {
     let mut view = view();
     push(&mut view, "lab", Some("bob"), "Pizza and pizza");
-    let look = Look {
+    let look = Formatter {
         found: Some(("pizza", 0)),
         ..look(80)
     };

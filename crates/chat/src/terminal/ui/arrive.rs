@@ -3,9 +3,9 @@
 use client::{Arrival, Incoming, Line};
 
 use super::super::Notify;
-use super::super::view::{Attention, Body, Entry, Message, Place, Target, View};
+use super::super::view::{Attention, Body, Entry, Insertion, Message, Target, View};
 use super::{Effect, Ui};
-use crate::output::item::{Call, CallLine, Connection, Item, Said, Severity};
+use crate::output::item::{Call, CallLine, Connection, Item, NoticeText, Severity};
 use crate::output::mention::mentions;
 use crate::output::sanitize::push_escaped;
 
@@ -74,7 +74,7 @@ impl Ui {
             return;
         };
         let place = view.on_message(incoming, now, attention);
-        if place != Place::End || incoming.arrival != Arrival::Live {
+        if place != Insertion::End || incoming.arrival != Arrival::Live {
             return;
         }
         self.count_news(at, attention);
@@ -140,7 +140,7 @@ impl Ui {
         self.views[at].push(entry);
     }
 
-    fn on_notice(&mut self, said: Said) {
+    fn on_notice(&mut self, said: NoticeText) {
         let about = said.about.as_deref().and_then(|topic| self.find(topic));
         let at = about.unwrap_or(self.current);
         if said.severity == Severity::Alert {

@@ -39,12 +39,12 @@ impl Ui {
 
     /// Tells why a line has no effect, and leaves it to be changed.
     pub(super) fn refuse(&mut self, why: &dyn std::fmt::Display, typed: &str) {
-        self.tell(&why.to_string());
+        self.show_notice(&why.to_string());
         self.editor.set(typed);
     }
 
     /// A line for the person alone.
-    pub(super) fn tell(&mut self, what: &str) {
+    pub(super) fn show_notice(&mut self, what: &str) {
         let mut text = String::new();
         push_escaped(&mut text, what);
         let entry = Entry {
@@ -72,7 +72,9 @@ impl Ui {
                 self.say(format!("* {me} {what}"));
             }
             Command::Quit => self.quit(),
-            Command::Help => commands::help().lines().for_each(|line| self.tell(line)),
+            Command::Help => commands::help()
+                .lines()
+                .for_each(|line| self.show_notice(line)),
             Command::Search(text) => self.search(text),
             Command::Topic(topic) => return self.choose(topic),
             _ if self.server == Server::None => return Err(Refusal::NoTopics),
@@ -203,7 +205,7 @@ impl Ui {
         let Some(topic) = topic else {
             let names: Vec<String> = self.views.iter().map(|view| view.target.label()).collect();
             let here = self.view().ok_or(Refusal::Nowhere)?.target.label();
-            self.tell(&format!(
+            self.show_notice(&format!(
                 "you are in {}, and speak in {here}",
                 names.join(", ")
             ));

@@ -5,7 +5,7 @@ mod typing;
 use client::{Arrival, Incoming, Line};
 use wire::Envelope;
 
-use super::super::burst::Step;
+use super::super::burst::BurstEvent;
 use super::super::keys::KeyParser;
 use super::*;
 use crate::input::action::Action;
@@ -26,7 +26,7 @@ impl Test {
     fn new(columns: u16, rows: u16, topics: &[&str]) -> Self {
         let people = People::default();
         people.set_me("alice");
-        let start = Start {
+        let options = UiOptions {
             topics: topics.iter().map(|name| topic(name)).collect(),
             server: Server::Topics,
             place: "127.0.0.1:23456".into(),
@@ -42,7 +42,7 @@ impl Test {
             },
             max_line_frame: 1000,
         };
-        let mut ui = Ui::new(start, (columns, rows), NOON, Instant::now());
+        let mut ui = Ui::new(options, (columns, rows), NOON, Instant::now());
         ui.take_item(Item::Connection(Connection::Up));
         Self {
             ui,
@@ -84,7 +84,7 @@ impl Test {
         parser.give_up(&mut inputs);
         inputs
             .into_iter()
-            .for_each(|input| self.ui.take_step(Step::Input(input)));
+            .for_each(|input| self.ui.take_step(BurstEvent::Input(input)));
     }
 
     /// The row that asks and tells.

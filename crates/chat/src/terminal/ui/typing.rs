@@ -2,7 +2,7 @@
 
 use super::super::commands;
 use super::super::completion::complete;
-use super::super::editor::{Direction, Step};
+use super::super::editor::{Direction, Unit};
 use super::super::keys::{Code, Key};
 use super::mode::Mode;
 use super::{Effect, Ui};
@@ -32,10 +32,10 @@ impl Ui {
             (Code::Enter, false, false) if !key.shift => self.enter(),
             (Code::Enter, ..) => self.editor.insert("\n"),
             (Code::Tab, ..) if !key.shift => self.tab(),
-            (Code::Backspace, false, false) => self.editor.delete(Back, Step::Character),
-            (Code::Backspace, ..) => self.editor.cut(Back, Step::Word),
-            (Code::Delete, false, false) => self.editor.delete(Forward, Step::Character),
-            (Code::Delete, ..) => self.editor.cut(Forward, Step::Word),
+            (Code::Backspace, false, false) => self.editor.delete(Back, Unit::Character),
+            (Code::Backspace, ..) => self.editor.cut(Back, Unit::Word),
+            (Code::Delete, false, false) => self.editor.delete(Forward, Unit::Character),
+            (Code::Delete, ..) => self.editor.cut(Forward, Unit::Word),
             (code, ctrl, alt) => self.motion_key(code, ctrl || alt),
         }
     }
@@ -43,10 +43,10 @@ impl Ui {
     fn motion_key(&mut self, code: Code, is_far: bool) {
         let height = i64::from(self.areas().messages.height).max(2) - 1;
         match code {
-            Code::Left if is_far => self.editor.go(Back, Step::Word),
-            Code::Right if is_far => self.editor.go(Forward, Step::Word),
-            Code::Left => self.editor.go(Back, Step::Character),
-            Code::Right => self.editor.go(Forward, Step::Character),
+            Code::Left if is_far => self.editor.go(Back, Unit::Word),
+            Code::Right if is_far => self.editor.go(Forward, Unit::Word),
+            Code::Left => self.editor.go(Back, Unit::Character),
+            Code::Right => self.editor.go(Forward, Unit::Character),
             Code::Up if is_far => self.scroll(-1),
             Code::Down if is_far => self.scroll(1),
             Code::Up => self.up(),
@@ -55,8 +55,8 @@ impl Ui {
             Code::PageDown => self.scroll(height),
             Code::Home if is_far || self.editor.is_empty() => self.scroll(i64::from(i32::MIN)),
             Code::End if is_far || self.editor.is_empty() => self.go_to_end(),
-            Code::Home => self.editor.go(Back, Step::Line),
-            Code::End => self.editor.go(Forward, Step::Line),
+            Code::Home => self.editor.go(Back, Unit::Line),
+            Code::End => self.editor.go(Forward, Unit::Line),
             Code::Escape => self.go_to_end(),
             _ => {}
         }
@@ -64,15 +64,15 @@ impl Ui {
 
     fn ctrl_key(&mut self, c: char) {
         match c {
-            'a' => self.editor.go(Back, Step::Line),
-            'e' => self.editor.go(Forward, Step::Line),
-            'b' => self.editor.go(Back, Step::Character),
-            'f' => self.editor.go(Forward, Step::Character),
+            'a' => self.editor.go(Back, Unit::Line),
+            'e' => self.editor.go(Forward, Unit::Line),
+            'b' => self.editor.go(Back, Unit::Character),
+            'f' => self.editor.go(Forward, Unit::Character),
             'd' if self.editor.is_empty() => self.quit(),
-            'd' => self.editor.delete(Forward, Step::Character),
-            'k' => self.editor.cut(Forward, Step::Line),
-            'u' => self.editor.cut(Back, Step::Line),
-            'w' => self.editor.cut(Back, Step::Blank),
+            'd' => self.editor.delete(Forward, Unit::Character),
+            'k' => self.editor.cut(Forward, Unit::Line),
+            'u' => self.editor.cut(Back, Unit::Line),
+            'w' => self.editor.cut(Back, Unit::Blank),
             'y' => self.editor.yank(),
             't' => self.editor.transpose(),
             'l' => self.effects.push(Effect::Redraw),
@@ -93,9 +93,9 @@ impl Ui {
                 self.switch(usize::try_from(number).unwrap_or(1) - 1);
             }
             'a' => self.go_to_news(),
-            'b' => self.editor.go(Back, Step::Word),
-            'f' => self.editor.go(Forward, Step::Word),
-            'd' => self.editor.cut(Forward, Step::Word),
+            'b' => self.editor.go(Back, Unit::Word),
+            'f' => self.editor.go(Forward, Unit::Word),
+            'd' => self.editor.cut(Forward, Unit::Word),
             's' => self.taste.has_sides = !self.taste.has_sides,
             '_' | '/' => self.editor.redo(),
             '<' => self.scroll(i64::from(i32::MIN)),
@@ -198,7 +198,7 @@ impl Ui {
     pub(super) fn paste_ended(&mut self) {
         // A line that is copied whole brings its end along.
         if self.editor.before().ends_with('\n') {
-            self.editor.delete(Back, Step::Character);
+            self.editor.delete(Back, Unit::Character);
         }
         let lines = self.editor.text().lines().count();
         if lines > 1 && self.mode == Mode::Typing {

@@ -135,13 +135,13 @@ fn what_is_in_flight_is_bounded_also_for_empty_lines() {
 fn only_what_an_earlier_connection_carried_is_doubtful() {
     let mut in_flight = in_flight();
     write(&mut in_flight, "a");
-    assert!(!in_flight.is_doubtful("a"));
+    assert!(!in_flight.is_in_doubt("a"));
     in_flight.restart();
     write(&mut in_flight, "");
     write(&mut in_flight, "b");
-    assert!(in_flight.is_doubtful("a") && !in_flight.is_doubtful("b"));
+    assert!(in_flight.is_in_doubt("a") && !in_flight.is_in_doubt("b"));
     in_flight.acknowledge("5eed5eed-1");
-    assert!(!in_flight.is_doubtful("a"));
+    assert!(!in_flight.is_in_doubt("a"));
 }
 
 /// What happens next between a client and its server.

@@ -1,5 +1,7 @@
 //! A name that another client has.
 
+use wire::ErrorCode;
+
 use super::*;
 use crate::claim::{Claim, ClaimError, ClaimReason};
 use crate::error::ServerError;

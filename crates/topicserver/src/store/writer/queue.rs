@@ -76,11 +76,11 @@ impl Request {
 pub(crate) struct Queue(Arc<Sender>);
 
 /// The writer's end of the queue. Dropping it ends the queue.
-pub(crate) struct Waiting(Arc<Shared>);
+pub(crate) struct Waiting(Arc<Channel>);
 
-struct Sender(Arc<Shared>);
+struct Sender(Arc<Channel>);
 
-struct Shared {
+struct Channel {
     state: Mutex<QueueState>,
     /// For the writer, when it sleeps.
     wake: Condvar,
@@ -121,7 +121,7 @@ impl QueueState {
 
 /// A queue's two ends.
 pub(crate) fn queue() -> (Queue, Waiting) {
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(Channel {
         state: Mutex::default(),
         wake: Condvar::new(),
         permits: Semaphore::new(MAX_KIB as usize),
@@ -199,7 +199,7 @@ impl Queue {
 }
 
 /// Wakes the writer when it is dropped, also when its holder is cancelled.
-pub(crate) struct DeferredWake(Arc<Shared>);
+pub(crate) struct DeferredWake(Arc<Channel>);
 
 impl DeferredWake {
     /// Wakes the writer after one turn of the runtime.
@@ -227,7 +227,7 @@ impl Waiting {
     /// Takes a group of waiting requests. If there is none, waits for this long. An error
     /// means that no handle is left.
     pub(crate) fn take(&self, time: Duration) -> Result<Vec<Request>, StoreError> {
-        let Shared { state, wake, .. } = &*self.0;
+        let Channel { state, wake, .. } = &*self.0;
         let mut state = state.lock();
         state.is_idle = true;
         wake.wait_while_for(&mut state, |state| state.is_empty(), time);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::seat::Event;
+use super::test_client::Event;
 
 /// What the server must tell of messages that were sent.
 #[derive(Default)]

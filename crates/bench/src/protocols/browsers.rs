@@ -1,5 +1,5 @@
-//! The doors of browsers: Server-Sent Events, lines over HTTP and WebSocket, of ours and of
-//! nchan. Receivers take the door; publishers take what is cheapest for the server.
+//! The transports of browsers: Server-Sent Events, lines over HTTP and WebSocket, of ours and of
+//! nchan. Receivers use them; publishers use what is cheapest for the server.
 
 use super::extended::bare;
 use super::{Codec, Step, decimal, natter, shown};
@@ -8,17 +8,17 @@ use memchr::memmem;
 
 /// How a receiver comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Transport {
     Lines,
     Events,
     WebSocket,
 }
 
 /// Ours: publishers speak the classic protocol over TCP.
-pub(crate) struct NatterDoor(pub(crate) Door);
+pub(crate) struct NatterTransport(pub(crate) Transport);
 
 /// nginx with nchan: publishers post.
-pub(crate) struct NchanDoor(pub(crate) Door);
+pub(crate) struct NchanTransport(pub(crate) Transport);
 
 /// What makes a request one for a WebSocket.
 pub(super) const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -28,7 +28,7 @@ pub(super) const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\ns
 const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
 
-impl Door {
+impl Transport {
     fn request(self, path: &str, out: &mut Vec<u8>) {
         let wishes = match self {
             Self::Lines => "",
@@ -50,9 +50,9 @@ impl Door {
     }
 }
 
-impl Codec for NatterDoor {
+impl Codec for NatterTransport {
     fn join(&self, topic: &str, out: &mut Vec<u8>) {
-        if self.0 != Door::WebSocket {
+        if self.0 != Transport::WebSocket {
             return self.0.request(&format!("/{topic}"), out);
         }
         self.0.request("/-/ws", out);
@@ -75,7 +75,7 @@ impl Codec for NatterDoor {
     }
 }
 
-impl Codec for NchanDoor {
+impl Codec for NchanTransport {
     fn join(&self, topic: &str, out: &mut Vec<u8>) {
         self.0.request(&format!("/sub?t={topic}"), out);
     }
@@ -190,13 +190,18 @@ mod tests {
              da\r\nid: a:1\ndata: {{\"extended\":{{\"seq\":1,\"time\":5}},\"a\":1}}\n\n\r\n"
         );
         holds_at_every_split(
-            &NatterDoor(Door::Events),
+            &NatterTransport(Transport::Events),
             wire.as_bytes(),
             &[b"\"a\":1}\n"],
             b"",
         );
         let wire = b"HTTP/1.1 200 OK\r\n\r\n: hi\n\nid: 1:0\ndata: {\"a\":1}\n\n";
-        holds_at_every_split(&NchanDoor(Door::Events), wire, &[b"{\"a\":1}\n"], b"");
+        holds_at_every_split(
+            &NchanTransport(Transport::Events),
+            wire,
+            &[b"{\"a\":1}\n"],
+            b"",
+        );
     }
 
     #[test]
@@ -205,14 +210,19 @@ mod tests {
         wire.extend_from_slice(b"\x81\x07{\"a\":1}\x81\x7e\0\x07{\"b\":2}");
         let pong = b"\x8a\x81\0\0\0\0p";
         let payloads: [&[u8]; 2] = [b"{\"a\":1}", b"{\"b\":2}"];
-        holds_at_every_split(&NchanDoor(Door::WebSocket), &wire, &payloads, pong);
+        holds_at_every_split(
+            &NchanTransport(Transport::WebSocket),
+            &wire,
+            &payloads,
+            pong,
+        );
     }
 
     #[test]
     fn answers_to_publishers_are_passed_over_and_refusals_are_not() {
         let created = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok".repeat(2);
-        holds_at_every_split(&NchanDoor(Door::Events), &created, &[], b"");
+        holds_at_every_split(&NchanTransport(Transport::Events), &created, &[], b"");
         let refused = b"HTTP/1.1 403 Forbidden\r\n\r\n";
-        assert!(decoded(&NchanDoor(Door::Events), &[refused]).is_err());
+        assert!(decoded(&NchanTransport(Transport::Events), &[refused]).is_err());
     }
 }

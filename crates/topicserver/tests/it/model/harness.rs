@@ -9,7 +9,7 @@ use topicserver::Config;
 
 use super::answers::Answers;
 use super::reference::{Expected, IDS, KEPT, Message, Reference};
-use super::seat::{Event, Link, Seat, WHO};
+use super::test_client::{Event, Link, TestClient, WHO};
 use super::{Draft, Start, Step};
 use crate::common::{Client, Directory, LIMIT, TestServer};
 
@@ -24,13 +24,13 @@ pub struct Counts {
     pub gaps: Cell<u64>,
 }
 
-pub struct World<'a> {
+pub struct Harness<'a> {
     server: TestServer,
     /// In no topic: asks on behalf of those who can't.
     probe: Client,
     directory: Option<Directory>,
     reference: Reference,
-    seats: Vec<Seat>,
+    clients: Vec<TestClient>,
     /// Connections so far.
     connections: u64,
     /// Texts so far.
@@ -54,7 +54,7 @@ fn serve(directory: Option<&Directory>) -> (TestServer, Client) {
     (server, probe)
 }
 
-impl<'a> World<'a> {
+impl<'a> Harness<'a> {
     pub fn new(is_stored: bool, counts: &'a Counts) -> Self {
         let directory = is_stored.then(Directory::new);
         let (server, probe) = serve(directory.as_ref());
@@ -63,7 +63,7 @@ impl<'a> World<'a> {
             probe,
             directory,
             reference: Reference::new(is_stored),
-            seats: (0..WHO.len()).map(Seat::new).collect(),
+            clients: (0..WHO.len()).map(TestClient::new).collect(),
             connections: 0,
             texts: 0,
             counts,
@@ -73,97 +73,100 @@ impl<'a> World<'a> {
     pub fn take(&mut self, step: &Step) {
         match step {
             Step::Register {
-                seat,
+                client,
                 topics,
                 start,
-            } => match WHO[*seat].is_classic {
-                true => self.register_classic(*seat, topics),
-                false => self.register(*seat, topics, start),
+            } => match WHO[*client].is_classic {
+                true => self.register_classic(*client, topics),
+                false => self.register(*client, topics, start),
             },
             Step::Restart => self.restart(),
-            Step::Publish { seat, .. }
-            | Step::Read { seat }
-            | Step::Leave { seat, .. }
-            | Step::Drop { seat, .. }
-            | Step::Finish { seat } => {
-                let count = self.seats.len();
-                let mut seats = (*seat..*seat + count).map(|seat| seat % count);
-                if let Some(seat) = seats.find(|seat| self.seats[*seat].link.is_some()) {
-                    self.act(seat, step);
+            Step::Publish { client, .. }
+            | Step::Read { client }
+            | Step::Leave { client, .. }
+            | Step::Drop { client, .. }
+            | Step::Finish { client } => {
+                let count = self.clients.len();
+                let mut clients = (*client..*client + count).map(|client| client % count);
+                if let Some(client) = clients.find(|client| self.clients[*client].link.is_some()) {
+                    self.act(client, step);
                 }
             }
         }
     }
 
     /// Somebody who is connected does something.
-    fn act(&mut self, seat: usize, step: &Step) {
+    fn act(&mut self, client: usize, step: &Step) {
         match step {
-            Step::Publish { messages, .. } => self.publish(seat, messages),
-            Step::Leave { topic, .. } => self.leave(seat, topic),
+            Step::Publish { messages, .. } => self.publish(client, messages),
+            Step::Leave { topic, .. } => self.leave(client, topic),
             Step::Drop { after, .. } => {
-                self.seats[seat].read(*after);
-                self.seats[seat].link = None;
+                self.clients[client].read(*after);
+                self.clients[client].link = None;
             }
             Step::Finish { .. } => {
-                self.seats[seat].link().client.finish_sending();
-                self.seats[seat].read_to_end(None, false);
+                self.clients[client].link().client.finish_sending();
+                self.clients[client].read_to_end(None, false);
             }
-            _ => self.seats[seat].read_all(),
+            _ => self.clients[client].read_all(),
         }
     }
 
     /// Everybody has seen everything.
     pub fn end(&mut self) {
-        let here = self.seats.iter_mut().filter(|seat| seat.link.is_some());
-        here.for_each(Seat::read_all);
+        let here = self
+            .clients
+            .iter_mut()
+            .filter(|client| client.link.is_some());
+        here.for_each(TestClient::read_all);
     }
 
-    fn connect(&mut self, seat: usize) {
-        if self.seats[seat].link.is_none() {
+    fn connect(&mut self, client: usize) {
+        if self.clients[client].link.is_none() {
             self.connections += 1;
-            let client = self.server.connect();
-            let link = Link::new(client, &WHO[seat], self.connections);
-            self.seats[seat].link = Some(link);
+            let connection = self.server.connect();
+            let link = Link::new(connection, &WHO[client], self.connections);
+            self.clients[client].link = Some(link);
         }
     }
 
-    fn register_classic(&mut self, seat: usize, topics: &[&'static str]) {
-        self.connect(seat);
-        let link = self.seats[seat].link();
+    fn register_classic(&mut self, client: usize, topics: &[&'static str]) {
+        self.connect(client);
+        let link = self.clients[client].link();
         link.client.register(topics);
         for topic in topics {
             link.expected.entry(topic).or_default();
         }
         // Nobody may publish before it is registered.
-        self.seats[seat].read_all();
+        self.clients[client].read_all();
     }
 
-    fn register(&mut self, seat: usize, topics: &[&'static str], start: &Start) {
-        self.connect(seat);
-        self.seats[seat].read_all();
-        let (options, wanted) = self.options(seat, topics, start);
-        let answer = self.registered(seat, topics, &options);
-        assert_eq!(answer["user"].as_str(), WHO[seat].user, "{answer}");
+    fn register(&mut self, client: usize, topics: &[&'static str], start: &Start) {
+        self.connect(client);
+        self.clients[client].read_all();
+        let (options, wanted) = self.options(client, topics, start);
+        let answer = self.registered(client, topics, &options);
+        assert_eq!(answer["user"].as_str(), WHO[client].user, "{answer}");
         for topic in topics {
-            let link = self.seats[seat].link();
+            let link = self.clients[client].link();
             link.expected.entry(topic).or_default();
         }
         let states = answer["topics"].as_object().unwrap();
         let names: BTreeSet<_> = topics.iter().copied().collect();
         assert!(states.keys().eq(&names), "{answer}");
         for name in names {
-            self.begin(seat, name, &states[name], wanted.get(name));
+            self.begin(client, name, &states[name], wanted.get(name));
         }
     }
 
     /// The options of a registration, and per topic from what on it wants messages.
     fn options(
         &mut self,
-        seat: usize,
+        client: usize,
         topics: &[&'static str],
         start: &Start,
     ) -> (Value, BTreeMap<&'static str, Wanted>) {
-        let (who, read) = (&WHO[seat], &self.seats[seat].read);
+        let (who, read) = (&WHO[client], &self.clients[client].read);
         let mut options = json!({});
         let mut wanted = BTreeMap::new();
         if let Some(user) = who.user {
@@ -194,13 +197,13 @@ impl<'a> World<'a> {
     }
 
     /// Registers. Its name may be held for a moment by its last connection.
-    fn registered(&mut self, seat: usize, topics: &[&str], options: &Value) -> Value {
+    fn registered(&mut self, client: usize, topics: &[&str], options: &Value) -> Value {
         let frame = json!({"topics": topics, "extended": options});
         let began = Instant::now();
         loop {
-            let seat = &mut self.seats[seat];
-            seat.link().client.send(format!("{frame}\n").as_bytes());
-            match seat.event() {
+            let client = &mut self.clients[client];
+            client.link().client.send(format!("{frame}\n").as_bytes());
+            match client.event() {
                 Event::Registered(answer) => return answer,
                 Event::Error { code, .. } if code == "name-taken" => {
                     assert!(began.elapsed() < LIMIT, "the name isn't given back");
@@ -211,7 +214,7 @@ impl<'a> World<'a> {
     }
 
     /// Checks what a registration was answered of a topic, and says what comes then.
-    fn begin(&mut self, seat: usize, name: &'static str, state: &Value, wanted: Option<&Wanted>) {
+    fn begin(&mut self, client: usize, name: &'static str, state: &Value, wanted: Option<&Wanted>) {
         let is_stored = self.reference.is_stored;
         let topic = self.reference.topic(name);
         let told = state["epoch"].as_str().unwrap().to_owned();
@@ -236,42 +239,42 @@ impl<'a> World<'a> {
             Some(false) => count(&self.counts.broken),
             None => {}
         }
-        let seat = &mut self.seats[seat];
-        seat.read.insert(name, (epoch, next - 1));
+        let client = &mut self.clients[client];
+        client.read.insert(name, (epoch, next - 1));
         // Who asks for the last messages gets its own among them.
         let own = match wanted {
             Some(Wanted::Last(_)) => None,
-            _ => Some(seat.link().publisher.clone()),
+            _ => Some(client.link().publisher.clone()),
         };
         let replay = topic.replay(next, own.as_ref(), is_stored);
         if let Some(Expected::Gap { .. }) = replay.front() {
             count(&self.counts.gaps);
         }
-        let expected = &mut seat.link().expected;
+        let expected = &mut client.link().expected;
         expected.get_mut(name).unwrap().extend(replay);
     }
 
-    fn publish(&mut self, seat: usize, drafts: &[Draft]) {
+    fn publish(&mut self, client: usize, drafts: &[Draft]) {
         let (mut bytes, mut answers) = (Vec::new(), Answers::default());
         for draft in drafts {
-            bytes.extend(self.publish_one(seat, draft, &mut answers));
+            bytes.extend(self.publish_one(client, draft, &mut answers));
         }
         answers.topics.dedup();
         for topic in &answers.topics {
             let frame = json!({"extended": {"who": topic}});
-            if !WHO[seat].is_classic {
+            if !WHO[client].is_classic {
                 bytes.extend(format!("{frame}\n").into_bytes());
             }
         }
-        if WHO[seat].is_classic {
+        if WHO[client].is_classic {
             bytes.extend(b"{}\n");
         }
-        let seat = &mut self.seats[seat];
-        seat.link().client.send(&bytes);
-        while !answers.are_complete(seat.who.is_classic) {
-            answers.take(seat.event());
+        let client = &mut self.clients[client];
+        client.link().client.send(&bytes);
+        while !answers.are_complete(client.who.is_classic) {
+            answers.take(client.event());
         }
-        if seat.who.is_classic {
+        if client.who.is_classic {
             // What it sent has been read; the topics may be at it still.
             answers
                 .topics
@@ -281,7 +284,7 @@ impl<'a> World<'a> {
     }
 
     /// The frame, after the model has seen it.
-    fn publish_one(&mut self, seat: usize, draft: &Draft, answers: &mut Answers) -> Vec<u8> {
+    fn publish_one(&mut self, client: usize, draft: &Draft, answers: &mut Answers) -> Vec<u8> {
         let Draft { topic, id, is_same } = draft;
         self.texts += 1;
         let text = match (id, is_same) {
@@ -297,14 +300,14 @@ impl<'a> World<'a> {
             }
             None => {}
         }
-        let who = &WHO[seat];
-        let is_member = self.seats[seat].link().expected.contains_key(topic);
+        let who = &WHO[client];
+        let is_member = self.clients[client].link().expected.contains_key(topic);
         if is_member {
             let message = Message {
                 seq: 0,
                 text,
                 user: who.user,
-                publisher: self.seats[seat].link().publisher.clone(),
+                publisher: self.clients[client].link().publisher.clone(),
             };
             let reference = self.reference.topic(topic);
             let (seq, new) = reference.publish(*id, &who.origin(), message);
@@ -316,7 +319,7 @@ impl<'a> World<'a> {
                 }
             }
             match new {
-                Some(message) => self.deliver(seat, topic, &message),
+                Some(message) => self.deliver(client, topic, &message),
                 None => count(&self.counts.repeated),
             }
             if !answers.topics.contains(topic) {
@@ -331,24 +334,24 @@ impl<'a> World<'a> {
     /// Everybody in the topic but the publisher gets it.
     fn deliver(&mut self, from: usize, topic: &str, message: &Message) {
         count(&self.counts.stored);
-        for (number, seat) in self.seats.iter_mut().enumerate() {
-            let link = seat.link.as_mut().filter(|_| number != from);
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            let link = client.link.as_mut().filter(|_| number != from);
             if let Some(expected) = link.and_then(|link| link.expected.get_mut(topic)) {
                 expected.push_back(message.expected());
             }
         }
     }
 
-    fn leave(&mut self, seat: usize, topic: &'static str) {
-        if WHO[seat].is_classic {
+    fn leave(&mut self, client: usize, topic: &'static str) {
+        if WHO[client].is_classic {
             return;
         }
         // What it still gets from disk it wouldn't get.
-        self.seats[seat].read_all();
-        let link = self.seats[seat].link();
+        self.clients[client].read_all();
+        let link = self.clients[client].link();
         link.ask(&json!({ "leave": [topic] }));
         let was_in = link.expected.remove(topic).is_some();
-        match self.seats[seat].event() {
+        match self.clients[client].event() {
             Event::Registered(answer) => {
                 let left: Vec<_> = was_in.then_some(topic).into_iter().collect();
                 let told = answer["left"].as_array().cloned().unwrap_or_default();
@@ -363,8 +366,12 @@ impl<'a> World<'a> {
 
     fn restart(&mut self) {
         self.server.stop();
-        for seat in self.seats.iter_mut().filter(|seat| seat.link.is_some()) {
-            seat.read_to_end(Some("shutting-down"), self.reference.is_stored);
+        for client in self
+            .clients
+            .iter_mut()
+            .filter(|client| client.link.is_some())
+        {
+            client.read_to_end(Some("shutting-down"), self.reference.is_stored);
         }
         self.probe.expect_extended_error("shutting-down");
         self.probe.expect_end();

@@ -40,7 +40,7 @@ pub const WHO: [Who; 4] = [
 ];
 
 /// A place for one client after another.
-pub struct Seat {
+pub struct TestClient {
     pub who: &'static Who,
     pub link: Option<Link>,
     /// Topic → epoch and number of what was read last.
@@ -103,7 +103,7 @@ impl Link {
     }
 }
 
-impl Seat {
+impl TestClient {
     pub fn new(number: usize) -> Self {
         Self {
             who: &WHO[number],

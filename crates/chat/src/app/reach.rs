@@ -1,0 +1,87 @@
+//! Before a conversation begins: how its other side is reached.
+
+use client::ServerAddress;
+use client::dial::{Dialer, Protection};
+use wire::{Address, UserName};
+
+use super::{App, Finished};
+use crate::access::{self, MeetError, Reach};
+use crate::error::Failure;
+use crate::modes::direct::Partner;
+use crate::modes::topic::Audience;
+
+impl App {
+    /// Forgets the key of a server.
+    pub(super) fn forget(&self, server: &Address) -> Finished {
+        match access::forget(server, self.environment.config.as_deref()) {
+            Ok(keys) => {
+                let keys = access::pins(&keys);
+                self.notices.say(format_args!("forgot {server}: {keys}"));
+                Finished::done()
+            }
+            Err(error) => Finished::failed(error.into()),
+        }
+    }
+
+    /// Finds out how a server is reached, and whether the person trusts it. The terminal isn't
+    /// taken yet.
+    pub(super) async fn reach(
+        &self,
+        server: ServerAddress,
+        audience: Audience,
+    ) -> Result<Reach, Failure> {
+        let folder = self.environment.config.as_deref();
+        let mut reach = Reach::find(server, &self.options.access, folder)?;
+        let options = self.client_options(&reach, Vec::new(), audience);
+        let dialer = options.dialer_for(reach.payload());
+        match reach.meet(&dialer).await {
+            Ok(()) => {}
+            // It may come later.
+            Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => {}
+            Err(MeetError::Dial(error)) => {
+                let server = &reach.server.address;
+                return Err(Failure::of_dialing(error, server, &reach.known));
+            }
+            Err(MeetError::Access(error)) => return Err(error.into()),
+        }
+        reach.log_in().await?;
+        if let Some(path) = reach.open_token_file() {
+            let path = path.display();
+            self.notices.warn(format_args!(
+                "others on this machine can read the token in {path}: chmod 600 lets only you"
+            ));
+        }
+        Ok(reach)
+    }
+
+    /// Dials somebody directly.
+    pub(super) fn peers_dialer(&self, address: Address) -> Dialer {
+        Dialer {
+            address,
+            timeout: self.options.connect_timeout,
+            max_frame: self.options.max_frame,
+            protection: Protection::Plain,
+        }
+    }
+
+    /// Somebody whom a topic server knows.
+    pub(super) async fn user(
+        &self,
+        user: UserName,
+        server: ServerAddress,
+    ) -> Result<Partner, Failure> {
+        // Nothing is asked of the server but where that user is.
+        let audience = Audience::Pipe;
+        let reach = self.reach(server, audience).await?;
+        let server = self.client_options(&reach, Vec::new(), audience).dialer();
+        let Reach {
+            known, credential, ..
+        } = reach;
+        Ok(Partner::User {
+            user,
+            server,
+            known,
+            credential,
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Who we are, as the server has found.
+
+use wire::{Authenticated, ErrorCode, Removed, TopicName};
+
+use super::membership::Membership;
+use super::{Session, State};
+use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
+use crate::event::Event;
+
+/// The errors after which a registration is refused for as long as the client says the same
+/// about itself.
+const REFUSED: [ErrorCode; 6] = [
+    ErrorCode::Unauthenticated,
+    ErrorCode::Forbidden,
+    ErrorCode::Protected,
+    ErrorCode::Expired,
+    ErrorCode::Revoked,
+    ErrorCode::TooManyAttempts,
+];
+
+/// The errors of a connection after which another one ends in the same way.
+const HOPELESS: [ErrorCode; 8] = [
+    ErrorCode::NameReserved,
+    ErrorCode::Replaced,
+    ErrorCode::TlsRequired,
+    ErrorCode::Unauthenticated,
+    ErrorCode::Forbidden,
+    ErrorCode::Protected,
+    ErrorCode::Expired,
+    ErrorCode::Revoked,
+];
+
+/// The errors that a classic client is told in a message before the connection is closed.
+const CLASSIC: [ErrorCode; 4] = [
+    ErrorCode::TlsRequired,
+    ErrorCode::Protected,
+    ErrorCode::Expired,
+    ErrorCode::Revoked,
+];
+
+/// What the server has said of who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing yet, on this connection; before, this.
+    Unchecked { before: Option<Option<String>> },
+    /// It has checked that.
+    Checked { user: Option<String> },
+}
+
+impl Identity {
+    /// Nothing was ever checked.
+    pub(super) const NEW: Self = Self::Unchecked { before: None };
+
+    /// A new connection was made, on which nothing is checked.
+    pub(super) fn connected(&mut self) {
+        if let Self::Checked { user } = self {
+            let before = Some(user.take());
+            *self = Self::Unchecked { before };
+        }
+    }
+}
+
+/// Another connection would end as the one that has ended so.
+pub(crate) fn is_hopeless(cause: &Disconnect) -> bool {
+    match cause {
+        Disconnect::Server(error) => HOPELESS.iter().any(|code| error.is(*code)),
+        Disconnect::Dial(error) => error.is_final(),
+        Disconnect::Link(_) | Disconnect::Silent => false,
+    }
+}
+
+impl Session {
+    /// The server has checked the credential. The program is told if that is new.
+    pub(super) fn on_authenticated(&mut self, told: &Authenticated<'_>) {
+        let user = told.user.as_deref().map(str::to_owned);
+        let is_new = match &self.identity {
+            Identity::Unchecked { before } => before.as_ref() != Some(&user),
+            Identity::Checked { user: before } => *before != user,
+        };
+        let checked = user.clone();
+        self.identity = Identity::Checked { user: checked };
+        if is_new {
+            let expires = told.expires;
+            self.emit(Event::Authenticated { user, expires });
+        }
+    }
+
+    /// The server has registered us. It knows no accounts if it hasn't checked the credential
+    /// before.
+    pub(super) fn check_identity(&mut self) {
+        let is_unchecked = matches!(self.identity, Identity::Unchecked { .. });
+        if is_unchecked && self.config.credential.is_some() {
+            self.identity = Identity::Checked { user: None };
+            self.emit(Event::NotAuthenticated);
+        }
+    }
+
+    /// The server refuses the registration, for what we have said about ourselves. Goes on if
+    /// it is about anything else.
+    pub(super) fn check_refusal(&mut self, error: &ServerError) -> Result<(), SessionError> {
+        let is_refusal = REFUSED.iter().any(|code| error.is(*code));
+        if error.is(ErrorCode::TlsRequired) || is_refusal && self.has_joined() {
+            return Err(SessionError::Lost(error.clone().into()));
+        }
+        match is_refusal && self.state == State::Unanswered {
+            true => {
+                let refusal = Refusal::Server(error.clone());
+                Err(SessionError::Failed(ClientError::Refused(refusal)))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// A classic client is told in a message why it is refused. A topic of ours that is called
+    /// so brings what others say.
+    pub(super) fn check_classic_refusal(
+        &mut self,
+        topic: &str,
+        text: &str,
+    ) -> Result<(), SessionError> {
+        if topic != ErrorCode::TOPIC || self.membership(topic).is_some() {
+            return Ok(());
+        }
+        let error = ServerError::read(text);
+        match CLASSIC.iter().any(|code| error.is(*code)) {
+            true => Err(SessionError::Lost(error.into())),
+            false => Ok(()),
+        }
+    }
+
+    /// The server says that we may not do something. If it was to join a topic, a later
+    /// registration must not ask for it again: it would be refused as a whole.
+    pub(super) fn on_denied(&mut self, error: &ServerError) {
+        let is_denial = error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated);
+        let mut memberships = self.memberships.iter();
+        // Joins are answered in their order.
+        let is_pending = |one: &Membership| one.asked && !one.is_in && !one.joined;
+        if is_denial && let Some(place) = memberships.position(is_pending) {
+            let topic = self.memberships.remove(place).topic;
+            let code = error.code.clone();
+            self.emit(Event::Removed { topic, code });
+        }
+    }
+
+    /// We may no longer be in a topic.
+    pub(super) fn on_removed(&mut self, removed: &Removed<'_>) {
+        let Ok(topic) = TopicName::new(&removed.topic) else {
+            return;
+        };
+        self.memberships.retain(|one| one.topic != topic);
+        let code = removed.code.to_string();
+        self.emit(Event::Removed { topic, code });
+    }
+}
