@@ -6,6 +6,8 @@ warn\t'Also client errors'
 info\t'Also when the server starts and stops'
 debug\t'Also each connection\'s start and end'
 trace\t'Also what its libraries log'"
+complete -c topicserver -l log-format -d 'How to write the log: text, or a JSON object per line' -r -f -a "text\t'Lines for people; for the journal of systemd without a stamp, and with the level as journald takes it'
+json\t'A JSON object per line: time, level, target, message, and further fields'"
 complete -c topicserver -l max-frame -d 'Maximum bytes of a frame' -r
 complete -c topicserver -l max-depth -d 'Maximum nesting of objects and arrays in a frame' -r
 complete -c topicserver -l auth -d 'Ask who clients are, and let them do what this file allows: a TOML file with users, tokens and rules. Changes take effect within a second. Without it, everybody in the server\'s own network may do everything' -r -F

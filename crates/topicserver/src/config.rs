@@ -191,6 +191,10 @@ pub struct Options {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
 
+    /// How to write the log: text, or a JSON object per line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
     #[command(flatten)]
     frames: FrameOptions,
 
@@ -236,6 +240,16 @@ impl Options {
     pub fn asks_for_connections(&self) -> bool {
         self.connections.max_connections != Config::DEFAULT_MAX_CONNECTIONS
     }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people; for the journal of systemd without a stamp, and with the level as
+    /// journald takes it.
+    Text,
+    /// A JSON object per line: time, level, target, message, and further fields.
+    Json,
 }
 
 /// How much is logged.

@@ -42,7 +42,9 @@ pub use access::{
 };
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source, Spot};
+pub use config::{
+    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, Spot,
+};
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};

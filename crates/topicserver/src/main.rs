@@ -1,12 +1,13 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
+mod logging;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, LogLevel, Options, OptionsError, Server};
-use tracing_subscriber::filter::LevelFilter;
+use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         return check_config(&gathered);
     }
     let options = gathered.options;
-    start_log(options.log);
+    logging::start(options.log, options.log_format, is_journal());
     match serve(&options) {
         Ok(code) => code,
         Err(error) => {
@@ -74,20 +75,9 @@ fn check_config(gathered: &Gathered) -> ExitCode {
     }
 }
 
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+/// Whether standard error goes to the journal of systemd.
+fn is_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {

@@ -55,7 +55,7 @@ fn every_option_reaches_the_configuration() {
     let default = debug(&[]);
     let command = Options::command();
     // Help and version end the program; the others are of the program, not of a server.
-    let others = ["help", "version", "config", "log", "threads"];
+    let others = ["help", "version", "config", "log", "log-format", "threads"];
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     let names: Vec<_> = names.filter(|name| !others.contains(name)).collect();
     assert!(names.contains(&"ping-interval"), "{names:?}");
