@@ -112,14 +112,14 @@ pub struct Config {
     pub clock_settle: Duration,
     /// For how long a name is kept for the client whose connection has ended.
     pub name_grace: Duration,
-    /// How the server speaks TLS.
-    pub tls: TlsConfig,
     /// The file that says who may do what; `None`: everybody everything.
     pub auth: Option<PathBuf>,
     /// Without such a file, peers from outside of the server's own network are served too.
     pub open_to_all: bool,
     /// Where logins, refusals and changes are noted, beside the log.
     pub audit_log: Option<PathBuf>,
+    /// How the server speaks TLS.
+    pub tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -158,10 +158,10 @@ impl Default for Config {
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
             clock_settle: Self::DEFAULT_CLOCK_SETTLE,
             name_grace: Self::DEFAULT_NAME_GRACE,
-            tls: TlsConfig::default(),
             auth: None,
             open_to_all: false,
             audit_log: None,
+            tls: TlsConfig::default(),
         }
     }
 }

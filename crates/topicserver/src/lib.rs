@@ -39,7 +39,9 @@ mod turn;
 mod vigil;
 mod websocket;
 
-pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use access::{
+    AuthFileError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError, TokenError,
+};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{

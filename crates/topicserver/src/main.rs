@@ -137,6 +137,7 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
+    // Without files to be read again, it ends a server as it ends other programs.
     if config.auth.is_some() || config.tls.mode() != TlsMode::Off {
         signals.catch_hangup().context("can't watch for signals")?;
     }
@@ -147,9 +148,9 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         tracing::info!("keeping messages in {}", data.display());
     }
     tracing::info!("listening on {}", server.local_addr());
+    server.log_reach();
     say_fingerprint(&server, &place);
     let reloader = server.reloader();
-    server.log_reach();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.

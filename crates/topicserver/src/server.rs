@@ -36,8 +36,7 @@ pub struct Server {
 pub struct Reloader(watch::Sender<()>);
 
 impl Reloader {
-    /// Reads the certificate, and who may do what, again. What can't be used changes nothing,
-    /// and is logged.
+    /// Reads the certificate and the accounts again. What can't be used changes nothing, and is logged.
     pub fn reload(&self) {
         self.0.send_replace(());
     }
@@ -68,9 +67,6 @@ pub enum StartError {
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(OpenError),
-    /// It can't speak TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
     /// The file that says who may do what can't be used.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
@@ -82,6 +78,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// It can't speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is nothing to make secrets from.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -137,8 +136,8 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            reloads: watch::Sender::new(()),
             state: ServerState::new(config, store, tls, http, clock, access)?,
+            reloads: watch::Sender::new(()),
         })
     }
 
@@ -171,8 +170,8 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
+            () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -195,14 +194,6 @@ impl Server {
     }
 }
 
-/// Reads the certificate again when it is asked for, and from time to time.
-async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
-    match state.tls() {
-        Some(tls) => tls.watch(asked).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Who may do what, and where that is noted.
 fn open_access(config: &Config) -> Result<Access, StartError> {
     let audit = match &config.audit_log {
@@ -217,6 +208,14 @@ fn open_access(config: &Config) -> Result<Access, StartError> {
         None if config.open_to_all => Access::open(None, audit),
         None => Access::open(Some(Locality::default()), audit),
     })
+}
+
+/// Reads the certificate again when it is asked for, and from time to time.
+async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
+    match state.tls() {
+        Some(tls) => tls.watch(asked).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {

@@ -24,7 +24,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
 
-use crate::access::Visitor;
+use crate::access::{ConnectionPlace, Visitor};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
@@ -76,10 +76,10 @@ enum End {
     Said,
     /// The peer wants to speak TLS, and the server doesn't.
     Tls,
-    /// The peer doesn't speak TLS, and the server speaks nothing else.
-    Plain,
     /// The peer comes from somewhere that isn't served.
     Stranger,
+    /// The peer doesn't speak TLS, and the server speaks nothing else.
+    Plain,
     /// The peer says whose connection it forwards, and isn't trusted with that.
     Proxy,
     /// The peer kept us waiting.
@@ -106,25 +106,22 @@ impl<R: Source> Session<R> {
         self.input.begin_with(bytes, limits);
     }
 
-    /// The session of a connection that only listens, to these topics.
+    /// From now on it only listens, to these topics.
     pub(crate) fn listening(
-        reader: R,
-        outbox: SharedOutbox,
-        guard: ConnectionGuard,
-        visitor: Visitor,
+        mut self,
         topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
-        let mut session = Self::new(reader, outbox, guard).of(visitor);
-        session.handler.register(topics, Some(Box::new(options)));
-        session.handler.set_listener();
-        session.read_deadline = None;
-        session
+        self.handler.register(topics, Some(Box::new(options)));
+        self.handler.set_listener();
+        self.read_deadline = None;
+        self
     }
 
-    /// The same, of somebody who has already proven who it is.
-    pub(crate) fn of(mut self, visitor: Visitor) -> Self {
+    /// It is of somebody who has already proven who it is, and is counted already.
+    pub(crate) fn of(mut self, visitor: Visitor, place: Option<ConnectionPlace>) -> Self {
         self.handler.set_visitor(visitor);
+        self.handler.set_place(place);
         self
     }
 
@@ -198,6 +195,10 @@ impl<R: Source> Session<R> {
                 };
             }
             if self.handler.poll_room(cx).is_pending() {
+                if self.handler.is_registered() {
+                    // A frame that isn't read can't be finished.
+                    self.read_deadline = None;
+                }
                 ready!(self.reader.poll_gone(cx));
                 return Poll::Ready(End::Source);
             }
@@ -402,8 +403,8 @@ mod tests {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let clock = Clock::for_tests();
         let access = Access::open(None, Audit::default());
-        let (config, http) = (Config::default(), Arc::new(NoHttp));
-        let state = ServerState::new(config, None, None, http, clock, access).unwrap();
+        let http = Arc::new(NoHttp);
+        let state = ServerState::new(Config::default(), None, None, http, clock, access).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(
             TcpWriter::new(writer),

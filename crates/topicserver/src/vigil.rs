@@ -13,11 +13,11 @@ use crate::state::ServerState;
 /// that is busy.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// Looks for ever, and at once when it is notified.
-pub(crate) async fn keep(state: &Arc<ServerState>, mut reload: watch::Receiver<()>) {
+/// Looks for ever, and at once when it is asked.
+pub(crate) async fn keep(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
     loop {
         // Not before it has passed: nobody waits for longer than that.
-        let _ = tokio::time::timeout(INTERVAL, reload.changed()).await;
+        let _ = tokio::time::timeout(INTERVAL, asked.changed()).await;
         if look(state).await {
             state.connections().recheck_all();
         }

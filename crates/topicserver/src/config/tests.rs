@@ -90,8 +90,8 @@ fn every_option_reaches_the_configuration() {
             _ => None,
         };
         let option = match name {
-            "open-to-all" => "--open-to-all".to_owned(),
-            name => format!("--{name}={value}"),
+            "open-to-all" => format!("--{name}"),
+            _ => format!("--{name}={value}"),
         };
         let line: Vec<_> = also.into_iter().chain([option.as_str()]).collect();
         let given = debug(&line);

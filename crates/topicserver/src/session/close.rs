@@ -122,7 +122,6 @@ impl<R: Source> Session<R> {
                 outbox.close(ErrorCode::TlsNotSupported, text);
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
-            End::Plain => self.refuse_plain(),
             End::Stranger => {
                 outbox.close(ErrorCode::Protected, locality::REFUSAL);
                 state.complain(
@@ -131,6 +130,7 @@ impl<R: Source> Session<R> {
                     "it isn't of the server's network",
                 );
             }
+            End::Plain => self.refuse_plain(),
             End::Proxy => {
                 let text = "a PROXY header is read once, and only from an address that the \
                             server was started with in --trust-proxy";

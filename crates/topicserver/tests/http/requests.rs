@@ -23,6 +23,14 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// A connection from a given address of this machine.
+pub fn stream_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+    socket.connect_timeout(&addr.into(), LIMIT).unwrap();
+    socket.into()
+}
+
 impl Http {
     pub fn to(server: &TestServer) -> Self {
         Self::at(server.addr())
@@ -35,14 +43,11 @@ impl Http {
     /// From a given address of this machine.
     pub fn from(from: IpAddr, server: &TestServer) -> Self {
         let addr = server.addr();
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
-        socket.connect_timeout(&addr.into(), LIMIT).unwrap();
-        Self::over(socket.into(), addr)
+        Self::over(stream_from(from, addr), addr)
     }
 
     /// Over a connection to the server at `addr`.
-    fn over(stream: TcpStream, addr: SocketAddr) -> Self {
+    pub fn over(stream: TcpStream, addr: SocketAddr) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         Self::with(Stream::over(stream).unwrap(), addr)
