@@ -5,7 +5,9 @@
 //! the moment. Nothing here knows of connections, topics or HTTP: `gate.rs` asks.
 
 mod audit;
+mod civil;
 mod control;
+mod edit;
 mod file;
 pub(crate) mod locality;
 mod mistake;
@@ -13,16 +15,15 @@ mod pattern;
 mod policy;
 pub(crate) mod proxy;
 mod rules;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the commands that make tokens come next")
-)]
 mod token;
 mod verbs;
 mod visitor;
 
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
+pub use edit::EditError;
+pub(crate) use edit::{Change, Edit, NewToken, Subject};
+pub(crate) use file::seconds;
 pub use mistake::{AuthFileError, Mistake, Place};
 pub(crate) use policy::{Denied, LoginError};
 pub use rules::RuleError;

@@ -25,6 +25,7 @@ mod http;
 mod identity;
 mod listener;
 mod log_limit;
+mod manage;
 mod network;
 mod outbox;
 mod reach;
@@ -37,13 +38,14 @@ mod turn;
 mod vigil;
 mod websocket;
 
-pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use access::{AuthFileError, EditError, Mistake, Place, RuleError, TokenError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
     Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, Spot,
 };
 pub use identity::NoRandomness;
+pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -24,5 +24,7 @@ mod classic;
 mod doors;
 mod frames;
 mod logins;
+#[cfg(unix)]
+mod program;
 #[cfg(target_os = "linux")]
 mod strangers;
