@@ -20,8 +20,8 @@ use crate::queue::ID_MEMBER;
 use crate::reconnect::{Driver, Setup};
 use crate::secret;
 use crate::session::{
-    ENVELOPE, HISTORY_BYTES, HISTORY_HEAD, History, Name, Presence, Protocol, Request, Session,
-    SessionConfig,
+    ENVELOPE, FirstLines, HISTORY_BYTES, HISTORY_HEAD, History, Name, Presence, Protocol, Request,
+    Session, SessionConfig,
 };
 use crate::tls::{Tls, Trust};
 
@@ -151,6 +151,10 @@ impl Options {
     }
 
     fn into_session(self) -> Result<Session, secret::NoRandomness> {
+        let first_lines = match self.dialer().protection {
+            Protection::Plain if self.upgrade().is_some() => FirstLines::AfterAnswer,
+            _ => FirstLines::AtOnce,
+        };
         Ok(Session::new(SessionConfig {
             topics: self.topics,
             name: self.name,
@@ -164,6 +168,7 @@ impl Options {
             key: secret::client_key()?,
             run: secret::run_id()?,
             protocol: self.protocol,
+            first_lines,
         }))
     }
 }

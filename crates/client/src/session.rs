@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wire::{Endpoint, TopicName};
 
-pub use config::{Name, Presence, Protocol, SessionConfig};
+pub use config::{FirstLines, Name, Presence, Protocol, SessionConfig};
 pub(crate) use identity::is_hopeless;
 pub use requests::Request;
 pub use resume::History;
@@ -48,6 +48,10 @@ pub const HISTORY_BYTES: usize = 256 * 1024;
 /// The most bytes that a page has beside the messages: its topic, its life, and what stands
 /// between a thousand messages.
 pub const HISTORY_HEAD: usize = 4 * 1024;
+/// The longest that the first lines wait for the server's answer, where it may be that they
+/// must not go in plain text: a round trip on nearly every network. An old server, which never
+/// answers, gets them a second later.
+const HOLD: Duration = Duration::from_secs(1);
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 
@@ -88,6 +92,8 @@ pub struct Session {
     ack_deadline: Option<Deadline>,
     /// When the replay is overdue.
     replay_deadline: Option<Deadline>,
+    /// No line is sent before this has expired, or the server has answered.
+    hold: Option<Deadline>,
     /// The replay isn't waited for any longer.
     gave_up_replay: bool,
     /// Why the server ends the connection.
@@ -148,6 +154,7 @@ impl Session {
             has_left: false,
             ack_deadline: None,
             replay_deadline: None,
+            hold: None,
             gave_up_replay: false,
             closing_error: None,
             refused: 0,
@@ -177,6 +184,8 @@ impl Session {
             self.heartbeat.listen(now);
         } else {
             self.heartbeat.wait_for_answer(now);
+            let holds = self.config.first_lines == FirstLines::AfterAnswer;
+            self.hold = holds.then(|| Deadline::start(HOLD, now));
         }
         if self.sources.len() == SOURCES {
             self.sources.pop_front();
@@ -294,6 +303,7 @@ impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
+        let deadlines = deadlines.chain(&self.hold);
         let deadlines = deadlines.map(Deadline::next_check);
         let others = self.heartbeat.next_check().into_iter();
         let others = others.chain(self.wish.next_attempt());
@@ -312,6 +322,9 @@ impl Session {
         self.check_older(now);
         if has_expired(&mut self.replay_deadline, now) {
             self.gave_up_replay = true;
+        }
+        if has_expired(&mut self.hold, now) {
+            self.hold = None;
         }
         if has_expired(&mut self.ack_deadline, now) {
             return Err(SessionError::Failed(self.ack_overdue()));

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -57,6 +58,13 @@ enum UserCommand {
         /// Allow it this: verbs and a topic, as in "read write lab-*". Can be given several times
         #[arg(long, value_name = "RULE")]
         allow: Vec<String>,
+
+        #[command(flatten)]
+        file: AuthFile,
+    },
+    /// Set an account's password: the first line of standard input, not shown on a terminal
+    Password {
+        name: UserName,
 
         #[command(flatten)]
         file: AuthFile,
@@ -153,6 +161,9 @@ struct LinkCommand {
     file: AuthFile,
 }
 
+/// Below this, a password is found by those who only try the usual ones.
+const SHORTEST_PASSWORD: usize = 8;
+
 /// When something expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expiry {
@@ -168,6 +179,12 @@ pub enum ManageError {
     /// The change can't be made.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// There is no password.
+    #[error("the password can't be read: {0}")]
+    Password(#[from] io::Error),
+    /// The password is too short to protect anything.
+    #[error("a password has at least {SHORTEST_PASSWORD} characters")]
+    ShortPassword,
     /// A link is for a topic that can't be.
     #[error(transparent)]
     Topic(#[from] TopicNameError),
@@ -225,6 +242,10 @@ impl UserCommand {
                 let mut rules = allow.iter();
                 rules.try_for_each(|rule| edit.change_rule(&subject, rule, Change::Allow))
             })?,
+            Self::Password { name, file } => {
+                let password = read_password()?;
+                file.change(|edit| edit.set_password(&name, &password))?;
+            }
             Self::Remove { name, file } => file.change(|edit| edit.remove_user(&name))?,
             Self::List { file } => return file.list("users"),
         }
@@ -303,6 +324,43 @@ impl Expiry {
             Self::At(seconds) => seconds,
         }
     }
+}
+
+/// The first line of standard input.
+fn read_password() -> Result<String, ManageError> {
+    let mut line = String::new();
+    if io::stdin().is_terminal() {
+        eprint!("the new password (it isn't shown): ");
+        let read = without_echo(|| io::stdin().read_line(&mut line));
+        eprintln!();
+        read?;
+    } else {
+        io::stdin().read_line(&mut line)?;
+    }
+    let password = line.trim_end_matches(['\r', '\n']);
+    match password.chars().count() >= SHORTEST_PASSWORD {
+        true => Ok(password.to_owned()),
+        false => Err(ManageError::ShortPassword),
+    }
+}
+
+/// Reads from the terminal, which doesn't show what is typed meanwhile.
+#[cfg(unix)]
+fn without_echo<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let terminal = io::stdin();
+    let before = tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    silent.local_modes -= LocalModes::ECHO;
+    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    let result = read();
+    tcsetattr(&terminal, OptionalActions::Now, &before)?;
+    result
+}
+
+#[cfg(not(unix))]
+fn without_echo<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    read()
 }
 
 /// A time from now on, or a date.

@@ -33,6 +33,18 @@ pub struct SessionConfig {
     pub run: String,
     /// Which protocol to speak.
     pub protocol: Protocol,
+    /// When the first lines are sent to a server that is not known yet.
+    pub first_lines: FirstLines,
+}
+
+/// When the first lines are sent to a server that is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLines {
+    /// With the registration: that saves a round trip.
+    AtOnce,
+    /// When the server has answered it, or has not for a second: it may refuse plain text, and
+    /// then they were not sent in it.
+    AfterAnswer,
 }
 
 /// The name by which others know a client.

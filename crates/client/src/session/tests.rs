@@ -59,6 +59,7 @@ impl Harness {
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
+            first_lines: FirstLines::AtOnce,
         };
         change(&mut config);
         let mut session = Session::new(config);
@@ -153,6 +154,34 @@ fn a_line_that_is_being_written_when_the_registration_is_refused_is_sent_again()
     );
     harness.has_written();
     assert!(harness.is_done());
+}
+
+#[test]
+fn first_lines_wait_for_an_answer_where_they_may_have_to_go_over_tls() {
+    let held = || Harness::configured(|config| config.first_lines = FirstLines::AfterAnswer);
+    let is_silent = |harness: &mut Harness| harness.session.poll_transmit(harness.now).is_none();
+    let mut harness = held();
+    assert!(is_silent(&mut harness));
+    let refusal = br#"{"message":{"topic":"error","text":"tls-required: why"}}"#;
+    assert!(harness.reads(refusal).is_err());
+    assert_eq!(harness.session.queue().unsent(), 1);
+    // An answer lets them go, and on later connections nothing waits.
+    let mut harness = held();
+    harness.is_answered();
+    assert!(harness.writes().contains("hello"));
+    let end = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port)).into();
+    harness
+        .session
+        .disconnected(Disconnect::Silent, harness.now);
+    harness.session.connected(end(3), end(2), harness.now);
+    assert!(harness.writes().contains("topics") && harness.writes().contains("hello"));
+    // Silence lets them go after a second.
+    let mut harness = held();
+    let began = harness.now;
+    while is_silent(&mut harness) {
+        harness.waits().expect("it goes on");
+    }
+    assert_eq!(harness.now - began, SECOND);
 }
 
 #[test]

@@ -33,6 +33,9 @@ impl Session {
         {
             return Some(question);
         }
+        if self.hold.is_some() {
+            return None;
+        }
         let acknowledgements = match self.state {
             State::Classic => Acknowledgements::None,
             State::Unanswered | State::Extended => Acknowledgements::Expected,

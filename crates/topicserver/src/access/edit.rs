@@ -11,6 +11,7 @@ use wire::{UserName, UserNameError};
 use super::civil::civil_from_days;
 use super::file;
 use super::mistake::{At, AuthFileError, Mistake};
+use super::password::PasswordHash;
 use super::rules::{Rule, RuleError};
 use super::token::{self, TokenError};
 
@@ -102,7 +103,7 @@ impl Edit {
             read => read.map_err(|cause| failed(path, cause))?,
         };
         // What is broken already would be broken afterwards.
-        file::parse(&text).map_err(|at| at.in_file(path, &text))?;
+        check(path, &text)?;
         let document: DocumentMut = text.parse().map_err(|error: TomlError| {
             let at = At {
                 offset: error.span().map_or(0, |span| span.start),
@@ -133,6 +134,22 @@ impl Edit {
             return Err(EditError::Exists(format!("user {name}")));
         }
         users.insert(name.as_str(), Item::Table(Table::new()));
+        Ok(())
+    }
+
+    /// Lets an account log in with a password, of which only a hash is kept.
+    pub(crate) fn set_password(
+        &mut self,
+        name: &UserName,
+        password: &str,
+    ) -> Result<(), EditError> {
+        let hash = PasswordHash::of(password)?.to_string();
+        let users = table(self.document.as_table_mut(), "users")?;
+        let known = users.get_mut(name.as_str());
+        let user = known.ok_or_else(|| EditError::Missing(format!("user {name}")))?;
+        let user = user.as_table_like_mut();
+        let user = user.ok_or_else(|| EditError::Form(format!("user {name}")))?;
+        user.insert("password", value(hash));
         Ok(())
     }
 
@@ -260,9 +277,16 @@ impl Edit {
     /// Replaces the file, if what it says now can be understood.
     pub(crate) fn save(&self) -> Result<(), AuthFileError> {
         let text = format!("{}{}", self.head, self.document);
-        file::parse(&text).map_err(|at| at.in_file(&self.path, &text))?;
+        check(&self.path, &text)?;
         replace(&self.path, &text).map_err(|cause| failed(&self.path, cause))
     }
+}
+
+/// Whether a text would be understood in place of the file.
+fn check(path: &Path, text: &str) -> Result<(), AuthFileError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let parsed = file::parse(text, folder);
+    parsed.map(drop).map_err(|at| at.in_file(path, text))
 }
 
 fn failed(path: &Path, cause: io::Error) -> AuthFileError {

@@ -23,8 +23,13 @@ mod changes;
 mod classic;
 mod doors;
 mod frames;
+#[cfg(target_os = "linux")]
+mod limits;
 mod logins;
+#[cfg(target_os = "linux")]
+mod passwords;
 #[cfg(unix)]
 mod program;
+mod signed;
 #[cfg(target_os = "linux")]
 mod strangers;

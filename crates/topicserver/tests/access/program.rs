@@ -1,7 +1,8 @@
 //! The real program: its commands change the file, it notices, and nothing that it logs has a
 //! secret in it.
 
-use std::process::Output;
+use std::io::Write;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -166,4 +167,40 @@ fn nothing_that_is_logged_has_a_secret_in_it() {
     let audit = std::fs::read_to_string(accounts.path("audit")).unwrap();
     assert!(!audit.contains(&secret), "{audit}");
     assert!(audit.contains("\"event\":\"failed-login\""));
+}
+
+#[test]
+fn a_password_that_was_set_lets_its_owner_in() {
+    let accounts = Accounts::new();
+    let set = |password: &str| {
+        let mut child = program()
+            .args(["user", "password", "alice", "--auth"])
+            .arg(accounts.path("accounts.toml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(password.as_bytes()).unwrap();
+        drop(input);
+        child.wait_with_output().unwrap()
+    };
+    let output = set("short\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = set("correct horse battery\nstaple\n");
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(accounts.path("accounts.toml")).unwrap();
+    assert!(text.contains("password = \"$argon2id$"), "{text}");
+    assert!(!text.contains("horse"));
+    let server = accounts.serve(&[]);
+    let log_in = |password: &str| {
+        let mut client = server.connect();
+        client.ask(json!({"auth": {"user": "alice", "password": password}}));
+        client.frame()["extended"].clone()
+    };
+    let answer = log_in("correct horse battery");
+    assert_eq!(answer["authenticated"]["user"], "alice", "{answer}");
+    let answer = log_in("correct horse battery staple");
+    assert_eq!(answer["error"]["code"], "unauthenticated", "{answer}");
 }

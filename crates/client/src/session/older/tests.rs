@@ -36,6 +36,7 @@ impl Harness {
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
+            first_lines: crate::session::FirstLines::AtOnce,
         });
         let now = Instant::now();
         let mut harness = Self { session, now };
