@@ -26,6 +26,7 @@ use crate::http::connection::{Io, lingering_close};
 use crate::http::context::{HttpConnection, RequestContext};
 use crate::http::forwarded;
 use crate::http::guard::{self, Checked, CheckedHost, Guard};
+use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
 use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
@@ -75,9 +76,14 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         outbox,
         guard,
     } = connection;
-    let local = reader.local_addr().ok()?;
+    let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
-    let context = Arc::new(HttpConnection { guard, peer, local });
+    let context = Arc::new(HttpConnection {
+        guard,
+        peer,
+        local,
+        is_secure: reader.is_secure(),
+    });
     let write_timeout = context.state().config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
     let is_blocked = io.is_blocked();
@@ -156,6 +162,9 @@ async fn answer(
         Ok(checked) => checked,
         Err(problem) => return Ok(refuse(&connection, peer, problem)),
     };
+    if let Some(refused) = plain::refuse(&connection, &request, host.as_deref()) {
+        return Ok(guard::close(guard::secure(refused, origin)));
+    }
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {
         return Ok(guard::secure(response, origin));
     }
@@ -186,6 +195,7 @@ async fn answer(
     };
     let mut response = guard::secure(response, origin);
     auth::challenge(&mut response, is_browser);
+    plain::forbid(&connection, &mut response);
     if slot.fill(&mut response, seats) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;

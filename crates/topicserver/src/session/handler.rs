@@ -62,6 +62,8 @@ struct Extended {
     login: Option<Box<PendingLogin>>,
     /// What it may do at most, where that is limited.
     pace: Option<Box<Pace>>,
+    /// It has sent everything, and said so.
+    has_ended: bool,
 }
 
 impl Handler {
@@ -150,6 +152,13 @@ impl Handler {
         let visitor = self.visitor().clone();
         self.extended = None;
         self.set_visitor(visitor);
+    }
+
+    /// Whether the peer has said in a frame that it has sent everything.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.extended
+            .as_ref()
+            .is_some_and(|extended| extended.has_ended)
     }
 
     fn identity(&self) -> Option<&Arc<Identity>> {
@@ -373,6 +382,11 @@ impl FrameSink for Handler {
     }
 
     fn request(&mut self, request: Request) {
+        if let Request::End = request {
+            // It has no answer, so classic clients can say it too.
+            self.extended.get_or_insert_default().has_ended = true;
+            return;
+        }
         // Whoever asks so understands the answer.
         self.outbox().set_extended();
         match request {
@@ -403,7 +417,7 @@ impl FrameSink for Handler {
                 });
             }
             Request::Ping(value) => self.send_reply(Event::Pong(&value).to_line()),
-            Request::Pong => {}
+            Request::Pong | Request::End => {}
         }
     }
 
@@ -416,8 +430,9 @@ impl FrameSink for Handler {
     }
 
     fn has_room(&self) -> bool {
-        let is_slowed =
-            |extended: &Extended| extended.slowed_by.is_some() || extended.login.is_some();
+        let is_slowed = |extended: &Extended| {
+            extended.slowed_by.is_some() || extended.login.is_some() || extended.has_ended
+        };
         !(self.outbox().is_full()
             || self.subscriptions.is_slowed()
             || self.extended.as_deref().is_some_and(is_slowed))

@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use crate::common::{LIMIT, TestServer};
+use crate::common::{LIMIT, Stream, TestServer};
 
 /// A connection on which requests are made, one after another.
 pub struct Http {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
     host: String,
 }
 
@@ -50,6 +50,18 @@ impl Http {
     pub fn over(stream: TcpStream, addr: SocketAddr) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::over(stream).unwrap(), addr)
+    }
+
+    /// The same, encrypted whatever the suite is.
+    pub fn over_tls(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::tls(stream).unwrap(), addr)
+    }
+
+    fn with(stream: Stream, addr: SocketAddr) -> Self {
         Self {
             stream: BufReader::new(stream),
             host: addr.to_string(),
