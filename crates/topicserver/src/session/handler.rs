@@ -194,11 +194,7 @@ impl Handler {
         // Once extended, a connection stays so.
         let is_extended = options.is_some() || self.identity().is_some();
         if is_extended {
-            let mut options = options.unwrap_or_default();
-            if self.identity().is_none() && options.user.is_none() {
-                options.user = self.visitor().name().cloned();
-            }
-            return self.register_extended(&admitted, &options);
+            return self.register_extended(&admitted, &options.unwrap_or_default());
         }
         let registry = self.guard.state().registry();
         for topic in &admitted {
@@ -242,24 +238,11 @@ impl Handler {
             self.refuse(&denied, None);
             return None;
         }
-        let outbox = self.subscriptions.outbox();
-        let identity = Identity::new(
-            self.state().hashes(),
-            outbox.peer(),
-            options.user.clone(),
-            options.client.as_ref(),
-            options.port,
-        );
-        let identity = identity.going_on(known.as_deref());
-        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
-        let directory = self.state().directory();
-        match directory.take(&identity, options.client.is_some(), outbox) {
-            Ok(name) => {
-                let extended = self.extended.get_or_insert_default();
-                extended.name = name;
-                extended.identity = Some(identity.clone());
-                Some(identity)
-            }
+        if let Some(identity) = self.take_name_of_login(options) {
+            return Some(identity);
+        }
+        match self.take_name(options.user.clone(), options) {
+            Ok(identity) => Some(identity),
             Err(taken) => {
                 let name = options.user.as_ref().map_or("", UserName::as_str);
                 self.tell_name(&match taken {
@@ -275,6 +258,40 @@ impl Handler {
                 None
             }
         }
+    }
+
+    /// Takes the name that comes with the login, if the peer names none and nobody has it.
+    fn take_name_of_login(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
+        if options.user.is_some() || self.identity().is_some() {
+            return None;
+        }
+        let name = self.visitor().name().cloned()?;
+        let access = self.state().access();
+        access.check_name(self.visitor(), &name).ok()?;
+        self.take_name(Some(name), options).ok()
+    }
+
+    fn take_name(
+        &mut self,
+        user: Option<UserName>,
+        options: &RegistrationOptions,
+    ) -> Result<Arc<Identity>, Taken> {
+        let outbox = self.subscriptions.outbox();
+        let identity = Identity::new(
+            self.state().hashes(),
+            outbox.peer(),
+            user,
+            options.client.as_ref(),
+            options.port,
+        );
+        let identity = identity.going_on(self.identity().map(Arc::as_ref));
+        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
+        let directory = self.state().directory();
+        let name = directory.take(&identity, options.client.is_some(), outbox)?;
+        let extended = self.extended.get_or_insert_default();
+        extended.name = name;
+        extended.identity = Some(identity.clone());
+        Ok(identity)
     }
 
     /// Whoever has left all topics doesn't come back for the name.
