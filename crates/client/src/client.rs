@@ -20,7 +20,7 @@ use crate::queue::ID_MEMBER;
 use crate::reconnect::{Driver, Setup};
 use crate::secret;
 use crate::session::{
-    ENVELOPE, History, Name, Presence, Protocol, Request, Session, SessionConfig,
+    ENVELOPE, History, LONGEST_ANSWER, Name, Presence, Protocol, Request, Session, SessionConfig,
 };
 use crate::tls::{Tls, Trust};
 
@@ -100,7 +100,7 @@ impl Options {
     /// The longest frame that may arrive: what was sent, with the server's envelope.
     fn max_received_frame(&self) -> usize {
         match self.protocol {
-            Protocol::Extended => self.max_frame + ENVELOPE,
+            Protocol::Extended => LONGEST_ANSWER.max(self.max_frame + ENVELOPE),
             Protocol::Classic => self.max_frame,
         }
     }

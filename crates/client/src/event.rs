@@ -84,6 +84,8 @@ pub enum Event {
     /// The answer to [`Request::Topics`](crate::Request::Topics): all topics, in the order
     /// of their names.
     Topics(Vec<Topic>),
+    /// The answer to [`Request::History`](crate::Request::History).
+    History(Range),
     /// The answer to [`Request::Lookup`](crate::Request::Lookup).
     Found {
         /// Who.
@@ -181,6 +183,17 @@ pub struct Incoming {
     pub envelope: Envelope,
     /// Whether it is new.
     pub arrival: Arrival,
+}
+
+/// Messages from a topic's past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The topic.
+    pub topic: String,
+    /// The number of the oldest message that the server has; of the next one if it has none.
+    pub first: u64,
+    /// The messages in their order, our own among them.
+    pub messages: Vec<Incoming>,
 }
 
 /// Whether a message is new.

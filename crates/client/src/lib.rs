@@ -132,7 +132,7 @@ pub use address::{Security, ServerAddress, ServerAddressError};
 pub use client::{Client, Ended, Events, Options, Payload, Permit, PlainSecrets, SendError};
 pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
 pub use event::{
-    Arrival, Closing, Event, Finished, Incoming, Outcome, Person, RequestRefused, Topic,
+    Arrival, Closing, Event, Finished, Incoming, Outcome, Person, Range, RequestRefused, Topic,
 };
 pub use line::Line;
 pub use pin::{Pin, PinError};

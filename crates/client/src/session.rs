@@ -14,6 +14,7 @@ mod identity;
 mod membership;
 mod naming;
 mod pages;
+mod ranges;
 mod receive;
 mod requests;
 mod resume;
@@ -27,6 +28,7 @@ use wire::{Endpoint, TopicName};
 
 pub use config::{Name, Presence, Protocol, SessionConfig};
 pub(crate) use identity::is_hopeless;
+pub(crate) use ranges::LONGEST_ANSWER;
 pub use requests::Request;
 pub use resume::History;
 

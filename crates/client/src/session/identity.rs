@@ -38,6 +38,13 @@ const CLASSIC: [ErrorCode; 4] = [
     ErrorCode::Revoked,
 ];
 
+/// The errors by which a server may refuse to let us join one more topic.
+const DENIALS: [ErrorCode; 3] = [
+    ErrorCode::Forbidden,
+    ErrorCode::Unauthenticated,
+    ErrorCode::TooManyTopics,
+];
+
 /// What the server has said of who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
@@ -131,10 +138,9 @@ impl Session {
     /// The server says that we may not do something. If it was to join a topic, a later
     /// registration must not ask for it again: it would be refused as a whole.
     pub(super) fn on_denied(&mut self, error: &ServerError) {
-        let is_denial = error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated);
+        let is_denial = DENIALS.iter().any(|code| error.is(*code));
         let mut memberships = self.memberships.iter();
-        // Joins are answered in their order.
-        let is_pending = |one: &Membership| one.asked && !one.is_in && !one.joined;
+        let is_pending = |one: &Membership| one.is_awaited() && !one.joined;
         if is_denial && let Some(place) = memberships.position(is_pending) {
             let topic = self.memberships.remove(place).topic;
             let code = error.code.clone();

@@ -62,6 +62,11 @@ impl Membership {
         self.resume.registered(now)
     }
 
+    /// It was in a registration on this connection, which has no answer yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.asked && !self.is_in
+    }
+
     /// The last messages are asked for once more.
     pub(super) fn repeat(&mut self) {
         self.repeat = Repeat::Asked;

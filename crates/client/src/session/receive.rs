@@ -5,7 +5,7 @@ use std::time::Instant;
 use wire::{Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, UserName};
 
 use super::resume::Recovery;
-use super::{Name, Presence, Protocol, Register, Session, State};
+use super::{Name, Presence, Protocol, Register, Session, State, ranges};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
 use crate::event::{Arrival, Event, Incoming, Person};
 use crate::frame::{Frame, MessageFrame};
@@ -218,6 +218,7 @@ impl Session {
                 port: person.port.to_string(),
             },
             ServerEvent::Topics(page) => return self.on_topics(page),
+            ServerEvent::History(range) => Event::History(ranges::read(range)),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
                 if self.config.presence == Presence::Ignore =>
             {

@@ -30,6 +30,16 @@ pub enum Request {
     Who(TopicName),
     /// What topics are there? Answered by [`Event::Topics`].
     Topics,
+    /// What was said in a topic before a message? Answered by [`Event::History`], with as
+    /// many of the newest messages as fit into 256 KiB.
+    History {
+        /// In which.
+        topic: TopicName,
+        /// The messages with lower numbers than this; without it, the newest ones.
+        before: Option<u64>,
+        /// How many; 100 without it, 1,000 at most.
+        limit: Option<u64>,
+    },
     /// Where can this user be called? Answered by [`Event::Found`].
     Lookup(UserName),
     /// Be called otherwise. The old name stays until the server grants the new one, which
@@ -59,6 +69,15 @@ impl Session {
             Request::Leave(topic) => self.requests.push_back(Pending::Leave(topic)),
             Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
             Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
+            Request::History {
+                topic,
+                before,
+                limit,
+            } => self.ask(frame(Frame::History {
+                topic,
+                before,
+                limit,
+            })),
             Request::Topics => self.ask(frame(Frame::Topics(Page::default()))),
             Request::Rename(name) => self.rename(name),
             Request::Lookup(user) => self.ask(frame(Frame::Lookup(user.to_string()))),
@@ -105,8 +124,12 @@ impl Session {
 
     /// The next request's frame, if it is time for it.
     pub(super) fn next_request(&mut self, source: Endpoint) -> Option<Vec<u8>> {
-        let can_leave = self.queue.is_written();
-        if matches!(self.requests.front()?, Pending::Leave(_)) && !can_leave {
+        let may_be_sent = match self.requests.front()? {
+            Pending::Leave(_) => self.queue.is_written(),
+            Pending::Join(_) => !self.awaits_registration(),
+            Pending::Last(..) | Pending::Frame(_) => true,
+        };
+        if !may_be_sent {
             return None;
         }
         match self.requests.pop_front()? {
@@ -131,6 +154,14 @@ impl Session {
             }
             Pending::Leave(topic) => self.leave(topic),
         }
+    }
+
+    /// A registration has no answer yet. An error says of none to which it belongs, so there
+    /// is one at a time.
+    fn awaits_registration(&self) -> bool {
+        let mut memberships = self.memberships.iter();
+        self.state == State::Unanswered
+            || self.state == State::Extended && memberships.any(Membership::is_awaited)
     }
 
     fn leave(&mut self, topic: TopicName) -> Option<Vec<u8>> {
