@@ -140,8 +140,7 @@ impl Session {
     pub(super) fn on_denied(&mut self, error: &ServerError) {
         let is_denial = DENIALS.iter().any(|code| error.is(*code));
         let mut memberships = self.memberships.iter();
-        let is_pending = |one: &Membership| one.is_awaited() && !one.joined;
-        if is_denial && let Some(place) = memberships.position(is_pending) {
+        if is_denial && let Some(place) = memberships.position(Membership::is_pending) {
             let topic = self.memberships.remove(place).topic;
             let code = error.code.clone();
             self.emit(Event::Removed { topic, code });

@@ -19,27 +19,21 @@ pub enum Request {
     Join(TopicName),
     /// Leave a topic, after everything that was pushed before has been written.
     Leave(TopicName),
-    /// Send the newest messages of a topic again.
-    Last {
-        /// Of which.
+    /// Send a page of older messages: the newest of those before a number. Answered by
+    /// [`Event::History`], or by [`Event::HistoryFailed`]. If the connection is lost
+    /// meanwhile, the next one is asked. Pages are asked for one at a time.
+    History {
+        /// Of which topic.
         topic: TopicName,
-        /// How many.
-        count: u64,
+        /// The messages with lower numbers than this; without it, the newest ones.
+        before: Option<u64>,
+        /// At most so many. A server may send fewer at once.
+        limit: u64,
     },
     /// Who is in a topic? Answered by [`Event::Members`].
     Who(TopicName),
     /// What topics are there? Answered by [`Event::Topics`].
     Topics,
-    /// What was said in a topic before a message? Answered by [`Event::History`], with as
-    /// many of the newest messages as fit into 256 KiB.
-    History {
-        /// In which.
-        topic: TopicName,
-        /// The messages with lower numbers than this; without it, the newest ones.
-        before: Option<u64>,
-        /// How many; 100 without it, 1,000 at most.
-        limit: Option<u64>,
-    },
     /// Where can this user be called? Answered by [`Event::Found`].
     Lookup(UserName),
     /// Be called otherwise. The old name stays until the server grants the new one, which
@@ -52,8 +46,6 @@ pub enum Request {
 pub(super) enum Pending {
     /// A registration for one more topic.
     Join(TopicName),
-    /// A registration that asks for the last messages again.
-    Last(TopicName, u64),
     /// Written when everything that was pushed before is.
     Leave(TopicName),
     /// Anything else, as it goes over the wire.
@@ -67,17 +59,12 @@ impl Session {
         match request {
             Request::Join(topic) => self.join(topic),
             Request::Leave(topic) => self.requests.push_back(Pending::Leave(topic)),
-            Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
-            Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
             Request::History {
                 topic,
                 before,
                 limit,
-            } => self.ask(frame(Frame::History {
-                topic,
-                before,
-                limit,
-            })),
+            } => self.want_older(topic, before, limit),
+            Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
             Request::Topics => self.ask(frame(Frame::Topics(Page::default()))),
             Request::Rename(name) => self.rename(name),
             Request::Lookup(user) => self.ask(frame(Frame::Lookup(user.to_string()))),
@@ -118,6 +105,7 @@ impl Session {
     /// one was asked. What was to be left still is.
     pub(super) fn forget_requests(&mut self) {
         self.pages.clear();
+        self.restart_older();
         self.requests
             .retain(|request| matches!(request, Pending::Leave(_)));
     }
@@ -127,7 +115,7 @@ impl Session {
         let may_be_sent = match self.requests.front()? {
             Pending::Leave(_) => self.queue.is_written(),
             Pending::Join(_) => !self.awaits_registration(),
-            Pending::Last(..) | Pending::Frame(_) => true,
+            Pending::Frame(_) => true,
         };
         if !may_be_sent {
             return None;
@@ -144,24 +132,16 @@ impl Session {
                 }
                 Some(registration(source, &topic, options.as_ref()))
             }
-            Pending::Last(topic, count) => {
-                self.membership(topic.as_str())?.repeat();
-                let options = RegistrationOptions {
-                    last: Some(count),
-                    ..RegistrationOptions::default()
-                };
-                Some(registration(source, &topic, Some(&options)))
-            }
             Pending::Leave(topic) => self.leave(topic),
         }
     }
 
-    /// A registration has no answer yet. An error says of none to which it belongs, so there
+    /// A registration has no answer yet. An error doesn't say to which one it belongs, so there
     /// is one at a time.
     fn awaits_registration(&self) -> bool {
         let mut memberships = self.memberships.iter();
         self.state == State::Unanswered
-            || self.state == State::Extended && memberships.any(Membership::is_awaited)
+            || self.state == State::Extended && memberships.any(Membership::is_pending)
     }
 
     fn leave(&mut self, topic: TopicName) -> Option<Vec<u8>> {

@@ -76,13 +76,15 @@ impl Participant {
         request: Request,
         read: impl Fn(&Event) -> Option<T>,
     ) -> T {
-        let asked = self.seen.borrow().len();
+        self.ask(request).await.read(read).await
+    }
+
+    /// Asks, for an answer that is read later.
+    pub(crate) async fn ask(&self, request: Request) -> Answer {
+        let seen = self.seen.clone();
+        let asked = seen.borrow().len();
         self.client.request(request).await.unwrap();
-        let answer = |seen: &[Event]| seen.iter().skip(asked).find_map(&read);
-        let mut seen = self.seen.clone();
-        let waiting = seen.wait_for(|seen| answer(seen).is_some());
-        let seen = tokio::time::timeout(LIMIT, waiting).await.expect("in time");
-        answer(&seen.unwrap()).unwrap()
+        Answer { seen, asked }
     }
 
     /// Waits for an event, which may have come already.
@@ -132,6 +134,21 @@ impl Participant {
     }
 }
 
+/// The answer to a question: it comes after what was seen when that was asked.
+pub(crate) struct Answer {
+    seen: watch::Receiver<Vec<Event>>,
+    asked: usize,
+}
+
+impl Answer {
+    pub(crate) async fn read<T>(mut self, read: impl Fn(&Event) -> Option<T>) -> T {
+        let answer = |seen: &[Event]| seen.iter().skip(self.asked).find_map(&read);
+        let waiting = self.seen.wait_for(|seen| answer(seen).is_some());
+        let seen = tokio::time::timeout(LIMIT, waiting).await.expect("in time");
+        answer(&seen.unwrap()).unwrap()
+    }
+}
+
 fn texts(seen: &[Event]) -> impl Iterator<Item = &str> {
     seen.iter().filter_map(|event| match event {
         Event::Message(message) => Some(message.text.as_str()),
@@ -141,7 +158,7 @@ fn texts(seen: &[Event]) -> impl Iterator<Item = &str> {
 
 fn delivered(seen: &[Event]) -> impl Iterator<Item = &str> {
     seen.iter().filter_map(|event| match event {
-        Event::Delivered(line) => Some(line.text.as_str()),
+        Event::Delivered { line, .. } => Some(line.text.as_str()),
         _ => None,
     })
 }

@@ -1,5 +1,6 @@
 //! What a person sees and does, without a terminal.
 
+mod pictures;
 mod typing;
 
 use client::{Arrival, Incoming, Line};
@@ -14,6 +15,7 @@ use crate::output::item::Item;
 /// Noon of Thursday, 26 November 2026.
 const NOON: u64 = 1_795_694_400_000;
 const MINUTE: u64 = 60_000;
+const PAST: Arrival = Arrival::Replayed { is_last: false };
 
 struct Test {
     ui: Ui,
@@ -42,7 +44,7 @@ impl Test {
             },
             max_line_frame: 1000,
         };
-        let mut ui = Ui::new(options, (columns, rows), NOON, Instant::now());
+        let mut ui = Ui::new(options, (columns, rows), NOON);
         ui.take_item(Item::Connection(Connection::Up));
         Self {
             ui,
@@ -54,7 +56,7 @@ impl Test {
 
     fn passes(&mut self, milliseconds: u64) {
         self.now += milliseconds;
-        self.ui.set_time(self.now, Instant::now());
+        self.ui.set_time(self.now);
     }
 
     fn arrives(&mut self, topic: &str, user: &str, text: &str) {
@@ -232,7 +234,7 @@ fn scrolling_up_holds_still_and_tells_what_is_new() {
     );
     assert_eq!(
         test.sent(),
-        ["Last { topic: TopicName(\"lab\"), count: 312 }"]
+        ["History { topic: TopicName(\"lab\"), before: Some(1), limit: 200 }"]
     );
 }
 
@@ -298,7 +300,10 @@ fn what_is_sent_waits_below_until_it_has_arrived() {
         topic: topic("lab"),
         text: text.into(),
     };
-    test.ui.take_item(Item::Delivered(line("first")));
+    test.ui.take_item(Item::Delivered {
+        line: line("first"),
+        seq: None,
+    });
     test.ui.take_item(Item::Refused(line("second")));
     let picture = test.picture();
     assert_eq!(picture[7], "12:00 alice  lab:first");
