@@ -14,6 +14,7 @@ mod context;
 mod forwarded;
 mod guard;
 mod info;
+mod plain;
 mod problem;
 mod publish;
 mod query;

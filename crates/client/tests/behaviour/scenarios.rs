@@ -213,7 +213,7 @@ async fn s10_one_topic_too_many_is_refused_and_the_others_stay() {
         client.client.request(join).await.unwrap();
     }
     let refused = |event: &Event| match event {
-        Event::Removed { topic, code } => Some((topic.to_string(), code.clone())),
+        Event::JoinRefused { topic, error } => Some((topic.to_string(), error.code.clone())),
         _ => None,
     };
     client.until(|event| refused(event).is_some()).await;
