@@ -75,3 +75,32 @@ fn the_libraries_know_every_error_code() {
         assert_eq!(known, documented, "{file}");
     }
 }
+
+/// The numbers of the tests in a file: what stands between these.
+fn numbers(file: &str, before: &str, after: char) -> Vec<u32> {
+    let source = std::fs::read_to_string(library(file)).unwrap();
+    let parts = source.split(before).skip(1);
+    let numbers = parts.filter_map(|part| part.split(after).next()?.parse().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Each scenario of the list has one test in each language, and each test stands in the list.
+#[test]
+fn each_library_has_a_test_of_every_scenario() {
+    let listed = numbers("scenarios.md", "\n| S", ' ');
+    assert_eq!(listed, (1..=listed.len() as u32).collect::<Vec<_>>());
+    assert!(listed.len() >= 17, "{listed:?}");
+    for (file, before, after) in [
+        ("js/test/scenarios.test.js", "test(\"S", ':'),
+        ("python/tests/test_scenarios.py", "async def test_s", '_'),
+        (
+            "../crates/client/tests/behaviour/scenarios.rs",
+            "async fn s",
+            '_',
+        ),
+    ] {
+        assert_eq!(numbers(file, before, after), listed, "{file}");
+    }
+}

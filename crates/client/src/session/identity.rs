@@ -38,6 +38,13 @@ const CLASSIC: [ErrorCode; 4] = [
     ErrorCode::Revoked,
 ];
 
+/// The errors by which a server may refuse to let us join one more topic.
+const DENIALS: [ErrorCode; 3] = [
+    ErrorCode::Forbidden,
+    ErrorCode::Unauthenticated,
+    ErrorCode::TooManyTopics,
+];
+
 /// What the server has said of who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
@@ -131,11 +138,10 @@ impl Session {
     /// The server reports an error, which may be that we may not join a topic. Then a later
     /// registration must not ask for it again: it would be refused as a whole.
     pub(super) fn on_server_error(&mut self, error: ServerError) {
-        let is_denial = error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated);
+        let is_denial = DENIALS.iter().any(|code| error.is(*code));
         let mut memberships = self.memberships.iter();
-        // Joins are answered in their order.
-        let is_pending = |one: &Membership| one.asked && !one.is_in && !one.joined;
-        let pending = memberships.position(is_pending).filter(|_| is_denial);
+        let pending = memberships.position(Membership::is_pending);
+        let pending = pending.filter(|_| is_denial);
         if pending.is_none() && is_denial && self.unanswered_who.pop_front().is_some() {
             // Nobody has asked for it, and the topic goes on without a list of its members.
             return;

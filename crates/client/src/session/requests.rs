@@ -114,8 +114,12 @@ impl Session {
 
     /// The next request's frame, if it is time for it.
     pub(super) fn next_request(&mut self, source: Endpoint) -> Option<Vec<u8>> {
-        let can_leave = self.queue.is_written();
-        if matches!(self.requests.front()?, Pending::Leave(_)) && !can_leave {
+        let may_be_sent = match self.requests.front()? {
+            Pending::Leave(_) => self.queue.is_written(),
+            Pending::Join(_) => !self.awaits_registration(),
+            Pending::Frame(_) => true,
+        };
+        if !may_be_sent {
             return None;
         }
         match self.requests.pop_front()? {
@@ -132,6 +136,14 @@ impl Session {
             }
             Pending::Leave(topic) => self.leave(topic),
         }
+    }
+
+    /// A registration has no answer yet. An error doesn't say to which one it belongs, so there
+    /// is one at a time.
+    fn awaits_registration(&self) -> bool {
+        let mut memberships = self.memberships.iter();
+        self.state == State::Unanswered
+            || self.state == State::Extended && memberships.any(Membership::is_pending)
     }
 
     fn leave(&mut self, topic: TopicName) -> Option<Vec<u8>> {

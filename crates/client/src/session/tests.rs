@@ -325,3 +325,16 @@ fn the_last_frame_gives_the_name_back() {
     harness.has_written();
     assert_eq!(harness.session.poll_transmit(harness.now), None);
 }
+
+#[test]
+fn a_topic_that_is_joined_before_the_answer_is_asked_for_after_it() {
+    let mut harness = Harness::new();
+    let topic = TopicName::new("u").expect("a name");
+    let request = Request::Join(topic);
+    harness.session.request(request, harness.now);
+    // The line, which waits for no answer.
+    assert!(!harness.writes().contains("\"topics\""));
+    harness.has_written();
+    harness.is_answered();
+    assert!(harness.writes().contains("\"topics\":[\"u\"]"));
+}

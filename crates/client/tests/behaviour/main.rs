@@ -10,5 +10,7 @@
 
 mod client;
 mod examples;
+mod network;
+mod participant;
 mod scenarios;
 mod server;

@@ -52,6 +52,11 @@ impl Killable {
         self.child.wait().unwrap();
     }
 
+    /// Loses its data.
+    pub(crate) fn forget(&self) {
+        std::fs::remove_dir_all(&self.data).unwrap();
+    }
+
     /// Starts it again on the same port, with the same data.
     pub(crate) fn start_again(&mut self) {
         let before = self.address.clone();
