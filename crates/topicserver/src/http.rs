@@ -8,6 +8,7 @@
 mod accept;
 mod answer;
 mod assets;
+mod body;
 mod connection;
 mod context;
 mod forwarded;

@@ -27,6 +27,7 @@ mod listener;
 mod log_limit;
 mod network;
 mod outbox;
+mod queues;
 mod server;
 mod session;
 mod state;

@@ -20,12 +20,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
-use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
+use wire::{ErrorCode, RegistrationOptions, TopicName};
 
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
-use crate::session::input::{First, FrameSink, Input, Read};
+use crate::session::input::{First, FrameSink, Input, InputError, Read};
 use crate::session::protocol::Protocol;
 use crate::session::source::Source;
 use crate::state::{ConnectionGuard, Handover};
@@ -63,8 +63,8 @@ enum End {
     Closed,
     /// The peer took nothing for too long.
     Stalled,
-    /// The peer's stream can't be read any further.
-    Stream(ScanError),
+    /// The peer's bytes can't be read any further.
+    Input(InputError),
     /// The peer wants to speak TLS.
     Tls,
     /// The peer says whose connection it forwards, and isn't trusted with that.
@@ -90,7 +90,8 @@ impl<R: Source> Session<R> {
     /// The connection begins with these bytes, which were read already.
     pub(crate) fn begin_with(&mut self, bytes: &BytesMut) {
         let limits = self.config().frame_limits;
-        self.input.begin_with(bytes, limits);
+        let queues = self.handler.state().queue_limits();
+        self.input.begin_with(bytes, limits, queues);
     }
 
     /// The session of a connection that only listens, to these topics.
@@ -138,7 +139,7 @@ impl<R: Source> Session<R> {
                 Some(end) => Begin::End(end),
                 None => Begin::Json,
             },
-            Poll::Ready(Ok(Err(error))) => Begin::End(End::Stream(error)),
+            Poll::Ready(Ok(Err(error))) => Begin::End(End::Input(error)),
             Poll::Ready(Err(error)) => Begin::End(End::Broken(error.kind())),
         })
     }
@@ -181,7 +182,7 @@ impl<R: Source> Session<R> {
                         return self.poll_read_deadline(cx);
                     }
                 }
-                Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Stream(error)),
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Input(error)),
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error.kind())),
             }
         }
@@ -307,12 +308,14 @@ fn deadline(duration: Duration) -> Deadline {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::Waker;
 
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::clock::Clock;
-    use crate::outbox::{Outbox, limits::OutboxLimits};
+    use crate::outbox::Outbox;
+    use crate::queues::{Kind, QueueLimits, Queued};
     use crate::state::{ServeHttp, ServerState, Serving};
 
     /// Serves nothing.
@@ -324,19 +327,42 @@ mod tests {
         }
     }
 
+    /// A session in a server with these limits, whose peer sends nothing.
+    async fn session(config: Config) -> Session<OwnedReadHalf> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
+        let clock = Clock::for_tests();
+        let state = ServerState::new(config, None, Arc::new(NoHttp), clock).unwrap();
+        let guard = state.admit(address).unwrap();
+        let outbox = Arc::new(Outbox::new(writer, address, QueueLimits::of_one(1000)));
+        Session::new(reader, outbox, guard)
+    }
+
     /// With 144 bytes tokio's task takes 256; with one word more it would take
     /// 384, because it is aligned to 128. That is what an idle connection costs.
     #[cfg(target_pointer_width = "64")]
     #[tokio::test]
     async fn an_idle_session_fits_in_a_small_task() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let clock = Clock::for_tests();
-        let state = ServerState::new(Config::default(), None, Arc::new(NoHttp), clock).unwrap();
-        let guard = state.admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(writer, address, OutboxLimits::of_one(1000)));
-        let session = Session::new(reader, outbox, guard).enter();
+        let session = session(Config::default()).await.enter();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_read_while_the_mailboxes_of_all_topics_are_full() {
+        let config = Config {
+            max_queued: 40_000,
+            ..Config::default()
+        };
+        let mut session = session(config).await;
+        let queues = session.handler.state().queue_limits().clone();
+        let mut mailboxes = Queued::new(queues, Kind::Mailbox);
+        mailboxes.add(9_999);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(session.handler.poll_room(&mut cx).is_ready());
+        mailboxes.add(1);
+        assert!(session.handler.poll_room(&mut cx).is_pending());
+        drop(mailboxes);
+        std::future::poll_fn(|cx| session.handler.poll_room(cx)).await;
     }
 }

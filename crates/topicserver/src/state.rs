@@ -15,7 +15,7 @@ use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
-use crate::outbox::limits::OutboxLimits;
+use crate::queues::QueueLimits;
 use crate::store::Store;
 use crate::topic::registry::Registry;
 
@@ -24,7 +24,7 @@ pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
     connections: Connections,
-    outbox_limits: Arc<OutboxLimits>,
+    queue_limits: Arc<QueueLimits>,
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
@@ -44,19 +44,27 @@ impl ServerState {
         http: Arc<dyn ServeHttp>,
         clock: Clock,
     ) -> Result<Arc<Self>, NoRandomness> {
+        let (per_connection, per_topic) = (config.max_outbox, config.max_mailbox);
+        let queue_limits = QueueLimits::new(per_connection, per_topic, config.max_queued);
+        let queues = queue_limits.clone();
         Ok(Arc::new(Self {
             hashes: match &store {
                 Some(store) => Hashes::new(store.secret())?,
                 None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
+            registry: Arc::new(Registry::new(
+                &config,
+                queues,
+                store.clone(),
+                clock.clone(),
+            )?),
             store,
             clock,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
             ),
-            outbox_limits: OutboxLimits::new(config.max_outbox, config.max_queued),
+            queue_limits,
             directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
@@ -97,9 +105,9 @@ impl ServerState {
         &self.http
     }
 
-    /// What may be queued for connections.
-    pub(crate) fn outbox_limits(&self) -> &Arc<OutboxLimits> {
-        &self.outbox_limits
+    /// How much may wait in the queues.
+    pub(crate) fn queue_limits(&self) -> &Arc<QueueLimits> {
+        &self.queue_limits
     }
 
     pub(crate) fn connections(&self) -> &Connections {

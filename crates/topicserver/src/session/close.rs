@@ -39,7 +39,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Stream(_) | End::Tls | End::Proxy | End::Late(_) => {
+            End::Closed | End::Input(_) | End::Tls | End::Proxy | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -100,7 +100,7 @@ impl<R: Source> Session<R> {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let peer = outbox.peer();
         match end {
-            End::Stream(error) => {
+            End::Input(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
                 state.complain(peer, error.code(), &error.to_string());
             }

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
-use wire::{Limits, ScanError, Scanner};
+use wire::{Limits, Scanner};
 
-use super::{FrameSink, Input, Partial, READ_BUFFER, Read, Rest, make_room};
+use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
+use crate::queues::QueueLimits;
 use crate::session::protocol::Protocol;
 
 /// What came of a connection's first read.
@@ -28,8 +30,13 @@ impl Input {
     }
 
     /// The connection begins with these bytes, which were read already.
-    pub(crate) fn begin_with(&mut self, bytes: &BytesMut, limits: Limits) {
-        self.keep(bytes, Scanner::new(limits), Rest::Deferred);
+    pub(crate) fn begin_with(
+        &mut self,
+        bytes: &BytesMut,
+        limits: Limits,
+        queues: &Arc<QueueLimits>,
+    ) {
+        self.keep(bytes, Scanner::new(limits), Rest::Deferred, queues);
     }
 
     /// Deals with the bytes of [`begin_with`](Self::begin_with).
@@ -37,7 +44,7 @@ impl Input {
         &mut self,
         mut first: Box<Partial>,
         sink: &mut impl FrameSink,
-    ) -> Result<First, ScanError> {
+    ) -> Result<First, InputError> {
         let protocol = Protocol::of(&first.bytes);
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
@@ -55,7 +62,7 @@ impl Input {
         cx: &mut Context<'_>,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Poll<io::Result<Result<First, ScanError>>> {
+    ) -> Poll<io::Result<Result<First, InputError>>> {
         if let Some(first) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
@@ -68,7 +75,8 @@ impl Input {
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             if count > 0 && Protocol::of(buffer) != Protocol::Json {
                 let first = First::Other(Protocol::of(buffer));
-                self.keep(buffer, Scanner::new(limits), Rest::Unfinished);
+                let queues = sink.queue_limits();
+                self.keep(buffer, Scanner::new(limits), Rest::Unfinished, queues);
                 buffer.clear();
                 return Poll::Ready(Ok(Ok(first)));
             }
