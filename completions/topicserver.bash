@@ -23,7 +23,7 @@ _topicserver() {
 
     case "${cmd}" in
         topicserver)
-            opts="-h -V --config --bind --log --max-frame --max-depth --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --trust-proxy --threads --help --version"
+            opts="-h -V --config --bind --log --log-format --max-frame --max-depth --auth --open-to-all --audit-log --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --trust-proxy --threads --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -41,11 +41,23 @@ _topicserver() {
                     COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-frame)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

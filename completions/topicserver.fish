@@ -6,8 +6,12 @@ warn\t'Also client errors'
 info\t'Also when the server starts and stops'
 debug\t'Also each connection\'s start and end'
 trace\t'Also what its libraries log'"
+complete -c topicserver -l log-format -d 'How to write the log: text, or a JSON object per line' -r -f -a "text\t'Lines for people; for the journal of systemd without a stamp, and with the level as journald takes it'
+json\t'A JSON object per line: time, level, target, message, and further fields'"
 complete -c topicserver -l max-frame -d 'Maximum bytes of a frame' -r
 complete -c topicserver -l max-depth -d 'Maximum nesting of objects and arrays in a frame' -r
+complete -c topicserver -l auth -d 'Ask who clients are, and let them do what this file allows: a TOML file with users, tokens and rules. Changes take effect within a second. Without it, everybody in the server\'s own network may do everything' -r -F
+complete -c topicserver -l audit-log -d 'Append a line of JSON to this file for each login, refusal and change of --auth' -r -F
 complete -c topicserver -l max-topics -d 'Maximum topics per connection' -r
 complete -c topicserver -l max-outbox -d 'Maximum bytes queued per connection. A classic client beyond it is disconnected; an extended one catches up from the history' -r
 complete -c topicserver -l max-queued -d 'Maximum bytes in all queues together: for connections, for topics, and of unfinished frames. Near it, connections that have more queued than others are treated as if they were beyond --max-outbox [default: a quarter of the machine\'s memory, at least 256 MiB]' -r
@@ -38,5 +42,6 @@ complete -c topicserver -l max-stream-topics -d 'Maximum topics of one stream ov
 complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
 complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For. Can be given several times' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
+complete -c topicserver -l open-to-all -d 'Let everybody do everything, also from outside of the server\'s own network'
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c topicserver -s V -l version -d 'Print version'

@@ -29,7 +29,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
@@ -208,7 +208,7 @@ fn ui(setup: Setup) -> Ui {
         },
         max_line_frame: setup.max_line_frame,
     };
-    Ui::new(options, size(), now(), Instant::now())
+    Ui::new(options, size(), now())
 }
 
 /// The screen's thread.

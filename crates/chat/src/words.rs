@@ -76,6 +76,9 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
             "messages of {topic} that were sent meanwhile may be missing: not all could be \
              recovered"
         )),
+        Event::HistoryFailed { topic, error } => warning(format_args!(
+            "older messages of {topic} can't be fetched: {error}"
+        )),
         Event::RequestRefused(RequestRefused::NotConnected) => {
             warning("not connected: ask again when you are")
         }
@@ -130,7 +133,7 @@ pub(crate) fn about(event: &Event) -> Vec<&str> {
     match event {
         Event::Joined { topics, .. } => topics.iter().map(TopicName::as_str).collect(),
         Event::LineRefused { line, .. } => vec![line.topic.as_str()],
-        Event::Incomplete(topic) => vec![topic.as_str()],
+        Event::Incomplete(topic) | Event::HistoryFailed { topic, .. } => vec![topic.as_str()],
         Event::Gap { topic, .. }
         | Event::Members { topic, .. }
         | Event::UserJoined { topic, .. }

@@ -20,7 +20,8 @@ use crate::queue::ID_MEMBER;
 use crate::reconnect::{Driver, Setup};
 use crate::secret;
 use crate::session::{
-    ENVELOPE, History, Name, Presence, Protocol, Request, Session, SessionConfig,
+    ENVELOPE, FirstLines, HISTORY_BYTES, HISTORY_HEAD, History, Name, Presence, Protocol, Request,
+    Session, SessionConfig,
 };
 use crate::tls::{Tls, Trust};
 
@@ -59,6 +60,9 @@ pub struct Options {
     /// How long the server may acknowledge nothing after
     /// [`finish`](Client::finish): 30 s by default.
     pub ack_timeout: Duration,
+    /// How long the server has to answer a [`Request::History`]: 30 s by default, which is
+    /// longer than a server waits for its disk.
+    pub answer_timeout: Duration,
     /// How long the server has to close its side after that: 3 s by default.
     pub drain_timeout: Duration,
     /// The longest frame, sent or received, in bytes: 64 KiB by default.
@@ -83,6 +87,7 @@ impl Options {
             wait: false,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(3),
             max_frame: Limits::DEFAULT_MAX_FRAME,
         }
@@ -97,10 +102,11 @@ impl Options {
         }
     }
 
-    /// The longest frame that may arrive: what was sent, with the server's envelope.
+    /// The longest frame that may arrive: what was sent, with the server's envelope, or a
+    /// page of older messages.
     fn max_received_frame(&self) -> usize {
         match self.protocol {
-            Protocol::Extended => self.max_frame + ENVELOPE,
+            Protocol::Extended => HISTORY_BYTES.max(self.max_frame + ENVELOPE) + HISTORY_HEAD,
             Protocol::Classic => self.max_frame,
         }
     }
@@ -145,6 +151,10 @@ impl Options {
     }
 
     fn into_session(self) -> Result<Session, secret::NoRandomness> {
+        let first_lines = match self.dialer().protection {
+            Protection::Plain if self.upgrade().is_some() => FirstLines::AfterAnswer,
+            _ => FirstLines::AtOnce,
+        };
         Ok(Session::new(SessionConfig {
             topics: self.topics,
             name: self.name,
@@ -154,9 +164,11 @@ impl Options {
             credential: self.credential,
             ack_timeout: self.ack_timeout,
             replay_timeout: self.drain_timeout,
+            answer_timeout: self.answer_timeout,
             key: secret::client_key()?,
             run: secret::run_id()?,
             protocol: self.protocol,
+            first_lines,
         }))
     }
 }

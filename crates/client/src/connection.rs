@@ -124,7 +124,7 @@ impl Connection<'_> {
         if self.broken.is_some() || self.link.writer.is_busy() || self.closing.is_some() {
             return;
         }
-        if let Some(frame) = self.session.poll_transmit() {
+        if let Some(frame) = self.session.poll_transmit(now()) {
             self.link.writer.begin(frame);
         } else if self.session.is_finished() {
             self.link.writer.shutdown().await;

@@ -120,6 +120,30 @@ impl ClientError {
     }
 }
 
+/// Why older messages didn't come.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The server reports an error.
+    #[error(transparent)]
+    Refused(#[from] ServerError),
+    /// The server has begun the topic's history anew, so the number that was asked with means
+    /// nothing any more.
+    #[error("the server has begun the topic's history anew")]
+    Renumbered,
+    /// The server doesn't know the extended protocol.
+    #[error("the server doesn't know the extended protocol")]
+    Unsupported,
+    /// Each connection over which it was asked for was lost.
+    #[error("the connection was lost each time")]
+    Lost,
+    /// The server goes on, but did not answer in time.
+    #[error("the server did not answer within {} s", .timeout.as_secs_f64())]
+    Unanswered {
+        /// How long the client has waited.
+        timeout: Duration,
+    },
+}
+
 /// How the server refused the registration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

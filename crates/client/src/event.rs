@@ -5,7 +5,7 @@ use std::time::Duration;
 use wire::{Envelope, TopicName, UserName};
 
 use crate::dial::DialError;
-use crate::error::{ClientError, Disconnect, ServerError};
+use crate::error::{ClientError, Disconnect, HistoryError, ServerError};
 use crate::line::Line;
 use crate::tls::Proof;
 
@@ -17,7 +17,12 @@ pub enum Event {
     Message(Incoming),
     /// The server has stored a line of ours, or taken it where nothing is stored or
     /// acknowledged: nothing more will come of it.
-    Delivered(Line),
+    Delivered {
+        /// The line.
+        line: Line,
+        /// Its number in the topic's order, if the server has told it.
+        seq: Option<u64>,
+    },
     /// The server refused a line of ours: it is not delivered, or only not stored.
     LineRefused {
         /// The line.
@@ -70,6 +75,18 @@ pub enum Event {
     },
     /// Messages that were published while we were away may be missing.
     Incomplete(TopicName),
+    /// The server has begun the history of a topic anew: numbers from before mean nothing
+    /// any more. An [`Incomplete`](Self::Incomplete) follows.
+    Renumbered(TopicName),
+    /// The answer to [`Request::History`](crate::Request::History).
+    History(HistoryPage),
+    /// There is no answer to [`Request::History`](crate::Request::History).
+    HistoryFailed {
+        /// Of which topic messages were asked for.
+        topic: TopicName,
+        /// Why.
+        error: HistoryError,
+    },
     /// The answer to [`Request::Who`](crate::Request::Who).
     Members {
         /// In which topic.
@@ -181,6 +198,17 @@ pub struct Incoming {
     pub envelope: Envelope,
     /// Whether it is new.
     pub arrival: Arrival,
+}
+
+/// A page of older messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Their topic.
+    pub topic: TopicName,
+    /// The messages in their order, one's own among them. None of them comes later, too.
+    pub messages: Vec<Incoming>,
+    /// The server has messages that are older than these.
+    pub has_older: bool,
 }
 
 /// Whether a message is new.

@@ -35,6 +35,23 @@ impl MessageFrame<'_> {
     }
 }
 
+/// Reads a message that is part of a longer frame.
+pub(crate) fn read_message(bytes: &[u8]) -> Option<MessageFrame<'_>> {
+    let limits = Limits {
+        max_frame: bytes.len(),
+        ..Limits::default()
+    };
+    let Ok(Scan::Value(value)) = Scanner::new(limits).scan(bytes) else {
+        return None;
+    };
+    let message = Received::read(bytes, &value).ok()?;
+    Some(MessageFrame {
+        message,
+        bytes,
+        value,
+    })
+}
+
 /// Finds the frames in a stream of bytes.
 #[derive(Debug)]
 pub struct FrameBuffer {

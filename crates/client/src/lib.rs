@@ -53,9 +53,9 @@
 //!
 //! A server's address says how it is spoken to ([`ServerAddress`]): `tls://HOST:PORT` over
 //! TLS, `tcp://HOST:PORT` over plain TCP. `HOST:PORT` alone leaves it to the server: if it
-//! refuses plain text with the error `tls-required`, the client dials again with TLS.
-//! What was sent until then, the registration and lines that were handed over at once, went
-//! over the network in plain text.
+//! refuses plain text with the error `tls-required`, the client dials again with TLS. Until
+//! the server has answered, for at most a second, no line is sent to a bare address, so that
+//! nothing but the registration has gone in plain text.
 //!
 //! [`Options::trust`] says whom the client takes for the server ([`tls::Trust`]). One of the
 //! system's authorities, or of [given ones](tls::Certificates), vouches for a server; or the
@@ -130,9 +130,12 @@ pub mod tls;
 
 pub use address::{Security, ServerAddress, ServerAddressError};
 pub use client::{Client, Ended, Events, Options, Payload, Permit, PlainSecrets, SendError};
-pub use error::{ClientError, Disconnect, Refusal, ServerError, SessionError, Undelivered};
+pub use error::{
+    ClientError, Disconnect, HistoryError, Refusal, ServerError, SessionError, Undelivered,
+};
 pub use event::{
-    Arrival, Closing, Event, Finished, Incoming, Outcome, Person, RequestRefused, Topic,
+    Arrival, Closing, Event, Finished, HistoryPage, Incoming, Outcome, Person, RequestRefused,
+    Topic,
 };
 pub use line::Line;
 pub use pin::{Pin, PinError};

@@ -13,6 +13,7 @@ mod heartbeat;
 mod identity;
 mod membership;
 mod naming;
+mod older;
 mod pages;
 mod receive;
 mod requests;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wire::{Endpoint, TopicName};
 
-pub use config::{Name, Presence, Protocol, SessionConfig};
+pub use config::{FirstLines, Name, Presence, Protocol, SessionConfig};
 pub(crate) use identity::is_hopeless;
 pub use requests::Request;
 pub use resume::History;
@@ -42,6 +43,15 @@ use membership::Membership;
 /// The most bytes by which a server's envelope makes a frame longer than the one that
 /// was sent.
 pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
+/// Bytes of messages in a page of older messages. A server sends one longer message alone.
+pub const HISTORY_BYTES: usize = 256 * 1024;
+/// The most bytes that a page has beside the messages: its topic, its life, and what stands
+/// between a thousand messages.
+pub const HISTORY_HEAD: usize = 4 * 1024;
+/// The longest that the first lines wait for the server's answer, where it may be that they
+/// must not go in plain text: a round trip on nearly every network. An old server, which never
+/// answers, gets them a second later.
+const HOLD: Duration = Duration::from_secs(1);
 /// Connections whose own end is remembered, to recognise our own messages by.
 const SOURCES: usize = 8;
 
@@ -71,6 +81,8 @@ pub struct Session {
     requests: VecDeque<requests::Pending>,
     /// The list of topics that is being read.
     pages: pages::Pages,
+    /// The older messages that the program wants.
+    older: older::Older,
     wish: naming::Wish,
     /// Nothing more will be pushed.
     is_finishing: bool,
@@ -80,6 +92,8 @@ pub struct Session {
     ack_deadline: Option<Deadline>,
     /// When the replay is overdue.
     replay_deadline: Option<Deadline>,
+    /// No line is sent before this has expired, or the server has answered.
+    hold: Option<Deadline>,
     /// The replay isn't waited for any longer.
     gave_up_replay: bool,
     /// Why the server ends the connection.
@@ -135,10 +149,12 @@ impl Session {
             to_pong: None,
             requests: VecDeque::new(),
             pages: pages::Pages::default(),
+            older: older::Older::default(),
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
             replay_deadline: None,
+            hold: None,
             gave_up_replay: false,
             closing_error: None,
             refused: 0,
@@ -168,6 +184,8 @@ impl Session {
             self.heartbeat.listen(now);
         } else {
             self.heartbeat.wait_for_answer(now);
+            let holds = self.config.first_lines == FirstLines::AfterAnswer;
+            self.hold = holds.then(|| Deadline::start(HOLD, now));
         }
         if self.sources.len() == SOURCES {
             self.sources.pop_front();
@@ -285,12 +303,11 @@ impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = self.ack_deadline.iter().chain(&self.replay_deadline);
+        let deadlines = deadlines.chain(&self.hold);
         let deadlines = deadlines.map(Deadline::next_check);
         let others = self.heartbeat.next_check().into_iter();
-        deadlines
-            .chain(others)
-            .chain(self.wish.next_attempt())
-            .min()
+        let others = others.chain(self.wish.next_attempt());
+        deadlines.chain(others).chain(self.older.next_check()).min()
     }
 
     /// Does what is due.
@@ -302,8 +319,12 @@ impl Session {
             HeartbeatAction::GiveUp => return Err(SessionError::Lost(Disconnect::Silent)),
         }
         self.check_wish(now);
+        self.check_older(now);
         if has_expired(&mut self.replay_deadline, now) {
             self.gave_up_replay = true;
+        }
+        if has_expired(&mut self.hold, now) {
+            self.hold = None;
         }
         if has_expired(&mut self.ack_deadline, now) {
             return Err(SessionError::Failed(self.ack_overdue()));
@@ -387,6 +408,7 @@ impl Session {
     fn join_classic(&mut self) {
         self.state = State::Classic;
         self.heartbeat.stop();
+        self.forget_older();
         for membership in &mut self.memberships {
             membership.resume.forget();
             membership.is_in = true;

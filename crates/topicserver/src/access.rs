@@ -13,6 +13,10 @@ mod pattern;
 mod policy;
 pub(crate) mod proxy;
 mod rules;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the commands that make tokens come next")
+)]
 mod token;
 mod verbs;
 mod visitor;
@@ -20,11 +24,11 @@ mod visitor;
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
 pub use mistake::{AuthFileError, Mistake, Place};
-pub(crate) use policy::{Denied, LoginError, Policy};
+pub(crate) use policy::{Denied, LoginError};
 pub use rules::RuleError;
 pub use token::TokenError;
 pub(crate) use verbs::Verbs;
-pub(crate) use visitor::{Ended, Visitor};
+pub(crate) use visitor::Visitor;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Options → a [`Config`] that is known to make sense. Each option stands in the file of
 //! its group, beside its default and the reason for it.
 
+mod access;
 mod connections;
 mod deadlines;
 mod frames;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use clap::Parser;
 use wire::Limits;
 
+use access::AccessOptions;
 use connections::ConnectionOptions;
 use deadlines::DeadlineOptions;
 use frames::FrameOptions;
@@ -107,6 +109,12 @@ pub struct Config {
     pub clock_settle: Duration,
     /// For how long a name is kept for the client whose connection has ended.
     pub name_grace: Duration,
+    /// The file that says who may do what; `None`: everybody everything.
+    pub auth: Option<PathBuf>,
+    /// Without such a file, peers from outside of the server's own network are served too.
+    pub open_to_all: bool,
+    /// Where logins, refusals and changes are noted, beside the log.
+    pub audit_log: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -145,6 +153,9 @@ impl Default for Config {
             keep_bytes: Self::DEFAULT_KEEP_BYTES,
             clock_settle: Self::DEFAULT_CLOCK_SETTLE,
             name_grace: Self::DEFAULT_NAME_GRACE,
+            auth: None,
+            open_to_all: false,
+            audit_log: None,
         }
     }
 }
@@ -180,8 +191,15 @@ pub struct Options {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
 
+    /// How to write the log: text, or a JSON object per line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
     #[command(flatten)]
     frames: FrameOptions,
+
+    #[command(flatten)]
+    access: AccessOptions,
 
     #[command(flatten)]
     connections: ConnectionOptions,
@@ -224,6 +242,16 @@ impl Options {
     }
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people; for the journal of systemd without a stamp, and with the level as
+    /// journald takes it.
+    Text,
+    /// A JSON object per line: time, level, target, message, and further fields.
+    Json,
+}
+
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
@@ -249,6 +277,7 @@ impl From<&Options> for Config {
             ..Self::default()
         };
         options.frames.apply(&mut config);
+        options.access.apply(&mut config);
         options.connections.apply(&mut config);
         options.deadlines.apply(&mut config);
         options.topic.apply(&mut config);

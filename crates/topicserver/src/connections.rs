@@ -130,6 +130,13 @@ impl Connections {
         }
     }
 
+    /// Has each of them look again at what it may do.
+    pub(crate) fn recheck_all(&self) {
+        for outbox in self.outboxes() {
+            outbox.set_stale();
+        }
+    }
+
     /// How many have bytes waiting that their sockets don't take.
     pub(crate) fn count_waiting(&self) -> usize {
         let waits = |outbox: &SharedOutbox| outbox.is_waiting();

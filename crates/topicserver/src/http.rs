@@ -8,6 +8,7 @@
 mod accept;
 mod answer;
 mod assets;
+mod auth;
 mod body;
 mod connection;
 mod context;

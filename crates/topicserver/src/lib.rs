@@ -11,7 +11,6 @@
 //! while the peer's socket is full. `listener` lets connections in, `server` is the
 //! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
-#[allow(dead_code, unused_imports, reason = "the gate that asks it comes next")]
 mod access;
 mod check;
 mod clock;
@@ -20,6 +19,7 @@ mod connections;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod history;
 mod http;
 mod identity;
@@ -28,18 +28,22 @@ mod log_limit;
 mod network;
 mod outbox;
 mod queues;
+mod reach;
 mod server;
 mod session;
 mod state;
 mod store;
 mod topic;
 mod turn;
+mod vigil;
 mod websocket;
 
 pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use config::{Config, ConfigMistake, Gathered, LogLevel, Options, OptionsError, Source, Spot};
+pub use config::{
+    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, Spot,
+};
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Server, StartError};

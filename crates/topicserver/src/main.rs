@@ -1,12 +1,13 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
+mod logging;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, LogLevel, Options, OptionsError, Server};
-use tracing_subscriber::filter::LevelFilter;
+use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         return check_config(&gathered);
     }
     let options = gathered.options;
-    start_log(options.log);
+    logging::start(options.log, options.log_format, is_journal());
     match serve(&options) {
         Ok(code) => code,
         Err(error) => {
@@ -74,20 +75,9 @@ fn check_config(gathered: &Gathered) -> ExitCode {
     }
 }
 
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+/// Whether standard error goes to the journal of systemd.
+fn is_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
@@ -128,21 +118,31 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
+    if config.auth.is_some() {
+        signals.catch_hangup().context("can't watch for signals")?;
+    }
     let data = config.data.clone();
     let server = Server::bind(config)?;
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
     tracing::info!("listening on {}", server.local_addr());
+    server.log_reach();
+    let reload = server.reload();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
         let _ = shutdown.await;
     });
     tokio::pin!(serving);
-    tokio::select! {
-        _ = &mut serving => return Ok(ExitCode::FAILURE),
-        _ = signals.next() => {}
+    loop {
+        tokio::select! {
+            _ = &mut serving => return Ok(ExitCode::FAILURE),
+            caught = signals.next() => match caught {
+                Caught::End(_) => break,
+                Caught::Reload => reload.notify_one(),
+            },
+        }
     }
     tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
     drop(asked);
@@ -156,7 +156,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        number = signals.next() => {
+        number = signals.end() => {
             tracing::warn!("ended at once; what was queued is lost");
             Ok(ExitCode::from(128 + number))
         }
@@ -178,12 +178,24 @@ fn raise_descriptor_limit(options: &Options) {
     }
 }
 
-/// The signals that end a server.
+/// What a signal asks for.
+enum Caught {
+    /// The end; the signal has this number.
+    End(u8),
+    /// To read files again.
+    Reload,
+}
+
+/// The signals to a server.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Only if there is something to be read again: otherwise a server ends with the
+    /// terminal that it was started on.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -193,15 +205,46 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: None,
         })
     }
 
-    /// Resolves with the number of the next one.
+    /// Resolves with the number of the next one that ends the server.
+    async fn end(&mut self) -> u8 {
+        loop {
+            if let Caught::End(number) = self.next().await {
+                return number;
+            }
+        }
+    }
+
+    /// From now on the signal to read files again doesn't end the server.
     #[cfg(unix)]
-    async fn next(&mut self) -> u8 {
+    fn catch_hangup(&mut self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        self.hangup = Some(signal(SignalKind::hangup())?);
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn catch_hangup(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Resolves with the number of the next one that ends the server, or with none when
+    /// files are to be read again.
+    #[cfg(unix)]
+    async fn next(&mut self) -> Caught {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
+            _ = self.interrupt.recv() => Caught::End(2),
+            _ = self.terminate.recv() => Caught::End(15),
+            _ = hangup => Caught::Reload,
         }
     }
 
@@ -211,11 +254,11 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) -> u8 {
+    async fn next(&mut self) -> Caught {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        2
+        Caught::End(2)
     }
 }
 

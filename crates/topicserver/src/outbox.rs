@@ -345,6 +345,18 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
+    /// Has the session decide again what its connection may do.
+    pub(crate) fn set_stale(&self) {
+        let mut state = self.state.lock();
+        state.is_stale = true;
+        self.wake(&mut state);
+    }
+
+    /// Whether that has to be decided again. Returns true only once.
+    pub(crate) fn take_stale(&self) -> bool {
+        std::mem::take(&mut self.state.lock().is_stale)
+    }
+
     /// From now on the peer understands frames of the extended protocol.
     pub(crate) fn set_extended(&self) {
         self.state.lock().is_extended = true;

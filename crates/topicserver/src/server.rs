@@ -2,24 +2,31 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use wire::ErrorCode;
 
+use crate::access::locality::Locality;
+use crate::access::{Access, Audit, AuthFileError};
 use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::Config;
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
+use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
+use crate::vigil;
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     state: Arc<ServerState>,
+    reload: Arc<Notify>,
 }
 
 /// How a server ended.
@@ -47,6 +54,17 @@ pub enum StartError {
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(OpenError),
+    /// The file that says who may do what can't be used.
+    #[error(transparent)]
+    Auth(#[from] AuthFileError),
+    /// The audit log can't be written.
+    #[error("can't write the audit log {}: {cause}", .path.display())]
+    AuditLog {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// There is nothing to make secrets from.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -94,19 +112,32 @@ impl Server {
             port,
             cause,
         })?;
+        let access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
         let http = Arc::new(HttpService::new(&config));
         Ok(Self {
             listener,
             local_addr,
-            state: ServerState::new(config, store, http, clock)?,
+            reload: Arc::default(),
+            state: ServerState::new(config, store, http, clock, access)?,
         })
     }
 
     /// The address it listens on, with the port that it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Tells the log which addresses to open, and who may read what there.
+    pub fn log_reach(&self) {
+        reach::log(self.state.access(), self.local_addr);
+    }
+
+    /// Has the server look at once whether the files that it was started with have changed,
+    /// whenever it is notified.
+    pub fn reload(&self) -> Arc<Notify> {
+        self.reload.clone()
     }
 
     /// Serves until `shutdown` resolves, and then lets everyone have what is
@@ -117,6 +148,7 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
+            () = vigil::keep(&self.state, &self.reload) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -137,6 +169,22 @@ impl Server {
         }
         ended
     }
+}
+
+/// Who may do what, and where that is noted.
+fn open_access(config: &Config) -> Result<Access, StartError> {
+    let audit = match &config.audit_log {
+        None => Audit::default(),
+        Some(path) => Audit::to_file(path).map_err(|cause| StartError::AuditLog {
+            path: path.clone(),
+            cause,
+        })?,
+    };
+    Ok(match &config.auth {
+        Some(path) => Access::from_file(path, audit)?,
+        None if config.open_to_all => Access::open(None, audit),
+        None => Access::open(Some(Locality::default()), audit),
+    })
 }
 
 fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {

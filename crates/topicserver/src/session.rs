@@ -11,6 +11,7 @@ pub(crate) mod protocol;
 mod ranges;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
+mod unheard;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -22,12 +23,14 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, TopicName};
 
+use crate::access::Visitor;
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, InputError, Read};
 use crate::session::protocol::Protocol;
 use crate::session::source::Source;
+use crate::session::unheard::Unheard;
 use crate::state::{ConnectionGuard, Handover};
 
 /// A deadline that is only there while it matters.
@@ -67,6 +70,8 @@ enum End {
     Input(InputError),
     /// The peer wants to speak TLS.
     Tls,
+    /// The peer comes from somewhere that isn't served.
+    Stranger,
     /// The peer says whose connection it forwards, and isn't trusted with that.
     Proxy,
     /// The peer kept us waiting.
@@ -99,13 +104,21 @@ impl<R: Source> Session<R> {
         reader: R,
         outbox: SharedOutbox,
         guard: ConnectionGuard,
+        visitor: Visitor,
         topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
-        let mut session = Self::new(reader, outbox, guard);
+        let mut session = Self::new(reader, outbox, guard).of(visitor);
         session.handler.register(topics, Some(Box::new(options)));
+        session.handler.set_listener();
         session.read_deadline = None;
         session
+    }
+
+    /// The same, of somebody who has already proven who it is.
+    pub(crate) fn of(mut self, visitor: Visitor) -> Self {
+        self.handler.set_visitor(visitor);
+        self
     }
 
     /// Lives until the connection ends.
@@ -127,14 +140,23 @@ impl<R: Source> Session<R> {
             return Poll::Ready(Begin::End(end));
         }
         let limits = self.config().frame_limits;
-        let first = self
-            .input
-            .poll_first(&mut self.reader, cx, limits, &mut self.handler);
+        let is_stranger = self.handler.is_of_stranger();
+        let first = match is_stranger {
+            true => {
+                let queues = self.handler.state().queue_limits().clone();
+                self.input
+                    .poll_first(&mut self.reader, cx, limits, &mut Unheard { queues })
+            }
+            false => self
+                .input
+                .poll_first(&mut self.reader, cx, limits, &mut self.handler),
+        };
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
             Poll::Ready(Ok(Ok(First::Other(Protocol::Tls)))) => Begin::End(End::Tls),
             Poll::Ready(Ok(Ok(First::Other(Protocol::Proxy)))) => Begin::End(End::Proxy),
             Poll::Ready(Ok(Ok(First::Other(_)))) => Begin::Http,
+            Poll::Ready(Ok(_)) if is_stranger => Begin::End(End::Stranger),
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
                 Some(end) => Begin::End(end),
                 None => Begin::Json,
@@ -204,6 +226,9 @@ impl<R: Source> Session<R> {
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
         if !self.handler.outbox().has_work() {
             return None;
+        }
+        if self.handler.outbox().take_stale() {
+            self.handler.recheck();
         }
         let drain = self.handler.outbox().poll_drain(cx);
         if let Drain::Broken(kind) = drain {
@@ -313,6 +338,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::access::{Access, Audit};
     use crate::clock::Clock;
     use crate::outbox::Outbox;
     use crate::queues::{Kind, QueueLimits, Queued};
@@ -333,7 +359,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let clock = Clock::for_tests();
-        let state = ServerState::new(config, None, Arc::new(NoHttp), clock).unwrap();
+        let access = Access::open(None, Audit::default());
+        let state = ServerState::new(config, None, Arc::new(NoHttp), clock, access).unwrap();
         let guard = state.admit(address).unwrap();
         let outbox = Arc::new(Outbox::new(writer, address, QueueLimits::of_one(1000)));
         Session::new(reader, outbox, guard)

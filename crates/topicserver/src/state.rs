@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Refusal};
@@ -23,6 +24,7 @@ use crate::topic::registry::Registry;
 pub(crate) struct ServerState {
     config: Config,
     registry: Arc<Registry>,
+    access: Access,
     connections: Connections,
     queue_limits: Arc<QueueLimits>,
     directory: Arc<Directory>,
@@ -43,6 +45,7 @@ impl ServerState {
         store: Option<Store>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
+        access: Access,
     ) -> Result<Arc<Self>, NoRandomness> {
         let (per_connection, per_topic) = (config.max_outbox, config.max_mailbox);
         let queue_limits = QueueLimits::new(per_connection, per_topic, config.max_queued);
@@ -60,6 +63,7 @@ impl ServerState {
             )?),
             store,
             clock,
+            access,
             connections: Connections::new(
                 config.max_connections,
                 config.max_connections_per_address,
@@ -79,6 +83,11 @@ impl ServerState {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {

@@ -9,7 +9,7 @@ pub(crate) mod mailbox;
 mod members;
 pub(crate) mod page;
 mod people;
-mod presence;
+pub(crate) mod presence;
 pub(crate) mod publication;
 mod range;
 pub(crate) mod registration;

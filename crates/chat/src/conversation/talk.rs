@@ -143,7 +143,7 @@ impl<'a> Talk<'a> {
             Woken::Written(Ok(Written::Partly)) | Woken::Shown(Ok(())) => None,
             Woken::Written(Ok(Written::Completely)) => {
                 if let Some(line) = self.all.queue.written() {
-                    self.all.screen.show_own(&line);
+                    self.all.screen.show_own(line, None);
                 }
                 self.late |= self.peer_done;
                 None

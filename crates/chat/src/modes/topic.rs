@@ -228,6 +228,11 @@ impl Chat {
                     self.to_call = Some(user);
                     self.all.input.put_back(Entry::Action(lookup));
                 }
+                Some(Entry::Action(Action::Request(Request::History { topic, .. }))) => {
+                    let failed = Item::OlderFailed(topic);
+                    self.all.screen.happened(|| failed);
+                    self.all.notices.warn(words::NO_SERVER);
+                }
                 _ => self.all.notices.warn(words::NO_SERVER),
             }
         }
@@ -236,7 +241,8 @@ impl Chat {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Message(incoming) => self.all.screen.show(&incoming),
-            Event::Delivered(line) => self.all.screen.show_own(&line),
+            Event::Delivered { line, seq } => self.all.screen.show_own(line, seq),
+            Event::History(page) => self.all.screen.happened(|| Item::Older(page)),
             Event::Kept(_) => self.say_kept(),
             event => {
                 self.show_facts(&event);
@@ -360,6 +366,8 @@ impl Chat {
     fn show_facts(&mut self, event: &Event) {
         let item = match event {
             Event::LineRefused { line, .. } => Item::Refused(line.clone()),
+            Event::HistoryFailed { topic, .. } => Item::OlderFailed(topic.clone()),
+            Event::Renumbered(topic) => Item::Renumbered(topic.clone()),
             Event::Joined { topics, .. } => Item::Joined(topics.clone()),
             Event::Left(topic) => Item::Left(topic.clone()),
             Event::Members {

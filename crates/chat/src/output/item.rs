@@ -1,6 +1,6 @@
 //! What happens, on its way to a person's screen: facts, without words or looks.
 
-use client::{Incoming, Line};
+use client::{HistoryPage, Incoming, Line};
 use wire::TopicName;
 
 use super::sanitize::push_escaped;
@@ -10,8 +10,14 @@ use super::sanitize::push_escaped;
 pub(crate) enum Item {
     /// A message arrived.
     Message(Incoming),
-    /// A line of ours has arrived.
-    Delivered(Line),
+    /// A line of ours has arrived, as this number of its topic's messages if that is known.
+    Delivered { line: Line, seq: Option<u64> },
+    /// Older messages arrived.
+    Older(HistoryPage),
+    /// Older messages of that topic will not.
+    OlderFailed(TopicName),
+    /// Numbers of that topic's messages from before mean nothing any more.
+    Renumbered(TopicName),
     /// A line of ours never will.
     Refused(Line),
     /// The program says something.
@@ -110,7 +116,11 @@ impl Item {
     pub(crate) fn cost(&self) -> usize {
         let text = match self {
             Self::Message(incoming) => incoming.text.len() + incoming.topic.len(),
-            Self::Delivered(line) | Self::Refused(line) => line.text.len(),
+            Self::Delivered { line, .. } | Self::Refused(line) => line.text.len(),
+            Self::Older(page) => {
+                let cost = |one: &Incoming| one.text.len() + size_of::<Incoming>();
+                page.messages.iter().map(cost).sum()
+            }
             Self::Notice(said) => said.text.len(),
             Self::CallLine(line) => line.text.len(),
             Self::Members { users, .. } => users.iter().map(String::len).sum(),

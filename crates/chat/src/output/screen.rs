@@ -43,8 +43,8 @@ impl Screen {
     }
 
     /// Shows a person a line of theirs that has arrived.
-    pub(crate) fn show_own(&mut self, line: &Line) {
-        self.happened(|| Item::Delivered(line.clone()));
+    pub(crate) fn show_own(&mut self, line: Line, seq: Option<u64>) {
+        self.happened(|| Item::Delivered { line, seq });
     }
 
     /// Shows a person that something has happened.

@@ -155,12 +155,7 @@ impl Screen {
     fn deadline(&self) -> Instant {
         let sequence = self.parser.is_waiting().then(|| self.heard + SEQUENCE);
         let drawing = self.is_stale.then(|| self.next_drawing());
-        let deadlines = [
-            sequence,
-            drawing,
-            self.bursts.deadline(),
-            self.ui.deadline(),
-        ];
+        let deadlines = [sequence, drawing, self.bursts.deadline()];
         let far = Instant::now() + Duration::from_secs(60);
         deadlines.into_iter().flatten().min().unwrap_or(far)
     }
@@ -218,7 +213,7 @@ impl Screen {
     }
 
     fn set_time(&mut self) {
-        self.ui.set_time(super::now(), Instant::now());
+        self.ui.set_time(super::now());
     }
 
     fn signalled(&mut self, signal: system::ScreenSignal) -> io::Result<()> {

@@ -9,7 +9,6 @@ mod perform;
 mod typing;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use wire::TopicName;
@@ -28,8 +27,6 @@ use mode::Mode;
 
 /// Rows that one step of the wheel scrolls.
 const WHEEL_ROWS: i64 = 3;
-/// How long older messages are waited for.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How things look and behave, as the person wants it.
 #[derive(Clone, Debug)]
@@ -105,13 +102,10 @@ pub(super) struct Ui {
     effects: Vec<Effect>,
     /// Milliseconds since 1970.
     now: u64,
-    instant: Instant,
-    /// Older messages are waited for until then.
-    fetch_deadline: Option<Instant>,
 }
 
 impl Ui {
-    pub(super) fn new(options: UiOptions, size: (u16, u16), now: u64, instant: Instant) -> Self {
+    pub(super) fn new(options: UiOptions, size: (u16, u16), now: u64) -> Self {
         let view = |topic: TopicName| View::new(Target::Topic(topic));
         Self {
             views: options.topics.into_iter().map(view).collect(),
@@ -138,27 +132,12 @@ impl Ui {
             outgoing: VecDeque::new(),
             effects: Vec::new(),
             now,
-            instant,
-            fetch_deadline: None,
         }
     }
 
-    /// The time is this: milliseconds since 1970, and for deadlines.
-    pub(super) fn set_time(&mut self, now: u64, instant: Instant) {
+    /// The time is this, in milliseconds since 1970.
+    pub(super) fn set_time(&mut self, now: u64) {
         self.now = now;
-        self.instant = instant;
-        if self
-            .fetch_deadline
-            .is_some_and(|deadline| instant >= deadline)
-        {
-            self.fetch_deadline = None;
-            self.views.iter_mut().for_each(View::end_fetch);
-        }
-    }
-
-    /// When it needs to be told the time.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.fetch_deadline
     }
 
     /// What is to be done, once.
@@ -243,7 +222,7 @@ impl Ui {
         let is_top = self.look(width).scroll(&mut view, height, by);
         self.put_down(view);
         if is_top && by < 0 {
-            self.ask_older(0);
+            self.ask_older(self.current, 0);
         }
     }
 

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use client::{Arrival, Incoming};
 use wire::TopicName;
 
 use super::colors::NameColors;
@@ -14,13 +13,14 @@ use super::text::columns;
 use crate::output::item::Severity;
 
 /// Messages that are kept of a conversation, and their bytes: more than a long day's talk.
-/// Older ones are asked for again.
-const MOST_ENTRIES: usize = 20_000;
+pub(super) const MOST_ENTRIES: usize = 20_000;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Columns that names take at most before the texts.
 const WIDEST_NAME: usize = 12;
 /// Messages that are asked for when somebody scrolls past the oldest one.
-const MORE: u64 = 200;
+const PAGE: u64 = 200;
+/// Messages that are asked for at once at most: as many as a server sends.
+const LONGEST_PAGE: u64 = 1_000;
 
 /// What a view is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,15 +77,36 @@ pub(super) enum Position {
     At { id: i64, row: usize },
 }
 
-/// Older messages that were asked for.
-#[derive(Debug)]
+/// Older messages that are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fetch {
-    /// None were.
+    /// None are.
     Idle,
-    /// These have come.
-    Coming(Vec<Entry>),
+    /// A page is on its way.
+    Asked {
+        /// The oldest number that was known then.
+        before: Option<u64>,
+        /// How many are wanted, those of this page included.
+        wanted: u64,
+    },
     /// There are none.
     Exhausted,
+}
+
+/// What to ask the server for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) before: Option<u64>,
+    pub(super) limit: u64,
+}
+
+/// Why nothing is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoPage {
+    /// A page is on its way, or there is nothing older.
+    Unneeded,
+    /// As much is kept as may be.
+    Full,
 }
 
 /// See the module.
@@ -114,8 +135,8 @@ pub(super) struct View {
     /// Columns of the longest name so far, up to a limit.
     pub(super) name_width: usize,
     fetch: Fetch,
-    /// Older messages were asked for over this connection: what is known comes again, too.
-    has_asked: bool,
+    /// The highest number that a page has brought.
+    paged: u64,
 }
 
 /// Whether something that arrived wants the person's attention.
@@ -145,7 +166,7 @@ impl View {
             colors: NameColors::default(),
             name_width: 3,
             fetch: Fetch::Idle,
-            has_asked: false,
+            paged: 0,
         }
     }
 
@@ -172,8 +193,7 @@ impl View {
             };
             self.first += 1;
             self.bytes -= cost(&oldest);
-            // What was dropped can be asked for again.
-            if !matches!(self.fetch, Fetch::Coming(_)) {
+            if self.fetch == Fetch::Exhausted {
                 self.fetch = Fetch::Idle;
             }
         }
@@ -196,121 +216,88 @@ impl View {
         }
     }
 
-    /// Adds a message: to the end, or before everything if it was asked for.
-    pub(super) fn on_message(
-        &mut self,
-        incoming: &Incoming,
-        now: u64,
-        attention: Attention,
-    ) -> Insertion {
-        let is_past = incoming.arrival != Arrival::Live;
-        let seq = incoming.envelope.seq;
-        let entry = Entry {
-            time: incoming.envelope.time.unwrap_or(now),
-            is_past,
-            body: Body::Message(Message {
-                user: incoming.envelope.user.clone(),
-                topic: incoming.topic.clone(),
-                text: incoming.text.clone(),
-                seq,
-                is_mention: attention == Attention::Mention,
-            }),
-        };
-        let oldest = self.oldest();
-        if let Fetch::Coming(coming) = &mut self.fetch {
-            let is_older = seq.is_some_and(|seq| oldest.is_none_or(|oldest| seq < oldest));
-            if is_past && is_older {
-                coming.push(entry);
-                if incoming.arrival == (Arrival::Replayed { is_last: true }) {
-                    self.end_fetch();
-                }
-                return Insertion::Before;
-            }
-            self.end_fetch();
-        }
-        let is_known = || seq.is_some_and(|seq| self.newest().is_some_and(|newest| seq <= newest));
-        if self.has_asked && is_past && is_known() {
-            return Insertion::Known;
-        }
-        if let (Some(seq), Some(newest)) = (seq, self.newest())
-            && seq <= newest
-        {
-            self.forget_numbers();
-        }
-        self.push(entry);
-        Insertion::End
+    /// A page has brought the message with that number.
+    pub(super) fn has(&self, number: u64) -> bool {
+        number <= self.paged && self.numbers().any(|seq| seq == number)
     }
 
     fn numbers(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
-        self.entries.iter().filter_map(|entry| match &entry.body {
-            Body::Message(message) => message.seq,
-            Body::Notice { .. } => None,
-        })
+        self.entries.iter().filter_map(Entry::number)
     }
 
+    /// A line of ours may stand below one with a higher number.
     fn oldest(&self) -> Option<u64> {
-        self.numbers().next()
-    }
-
-    fn newest(&self) -> Option<u64> {
-        self.numbers().next_back()
+        self.numbers().min()
     }
 
     /// The topic's history has begun anew: earlier numbers mean nothing any more.
-    fn forget_numbers(&mut self) {
+    pub(super) fn forget_numbers(&mut self) {
         for entry in &mut self.entries {
             if let Body::Message(message) = &mut entry.body {
                 message.seq = None;
             }
         }
         self.fetch = Fetch::Exhausted;
+        self.paged = 0;
     }
 
-    /// Older messages are wanted: how many of the newest to ask for. `None` if that has been
-    /// done, or if there are none.
-    pub(super) fn ask_older(&mut self, at_least: u64) -> Option<u64> {
-        if !matches!(self.fetch, Fetch::Idle) || !matches!(self.target, Target::Topic(_)) {
-            return None;
+    /// At least that many older messages are wanted: what to ask for.
+    pub(super) fn ask_older(&mut self, at_least: u64) -> Result<Page, NoPage> {
+        if self.fetch != Fetch::Idle || !matches!(self.target, Target::Topic(_)) {
+            return Err(NoPage::Unneeded);
         }
-        self.fetch = Fetch::Coming(Vec::new());
-        self.has_asked = true;
-        let known = match (self.oldest(), self.newest()) {
-            (Some(oldest), Some(newest)) => newest - oldest + 1,
-            _ => 0,
-        };
-        Some(known.saturating_add(MORE.max(at_least)))
+        if self.entries.len() >= MOST_ENTRIES || self.bytes >= MOST_BYTES {
+            return Err(NoPage::Full);
+        }
+        let wanted = at_least.max(PAGE);
+        let before = self.oldest();
+        self.fetch = Fetch::Asked { before, wanted };
+        let limit = wanted.min(LONGEST_PAGE);
+        Ok(Page { before, limit })
     }
 
-    /// Older messages were asked for, and not all have come.
+    /// A page of older messages is on its way.
     pub(super) fn is_fetching(&self) -> bool {
-        matches!(self.fetch, Fetch::Coming(_))
+        matches!(self.fetch, Fetch::Asked { .. })
     }
 
-    /// There is nothing older.
-    pub(super) fn is_exhausted(&self) -> bool {
-        matches!(self.fetch, Fetch::Exhausted)
-    }
-
-    /// What was asked for has come, or won't come any more.
-    pub(super) fn end_fetch(&mut self) {
-        let Fetch::Coming(coming) = std::mem::replace(&mut self.fetch, Fetch::Idle) else {
-            return;
+    /// A page has come: how many more are wanted.
+    pub(super) fn on_older(&mut self, page: Vec<Entry>, has_older: bool) -> u64 {
+        let Fetch::Asked { before, wanted } = self.fetch else {
+            return 0;
         };
-        if coming.is_empty() {
-            self.fetch = Fetch::Exhausted;
+        self.fetch = match has_older {
+            true => Fetch::Idle,
+            false => Fetch::Exhausted,
+        };
+        let oldest = self.oldest();
+        if before.is_some() && before < oldest {
+            // What it would stand before was dropped meanwhile, to keep what came.
+            self.fetch = Fetch::Idle;
+            return 0;
         }
-        for entry in coming.into_iter().rev() {
+        let came = u64::try_from(page.len()).unwrap_or(u64::MAX);
+        let is_new = |entry: &Entry| {
+            let number = entry.number();
+            number.is_none_or(|seq| oldest.is_none_or(|oldest| seq < oldest))
+        };
+        for entry in page.into_iter().rev().filter(is_new) {
             self.learn(&entry);
+            self.paged = self.paged.max(entry.number().unwrap_or(0));
             self.entries.push_front(entry);
             self.first -= 1;
         }
+        match has_older {
+            true => wanted.saturating_sub(came),
+            false => 0,
+        }
     }
 
-    /// The connection is lost: what was asked for over it may be asked for again.
+    /// A page won't come.
     pub(super) fn forget_fetch(&mut self) {
-        self.end_fetch();
-        self.fetch = Fetch::Idle;
-        self.has_asked = false;
+        if self.is_fetching() {
+            self.fetch = Fetch::Idle;
+        }
     }
 
     /// The person looks away: what comes from now on is new.
@@ -358,18 +345,14 @@ impl View {
     }
 }
 
-/// Where a message was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Insertion {
-    /// It is the newest.
-    End,
-    /// It is older than all others.
-    Before,
-    /// It is there already.
-    Known,
-}
-
 impl Entry {
+    fn number(&self) -> Option<u64> {
+        match &self.body {
+            Body::Message(message) => message.seq,
+            Body::Notice { .. } => None,
+        }
+    }
+
     /// What can be searched.
     pub(super) fn plain(&self) -> String {
         match &self.body {

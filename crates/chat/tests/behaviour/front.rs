@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use base64::Engine as _;
@@ -108,6 +108,7 @@ pub(crate) struct Front {
     pub(crate) address: String,
     server: String,
     refusals: Arc<AtomicUsize>,
+    plain: Arc<Mutex<String>>,
     stop: Option<(oneshot::Sender<()>, thread::JoinHandle<()>)>,
 }
 
@@ -128,7 +129,12 @@ impl Front {
             (listener, address)
         };
         let (stop, stopped) = oneshot::channel();
-        let (backend, counter) = (server.to_owned(), Arc::clone(&refusals));
+        let plain = Arc::new(Mutex::new(String::new()));
+        let backend = Backend {
+            server: server.to_owned(),
+            refusals: Arc::clone(&refusals),
+            plain: Arc::clone(&plain),
+        };
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -137,7 +143,7 @@ impl Front {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(bound).unwrap();
                 tokio::select! {
-                    () = accept(listener, acceptor, backend, counter) => {}
+                    () = accept(listener, acceptor, backend) => {}
                     _ = stopped => {}
                 }
             });
@@ -146,6 +152,7 @@ impl Front {
             address: address.to_string(),
             server: server.to_owned(),
             refusals,
+            plain,
             stop: Some((stop, thread)),
         }
     }
@@ -168,6 +175,11 @@ impl Front {
         self.refusals.load(Ordering::SeqCst)
     }
 
+    /// What came in plain text.
+    pub(crate) fn plain_text(&self) -> String {
+        self.plain.lock().unwrap().clone()
+    }
+
     fn end(&mut self) {
         if let Some((stop, thread)) = self.stop.take() {
             drop(stop);
@@ -182,43 +194,49 @@ impl Drop for Front {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
+/// What a front stands before, and what it has refused.
+#[derive(Clone)]
+struct Backend {
     server: String,
     refusals: Arc<AtomicUsize>,
-) {
+    plain: Arc<Mutex<String>>,
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, backend: Backend) {
     loop {
         let (stream, peer) = listener.accept().await.unwrap();
-        let (acceptor, server) = (acceptor.clone(), server.clone());
-        let refusals = Arc::clone(&refusals);
+        let (acceptor, backend) = (acceptor.clone(), backend.clone());
         tokio::spawn(async move {
             let mut first = [0];
             if stream.peek(&mut first).await.is_ok_and(|count| count > 0) && first[0] == b'{' {
-                refusals.fetch_add(1, Ordering::SeqCst);
-                return refuse(stream, peer).await;
+                return backend.refuse(stream, peer).await;
             }
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            let mut server = TcpStream::connect(server).await.unwrap();
+            let mut server = TcpStream::connect(backend.server).await.unwrap();
             // Either side may break off.
             let _ = copy_bidirectional(&mut stream, &mut server).await;
         });
     }
 }
 
-/// Says that only TLS is spoken here, as the real server does.
-async fn refuse(mut stream: TcpStream, peer: SocketAddr) {
-    let text =
-        "tls-required: this server speaks TLS only; connect with chat -topic tls://HOST:PORT";
-    let end = serde_json::json!({"ip": peer.ip(), "port": peer.port().to_string()});
-    let message = serde_json::json!({"topic": "error", "text": text});
-    let frame = serde_json::json!({"source": end, "destination": end, "message": message});
-    let _ = stream.write_all(format!("{frame}\n").as_bytes()).await;
-    let _ = stream.shutdown().await;
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest).await;
+impl Backend {
+    /// Says that only TLS is spoken here, as the real server does.
+    async fn refuse(&self, mut stream: TcpStream, peer: SocketAddr) {
+        self.refusals.fetch_add(1, Ordering::SeqCst);
+        let text =
+            "tls-required: this server speaks TLS only; connect with chat -topic tls://HOST:PORT";
+        let end = serde_json::json!({"ip": peer.ip(), "port": peer.port().to_string()});
+        let message = serde_json::json!({"topic": "error", "text": text});
+        let frame = serde_json::json!({"source": end, "destination": end, "message": message});
+        let _ = stream.write_all(format!("{frame}\n").as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let mut came = Vec::new();
+        let _ = stream.read_to_end(&mut came).await;
+        let came = String::from_utf8(came).unwrap();
+        self.plain.lock().unwrap().push_str(&came);
+    }
 }
 
 /// Where somebody's configuration is. Removed when it is dropped.

@@ -45,6 +45,8 @@ mod resuming;
 #[cfg(unix)]
 mod screens;
 mod scripts;
+#[cfg(unix)]
+mod scrolling;
 mod server;
 mod specification;
 #[cfg(unix)]

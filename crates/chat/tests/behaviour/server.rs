@@ -65,13 +65,28 @@ impl Running {
 
     /// Ends it as SIGTERM does, and starts another one on the same port.
     pub(crate) fn restart(self) -> Self {
+        self.stop().start_again()
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) fn stop(self) -> Stopped {
         let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
         self.stop.send(()).unwrap();
         self.thread.join().unwrap();
-        Self::start(&Config {
+        Stopped(Config {
             port,
             ..self.config
         })
+    }
+}
+
+/// A topic server that was stopped.
+pub(crate) struct Stopped(Config);
+
+impl Stopped {
+    /// Starts another one on the same port.
+    pub(crate) fn start_again(self) -> Running {
+        Running::start(&self.0)
     }
 }
 

@@ -132,6 +132,10 @@ fn a_server_that_requires_tls_is_dialed_again_unless_plain_text_was_asked_for() 
     delivers(home.chat(&["-topic", &address, "t"]));
     assert_eq!(bob.hears(), "hello");
     assert_eq!(front.refusals(), 2);
+    // Nothing but two registrations has come in plain text.
+    let plain = front.plain_text();
+    assert_eq!(plain.matches("\"topics\"").count(), 2, "{plain}");
+    assert!(!plain.contains("message"), "{plain}");
     let tcp = format!("tcp://{address}");
     let other = Home::new("required-plain");
     for arguments in [

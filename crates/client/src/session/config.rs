@@ -25,12 +25,26 @@ pub struct SessionConfig {
     pub ack_timeout: Duration,
     /// After [`finish`](super::Session::finish): how long a replay may pause.
     pub replay_timeout: Duration,
+    /// How long the server has to answer a question for history.
+    pub answer_timeout: Duration,
     /// The secret by which the server recognises us.
     pub key: ClientKey,
     /// What the ids of our lines begin with.
     pub run: String,
     /// Which protocol to speak.
     pub protocol: Protocol,
+    /// When the first lines are sent to a server that is not known yet.
+    pub first_lines: FirstLines,
+}
+
+/// When the first lines are sent to a server that is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLines {
+    /// With the registration: that saves a round trip.
+    AtOnce,
+    /// When the server has answered it, or has not for a second: it may refuse plain text, and
+    /// then they were not sent in it.
+    AfterAnswer,
 }
 
 /// The name by which others know a client.

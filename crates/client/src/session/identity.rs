@@ -134,8 +134,7 @@ impl Session {
         let is_denial = error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated);
         let mut memberships = self.memberships.iter();
         // Joins are answered in their order.
-        let is_pending = |one: &Membership| one.asked && !one.is_in && !one.joined;
-        if is_denial && let Some(place) = memberships.position(is_pending) {
+        if is_denial && let Some(place) = memberships.position(Membership::is_pending) {
             let topic = self.memberships.remove(place).topic;
             let code = error.code.clone();
             self.emit(Event::Removed { topic, code });

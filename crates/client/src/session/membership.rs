@@ -20,19 +20,6 @@ pub(super) struct Membership {
     pub(super) joined: bool,
     /// It was in a registration on this connection.
     pub(super) asked: bool,
-    /// The last messages were asked for once more.
-    repeat: Repeat,
-}
-
-/// How far it is with messages that were asked for once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    /// Nothing was asked for.
-    No,
-    /// The server hasn't answered.
-    Asked,
-    /// They come; this is the newest of them.
-    UpTo(u64),
 }
 
 impl Membership {
@@ -44,7 +31,6 @@ impl Membership {
             is_in: false,
             joined: false,
             asked: false,
-            repeat: Repeat::No,
         }
     }
 
@@ -52,7 +38,11 @@ impl Membership {
     pub(super) fn connected(&mut self) {
         self.is_in = false;
         self.asked = true;
-        self.repeat = Repeat::No;
+    }
+
+    /// It was joined, and the server hasn't answered.
+    pub(super) fn is_pending(&self) -> bool {
+        self.asked && !self.is_in && !self.joined
     }
 
     /// The server has registered us.
@@ -62,16 +52,9 @@ impl Membership {
         self.resume.registered(now)
     }
 
-    /// The last messages are asked for once more.
-    pub(super) fn repeat(&mut self) {
-        self.repeat = Repeat::Asked;
-    }
-
-    /// The server has answered another registration.
-    pub(super) fn answered(&mut self, now: &TopicState) {
-        if self.repeat == Repeat::Asked {
-            self.repeat = Repeat::UpTo(now.seq);
-        }
+    /// Messages up to this number have come, or are ours.
+    pub(super) fn seen(&self) -> u64 {
+        self.resume.seq().unwrap_or(self.newest)
     }
 
     /// What was asked for of the past hasn't come.
@@ -81,16 +64,6 @@ impl Membership {
 
     /// A message with that number arrived: how, if it is new.
     pub(super) fn record(&mut self, seq: u64) -> Option<Arrival> {
-        if let Repeat::UpTo(last) = self.repeat {
-            if seq >= last {
-                self.repeat = Repeat::No;
-            }
-            if seq <= last {
-                self.resume.record(seq);
-                let is_last = seq == last;
-                return Some(Arrival::Replayed { is_last });
-            }
-        }
         let is_replayed = seq <= self.newest;
         let is_last = seq == self.newest;
         match (self.resume.record(seq), is_replayed) {
@@ -129,26 +102,5 @@ mod tests {
         let mut member = member(History::Last(2), 7);
         let arrivals: Vec<_> = (5..=8).map(|seq| member.record(seq)).collect();
         assert_eq!(arrivals, [None, MORE, LAST, Some(Arrival::Live)]);
-    }
-
-    #[test]
-    fn the_last_messages_are_shown_again_once_they_are_asked_for() {
-        let mut member = member(History::None, 7);
-        assert_eq!(member.record(6), None);
-        member.repeat();
-        member.answered(&state(8));
-        let arrivals: Vec<_> = (6..=9).map(|seq| member.record(seq)).collect();
-        assert_eq!(arrivals, [MORE, MORE, LAST, Some(Arrival::Live)]);
-        assert_eq!(member.record(6), None);
-    }
-
-    #[test]
-    fn a_live_message_ends_a_replay_whose_end_was_our_own() {
-        let mut member = member(History::None, 7);
-        member.repeat();
-        member.answered(&state(8));
-        assert_eq!(member.record(7), MORE);
-        assert_eq!(member.record(9), Some(Arrival::Live));
-        assert_eq!(member.record(7), None);
     }
 }

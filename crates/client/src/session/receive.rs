@@ -30,6 +30,9 @@ const FINAL: [ErrorCode; 15] = [
     ErrorCode::ShuttingDown,
 ];
 
+/// A topic of which something may be missing, and whether its numbers go on.
+type Damaged = (TopicName, Recovery);
+
 /// Whether the program sees a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visibility {
@@ -46,6 +49,7 @@ impl Session {
             Frame::Event(_) if self.config.protocol == Protocol::Classic => {}
             Frame::Event(event) => self.on_event(event, now)?,
         }
+        self.hold = None;
         self.update_deadlines(now);
         Ok(())
     }
@@ -164,7 +168,8 @@ impl Session {
                     if let Some(membership) = self.membership(line.topic.as_str()) {
                         membership.resume.record_own(ack.seq);
                     }
-                    self.emit(Event::Delivered(line));
+                    let seq = Some(ack.seq);
+                    self.emit(Event::Delivered { line, seq });
                 }
             }
             ServerEvent::Error(told) => {
@@ -218,6 +223,7 @@ impl Session {
                 port: person.port.to_string(),
             },
             ServerEvent::Topics(page) => return self.on_topics(page),
+            ServerEvent::History(range) => return self.on_history(range),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
                 if self.config.presence == Presence::Ignore =>
             {
@@ -255,7 +261,10 @@ impl Session {
             _ if joined.is_empty() => {}
             _ => self.emit_joined(joined.clone()),
         }
-        for topic in incomplete {
+        for (topic, recovery) in incomplete {
+            if recovery == Recovery::Renumbered {
+                self.emit(Event::Renumbered(topic.clone()));
+            }
             self.emit(Event::Incomplete(topic));
         }
         let user = registered.user.as_ref().map(ToString::to_string);
@@ -271,7 +280,7 @@ impl Session {
     fn update_memberships(
         &mut self,
         registered: &Registered<'_>,
-    ) -> Result<(Vec<TopicName>, Vec<TopicName>), SessionError> {
+    ) -> Result<(Vec<TopicName>, Vec<Damaged>), SessionError> {
         let is_first = self.state != State::Extended;
         let (mut joined, mut incomplete) = (Vec::new(), Vec::new());
         for membership in &mut self.memberships {
@@ -283,12 +292,12 @@ impl Session {
                 }
                 Some(now) if is_first || !membership.is_in => {
                     joined.push(topic.clone());
-                    if membership.registered(now) == Recovery::Incomplete {
-                        incomplete.push(topic);
+                    let recovery = membership.registered(now);
+                    if recovery != Recovery::Complete {
+                        incomplete.push((topic, recovery));
                     }
                 }
-                Some(now) => membership.answered(now),
-                None => {}
+                Some(_) | None => {}
             }
         }
         Ok((joined, incomplete))
@@ -331,6 +340,9 @@ impl Session {
             return Ok(());
         }
         if self.state == State::Extended {
+            if self.fails_history(&error) {
+                return Ok(());
+            }
             self.on_denied(&error);
             self.emit(Event::ServerError(error));
             return Ok(());

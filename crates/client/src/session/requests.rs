@@ -19,12 +19,16 @@ pub enum Request {
     Join(TopicName),
     /// Leave a topic, after everything that was pushed before has been written.
     Leave(TopicName),
-    /// Send the newest messages of a topic again.
-    Last {
-        /// Of which.
+    /// Send a page of older messages: the newest of those before a number. Answered by
+    /// [`Event::History`], or by [`Event::HistoryFailed`]. If the connection is lost
+    /// meanwhile, the next one is asked. Pages are asked for one at a time.
+    History {
+        /// Of which topic.
         topic: TopicName,
-        /// How many.
-        count: u64,
+        /// The messages with lower numbers than this; without it, the newest ones.
+        before: Option<u64>,
+        /// At most so many. A server may send fewer at once.
+        limit: u64,
     },
     /// Who is in a topic? Answered by [`Event::Members`].
     Who(TopicName),
@@ -42,8 +46,6 @@ pub enum Request {
 pub(super) enum Pending {
     /// A registration for one more topic.
     Join(TopicName),
-    /// A registration that asks for the last messages again.
-    Last(TopicName, u64),
     /// Written when everything that was pushed before is.
     Leave(TopicName),
     /// Anything else, as it goes over the wire.
@@ -57,7 +59,11 @@ impl Session {
         match request {
             Request::Join(topic) => self.join(topic),
             Request::Leave(topic) => self.requests.push_back(Pending::Leave(topic)),
-            Request::Last { topic, count } => self.ask(Pending::Last(topic, count)),
+            Request::History {
+                topic,
+                before,
+                limit,
+            } => self.want_older(topic, before, limit),
             Request::Who(topic) => self.ask(frame(Frame::Who(topic, Page::default()))),
             Request::Topics => self.ask(frame(Frame::Topics(Page::default()))),
             Request::Rename(name) => self.rename(name),
@@ -99,6 +105,7 @@ impl Session {
     /// one was asked. What was to be left still is.
     pub(super) fn forget_requests(&mut self) {
         self.pages.clear();
+        self.restart_older();
         self.requests
             .retain(|request| matches!(request, Pending::Leave(_)));
     }
@@ -120,14 +127,6 @@ impl Session {
                     self.emit_joined(vec![topic.clone()]);
                 }
                 Some(registration(source, &topic, options.as_ref()))
-            }
-            Pending::Last(topic, count) => {
-                self.membership(topic.as_str())?.repeat();
-                let options = RegistrationOptions {
-                    last: Some(count),
-                    ..RegistrationOptions::default()
-                };
-                Some(registration(source, &topic, Some(&options)))
             }
             Pending::Leave(topic) => self.leave(topic),
         }

@@ -26,6 +26,8 @@ pub(super) enum Recovery {
     Complete,
     /// Something may be missing.
     Incomplete,
+    /// The same, and the numbers of what has been seen mean nothing any more.
+    Renumbered,
 }
 
 impl Recovery {
@@ -96,7 +98,7 @@ impl ResumePoint {
         if !same_epoch {
             self.own.clear();
         }
-        match (self.seq, self.history) {
+        let recovery = match (self.seq, self.history) {
             // What is missing between two registrations without a position is
             // what the history that is asked for again doesn't hold any more.
             (None, History::Since(_)) => Recovery::complete_if(first || same_epoch),
@@ -114,7 +116,21 @@ impl ResumePoint {
                 self.seq = Some(if same_epoch { seq.min(now.seq) } else { 0 });
                 Recovery::complete_if(recovered)
             }
+        };
+        match first || same_epoch {
+            true => recovery,
+            false => Recovery::Renumbered,
         }
+    }
+
+    /// Which life of the topic's history was met last.
+    pub(super) fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+
+    /// Everything up to there is seen, if that is known.
+    pub(super) fn seq(&self) -> Option<u64> {
+        self.seq
     }
 
     /// Something up to that number, the newest when we registered, is still to come.

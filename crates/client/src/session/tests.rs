@@ -55,9 +55,11 @@ impl Harness {
             credential: None,
             ack_timeout: 30 * SECOND,
             replay_timeout: 3 * SECOND,
+            answer_timeout: 30 * SECOND,
             key: client_key().expect("randomness"),
             run: "5eed5eed".into(),
             protocol: Protocol::Extended,
+            first_lines: FirstLines::AtOnce,
         };
         change(&mut config);
         let mut session = Session::new(config);
@@ -74,7 +76,10 @@ impl Harness {
 
     /// The next frame that the session writes.
     fn writes(&mut self) -> String {
-        let frame = self.session.poll_transmit().expect("something to write");
+        let frame = self
+            .session
+            .poll_transmit(self.now)
+            .expect("something to write");
         String::from_utf8(frame).expect("text")
     }
 
@@ -152,6 +157,34 @@ fn a_line_that_is_being_written_when_the_registration_is_refused_is_sent_again()
 }
 
 #[test]
+fn first_lines_wait_for_an_answer_where_they_may_have_to_go_over_tls() {
+    let held = || Harness::configured(|config| config.first_lines = FirstLines::AfterAnswer);
+    let is_silent = |harness: &mut Harness| harness.session.poll_transmit(harness.now).is_none();
+    let mut harness = held();
+    assert!(is_silent(&mut harness));
+    let refusal = br#"{"message":{"topic":"error","text":"tls-required: why"}}"#;
+    assert!(harness.reads(refusal).is_err());
+    assert_eq!(harness.session.queue().unsent(), 1);
+    // An answer lets them go, and on later connections nothing waits.
+    let mut harness = held();
+    harness.is_answered();
+    assert!(harness.writes().contains("hello"));
+    let end = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port)).into();
+    harness
+        .session
+        .disconnected(Disconnect::Silent, harness.now);
+    harness.session.connected(end(3), end(2), harness.now);
+    assert!(harness.writes().contains("topics") && harness.writes().contains("hello"));
+    // Silence lets them go after a second.
+    let mut harness = held();
+    let began = harness.now;
+    while is_silent(&mut harness) {
+        harness.waits().expect("it goes on");
+    }
+    assert_eq!(harness.now - began, SECOND);
+}
+
+#[test]
 fn a_line_that_is_being_written_when_nobody_answers_is_not_waited_for() {
     let mut harness = Harness::new();
     harness.writes();
@@ -182,7 +215,9 @@ fn a_line_is_in_flight_until_it_is_acknowledged() {
     harness.reads(ack).expect("acknowledged");
     assert!(harness.session.is_finished() && harness.session.is_safe());
     let events = harness.session.take_events();
-    assert!(matches!(events.last(), Some(Event::Delivered(line)) if line.text == "hello"));
+    assert!(
+        matches!(events.last(), Some(Event::Delivered { line, seq: Some(1) }) if line.text == "hello")
+    );
 }
 
 #[test]
@@ -235,7 +270,7 @@ fn answers(pongs: usize) -> (u64, usize) {
             assert!(matches!(error, SessionError::Lost(Disconnect::Silent)));
             return ((harness.now - began).as_secs(), pings);
         }
-        if let Some(frame) = harness.session.poll_transmit() {
+        if let Some(frame) = harness.session.poll_transmit(harness.now) {
             assert_eq!(frame, PING.as_bytes());
             harness.has_written();
             pings += 1;
@@ -280,9 +315,13 @@ fn the_last_frame_gives_the_name_back() {
     harness.has_written();
     let ack = br#"{"extended":{"ack":{"id":"5eed5eed-1","topic":"t","seq":1}}}"#;
     harness.reads(ack).expect("acknowledged");
-    assert_eq!(harness.session.poll_transmit(), None, "it isn't over");
+    assert_eq!(
+        harness.session.poll_transmit(harness.now),
+        None,
+        "it isn't over"
+    );
     harness.session.finish(harness.now);
     assert_eq!(harness.writes(), "{\"extended\":{\"leave\":[\"t\"]}}\n");
     harness.has_written();
-    assert_eq!(harness.session.poll_transmit(), None);
+    assert_eq!(harness.session.poll_transmit(harness.now), None);
 }

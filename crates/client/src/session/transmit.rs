@@ -11,7 +11,7 @@ use crate::queue::Acknowledgements;
 impl Session {
     /// The next frame to write, if there is one. The caller writes it completely and
     /// then calls [`handle_transmitted`](Self::handle_transmitted).
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
         let (source, destination) = self.ends?;
         self.queue.begin_other();
         match self.to_register.take() {
@@ -27,6 +27,14 @@ impl Session {
         }
         if let Some(request) = self.next_request(source) {
             return Some(request);
+        }
+        if self.state == State::Extended
+            && let Some(question) = self.older.begin(self.config.answer_timeout, now)
+        {
+            return Some(question);
+        }
+        if self.hold.is_some() {
+            return None;
         }
         let acknowledgements = match self.state {
             State::Classic => Acknowledgements::None,
@@ -56,7 +64,7 @@ impl Session {
     /// The frame that was polled last was written completely.
     pub fn handle_transmitted(&mut self, now: Instant) {
         if let Some(line) = self.queue.written() {
-            self.emit(Event::Delivered(line));
+            self.emit(Event::Delivered { line, seq: None });
         }
         self.update_deadlines(now);
     }

@@ -10,4 +10,5 @@
 
 mod client;
 mod examples;
+mod scenarios;
 mod server;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use parking_lot::{Mutex, RwLock};
 use wire::{Credential, UserName};
 
+use super::audit::Audit;
 use super::file;
 use super::locality::Locality;
 use super::mistake::AuthFileError;
@@ -28,6 +29,7 @@ pub(crate) struct Access {
     source: Option<Source>,
     /// Who is let in at all; `None`: everybody.
     locality: Option<Locality>,
+    audit: Audit,
 }
 
 /// A file, and how it was when it was read.
@@ -74,34 +76,61 @@ pub(crate) enum Changed {
 
 impl Access {
     /// For a server that asks nobody anything, and serves these.
-    pub(crate) fn open(locality: Option<Locality>) -> Self {
-        Self::new(Policy::open(), None, locality)
+    pub(crate) fn open(locality: Option<Locality>, audit: Audit) -> Self {
+        Self::new(Policy::open(), None, locality, audit)
     }
 
     /// As the file says. Who is let in at all is then decided by the file alone.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, AuthFileError> {
+    pub(crate) fn from_file(path: &Path, audit: Audit) -> Result<Self, AuthFileError> {
         let seen = read(path)?;
         let policy = parse(path, &seen.text)?;
         let source = Source {
             path: path.to_owned(),
             seen: Mutex::new(seen),
         };
-        Ok(Self::new(policy, Some(source), None))
+        Ok(Self::new(policy, Some(source), None, audit))
     }
 
-    fn new(policy: Policy, source: Option<Source>, locality: Option<Locality>) -> Self {
+    fn new(
+        policy: Policy,
+        source: Option<Source>,
+        locality: Option<Locality>,
+        audit: Audit,
+    ) -> Self {
         Self {
             version: AtomicU32::new(policy.version),
             policy: RwLock::new(Arc::new(policy)),
             next_expiry: AtomicU64::new(u64::MAX),
             source,
             locality,
+            audit,
         }
+    }
+
+    /// Where logins, refusals and changes are noted.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The file that says who may do what, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.source.as_ref().map(|source| &*source.path)
+    }
+
+    /// What everybody may do, as rules say it; empty: nothing.
+    pub(crate) fn rules_for_everyone(&self) -> Vec<String> {
+        let policy = self.policy();
+        policy
+            .everyone
+            .allow
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Whether only the server's own network is served.
+    pub(crate) fn is_local_only(&self) -> bool {
+        self.locality.is_some()
     }
 
     /// Whether a peer at this address is served at all.
@@ -153,7 +182,7 @@ impl Access {
     }
 
     /// Which topics somebody may see in a list.
-    pub(crate) fn lister(&self, visitor: &Visitor) -> impl Fn(&str) -> bool + Send + use<> {
+    pub(crate) fn lister(&self, visitor: &Visitor) -> impl Fn(&str) -> bool + Send + Sync + use<> {
         let (policy, visitor) = (self.policy(), visitor.clone());
         move |topic| policy.decide(&visitor, topic).contains(Verbs::LIST)
     }

@@ -15,6 +15,10 @@ const FRESH: Duration = Duration::from_secs(1);
 /// In an IPv6 network everybody can take any address of a /64.
 const SHORTEST_V6: u8 = 64;
 
+/// Why a stranger isn't served, and what to do about it.
+pub(crate) const REFUSAL: &str = "this server asks nobody for a password, so it serves only its \
+    own network; start it with --auth FILE to say who may come in, or with --open-to-all";
+
 /// Knows the networks of the machine.
 #[derive(Default)]
 pub(crate) struct Locality(Mutex<Own>);

@@ -34,6 +34,12 @@ impl Rule {
     }
 }
 
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verbs, self.pattern.as_str())
+    }
+}
+
 impl std::str::FromStr for Rule {
     type Err = RuleError;
 

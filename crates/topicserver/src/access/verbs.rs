@@ -63,9 +63,20 @@ impl Verbs {
     }
 }
 
+impl fmt::Display for Verbs {
+    /// As rules write them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_said = |word: &str| word != "live" || !self.contains(Self::READ);
+        let said = WORDS
+            .iter()
+            .filter(|(word, verbs)| self.contains(*verbs) && is_said(word));
+        let words: Vec<_> = said.map(|(word, _)| *word).collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
 impl fmt::Debug for Verbs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = WORDS.iter().filter(|(_, verbs)| self.contains(*verbs));
-        f.debug_list().entries(words.map(|(word, _)| word)).finish()
+        write!(f, "({self})")
     }
 }

@@ -76,6 +76,15 @@ impl Visitor {
             .is_some_and(|known| !matches!(known.proof, Proof::Address))
     }
 
+    /// Whether both are the same account, or the same token of nobody.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_account = self.account().is_some() || other.account().is_some();
+        match is_account {
+            true => self.account() == other.account(),
+            false => self.token() == other.token(),
+        }
+    }
+
     pub(super) fn known(&self) -> Option<&Known> {
         match self {
             Self::Everyone => None,

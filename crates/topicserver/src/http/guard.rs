@@ -209,7 +209,7 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "content-type, last-event-id",
+                "authorization, content-type, last-event-id",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];

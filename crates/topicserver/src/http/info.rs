@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use wire::{ErrorCode, Page};
 
 use crate::http::answer::asker;
+use crate::http::auth::RequestVisitor;
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
@@ -44,23 +45,25 @@ pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -
 
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
+    Extension(visitor): Extension<RequestVisitor>,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let reply = PendingReply::new(asker, 0);
-    context.state().registry().list(query.into(), reply);
+    visitor.gate(&context).list(query.into(), reply);
     answered(answer).await
 }
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
+    Extension(visitor): Extension<RequestVisitor>,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let reply = PendingReply::new(asker, 0);
     // A topic that has enough to do answers later.
-    let _ = context.state().registry().who(&topic, &query.into(), reply);
+    let _ = visitor.gate(&context).who(&topic, &query.into(), reply)?;
     answered(answer).await
 }
 

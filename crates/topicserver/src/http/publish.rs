@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
 use crate::history::entry::Stored;
+use crate::http::auth::RequestVisitor;
 use crate::http::body::{WholeBody, too_long};
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
@@ -52,16 +53,19 @@ struct Publish {
 
 pub(crate) async fn publish(
     Extension(context): Extension<Arc<RequestContext>>,
+    Extension(visitor): Extension<RequestVisitor>,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PublishQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    // Before the body is read: a client that may not publish needn't send it.
+    visitor.gate(&context).check_publish(&topic)?;
     let body = WholeBody::read(&context, &headers, body).await?;
     let request = parse_body(query, &headers, &body.bytes)?;
     let lines = lines(&context, &topic, &request.texts)?;
     let count = request.texts.len();
-    let identity = identify(&context, request.user.as_deref())?;
+    let identity = identify(&context, &visitor, request.user.as_deref())?;
     let id = match request.id.as_deref() {
         Some(id) => Some(message_id(
             &context,
@@ -82,7 +86,7 @@ pub(crate) async fn publish(
     std::future::poll_fn(|cx| queues.poll_mailboxes(cx)).await;
     drop(body);
     // The client waits for the receipt, which slows it.
-    let (_topic, _has_room) = context.state().registry().publish(&topic, publication);
+    let (_topic, _has_room) = visitor.gate(&context).publish(&topic, publication)?;
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
         Ok(Err(Unstored { code, text })) => Err(Problem::new(
@@ -217,15 +221,23 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
     Ok(lines.into())
 }
 
-/// Who says it, if that is said: nobody who is connected under that name.
+/// Who says it, if that is said or was proven: nobody who is connected under that name.
 fn identify(
     context: &RequestContext,
+    visitor: &RequestVisitor,
     user: Option<&str>,
 ) -> Result<Option<Arc<Identity>>, Problem> {
+    let account = visitor.0.account().cloned();
+    let hashes = context.state().hashes();
+    let identity = |name| {
+        let identity = Identity::new(hashes, context.peer, name, None, None);
+        Some(Arc::new(identity.with_account(account.clone())))
+    };
     let Some(user) = user else {
-        return Ok(None);
+        return Ok(account.as_ref().and_then(|_| identity(None)));
     };
     let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
+    visitor.gate(context).check_name(&name)?;
     if context.state().directory().has(&name) {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -233,9 +245,7 @@ fn identify(
             format!("somebody else is called {user:?} here; use another name"),
         ));
     }
-    let hashes = context.state().hashes();
-    let identity = Identity::new(hashes, context.peer, Some(name), None, None);
-    Ok(Some(Arc::new(identity)))
+    Ok(identity(Some(name)))
 }
 
 fn message_id(

@@ -1,6 +1,5 @@
 //! `GET /TOPIC?poll=1&before=NUMBER`: messages before a number, a frame a line.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -10,6 +9,7 @@ use serde_json::value::RawValue;
 use wire::{ErrorCode, Event, HistoryRange, TopicName};
 
 use crate::http::answer::asker;
+use crate::http::auth::RequestVisitor;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 
@@ -19,15 +19,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers with up to `limit` messages before `before`: first a line that says of which
 /// life they are and which is the oldest there, then the messages.
 pub(crate) async fn answer(
-    context: Arc<RequestContext>,
+    context: &RequestContext,
+    visitor: &RequestVisitor,
     topic: &TopicName,
     before: u64,
     limit: Option<u64>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
-    let registry = context.state().registry();
+    let gate = visitor.gate(context);
     // The answer itself says that it is there.
-    drop(registry.range(topic, asker, Some(before), limit));
+    drop(gate.range(topic, asker, Some(before), limit)?);
     let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
     let line = line.ok().and_then(Result::ok).unwrap_or_default();
     let lines = lines(&line).ok_or_else(unavailable)?;

@@ -18,7 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use wire::ErrorCode;
 
+use crate::access::locality;
 use crate::config::Config;
+use crate::http::auth;
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::{HttpConnection, RequestContext};
 use crate::http::forwarded;
@@ -144,6 +146,11 @@ async fn answer(
         Ok(peer) => peer,
         Err(problem) => return Ok(refuse(&connection, connection.peer, problem)),
     };
+    if !connection.state().access().lets_in(peer.ip()) {
+        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
+        let problem = Problem::new(status, code, locality::REFUSAL);
+        return Ok(refuse(&connection, peer, problem));
+    }
     let Checked { host, origin } = match service.guard.check(&request) {
         Ok(checked) => checked,
         Err(problem) => return Ok(refuse(&connection, peer, problem)),
@@ -155,12 +162,23 @@ async fn answer(
         connection: connection.clone(),
         peer,
     };
+    let is_browser = auth::is_browser(request.headers());
+    let visitor = match auth::visitor(&context, request.headers()) {
+        Ok(visitor) => visitor,
+        Err(problem) => {
+            let mut response = guard::secure(problem.into_response(), origin);
+            auth::challenge(&mut response, is_browser);
+            return Ok(response);
+        }
+    };
+    request.extensions_mut().insert(visitor);
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = router.call(request).await?;
     let forwarded = take_place(&connection, peer, &mut response);
     let mut response = guard::secure(response, origin);
+    auth::challenge(&mut response, is_browser);
     if slot.fill(&mut response, forwarded) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;

@@ -12,6 +12,7 @@ use wire::TopicName;
 
 use crate::http::accept::Wanted;
 use crate::http::assets;
+use crate::http::auth::RequestVisitor;
 use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
@@ -30,6 +31,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) async fn open(
     Extension(host): Extension<CheckedHost>,
     Extension(context): Extension<Arc<RequestContext>>,
+    Extension(visitor): Extension<RequestVisitor>,
     Topic(topic): Topic,
     query: Result<ValidQuery<StreamQuery>, Problem>,
     parts: Parts,
@@ -40,14 +42,15 @@ pub(crate) async fn open(
     // Only now: links to the page carry what others have added to them.
     let ValidQuery(query) = query?;
     if let Some((before, limit)) = query.range()? {
-        return range::answer(context, &topic, before, limit).await;
+        return range::answer(&context, &visitor, &topic, before, limit).await;
     }
-    listen(&context, vec![topic], &query, &parts)
+    listen(&context, visitor, vec![topic], &query, &parts)
 }
 
 /// The same of several topics.
 pub(crate) async fn open_several(
     Extension(context): Extension<Arc<RequestContext>>,
+    Extension(visitor): Extension<RequestVisitor>,
     SeveralTopics { topics, query }: SeveralTopics,
     parts: Parts,
 ) -> Result<Response, Problem> {
@@ -55,12 +58,13 @@ pub(crate) async fn open_several(
         let text = "before asks for one topic; ask at its path, as in /lab?poll=1&before=100";
         return Err(Problem::bad_request(text));
     }
-    listen(&context, topics, &query, &parts)
+    listen(&context, visitor, topics, &query, &parts)
 }
 
 /// Begins a stream.
 fn listen(
     context: &RequestContext,
+    visitor: RequestVisitor,
     topics: Vec<TopicName>,
     query: &StreamQuery,
     parts: &Parts,
@@ -68,11 +72,13 @@ fn listen(
     let now = context.state().clock().read().index;
     let options = query.options(&topics, last_event_id(&parts.headers)?, now)?;
     let ending = query.ending()?;
+    visitor.gate(context).admit_listener(&topics)?;
     let wanted = Wanted::of(&parts.headers);
     let form = form(wanted, parts.version, topics.len());
     let mut response = head(wanted, form);
     if parts.method != Method::HEAD {
         let listening = Listening {
+            visitor: visitor.0,
             topics,
             options,
             form,

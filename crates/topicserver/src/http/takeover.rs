@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
+use crate::access::Visitor;
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
@@ -28,12 +29,13 @@ use crate::state::{AddressPlace, ConnectionGuard, Serving};
 pub(crate) enum Takeover {
     /// A session that listens.
     Stream(Box<Listening>),
-    WebSocket,
+    WebSocket(Visitor),
 }
 
 /// What a stream listens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Listening {
+    pub(crate) visitor: Visitor,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) options: RegistrationOptions,
     pub(crate) form: Form,
@@ -117,7 +119,7 @@ impl Pending {
         }
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
-            Takeover::WebSocket => (Form::WebSocket, Individual::default()),
+            Takeover::WebSocket(_) => (Form::WebSocket, Individual::default()),
         };
         if !outbox.begin(form, individual, head) {
             return None;
@@ -130,6 +132,7 @@ impl Pending {
         Some(match takeover {
             Takeover::Stream(listening) => {
                 let Listening {
+                    visitor,
                     topics,
                     options,
                     ending,
@@ -137,12 +140,12 @@ impl Pending {
                 } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
-                let session = Session::listening(reader, outbox, guard, topics, options);
+                let session = Session::listening(reader, outbox, guard, visitor, topics, options);
                 Box::pin(session.run())
             }
-            Takeover::WebSocket => {
+            Takeover::WebSocket(visitor) => {
                 let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
-                Box::pin(Session::new(reader, outbox, guard).run())
+                Box::pin(Session::new(reader, outbox, guard).of(visitor).run())
             }
         })
     }

@@ -1,6 +1,7 @@
 //! `/-/ws`: the same frames as over TCP, one a text message, by a session like every
 //! other.
 
+use axum::Extension;
 use axum::http::header::{
     CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -8,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
 
+use crate::http::auth::RequestVisitor;
 use crate::http::problem::Problem;
 use crate::http::takeover::Takeover;
 use crate::websocket::handshake;
@@ -16,6 +18,7 @@ use crate::websocket::handshake;
 const VERSION: &str = "13";
 
 pub(crate) async fn open(
+    Extension(RequestVisitor(visitor)): Extension<RequestVisitor>,
     method: Method,
     version: Version,
     headers: HeaderMap,
@@ -42,7 +45,9 @@ pub(crate) async fn open(
     answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(SEC_WEBSOCKET_ACCEPT, accepted);
-    response.extensions_mut().insert(Takeover::WebSocket);
+    response
+        .extensions_mut()
+        .insert(Takeover::WebSocket(visitor));
     Ok(response)
 }
 

@@ -9,7 +9,7 @@ use wire::{ClientKey, Person, UserName};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The client of an extended connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// The publisher's number in the history. Never 0, which stands for classic publishers.
     /// Its last bits say which of a client's connections it is, and the others which client:
@@ -128,6 +128,11 @@ impl Identity {
             ip: peer.ip(),
             port: port.unwrap_or(peer.port()),
         }
+    }
+
+    /// The same, which has proven to be the owner of an account.
+    pub(crate) fn with_account(self, account: Option<UserName>) -> Self {
+        Self { account, ..self }
     }
 
     /// The same as `known`, on the same connection, which says now who it is.

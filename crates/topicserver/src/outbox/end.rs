@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
 
 use bytes::Bytes;
-use wire::{ErrorCode, Event, Message, Told};
+use wire::{ErrorCode, Event, Message, Removed, Told};
 
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
@@ -24,6 +24,25 @@ impl<T: Transport + ?Sized> Outbox<T> {
             let line = state.form.encode_one(line, None);
             self.push(&mut state, line);
         }
+    }
+
+    /// Tells the peer that it has left a topic which it may no longer read, whatever waits
+    /// already.
+    pub(crate) fn send_removed(&self, topic: &str) {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return;
+        }
+        let code = ErrorCode::Forbidden;
+        let line = if state.is_extended {
+            let (topic, code) = (topic.into(), code.as_str().into());
+            Event::Removed(Removed { topic, code }).to_line()
+        } else {
+            let text = format!("you may no longer read {topic:?}, and have left it");
+            self.error_line(&state, code, &text)
+        };
+        let line = state.form.encode_one(line, None);
+        self.push(&mut state, line);
     }
 
     /// Tells the peer why, after everything that waits for it, and takes no more.

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) has_sent: bool,
     /// A topic has more for the peer than there was room for.
     pub(super) is_wanted: bool,
+    /// What the connection may do has to be decided again.
+    pub(super) is_stale: bool,
     /// The session, when it waits for something to happen here.
     pub(super) session: Option<Waker>,
 }

@@ -9,6 +9,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use wire::ErrorCode;
 
+use crate::access::locality;
 use crate::outbox::Drain;
 use crate::session::handler::Handler;
 use crate::session::source::{Source, SourceEnd, Violation};
@@ -39,7 +40,7 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Input(_) | End::Tls | End::Proxy | End::Late(_) => {
+            End::Closed | End::Input(_) | End::Tls | End::Proxy | End::Stranger | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -58,7 +59,7 @@ impl<R: Source> Session<R> {
             }
         };
         let timeout = self.config().write_timeout;
-        lingering_close(self.reader, &self.handler, settling, last, timeout).await;
+        lingering_close(self.reader, &mut self.handler, settling, last, timeout).await;
     }
 
     /// The peer gets nothing more but what waits for it.
@@ -66,7 +67,7 @@ impl<R: Source> Session<R> {
         self.handler.leave();
         let timeout = self.close_timeout();
         let settled = std::future::ready(());
-        lingering_close(self.reader, &self.handler, settled, None, timeout).await;
+        lingering_close(self.reader, &mut self.handler, settled, None, timeout).await;
     }
 
     /// How long the peer may take nothing of what waits for it.
@@ -110,6 +111,14 @@ impl<R: Source> Session<R> {
                 outbox.close(ErrorCode::TlsNotSupported, text);
                 state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
+            End::Stranger => {
+                outbox.close(ErrorCode::Protected, locality::REFUSAL);
+                state.complain(
+                    peer,
+                    ErrorCode::Protected,
+                    "it isn't of the server's network",
+                );
+            }
             End::Proxy => {
                 let text = "a PROXY header is read once, and only from an address that the \
                             server was started with in --trust-proxy";
@@ -149,12 +158,12 @@ impl<R: Source> Session<R> {
 /// is cut off, and sees that.
 async fn lingering_close<R: Source>(
     mut reader: R,
-    handler: &Handler,
+    handler: &mut Handler,
     settled: impl Future<Output = ()>,
     mut last: Option<Bytes>,
     timeout: Duration,
 ) {
-    let outbox = handler.outbox();
+    let outbox = handler.shared_outbox();
     let mut settled = pin!(settled);
     let (mut is_settled, mut is_finished, mut has_ended) = (false, false, false);
     let mut deadline = sleep(timeout);
@@ -166,6 +175,9 @@ async fn lingering_close<R: Source>(
         if !is_settled && settled.as_mut().poll(cx).is_ready() {
             is_settled = true;
             outbox.finish(last.take());
+        }
+        if outbox.take_stale() {
+            handler.recheck();
         }
         let drain = outbox.poll_drain(cx);
         if outbox.take_drained() {

@@ -8,6 +8,8 @@ use wire::{
     ErrorCode, Event, FrameError, JsonStr, Page, RegistrationOptions, Request, TopicName, UserName,
 };
 
+use crate::access::{Verbs, Visitor};
+use crate::gate::{Admitted, Gate};
 use crate::identity::Identity;
 use crate::identity::names::{HeldName, Taken};
 use crate::outbox::batch::Batch;
@@ -24,6 +26,10 @@ use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
 use crate::topic::publication::MessageId;
 
+mod login;
+
+use login::LogIn;
+
 /// What a connection has and may do.
 pub(crate) struct Handler {
     guard: ConnectionGuard,
@@ -36,6 +42,12 @@ pub(crate) struct Handler {
 /// keep room for it.
 #[derive(Default)]
 struct Extended {
+    /// Who it has proven to be.
+    visitor: Visitor,
+    /// It only listens, so it ends when it may listen to nothing any more.
+    is_listener: bool,
+    /// By whom it publishes, of a classic connection from an address that has an account.
+    publisher: Option<Arc<Identity>>,
     /// Who it is, once it has registered as an extended connection.
     identity: Option<Arc<Identity>>,
     name: Option<HeldName>,
@@ -47,16 +59,31 @@ struct Extended {
 
 impl Handler {
     pub(crate) fn new(guard: ConnectionGuard, outbox: SharedOutbox) -> Self {
-        Self {
+        let mut handler = Self {
             guard,
             subscriptions: Subscriptions::new(outbox),
             extended: None,
-        }
+        };
+        let ip = handler.outbox().peer().ip();
+        let visitor = handler.state().access().visitor_at(ip);
+        handler.set_visitor(visitor);
+        handler
     }
 
     /// The connection's outbox and its guard, when there is no session any more.
     pub(crate) fn into_parts(self) -> (SharedOutbox, ConnectionGuard) {
         (self.subscriptions.outbox().clone(), self.guard)
+    }
+
+    /// Whether the peer comes from somewhere that isn't served.
+    pub(crate) fn is_of_stranger(&self) -> bool {
+        let ip = self.outbox().peer().ip();
+        !self.state().access().lets_in(ip)
+    }
+
+    /// The connection's outbox, for whoever needs the rest of this too.
+    pub(crate) fn shared_outbox(&self) -> SharedOutbox {
+        self.subscriptions.outbox().clone()
     }
 
     pub(crate) fn state(&self) -> &Arc<ServerState> {
@@ -76,7 +103,7 @@ impl Handler {
     pub(crate) fn leave(&mut self) -> SharedOutbox {
         let outbox = self.subscriptions.outbox().clone();
         self.subscriptions = Subscriptions::new(outbox.clone());
-        self.extended = None;
+        self.say_goodbye();
         outbox
     }
 
@@ -88,9 +115,9 @@ impl Handler {
                 ready!(topic.poll_room(cx));
                 extended.slowed_by = None;
             }
-            let registry = self.guard.state().registry();
             let asker = self.subscriptions.outbox();
-            ready!(extended.ranges.poll(cx, registry, asker));
+            let gate = Gate::new(self.guard.state(), &extended.visitor, asker.peer());
+            ready!(extended.ranges.poll(cx, &gate, asker));
         }
         ready!(self.subscriptions.poll_room(cx));
         self.state().queue_limits().poll_mailboxes(cx)
@@ -104,8 +131,15 @@ impl Handler {
     /// Gives the name back, and leaves each topic when all that was published there
     /// before has been handed on; resolves then.
     pub(crate) fn finish(&mut self) -> Vec<oneshot::Receiver<()>> {
+        self.say_goodbye();
+        self.subscriptions.finish(self.guard.state().registry())
+    }
+
+    /// Gives the name back. Who it is stays known: that may end before all is sent.
+    fn say_goodbye(&mut self) {
+        let visitor = self.visitor().clone();
         self.extended = None;
-        self.subscriptions.finish()
+        self.set_visitor(visitor);
     }
 
     fn identity(&self) -> Option<&Arc<Identity>> {
@@ -116,9 +150,8 @@ impl Handler {
         self.identity()?.user.as_ref()
     }
 
-    fn register_extended(&mut self, topics: &[TopicName], options: &RegistrationOptions) {
+    fn register_extended(&mut self, topics: &[Admitted], options: &RegistrationOptions) {
         let was_classic = self.identity().is_none();
-        self.outbox().set_extended();
         let Some(identity) = self.identify(options) else {
             return;
         };
@@ -146,6 +179,12 @@ impl Handler {
                 (None, Some(_)) => {}
             }
         }
+        if let Some(name) = &options.user
+            && let Err(denied) = self.gate().check_name(name)
+        {
+            self.refuse(&denied, None);
+            return None;
+        }
         let outbox = self.subscriptions.outbox();
         let identity = Identity::new(
             self.state().hashes(),
@@ -154,7 +193,8 @@ impl Handler {
             options.client.as_ref(),
             options.port,
         );
-        let identity = Arc::new(identity.going_on(known.as_deref()));
+        let identity = identity.going_on(known.as_deref());
+        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
         let directory = self.state().directory();
         match directory.take(&identity, options.client.is_some(), outbox) {
             Ok(name) => {
@@ -196,9 +236,12 @@ impl Handler {
 
     fn who(&mut self, name: &TopicName, page: &Page) {
         let reply = self.expect_page();
-        let asked = self.state().registry().who(name, page, reply);
-        if let Some((topic, Backpressure::Wait)) = asked {
-            self.extended.get_or_insert_default().slowed_by = Some(topic);
+        match self.gate().who(name, page, reply) {
+            Ok(Some((topic, Backpressure::Wait))) => {
+                self.extended.get_or_insert_default().slowed_by = Some(topic);
+            }
+            Ok(_) => {}
+            Err(denied) => self.refuse(&denied, None),
         }
     }
 
@@ -208,20 +251,15 @@ impl Handler {
     }
 
     fn look_up(&self, user: &str) {
-        match self.state().directory().find(user) {
-            Some(found) => self.send_reply(found),
-            None => {
+        match self.gate().look_up(user) {
+            Err(denied) => self.refuse(&denied, None),
+            Ok(Some(found)) => self.send_reply(found),
+            Ok(None) => {
                 let text = format!("nobody here is called {user:?}");
                 self.outbox()
                     .send_error(ErrorCode::UnknownUser, &text, None);
             }
         }
-    }
-
-    fn refuse_login(&self) {
-        let text = "this server has no accounts; leave \"auth\" out";
-        self.outbox()
-            .send_error(ErrorCode::Unauthenticated, text, None);
     }
 
     fn send_reply(&self, line: Vec<u8>) {
@@ -235,19 +273,18 @@ impl FrameSink for Handler {
     }
 
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
-        if options
-            .as_ref()
-            .is_some_and(|options| options.auth.is_some())
-        {
+        if let Some(options) = &options {
             self.outbox().set_extended();
-            return self.refuse_login();
+            if let Some(auth) = &options.auth
+                && self.log_in(auth) == LogIn::Refused
+            {
+                return;
+            }
         }
+        self.follow_policy();
         let max = self.state().config().max_topics;
         let new = self.subscriptions.count_new(&topics);
         if self.subscriptions.len() + new > max {
-            if options.is_some() {
-                self.outbox().set_extended();
-            }
             let text = format!(
                 "a connection may have {max} topics; you have {} and asked for {new} more; \
                  none of these was added",
@@ -257,28 +294,32 @@ impl FrameSink for Handler {
                 .outbox()
                 .send_error(ErrorCode::TooManyTopics, &text, None);
         }
+        let admitted = match self.gate().admit(topics) {
+            Ok(admitted) => admitted,
+            Err(denied) => return self.refuse(&denied, None),
+        };
         // Once extended, a connection stays so.
         let is_extended = options.is_some() || self.identity().is_some();
         if is_extended {
-            return self.register_extended(&topics, &options.unwrap_or_default());
+            return self.register_extended(&admitted, &options.unwrap_or_default());
         }
-        for name in &topics {
-            self.subscriptions.join(name, self.guard.state().registry());
+        let registry = self.guard.state().registry();
+        for topic in &admitted {
+            self.subscriptions.join(topic, registry);
         }
         self.subscriptions.set_registered();
     }
 
     fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize> {
-        let place = self.subscriptions.find(topic);
-        if place.is_none() {
-            let text = format!(
-                "you aren't registered for {topic:?}, so your message was discarded; \
-                 register for it first"
-            );
-            self.outbox()
-                .send_error(ErrorCode::NotRegistered, &text, id);
+        if let Some(place) = self.subscriptions.find(topic) {
+            let grant = self.subscriptions.grant(place);
+            if grant.version == self.state().access().version()
+                && grant.verbs.contains(Verbs::WRITE)
+            {
+                return Some(place);
+            }
         }
-        place
+        self.route_again(topic, id)
     }
 
     fn message_id(&mut self, id: &str, text: JsonStr<'_>) -> Box<MessageId> {
@@ -288,15 +329,17 @@ impl FrameSink for Handler {
     }
 
     fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>) {
-        let identity = self.identity().cloned();
-        self.subscriptions.publish(place, frames, id, identity);
+        let identity = self.publisher().cloned();
+        let registry = self.guard.state().registry();
+        self.subscriptions
+            .publish(place, frames, id, identity, registry);
     }
 
     fn request(&mut self, request: Request) {
         // Whoever asks so understands the answer.
         self.outbox().set_extended();
         match request {
-            Request::Auth(_) => self.refuse_login(),
+            Request::Auth(credential) => drop(self.log_in(&credential)),
             Request::Leave(topics) => {
                 let user = self.user().cloned();
                 self.subscriptions.leave(&topics, user);
@@ -306,7 +349,7 @@ impl FrameSink for Handler {
             Request::Lookup(user) => self.look_up(&user),
             Request::Topics(page) => {
                 let reply = self.expect_page();
-                self.state().registry().list(page, reply);
+                self.gate().list(page, reply);
             }
             Request::History {
                 topic,

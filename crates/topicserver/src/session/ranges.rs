@@ -3,14 +3,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 use wire::TopicName;
 
+use crate::gate::Gate;
 use crate::outbox::SharedOutbox;
-use crate::topic::registry::Registry;
 
 /// The questions of a connection.
 #[derive(Default)]
@@ -39,7 +38,7 @@ impl Ranges {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        registry: &Arc<Registry>,
+        gate: &Gate<'_>,
         asker: &SharedOutbox,
     ) -> Poll<()> {
         loop {
@@ -54,10 +53,13 @@ impl Ranges {
             if asker.is_half_full() {
                 return Poll::Pending;
             }
-            let next = self.waiting.pop_front();
-            self.open = next.map(|range| {
-                registry.range(&range.topic, asker.clone(), range.before, range.limit)
-            });
+            let Some(range) = self.waiting.pop_front() else {
+                return Poll::Ready(());
+            };
+            match gate.range(&range.topic, asker.clone(), range.before, range.limit) {
+                Ok(answered) => self.open = Some(answered),
+                Err(denied) => asker.send_error(denied.code, &denied.text, None),
+            }
         }
     }
 }

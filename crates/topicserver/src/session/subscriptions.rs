@@ -10,19 +10,22 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use wire::{RegistrationOptions, TopicName, UserName};
 
+use crate::access::{Grant, Verbs};
+use crate::gate::Admitted;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::handle::{Registration, Topic};
 use crate::topic::mailbox::Backpressure;
+use crate::topic::presence::People;
 use crate::topic::publication::{MessageId, Publication, Reply};
-use crate::topic::registration::{RegistrationReply, StartPosition};
+use crate::topic::registration::{RegistrationReply, Report, StartPosition};
 use crate::topic::registry::Registry;
 
 /// A connection's memberships, sorted by name.
 pub(crate) struct Subscriptions {
     outbox: SharedOutbox,
-    topics: Vec<Arc<Topic>>,
+    topics: Vec<Membership>,
     /// The place of the one that was looked up last: most publishers stay with
     /// one topic. In 32 bits, so that it and the flag take one word.
     last: u32,
@@ -30,6 +33,24 @@ pub(crate) struct Subscriptions {
     is_registered: bool,
     /// A topic that was published to has enough to do for now.
     is_slowed: bool,
+}
+
+/// A topic that the connection takes part in.
+struct Membership {
+    topic: Arc<Topic>,
+    /// What it may do there.
+    grant: Grant,
+}
+
+impl Membership {
+    fn name(&self) -> &TopicName {
+        self.topic.name()
+    }
+
+    /// Whether it gets what is published there; otherwise it only publishes.
+    fn is_reader(&self) -> bool {
+        self.grant.verbs.contains(Verbs::LIVE)
+    }
 }
 
 impl Subscriptions {
@@ -60,6 +81,13 @@ impl Subscriptions {
         self.topics.len()
     }
 
+    /// By which policy it was decided what the connection may do.
+    pub(crate) fn version(&self) -> Option<u32> {
+        self.topics
+            .first()
+            .map(|membership| membership.grant.version)
+    }
+
     /// How many of `names` would be new.
     pub(crate) fn count_new(&self, names: &[TopicName]) -> usize {
         let is_new = |name: &&TopicName| self.place(name.as_str()).is_err();
@@ -67,11 +95,18 @@ impl Subscriptions {
     }
 
     /// Joins a topic as a classic connection, unless it is in it already.
-    pub(crate) fn join(&mut self, name: &TopicName, registry: &Arc<Registry>) {
-        if let Err(place) = self.place(name.as_str()) {
-            let topic = registry.join(name, self.outbox.clone());
-            self.insert(place, topic);
+    pub(crate) fn join(&mut self, topic: &Admitted, registry: &Arc<Registry>) {
+        let (name, grant) = (topic.name(), topic.grant());
+        let place = self.place(name.as_str());
+        let is_reader = grant.verbs.contains(Verbs::LIVE);
+        if place.is_ok_and(|place| self.topics[place].is_reader() || !is_reader) {
+            return;
         }
+        let topic = match is_reader {
+            true => registry.join(name, self.outbox.clone()),
+            false => registry.visit(name).0,
+        };
+        self.put(place, Membership { topic, grant });
     }
 
     /// Joins topics as an extended connection; these are answered. What the connection
@@ -79,47 +114,68 @@ impl Subscriptions {
     /// and is told so.
     pub(crate) fn register(
         &mut self,
-        names: &[TopicName],
+        admitted: &[Admitted],
         options: &RegistrationOptions,
         identity: &Arc<Identity>,
         registry: &Arc<Registry>,
         was_classic: bool,
     ) {
         let others = match was_classic {
-            true => self.except(names),
+            true => self.except(admitted),
             false => Vec::new(),
         };
-        let named = names.iter().chain(others.iter().map(|topic| topic.name()));
+        let named = admitted.iter().map(Admitted::name);
+        let named = named.chain(others.iter().map(|(topic, _)| topic.name()));
         let (outbox, user) = (self.outbox.clone(), identity.user.clone());
         let answer = RegistrationReply::new(outbox, user, named);
         let outbox = self.outbox.clone();
-        let registration = |start| Registration {
+        let registration = |grant: Grant, start| Registration {
             outbox: outbox.clone(),
             identity: identity.clone(),
             start,
+            people: match grant.verbs.contains(Verbs::WHO) {
+                true => People::Shown,
+                false => People::Hidden,
+            },
             answer: answer.clone(),
         };
-        for topic in &others {
-            let backpressure = topic.register(registration(StartPosition::default()));
+        for (topic, grant) in &others {
+            if !grant.verbs.contains(Verbs::LIVE) {
+                answer.report(topic.name(), Report::of_publisher());
+                continue;
+            }
+            let start = StartPosition::default();
+            let backpressure = topic.register(registration(*grant, start));
             self.is_slowed |= backpressure == Backpressure::Wait;
         }
-        for name in names {
-            let start = StartPosition::of(options, name.as_str());
-            let (topic, backpressure) = registry.register(name, registration(start));
-            self.note(backpressure);
-            if let Err(place) = self.place(name.as_str()) {
-                self.insert(place, topic);
+        for new in admitted {
+            let (name, grant) = (new.name(), new.grant());
+            let place = self.place(name.as_str());
+            if !grant.verbs.contains(Verbs::LIVE) {
+                if place.is_err() {
+                    let topic = registry.visit(name).0;
+                    self.put(place, Membership { topic, grant });
+                }
+                answer.report(name, Report::of_publisher());
+                continue;
             }
+            let start = match grant.verbs.contains(Verbs::HISTORY) {
+                true => StartPosition::of(options, name.as_str()),
+                false => StartPosition::default(),
+            };
+            let (topic, backpressure) = registry.register(name, registration(grant, start));
+            self.note(backpressure);
+            self.put(place, Membership { topic, grant });
         }
     }
 
-    /// The topics that aren't among these.
-    fn except(&self, names: &[TopicName]) -> Vec<Arc<Topic>> {
-        let names: BTreeSet<&TopicName> = names.iter().collect();
+    /// The topics that aren't among these, and what the connection may do there.
+    fn except(&self, admitted: &[Admitted]) -> Vec<(Arc<Topic>, Grant)> {
+        let names: BTreeSet<&TopicName> = admitted.iter().map(Admitted::name).collect();
         let others = self.topics.iter();
         others
-            .filter(|topic| !names.contains(topic.name()))
-            .cloned()
+            .filter(|membership| !names.contains(membership.name()))
+            .map(|membership| (membership.topic.clone(), membership.grant))
             .collect()
     }
 
@@ -132,12 +188,49 @@ impl Subscriptions {
                 left.push(self.topics.remove(place));
             }
         }
-        let named = left.iter().map(|topic| topic.name());
+        let named = left.iter().map(Membership::name);
         let answer = RegistrationReply::new(self.outbox.clone(), user, named);
-        for topic in &left {
+        for membership in &left {
+            if !membership.is_reader() {
+                answer.report_left(membership.name());
+                continue;
+            }
+            let topic = &membership.topic;
             let backpressure = topic.leave_answered(self.outbox.clone(), answer.clone());
             self.is_slowed |= backpressure == Backpressure::Wait;
         }
+    }
+
+    /// Decides again what the connection may do in each topic. It leaves those that it may
+    /// no longer read as it did, and is told so. Returns how many those are.
+    pub(crate) fn recheck(&mut self, decide: impl Fn(&TopicName) -> Grant) -> usize {
+        let outbox = &self.outbox;
+        let before = self.topics.len();
+        self.topics.retain_mut(|membership| {
+            let grant = decide(membership.name());
+            let lost = membership.grant.verbs.without(grant.verbs);
+            let topic = &membership.topic;
+            if membership.is_reader() {
+                if lost.intersects(Verbs::READ) {
+                    topic.remove(outbox.clone());
+                    return false;
+                }
+                if lost.contains(Verbs::WHO) {
+                    topic.hide_people(outbox.clone());
+                }
+                membership.grant = grant;
+            } else {
+                if lost.contains(Verbs::WRITE) {
+                    outbox.send_removed(topic.name().as_str());
+                    return false;
+                }
+                // It becomes a reader only when it registers again.
+                let verbs = grant.verbs.without(Verbs::READ);
+                membership.grant = Grant { verbs, ..grant };
+            }
+            true
+        });
+        before - self.topics.len()
     }
 
     /// Whether a topic has enough to do for now.
@@ -147,22 +240,28 @@ impl Subscriptions {
 
     /// Tells all topics that the outbox has room.
     pub(crate) fn notify_drained(&self) {
-        for topic in &self.topics {
-            topic.has_room_for(self.outbox.clone());
+        for membership in self.topics.iter().filter(|m| m.is_reader()) {
+            membership.topic.has_room_for(self.outbox.clone());
         }
     }
 
-    fn insert(&mut self, place: usize, topic: Arc<Topic>) {
-        // Nearly every connection has one topic: no room for four is taken.
-        if self.topics.is_empty() {
-            self.topics.reserve_exact(1);
+    /// Puts a membership where it belongs, or in place of what was there.
+    fn put(&mut self, place: Result<usize, usize>, membership: Membership) {
+        match place {
+            Ok(place) => self.topics[place] = membership,
+            Err(place) => {
+                // Nearly every connection has one topic: no room for four is taken.
+                if self.topics.is_empty() {
+                    self.topics.reserve_exact(1);
+                }
+                self.topics.insert(place, membership);
+            }
         }
-        self.topics.insert(place, topic);
     }
 
     /// The place of a topic; `None` if the connection isn't registered for it.
     pub(crate) fn find(&mut self, name: &str) -> Option<usize> {
-        let is_last = |topic: &Arc<Topic>| topic.name().as_str() == name;
+        let is_last = |membership: &Membership| membership.name().as_str() == name;
         let last = self.last as usize;
         if self.topics.get(last).is_some_and(is_last) {
             return Some(last);
@@ -172,6 +271,12 @@ impl Subscriptions {
         Some(place)
     }
 
+    /// What the connection may do in the topic at a place that `find` gave.
+    pub(crate) fn grant(&self, place: usize) -> Grant {
+        let membership = self.topics.get(place);
+        membership.map_or(Grant::default(), |membership| membership.grant)
+    }
+
     /// Sends messages to everyone else in the topic at a place that `find` gave.
     pub(crate) fn publish(
         &mut self,
@@ -179,16 +284,26 @@ impl Subscriptions {
         frames: Batch,
         id: Option<Box<MessageId>>,
         identity: Option<Arc<Identity>>,
+        registry: &Arc<Registry>,
     ) {
-        if let Some(topic) = self.topics.get(place) {
-            let backpressure = topic.publish(Publication {
-                origin: Some(self.outbox.clone()),
-                identity,
-                batch: frames,
-                reply: id.map_or(Reply::None, Reply::Acknowledge),
-            });
-            self.note(backpressure);
-        }
+        let Some(membership) = self.topics.get_mut(place) else {
+            return;
+        };
+        let publication = Publication {
+            origin: Some(self.outbox.clone()),
+            identity,
+            batch: frames,
+            reply: id.map_or(Reply::None, Reply::Acknowledge),
+        };
+        let backpressure = if membership.is_reader() {
+            membership.topic.publish(publication)
+        } else {
+            // The topic may have gone and come back since.
+            let (topic, backpressure) = registry.publish(membership.name(), publication);
+            membership.topic = topic;
+            backpressure
+        };
+        self.note(backpressure);
     }
 
     fn note(&mut self, backpressure: Backpressure) {
@@ -198,8 +313,8 @@ impl Subscriptions {
     /// Waits until all topics can take more, if one of them had enough to do.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_slowed {
-            for topic in &self.topics {
-                ready!(topic.poll_room(cx));
+            for membership in &self.topics {
+                ready!(membership.topic.poll_room(cx));
             }
             self.is_slowed = false;
         }
@@ -208,21 +323,27 @@ impl Subscriptions {
 
     /// Leaves each topic when all that was published there before has been handed
     /// on, and resolves then.
-    pub(crate) fn finish(&self) -> Vec<oneshot::Receiver<()>> {
-        let finish = |topic: &Arc<Topic>| topic.finish(self.outbox.clone());
+    pub(crate) fn finish(&self, registry: &Arc<Registry>) -> Vec<oneshot::Receiver<()>> {
+        let finish = |membership: &Membership| match membership.is_reader() {
+            true => membership.topic.finish(self.outbox.clone()),
+            // Its acknowledgements come before that.
+            false => registry.visit(membership.name()).1,
+        };
         self.topics.iter().map(finish).collect()
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.topics
-            .binary_search_by(|topic| topic.name().as_str().cmp(name))
+            .binary_search_by(|membership| membership.name().as_str().cmp(name))
     }
 }
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        for topic in self.topics.drain(..) {
-            topic.leave(self.outbox.clone());
+        for membership in self.topics.drain(..) {
+            if membership.is_reader() {
+                membership.topic.leave(self.outbox.clone());
+            }
         }
     }
 }
@@ -246,13 +367,13 @@ mod tests {
         let registry = Arc::new(registry);
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {
-            subscriptions.join(&TopicName::new(name).unwrap(), &registry);
+            subscriptions.join(&Admitted::for_tests(name), &registry);
         }
         let mut cx = Context::from_waker(Waker::noop());
         assert!(subscriptions.poll_room(&mut cx).is_ready());
         for place in 0..2 {
             let frames = Batch::new(Bytes::from_static(b"more than ten bytes\n"), 1);
-            subscriptions.publish(place, frames, None, None);
+            subscriptions.publish(place, frames, None, None, &registry);
         }
         assert!(subscriptions.poll_room(&mut cx).is_pending());
         // Each of the two has room when its task has run.

@@ -12,6 +12,7 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
 use crate::topic::mailbox::{Backpressure, Mailbox};
+use crate::topic::presence::People;
 use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
 use crate::topic::registration::{RegistrationReply, StartPosition};
@@ -59,6 +60,10 @@ pub(super) enum Command {
     Read(SharedOutbox, Fetched),
     /// A connection leaves; somebody may wait for the answer.
     Leave(SharedOutbox, Option<Arc<RegistrationReply>>),
+    /// A connection that may no longer be here leaves, and is told so.
+    Remove(SharedOutbox),
+    /// A connection may no longer see who comes and goes.
+    HidePeople(SharedOutbox),
     /// A connection that sends no more leaves when it has got what was published
     /// before. Answered then.
     Finish(SharedOutbox, oneshot::Sender<()>),
@@ -81,6 +86,7 @@ pub(crate) struct Registration {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
     pub(crate) start: StartPosition,
+    pub(crate) people: People,
     pub(crate) answer: Arc<RegistrationReply>,
 }
 
@@ -148,6 +154,16 @@ impl Topic {
     /// Removes a subscriber.
     pub(crate) fn leave(&self, subscriber: SharedOutbox) {
         self.put_control(Command::Leave(subscriber, None));
+    }
+
+    /// Removes a subscriber that may no longer be here, and tells it.
+    pub(crate) fn remove(&self, subscriber: SharedOutbox) {
+        self.put_control(Command::Remove(subscriber));
+    }
+
+    /// A subscriber may no longer see who comes and goes.
+    pub(crate) fn hide_people(&self, subscriber: SharedOutbox) {
+        self.put_control(Command::HidePeople(subscriber));
     }
 
     /// Removes a subscriber that wants an answer.

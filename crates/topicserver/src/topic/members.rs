@@ -151,6 +151,8 @@ impl Members {
         for subscriber in &mut self.extended {
             if subscriber.outbox.is(of) {
                 subscriber.presence.set_announced(self.announcements);
+            } else if subscriber.presence.is_hidden() {
+                // It may not know who is here.
             } else if !subscriber.outbox.send_best_effort(&line) {
                 subscriber.presence.miss(self.announcements);
             }

@@ -16,6 +16,13 @@ pub(crate) struct Told {
     missed: Option<Box<Vec<u64>>>,
 }
 
+/// Whether a member is told who comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum People {
+    Shown,
+    Hidden,
+}
+
 impl Told {
     /// Of a member that comes after so many announcements.
     pub(crate) fn since(announcements: u64) -> Self {
@@ -23,6 +30,17 @@ impl Told {
             since: announcements,
             ..Self::default()
         }
+    }
+
+    /// From now on it is told nothing of those who come, and go.
+    pub(crate) fn hide(&mut self) {
+        self.since = u64::MAX;
+        self.missed = None;
+    }
+
+    /// Whether it is told nothing.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.since == u64::MAX
     }
 
     /// The announcement of its coming, if there was one.

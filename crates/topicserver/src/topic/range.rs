@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
-use wire::{ErrorCode, Event, HistoryRange, TopicName};
+use wire::{ErrorCode, Event, HistoryRange, Limits, ScanError, Scanner, TopicName};
 
 use crate::history::entry::Entry;
 use crate::outbox::SharedOutbox;
@@ -21,6 +21,10 @@ const USUAL_MESSAGES: u64 = 100;
 
 /// Bytes of messages in an answer. The newest message is always in it.
 const ANSWER_BYTES: usize = 256 * 1024;
+
+/// How deep a message in an answer may be: the answer has four levels of its own, and may be
+/// no deeper than any other frame.
+const DEEPEST_MESSAGE: usize = Limits::DEEPEST - 4;
 
 /// Messages that are read from disk at first, and at most, in one step: reading goes
 /// backwards, and must not read much more than the answer takes.
@@ -154,16 +158,47 @@ impl Head {
             is_first || bytes <= ANSWER_BYTES
         });
         let left_out = lines.len() - fitting.count();
-        let parse = |line: &'_ Bytes| serde_json::from_slice::<Box<RawValue>>(line).ok();
         let answer = HistoryRange {
             topic: self.topic.as_str().into(),
             epoch: self.epoch.as_str().into(),
             first: self.first,
-            messages: lines.iter().skip(left_out).filter_map(parse).collect(),
+            messages: lines.iter().skip(left_out).filter_map(part).collect(),
         };
         let mut line = Event::History(answer).to_line();
         // It has grown by doubling, and may wait for its peer for long.
         line.shrink_to_fit();
         line
     }
+}
+
+/// A message as a part of an answer. One that is too deep for that is there without what only
+/// its sender has a use for.
+fn part(line: &Bytes) -> Option<Box<RawValue>> {
+    let limits = Limits {
+        max_frame: line.len(),
+        max_depth: DEEPEST_MESSAGE,
+    };
+    let scanned = Scanner::new(limits).scan(line);
+    if scanned.is_err_and(|error| matches!(error, ScanError::TooDeep { .. })) {
+        let frame: Essential<'_> = serde_json::from_slice(line).ok()?;
+        return serde_json::value::to_raw_value(&frame).ok();
+    }
+    serde_json::from_slice(line).ok()
+}
+
+/// The parts of a message that this protocol knows, without its addresses.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Essential<'a> {
+    #[serde(borrow)]
+    extended: &'a RawValue,
+    #[serde(borrow)]
+    message: EssentialMessage<'a>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct EssentialMessage<'a> {
+    #[serde(borrow)]
+    topic: &'a RawValue,
+    #[serde(borrow)]
+    text: &'a RawValue,
 }

@@ -120,6 +120,19 @@ pub(crate) struct Report {
     pub(crate) start: Place,
 }
 
+impl Report {
+    /// Of a topic to which the connection only publishes: it learns nothing of it.
+    pub(crate) fn of_publisher() -> Self {
+        let state = TopicState {
+            epoch: String::new(),
+            seq: 0,
+            recovered: None,
+        };
+        let start = Place { epoch: 0, seq: 0 };
+        Self { state, start }
+    }
+}
+
 struct State {
     /// Where the answer goes, until it is sent.
     reply: Option<PendingReply>,

@@ -18,7 +18,7 @@ use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
 use crate::topic::mailbox::Backpressure;
@@ -76,6 +76,13 @@ impl Registry {
         registration: Registration,
     ) -> (Arc<Topic>, Backpressure) {
         self.with(name, |topic| topic.register(registration))
+    }
+
+    /// The topic of that name, for somebody who only publishes there. It goes away again if
+    /// nobody else is there. Resolves when what was published there before has been handed on.
+    pub(crate) fn visit(self: &Arc<Self>, name: &TopicName) -> (Arc<Topic>, oneshot::Receiver<()>) {
+        // Without anything to do the topic's task would not see that it may end.
+        self.with(name, Topic::settle)
     }
 
     /// Publishes to the topic of that name, without being registered for it.
@@ -160,29 +167,64 @@ impl Registry {
 
     /// Answers which topics there are: a page of them. What is only on disk takes a
     /// moment to find.
-    pub(crate) fn list(self: &Arc<Self>, page: Page, reply: PendingReply) {
+    ///
+    /// Only those that are visible are in it.
+    pub(crate) fn list(
+        self: &Arc<Self>,
+        page: Page,
+        reply: PendingReply,
+        is_visible: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) {
         let Some(store) = self.settings.store.clone() else {
-            return reply.send(self.list_with(&[], &page));
+            return reply.send(self.list_with(&[], &page, is_visible));
         };
         let registry = self.clone();
         tokio::spawn(async move {
-            let turn = registry.lists.acquire().await;
-            let after = page.after.clone();
-            let stored = store.topics(after, max_entries(&page) + 1).await;
-            drop(turn);
+            let stored = registry.stored(&store, &page, &is_visible).await;
             if let Err(error) = &stored {
                 tracing::warn!(%error, "can't list the topics on disk");
             }
             let stored = stored.unwrap_or_default();
-            reply.send(registry.list_with(&stored, &page));
+            reply.send(registry.list_with(&stored, &page, is_visible));
         });
+    }
+
+    /// The first visible topics of a page on disk, one more than it has.
+    async fn stored(
+        &self,
+        store: &Store,
+        page: &Page,
+        is_visible: &(impl Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
+        let most = max_entries(page) + 1;
+        let (mut found, mut after) = (Vec::new(), page.after.clone());
+        loop {
+            // Others get their turn between two looks.
+            let turn = self.lists.acquire().await;
+            let some = store.topics(after, most).await?;
+            drop(turn);
+            let is_last = some.len() < most;
+            after = some.last().map(|(name, _)| name.to_string());
+            found.extend(
+                some.into_iter()
+                    .filter(|(name, _)| is_visible(name.as_str())),
+            );
+            if is_last || found.len() >= most {
+                return Ok(found);
+            }
+        }
     }
 
     /// A page of the topics in memory and of those that were found on disk, from the
     /// same name on. Of each there is one more than a page has, if there are so many: so
     /// it is known whether others follow.
-    fn list_with(&self, stored: &[(TopicName, u64)], page: &Page) -> Vec<u8> {
-        let topics = self.topics_after(page, max_entries(page) + 1);
+    fn list_with(
+        &self,
+        stored: &[(TopicName, u64)],
+        page: &Page,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Vec<u8> {
+        let topics = self.topics_after(page, max_entries(page) + 1, is_visible);
         let mut in_memory = topics.iter().peekable();
         let mut stored = stored.iter().peekable();
         let mut room = PageRoom::of(page);
@@ -200,15 +242,33 @@ impl Registry {
     }
 
     /// The first topics of a page, at most so many.
-    fn topics_after(&self, page: &Page, count: usize) -> Vec<Arc<Topic>> {
-        let after = page.after.as_deref();
+    fn topics_after(
+        &self,
+        page: &Page,
+        count: usize,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Vec<Arc<Topic>> {
+        let mut visible = Vec::new();
+        let mut after = page.after.clone();
+        loop {
+            // Deciding takes longer than looking, so it is done without the lock.
+            let some = self.following(after.as_deref(), count);
+            let is_last = some.len() < count;
+            after = some.last().map(|topic| topic.name().to_string());
+            visible.extend(some.into_iter().filter(|t| is_visible(t.name().as_str())));
+            if is_last || visible.len() >= count {
+                return visible;
+            }
+        }
+    }
+
+    /// The topics after this name, at most so many.
+    fn following(&self, after: Option<&str>, count: usize) -> Vec<Arc<Topic>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let topics = self.topics.lock();
         let following = topics.range::<str, _>((start, Bound::Unbounded));
-        following
-            .take(count)
-            .map(|(_, topic)| topic.clone())
-            .collect()
+        let some = following.take(count);
+        some.map(|(_, topic)| topic.clone()).collect()
     }
 
     /// Has topics forget ids that are too old, also where nothing is published.
@@ -305,6 +365,7 @@ fn next_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Admitted;
     use crate::outbox::tests::endless_outbox;
     use crate::session::subscriptions::Subscriptions;
 
@@ -318,19 +379,15 @@ mod tests {
         Arc::new(registry.unwrap())
     }
 
-    fn name(name: &str) -> TopicName {
-        TopicName::new(name).unwrap()
-    }
-
     #[tokio::test]
     async fn a_topic_that_everyone_has_left_is_gone() {
         let registry = registry();
         let mut first = Subscriptions::new(endless_outbox());
         let mut second = Subscriptions::new(endless_outbox());
         for n in 0..100 {
-            first.join(&name(&format!("topic {n}")), &registry);
+            first.join(&Admitted::for_tests(&format!("topic {n}")), &registry);
         }
-        second.join(&name("topic 7"), &registry);
+        second.join(&Admitted::for_tests("topic 7"), &registry);
         registry.settle().await;
         assert_eq!(registry.topics.lock().len(), 100);
         drop(first);
@@ -350,11 +407,11 @@ mod tests {
         let registry = registry();
         for _ in 0..1000 {
             let mut leaving = Subscriptions::new(endless_outbox());
-            leaving.join(&name("T"), &registry);
+            leaving.join(&Admitted::for_tests("T"), &registry);
             tokio::task::yield_now().await;
             drop(leaving);
             let mut coming = Subscriptions::new(endless_outbox());
-            coming.join(&name("T"), &registry);
+            coming.join(&Admitted::for_tests("T"), &registry);
             registry.settle().await;
             assert!(registry.topics.lock().contains_key("T"));
         }

@@ -15,7 +15,7 @@ use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members};
-use crate::topic::presence::Told;
+use crate::topic::presence::{People, Told};
 use crate::topic::publication::Publication;
 use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
@@ -195,6 +195,15 @@ impl Task {
                     answer.report_left(self.topic.name());
                 }
             }
+            Command::Remove(subscriber) => {
+                self.leave(&subscriber);
+                subscriber.send_removed(self.topic.name().as_str());
+            }
+            Command::HidePeople(subscriber) => {
+                if let Some(known) = self.members.find(&subscriber) {
+                    known.presence.hide();
+                }
+            }
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
             Command::Who(reply, page) => {
                 if let Some(known) = self.members.find(reply.outbox()) {
@@ -228,6 +237,7 @@ impl Task {
             outbox,
             identity,
             start,
+            people,
             answer,
         } = registration;
         self.note_use();
@@ -251,6 +261,11 @@ impl Task {
             presence: Told::default(),
             finished: None,
         });
+        if people == People::Hidden
+            && let Some(known) = self.members.find(&outbox)
+        {
+            known.presence.hide();
+        }
         // Whoever has been answered is counted.
         self.topic.members.store(self.members.len(), Relaxed);
         let topic = self.topic.clone();

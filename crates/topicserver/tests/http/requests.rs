@@ -140,6 +140,14 @@ impl Http {
         (length > 0).then_some(chunk)
     }
 
+    /// Everything until the connection ends.
+    pub fn read_to_the_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+
     /// The connection must have ended, with or without a farewell.
     #[track_caller]
     pub fn expect_end(&mut self) {

@@ -10,10 +10,11 @@ use topicserver::Config;
 use crate::common::{Bystanders, Client, LIMIT, TestServer, eventually, registration};
 use crate::requests::{Http, Lines};
 
-/// A server that trusts everything on this machine.
+/// A server that trusts everything on this machine, and serves clients from everywhere.
 fn trusting(config: Config) -> TestServer {
     TestServer::with(Config {
         trust_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        open_to_all: true,
         ..config
     })
 }
@@ -229,6 +230,7 @@ fn source_of(classic: &mut Client) -> String {
 fn headers_count_if_the_proxy_is_trusted() {
     let server = TestServer::with(Config {
         trust_proxies: vec!["127.0.0.2".parse().unwrap()],
+        open_to_all: true,
         ..Config::default()
     });
     let mut classic = server.join(&["lab"]);
@@ -254,6 +256,26 @@ fn headers_count_if_the_proxy_is_trusted() {
         assert_eq!(answer.status, 200, "{from} {headers:?}");
         assert_eq!(source_of(&mut classic), expected, "{from} {headers:?}");
     }
+}
+
+#[test]
+fn a_client_from_outside_of_the_servers_network_is_refused_behind_a_proxy_too() {
+    let server = TestServer::with(Config {
+        trust_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..Config::default()
+    });
+    for header in [LINE.to_vec(), binary()] {
+        let mut client = server.connect();
+        client.send(&[&header, &registration(&["lab"])[..]].concat());
+        client.expect_error("protected");
+        client.expect_end();
+    }
+    let post = |client: &str| {
+        let header = format!("x-forwarded-for: {client}");
+        Http::to(&server).post("/lab", &[&header], b"hello")
+    };
+    post("203.0.113.9").expect_problem(403, "protected");
+    assert_eq!(post("192.168.1.9").status, 200);
 }
 
 #[test]

@@ -72,6 +72,10 @@ fn table() -> Vec<(&'static str, String)> {
             r#"{"message":{"topic":"mine","text":""},"extended":{"id":"i"}}"#.into(),
         ),
         ("Request", "the kinds of it are below".into()),
+        (
+            "Auth",
+            r#"{"extended":{"auth":{"user":"alice","password":"x"}}}"#.into(),
+        ),
         ("Leave", r#"{"extended":{"leave":[]}}"#.into()),
         (
             "Leave",

@@ -1,7 +1,8 @@
 //! Options from a file, the environment and the command line, in the real program.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use crate::common::{Directory, Process, finish, program};
 
@@ -109,4 +110,35 @@ fn what_is_checked_can_be_used_and_what_cannot_be_is_named() {
             .success()
     );
     assert!(!data.exists());
+}
+
+/// The first line of the log of a server that is started so.
+fn first_line(command: &mut Command) -> String {
+    let mut server = command.arg("0").stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    line
+}
+
+#[test]
+fn a_log_for_programs_has_an_object_in_each_line() {
+    let line = first_line(program().args(["--log-format", "json", "--bind", "127.0.0.1"]));
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["level"], "info", "{line}");
+    assert_eq!(event["target"], "topicserver", "{line}");
+    assert!(event["time"].as_str().unwrap().ends_with('Z'), "{line}");
+    let text = event["message"].as_str().unwrap();
+    assert!(text.starts_with("listening on 127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn a_log_for_the_journal_has_the_level_and_no_stamp() {
+    let mut command = program();
+    command.args(["--bind", "127.0.0.1"]);
+    let line = first_line(command.env("JOURNAL_STREAM", "8:1"));
+    assert!(line.starts_with("<6>listening on 127.0.0.1:"), "{line}");
 }

@@ -98,6 +98,28 @@ fn an_answer_is_bounded_and_holds_one_message_at_least() {
 }
 
 #[test]
+fn an_answer_is_no_deeper_than_a_frame_may_be() {
+    let server = TestServer::start();
+    let (mut client, _) = server.extended(&["T"], json!({}));
+    for (number, levels) in [(1, 123), (2, 124), (3, 127)] {
+        let deep = ["[".repeat(levels), "]".repeat(levels)].concat();
+        let message = json!({"topic": "T", "text": number.to_string()});
+        client.send(format!("{{\"message\":{message},\"deep\":{deep}}}\n").as_bytes());
+    }
+    client.sync_topic("T");
+    client.send(b"{\"extended\":{\"history\":{\"topic\":\"T\"}}}\n");
+    let line = client.line();
+    let limits = wire::Limits::default();
+    let scanned = wire::Scanner::new(limits).scan(&line);
+    assert!(matches!(scanned, Ok(wire::Scan::Value(_))), "{scanned:?}");
+    let line = String::from_utf8(line).unwrap();
+    for number in ["1", "2", "3"] {
+        assert!(line.contains(&format!("\"text\":\"{number}\"")), "{line}");
+    }
+    assert_eq!(line.matches("deep").count(), 1);
+}
+
+#[test]
 fn many_questions_at_once_are_answered_in_their_order() {
     let server = TestServer::with(Config {
         max_outbox: 100_000,

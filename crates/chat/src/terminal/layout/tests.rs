@@ -1,9 +1,8 @@
 //! What messages of every kind look like.
 
-use client::{Arrival, Incoming};
-use wire::{Envelope, TopicName};
+use wire::TopicName;
 
-use super::super::view::{Attention, Target};
+use super::super::view::Target;
 use super::*;
 
 static UTC: TimeZone = TimeZone::UTC;
@@ -23,18 +22,17 @@ fn look(width: usize) -> Formatter<'static> {
 }
 
 fn push(view: &mut View, topic: &str, user: Option<&str>, text: &str) {
-    let incoming = Incoming {
-        topic: topic.into(),
-        text: text.into(),
-        envelope: Envelope {
-            seq: None,
-            time: Some(1_795_694_400_000),
+    view.push(Entry {
+        time: 1_795_694_400_000,
+        is_past: false,
+        body: Body::Message(Message {
             user: user.map(Into::into),
-            account: None,
-        },
-        arrival: Arrival::Live,
-    };
-    view.on_message(&incoming, 0, Attention::None);
+            topic: topic.into(),
+            text: text.into(),
+            seq: None,
+            is_mention: false,
+        }),
+    });
 }
 
 fn texts(rows: &[Row]) -> Vec<String> {

@@ -1,9 +1,11 @@
 //! What happens elsewhere: messages, people, the connection.
 
-use client::{Arrival, Incoming, Line};
+use client::{Arrival, HistoryPage, Incoming, Line};
+
+use wire::TopicName;
 
 use super::super::Notify;
-use super::super::view::{Attention, Body, Entry, Insertion, Message, Target, View};
+use super::super::view::{Attention, Body, Entry, Message, Target, View};
 use super::{Effect, Ui};
 use crate::output::item::{Call, CallLine, Connection, Item, NoticeText, Severity};
 use crate::output::mention::mentions;
@@ -14,7 +16,10 @@ impl Ui {
     pub(in crate::terminal) fn take_item(&mut self, item: Item) {
         match item {
             Item::Message(incoming) => self.on_message(&incoming),
-            Item::Delivered(line) => self.on_delivered(&line),
+            Item::Delivered { line, seq } => self.on_delivered(&line, seq),
+            Item::Older(page) => self.on_older(&page),
+            Item::OlderFailed(topic) => self.at(&topic, View::forget_fetch),
+            Item::Renumbered(topic) => self.at(&topic, View::forget_numbers),
             Item::Refused(line) => {
                 if let Some(at) = self.find(line.topic.as_str()) {
                     settle(&mut self.views[at], &line.text);
@@ -53,32 +58,30 @@ impl Ui {
     }
 
     fn on_connection(&mut self, connection: Connection) {
-        if connection != Connection::Up {
-            self.fetch_deadline = None;
-            self.views.iter_mut().for_each(View::forget_fetch);
-        }
         self.connection = connection;
+    }
+
+    /// Does something with the view of a topic, if there is one.
+    fn at(&mut self, topic: &TopicName, what: impl FnOnce(&mut View)) {
+        if let Some(at) = self.find(topic.as_str()) {
+            what(&mut self.views[at]);
+        }
     }
 
     fn on_message(&mut self, incoming: &Incoming) {
         let at = self.find(&incoming.topic).unwrap_or(self.current);
-        let user = incoming.envelope.user.as_deref();
-        let me = self.people.me();
-        let is_mention = me.is_some_and(|me| user != Some(&me) && mentions(&incoming.text, &me));
-        let attention = match is_mention {
-            true => Attention::Mention,
-            false => Attention::None,
-        };
-        let now = self.now;
+        let attention = self.attention(incoming);
+        let entry = self.entry(incoming);
         let Some(view) = self.views.get_mut(at) else {
             return;
         };
-        let place = view.on_message(incoming, now, attention);
-        if place != Insertion::End || incoming.arrival != Arrival::Live {
+        view.push(entry);
+        if incoming.arrival != Arrival::Live {
             return;
         }
         self.count_news(at, attention);
-        if is_mention {
+        if attention == Attention::Mention {
+            let user = incoming.envelope.user.as_deref();
             let from = user.unwrap_or("somebody");
             let mut text = String::new();
             push_escaped(
@@ -86,6 +89,43 @@ impl Ui {
                 &format!("{from} in {}: {}", incoming.topic, incoming.text),
             );
             self.alert(text);
+        }
+    }
+
+    /// Only somebody else can mention the person.
+    fn attention(&self, incoming: &Incoming) -> Attention {
+        let user = incoming.envelope.user.as_deref();
+        let me = self.people.me();
+        match me.is_some_and(|me| user != Some(&me) && mentions(&incoming.text, &me)) {
+            true => Attention::Mention,
+            false => Attention::None,
+        }
+    }
+
+    fn entry(&self, incoming: &Incoming) -> Entry {
+        Entry {
+            time: incoming.envelope.time.unwrap_or(self.now),
+            is_past: incoming.arrival != Arrival::Live,
+            body: Body::Message(Message {
+                user: incoming.envelope.user.clone(),
+                topic: incoming.topic.clone(),
+                text: incoming.text.clone(),
+                seq: incoming.envelope.seq,
+                is_mention: self.attention(incoming) == Attention::Mention,
+            }),
+        }
+    }
+
+    /// A page of older messages arrived.
+    fn on_older(&mut self, page: &HistoryPage) {
+        let Some(at) = self.find(page.topic.as_str()) else {
+            return;
+        };
+        let entries = page.messages.iter().map(|message| self.entry(message));
+        let entries = entries.collect();
+        let wanted = self.views[at].on_older(entries, page.has_older);
+        if wanted > 0 {
+            self.ask_older(at, wanted);
         }
     }
 
@@ -111,21 +151,24 @@ impl Ui {
     }
 
     /// A line of ours has arrived.
-    fn on_delivered(&mut self, line: &Line) {
+    fn on_delivered(&mut self, line: &Line, seq: Option<u64>) {
         let Some(at) = self.find(line.topic.as_str()) else {
             return;
         };
         settle(&mut self.views[at], &line.text);
-        self.show_own(at, line.topic.as_str(), &line.text);
+        // A page of older messages may have brought it.
+        if !seq.is_some_and(|seq| self.views[at].has(seq)) {
+            self.show_own(at, line.topic.as_str(), &line.text, seq);
+        }
     }
 
-    fn show_own(&mut self, at: usize, topic: &str, text: &str) {
+    fn show_own(&mut self, at: usize, topic: &str, text: &str, seq: Option<u64>) {
         // Where nobody has a name, our own lines are marked all the same.
         let me = self.people.me().unwrap_or_else(|| "you".into());
-        self.show_line(at, &me, topic, text);
+        self.show_line(at, &me, topic, text, seq);
     }
 
-    fn show_line(&mut self, at: usize, who: &str, topic: &str, text: &str) {
+    fn show_line(&mut self, at: usize, who: &str, topic: &str, text: &str, seq: Option<u64>) {
         let entry = Entry {
             time: self.now,
             is_past: false,
@@ -133,7 +176,7 @@ impl Ui {
                 user: Some(who.into()),
                 topic: topic.into(),
                 text: text.into(),
-                seq: None,
+                seq,
                 is_mention: false,
             }),
         };
@@ -169,10 +212,10 @@ impl Ui {
         match line.who {
             None => {
                 settle(&mut self.views[at], &line.text);
-                self.show_own(at, &line.topic, &line.text);
+                self.show_own(at, &line.topic, &line.text, None);
             }
             Some(who) => {
-                self.show_line(at, &who, &line.topic, &line.text);
+                self.show_line(at, &who, &line.topic, &line.text, None);
                 self.count_news(at, Attention::None);
             }
         }

@@ -5,7 +5,7 @@ use wire::TopicName;
 
 use super::super::Server;
 use super::super::commands::{self, Command};
-use super::super::view::{Body, Entry, Target, View};
+use super::super::view::{Body, Entry, MOST_ENTRIES, NoPage, Page, Target, View};
 use super::Ui;
 use crate::input::action::{Action, CallAction};
 use crate::input::lines::Typed;
@@ -89,7 +89,7 @@ impl Ui {
             Command::Nick(name) => self.request(Request::Rename(name)),
             Command::Last(count) => {
                 self.here(None)?;
-                self.ask_older(count);
+                self.ask_older(self.current, count);
             }
             Command::Call(user) => {
                 self.open_call(user.as_str());
@@ -231,16 +231,26 @@ impl Ui {
         }
     }
 
-    /// Asks for what is older than everything here.
-    pub(super) fn ask_older(&mut self, at_least: u64) {
-        let Some(view) = self.view_mut() else { return };
-        if view.is_exhausted() {
+    /// Asks for what is older than everything in that view.
+    pub(super) fn ask_older(&mut self, at: usize, at_least: u64) {
+        let Some(view) = self.views.get_mut(at) else {
             return;
-        }
-        let target = view.target.clone();
-        if let (Target::Topic(topic), Some(count)) = (target, view.ask_older(at_least)) {
-            self.fetch_deadline = Some(self.instant + super::FETCH_TIMEOUT);
-            self.request(Request::Last { topic, count });
+        };
+        let Target::Topic(topic) = view.target.clone() else {
+            return;
+        };
+        match view.ask_older(at_least) {
+            Ok(Page { before, limit }) => self.request(Request::History {
+                topic,
+                before,
+                limit,
+            }),
+            Err(NoPage::Unneeded) => {}
+            Err(NoPage::Full) => {
+                self.hint = Some(format!(
+                    "no more than {MOST_ENTRIES} messages are kept here: --plain --since prints all"
+                ));
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ impl Test {
             },
             max_line_frame: 1000,
         };
-        let mut ui = Ui::new(options, (columns, rows), NOON, Instant::now());
+        let mut ui = Ui::new(options, (columns, rows), NOON);
         ui.take_item(Item::Connection(Connection::Up));
         Self {
             ui,
@@ -54,7 +54,7 @@ impl Test {
 
     fn passes(&mut self, milliseconds: u64) {
         self.now += milliseconds;
-        self.ui.set_time(self.now, Instant::now());
+        self.ui.set_time(self.now);
     }
 
     fn arrives(&mut self, topic: &str, user: &str, text: &str) {
@@ -232,7 +232,7 @@ fn scrolling_up_holds_still_and_tells_what_is_new() {
     );
     assert_eq!(
         test.sent(),
-        ["Last { topic: TopicName(\"lab\"), count: 312 }"]
+        ["History { topic: TopicName(\"lab\"), before: Some(1), limit: 200 }"]
     );
 }
 
@@ -298,7 +298,10 @@ fn what_is_sent_waits_below_until_it_has_arrived() {
         topic: topic("lab"),
         text: text.into(),
     };
-    test.ui.take_item(Item::Delivered(line("first")));
+    test.ui.take_item(Item::Delivered {
+        line: line("first"),
+        seq: None,
+    });
     test.ui.take_item(Item::Refused(line("second")));
     let picture = test.picture();
     assert_eq!(picture[7], "12:00 alice  lab:first");

@@ -1,0 +1,178 @@
+//! The one gate: whatever comes in by whatever door, here it is decided whether whoever has
+//! sent it may do that. Frames and HTTP requests reach topics only through it.
+//!
+//! To take part in a topic is decided once, and kept as a few bits with the topic; then a
+//! delivery asks nothing, and a publication compares the policy's version.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use wire::{ErrorCode, Page, TopicName, UserName};
+
+use crate::access::{Denied, Grant, Verbs, Visitor};
+use crate::outbox::SharedOutbox;
+use crate::outbox::reply::PendingReply;
+use crate::state::ServerState;
+use crate::topic::handle::Topic;
+use crate::topic::mailbox::Backpressure;
+use crate::topic::publication::Publication;
+use crate::topic::registry::Registry;
+
+/// What somebody at an address may do here.
+#[derive(Clone, Copy)]
+pub(crate) struct Gate<'a> {
+    state: &'a ServerState,
+    visitor: &'a Visitor,
+    peer: SocketAddr,
+}
+
+/// A topic that somebody may take part in, and how. Only the gate makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    name: TopicName,
+    grant: Grant,
+}
+
+impl Admitted {
+    pub(crate) fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    pub(crate) fn grant(&self) -> Grant {
+        self.grant
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(name: &str) -> Self {
+        let (version, verbs) = (0, Verbs::ALL);
+        Self {
+            name: TopicName::new(name).unwrap(),
+            grant: Grant { version, verbs },
+        }
+    }
+}
+
+impl<'a> Gate<'a> {
+    pub(crate) fn new(state: &'a ServerState, visitor: &'a Visitor, peer: SocketAddr) -> Self {
+        Self {
+            state,
+            visitor,
+            peer,
+        }
+    }
+
+    /// Where the topics are, for whom it was admitted to.
+    pub(crate) fn registry(&self) -> &'a Arc<Registry> {
+        self.state.registry()
+    }
+
+    /// Lets somebody take part in all of these topics, to read or to write; or in none of
+    /// them.
+    pub(crate) fn admit(&self, names: Vec<TopicName>) -> Result<Vec<Admitted>, Denied> {
+        let admit = |name: TopicName| {
+            let grant = self.grant(&name);
+            if !grant.verbs.intersects(Verbs::LIVE.or(Verbs::WRITE)) {
+                return Err(self.denied(Verbs::LIVE, name.as_str()));
+            }
+            Ok(Admitted { name, grant })
+        };
+        names.into_iter().map(admit).collect()
+    }
+
+    /// Lets somebody listen to all of these topics, or to none of them.
+    pub(crate) fn admit_listener(&self, names: &[TopicName]) -> Result<(), Denied> {
+        let listen = |name: &TopicName| self.require(Verbs::LIVE, name.as_str());
+        names.iter().try_for_each(|name| listen(name).map(drop))
+    }
+
+    /// What somebody may do in a topic.
+    pub(crate) fn grant(&self, name: &TopicName) -> Grant {
+        self.state.access().grant(self.visitor, name.as_str())
+    }
+
+    /// Publishes to a topic, without taking part in it.
+    pub(crate) fn publish(
+        &self,
+        name: &TopicName,
+        publication: Publication,
+    ) -> Result<(Arc<Topic>, Backpressure), Denied> {
+        self.require(Verbs::WRITE, name.as_str())?;
+        Ok(self.registry().publish(name, publication))
+    }
+
+    /// Lets somebody publish to a topic later.
+    pub(crate) fn check_publish(&self, name: &TopicName) -> Result<(), Denied> {
+        self.require(Verbs::WRITE, name.as_str()).map(drop)
+    }
+
+    /// Asks who is in a topic.
+    pub(crate) fn who(
+        &self,
+        name: &TopicName,
+        page: &Page,
+        reply: PendingReply,
+    ) -> Result<Option<(Arc<Topic>, Backpressure)>, Denied> {
+        self.require(Verbs::WHO, name.as_str())?;
+        Ok(self.registry().who(name, page, reply))
+    }
+
+    /// Asks where somebody is, in whatever topics: for that, one must see who is in all.
+    pub(crate) fn look_up(&self, user: &str) -> Result<Option<Vec<u8>>, Denied> {
+        let access = self.state.access();
+        if !access.grant_everywhere(self.visitor).contains(Verbs::WHO) {
+            let code = match self.visitor {
+                Visitor::Everyone => ErrorCode::Unauthenticated,
+                Visitor::Known(_) => ErrorCode::Forbidden,
+            };
+            let text = format!(
+                "you may not look anybody up as {}; that takes the right \"who *\"",
+                self.visitor
+            );
+            return Err(self.noted(Denied { code, text }));
+        }
+        Ok(self.state.directory().find(user))
+    }
+
+    /// Asks which topics there are, of those that one may see.
+    pub(crate) fn list(&self, page: Page, reply: PendingReply) {
+        let is_visible = self.state.access().lister(self.visitor);
+        self.registry().list(page, reply, is_visible);
+    }
+
+    /// Asks for older messages of a topic. Resolves when the answer is in the asker's
+    /// outbox.
+    pub(crate) fn range(
+        &self,
+        name: &TopicName,
+        asker: SharedOutbox,
+        before: Option<u64>,
+        limit: Option<u64>,
+    ) -> Result<oneshot::Receiver<()>, Denied> {
+        self.require(Verbs::HISTORY, name.as_str())?;
+        Ok(self.registry().range(name, asker, before, limit))
+    }
+
+    /// Lets somebody call himself so.
+    pub(crate) fn check_name(&self, name: &UserName) -> Result<(), Denied> {
+        let checked = self.state.access().check_name(self.visitor, name);
+        checked.map_err(|denied| self.noted(denied))
+    }
+
+    /// That somebody may not do something.
+    pub(crate) fn denied(&self, verbs: Verbs, topic: &str) -> Denied {
+        self.noted(self.state.access().denial(self.visitor, verbs, topic))
+    }
+
+    fn require(&self, verbs: Verbs, topic: &str) -> Result<Grant, Denied> {
+        let required = self.state.access().require(self.visitor, verbs, topic);
+        required.map_err(|denied| self.noted(denied))
+    }
+
+    fn noted(&self, denied: Denied) -> Denied {
+        let now = self.state.clock().read().stamp;
+        let audit = self.state.access().audit();
+        audit.refusal(self.peer, self.visitor, denied.code, &denied.text, now);
+        denied
+    }
+}

@@ -1,0 +1,192 @@
+//! Who a connection belongs to: it logs in, and what it may do changes while it is there.
+
+use std::sync::Arc;
+
+use wire::{Authenticated, Credential, ErrorCode, Event, UserName};
+
+use crate::access::{Denied, LoginError, Verbs, Visitor};
+use crate::gate::Gate;
+use crate::identity::Identity;
+use crate::session::handler::Handler;
+
+/// Nothing was proven.
+static EVERYONE: Visitor = Visitor::Everyone;
+
+/// What has come of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogIn {
+    /// The peer was told who it is now.
+    Accepted,
+    /// It was told why not.
+    Refused,
+}
+
+impl Handler {
+    /// Who the peer has proven to be.
+    pub(super) fn visitor(&self) -> &Visitor {
+        let extended = self.extended.as_ref();
+        extended.map_or(&EVERYONE, |extended| &extended.visitor)
+    }
+
+    /// Takes the peer for somebody.
+    pub(crate) fn set_visitor(&mut self, visitor: Visitor) {
+        // Nobody needs no room.
+        if matches!(visitor, Visitor::Everyone) && self.extended.is_none() {
+            return;
+        }
+        let account = visitor.account().cloned();
+        let identity = self.identity().cloned();
+        let publisher = match (&identity, &account) {
+            (None, Some(_)) => Some(self.classic_publisher(account.clone())),
+            _ => None,
+        };
+        let extended = self.extended.get_or_insert_default();
+        extended.visitor = visitor;
+        extended.publisher = publisher;
+        if let Some(identity) = identity
+            && identity.account != account
+        {
+            let identity = Identity::clone(&identity).with_account(account);
+            extended.identity = Some(Arc::new(identity));
+        }
+    }
+
+    /// By whom a connection publishes that has said nothing of itself, but has an account.
+    fn classic_publisher(&self, account: Option<UserName>) -> Arc<Identity> {
+        let (hashes, peer) = (self.state().hashes(), self.outbox().peer());
+        let identity = Identity::new(hashes, peer, None, None, None);
+        Arc::new(identity.with_account(account))
+    }
+
+    /// By whom messages are published.
+    pub(super) fn publisher(&self) -> Option<&Arc<Identity>> {
+        let extended = self.extended.as_ref()?;
+        extended.identity.as_ref().or(extended.publisher.as_ref())
+    }
+
+    /// What the peer may do.
+    pub(super) fn gate(&self) -> Gate<'_> {
+        Gate::new(self.state(), self.visitor(), self.outbox().peer())
+    }
+
+    /// Tells the peer what it may not do.
+    pub(super) fn refuse(&self, denied: &Denied, id: Option<&str>) {
+        self.outbox().send_error(denied.code, &denied.text, id);
+    }
+
+    /// Finds out who the peer is, and tells it.
+    pub(super) fn log_in(&mut self, credential: &Credential) -> LogIn {
+        let now = self.state().clock().read().stamp;
+        let peer = self.outbox().peer();
+        let access = self.state().access();
+        let visitor = match access.log_in(credential, now) {
+            Ok(visitor) => visitor,
+            Err(error) => {
+                access
+                    .audit()
+                    .failure(peer, error.code(), &error.to_string(), now);
+                self.refuse_login(&error);
+                return LogIn::Refused;
+            }
+        };
+        let known = self.visitor();
+        if known.has_logged_in() && !known.is_same(&visitor) {
+            let text = format!(
+                "you are {known} on this connection and can't become {visitor}; connect again \
+                 for that"
+            );
+            self.outbox()
+                .send_error(ErrorCode::Unauthenticated, &text, None);
+            return LogIn::Refused;
+        }
+        access.audit().login(peer, &visitor, now);
+        let authenticated = Authenticated {
+            user: visitor.account().map(|name| name.as_str().into()),
+            expires: visitor.expires(),
+        };
+        let answer = Event::Authenticated(authenticated).to_line();
+        self.outbox().send_reply(answer);
+        self.set_visitor(visitor);
+        self.recheck();
+        LogIn::Accepted
+    }
+
+    fn refuse_login(&self, error: &LoginError) {
+        match error.code() {
+            code @ ErrorCode::Unauthenticated => {
+                self.outbox().send_error(code, &error.to_string(), None);
+            }
+            code => self.outbox().close(code, &error.to_string()),
+        }
+    }
+
+    /// From now on the peer only listens to what it is registered for.
+    pub(crate) fn set_listener(&mut self) {
+        self.extended.get_or_insert_default().is_listener = true;
+        self.end_idle_listener();
+    }
+
+    /// Ends a connection that only listens, and may listen to nothing.
+    fn end_idle_listener(&self) {
+        let extended = self.extended.as_ref();
+        if extended.is_some_and(|extended| extended.is_listener) && self.subscriptions.len() == 0 {
+            let text = format!("you may no longer read this as {}", self.visitor());
+            self.outbox().close(ErrorCode::Forbidden, &text);
+        }
+    }
+
+    /// Decides again, if there is another policy than when it was decided last.
+    pub(super) fn follow_policy(&mut self) {
+        let version = self.state().access().version();
+        if self
+            .subscriptions
+            .version()
+            .is_some_and(|known| known != version)
+        {
+            self.recheck();
+        }
+    }
+
+    /// Decides again who the peer is, and what it may do.
+    pub(crate) fn recheck(&mut self) {
+        let now = self.state().clock().read().stamp;
+        let (peer, access) = (self.outbox().peer(), self.state().access());
+        let visitor = match access.check(self.visitor(), peer.ip(), now) {
+            Ok(visitor) => visitor,
+            Err(ended) => {
+                let audit = access.audit();
+                audit.refusal(peer, self.visitor(), ended.code, &ended.text, now);
+                return self.outbox().close(ended.code, &ended.text);
+            }
+        };
+        self.set_visitor(visitor.clone());
+        let state = self.state().clone();
+        let decide = |topic: &wire::TopicName| state.access().grant(&visitor, topic.as_str());
+        let removed = self.subscriptions.recheck(decide);
+        if removed > 0 {
+            let text = format!("{removed} topics may no longer be read as {visitor}");
+            let audit = state.access().audit();
+            audit.refusal(peer, &visitor, ErrorCode::Forbidden, &text, now);
+            self.end_idle_listener();
+        }
+    }
+
+    /// Where a message goes that has no place, or not since the policy has changed.
+    pub(super) fn route_again(&mut self, topic: &str, id: Option<&str>) -> Option<usize> {
+        self.follow_policy();
+        let Some(place) = self.subscriptions.find(topic) else {
+            let text = format!(
+                "you aren't registered for {topic:?}, so your message was discarded; \
+                 register for it first"
+            );
+            self.outbox()
+                .send_error(ErrorCode::NotRegistered, &text, id);
+            return None;
+        };
+        if self.subscriptions.grant(place).verbs.contains(Verbs::WRITE) {
+            return Some(place);
+        }
+        self.refuse(&self.gate().denied(Verbs::WRITE, topic), id);
+        None
+    }
+}

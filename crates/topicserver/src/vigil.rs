@@ -1,0 +1,52 @@
+//! Watches over what those who are connected may do: a change of the file, and the expiry of
+//! what they logged in with, reach them within a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::access::Changed;
+use crate::state::ServerState;
+
+/// How often it is looked: those who have to go are told within a second, also by a machine
+/// that is busy.
+const INTERVAL: Duration = Duration::from_millis(400);
+
+/// Looks for ever, and at once when it is notified.
+pub(crate) async fn keep(state: &Arc<ServerState>, reload: &Notify) {
+    loop {
+        // Not before it has passed: nobody waits for longer than that.
+        let _ = tokio::time::timeout(INTERVAL, reload.notified()).await;
+        if look(state).await {
+            state.connections().recheck_all();
+        }
+    }
+}
+
+/// Whether those who are connected have to be looked at.
+async fn look(state: &Arc<ServerState>) -> bool {
+    let now = state.clock().read().stamp;
+    let has_expired = state.access().has_expired(now);
+    if state.access().path().is_none() {
+        return false;
+    }
+    let reading = {
+        let state = state.clone();
+        tokio::task::spawn_blocking(move || state.access().reload())
+    };
+    match reading.await {
+        Ok(Ok(Changed::Policy)) => {
+            if let Some(path) = state.access().path() {
+                state.access().audit().change(path, now);
+            }
+            return true;
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::error!("the accounts stay as they were, because the file is broken: {error}");
+        }
+        Err(error) => tracing::error!(%error, "the file of accounts can't be looked at"),
+    }
+    has_expired == Changed::Expiry
+}

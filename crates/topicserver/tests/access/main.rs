@@ -1,0 +1,28 @@
+//! Who may do what, through every door: on real sockets, with a real file.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::needless_pass_by_value,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports
+)]
+
+#[path = "../it/common/mod.rs"]
+mod common;
+#[path = "../http/requests.rs"]
+mod requests;
+
+mod accounts;
+mod changes;
+mod classic;
+mod doors;
+mod frames;
+mod logins;
+#[cfg(target_os = "linux")]
+mod strangers;
