@@ -40,6 +40,18 @@ complete -c topicserver -l allow-host -d 'Let browsers reach the server under th
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r
 complete -c topicserver -l max-stream-topics -d 'Maximum topics of one stream over HTTP' -r
 complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSocket. The server closes it when two in a row stay unanswered' -r
+complete -c topicserver -l tls-cert -d 'Speak TLS with this certificate: a PEM file with the server\'s certificate first, then those that vouch for it' -r -F
+complete -c topicserver -l tls-key -d 'The certificate\'s private key: a PEM file' -r -F
+complete -c topicserver -l tls-self-signed -d 'Speak TLS with a certificate that the server makes, for the names of the machine and these' -r
+complete -c topicserver -l tls -d 'Whether connections may or must speak TLS [default: optional with a certificate, otherwise off]' -r -f -a "off\t'They may not'
+optional\t'They may'
+required\t'They must'"
+complete -c topicserver -l tls-min -d 'Oldest version of TLS: 1.2 or 1.3' -r -f -a "1.2\t'1.2'
+1.3\t'1.3'"
+complete -c topicserver -l tls-handshake-timeout -d 'Time for a TLS handshake' -r
+complete -c topicserver -l max-handshakes -d 'Maximum TLS handshakes that are computed at the same time; more wait [default: 64 per core]' -r
+complete -c topicserver -l tls-check-interval -d 'Time between two checks whether the files of --tls-cert and --tls-key have changed' -r
+complete -c topicserver -l hsts -d 'Tell browsers to use https only for this host, on every port, for this long. Not sent with a self-signed certificate' -r
 complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For. Can be given several times' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
 complete -c topicserver -l open-to-all -d 'Let everybody do everything, also from outside of the server\'s own network'

@@ -17,7 +17,7 @@ _TREATMENTS = {
     "frame": ["not-json", "not-utf8", "too-deep", "too-long"],
     "return": ["registration-timeout", "unfinished-frame", "slow-reader", "queues-full", "too-many-connections",
                "shutting-down", "too-many-attempts"],
-    "stop": ["replaced", "tls-not-supported", "busy", "protected", "expired", "revoked"],
+    "stop": ["replaced", "tls-not-supported", "tls-required", "busy", "protected", "expired", "revoked"],
     "notice": ["rate-limited"],
     "http": ["bad-request", "forbidden-origin", "forbidden-host", "not-found", "method-not-allowed"],
 }

@@ -229,9 +229,13 @@ fn now() -> u64 {
     u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The window's size; none that is reported is the usual one.
 fn size() -> (u16, u16) {
-    match system::window_size() {
+    size_or_usual(system::window_size())
+}
+
+/// The window's size; none that is reported is the usual one.
+fn size_or_usual(reported: Option<(u16, u16)>) -> (u16, u16) {
+    match reported {
         None | Some((0, 0)) => USUAL_SIZE,
         Some((0, rows)) => (USUAL_SIZE.0, rows),
         Some((columns, 0)) => (columns, USUAL_SIZE.1),

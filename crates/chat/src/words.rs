@@ -67,6 +67,7 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         Event::NameReserved(_)
         | Event::Authenticated { .. }
         | Event::NotAuthenticated
+        | Event::JoinRefused { .. }
         | Event::Removed { .. } => access::event(event, server),
         Event::Gap { topic, count } => {
             let messages = counted(*count, "message", "messages");

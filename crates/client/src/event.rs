@@ -59,6 +59,13 @@ pub enum Event {
     /// The server has registered the client without having checked its credential: it has no
     /// accounts.
     NotAuthenticated,
+    /// The client may not take part in a topic that it was to join, and doesn't.
+    JoinRefused {
+        /// Which.
+        topic: TopicName,
+        /// Why.
+        error: ServerError,
+    },
     /// The client may no longer take part in a topic, and doesn't.
     Removed {
         /// Which.

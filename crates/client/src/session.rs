@@ -8,6 +8,7 @@
 //! [`poll_timeout`](Session::poll_timeout), [`poll_event`](Session::poll_event)). So
 //! every order of events can be tested without a connection.
 
+mod classic;
 mod config;
 mod heartbeat;
 mod identity;
@@ -79,6 +80,8 @@ pub struct Session {
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
     requests: VecDeque<requests::Pending>,
+    /// The topics whose members we have asked for by ourselves.
+    unanswered_who: VecDeque<TopicName>,
     /// The list of topics that is being read.
     pages: pages::Pages,
     /// The older messages that the program wants.
@@ -148,6 +151,7 @@ impl Session {
             to_ping: false,
             to_pong: None,
             requests: VecDeque::new(),
+            unanswered_who: VecDeque::new(),
             pages: pages::Pages::default(),
             older: older::Older::default(),
             is_finishing: false,
@@ -381,39 +385,6 @@ impl Session {
     fn membership(&mut self, topic: &str) -> Option<&mut Membership> {
         let mut memberships = self.memberships.iter_mut();
         memberships.find(|membership| membership.topic.as_str() == topic)
-    }
-
-    /// The server doesn't know the extended protocol, but takes part: it won't
-    /// acknowledge what it was sent.
-    fn go_on_classic(&mut self) {
-        self.queue.stop_waiting();
-        self.fall_back();
-    }
-
-    /// The server has refused the registration, because it doesn't know the extended
-    /// protocol, and with it all that was sent, what is being written included.
-    fn begin_again_classic(&mut self) {
-        self.queue.restart();
-        self.to_register = Some(Register::Classic);
-        self.fall_back();
-    }
-
-    fn fall_back(&mut self) {
-        self.join_classic();
-        if !std::mem::replace(&mut self.said_fell_back, true) {
-            self.emit(Event::FellBack);
-        }
-    }
-
-    fn join_classic(&mut self) {
-        self.state = State::Classic;
-        self.heartbeat.stop();
-        self.forget_older();
-        for membership in &mut self.memberships {
-            membership.resume.forget();
-            membership.is_in = true;
-        }
-        self.emit_joined(self.topics());
     }
 
     fn topics(&self) -> Vec<TopicName> {

@@ -5,13 +5,20 @@
 //! the moment. Nothing here knows of connections, topics or HTTP: `gate.rs` asks.
 
 mod audit;
+mod checker;
 mod control;
 mod file;
+mod guessing;
+mod jwt;
+mod limiter;
 pub(crate) mod locality;
+mod login;
 mod mistake;
+mod password;
 mod pattern;
 mod policy;
 pub(crate) mod proxy;
+mod rate;
 mod rules;
 #[cfg_attr(
     not(test),
@@ -23,8 +30,13 @@ mod visitor;
 
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
+pub use jwt::JwtKeyError;
+pub(crate) use limiter::{ConnectionPlace, Exceeded, Meter};
+pub(crate) use login::Login;
 pub use mistake::{AuthFileError, Mistake, Place};
+pub use password::PasswordHashError;
 pub(crate) use policy::{Denied, LoginError};
+pub use rate::RateError;
 pub use rules::RuleError;
 pub use token::TokenError;
 pub(crate) use verbs::Verbs;

@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::store::{Directory, OpenError};
+use crate::tls::TlsError;
+use crate::tls::acceptor::Acceptor;
 
 /// Why a server with this configuration would not start.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +11,9 @@ pub enum CheckError {
     /// The directory of the history.
     #[error("--data: {0}")]
     Data(#[from] OpenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Everything that would keep a server with this configuration from starting, as far as it
@@ -16,8 +21,7 @@ pub enum CheckError {
 /// tried.
 pub fn check(config: &Config) -> Vec<CheckError> {
     let data = config.data.as_deref().map(Directory::look);
-    data.and_then(Result::err)
-        .map(CheckError::from)
-        .into_iter()
-        .collect()
+    let data = data.and_then(Result::err).map(CheckError::from);
+    let tls = Acceptor::look(config).err().map(CheckError::from);
+    data.into_iter().chain(tls).collect()
 }

@@ -14,6 +14,7 @@ mod report;
 mod site;
 mod source;
 mod storage;
+mod tls;
 mod topic;
 
 use std::net::IpAddr;
@@ -31,11 +32,13 @@ use http::HttpOptions;
 use parse::up_to;
 use proxies::ProxyOptions;
 use storage::StorageOptions;
+use tls::TlsOptions;
 use topic::TopicOptions;
 
 use crate::network::Network;
 pub use layers::Gathered;
 pub use source::{ConfigMistake, OptionsError, Source, Spot};
+pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -115,6 +118,8 @@ pub struct Config {
     pub open_to_all: bool,
     /// Where logins, refusals and changes are noted, beside the log.
     pub audit_log: Option<PathBuf>,
+    /// How the server speaks TLS.
+    pub tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -156,6 +161,7 @@ impl Default for Config {
             auth: None,
             open_to_all: false,
             audit_log: None,
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -215,6 +221,9 @@ pub struct Options {
 
     #[command(flatten)]
     http: HttpOptions,
+
+    #[command(flatten)]
+    tls: TlsOptions,
 
     #[command(flatten)]
     proxies: ProxyOptions,
@@ -283,6 +292,7 @@ impl From<&Options> for Config {
         options.topic.apply(&mut config);
         options.storage.apply(&mut config);
         options.http.apply(&mut config);
+        options.tls.apply(&mut config);
         options.proxies.apply(&mut config);
         config
     }

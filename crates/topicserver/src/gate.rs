@@ -6,11 +6,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use wire::{ErrorCode, Page, TopicName, UserName};
 
-use crate::access::{Denied, Grant, Verbs, Visitor};
+use crate::access::{ConnectionPlace, Denied, Grant, Meter, Verbs, Visitor};
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::state::ServerState;
@@ -77,7 +78,35 @@ impl<'a> Gate<'a> {
             }
             Ok(Admitted { name, grant })
         };
-        names.into_iter().map(admit).collect()
+        let admitted: Vec<_> = names.into_iter().map(admit).collect::<Result<_, _>>()?;
+        self.make_topics(admitted.iter().map(Admitted::name))?;
+        Ok(admitted)
+    }
+
+    /// Lets those of the topics be made that there aren't yet.
+    fn make_topics<'n>(&self, names: impl Iterator<Item = &'n TopicName>) -> Result<(), Denied> {
+        let Some(meter) = self.meter() else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        for name in names {
+            if !self.registry().has(name) {
+                let made = meter.make_topic(now);
+                made.map_err(|exceeded| self.noted(exceeded.into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a connection, where connections are limited.
+    pub(crate) fn connect(&self) -> Result<Option<ConnectionPlace>, Denied> {
+        let place = self.meter().map(|meter| meter.connect()).transpose();
+        place.map_err(|exceeded| self.noted(exceeded.into()))
+    }
+
+    /// Measures what is done; `None` if nothing is limited.
+    fn meter(&self) -> Option<Meter> {
+        self.state.access().meter(self.visitor, self.peer.ip())
     }
 
     /// Lets somebody listen to all of these topics, or to none of them.
@@ -98,6 +127,13 @@ impl<'a> Gate<'a> {
         publication: Publication,
     ) -> Result<(Arc<Topic>, Backpressure), Denied> {
         self.require(Verbs::WRITE, name.as_str())?;
+        if let Some(meter) = self.meter() {
+            let batch = &publication.batch;
+            let (count, bytes) = (batch.count().into(), batch.bytes().len() as u64);
+            let published = meter.publish(count, bytes, Instant::now());
+            published.map_err(|exceeded| self.noted(exceeded.into()))?;
+            self.make_topics(std::iter::once(name))?;
+        }
         Ok(self.registry().publish(name, publication))
     }
 
@@ -129,7 +165,7 @@ impl<'a> Gate<'a> {
                 "you may not look anybody up as {}; that takes the right \"who *\"",
                 self.visitor
             );
-            return Err(self.noted(Denied { code, text }));
+            return Err(self.noted(Denied::new(code, text)));
         }
         Ok(self.state.directory().find(user))
     }

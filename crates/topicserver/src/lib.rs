@@ -23,6 +23,7 @@ mod gate;
 mod history;
 mod http;
 mod identity;
+mod linger;
 mod listener;
 mod log_limit;
 mod network;
@@ -33,18 +34,23 @@ mod server;
 mod session;
 mod state;
 mod store;
+mod tls;
 mod topic;
 mod turn;
 mod vigil;
 mod websocket;
 
-pub use access::{AuthFileError, Mistake, Place, RuleError, TokenError};
+pub use access::{
+    AuthFileError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError, TokenError,
+};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, Spot,
+    CertificateSource, Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError,
+    Source, Spot, TlsConfig, TlsMode, TlsVersion,
 };
 pub use identity::NoRandomness;
 pub use network::{Network, NetworkError};
-pub use server::{Ended, Server, StartError};
+pub use server::{Ended, Reloader, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub use tls::TlsError;

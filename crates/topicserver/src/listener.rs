@@ -15,6 +15,7 @@ use wire::{ErrorCode, Message};
 use crate::config::Config;
 use crate::connections::Refusal;
 use crate::outbox::Outbox;
+use crate::outbox::transport::TcpWriter;
 use crate::session::Session;
 use crate::state::{ConnectionGuard, ServerState};
 
@@ -133,7 +134,7 @@ fn set_options(stream: &TcpStream, guard: &ConnectionGuard) {
 fn session(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> Session<OwnedReadHalf> {
     let (reader, writer) = stream.into_split();
     let limits = guard.state().queue_limits().clone();
-    let outbox = Arc::new(Outbox::new(writer, peer, limits));
+    let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), peer, limits));
     tracing::debug!(peer = %outbox.peer(), "connected");
     Session::new(reader, outbox, guard)
 }

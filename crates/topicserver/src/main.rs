@@ -3,11 +3,13 @@
 mod logging;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server};
+use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server, TlsMode};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -65,7 +67,7 @@ fn to_check(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// Prints what is in force, and what would keep a server from starting.
 fn check_config(gathered: &Gathered) -> ExitCode {
     print!("{}", gathered.report());
-    let errors = topicserver::check(&Config::from(&gathered.options));
+    let errors = topicserver::check(&config(&gathered.options));
     for error in &errors {
         eprintln!("topicserver: {error}");
     }
@@ -83,14 +85,31 @@ fn is_journal() -> bool {
 fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
     let runtime = runtime(worker_threads(options)).context("can't start worker threads")?;
-    let config = Config {
-        host_name: gethostname::gethostname().into_string().ok(),
-        ..Config::from(options)
-    };
-    let code = runtime.block_on(run(config));
+    let code = runtime.block_on(run(config(options)));
     // A second signal ends the process whatever its tasks are doing.
     runtime.shutdown_background();
     code
+}
+
+/// What the options say, and what the machine does.
+fn config(options: &Options) -> Config {
+    let mut config = Config::from(options);
+    config.host_name = gethostname::gethostname().into_string().ok();
+    config.tls.state_directory = state_directory();
+    config
+}
+
+/// Where a program keeps what it has made: what systemd or the user says, or the usual place.
+fn state_directory() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let of_user = || {
+        let home = || Some(absolute("HOME")?.join(".local").join("state"));
+        Some(absolute("XDG_STATE_HOME").or_else(home)?.join("natter"))
+    };
+    absolute("STATE_DIRECTORY").or_else(of_user)
 }
 
 /// How many threads are wanted, if that isn't one for each core.
@@ -118,17 +137,20 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
-    if config.auth.is_some() {
+    // Without files to be read again, it ends a server as it ends other programs.
+    if config.auth.is_some() || config.tls.mode() != TlsMode::Off {
         signals.catch_hangup().context("can't watch for signals")?;
     }
     let data = config.data.clone();
+    let place = place(&config);
     let server = Server::bind(config)?;
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
     tracing::info!("listening on {}", server.local_addr());
     server.log_reach();
-    let reload = server.reload();
+    say_fingerprint(&server, &place);
+    let reloader = server.reloader();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
@@ -140,7 +162,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             _ = &mut serving => return Ok(ExitCode::FAILURE),
             caught = signals.next() => match caught {
                 Caught::End(_) => break,
-                Caught::Reload => reload.notify_one(),
+                Caught::Reload => reloader.reload(),
             },
         }
     }
@@ -160,6 +182,25 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             tracing::warn!("ended at once; what was queued is lost");
             Ok(ExitCode::from(128 + number))
         }
+    }
+}
+
+/// Under which name others reach the server, as well as can be told here.
+fn place(config: &Config) -> String {
+    match (config.bind, &config.host_name) {
+        (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
+        (Some(address), _) => address.to_string(),
+        (None, Some(name)) if !name.is_empty() => name.clone(),
+        (None, _) => "localhost".to_owned(),
+    }
+}
+
+/// Says by what clients know the server if nobody else vouches for it.
+fn say_fingerprint(server: &Server, place: &str) {
+    if let Some(fingerprint) = server.fingerprint() {
+        let port = server.local_addr().port();
+        tracing::info!("fingerprint {fingerprint}");
+        tracing::info!("connect with: chat -topic 'tls://{place}:{port}#{fingerprint}' TOPIC");
     }
 }
 

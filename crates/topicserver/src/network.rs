@@ -34,6 +34,18 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// Providers give each customer at least a /64 of IPv6, and a machine can use any address
+    /// in it.
+    const CUSTOMER_PREFIX: u8 = 64;
+
+    /// The network that counts as one client: an IPv4 address, or an IPv6 /64.
+    pub(crate) fn of_client(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::new(ip.into(), 32),
+            IpAddr::V6(ip) => Self::new(ip.into(), Self::CUSTOMER_PREFIX),
+        }
+    }
+
     /// The block with this prefix that `address` is in.
     pub(crate) fn new(address: IpAddr, prefix: u8) -> Self {
         let (address, prefix) = match address {
@@ -55,6 +67,11 @@ impl Network {
     /// the one with the longer prefix says more.
     pub(crate) fn length(self) -> u8 {
         self.prefix
+    }
+
+    /// Whether there is one address in the block.
+    pub(crate) fn is_address(self) -> bool {
+        self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
     }
 
     /// Whether an address is in the block, IPv4 also when it is written as IPv6.
@@ -95,8 +112,7 @@ impl FromStr for Network {
 /// A block of one address is written as this address.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_alone = self.prefix == if self.address.is_ipv4() { 32 } else { 128 };
-        match is_alone {
+        match self.is_address() {
             true => write!(f, "{}", self.address),
             false => write!(f, "{}/{}", self.address, self.prefix),
         }
@@ -159,5 +175,14 @@ mod tests {
             "192.168.7.5/24 is an address in a network; write 192.168.7.0/24 for the network, or \
              192.168.7.5 for the address"
         );
+    }
+
+    #[test]
+    fn one_client_is_an_address_or_a_slash_64() {
+        let of = |text| Network::of_client(ip(text)).to_string();
+        assert_eq!(of("203.0.113.9"), "203.0.113.9");
+        assert_eq!(of("::ffff:203.0.113.9"), "203.0.113.9");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff::"));
     }
 }

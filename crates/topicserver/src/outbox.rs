@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
@@ -17,11 +16,11 @@ use parking_lot::Mutex;
 use crate::outbox::batch::Batch;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
-use crate::outbox::queue::Queue;
 use crate::outbox::transport::Transport;
 use crate::queues::QueueLimits;
 
 pub(crate) mod batch;
+mod drain;
 mod end;
 mod events;
 pub(crate) mod form;
@@ -35,6 +34,7 @@ mod stream;
 mod texts;
 pub(crate) mod transport;
 
+pub(crate) use drain::Drain;
 use peer::PeerAddress;
 use state::{PIECES_PER_WRITE, Stage, State, write_pieces};
 
@@ -60,20 +60,6 @@ pub(crate) struct Outbox<T: ?Sized> {
     limits: Arc<QueueLimits>,
     state: Mutex<State>,
     transport: T,
-}
-
-/// How far a session's draining has come.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Drain {
-    /// Nothing waits.
-    Empty,
-    /// The socket is full.
-    Waiting {
-        /// Some bytes went out before it was.
-        progress: bool,
-    },
-    /// The connection is gone.
-    Broken(io::ErrorKind),
 }
 
 impl<T: Transport> Outbox<T> {
@@ -126,6 +112,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if written < bytes.len() {
             self.queue(&mut state, batch, written);
         }
+        self.count_unsent(&mut state);
     }
 
     /// Sends several batches, as one if the socket takes them.
@@ -199,10 +186,12 @@ impl<T: Transport + ?Sized> Outbox<T> {
             }
             if state.queue.is_some() && state.queued() + waiting > self.limits.allowed_outbox() {
                 state.is_wanted = true;
+                self.count_unsent(state);
                 return index;
             }
             self.push(state, batch.to_keep(form).slice(skipped..));
         }
+        self.count_unsent(state);
         batches.count()
     }
 
@@ -303,6 +292,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         if !line.is_empty() {
             self.push(state, line);
         }
+        self.count_unsent(state);
     }
 
     /// The outbox is full, with the answers that are expected.
@@ -326,8 +316,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     fn push(&self, state: &mut State, bytes: Bytes) {
-        let new = || Box::new(Queue::new(self.limits.clone()));
-        state.queue.get_or_insert_with(new).push(bytes);
+        self.queue_of(state).push(bytes);
         self.wake(state);
     }
 
@@ -383,6 +372,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 self.queue(state, batch, skipped);
             }
         }
+        self.count_unsent(state);
     }
 
     /// Queues a batch without its first `written` bytes, which are out already.
@@ -404,36 +394,6 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Whether something waits.
     pub(crate) fn is_waiting(&self) -> bool {
         self.state.lock().queue.is_some()
-    }
-
-    /// Writes what waits, for the session, which is woken when there is more.
-    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Drain {
-        let mut state = self.state.lock();
-        let mut progress = false;
-        loop {
-            if let Stage::Broken(kind) = state.stage {
-                return Drain::Broken(kind);
-            }
-            if state.queue.is_none() {
-                state.wait(cx.waker());
-                self.has_work.store(state.expected > 0, Ordering::Release);
-                return Drain::Empty;
-            }
-            match state.write_to(&self.transport) {
-                Ok(()) => progress = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.transport.poll_writable(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => self.break_off(&mut state, &error),
-                        Poll::Pending => {
-                            state.wait(cx.waker());
-                            return Drain::Waiting { progress };
-                        }
-                    }
-                }
-                Err(error) => self.break_off(&mut state, &error),
-            }
-        }
     }
 }
 

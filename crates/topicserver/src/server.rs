@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
@@ -19,6 +19,8 @@ use crate::listener;
 use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
+use crate::tls::TlsError;
+use crate::tls::acceptor::Acceptor;
 use crate::vigil;
 
 /// A server that has its port and serves once it is [run](Self::run).
@@ -26,7 +28,18 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     state: Arc<ServerState>,
-    reload: Arc<Notify>,
+    reloads: watch::Sender<()>,
+}
+
+/// Has a server read its files again while it runs.
+#[derive(Clone, Debug)]
+pub struct Reloader(watch::Sender<()>);
+
+impl Reloader {
+    /// Reads the certificate and the accounts again. What can't be used changes nothing, and is logged.
+    pub fn reload(&self) {
+        self.0.send_replace(());
+    }
 }
 
 /// How a server ended.
@@ -65,6 +78,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// It can't speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is nothing to make secrets from.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -115,13 +131,25 @@ impl Server {
         let access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
+        let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         Ok(Self {
             listener,
             local_addr,
-            reload: Arc::default(),
-            state: ServerState::new(config, store, http, clock, access)?,
+            state: ServerState::new(config, store, tls, http, clock, access)?,
+            reloads: watch::Sender::new(()),
         })
+    }
+
+    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate vouches for itself:
+    /// clients have nothing else to know it by.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.state.tls()?.own_fingerprint()
+    }
+
+    /// Has it read its files again while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.reloads.clone())
     }
 
     /// The address it listens on, with the port that it got.
@@ -134,12 +162,6 @@ impl Server {
         reach::log(self.state.access(), self.local_addr);
     }
 
-    /// Has the server look at once whether the files that it was started with have changed,
-    /// whenever it is notified.
-    pub fn reload(&self) -> Arc<Notify> {
-        self.reload.clone()
-    }
-
     /// Serves until `shutdown` resolves, and then lets everyone have what is
     /// queued for them, for as long as the configuration allows.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
@@ -148,7 +170,8 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = vigil::keep(&self.state, &self.reload) => {}
+            () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
+            () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
@@ -185,6 +208,14 @@ fn open_access(config: &Config) -> Result<Access, StartError> {
         None if config.open_to_all => Access::open(None, audit),
         None => Access::open(Some(Locality::default()), audit),
     })
+}
+
+/// Reads the certificate again when it is asked for, and from time to time.
+async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
+    match state.tls() {
+        Some(tls) => tls.watch(asked).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {

@@ -9,6 +9,7 @@ mod handler;
 mod input;
 pub(crate) mod protocol;
 mod ranges;
+mod secure;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
 mod unheard;
@@ -23,15 +24,16 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, TopicName};
 
-use crate::access::Visitor;
+use crate::access::{ConnectionPlace, Visitor};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, InputError, Read};
-use crate::session::protocol::Protocol;
+use crate::session::protocol::{Protocol, Spoken};
 use crate::session::source::Source;
 use crate::session::unheard::Unheard;
 use crate::state::{ConnectionGuard, Handover};
+use crate::tls::reader::{Reader, TlsReader};
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -53,6 +55,8 @@ enum Begin {
     Json,
     /// An HTTP request, whose first bytes are in the input.
     Http,
+    /// The same of a TLS handshake.
+    Tls,
     /// Nothing.
     End(End),
 }
@@ -68,10 +72,14 @@ enum End {
     Stalled,
     /// The peer's bytes can't be read any further.
     Input(InputError),
-    /// The peer wants to speak TLS.
+    /// Everything was said, in a frame.
+    Said,
+    /// The peer wants to speak TLS, and the server doesn't.
     Tls,
     /// The peer comes from somewhere that isn't served.
     Stranger,
+    /// The peer doesn't speak TLS, and the server speaks nothing else.
+    Plain,
     /// The peer says whose connection it forwards, and isn't trusted with that.
     Proxy,
     /// The peer kept us waiting.
@@ -99,25 +107,22 @@ impl<R: Source> Session<R> {
         self.input.begin_with(bytes, limits, queues);
     }
 
-    /// The session of a connection that only listens, to these topics.
+    /// From now on it only listens, to these topics.
     pub(crate) fn listening(
-        reader: R,
-        outbox: SharedOutbox,
-        guard: ConnectionGuard,
-        visitor: Visitor,
+        mut self,
         topics: Vec<TopicName>,
         options: RegistrationOptions,
     ) -> Self {
-        let mut session = Self::new(reader, outbox, guard).of(visitor);
-        session.handler.register(topics, Some(Box::new(options)));
-        session.handler.set_listener();
-        session.read_deadline = None;
-        session
+        self.handler.register(topics, Some(Box::new(options)));
+        self.handler.set_listener();
+        self.read_deadline = None;
+        self
     }
 
-    /// The same, of somebody who has already proven who it is.
-    pub(crate) fn of(mut self, visitor: Visitor) -> Self {
+    /// It is of somebody who has already proven who it is, and is counted already.
+    pub(crate) fn of(mut self, visitor: Visitor, place: Option<ConnectionPlace>) -> Self {
         self.handler.set_visitor(visitor);
+        self.handler.set_place(place);
         self
     }
 
@@ -139,23 +144,27 @@ impl<R: Source> Session<R> {
         if let Some(end) = self.drain(cx) {
             return Poll::Ready(Begin::End(end));
         }
-        let limits = self.config().frame_limits;
+        let settings = (self.config().frame_limits, self.spoken());
         let is_stranger = self.handler.is_of_stranger();
         let first = match is_stranger {
             true => {
                 let queues = self.handler.state().queue_limits().clone();
                 self.input
-                    .poll_first(&mut self.reader, cx, limits, &mut Unheard { queues })
+                    .poll_first(&mut self.reader, cx, settings, &mut Unheard { queues })
             }
             false => self
                 .input
-                .poll_first(&mut self.reader, cx, limits, &mut self.handler),
+                .poll_first(&mut self.reader, cx, settings, &mut self.handler),
         };
         Poll::Ready(match first {
             Poll::Pending => return self.poll_late(cx).map(Begin::End),
-            Poll::Ready(Ok(Ok(First::Other(Protocol::Tls)))) => Begin::End(End::Tls),
-            Poll::Ready(Ok(Ok(First::Other(Protocol::Proxy)))) => Begin::End(End::Proxy),
-            Poll::Ready(Ok(Ok(First::Other(_)))) => Begin::Http,
+            Poll::Ready(Ok(Ok(First::Other(protocol)))) => match protocol {
+                Protocol::Http => Begin::Http,
+                Protocol::PlainJson => Begin::End(End::Plain),
+                Protocol::Proxy => Begin::End(End::Proxy),
+                Protocol::Tls if self.handler.state().tls().is_some() => Begin::Tls,
+                Protocol::Tls | Protocol::Json => Begin::End(End::Tls),
+            },
             Poll::Ready(Ok(_)) if is_stranger => Begin::End(End::Stranger),
             Poll::Ready(Ok(Ok(First::Json(read)))) => match self.note(&read) {
                 Some(end) => Begin::End(end),
@@ -164,6 +173,15 @@ impl<R: Source> Session<R> {
             Poll::Ready(Ok(Err(error))) => Begin::End(End::Input(error)),
             Poll::Ready(Err(error)) => Begin::End(End::Broken(error.kind())),
         })
+    }
+
+    fn spoken(&self) -> Spoken {
+        let tls = self.handler.state().tls();
+        match self.reader.is_secure() {
+            true => Spoken::Json,
+            false if tls.is_some_and(|tls| tls.is_required()) => Spoken::Tls,
+            false => Spoken::Both,
+        }
     }
 
     /// Everything a session waits for.
@@ -180,8 +198,15 @@ impl<R: Source> Session<R> {
                 };
             }
             if self.handler.poll_room(cx).is_pending() {
+                if self.handler.is_registered() {
+                    // A frame that isn't read can't be finished.
+                    self.read_deadline = None;
+                }
                 ready!(self.reader.poll_gone(cx));
                 return Poll::Ready(End::Source);
+            }
+            if self.handler.has_ended() {
+                return Poll::Ready(End::Said);
             }
             let limits = self.config().frame_limits;
             let read = self
@@ -297,17 +322,36 @@ impl Session<OwnedReadHalf> {
             let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
                 Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
                 Begin::Http => return Box::pin(serve_http(self.hand_over())).await,
+                Begin::Tls => return Box::pin(secure::accept(self.hand_over())).await,
                 Begin::End(end) => end,
             };
             Box::pin(self.close(end)).await;
         }
     }
+}
 
-    /// What is left of a session whose peer speaks HTTP.
+impl Session<TlsReader> {
+    /// The same within TLS.
+    #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
+    fn enter_secure(mut self) -> impl Future<Output = ()> {
+        async move {
+            let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
+                Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
+                Begin::Http => return Box::pin(serve_http(self.hand_over())).await,
+                Begin::Tls => End::Tls,
+                Begin::End(end) => end,
+            };
+            Box::pin(self.close(end)).await;
+        }
+    }
+}
+
+impl<R: Source + Into<Reader>> Session<R> {
+    /// What is left of a session whose peer speaks something else.
     fn hand_over(self) -> Handover {
         let (outbox, guard) = self.handler.into_parts();
         Handover {
-            reader: self.reader,
+            reader: self.reader.into(),
             bytes: self.input.into_bytes(),
             outbox,
             guard,
@@ -341,6 +385,7 @@ mod tests {
     use crate::access::{Access, Audit};
     use crate::clock::Clock;
     use crate::outbox::Outbox;
+    use crate::outbox::transport::TcpWriter;
     use crate::queues::{Kind, QueueLimits, Queued};
     use crate::state::{ServeHttp, ServerState, Serving};
 
@@ -360,9 +405,11 @@ mod tests {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let clock = Clock::for_tests();
         let access = Access::open(None, Audit::default());
-        let state = ServerState::new(config, None, Arc::new(NoHttp), clock, access).unwrap();
+        let http = Arc::new(NoHttp);
+        let state = ServerState::new(config, None, None, http, clock, access).unwrap();
         let guard = state.admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(writer, address, QueueLimits::of_one(1000)));
+        let limits = QueueLimits::of_one(1000);
+        let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), address, limits));
         Session::new(reader, outbox, guard)
     }
 

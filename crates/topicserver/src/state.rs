@@ -1,12 +1,11 @@
 //! The state that all connections of a server share, and what hands them on.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedReadHalf;
-use wire::ErrorCode;
 
 use crate::access::Access;
 use crate::clock::Clock;
@@ -18,6 +17,8 @@ use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
 use crate::queues::QueueLimits;
 use crate::store::Store;
+use crate::tls::acceptor::Acceptor;
+use crate::tls::reader::Reader;
 use crate::topic::registry::Registry;
 
 /// The state of the server that its connections share.
@@ -30,6 +31,8 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    /// Accepts TLS, if the server speaks it.
+    tls: Option<Arc<Acceptor>>,
     clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
@@ -43,6 +46,7 @@ impl ServerState {
     pub(crate) fn new(
         config: Config,
         store: Option<Store>,
+        tls: Option<Arc<Acceptor>>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
         access: Access,
@@ -62,6 +66,7 @@ impl ServerState {
                 clock.clone(),
             )?),
             store,
+            tls,
             clock,
             access,
             connections: Connections::new(
@@ -102,6 +107,11 @@ impl ServerState {
     /// Where messages are kept on disk, if they are.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// What accepts TLS, if the server speaks it.
+    pub(crate) fn tls(&self) -> Option<&Arc<Acceptor>> {
+        self.tls.as_ref()
     }
 
     /// What time it is.
@@ -148,7 +158,7 @@ impl ServerState {
     }
 
     /// Logs what a peer did wrong, unless there is too much of it.
-    pub(crate) fn complain(&self, peer: SocketAddr, code: ErrorCode, text: &str) {
+    pub(crate) fn complain(&self, peer: SocketAddr, code: impl Display, text: &str) {
         self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),
@@ -171,9 +181,9 @@ pub(crate) trait ServeHttp: Send + Sync {
 /// A connection that is being served.
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is left of a session whose peer speaks HTTP.
+/// What is left of a session whose peer speaks something else than JSON.
 pub(crate) struct Handover {
-    pub(crate) reader: OwnedReadHalf,
+    pub(crate) reader: Reader,
     /// What was read already.
     pub(crate) bytes: Bytes,
     /// By which it is reached when the server ends.

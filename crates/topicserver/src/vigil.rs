@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::access::Changed;
 use crate::state::ServerState;
@@ -13,11 +13,11 @@ use crate::state::ServerState;
 /// that is busy.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// Looks for ever, and at once when it is notified.
-pub(crate) async fn keep(state: &Arc<ServerState>, reload: &Notify) {
+/// Looks for ever, and at once when it is asked.
+pub(crate) async fn keep(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
     loop {
         // Not before it has passed: nobody waits for longer than that.
-        let _ = tokio::time::timeout(INTERVAL, reload.notified()).await;
+        let _ = tokio::time::timeout(INTERVAL, asked.changed()).await;
         if look(state).await {
             state.connections().recheck_all();
         }

@@ -72,6 +72,8 @@ pub enum ErrorCode {
     TooManyAttempts,
     /// The peer sends more than it may: it is read more slowly, or refused over HTTP.
     RateLimited,
+    /// Too many logins with passwords wait to be checked. Nothing was done.
+    TryLater,
     /// Over HTTP: the request can't be understood.
     BadRequest,
     /// Over HTTP: the request comes from a page of another site.
@@ -123,6 +125,7 @@ impl ErrorCode {
             Self::Revoked => "revoked",
             Self::TooManyAttempts => "too-many-attempts",
             Self::RateLimited => "rate-limited",
+            Self::TryLater => "try-later",
             Self::BadRequest => "bad-request",
             Self::ForbiddenOrigin => "forbidden-origin",
             Self::ForbiddenHost => "forbidden-host",

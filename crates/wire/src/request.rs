@@ -38,6 +38,8 @@ pub enum Request {
     Ping(Box<RawValue>),
     /// `pong`: the answer to a ping of the server's.
     Pong,
+    /// `end`: it has sent everything, like a peer that closes its sending side.
+    End,
 }
 
 /// The members of which there is one. That a member is there counts, even where
@@ -60,6 +62,8 @@ struct Members<'a> {
     ping: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "present")]
     pong: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    end: Option<IgnoredAny>,
 }
 
 /// The one member of a request that is written.
@@ -74,7 +78,12 @@ enum Written<'a> {
     History(Range<'a>),
     Ping(&'a RawValue),
     Pong(()),
+    End(Nothing),
 }
+
+/// An object without members.
+#[derive(serde::Serialize)]
+struct Nothing {}
 
 /// `who` as it is written: the name alone if its first page is asked for.
 #[derive(serde::Serialize)]
@@ -113,6 +122,7 @@ impl<'a> From<&'a Request> for Written<'a> {
             }),
             Request::Ping(value) => Self::Ping(value),
             Request::Pong => Self::Pong(()),
+            Request::End => Self::End(Nothing {}),
         }
     }
 }
@@ -206,6 +216,7 @@ impl Request {
         }
         found.extend(members.ping.map(|value| Self::Ping(value.to_owned())));
         found.extend(members.pong.map(|_| Self::Pong));
+        found.extend(members.end.map(|_| Self::End));
         match (found.pop(), found.is_empty()) {
             (Some(request), true) => Ok(request),
             (Some(_), false) => Err(FrameError::SeveralRequests),
@@ -298,6 +309,7 @@ mod tests {
             ),
             (Request::ping(1), r#"{"extended":{"ping":1}}"#),
             (Request::Pong, r#"{"extended":{"pong":null}}"#),
+            (Request::End, r#"{"extended":{"end":{}}}"#),
         ] {
             let written = request.to_line();
             assert_eq!(written, format!("{line}\n").as_bytes());

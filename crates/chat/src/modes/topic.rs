@@ -369,7 +369,7 @@ impl Chat {
             Event::HistoryFailed { topic, .. } => Item::OlderFailed(topic.clone()),
             Event::Renumbered(topic) => Item::Renumbered(topic.clone()),
             Event::Joined { topics, .. } => Item::Joined(topics.clone()),
-            Event::Left(topic) => Item::Left(topic.clone()),
+            Event::Left(topic) | Event::JoinRefused { topic, .. } => Item::Left(topic.clone()),
             Event::Members {
                 topic,
                 count,

@@ -24,8 +24,12 @@ pub(super) fn event(event: &Event, server: &Address) -> Vec<Words> {
         Event::NotAuthenticated => warning(format_args!(
             "{server} has no accounts, and hasn't checked who you are"
         )),
+        Event::JoinRefused { topic, error } => {
+            let why = reason(error);
+            warning(format_args!("can't join {topic}: {server} says: {why}"))
+        }
         Event::Removed { topic, code } => warning(format_args!(
-            "you are not in {topic}: {server} doesn't allow it ({code})"
+            "you are no longer in {topic}: {server} doesn't allow it ({code})"
         )),
         _ => Vec::new(),
     }

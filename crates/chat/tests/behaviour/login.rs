@@ -196,7 +196,7 @@ fn what_goes_on_is_said_too() {
     chat.notice("you send more than you may, and are read more slowly (rate-limited: because)");
     server.tells(&json!({"removed": {"topic": "t", "code": "forbidden"}}));
     chat.notice(&format!(
-        "you are not in t: {address} doesn't allow it (forbidden)"
+        "you are no longer in t: {address} doesn't allow it (forbidden)"
     ));
     server.tells(&json!({"removed": {"topic": "two", "code": "forbidden"}}));
     chat.notice("doesn't allow you to be in any of these topics any more");

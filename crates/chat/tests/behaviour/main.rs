@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod accounts;
 #[cfg(unix)]
 mod calls;
 mod classic;

@@ -128,17 +128,26 @@ impl Session {
         }
     }
 
-    /// The server says that we may not do something. If it was to join a topic, a later
+    /// The server reports an error, which may be that we may not join a topic. Then a later
     /// registration must not ask for it again: it would be refused as a whole.
-    pub(super) fn on_denied(&mut self, error: &ServerError) {
+    pub(super) fn on_server_error(&mut self, error: ServerError) {
         let is_denial = error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated);
         let mut memberships = self.memberships.iter();
         // Joins are answered in their order.
-        if is_denial && let Some(place) = memberships.position(Membership::is_pending) {
-            let topic = self.memberships.remove(place).topic;
-            let code = error.code.clone();
-            self.emit(Event::Removed { topic, code });
+        let is_pending = |one: &Membership| one.asked && !one.is_in && !one.joined;
+        let pending = memberships.position(is_pending).filter(|_| is_denial);
+        if pending.is_none() && is_denial && self.unanswered_who.pop_front().is_some() {
+            // Nobody has asked for it, and the topic goes on without a list of its members.
+            return;
         }
+        let event = match pending {
+            Some(place) => {
+                let topic = self.memberships.remove(place).topic;
+                Event::JoinRefused { topic, error }
+            }
+            None => Event::ServerError(error),
+        };
+        self.emit(event);
     }
 
     /// We may no longer be in a topic.

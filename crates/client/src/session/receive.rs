@@ -205,6 +205,8 @@ impl Session {
         }
         let event = match event {
             ServerEvent::Members(members) => {
+                let is_other = |topic: &TopicName| topic.as_str() != members.topic;
+                self.unanswered_who.retain(is_other);
                 let person = |person: &wire::Person<'_>| Person {
                     user: person.user.to_string(),
                     ip: person.ip.to_string(),
@@ -343,8 +345,7 @@ impl Session {
             if self.fails_history(&error) {
                 return Ok(());
             }
-            self.on_denied(&error);
-            self.emit(Event::ServerError(error));
+            self.on_server_error(error);
             return Ok(());
         }
         if is_about_name(&error)

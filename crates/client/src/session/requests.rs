@@ -82,6 +82,7 @@ impl Session {
 
     /// Asks who is in a topic that was just joined.
     pub(super) fn ask_who(&mut self, topic: TopicName) {
+        self.unanswered_who.push_back(topic.clone());
         self.ask(Pending::Frame(Frame::Who(topic, Page::default()).to_line()));
     }
 
@@ -105,6 +106,7 @@ impl Session {
     /// one was asked. What was to be left still is.
     pub(super) fn forget_requests(&mut self) {
         self.pages.clear();
+        self.unanswered_who.clear();
         self.restart_older();
         self.requests
             .retain(|request| matches!(request, Pending::Leave(_)));

@@ -1,19 +1,23 @@
 //! The policy of the moment, and what changes it: the file, and the clock.
 
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
-use wire::{Credential, UserName};
+use wire::UserName;
 
 use super::audit::Audit;
+use super::checker::PasswordChecker;
 use super::file;
+use super::guessing::Guessing;
+use super::limiter::{Limiter, Meter, Owner};
 use super::locality::Locality;
 use super::mistake::AuthFileError;
-use super::policy::{Denied, LoginError, Policy};
+use super::policy::{Denied, Policy};
 use super::verbs::Verbs;
 use super::visitor::{Ended, Visitor};
 
@@ -29,6 +33,8 @@ pub(crate) struct Access {
     source: Option<Source>,
     /// Who is let in at all; `None`: everybody.
     locality: Option<Locality>,
+    guessing: Arc<Guessing>,
+    limiter: Limiter,
     audit: Audit,
 }
 
@@ -36,6 +42,7 @@ pub(crate) struct Access {
 struct Source {
     path: PathBuf,
     seen: Mutex<Seen>,
+    checker: PasswordChecker,
 }
 
 /// What tells a file from what it was before.
@@ -43,6 +50,8 @@ struct Source {
 struct Seen {
     mark: Option<Mark>,
     text: String,
+    /// Of the file with the keys of signed tokens.
+    keys: Option<Mark>,
 }
 
 /// What the system says of a file.
@@ -82,11 +91,14 @@ impl Access {
 
     /// As the file says. Who is let in at all is then decided by the file alone.
     pub(crate) fn from_file(path: &Path, audit: Audit) -> Result<Self, AuthFileError> {
-        let seen = read(path)?;
+        let mut seen = read(path)?;
         let policy = parse(path, &seen.text)?;
+        seen.keys = policy.key_file().and_then(mark);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let source = Source {
             path: path.to_owned(),
             seen: Mutex::new(seen),
+            checker: PasswordChecker::new(cores).map_err(AuthFileError::Randomness)?,
         };
         Ok(Self::new(policy, Some(source), None, audit))
     }
@@ -103,6 +115,8 @@ impl Access {
             next_expiry: AtomicU64::new(u64::MAX),
             source,
             locality,
+            guessing: Arc::default(),
+            limiter: Limiter::default(),
             audit,
         }
     }
@@ -144,7 +158,7 @@ impl Access {
         self.version.load(Ordering::Acquire)
     }
 
-    fn policy(&self) -> Arc<Policy> {
+    pub(super) fn policy(&self) -> Arc<Policy> {
         self.policy.read().clone()
     }
 
@@ -197,27 +211,24 @@ impl Access {
         self.policy.read().visitor_at(peer)
     }
 
-    /// Who somebody is by what he brings. `now` is in milliseconds since the Unix epoch.
-    pub(crate) fn log_in(&self, credential: &Credential, now: u64) -> Result<Visitor, LoginError> {
-        let policy = self.policy();
-        let visitor = match credential {
-            Credential::Token(token) => policy.visitor_with(token.expose(), now),
-            // A token stands in the password's place where a program has no other.
-            Credential::Password { user, password } => {
-                let visitor = policy.visitor_with(password.expose(), now);
-                match visitor {
-                    Ok(visitor) if !is_of(&visitor, user) => Err(LoginError::WrongPassword),
-                    Err(LoginError::UnknownToken) => Err(LoginError::WrongPassword),
-                    other => other,
-                }
-            }
-        }?;
-        self.watch(&visitor);
-        Ok(visitor)
+    /// Measures what somebody at an address does; `None` if nothing is limited.
+    pub(crate) fn meter(&self, visitor: &Visitor, peer: IpAddr) -> Option<Meter> {
+        let limits = self.policy.read().limits(visitor);
+        let owner = Owner::of(visitor, peer);
+        self.limiter.meter(owner, limits, Instant::now())
+    }
+
+    pub(super) fn guessing(&self) -> &Arc<Guessing> {
+        &self.guessing
+    }
+
+    /// Checks passwords, where there are any.
+    pub(super) fn checker(&self) -> Option<&PasswordChecker> {
+        self.source.as_ref().map(|source| &source.checker)
     }
 
     /// Somebody stays for longer: he is looked at when his proof expires.
-    fn watch(&self, visitor: &Visitor) {
+    pub(super) fn watch(&self, visitor: &Visitor) {
         if let Some(expires) = visitor.expires() {
             self.next_expiry.fetch_min(expires, Ordering::AcqRel);
         }
@@ -257,10 +268,12 @@ impl Access {
             return Ok(Changed::No);
         };
         let mut seen = source.seen.lock();
-        if seen.mark.is_some() && seen.mark == mark(&source.path) {
+        let keys = self.policy.read().key_file().and_then(mark);
+        let has_same_keys = seen.keys == keys;
+        if seen.mark.is_some() && seen.mark == mark(&source.path) && has_same_keys {
             return Ok(Changed::No);
         }
-        let now = match read(&source.path) {
+        let mut now = match read(&source.path) {
             Ok(now) => now,
             Err(error) => {
                 let known = seen.mark.take().is_none();
@@ -268,28 +281,25 @@ impl Access {
                 return if known { Ok(Changed::No) } else { Err(error) };
             }
         };
-        let is_same = seen.text == now.text;
+        let is_same = seen.text == now.text && has_same_keys;
+        now.keys = keys;
         *seen = now;
         if is_same {
             return Ok(Changed::No);
         }
         let mut policy = parse(&source.path, &seen.text)?;
+        seen.keys = policy.key_file().and_then(mark);
         let mut current = self.policy.write();
         policy.version = current.version.wrapping_add(1);
         self.version.store(policy.version, Ordering::Release);
         *current = Arc::new(policy);
+        source.checker.forget();
         Ok(Changed::Policy)
     }
 }
 
-/// Whether somebody is this user; a token that is nobody's is anybody's.
-fn is_of(visitor: &Visitor, user: &str) -> bool {
-    let is_user = |account: &UserName| account.as_str() == user;
-    visitor.account().is_none_or(is_user)
-}
-
 fn parse(path: &Path, text: &str) -> Result<Policy, AuthFileError> {
-    file::parse(text).map_err(|at| at.in_file(path, text))
+    file::parse(text, path.parent().unwrap_or(Path::new(""))).map_err(|at| at.in_file(path, text))
 }
 
 fn read(path: &Path) -> Result<Seen, AuthFileError> {
@@ -299,7 +309,8 @@ fn read(path: &Path) -> Result<Seen, AuthFileError> {
         path: path.to_owned(),
         cause,
     })?;
-    Ok(Seen { mark, text })
+    let keys = None;
+    Ok(Seen { mark, text, keys })
 }
 
 fn mark(path: &Path) -> Option<Mark> {

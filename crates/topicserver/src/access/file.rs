@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use std::path::Path;
+
 use toml::Spanned;
 use toml::value::{Datetime, Offset};
 use wire::{UserName, UserNameError};
 
+use super::jwt::{Algorithm, Jwt, JwtKeyError, Keys};
+use super::limiter::Limits;
 use super::mistake::{At, Mistake};
 use super::policy::{Policy, Token, User, folded};
+use super::rate::{Counted, Rate};
 use super::rules::{Rule, RuleSet};
 use super::token::{SecretHash, check_id};
 use super::verbs::Verbs;
@@ -26,6 +31,7 @@ struct Written {
     tokens: BTreeMap<Spanned<String>, WrittenToken>,
     #[serde(default)]
     addresses: Vec<WrittenAddress>,
+    jwt: Option<WrittenJwt>,
 }
 
 /// Rules of `[everyone]` and `[members]`.
@@ -36,12 +42,40 @@ struct WrittenRules {
     allow: Vec<Spanned<String>>,
     #[serde(default)]
     deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    limits: WrittenLimits,
+}
+
+/// What somebody may do at most.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenLimits {
+    messages: Option<Spanned<String>>,
+    bytes: Option<Spanned<String>>,
+    connections: Option<u32>,
+    new_topics: Option<Spanned<String>>,
+}
+
+/// Signed tokens of others.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenJwt {
+    /// The file with the keys; a relative path begins at this file's folder.
+    key: Spanned<String>,
+    algorithms: Vec<Spanned<String>>,
+    audience: Option<String>,
+    issuer: Option<String>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
 }
 
 /// An account.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenUser {
+    password: Option<Spanned<String>>,
+    #[serde(default)]
+    limits: WrittenLimits,
     #[serde(default)]
     allow: Vec<Spanned<String>>,
     #[serde(default)]
@@ -78,8 +112,8 @@ struct WrittenAddress {
     _note: Option<String>,
 }
 
-/// Understands the text of a file.
-pub(super) fn parse(text: &str) -> Result<Policy, At> {
+/// Understands the text of a file in this folder.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, At> {
     let written: Written = toml::from_str(text).map_err(|error| At {
         offset: error.span().map_or(text.len(), |span| span.start),
         mistake: Mistake::Syntax(error.message().to_owned()),
@@ -87,6 +121,8 @@ pub(super) fn parse(text: &str) -> Result<Policy, At> {
     let mut policy = Policy {
         everyone: rules(&written.everyone.allow, &written.everyone.deny)?,
         members: rules(&written.members.allow, &written.members.deny)?,
+        everyone_limits: limits(&written.everyone.limits)?,
+        member_limits: limits(&written.members.limits)?,
         has_accounts: true,
         ..Policy::default()
     };
@@ -106,7 +142,47 @@ pub(super) fn parse(text: &str) -> Result<Policy, At> {
         let account = known_user(&address.r#as, &policy)?;
         policy.addresses.push((network, account));
     }
+    if let Some(jwt) = &written.jwt {
+        policy.jwt = Some(read_jwt(jwt, folder)?);
+    }
     Ok(policy)
+}
+
+fn limits(written: &WrittenLimits) -> Result<Limits, At> {
+    let rate = |text: &Option<Spanned<String>>, counted| {
+        let read = |text: &Spanned<String>| {
+            let rate = Rate::parse(text.as_ref(), counted);
+            rate.map_err(|error| at(text, error.into()))
+        };
+        text.as_ref().map(read).transpose()
+    };
+    Ok(Limits {
+        messages: rate(&written.messages, Counted::Things)?,
+        bytes: rate(&written.bytes, Counted::Bytes)?,
+        connections: written.connections,
+        new_topics: rate(&written.new_topics, Counted::Things)?,
+    })
+}
+
+fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, At> {
+    let mut algorithms = Vec::new();
+    for name in &written.algorithms {
+        let known = Algorithm::named(name.as_ref());
+        let unknown = || at(name, Mistake::Algorithm(name.as_ref().clone()));
+        algorithms.push(known.ok_or_else(unknown)?);
+    }
+    let path = folder.join(written.key.as_ref());
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let error = JwtKeyError::Unreadable(path.display().to_string(), error.to_string());
+        at(&written.key, error.into())
+    })?;
+    let keys = Keys::parse(&text, &algorithms);
+    Ok(Jwt {
+        keys: keys.map_err(|error| at(&written.key, error.into()))?,
+        file: path,
+        audience: written.audience.clone(),
+        issuer: written.issuer.clone(),
+    })
 }
 
 /// A mistake where this is written.
@@ -147,7 +223,16 @@ fn read_user(written: &WrittenUser) -> Result<User, At> {
     if written.admin {
         rules.allow.push(Rule::new(Verbs::ALL, "*"));
     }
-    Ok(User { rules })
+    let password = written.password.as_ref();
+    let password = password.map(|text| {
+        let hash = text.as_ref().parse();
+        hash.map_err(|error| at(text, Mistake::Password(error)))
+    });
+    Ok(User {
+        rules,
+        password: password.transpose()?,
+        limits: limits(&written.limits)?,
+    })
 }
 
 /// The names that belong to accounts: each account's own, and what else it calls itself.

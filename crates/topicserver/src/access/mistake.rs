@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use wire::{UserName, UserNameError};
 
+use super::jwt::JwtKeyError;
+use super::password::PasswordHashError;
+use super::rate::RateError;
 use super::rules::RuleError;
 use super::token::TokenError;
 use crate::network::NetworkError;
@@ -22,6 +25,9 @@ pub enum AuthFileError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The system has no random numbers, without which passwords can't be checked.
+    #[error("the operating system gives no random numbers: {0}")]
+    Randomness(getrandom::Error),
     /// Something in it is wrong.
     #[error("{}, {place}", .path.display())]
     Wrong {
@@ -59,6 +65,18 @@ pub enum Mistake {
     /// A network.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// What is kept of a password.
+    #[error(transparent)]
+    Password(#[from] PasswordHashError),
+    /// A limit.
+    #[error(transparent)]
+    Rate(#[from] RateError),
+    /// The keys of signed tokens.
+    #[error(transparent)]
+    JwtKey(#[from] JwtKeyError),
+    /// By which signed tokens are signed.
+    #[error("{0:?} is no algorithm here; there are EdDSA, ES256 and RS256")]
+    Algorithm(String),
     /// A token or an address is for a user that there isn't.
     #[error("there is no user {0:?} in this file; add [users.{0}]")]
     NoSuchUser(String),

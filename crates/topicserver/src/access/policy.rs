@@ -1,15 +1,20 @@
 //! Who may do what: the file as it was understood, ready to be asked.
 
 use std::collections::HashMap;
-
 use std::net::IpAddr;
+use std::path::Path;
 
 use wire::{ErrorCode, UserName};
 
+use super::checker::{self, TooBusy};
+use super::guessing::TooManyAttempts;
+use super::jwt::{Claimed, Jwt, JwtError, is_jwt};
+use super::limiter::{Exceeded, Limits};
+use super::password::PasswordHash;
 use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
 use super::verbs::Verbs;
-use super::visitor::{Ended, Proof, Visitor};
+use super::visitor::{Ended, Known, Proof, Visitor};
 use crate::network::Network;
 
 /// Everything that was decided about who may do what.
@@ -24,6 +29,11 @@ pub(crate) struct Policy {
     pub(super) tokens: HashMap<String, Token>,
     /// Accounts of those who come from somewhere.
     pub(super) addresses: Vec<(Network, UserName)>,
+    /// Whose signed tokens are taken.
+    pub(super) jwt: Option<Jwt>,
+    /// What those may do at most who have not logged in, and those who have.
+    pub(super) everyone_limits: Limits,
+    pub(super) member_limits: Limits,
     /// Names as they look → whose they are.
     pub(super) reserved: HashMap<String, UserName>,
     /// Whether somebody can log in at all.
@@ -34,6 +44,8 @@ pub(crate) struct Policy {
 #[derive(Debug, Default)]
 pub(super) struct User {
     pub(super) rules: RuleSet,
+    pub(super) password: Option<PasswordHash>,
+    pub(super) limits: Limits,
 }
 
 /// A token.
@@ -56,6 +68,12 @@ pub(crate) enum LoginError {
     UnknownToken,
     #[error("the name or the password is wrong")]
     WrongPassword,
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
+    #[error(transparent)]
+    TooBusy(#[from] TooBusy),
     #[error("{}", .0.text)]
     Ended(Ended),
 }
@@ -66,7 +84,20 @@ impl LoginError {
             Self::NoAccounts | Self::UnknownToken | Self::WrongPassword => {
                 ErrorCode::Unauthenticated
             }
+            Self::Jwt(JwtError::Expired) => ErrorCode::Expired,
+            Self::Jwt(_) => ErrorCode::Unauthenticated,
+            Self::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
+            Self::TooBusy(_) => ErrorCode::TryLater,
             Self::Ended(ended) => ended.code,
+        }
+    }
+
+    /// After how many seconds the same may be tried again, if that would help.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts(error) => Some(error.seconds()),
+            Self::TooBusy(_) => Some(checker::RETRY_AFTER.as_secs()),
+            _ => None,
         }
     }
 }
@@ -76,6 +107,28 @@ impl LoginError {
 pub(crate) struct Denied {
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
+    /// The limit that was the reason.
+    pub(crate) exceeded: Option<Box<Exceeded>>,
+}
+
+impl Denied {
+    pub(crate) fn new(code: ErrorCode, text: String) -> Self {
+        Self {
+            code,
+            text,
+            exceeded: None,
+        }
+    }
+}
+
+impl From<Exceeded> for Denied {
+    fn from(exceeded: Exceeded) -> Self {
+        Self {
+            code: exceeded.code(),
+            text: exceeded.to_string(),
+            exceeded: Some(Box::new(exceeded)),
+        }
+    }
 }
 
 impl Policy {
@@ -99,10 +152,11 @@ impl Policy {
             return allowed.without(denied);
         };
         match &known.proof {
-            Proof::Address => {
+            Proof::Address | Proof::Password { .. } => {
                 let (allowed, denied) = self.of_account(known.account.as_ref(), topic);
                 allowed.without(denied)
             }
+            Proof::Jwt { rules, .. } => self.of_jwt(known, rules.as_ref(), topic),
             Proof::Token { id, .. } => match self.tokens.get(&**id) {
                 Some(token) => self.of_token(token, topic),
                 None => Verbs::NONE,
@@ -112,16 +166,31 @@ impl Policy {
 
     /// What an account is allowed and denied.
     fn of_account(&self, account: Option<&UserName>, topic: &str) -> (Verbs, Verbs) {
+        let user = account.and_then(|account| self.users.get(account));
+        let rules = match user {
+            Some(user) => &[&self.everyone, &self.members, &user.rules][..],
+            None => &[&self.everyone],
+        };
+        sum(rules, account, topic)
+    }
+
+    /// A signed token may do what it says itself, or what its account may. The account need
+    /// not be in the file: it is a member all the same.
+    fn of_jwt(&self, known: &Known, own: Option<&RuleSet>, topic: &str) -> Verbs {
+        let account = known.account.as_ref();
+        let (allowed, denied) = sum(&self.rules_of_jwt(account), account, topic);
         let name = account.map(UserName::as_str);
-        let mut allowed = self.everyone.allowed(topic, name);
-        let mut denied = self.everyone.denied(topic, name);
-        if let Some(user) = account.and_then(|account| self.users.get(account)) {
-            for rules in [&self.members, &user.rules] {
-                allowed = allowed.or(rules.allowed(topic, name));
-                denied = denied.or(rules.denied(topic, name));
-            }
-        }
-        (allowed, denied)
+        let allowed = own.map_or(allowed, |own| own.allowed(topic, name));
+        allowed.without(denied)
+    }
+
+    fn rules_of_jwt(&self, account: Option<&UserName>) -> Vec<&RuleSet> {
+        let user = account.and_then(|account| self.users.get(account));
+        let user = user.map(|user| &user.rules);
+        [&self.everyone, &self.members]
+            .into_iter()
+            .chain(user)
+            .collect()
     }
 
     /// A token may do what both its user and itself allow.
@@ -146,17 +215,22 @@ impl Policy {
     /// What somebody may do in every topic, whatever its name: a careful answer, which says
     /// no where only the sum of several rules allows it.
     pub(crate) fn decide_everywhere(&self, visitor: &Visitor) -> Verbs {
+        if let Some(Proof::Jwt { rules: own, .. }) = visitor.known().map(|known| &known.proof) {
+            let rules = self.rules_of_jwt(visitor.account());
+            let all = |of: fn(&RuleSet) -> Verbs| all(&rules, of);
+            let allowed = match own {
+                Some(own) => own.allowed_anywhere(),
+                None => all(RuleSet::allowed_anywhere),
+            };
+            return allowed.without(all(RuleSet::denied_somewhere));
+        }
         let account = visitor.account().and_then(|name| self.users.get(name));
         let token = visitor.token().map(|id| self.tokens.get(id));
         let mut rules = vec![&self.everyone];
         if let Some(user) = account {
             rules.extend([&self.members, &user.rules]);
         }
-        let all = |of: fn(&RuleSet) -> Verbs| {
-            rules
-                .iter()
-                .fold(Verbs::NONE, |all, rules| all.or(of(rules)))
-        };
+        let all = |of: fn(&RuleSet) -> Verbs| all(&rules, of);
         let denied = all(RuleSet::denied_somewhere);
         let allowed = all(RuleSet::allowed_anywhere).without(denied);
         match token {
@@ -191,6 +265,9 @@ impl Policy {
         if !self.has_accounts {
             return Err(LoginError::NoAccounts);
         }
+        if let Some(jwt) = self.jwt.as_ref().filter(|_| is_jwt(token)) {
+            return Ok(jwt_visitor(jwt.check(token, now)?));
+        }
         let presented = Presented::parse(token).ok_or(LoginError::UnknownToken)?;
         let known = self.tokens.get(presented.id);
         let known = known.filter(|known| known.hash.is(presented.secret));
@@ -202,6 +279,34 @@ impl Policy {
         let visitor = Visitor::new(token.user.clone(), proof, token.expires);
         self.check(&visitor, now).map_err(LoginError::Ended)?;
         Ok(visitor)
+    }
+
+    /// What is kept of a user's password.
+    pub(super) fn password_of(&self, user: &str) -> Option<&PasswordHash> {
+        self.users.get(user)?.password.as_ref()
+    }
+
+    /// Who has brought the password of which this is kept, if it still is.
+    pub(super) fn visitor_by_password(&self, user: &str, kept: &PasswordHash) -> Option<Visitor> {
+        let (account, _) = self.users.get_key_value(user)?;
+        (self.password_of(user)? == kept).then(|| {
+            let proof = Proof::Password { kept: kept.clone() };
+            Visitor::new(Some(account.clone()), proof, None)
+        })
+    }
+
+    /// What somebody may do at most.
+    pub(crate) fn limits(&self, visitor: &Visitor) -> Limits {
+        let Some(account) = visitor.account() else {
+            return self.everyone_limits;
+        };
+        let own = self.users.get(account).map(|user| user.limits);
+        own.unwrap_or_default().or(self.member_limits)
+    }
+
+    /// The file with the keys of signed tokens.
+    pub(super) fn key_file(&self) -> Option<&Path> {
+        self.jwt.as_ref().map(|jwt| &*jwt.file)
     }
 
     /// Whether somebody is still who he was.
@@ -224,6 +329,31 @@ impl Policy {
                 });
             }
         }
+        if let Proof::Password { kept } = &known.proof
+            && known
+                .account
+                .as_ref()
+                .and_then(|name| self.password_of(name.as_str()))
+                != Some(kept)
+        {
+            let text = "the password was changed; log in with the new one".to_owned();
+            let code = ErrorCode::Revoked;
+            return Err(Ended { code, text });
+        }
+        if let Proof::Jwt { mark, .. } = &known.proof {
+            let jwt = self.jwt.as_ref();
+            if !jwt.is_some_and(|jwt| jwt.accepts(mark)) {
+                return Err(revoked("the signed token".to_owned()));
+            }
+            // Its account need not be in the file.
+            return match known.expires.is_some_and(|expires| expires <= now) {
+                true => Err(Ended {
+                    code: ErrorCode::Expired,
+                    text: JwtError::Expired.to_string(),
+                }),
+                false => Ok(()),
+            };
+        }
         match &known.account {
             Some(account) if !self.users.contains_key(account) => {
                 Err(revoked(format!("the account {account}")))
@@ -235,14 +365,14 @@ impl Policy {
     /// Whether somebody may call himself so.
     pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
         match self.reserved.get(&folded(name.as_str())) {
-            Some(owner) if visitor.account() != Some(owner) => Err(Denied {
-                code: ErrorCode::NameReserved,
-                text: format!(
+            Some(owner) if visitor.account() != Some(owner) => {
+                let text = format!(
                     "the name {:?} belongs to an account; log in as its owner, or register with \
                      another name",
                     name.as_str()
-                ),
-            }),
+                );
+                Err(Denied::new(ErrorCode::NameReserved, text))
+            }
             _ => Ok(()),
         }
     }
@@ -259,11 +389,38 @@ impl Policy {
             Visitor::Everyone => (ErrorCode::Unauthenticated, "; log in with a token"),
             Visitor::Known(_) => (ErrorCode::Forbidden, ""),
         };
-        Denied {
-            code,
-            text: format!("you may not {what} {topic:?} as {visitor}{advice}"),
-        }
+        let text = format!("you may not {what} {topic:?} as {visitor}{advice}");
+        Denied::new(code, text)
     }
+}
+
+/// What rules allow and deny together.
+fn sum(rules: &[&RuleSet], account: Option<&UserName>, topic: &str) -> (Verbs, Verbs) {
+    let name = account.map(UserName::as_str);
+    let add = |(allowed, denied): (Verbs, Verbs), rules: &&RuleSet| {
+        (
+            allowed.or(rules.allowed(topic, name)),
+            denied.or(rules.denied(topic, name)),
+        )
+    };
+    rules.iter().fold((Verbs::NONE, Verbs::NONE), add)
+}
+
+fn all(rules: &[&RuleSet], of: fn(&RuleSet) -> Verbs) -> Verbs {
+    let add = |all: Verbs, rules: &&RuleSet| all.or(of(rules));
+    rules.iter().fold(Verbs::NONE, add)
+}
+
+fn jwt_visitor(claimed: Claimed) -> Visitor {
+    let Claimed {
+        account,
+        name,
+        rules,
+        expires,
+        mark,
+    } = claimed;
+    let proof = Proof::Jwt { name, rules, mark };
+    Visitor::new(Some(account), proof, Some(expires))
 }
 
 /// A name as it looks: without case, white space, and characters that nobody sees.

@@ -3,11 +3,16 @@
 use proptest::prelude::*;
 use wire::{ErrorCode, UserName};
 
-use super::file::parse;
+use super::file;
+use super::mistake::At;
 use super::policy::{LoginError, Policy};
 use super::token;
 use super::verbs::Verbs;
 use super::visitor::Visitor;
+
+fn parse(text: &str) -> Result<Policy, At> {
+    file::parse(text, std::path::Path::new(""))
+}
 
 /// The rules of one table: those that allow, and those that deny.
 #[derive(Clone, Debug, Default)]

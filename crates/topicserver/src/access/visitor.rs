@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use wire::{ErrorCode, UserName};
 
+use super::jwt;
+use super::password::PasswordHash;
+use super::rules::RuleSet;
 use super::token::SecretHash;
 
 /// Whom the server takes somebody for.
@@ -34,6 +37,14 @@ pub(super) enum Proof {
     Address,
     /// It knows the secret of a token.
     Token { id: Box<str>, hash: SecretHash },
+    /// It knows the account's password, of which this is kept.
+    Password { kept: PasswordHash },
+    /// It has brought a signed token.
+    Jwt {
+        name: Option<UserName>,
+        rules: Option<RuleSet>,
+        mark: jwt::Mark,
+    },
 }
 
 /// Why somebody isn't who he was any more.
@@ -61,7 +72,15 @@ impl Visitor {
     pub(crate) fn token(&self) -> Option<&str> {
         match &self.known()?.proof {
             Proof::Token { id, .. } => Some(id),
-            Proof::Address => None,
+            Proof::Address | Proof::Password { .. } | Proof::Jwt { .. } => None,
+        }
+    }
+
+    /// The name that somebody has where he doesn't say another one.
+    pub(crate) fn name(&self) -> Option<&UserName> {
+        match &self.known()?.proof {
+            Proof::Jwt { name, .. } => name.as_ref(),
+            _ => None,
         }
     }
 
@@ -85,6 +104,11 @@ impl Visitor {
         }
     }
 
+    fn is_signed(&self) -> bool {
+        let known = self.known();
+        known.is_some_and(|known| matches!(known.proof, Proof::Jwt { .. }))
+    }
+
     pub(super) fn known(&self) -> Option<&Known> {
         match self {
             Self::Everyone => None,
@@ -98,6 +122,7 @@ impl fmt::Display for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.account(), self.token()) {
             (None, None) => f.write_str("everyone"),
+            (Some(account), None) if self.is_signed() => write!(f, "{account} with a signed token"),
             (Some(account), None) => write!(f, "{account}"),
             (Some(account), Some(id)) => write!(f, "{account} with the token {id}"),
             (None, Some(id)) => write!(f, "the owner of the token {id}"),

@@ -19,7 +19,9 @@ fn line(origin: &Origin) -> String {
     } = origin;
     let value = match kind {
         Kind::Switch => Some((*source != Source::Default).to_string()),
-        Kind::One if values.is_empty() && *source != Source::Default => Some("true".to_owned()),
+        Kind::One | Kind::List if values.is_empty() && *source != Source::Default => {
+            Some("true".to_owned())
+        }
         Kind::One => values.first().map(|value| written(value)),
         Kind::List if values.is_empty() => None,
         Kind::List => {

@@ -34,6 +34,20 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--open-to-all", "--auth", "accounts.toml"],
         &["20000", "--log", "loud"],
         &["20000", "--registration-timeout", "0"],
+        &["20000", "--tls-cert", "c.pem"],
+        &["20000", "--tls-key", "k.pem"],
+        &["20000", "--tls-self-signed", "lab"],
+        &[
+            "20000",
+            "--tls-self-signed",
+            "--tls-cert",
+            "c.pem",
+            "--tls-key",
+            "k.pem",
+        ],
+        &["20000", "--tls-self-signed", "--hsts", "60"],
+        &["20000", "--tls-min", "1.1"],
+        &["20000", "--tls", "on"],
         &["20000", "--trust-proxy", "proxy.example"],
         &["20000", "--trust-proxy", "10.1.2.3/8"],
         &["70000"],
@@ -65,14 +79,48 @@ fn every_option_reaches_the_configuration() {
             "max-depth" | "max-stream-topics" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
+            "tls" => "required",
+            "tls-min" => "1.3",
             "trust-proxy" => "10.0.0.0/8",
             _ => "2048",
         };
-        let option = format!("--{name}");
-        let given = match name {
-            "open-to-all" => debug(&[&option]),
-            _ => debug(&[&option, value]),
+        let also = match name {
+            "tls-cert" => Some("--tls-key=2048"),
+            "tls-key" => Some("--tls-cert=2048"),
+            _ => None,
         };
+        let option = match name {
+            "open-to-all" => format!("--{name}"),
+            _ => format!("--{name}={value}"),
+        };
+        let line: Vec<_> = also.into_iter().chain([option.as_str()]).collect();
+        let given = debug(&line);
         assert_ne!(given, default, "--{name}");
     }
+}
+
+#[test]
+fn tls_is_spoken_when_there_is_a_certificate() {
+    let tls = |line: &[&str]| {
+        let options = Options::parse_from([&["topicserver", "20000"], line].concat());
+        Config::from(&options).tls
+    };
+    assert_eq!(tls(&[]).mode(), TlsMode::Off);
+    let files = tls(&["--tls-cert", "c.pem", "--tls-key", "k.pem"]);
+    assert_eq!(files.mode(), TlsMode::Optional);
+    let certificate = Some(CertificateSource::Files {
+        certificate: "c.pem".into(),
+        key: "k.pem".into(),
+    });
+    assert_eq!(files.certificate, certificate);
+    let names = |line: &str| match tls(&[line]).certificate {
+        Some(CertificateSource::SelfSigned { names }) => names,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names("--tls-self-signed"), Vec::<String>::new());
+    assert_eq!(names("--tls-self-signed=lab,10.0.0.1"), ["lab", "10.0.0.1"]);
+    let off = tls(&["--tls-self-signed", "--tls", "off"]);
+    assert_eq!(off.mode(), TlsMode::Off);
+    let required = tls(&["--tls-self-signed", "--tls=required"]);
+    assert_eq!(required.mode(), TlsMode::Required);
 }

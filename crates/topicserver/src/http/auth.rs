@@ -6,9 +6,9 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use wire::{Credential, ErrorCode, Secret};
+use wire::{Credential, Secret};
 
-use crate::access::{Denied, Visitor};
+use crate::access::Visitor;
 use crate::gate::Gate;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
@@ -28,7 +28,7 @@ impl RequestVisitor {
 }
 
 /// Finds out who has sent a request.
-pub(crate) fn visitor(
+pub(crate) async fn visitor(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<RequestVisitor, Problem> {
@@ -42,12 +42,13 @@ pub(crate) fn visitor(
     }
     let credential = credential(value)?;
     let now = context.state().clock().read().stamp;
-    match access.log_in(&credential, now) {
+    let login = access.log_in(&credential, context.peer.ip(), now);
+    match login.finish(access).await {
         Ok(visitor) => Ok(RequestVisitor(visitor)),
         Err(error) => {
             let (code, text) = (error.code(), error.to_string());
             access.audit().failure(context.peer, code, &text, now);
-            Err(Problem::new(StatusCode::UNAUTHORIZED, code, text))
+            Err(error.into())
         }
     }
 }
@@ -93,15 +94,5 @@ pub(crate) fn challenge(response: &mut Response, is_browser: bool) {
     offer("Bearer");
     if !is_browser {
         offer("Basic realm=\"natter\", charset=\"UTF-8\"");
-    }
-}
-
-impl From<Denied> for Problem {
-    fn from(Denied { code, text }: Denied) -> Self {
-        let status = match code {
-            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-            _ => StatusCode::FORBIDDEN,
-        };
-        Self::new(status, code, text)
     }
 }

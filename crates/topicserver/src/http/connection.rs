@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
+use crate::linger;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
+use crate::tls::reader::Reader;
 
 /// How long a connection stays after the last answer, for its peer to read it: closing
 /// with bytes unread would reset it.
@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection that speaks HTTP.
 pub(crate) struct Io {
-    reader: OwnedReadHalf,
+    reader: Reader,
     /// What was read before it was known that this is HTTP.
     first: Bytes,
     /// The sending side is closed when nobody has it any more.
@@ -37,7 +37,7 @@ pub(crate) struct Io {
 
 impl Io {
     pub(crate) fn new(
-        reader: OwnedReadHalf,
+        reader: Reader,
         first: Bytes,
         outbox: SharedOutbox,
         write_timeout: Duration,
@@ -62,13 +62,9 @@ impl Io {
         std::mem::take(&mut self.first)
     }
 
-    /// The socket's reading side.
-    pub(crate) fn into_reader(self) -> OwnedReadHalf {
+    /// The connection's reading side.
+    pub(crate) fn into_reader(self) -> Reader {
         self.reader
-    }
-
-    fn stream(&self) -> &TcpStream {
-        self.reader.as_ref()
     }
 
     /// Writes when the socket takes something; an error when it takes nothing for too
@@ -76,10 +72,10 @@ impl Io {
     fn poll_try(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
+        write: impl Fn(&Reader) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match write(self.stream()) {
+            match write(&self.reader) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     self.deadline = None;
@@ -87,7 +83,7 @@ impl Io {
                     return Poll::Ready(result);
                 }
             }
-            if let Poll::Ready(ready) = self.stream().poll_write_ready(cx) {
+            if let Poll::Ready(ready) = self.reader.socket().poll_write_ready(cx) {
                 ready?;
                 continue;
             }
@@ -114,18 +110,7 @@ impl AsyncRead for Io {
             self.first.advance(count);
             return Poll::Ready(Ok(()));
         }
-        loop {
-            match self.stream().try_read(buffer.initialize_unfilled()) {
-                Ok(count) => {
-                    buffer.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.stream().poll_read_ready(cx))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        Pin::new(&mut self.reader).poll_read(cx, buffer)
     }
 }
 
@@ -135,7 +120,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write(bytes))
+        self.poll_try(cx, |reader| reader.try_write(&[IoSlice::new(bytes)]))
     }
 
     fn poll_write_vectored(
@@ -143,14 +128,18 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write_vectored(pieces))
+        self.poll_try(cx, |reader| reader.try_write(pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.reader.unsent() > 0 {
+            let flush = |reader: &Reader| reader.try_flush().map(|()| 0);
+            ready!(self.poll_try(cx, flush))?;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -161,19 +150,7 @@ impl AsyncWrite for Io {
 }
 
 /// Says that nothing more comes, and waits a moment for the peer to close too.
-pub(crate) async fn lingering_close(reader: &OwnedReadHalf, outbox: &Outbox<dyn Transport>) {
+pub(crate) async fn lingering_close(reader: &Reader, outbox: &Outbox<dyn Transport>) {
     outbox.finish_transport();
-    let stream: &TcpStream = reader.as_ref();
-    let discarding = async {
-        let mut bytes = [0; 4096];
-        while stream.readable().await.is_ok() {
-            match stream.try_read(&mut bytes) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => {}
-            }
-        }
-    };
-    // Who goes on sending has had its moment.
-    let _ = tokio::time::timeout(LINGER, discarding).await;
+    linger::discard(reader.socket(), LINGER).await;
 }

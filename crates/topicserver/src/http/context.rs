@@ -13,6 +13,8 @@ pub(crate) struct HttpConnection {
     pub(super) peer: SocketAddr,
     /// The server's end.
     pub(super) local: SocketAddr,
+    /// Nobody on the way can read along.
+    pub(super) is_secure: bool,
 }
 
 /// A request.

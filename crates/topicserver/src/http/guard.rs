@@ -220,7 +220,11 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -
 /// The answer to who may not ask. What comes after on the same connection isn't looked
 /// at: somebody else may have put it there.
 pub(crate) fn refuse(problem: Problem) -> Response {
-    let mut response = secure(problem.into_response(), None);
+    close(secure(problem.into_response(), None))
+}
+
+/// An answer after which the connection is closed.
+pub(crate) fn close(mut response: Response) -> Response {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response

@@ -2,9 +2,11 @@
 //! the same to HTTP.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use wire::{ErrorCode, FrameError, TopicNameError};
+
+use crate::access::{Denied, Exceeded, LoginError};
 
 /// An error as a client is told it.
 #[derive(Debug)]
@@ -12,6 +14,10 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
+    /// The limit that was the reason.
+    exceeded: Option<Box<Exceeded>>,
+    /// After how many seconds the same may be asked again.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -20,7 +26,15 @@ impl Problem {
             status,
             code,
             text: text.into(),
+            exceeded: None,
+            retry_after: None,
         }
+    }
+
+    /// The same; it may be tried again after so many seconds.
+    pub(crate) fn after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after = seconds;
+        self
     }
 
     /// The request can't be understood.
@@ -41,10 +55,68 @@ impl From<TopicNameError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let error = serde_json::json!({
-            "error": {"code": self.code.as_str(), "text": self.text}
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            error: Error<'a>,
+        }
+        #[derive(serde::Serialize)]
+        struct Error<'a> {
+            code: &'a str,
+            #[serde(flatten)]
+            exceeded: Option<Limited<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after: Option<u64>,
+            text: &'a str,
+        }
+        #[derive(serde::Serialize)]
+        struct Limited<'a> {
+            limit: &'a str,
+            rate: &'a str,
+            of: String,
+        }
+        let exceeded = self.exceeded.as_deref().map(|exceeded| Limited {
+            limit: exceeded.limit.as_str(),
+            rate: &exceeded.rate,
+            of: exceeded.of.to_string(),
         });
-        json(self.status, &error)
+        let error = Error {
+            code: self.code.as_str(),
+            exceeded,
+            retry_after: self.retry_after,
+            text: &self.text,
+        };
+        let mut response = json(self.status, &Body { error });
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let status = match denied.code {
+            _ if denied.exceeded.is_some() => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let exceeded = denied.exceeded;
+        let retry_after = exceeded.as_ref().and_then(|limit| limit.retry_after());
+        Self {
+            exceeded,
+            ..Self::new(status, denied.code, denied.text).after(retry_after)
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let status = match error {
+            LoginError::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            LoginError::TooBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        Self::new(status, error.code(), error.to_string()).after(error.retry_after())
     }
 }
 

@@ -234,7 +234,11 @@ fn identify(
         Some(Arc::new(identity.with_account(account.clone())))
     };
     let Some(user) = user else {
-        return Ok(account.as_ref().and_then(|_| identity(None)));
+        // A name that comes with the login, unless somebody, maybe the same, has it now.
+        let directory = context.state().directory();
+        let named = visitor.0.name().filter(|name| !directory.has(name));
+        let named = named.filter(|name| visitor.gate(context).check_name(name).is_ok());
+        return Ok(account.as_ref().and_then(|_| identity(named.cloned())));
     };
     let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
     visitor.gate(context).check_name(&name)?;

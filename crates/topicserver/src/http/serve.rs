@@ -20,14 +20,16 @@ use wire::ErrorCode;
 
 use crate::access::locality;
 use crate::config::Config;
-use crate::http::auth;
+use crate::gate::Gate;
+use crate::http::auth::{self, RequestVisitor};
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::{HttpConnection, RequestContext};
 use crate::http::forwarded;
 use crate::http::guard::{self, Checked, CheckedHost, Guard};
+use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
-use crate::http::takeover::{Forwarded, Slot, Takeover};
+use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -74,9 +76,14 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         outbox,
         guard,
     } = connection;
-    let local = reader.local_addr().ok()?;
+    let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
-    let context = Arc::new(HttpConnection { guard, peer, local });
+    let context = Arc::new(HttpConnection {
+        guard,
+        peer,
+        local,
+        is_secure: reader.is_secure(),
+    });
     let write_timeout = context.state().config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
     let is_blocked = io.is_blocked();
@@ -155,6 +162,9 @@ async fn answer(
         Ok(checked) => checked,
         Err(problem) => return Ok(refuse(&connection, peer, problem)),
     };
+    if let Some(refused) = plain::refuse(&connection, &request, host.as_deref()) {
+        return Ok(guard::close(guard::secure(refused, origin)));
+    }
     if let Some(response) = guard::preflight(&request, origin.as_ref()) {
         return Ok(guard::secure(response, origin));
     }
@@ -163,7 +173,7 @@ async fn answer(
         peer,
     };
     let is_browser = auth::is_browser(request.headers());
-    let visitor = match auth::visitor(&context, request.headers()) {
+    let visitor = match auth::visitor(&context, request.headers()).await {
         Ok(visitor) => visitor,
         Err(problem) => {
             let mut response = guard::secure(problem.into_response(), origin);
@@ -171,15 +181,22 @@ async fn answer(
             return Ok(response);
         }
     };
-    request.extensions_mut().insert(visitor);
+    request.extensions_mut().insert(visitor.clone());
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = router.call(request).await?;
-    let forwarded = take_place(&connection, peer, &mut response);
+    let seats = match take_seats(&connection, peer, &visitor, &response) {
+        Ok(seats) => seats,
+        Err(problem) => {
+            response = problem.into_response();
+            Seats::default()
+        }
+    };
     let mut response = guard::secure(response, origin);
     auth::challenge(&mut response, is_browser);
-    if slot.fill(&mut response, forwarded) {
+    plain::forbid(&connection, &mut response);
+    if slot.fill(&mut response, seats) {
         // The connection leaves the HTTP library, which waits for an answer till then.
         std::future::pending::<()>().await;
     }
@@ -193,25 +210,36 @@ fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Re
     guard::refuse(problem)
 }
 
-/// A proxy's connection that becomes something else is from now on that of the client whom
-/// the proxy forwards, and counts as such. If the client has too many, it is told so
-/// instead.
-fn take_place(
+/// A connection that becomes something else counts from now on for whoever has opened that,
+/// and a proxy's as one of the client whom the proxy forwards. If they have too many, they
+/// are told so instead.
+fn take_seats(
     connection: &HttpConnection,
     client: SocketAddr,
-    response: &mut Response,
-) -> Option<Forwarded> {
-    if client == connection.peer || response.extensions().get::<Takeover>().is_none() {
-        return None;
+    visitor: &RequestVisitor,
+    response: &Response,
+) -> Result<Seats, Problem> {
+    if response.extensions().get::<Takeover>().is_none() {
+        return Ok(Seats::default());
     }
-    match connection.state().assign(client) {
-        Ok(place) => Some(Forwarded { client, place }),
+    let state = connection.state();
+    let limited = Gate::new(state, &visitor.0, client).connect()?;
+    if client == connection.peer {
+        return Ok(Seats {
+            limited,
+            forwarded: None,
+        });
+    }
+    match state.assign(client) {
+        Ok(place) => Ok(Seats {
+            limited,
+            forwarded: Some(Forwarded { client, place }),
+        }),
         Err(refusal) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let (code, text) = (ErrorCode::TooManyConnections, refusal.to_string());
-            connection.state().complain(client, code, &text);
-            *response = Problem::new(status, code, text).into_response();
-            None
+            state.complain(client, code, &text);
+            Err(Problem::new(status, code, text))
         }
     }
 }

@@ -61,7 +61,9 @@ impl SeveralTopics {
         let mut topics = Vec::with_capacity(names.len());
         for (index, (_, name)) in names.into_iter().enumerate() {
             let topic = TopicName::new(&name).map_err(|error| {
-                let Problem { status, code, text } = error.into();
+                let Problem {
+                    status, code, text, ..
+                } = error.into();
                 Problem::new(status, code, format!("topic number {}: {text}", index + 1))
             })?;
             if !known.insert(name) {

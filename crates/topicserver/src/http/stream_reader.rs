@@ -7,17 +7,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 
 use crate::http::query::Until;
 use crate::outbox::SharedOutbox;
 use crate::session::source::{Source, SourceEnd};
+use crate::tls::reader::Reader;
 
 /// The reading side of a stream: nothing that comes means anything, but that the peer is
 /// there, until nothing more comes.
 pub(super) struct StreamReader {
-    reader: OwnedReadHalf,
+    reader: Reader,
     outbox: SharedOutbox,
     /// When it has to say that it is there.
     silence: Pin<Box<Sleep>>,
@@ -30,7 +30,7 @@ pub(super) struct StreamReader {
 
 impl StreamReader {
     pub(super) fn new(
-        reader: OwnedReadHalf,
+        reader: Reader,
         outbox: SharedOutbox,
         interval: Duration,
         until: Until,
@@ -94,7 +94,7 @@ impl Source for StreamReader {
 }
 
 /// Reads and forgets, until the peer sends no more.
-pub(super) fn poll_end(reader: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<()> {
+pub(super) fn poll_end(reader: &mut Reader, cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 1024];
     loop {
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
-use crate::access::Visitor;
+use crate::access::{ConnectionPlace, Visitor};
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
@@ -58,7 +58,15 @@ impl Listening {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
-    forwarded: Option<Forwarded>,
+    seats: Seats,
+}
+
+/// What counts the connection from now on.
+#[derive(Default)]
+pub(crate) struct Seats {
+    /// Where the connections of an account, or of an address, are limited.
+    pub(crate) limited: Option<ConnectionPlace>,
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// The client whom a proxy forwards.
@@ -73,7 +81,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer says that the connection becomes something else.
-    pub(crate) fn fill(&self, response: &mut Response, forwarded: Option<Forwarded>) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, seats: Seats) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -84,7 +92,7 @@ impl Slot {
         *self.0.lock() = Some(Pending {
             takeover,
             head,
-            forwarded,
+            seats,
         });
         true
     }
@@ -111,7 +119,7 @@ impl Pending {
         let Self {
             takeover,
             head,
-            forwarded,
+            seats: Seats { limited, forwarded },
         } = self;
         if let Some(Forwarded { client, place }) = forwarded {
             outbox.set_peer(client);
@@ -140,12 +148,13 @@ impl Pending {
                 } = *listening;
                 // Nothing that its peer sends means anything now.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
-                let session = Session::listening(reader, outbox, guard, visitor, topics, options);
-                Box::pin(session.run())
+                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                Box::pin(session.listening(topics, options).run())
             }
             Takeover::WebSocket(visitor) => {
                 let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
-                Box::pin(Session::new(reader, outbox, guard).of(visitor).run())
+                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                Box::pin(session.run())
             }
         })
     }

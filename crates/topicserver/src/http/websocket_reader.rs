@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
 
 use crate::http::stream_reader::poll_end;
 use crate::outbox::SharedOutbox;
 use crate::session::source::{Source, SourceEnd, Violation};
+use crate::tls::reader::Reader;
 use crate::websocket::close::CloseCode;
 use crate::websocket::frame::close_frame;
 use crate::websocket::reader::{FrameReader, ReadEnd};
@@ -26,7 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(super) struct WebSocketReader {
-    reader: OwnedReadHalf,
+    reader: Reader,
     /// What was read with the request.
     first: Bytes,
     frames: FrameReader,
@@ -47,7 +47,7 @@ pub(super) struct WebSocketReader {
 impl WebSocketReader {
     /// For a peer whose messages have at most `max` bytes.
     pub(super) fn new(
-        reader: OwnedReadHalf,
+        reader: Reader,
         first: Bytes,
         outbox: SharedOutbox,
         interval: Duration,
@@ -184,10 +184,10 @@ impl Source for WebSocketReader {
 
 /// Whether the peer has sent its last byte, read or unread.
 #[cfg(target_os = "linux")]
-fn has_finished(reader: &OwnedReadHalf) -> bool {
+fn has_finished(reader: &Reader) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut asked = [PollFd::new(reader.as_ref(), flags)];
+    let mut asked = [PollFd::new(reader.socket(), flags)];
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -197,6 +197,6 @@ fn has_finished(reader: &OwnedReadHalf) -> bool {
 
 /// Elsewhere it is seen when it is read, or by the deadlines.
 #[cfg(not(target_os = "linux"))]
-fn has_finished(_: &OwnedReadHalf) -> bool {
+fn has_finished(_: &Reader) -> bool {
     false
 }

@@ -141,6 +141,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Tells the peer that nothing more comes.
     pub(crate) fn finish_transport(&self) {
         self.transport.finish();
+        self.count_unsent(&mut self.state.lock());
+    }
+
+    /// Our end of the connection, IPv4 as IPv4; if it can't be had, nowhere.
+    pub(crate) fn local(&self) -> SocketAddr {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let local = self.transport.local_addr().unwrap_or(nowhere);
+        SocketAddr::new(local.ip().to_canonical(), local.port())
     }
 
     /// Lets the peer see that it doesn't get everything.

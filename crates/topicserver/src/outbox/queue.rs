@@ -14,6 +14,8 @@ const PIECE_COST: usize = 2 * size_of::<Bytes>();
 pub(crate) struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    /// Bytes that the transport holds; they go out before the pieces.
+    unsent: usize,
     queued: Queued,
 }
 
@@ -22,13 +24,26 @@ impl Queue {
         Self {
             pieces: VecDeque::new(),
             bytes: 0,
+            unsent: 0,
             queued: Queued::new(limits, Kind::Outbox),
         }
     }
 
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.unsent
+    }
+
+    /// Bytes that wait in the transport, in front of the pieces.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// Counts the bytes that wait in the transport.
+    pub(crate) fn set_unsent(&mut self, unsent: usize) {
+        self.queued.add(unsent);
+        self.queued.remove(self.unsent);
+        self.unsent = unsent;
     }
 
     /// The pieces, the next to be written first.

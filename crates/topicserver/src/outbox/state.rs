@@ -75,8 +75,13 @@ impl State {
         let Some(queue) = &mut self.queue else {
             return Ok(());
         };
-        let written = write_pieces(transport, queue.iter())?;
-        queue.remove(written);
+        if queue.unsent() > 0 {
+            transport.flush()?;
+        } else {
+            let written = write_pieces(transport, queue.iter())?;
+            queue.remove(written);
+        }
+        queue.set_unsent(transport.unsent());
         self.has_sent = true;
         if queue.bytes() == 0 {
             self.queue = None;

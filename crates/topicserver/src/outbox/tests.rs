@@ -1,7 +1,7 @@
 //! An outbox before a socket that takes only so much.
 
 use std::io::IoSlice;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use wire::ErrorCode;
 

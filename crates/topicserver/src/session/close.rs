@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memmem;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use wire::ErrorCode;
@@ -20,6 +21,9 @@ use crate::session::{End, Session, sleep};
 /// a reset destroys what the peer hasn't read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What a frame has in it by which a peer proves who it is.
+const CREDENTIAL: &[u8] = b"\"auth\"";
+
 impl<R: Source> Session<R> {
     /// Ends the connection: tells the peer why, leaves its topics, and lets the
     /// peer have what waits for it.
@@ -33,6 +37,7 @@ impl<R: Source> Session<R> {
                     self.leave().await;
                 }
             },
+            End::Said => self.finish(None).await,
             End::Broken(kind) => self.log_end(&kind),
             End::Stalled => {
                 let seconds = self.config().write_timeout.as_secs();
@@ -40,7 +45,13 @@ impl<R: Source> Session<R> {
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
-            End::Closed | End::Input(_) | End::Tls | End::Proxy | End::Stranger | End::Late(_) => {
+            End::Closed
+            | End::Input(_)
+            | End::Tls
+            | End::Plain
+            | End::Proxy
+            | End::Stranger
+            | End::Late(_) => {
                 self.tell_end(&end);
                 self.leave().await;
             }
@@ -119,6 +130,7 @@ impl<R: Source> Session<R> {
                     "it isn't of the server's network",
                 );
             }
+            End::Plain => self.refuse_plain(),
             End::Proxy => {
                 let text = "a PROXY header is read once, and only from an address that the \
                             server was started with in --trust-proxy";
@@ -134,8 +146,25 @@ impl<R: Source> Session<R> {
                 Some(ErrorCode::ShuttingDown) | None => {}
                 Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
             },
-            End::Source | End::Broken(_) | End::Stalled => {}
+            End::Source | End::Said | End::Broken(_) | End::Stalled => {}
         }
+    }
+
+    /// Tells a peer that doesn't speak TLS that it must. What it sent to prove who it is, it
+    /// shouldn't use any more: others may have read it.
+    fn refuse_plain(&self) {
+        let (outbox, state) = (self.handler.outbox(), self.handler.state());
+        let mut text = format!(
+            "this server speaks TLS only; connect with chat -topic tls://{}",
+            outbox.local()
+        );
+        let mut complaint = "it doesn't speak TLS".to_owned();
+        if memmem::find(self.input.rest(), CREDENTIAL).is_some() {
+            text += "; what you sent was not encrypted, so replace a password or token in it";
+            complaint += ", and sent a password or token that others may have read";
+        }
+        outbox.close(ErrorCode::TlsRequired, &text);
+        state.complain(outbox.peer(), ErrorCode::TlsRequired, &complaint);
     }
 
     fn lateness(&self, code: ErrorCode) -> String {

@@ -27,8 +27,12 @@ use crate::topic::page;
 use crate::topic::publication::MessageId;
 
 mod login;
+mod pace;
+mod pending;
 
 use login::LogIn;
+use pace::{Pace, Place};
+use pending::PendingLogin;
 
 /// What a connection has and may do.
 pub(crate) struct Handler {
@@ -55,6 +59,12 @@ struct Extended {
     slowed_by: Option<Arc<Topic>>,
     /// Ranges of the history that it has asked for.
     ranges: Ranges,
+    /// A login that is being checked.
+    login: Option<Box<PendingLogin>>,
+    /// What it may do at most, where that is limited.
+    pace: Option<Box<Pace>>,
+    /// It has sent everything, and said so.
+    has_ended: bool,
 }
 
 impl Handler {
@@ -110,7 +120,11 @@ impl Handler {
     /// Waits until all topics of the server, and each topic of the connection, can take
     /// more, and until the ranges that the peer has asked for are on their way.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_login(cx));
         if let Some(extended) = &mut self.extended {
+            if let Some(pace) = &mut extended.pace {
+                ready!(pace.poll_wait(cx));
+            }
             if let Some(topic) = &extended.slowed_by {
                 ready!(topic.poll_room(cx));
                 extended.slowed_by = None;
@@ -142,12 +156,57 @@ impl Handler {
         self.set_visitor(visitor);
     }
 
+    /// Whether the peer has said in a frame that it has sent everything.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.extended
+            .as_ref()
+            .is_some_and(|extended| extended.has_ended)
+    }
+
     fn identity(&self) -> Option<&Arc<Identity>> {
         self.extended.as_ref()?.identity.as_ref()
     }
 
     fn user(&self) -> Option<&UserName> {
         self.identity()?.user.as_ref()
+    }
+
+    /// Registers somebody who has logged in, if he has to.
+    fn join(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
+        self.follow_policy();
+        let max = self.state().config().max_topics;
+        let new = self.subscriptions.count_new(&topics);
+        if self.subscriptions.len() + new > max {
+            let text = format!(
+                "a connection may have {max} topics; you have {} and asked for {new} more; \
+                 none of these was added",
+                self.subscriptions.len()
+            );
+            return self
+                .outbox()
+                .send_error(ErrorCode::TooManyTopics, &text, None);
+        }
+        if self.take_place() == Place::Full {
+            return;
+        }
+        let admitted = match self.gate().admit(topics) {
+            Ok(admitted) => admitted,
+            Err(denied) => return self.refuse(&denied, None),
+        };
+        // Once extended, a connection stays so.
+        let is_extended = options.is_some() || self.identity().is_some();
+        if is_extended {
+            let mut options = options.unwrap_or_default();
+            if self.identity().is_none() && options.user.is_none() {
+                options.user = self.visitor().name().cloned();
+            }
+            return self.register_extended(&admitted, &options);
+        }
+        let registry = self.guard.state().registry();
+        for topic in &admitted {
+            self.subscriptions.join(topic, registry);
+        }
+        self.subscriptions.set_registered();
     }
 
     fn register_extended(&mut self, topics: &[Admitted], options: &RegistrationOptions) {
@@ -273,41 +332,15 @@ impl FrameSink for Handler {
     }
 
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
-        if let Some(options) = &options {
-            self.outbox().set_extended();
-            if let Some(auth) = &options.auth
-                && self.log_in(auth) == LogIn::Refused
-            {
-                return;
-            }
-        }
-        self.follow_policy();
-        let max = self.state().config().max_topics;
-        let new = self.subscriptions.count_new(&topics);
-        if self.subscriptions.len() + new > max {
-            let text = format!(
-                "a connection may have {max} topics; you have {} and asked for {new} more; \
-                 none of these was added",
-                self.subscriptions.len()
-            );
-            return self
-                .outbox()
-                .send_error(ErrorCode::TooManyTopics, &text, None);
-        }
-        let admitted = match self.gate().admit(topics) {
-            Ok(admitted) => admitted,
-            Err(denied) => return self.refuse(&denied, None),
+        let Some(mut options) = options else {
+            return self.join(topics, None);
         };
-        // Once extended, a connection stays so.
-        let is_extended = options.is_some() || self.identity().is_some();
-        if is_extended {
-            return self.register_extended(&admitted, &options.unwrap_or_default());
+        self.outbox().set_extended();
+        match options.auth.take().map(|auth| self.log_in(&auth)) {
+            None | Some(LogIn::Accepted) => self.join(topics, Some(options)),
+            Some(LogIn::Refused) => {}
+            Some(LogIn::Checking) => self.register_later(topics, options),
         }
-        let registry = self.guard.state().registry();
-        for topic in &admitted {
-            self.subscriptions.join(topic, registry);
-        }
-        self.subscriptions.set_registered();
     }
 
     fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize> {
@@ -331,15 +364,24 @@ impl FrameSink for Handler {
     fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>) {
         let identity = self.publisher().cloned();
         let registry = self.guard.state().registry();
+        let (count, bytes) = (frames.count(), frames.bytes().len());
         self.subscriptions
             .publish(place, frames, id, identity, registry);
+        self.charge(count, bytes);
     }
 
     fn request(&mut self, request: Request) {
+        if let Request::End = request {
+            // It has no answer, so classic clients can say it too.
+            self.extended.get_or_insert_default().has_ended = true;
+            return;
+        }
         // Whoever asks so understands the answer.
         self.outbox().set_extended();
         match request {
-            Request::Auth(credential) => drop(self.log_in(&credential)),
+            Request::Auth(credential) => {
+                self.log_in(&credential);
+            }
             Request::Leave(topics) => {
                 let user = self.user().cloned();
                 self.subscriptions.leave(&topics, user);
@@ -364,7 +406,7 @@ impl FrameSink for Handler {
                 });
             }
             Request::Ping(value) => self.send_reply(Event::Pong(&value).to_line()),
-            Request::Pong => {}
+            Request::Pong | Request::End => {}
         }
     }
 
@@ -377,7 +419,9 @@ impl FrameSink for Handler {
     }
 
     fn has_room(&self) -> bool {
-        let is_slowed = |extended: &Extended| extended.slowed_by.is_some();
+        let is_slowed = |extended: &Extended| {
+            extended.slowed_by.is_some() || extended.login.is_some() || extended.has_ended
+        };
         !(self.outbox().is_full()
             || self.subscriptions.is_slowed()
             || self.extended.as_deref().is_some_and(is_slowed))

@@ -28,21 +28,35 @@ pub(crate) enum Protocol {
     Json,
     Http,
     Tls,
+    /// The same as JSON, where it would have to be encrypted.
+    PlainJson,
     /// A PROXY header, where none may be.
     Proxy,
 }
 
+/// What may be spoken, besides HTTP, which says by itself what isn't possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// JSON or TLS.
+    Both,
+    /// JSON, because the connection is encrypted already.
+    Json,
+    /// TLS, because the server takes nothing else.
+    Tls,
+}
+
 impl Protocol {
     /// Of a connection whose first bytes, at least one, are these.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        match bytes.first() {
-            Some(b'{') => Self::Json,
-            Some(&TLS_HANDSHAKE) => Self::Tls,
-            Some(b'A'..=b'Z') if METHODS.iter().any(|method| begins_like(bytes, method)) => {
+    pub(crate) fn of(bytes: &[u8], spoken: Spoken) -> Self {
+        match (bytes.first(), spoken) {
+            (Some(b'{'), Spoken::Both | Spoken::Json) => Self::Json,
+            (Some(&TLS_HANDSHAKE), Spoken::Both | Spoken::Tls) => Self::Tls,
+            (Some(b'A'..=b'Z'), _) if METHODS.iter().any(|method| begins_like(bytes, method)) => {
                 Self::Http
             }
             _ if proxy::begins_with_header(bytes) => Self::Proxy,
-            _ => Self::Json,
+            (_, Spoken::Tls) => Self::PlainJson,
+            (_, Spoken::Both | Spoken::Json) => Self::Json,
         }
     }
 }
@@ -79,7 +93,21 @@ mod tests {
             (b"[1]", Protocol::Json),
             (b"\0", Protocol::Json),
         ] {
-            assert_eq!(Protocol::of(bytes), protocol, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Spoken::Both), protocol, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn tls_is_not_spoken_within_tls_and_json_not_where_it_must_be() {
+        for (bytes, within, required) in [
+            (&b"{"[..], Protocol::Json, Protocol::PlainJson),
+            (b"\n", Protocol::Json, Protocol::PlainJson),
+            (b"GOT / HTTP/1.1", Protocol::Json, Protocol::PlainJson),
+            (b"GET / HTTP/1.1\r\n", Protocol::Http, Protocol::Http),
+            (b"\x16\x03\x01", Protocol::Json, Protocol::Tls),
+        ] {
+            assert_eq!(Protocol::of(bytes, Spoken::Json), within, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Spoken::Tls), required, "{bytes:?}");
         }
     }
 }

@@ -7,8 +7,15 @@ use tokio::io::AsyncRead;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::ErrorCode;
 
+use crate::tls::reader::TlsReader;
+
 /// Where a session reads frames from, and how it learns that its peer has gone.
 pub(crate) trait Source: AsyncRead + Unpin {
+    /// Whether nobody on the way can read along.
+    fn is_secure(&self) -> bool {
+        false
+    }
+
     /// Whether something beneath the frames has begun and isn't complete.
     fn is_partial(&self) -> bool {
         false
@@ -27,6 +34,13 @@ pub(crate) trait Source: AsyncRead + Unpin {
 
 /// Over TCP, a peer that has said everything may still want to hear.
 impl Source for OwnedReadHalf {}
+
+/// Over TLS the same holds of one that has said so. A cut connection is an error.
+impl Source for TlsReader {
+    fn is_secure(&self) -> bool {
+        true
+    }
+}
 
 /// Why nothing more is to be read.
 #[derive(Debug)]

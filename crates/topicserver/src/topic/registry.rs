@@ -64,6 +64,11 @@ impl Registry {
         })
     }
 
+    /// Whether there is such a topic now. What is on disk alone isn't looked for.
+    pub(crate) fn has(&self, name: &TopicName) -> bool {
+        self.topics.lock().contains_key(name)
+    }
+
     /// Adds a classic subscriber to the topic of that name, which is made if need be.
     pub(crate) fn join(self: &Arc<Self>, name: &TopicName, subscriber: SharedOutbox) -> Arc<Topic> {
         self.with(name, |topic| topic.join(subscriber)).0

@@ -23,6 +23,11 @@ mod changes;
 mod classic;
 mod doors;
 mod frames;
+#[cfg(target_os = "linux")]
+mod limits;
 mod logins;
+#[cfg(target_os = "linux")]
+mod passwords;
+mod signed;
 #[cfg(target_os = "linux")]
 mod strangers;

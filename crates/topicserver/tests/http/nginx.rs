@@ -15,7 +15,7 @@ use topicserver::Config;
 use crate::browser::Driver;
 use crate::common::{TestServer, eventually};
 use crate::page::{expect_said, join, say};
-use crate::requests::{Http, Lines};
+use crate::requests::{Http, Lines, stream_from};
 use crate::websocket::Socket;
 
 const PAGE: &str = include_str!("../../../../docs/http.md");
@@ -278,6 +278,28 @@ fn who_asks_through_the_documented_lines_has_its_own_address() {
     );
     stream.write_all(request.as_bytes()).unwrap();
     assert_eq!(lines.frame()["source"]["ip"], "127.0.0.2");
+}
+
+#[test]
+fn clients_are_told_apart_and_cannot_forge_their_address() {
+    let server = server();
+    let Some(nginx) = Nginx::before(&server, documented()) else {
+        return;
+    };
+    let mut classic = server.join(&["lab"]);
+    // nginx sees a client at this address, whatever the client claims.
+    for forged in [
+        &[][..],
+        &["x-forwarded-for: 203.0.113.9"],
+        &["x-forwarded-for: 203.0.113.9, 127.0.0.1"],
+        &["forwarded: for=203.0.113.9"],
+    ] {
+        let stream = stream_from("127.0.0.7".parse().unwrap(), nginx.addr);
+        let answer = Http::over(stream, nginx.addr).post("/lab", forged, b"hi");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let line: Value = serde_json::from_slice(&classic.line()).unwrap();
+        assert_eq!(line["source"]["ip"], "127.0.0.7", "{forged:?}");
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use crate::common::{LIMIT, TestServer};
+use crate::common::{LIMIT, Stream, TestServer};
 
 /// A connection on which requests are made, one after another.
 pub struct Http {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
     host: String,
 }
 
@@ -21,6 +21,14 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+/// A connection from a given address of this machine.
+pub fn stream_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+    socket.connect_timeout(&addr.into(), LIMIT).unwrap();
+    socket.into()
 }
 
 impl Http {
@@ -35,16 +43,25 @@ impl Http {
     /// From a given address of this machine.
     pub fn from(from: IpAddr, server: &TestServer) -> Self {
         let addr = server.addr();
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
-        socket.connect_timeout(&addr.into(), LIMIT).unwrap();
-        Self::over(socket.into(), addr)
+        Self::over(stream_from(from, addr), addr)
     }
 
     /// Over a connection to the server at `addr`.
-    fn over(stream: TcpStream, addr: SocketAddr) -> Self {
+    pub fn over(stream: TcpStream, addr: SocketAddr) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::over(stream).unwrap(), addr)
+    }
+
+    /// The same, encrypted whatever the suite is.
+    pub fn over_tls(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self::with(Stream::tls(stream).unwrap(), addr)
+    }
+
+    fn with(stream: Stream, addr: SocketAddr) -> Self {
         Self {
             stream: BufReader::new(stream),
             host: addr.to_string(),

@@ -103,6 +103,7 @@ fn table() -> Vec<(&'static str, String)> {
         ),
         ("Ping", r#"{"extended":{"ping":7}}"#.into()),
         ("Pong", r#"{"extended":{"pong":7}}"#.into()),
+        ("End", r#"{"extended":{"end":{}}}"#.into()),
         ("no frame", "{}".into()),
         ("no frame", "[]".into()),
         ("no frame", r#"{"topics":[""]}"#.into()),

@@ -2,6 +2,7 @@
 
 use super::super::completion::Completion;
 use super::super::keys::{Code, Key};
+use super::super::text::columns;
 use super::{Effect, Ui};
 use crate::words::shortened;
 
@@ -41,14 +42,28 @@ pub(in crate::terminal) struct Recall {
 }
 
 impl Ui {
-    /// What the person is asked or told, if anything.
+    /// What the person is asked or told, if anything: in fewer words where there is little
+    /// room, so that every answer is named.
     pub(in crate::terminal) fn question(&self) -> Option<String> {
+        let [long, short] = self.questions()?;
+        match columns(&long) <= usize::from(self.size.0) {
+            true => Some(long),
+            false => Some(short),
+        }
+    }
+
+    /// The same, in more words and in fewer.
+    fn questions(&self) -> Option<[String; 2]> {
+        let one = |words: String| Some([words.clone(), words]);
         match &self.mode {
             Mode::AskPaste => {
                 let count = self.editor.text().lines().count();
-                Some(format!(
-                    "send these {count} lines? y: each as a message, o: all as one, n: not yet"
-                ))
+                Some([
+                    format!(
+                        "send these {count} lines? y: each as a message, o: all as one, n: not yet"
+                    ),
+                    format!("{count} lines: y each, o as one, n not yet"),
+                ])
             }
             Mode::AskQuit => {
                 let pending = || self.views.iter().flat_map(|view| &view.pending);
@@ -59,20 +74,22 @@ impl Ui {
                     "line is",
                     "lines are",
                 );
-                Some(format!(
-                    "{lines} not sent: {}. Leave without sending? y: leave, n: stay",
-                    first.unwrap_or_default()
-                ))
+                let first = first.unwrap_or_default();
+                Some([
+                    format!("{lines} not sent: {first}. Leave without sending? y: leave, n: stay"),
+                    format!("leave? y or n: {lines} not sent: {first}"),
+                ])
             }
             Mode::Search(search) => {
                 let view = self.view()?;
                 let (at, count) = view.count_found(&search.text, search.at);
-                Some(format!(
-                    "{:?}: {at} of {count} · n: older, N: newer, Esc: back",
-                    search.text
-                ))
+                let found = format!("{:?}: {at} of {count}", search.text);
+                Some([
+                    format!("{found} · n: older, N: newer, Esc: back"),
+                    format!("{found} · n, N, Esc"),
+                ])
             }
-            Mode::Recall(recall) => Some(match recall.at {
+            Mode::Recall(recall) => one(match recall.at {
                 None if !recall.text.is_empty() => {
                     format!("no earlier line with {:?}", recall.text)
                 }
@@ -80,9 +97,9 @@ impl Ui {
             }),
             Mode::Completing(completion) => {
                 let shown = completion.candidates.iter().map(|one| one.trim_end());
-                Some(shown.collect::<Vec<_>>().join("  "))
+                one(shown.collect::<Vec<_>>().join("  "))
             }
-            Mode::Typing => self.hint.clone(),
+            Mode::Typing => self.hint.clone().and_then(one),
         }
     }
 

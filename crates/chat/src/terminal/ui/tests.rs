@@ -1,5 +1,6 @@
 //! What a person sees and does, without a terminal.
 
+mod pictures;
 mod typing;
 
 use client::{Arrival, Incoming, Line};
@@ -14,6 +15,7 @@ use crate::output::item::Item;
 /// Noon of Thursday, 26 November 2026.
 const NOON: u64 = 1_795_694_400_000;
 const MINUTE: u64 = 60_000;
+const PAST: Arrival = Arrival::Replayed { is_last: false };
 
 struct Test {
     ui: Ui,

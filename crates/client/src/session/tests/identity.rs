@@ -159,11 +159,29 @@ fn a_topic_that_may_not_be_joined_is_not_asked_for_again() {
     harness.reads(&told("forbidden")).expect("it goes on");
     let events = harness.events();
     assert!(
-        matches!(&events[..], [Event::Removed { topic: left, code }, Event::ServerError(_)]
-            if *left == topic("secret") && code == "forbidden"),
+        matches!(&events[..], [Event::JoinRefused { topic: refused, error }]
+            if *refused == topic("secret") && error.is(ErrorCode::Forbidden)),
         "{events:?}"
     );
     assert!(!harness.comes_back().contains("secret"));
+}
+
+#[test]
+fn members_that_nobody_has_asked_for_may_be_kept_secret_without_a_word() {
+    let mut harness = Harness::configured(|config| config.presence = Presence::Follow);
+    harness.is_answered();
+    harness.events();
+    harness.reads(&told("forbidden")).expect("it goes on");
+    assert!(harness.events().is_empty());
+    harness.reads(&told("forbidden")).expect("it goes on");
+    assert!(matches!(&harness.events()[..], [Event::ServerError(_)]));
+    harness.comes_back();
+    harness.is_answered();
+    let members = br#"{"extended":{"members":{"topic":"t","count":1,"users":[]}}}"#;
+    harness.reads(members).expect("it goes on");
+    harness.events();
+    harness.reads(&told("forbidden")).expect("it goes on");
+    assert!(matches!(&harness.events()[..], [Event::ServerError(_)]));
 }
 
 #[test]

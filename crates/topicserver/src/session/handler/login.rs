@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::{Authenticated, Credential, ErrorCode, Event, UserName};
 
-use crate::access::{Denied, LoginError, Verbs, Visitor};
+use crate::access::{Denied, Login, LoginError, Verbs, Visitor};
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::session::handler::Handler;
@@ -19,6 +19,8 @@ pub(super) enum LogIn {
     Accepted,
     /// It was told why not.
     Refused,
+    /// A password is being checked; nothing else is read meanwhile.
+    Checking,
 }
 
 impl Handler {
@@ -30,8 +32,12 @@ impl Handler {
 
     /// Takes the peer for somebody.
     pub(crate) fn set_visitor(&mut self, visitor: Visitor) {
-        // Nobody needs no room.
-        if matches!(visitor, Visitor::Everyone) && self.extended.is_none() {
+        let meter = self
+            .state()
+            .access()
+            .meter(&visitor, self.outbox().peer().ip());
+        // Nobody needs no room, if nothing is to be measured.
+        if matches!(visitor, Visitor::Everyone) && self.extended.is_none() && meter.is_none() {
             return;
         }
         let account = visitor.account().cloned();
@@ -49,6 +55,7 @@ impl Handler {
             let identity = Identity::clone(&identity).with_account(account);
             extended.identity = Some(Arc::new(identity));
         }
+        self.set_meter(meter);
     }
 
     /// By whom a connection publishes that has said nothing of itself, but has an account.
@@ -76,10 +83,26 @@ impl Handler {
 
     /// Finds out who the peer is, and tells it.
     pub(super) fn log_in(&mut self, credential: &Credential) -> LogIn {
+        let state = self.state().clone();
+        let now = state.clock().read().stamp;
+        let peer = self.outbox().peer();
+        match state.access().log_in(credential, peer.ip(), now) {
+            Login::Done(done) => self.finish_login(done),
+            Login::Password(login) => {
+                let login = Login::Password(login);
+                let checking = async move { login.finish(state.access()).await };
+                self.check_login(Box::pin(checking));
+                LogIn::Checking
+            }
+        }
+    }
+
+    /// Tells the peer what has come of its login.
+    pub(super) fn finish_login(&mut self, done: Result<Visitor, LoginError>) -> LogIn {
         let now = self.state().clock().read().stamp;
         let peer = self.outbox().peer();
         let access = self.state().access();
-        let visitor = match access.log_in(credential, now) {
+        let visitor = match done {
             Ok(visitor) => visitor,
             Err(error) => {
                 access

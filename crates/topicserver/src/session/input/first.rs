@@ -12,7 +12,7 @@ use wire::{Limits, Scanner};
 
 use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
 use crate::queues::QueueLimits;
-use crate::session::protocol::Protocol;
+use crate::session::protocol::{Protocol, Spoken};
 
 /// What came of a connection's first read.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ pub(crate) enum First {
 }
 
 impl Input {
+    /// What was read and isn't dealt with.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
+    }
+
     /// What was read and isn't JSON.
     pub(crate) fn into_bytes(self) -> Bytes {
         let partial = self.partial.map(|partial| partial.bytes.freeze());
@@ -43,9 +48,10 @@ impl Input {
     fn handle_first(
         &mut self,
         mut first: Box<Partial>,
+        spoken: Spoken,
         sink: &mut impl FrameSink,
     ) -> Result<First, InputError> {
-        let protocol = Protocol::of(&first.bytes);
+        let protocol = Protocol::of(&first.bytes, spoken);
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
         }
@@ -60,25 +66,25 @@ impl Input {
         &mut self,
         reader: &mut R,
         cx: &mut Context<'_>,
-        limits: Limits,
+        (limits, spoken): (Limits, Spoken),
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<First, InputError>>> {
         if let Some(first) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
         {
-            return Poll::Ready(Ok(self.handle_first(first, sink)));
+            return Poll::Ready(Ok(self.handle_first(first, spoken, sink)));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            if count > 0 && Protocol::of(buffer) != Protocol::Json {
-                let first = First::Other(Protocol::of(buffer));
+            let protocol = Protocol::of(buffer, spoken);
+            if count > 0 && protocol != Protocol::Json {
                 let queues = sink.queue_limits();
                 self.keep(buffer, Scanner::new(limits), Rest::Unfinished, queues);
                 buffer.clear();
-                return Poll::Ready(Ok(Ok(first)));
+                return Poll::Ready(Ok(Ok(First::Other(protocol))));
             }
             let read = self.handle(buffer, count, room, limits, sink);
             Poll::Ready(Ok(read.map(First::Json)))

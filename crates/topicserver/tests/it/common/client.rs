@@ -1,17 +1,17 @@
 //! A classic client that waits for what it expects, but not for ever.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::LIMIT;
+use super::{LIMIT, Stream};
 
 /// A connection to a server, and what came from it and hasn't been looked at.
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     received: Vec<u8>,
     /// What was handed out of `received`.
     taken: usize,
@@ -54,10 +54,11 @@ impl Client {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.set_write_timeout(Some(LIMIT)).unwrap();
+    fn over(socket: TcpStream) -> Self {
+        Self::with(Stream::over(prepared(socket)).expect("a handshake"))
+    }
+
+    pub fn with(stream: Stream) -> Self {
         Self {
             stream,
             received: Vec::new(),
@@ -67,7 +68,7 @@ impl Client {
 
     /// The same connection, to be used by another thread for writing.
     pub fn writer(&self) -> Self {
-        Self::over(self.stream.try_clone().unwrap())
+        Self::with(self.stream.clone())
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -145,11 +146,12 @@ impl Client {
         if self.received[self.taken..].contains(&b'\n') {
             return self.next_line();
         }
-        let mut first = [0];
-        match self.stream.peek(&mut first) {
-            Err(error) if is_gone(error.kind()) => None,
-            _ => self.next_line(),
+        let mut bytes = [0; 64 * 1024];
+        match self.stream.read(&mut bytes) {
+            Err(error) if is_gone(error.kind()) => return None,
+            read => self.received.extend_from_slice(&bytes[..read.unwrap()]),
         }
+        self.next_line()
     }
 
     /// The next frame's topic and text.
@@ -196,17 +198,17 @@ impl Client {
 
     /// Sends no more, and goes on receiving.
     pub fn finish_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.stream.finish().unwrap();
     }
 
     /// Goes with a reset instead of a farewell.
     pub fn reset(self) {
-        let socket = SockRef::from(&self.stream);
+        let socket = SockRef::from(self.stream.socket());
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.stream.socket().local_addr().unwrap()
     }
 
     /// Reads once; 0 at the end.
@@ -221,6 +223,13 @@ impl Client {
             Err(error) => panic!("waiting for a frame or the stream's end: {error}"),
         }
     }
+}
+
+fn prepared(socket: TcpStream) -> TcpStream {
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.set_write_timeout(Some(LIMIT)).unwrap();
+    socket
 }
 
 fn is_gone(kind: ErrorKind) -> bool {

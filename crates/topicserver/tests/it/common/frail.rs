@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
-use super::LIMIT;
+use super::{LIMIT, Stream};
 
 /// A connection; that it is lost is no failure.
 pub struct Frail {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Stream>,
     line: Vec<u8>,
 }
 
@@ -21,7 +21,7 @@ impl Frail {
         stream.set_read_timeout(Some(LIMIT)).ok()?;
         stream.set_write_timeout(Some(LIMIT)).ok()?;
         Some(Self {
-            reader: BufReader::new(stream),
+            reader: BufReader::new(Stream::over(stream).ok()?),
             line: Vec::new(),
         })
     }

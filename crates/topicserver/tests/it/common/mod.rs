@@ -13,6 +13,8 @@ mod loop_disk;
 #[cfg(unix)]
 mod process;
 mod server;
+mod stream;
+pub mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +28,8 @@ pub use frail::Frail;
 pub use loop_disk::LoopDisk;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
-pub use server::TestServer;
+pub use server::{TestServer, state_directory};
+pub use stream::{Stream, is_over_tls};
 
 /// How long anything may take that should happen at once. Far more than it needs,
 /// because the machine may be busy.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::{Client, LIMIT, eventually};
+use super::{Client, LIMIT, eventually, is_over_tls, state_directory};
 
 /// A running topic server. It is killed when this is dropped.
 pub struct Process {
@@ -69,10 +69,14 @@ impl Process {
     }
 
     fn run(mut command: Command) -> Self {
+        if is_over_tls() {
+            command.arg("--tls-self-signed");
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .env("XDG_STATE_HOME", state_directory())
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());

@@ -1,14 +1,20 @@
 //! A server within the test.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use topicserver::{Config, Ended, Server, SystemClocks, TimeSource};
+use topicserver::{CertificateSource, Config, Ended, Server, SystemClocks, TimeSource};
 
-use super::{Client, LIMIT};
+use super::{Client, LIMIT, is_over_tls};
+
+/// Where servers of tests keep what they make themselves.
+pub fn state_directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
 
 /// A server on a port of its own. It stops when this is dropped.
 pub struct TestServer {
@@ -39,6 +45,13 @@ impl TestServer {
     /// With clocks of the test's.
     pub fn with_clocks(mut config: Config, clocks: Arc<dyn TimeSource>) -> Self {
         config.bind = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if is_over_tls() && config.tls.certificate.is_none() {
+            config.tls.certificate = Some(CertificateSource::SelfSigned { names: Vec::new() });
+        }
+        config
+            .tls
+            .state_directory
+            .get_or_insert_with(state_directory);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

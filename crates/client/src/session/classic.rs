@@ -1,0 +1,39 @@
+//! Taking part with a server that doesn't know the extended protocol.
+
+use super::{Register, Session, State};
+use crate::event::Event;
+
+impl Session {
+    /// The server doesn't know the extended protocol, but takes part: it won't
+    /// acknowledge what it was sent.
+    pub(super) fn go_on_classic(&mut self) {
+        self.queue.stop_waiting();
+        self.fall_back();
+    }
+
+    /// The server has refused the registration, because it doesn't know the extended
+    /// protocol, and with it all that was sent, what is being written included.
+    pub(super) fn begin_again_classic(&mut self) {
+        self.queue.restart();
+        self.to_register = Some(Register::Classic);
+        self.fall_back();
+    }
+
+    fn fall_back(&mut self) {
+        self.join_classic();
+        if !std::mem::replace(&mut self.said_fell_back, true) {
+            self.emit(Event::FellBack);
+        }
+    }
+
+    pub(super) fn join_classic(&mut self) {
+        self.state = State::Classic;
+        self.heartbeat.stop();
+        self.forget_older();
+        for membership in &mut self.memberships {
+            membership.resume.forget();
+            membership.is_in = true;
+        }
+        self.emit_joined(self.topics());
+    }
+}

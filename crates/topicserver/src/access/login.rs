@@ -1,0 +1,147 @@
+//! Logging in: by a token at once, by a password after a moment. Wrong passwords are counted.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use wire::{Credential, Secret, UserName};
+
+use super::control::Access;
+use super::guessing::Attempt;
+use super::password::PasswordHash;
+use super::policy::{LoginError, Policy};
+use super::visitor::Visitor;
+
+/// What has come of a credential.
+pub(crate) enum Login {
+    /// It is decided.
+    Done(Result<Visitor, LoginError>),
+    /// A password has to be checked.
+    Password(Box<PasswordLogin>),
+}
+
+/// A password that has to be checked.
+pub(crate) struct PasswordLogin {
+    user: String,
+    password: Secret,
+    /// `None`: there is no such user, or he has no password.
+    kept: Option<PasswordHash>,
+    attempt: Attempt,
+}
+
+impl Login {
+    /// Who somebody is.
+    pub(crate) async fn finish(self, access: &Access) -> Result<Visitor, LoginError> {
+        match self {
+            Self::Done(done) => done,
+            Self::Password(login) => login.finish(access).await,
+        }
+    }
+}
+
+impl Access {
+    /// Finds out who somebody at `peer` is by what he brings. `now` is in milliseconds since
+    /// the Unix epoch.
+    pub(crate) fn log_in(&self, credential: &Credential, peer: IpAddr, now: u64) -> Login {
+        let policy = self.policy();
+        match credential {
+            Credential::Token(token) => Login::Done(self.by_token(&policy, token.expose(), now)),
+            Credential::Password { user, password } => {
+                // A token stands in the password's place where a program has no other.
+                let by_token = match policy.visitor_with(password.expose(), now) {
+                    Err(LoginError::UnknownToken) => {
+                        return self.by_password(&policy, user, password, peer);
+                    }
+                    Ok(visitor) if !is_of(&visitor, user) => {
+                        Err(self.failed(LoginError::WrongPassword, peer, user))
+                    }
+                    Ok(visitor) => Ok(self.watched(visitor)),
+                    other => other,
+                };
+                Login::Done(by_token)
+            }
+        }
+    }
+
+    /// Nobody can guess a token, so failures aren't counted: otherwise somebody whose token
+    /// was revoked would sometimes be told something else.
+    fn by_token(&self, policy: &Policy, token: &str, now: u64) -> Result<Visitor, LoginError> {
+        let visitor = policy.visitor_with(token, now)?;
+        Ok(self.watched(visitor))
+    }
+
+    fn by_password(&self, policy: &Policy, user: &str, password: &Secret, peer: IpAddr) -> Login {
+        let kept = policy.password_of(user);
+        if let Some(kept) = kept
+            && let Some(checker) = self.checker()
+            && checker.remembers(user, password.expose(), kept)
+        {
+            let visitor = policy.visitor_by_password(user, kept);
+            return Login::Done(visitor.ok_or(LoginError::WrongPassword));
+        }
+        match self.guessing().begin(peer, user, Instant::now()) {
+            Err(error) => Login::Done(Err(error.into())),
+            Ok(attempt) => Login::Password(Box::new(PasswordLogin {
+                user: user.to_owned(),
+                password: password.clone(),
+                kept: kept.cloned(),
+                attempt,
+            })),
+        }
+    }
+
+    /// Counts a failure, and says what is to be told.
+    fn failed(&self, error: LoginError, peer: IpAddr, account: &str) -> LoginError {
+        match self.guessing().begin(peer, account, Instant::now()) {
+            Ok(attempt) => {
+                attempt.failed();
+                error
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    fn watched(&self, visitor: Visitor) -> Visitor {
+        self.watch(&visitor);
+        visitor
+    }
+}
+
+impl PasswordLogin {
+    async fn finish(self, access: &Access) -> Result<Visitor, LoginError> {
+        let Self {
+            user,
+            password,
+            kept,
+            attempt,
+        } = self;
+        let Some(checker) = access.checker() else {
+            return Err(LoginError::NoAccounts);
+        };
+        let checked = checker.check(&user, password.expose(), kept.as_ref());
+        let is_right = checked.await?;
+        let visitor = match kept {
+            // It may have been changed meanwhile.
+            Some(kept) if is_right => access.policy().visitor_by_password(&user, &kept),
+            _ => None,
+        };
+        match visitor {
+            Some(visitor) => {
+                attempt.succeeded(Instant::now());
+                Ok(visitor)
+            }
+            None => {
+                attempt.failed();
+                Err(LoginError::WrongPassword)
+            }
+        }
+    }
+}
+
+/// Whether somebody is this user; a token that is nobody's is anybody's.
+fn is_of(visitor: &Visitor, user: &str) -> bool {
+    let is_user = |account: &UserName| account.as_str() == user;
+    visitor.account().is_none_or(is_user)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! The last moment of a socket: closing it with bytes unread would reset the connection, and
+//! on some systems a reset destroys what the peer hasn't read yet.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// Reads and forgets until the peer closes too, or the time is up.
+pub(crate) async fn discard(stream: &TcpStream, time: Duration) {
+    let discarding = async {
+        let mut bytes = [0; 4096];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut bytes) {
+                Ok(0) => return,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    };
+    // Who goes on sending has had its moment.
+    let _ = tokio::time::timeout(time, discarding).await;
+}

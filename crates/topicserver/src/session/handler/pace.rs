@@ -1,0 +1,127 @@
+//! How fast a connection may go: one that publishes more than it may is read later.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use crate::access::{ConnectionPlace, Exceeded, Meter};
+use crate::session::handler::Handler;
+
+/// How often a peer is told that it is slowed.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// What a connection may do at most.
+pub(super) struct Pace {
+    meter: Meter,
+    /// Counts the connection, from its registration on.
+    place: Option<ConnectionPlace>,
+    /// Until when nothing is read.
+    wait: Option<Pin<Box<Sleep>>>,
+    /// When the peer was last told that it is slowed.
+    told: Option<Instant>,
+}
+
+/// Whether there is a place for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Taken,
+    /// There is none, and the peer was told so: the connection ends.
+    Full,
+}
+
+impl Pace {
+    /// Waits until the peer may be read again.
+    pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.as_mut().poll(cx));
+            self.wait = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Handler {
+    /// From now on this measures what the peer does.
+    pub(super) fn set_meter(&mut self, meter: Option<Meter>) {
+        let Some(extended) = &mut self.extended else {
+            return;
+        };
+        let old = extended.pace.take();
+        let Some(meter) = meter else {
+            return;
+        };
+        let is_counted = old.as_ref().is_some_and(|pace| pace.place.is_some());
+        extended.pace = match old {
+            Some(pace) if pace.meter.is_same(&meter) => Some(pace),
+            old => Some(Box::new(Pace {
+                meter,
+                place: None,
+                wait: None,
+                told: old.and_then(|pace| pace.told),
+            })),
+        };
+        if is_counted || self.is_registered() {
+            self.take_place();
+        }
+    }
+
+    /// The connection is counted by this already.
+    pub(crate) fn set_place(&mut self, place: Option<ConnectionPlace>) {
+        let extended = self.extended.as_mut();
+        if let Some(pace) = extended.and_then(|extended| extended.pace.as_mut())
+            && place.is_some()
+        {
+            pace.place = place;
+        }
+    }
+
+    /// Counts the connection, where connections are limited, unless it is counted already.
+    pub(super) fn take_place(&mut self) -> Place {
+        let extended = self.extended.as_mut();
+        let Some(pace) = extended.and_then(|extended| extended.pace.as_mut()) else {
+            return Place::Taken;
+        };
+        if pace.place.is_some() {
+            return Place::Taken;
+        }
+        match pace.meter.connect() {
+            Ok(place) => {
+                pace.place = Some(place);
+                Place::Taken
+            }
+            Err(exceeded) => {
+                self.note(&exceeded);
+                self.outbox().close(exceeded.code(), &exceeded.to_string());
+                Place::Full
+            }
+        }
+    }
+
+    /// Counts what the peer has published. If that was too much, it is read later, and told
+    /// so once a minute.
+    pub(super) fn charge(&mut self, messages: u32, bytes: usize) {
+        let extended = self.extended.as_mut();
+        let Some(pace) = extended.and_then(|extended| extended.pace.as_mut()) else {
+            return;
+        };
+        let now = Instant::now();
+        let Some(exceeded) = pace.meter.charge(messages.into(), bytes as u64, now) else {
+            return;
+        };
+        pace.wait = Some(Box::pin(tokio::time::sleep(exceeded.wait)));
+        let is_due = |told: Instant| now.saturating_duration_since(told) >= TOLD_EVERY;
+        if pace.told.is_none_or(is_due) {
+            pace.told = Some(now);
+            self.note(&exceeded);
+            let code = exceeded.code();
+            self.outbox().send_error(code, &exceeded.to_string(), None);
+        }
+    }
+
+    fn note(&self, exceeded: &Exceeded) {
+        let (state, peer) = (self.state(), self.outbox().peer());
+        state.complain(peer, exceeded.code(), &exceeded.to_string());
+    }
+}

@@ -1,0 +1,50 @@
+//! A connection that begins with a TLS handshake: then its session is another one, behind
+//! the encryption.
+
+use std::sync::Arc;
+
+use crate::outbox::Outbox;
+use crate::session::Session;
+use crate::state::Handover;
+use crate::tls::handshake::HandshakeError;
+use crate::tls::reader::{Reader, TlsReader, TlsWriter};
+
+/// Under which such complaints are in the log.
+const CODE: &str = "tls-handshake";
+
+/// Answers the handshake. The connection keeps its place among all connections; its first
+/// outbox only tells it that the server is ending.
+pub(super) async fn accept(connection: Handover) {
+    let Handover {
+        reader,
+        bytes,
+        outbox,
+        guard,
+    } = connection;
+    let state = guard.state().clone();
+    let (Reader::Plain(socket), Some(tls)) = (reader, state.tls()) else {
+        return;
+    };
+    let accepted = tokio::select! {
+        () = outbox.closed() => return,
+        accepted = tls.accept(socket.as_ref(), &bytes) => accepted,
+    };
+    let peer = outbox.peer();
+    match accepted {
+        Ok(accepted) => {
+            let stream = accepted.into_stream(socket);
+            let limits = state.queue_limits().clone();
+            let outbox = Arc::new(Outbox::new(TlsWriter(stream.clone()), peer, limits));
+            let session = Session::new(TlsReader(stream), outbox, guard);
+            // In a task of its own, because this one has room for the handshake.
+            tokio::spawn(session.enter_secure());
+        }
+        Err(HandshakeError::Gone(error)) => {
+            tracing::debug!(%peer, %error, "the connection ended within the TLS handshake");
+        }
+        Err(error) => {
+            state.complain(peer, CODE, &error.to_string());
+            tls.hang_up(socket.as_ref()).await;
+        }
+    }
+}

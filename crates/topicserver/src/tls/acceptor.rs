@@ -1,0 +1,167 @@
+//! What all connections that speak TLS have in common: the settings, the certificate in
+//! force, and how many handshakes are computed at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::NoServerSessionStorage;
+use rustls::{ServerConfig, version};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock;
+use crate::config::{Config, TlsMode, TlsVersion};
+use crate::tls::TlsError;
+use crate::tls::current::{Current, Reloaded};
+use crate::tls::handshake::{self, Accepted, HandshakeError};
+use crate::tls::stream::TlsStream;
+
+/// What clients may say that they want to speak: frames, or HTTP. The first bytes decide all
+/// the same. Who offers only something else speaks to the wrong server.
+const PROTOCOLS: [&[u8]; 2] = [b"natter/1", b"http/1.1"];
+
+/// Accepts connections that speak TLS.
+pub(crate) struct Acceptor {
+    config: Arc<ServerConfig>,
+    current: Arc<Current>,
+    mode: TlsMode,
+    computing: Semaphore,
+    handshake_timeout: Duration,
+    check_interval: Duration,
+    hsts: Option<Duration>,
+}
+
+impl Acceptor {
+    /// Reads the certificate, which blocks. `None`: the server doesn't speak TLS.
+    pub(crate) fn open(config: &Config) -> Result<Option<Arc<Self>>, TlsError> {
+        let mode = config.tls.mode();
+        let source = match (mode, &config.tls.certificate) {
+            (TlsMode::Off, _) => return Ok(None),
+            (_, None) => return Err(TlsError::NoCertificate),
+            (_, Some(source)) => source,
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = Arc::new(Current::open(source, config, provider.clone())?);
+        let versions = match config.tls.min_version {
+            TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
+            TlsVersion::Tls13 => &[&version::TLS13],
+        };
+        let mut settings = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        settings.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        // Sessions aren't resumed: with an ECDSA key, that saves next to nothing. And a ticket
+        // that a client of TLS 1.3 hasn't read when it closes makes its system reset the
+        // connection, which would destroy what it sent last.
+        settings.session_storage = Arc::new(NoServerSessionStorage {});
+        settings.send_tls13_tickets = 0;
+        if config.tls.hsts.is_some() && current.is_self_issued() {
+            tracing::warn!("--hsts has no effect with a self-signed certificate");
+        }
+        Ok(Some(Arc::new(Self {
+            config: Arc::new(settings),
+            current,
+            mode,
+            computing: Semaphore::new(config.tls.max_handshakes),
+            // A connection that doesn't register has no more time for its handshake.
+            handshake_timeout: config
+                .tls
+                .handshake_timeout
+                .min(config.registration_timeout),
+            check_interval: config.tls.check_interval,
+            hsts: config.tls.hsts,
+        })))
+    }
+
+    /// Whether [`open`](Self::open) would probably go well, without making anything.
+    pub(crate) fn look(config: &Config) -> Result<(), TlsError> {
+        match (config.tls.mode(), &config.tls.certificate) {
+            (TlsMode::Off, _) => Ok(()),
+            (_, None) => Err(TlsError::NoCertificate),
+            (_, Some(source)) => {
+                let provider = aws_lc_rs::default_provider();
+                Current::look(source, config, &provider)
+            }
+        }
+    }
+
+    /// Whether connections must speak TLS.
+    pub(crate) fn is_required(&self) -> bool {
+        self.mode == TlsMode::Required
+    }
+
+    /// The fingerprint of the key, if clients have nothing else to go by.
+    pub(crate) fn own_fingerprint(&self) -> Option<String> {
+        self.current.own_fingerprint()
+    }
+
+    /// For how long browsers shall use https only. Never with a certificate that vouches for
+    /// itself: when it is lost, that would lock them out of every port of the host.
+    pub(crate) fn hsts(&self) -> Option<Duration> {
+        self.hsts.filter(|_| !self.current.is_self_issued())
+    }
+
+    /// Answers a handshake of which the `first` bytes were read already.
+    pub(crate) async fn accept(
+        &self,
+        socket: &TcpStream,
+        first: &[u8],
+    ) -> Result<Secured, HandshakeError> {
+        let accepting = handshake::accept(self.config.clone(), &self.computing, socket, first);
+        match tokio::time::timeout(self.handshake_timeout, accepting).await {
+            Ok(accepted) => accepted.map(|accepted| Secured(Box::new(accepted))),
+            Err(_) => Err(HandshakeError::Late(self.handshake_timeout)),
+        }
+    }
+
+    /// Ends a connection whose handshake failed.
+    pub(crate) async fn hang_up(&self, socket: &TcpStream) {
+        handshake::hang_up(socket).await;
+    }
+
+    /// Reads the certificate again when it is asked for, and from time to time; for ever.
+    pub(crate) async fn watch(&self, mut asked: watch::Receiver<()>) {
+        loop {
+            self.current.warn_of_the_end(clock::date());
+            tokio::select! {
+                () = tokio::time::sleep(self.check_interval) => self.reload(Reason::Time).await,
+                Ok(()) = asked.changed() => self.reload(Reason::Asked).await,
+            }
+        }
+    }
+
+    async fn reload(&self, reason: Reason) {
+        let current = self.current.clone();
+        // It panics only if the thread does, which is logged.
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || current.reload()).await else {
+            return;
+        };
+        match (reloaded, reason) {
+            (Reloaded::Replaced, _) => tracing::info!("new connections get the new certificate"),
+            (Reloaded::Unchanged, Reason::Asked) => tracing::info!("the certificate is unchanged"),
+            (Reloaded::Kept, Reason::Asked) => {
+                tracing::warn!("the certificate before stays in force");
+            }
+            (Reloaded::Unchanged | Reloaded::Kept, Reason::Time) => {}
+        }
+    }
+}
+
+/// Why the files are read again.
+#[derive(Clone, Copy)]
+enum Reason {
+    Asked,
+    Time,
+}
+
+/// A connection whose handshake is done, without its socket.
+pub(crate) struct Secured(Box<Accepted>);
+
+impl Secured {
+    pub(crate) fn into_stream(self, socket: OwnedReadHalf) -> Arc<TlsStream> {
+        TlsStream::new(socket, *self.0)
+    }
+}
