@@ -16,6 +16,7 @@ use crate::outbox::batch::Batch;
 use crate::outbox::reply::PendingReply;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
+use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
 use crate::session::ranges::{Range, Ranges};
 use crate::session::subscriptions::Subscriptions;
@@ -116,8 +117,8 @@ impl Handler {
         outbox
     }
 
-    /// Waits until all topics can take more, if one of them had enough to do, and until
-    /// the ranges that the peer has asked for are on their way.
+    /// Waits until all topics of the server, and each topic of the connection, can take
+    /// more, and until the ranges that the peer has asked for are on their way.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_login(cx));
         if let Some(extended) = &mut self.extended {
@@ -132,7 +133,8 @@ impl Handler {
             let gate = Gate::new(self.guard.state(), &extended.visitor, asker.peer());
             ready!(extended.ranges.poll(cx, &gate, asker));
         }
-        self.subscriptions.poll_room(cx)
+        ready!(self.subscriptions.poll_room(cx));
+        self.state().queue_limits().poll_mailboxes(cx)
     }
 
     /// Tells the topics that have more for the peer that its outbox has room.
@@ -342,6 +344,10 @@ impl Handler {
 }
 
 impl FrameSink for Handler {
+    fn queue_limits(&self) -> &Arc<QueueLimits> {
+        self.state().queue_limits()
+    }
+
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         let Some(mut options) = options else {
             return self.join(topics, None);
