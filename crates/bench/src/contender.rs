@@ -6,9 +6,11 @@ use crate::nchan;
 use crate::protocols::browsers::{NatterTransport, NchanTransport, Transport};
 use crate::protocols::extended::{Extended, Kept};
 use crate::protocols::journal::Journal;
+use crate::protocols::natter::{Natter, NatterInTls};
 use crate::protocols::streams::Streams;
 use crate::protocols::wrapped::WithinWebSocket;
-use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, natter::Natter, redis::Redis, relay::Relay};
+use crate::protocols::{Codec, mqtt::Mqtt, nats::Nats, redis::Redis, relay::Relay};
+use crate::tls;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -49,6 +51,8 @@ pub(crate) enum Variant {
     Events,
     /// Receivers have a WebSocket.
     WebSocket,
+    /// All speak TLS.
+    Tls,
 }
 
 /// A system with the program that runs it.
@@ -107,6 +111,7 @@ impl System {
         match (self, variant) {
             (Self::Natter, Variant::Lines) => return &NatterTransport(Transport::Lines),
             (Self::Natter, Variant::Events) => return &NatterTransport(Transport::Events),
+            (Self::Natter, Variant::Tls) => return &NatterInTls,
             (Self::Natter, Variant::WebSocket) => return &NatterTransport(Transport::WebSocket),
             (Self::Nchan, Variant::WebSocket) => return &NchanTransport(Transport::WebSocket),
             (Self::Nats, Variant::WebSocket) => return &NATS_IN_WEBSOCKET,
@@ -141,7 +146,7 @@ impl System {
             Variant::Lines | Variant::Events | Variant::WebSocket => self == Self::Natter,
             Variant::Usual => self != Self::Nchan,
             Variant::Disk => self.journal().is_some(),
-            Variant::Extended => self == Self::Natter,
+            Variant::Extended | Variant::Tls => self == Self::Natter,
         }
     }
 
@@ -219,6 +224,7 @@ impl Contender {
             Variant::Lines => format!("{} lines", self.name),
             Variant::Events => format!("{} SSE", self.name),
             Variant::WebSocket => format!("{} WebSocket", self.name),
+            Variant::Tls => format!("{} TLS", self.name),
         };
         self.system.can(variant).then(|| Self {
             name,
@@ -260,6 +266,11 @@ impl Contender {
             System::Natter => {
                 command.args([&port, "--bind", "127.0.0.1", "--log", "warn"]);
                 self.natter_options(&mut command, scratch, setup);
+                if self.variant == Variant::Tls {
+                    let (certificate, key) = tls::write_certificate(scratch)?;
+                    command.arg("--tls-cert").arg(certificate);
+                    command.arg("--tls-key").arg(key);
+                }
             }
             System::Relay => {
                 command.args(["relay", &port, "--group", &setup.group.to_string()]);

@@ -4,6 +4,7 @@
 //! counts those.
 
 use crate::protocols::{Codec, Decoder, shown};
+use crate::tls::Session;
 use anyhow::{Context, Result, ensure};
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -38,6 +39,8 @@ impl Clock {
 /// One connection of the generator.
 struct Member {
     stream: TcpStream,
+    /// Its encryption, if the server is spoken to so.
+    tls: Option<Session>,
     decoder: Decoder,
     /// What is being written; empty nearly always.
     unsent: Vec<u8>,
@@ -49,6 +52,8 @@ struct Member {
 /// What all connections are read with.
 struct ReadContext {
     buffer: Vec<u8>,
+    /// The text of what was read, where that was encrypted.
+    text: Vec<u8>,
     /// What the server is owed by the connection being read.
     answers: Vec<u8>,
     codec: &'static dyn Codec,
@@ -94,6 +99,7 @@ impl Hub {
             members: Vec::new(),
             context: ReadContext {
                 buffer: vec![0; READ_BUFFER],
+                text: Vec::new(),
                 answers: Vec::new(),
                 codec,
                 clock,
@@ -123,18 +129,22 @@ impl Hub {
         if let Some(request) = self.codec.opening() {
             open(&mut stream, &request).with_context(|| self.refused("opening"))?;
         }
+        let tls = match self.codec.is_encrypted() {
+            true => Some(Session::begin(&mut stream).with_context(|| self.refused("securing"))?),
+            false => None,
+        };
         stream
             .set_nonblocking(true)
             .context("setting up a socket")?;
         stream.set_nodelay(true).context("setting TCP_NODELAY")?;
-        self.adopt(TcpStream::from_std(stream))
+        self.adopt(TcpStream::from_std(stream), tls)
     }
 
     /// Begins to connect; what is sent meanwhile follows once connected.
     pub(crate) fn begin_connect(&mut self) -> Result<usize> {
         let stream =
             TcpStream::connect(self.address).with_context(|| self.refused("connecting"))?;
-        self.adopt(stream)
+        self.adopt(stream, None)
     }
 
     fn refused(&self, what: &str) -> String {
@@ -142,7 +152,7 @@ impl Hub {
         format!("{what} connection {count} to {address}")
     }
 
-    fn adopt(&mut self, mut stream: TcpStream) -> Result<usize> {
+    fn adopt(&mut self, mut stream: TcpStream, tls: Option<Session>) -> Result<usize> {
         let member = self.members.len();
         // A reset instead of a farewell: no port of the machine is held for a
         // minute after the run.
@@ -156,6 +166,7 @@ impl Hub {
             .context("watching a socket")?;
         self.members.push(Member {
             stream,
+            tls,
             decoder: Decoder::default(),
             unsent: Vec::new(),
             written: 0,
@@ -187,8 +198,7 @@ impl Hub {
     /// Sends `bytes` in one write, or what the socket doesn't take later.
     pub(crate) fn send(&mut self, member: usize, bytes: &[u8]) -> Result<()> {
         let member = &mut self.members[member];
-        member.queue(bytes);
-        match member.flush() {
+        match member.queue(bytes).and_then(|()| member.flush()) {
             // Reading it will give the same error, and there it is dealt with.
             Err(_) if self.closed.is_some() => Ok(()),
             other => other.context("writing to the server"),
@@ -246,16 +256,19 @@ impl Member {
                 break;
             };
             let now = context.clock.now();
+            let mut text = &context.buffer[..read];
+            if let Some(tls) = &mut self.tls {
+                context.text.clear();
+                tls.open(text, &mut context.text)?;
+                text = &context.text;
+            }
             self.decoder
-                .feed(
-                    context.codec,
-                    &context.buffer[..read],
-                    &mut context.answers,
-                    &mut |payload| deliver(now, payload),
-                )
+                .feed(context.codec, text, &mut context.answers, &mut |payload| {
+                    deliver(now, payload)
+                })
                 .map_err(HubError::Wrong)?;
             if !context.answers.is_empty() {
-                self.queue(&context.answers);
+                self.queue(&context.answers)?;
                 context.answers.clear();
                 self.flush()?;
             }
@@ -285,12 +298,16 @@ impl Member {
     }
 
     /// Enters what is to be written next.
-    fn queue(&mut self, bytes: &[u8]) {
+    fn queue(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         if self.written > self.unsent.len() / 2 {
             self.unsent.drain(..self.written);
             self.written = 0;
         }
-        self.unsent.extend_from_slice(bytes);
+        match &mut self.tls {
+            Some(tls) => tls.seal(bytes, &mut self.unsent)?,
+            None => self.unsent.extend_from_slice(bytes),
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -27,6 +27,7 @@ mod servers;
 mod stats;
 mod sweep;
 mod targets;
+mod tls;
 mod verify;
 mod workloads;
 

@@ -15,6 +15,8 @@ enum Against {
     One(System),
     /// The same figure of ours with extended receivers over TCP.
     Extended,
+    /// The same figure of ours without TLS.
+    Plain,
     /// The same figure of ours when it is told to keep no history.
     WithoutHistory,
     /// The same figure of whichever of Redis, NATS and Mosquitto has the best.
@@ -60,6 +62,10 @@ const CPU_OF_RELAY: f64 = 1.15;
 /// over TCP.
 const CPU_OF_NCHAN: f64 = 0.7;
 const CPU_OF_TRANSPORT: f64 = 1.15;
+/// What a delivery within TLS may be in parts of one without.
+const CPU_OF_PLAIN: [(&str, f64); 2] = [("tls-100-burst", 1.5), ("tls-1000", 1.3)];
+/// Bytes of an idle connection within TLS.
+const IDLE_TLS: f64 = 5000.0;
 /// Bytes of an idle connection over another transport.
 const IDLE_TRANSPORT: f64 = 2500.0;
 /// What a stalled one may take in parts of one over TCP.
@@ -178,6 +184,17 @@ fn door_targets() -> Vec<Target> {
         ));
     }
     let memory = Metric::MemoryPerConnection;
+    for (workload, most) in CPU_OF_PLAIN {
+        let (cpu, plain) = (Metric::Cpu, Against::Plain);
+        all.push(transport(workload, Variant::Tls, cpu, plain, most));
+    }
+    all.push(transport(
+        "idle-tls",
+        Variant::Tls,
+        memory,
+        Itself,
+        IDLE_TLS,
+    ));
     for (idle, stalled, variant) in [
         ("idle-sse", "stalled-sse", sse),
         ("idle-websocket", "stalled-websocket", websocket),
@@ -269,6 +286,7 @@ impl Target {
             Against::Itself => (1.0, "–".to_owned()),
             Against::One(system) => median_of(&|one| one.system == system)?,
             Against::Extended => median_in(Variant::Extended, &is_ours)?,
+            Against::Plain => median_in(Variant::Usual, &is_ours)?,
             Against::WithoutHistory => median_of(&|one| is_ours(one) && one.is_without_history())?,
             Against::BestPeer => {
                 let (best, system) = PEERS

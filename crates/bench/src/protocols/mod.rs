@@ -42,6 +42,11 @@ pub(crate) trait Codec: Sync {
         None
     }
 
+    /// Whether connections speak TLS.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
     /// Appends what a fresh connection sends to receive `topic`.
     fn join(&self, topic: &str, out: &mut Vec<u8>);
 

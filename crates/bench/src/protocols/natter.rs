@@ -34,6 +34,35 @@ impl Codec for Natter {
     }
 }
 
+/// The same within TLS.
+pub(crate) struct NatterInTls;
+
+impl Codec for NatterInTls {
+    fn is_encrypted(&self) -> bool {
+        true
+    }
+
+    fn join(&self, topic: &str, out: &mut Vec<u8>) {
+        Natter.join(topic, out);
+    }
+
+    fn enter(&self, topic: &str, out: &mut Vec<u8>) {
+        Natter.enter(topic, out);
+    }
+
+    fn publish(&self, topic: &str, payload: &[u8], out: &mut Vec<u8>) {
+        Natter.publish(topic, payload, out);
+    }
+
+    fn next<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>> {
+        Natter.next(bytes)
+    }
+
+    fn publishers_receive(&self) -> bool {
+        Natter.publishers_receive()
+    }
+}
+
 /// The frame at the beginning of `bytes`: a line with its break.
 pub(super) fn line(bytes: &[u8]) -> Step<'_> {
     match memchr::memchr(b'\n', bytes) {

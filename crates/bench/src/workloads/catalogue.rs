@@ -213,6 +213,41 @@ pub(crate) const CATALOGUE: &[Workload] = &[
         },
     ),
     short(
+        "tls-100-burst",
+        "fanout-100-burst without and with TLS",
+        &[Variant::Usual, Variant::Tls],
+        Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 32,
+        },
+    ),
+    short(
+        "tls-100-single",
+        "fanout-100-single without and with TLS",
+        &[Variant::Usual, Variant::Tls],
+        Shape::Closed {
+            layout: layout(1, 1, 100),
+            window: 1,
+        },
+    ),
+    short(
+        "tls-1000",
+        "fanout-1000 without and with TLS",
+        &[Variant::Usual, Variant::Tls],
+        Shape::Closed {
+            layout: layout(1, 1, 1000),
+            window: 1,
+        },
+    ),
+    short(
+        "idle-tls",
+        "memory of 10,000 connections that have joined one of 100 topics, with TLS",
+        &[Variant::Usual, Variant::Tls],
+        Shape::Idle {
+            layout: layout(100, 1, 100),
+        },
+    ),
+    short(
         "idle-sse",
         "memory of 10,000 connections that have joined one of 100 topics, for Server-Sent Events",
         &[Variant::Extended, Variant::Events],

@@ -72,11 +72,16 @@ impl Driver {
 
     /// A browser with a window of this size.
     pub fn browser(&self, width: u32, height: u32) -> Browser {
+        self.browser_with(width, height, &[])
+    }
+
+    /// The same, started with further options.
+    pub fn browser_with(&self, width: u32, height: u32, more: &[String]) -> Browser {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("natter-page-{}-{number}", std::process::id());
         let data = std::env::temp_dir().join(name);
-        let options = json!({"args": [
+        let usual = [
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -86,8 +91,11 @@ impl Driver {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            format!("--user-data-dir={}", data.display()),
-        ]});
+        ];
+        let mut arguments: Vec<_> = usual.map(str::to_owned).into();
+        arguments.push(format!("--user-data-dir={}", data.display()));
+        arguments.extend_from_slice(more);
+        let options = json!({ "args": arguments });
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},

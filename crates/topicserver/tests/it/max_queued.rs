@@ -47,6 +47,9 @@ fn classic_readers_that_stop_hold_no_more_than_all_may_and_are_told() {
         MAX_OUTBOX,
         "--history-messages",
         "0",
+        // Reading begins when everything is published, which takes a busy machine long.
+        "--drain-timeout",
+        "60",
     ]);
     let mut publisher = publisher(&server);
     let mut readers: Vec<_> = (0..READERS)

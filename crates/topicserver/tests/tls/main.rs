@@ -14,6 +14,8 @@
     unused_imports
 )]
 
+#[path = "../http/browser.rs"]
+mod browser;
 #[path = "../it/common/mod.rs"]
 mod common;
 #[path = "../http/requests.rs"]
@@ -25,6 +27,8 @@ mod ends;
 mod handshakes;
 #[cfg(target_os = "linux")]
 mod memory;
+mod page;
+mod records;
 mod refusing;
 mod reload;
 mod server;

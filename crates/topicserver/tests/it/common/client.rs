@@ -142,14 +142,14 @@ impl Client {
     /// The next line of a connection that may have been reset: `None` then.
     #[track_caller]
     pub fn next_line_or_reset(&mut self) -> Option<Vec<u8>> {
-        // What has been received already says nothing of the connection.
-        if self.received[self.taken..].contains(&b'\n') {
-            return self.next_line();
-        }
-        let mut bytes = [0; 64 * 1024];
-        match self.stream.read(&mut bytes) {
-            Err(error) if is_gone(error.kind()) => return None,
-            read => self.received.extend_from_slice(&bytes[..read.unwrap()]),
+        while !self.received[self.taken..].contains(&b'\n') {
+            let mut bytes = [0; 64 * 1024];
+            match self.stream.read(&mut bytes) {
+                // A reset may come within a line.
+                Err(error) if is_gone(error.kind()) => return None,
+                Ok(0) => break,
+                read => self.received.extend_from_slice(&bytes[..read.unwrap()]),
+            }
         }
         self.next_line()
     }

@@ -107,6 +107,18 @@ impl TlsEnd {
         }
     }
 
+    /// What has to be sent so that the server reads this.
+    #[allow(dead_code, reason = "most suites send it at once")]
+    pub fn seal(&self, text: &[u8]) -> Vec<u8> {
+        let connection = &mut self.state.lock().unwrap().connection;
+        connection.writer().write_all(text).unwrap();
+        let mut bytes = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
     pub fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         let writing = self.writing.lock().unwrap();
         for some in bytes.chunks(16 * 1024) {
