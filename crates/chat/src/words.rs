@@ -7,7 +7,6 @@ mod access;
 mod tls;
 
 use std::fmt::Display;
-use std::io;
 
 use client::dial::DialError;
 use client::link::LinkError;
@@ -253,13 +252,10 @@ pub(crate) fn dial_error(error: &DialError, expected: &str) -> String {
 /// How a connection was lost.
 pub(crate) fn link_error(error: &LinkError) -> String {
     match error {
-        // TLS tells a connection that was cut from one that was closed.
-        LinkError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the other side broke it off".into()
-        }
         LinkError::Io(error) => error.to_string(),
         LinkError::Scan(error) => format!("what came is no frame ({}: {error})", error.code()),
         LinkError::Unfinished => "it ended in the middle of a frame".into(),
+        LinkError::Cut => "it was cut off".into(),
         LinkError::Closed => "the other side closed it".into(),
     }
 }

@@ -53,6 +53,10 @@ pub enum LinkError {
     /// The stream ended within a frame.
     #[error("it ended within a frame")]
     Unfinished,
+    /// Within TLS: the connection ended without a word, as that of a program that crashes, or
+    /// somebody on the way has ended it.
+    #[error("it was cut off")]
+    Cut,
     /// The stream ended, and shouldn't have.
     #[error("the other side closed it")]
     Closed,
@@ -60,7 +64,10 @@ pub enum LinkError {
 
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Cut,
+            _ => Self::Io(Arc::new(error)),
+        }
     }
 }
 

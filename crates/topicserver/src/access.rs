@@ -6,7 +6,9 @@
 
 mod audit;
 mod checker;
+mod civil;
 mod control;
+mod edit;
 mod file;
 mod guessing;
 mod jwt;
@@ -20,16 +22,15 @@ mod policy;
 pub(crate) mod proxy;
 mod rate;
 mod rules;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the commands that make tokens come next")
-)]
 mod token;
 mod verbs;
 mod visitor;
 
 pub(crate) use audit::Audit;
 pub(crate) use control::{Access, Changed, Grant};
+pub use edit::EditError;
+pub(crate) use edit::{Change, Edit, NewToken, Subject};
+pub(crate) use file::seconds;
 pub use jwt::JwtKeyError;
 pub(crate) use limiter::{ConnectionPlace, Exceeded, Meter};
 pub(crate) use login::Login;

@@ -177,7 +177,8 @@ impl Default for Config {
     after_help = "Example: topicserver 20000\n\
                   Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation\n\
                   To see which options are in force, and whether the server would start:\n\
-                  topicserver check-config [FILE] [PORT] [OPTIONS]"
+                  topicserver check-config [FILE] [PORT] [OPTIONS]\n\
+                  To say who may do what: topicserver user|token|allow|deny|link --help"
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one

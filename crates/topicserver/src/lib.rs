@@ -26,6 +26,7 @@ mod identity;
 mod linger;
 mod listener;
 mod log_limit;
+mod manage;
 mod network;
 mod outbox;
 mod reach;
@@ -40,7 +41,8 @@ mod vigil;
 mod websocket;
 
 pub use access::{
-    AuthFileError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError, TokenError,
+    AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError,
+    TokenError,
 };
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
@@ -49,6 +51,7 @@ pub use config::{
     Source, Spot, TlsConfig, TlsMode, TlsVersion,
 };
 pub use identity::NoRandomness;
+pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
 pub use server::{Ended, Reloader, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Parser as _;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, Options, OptionsError, Server, TlsMode};
+use topicserver::{Config, Ended, Gathered, Manage, Options, OptionsError, Server, TlsMode};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -24,6 +25,9 @@ const CHECK: &str = "check-config";
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if Manage::is_meant(&arguments) {
+        return manage(Manage::parse_from(arguments));
+    }
     let is_check = arguments.get(1).is_some_and(|word| word == CHECK);
     if is_check {
         arguments = to_check(arguments);
@@ -45,6 +49,20 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("topicserver: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Changes the file that says who may do what.
+fn manage(command: Manage) -> ExitCode {
+    match command.run() {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("topicserver: {error}");
             ExitCode::FAILURE
         }
     }

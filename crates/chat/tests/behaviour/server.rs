@@ -28,6 +28,8 @@ pub(crate) struct Running {
     config: Config,
     /// What to give to clients.
     pub(crate) address: String,
+    /// Its key's fingerprint, if it has signed its certificate itself.
+    pub(crate) fingerprint: Option<String>,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
@@ -49,15 +51,18 @@ impl Running {
                 .unwrap();
             runtime.block_on(async {
                 let server = Server::bind(started).unwrap();
-                bound.send(server.local_addr()).unwrap();
+                bound
+                    .send((server.local_addr(), server.fingerprint()))
+                    .unwrap();
                 let stopped = async { drop(stopped.await) };
                 server.run(stopped).await
             });
         });
-        let address = address.recv().unwrap().to_string();
+        let (address, fingerprint) = address.recv().unwrap();
         Self {
             config,
-            address,
+            address: address.to_string(),
+            fingerprint,
             stop,
             thread,
         }

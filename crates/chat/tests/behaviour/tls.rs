@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use topicserver::{CertificateSource, Config, TlsConfig, TlsMode};
+
 use crate::front::{Authority, Front, Home, Identity};
 use crate::pictures::Other;
 use crate::process::{Output, Process};
@@ -251,7 +253,7 @@ fn a_connection_comes_back_over_tls_and_loses_nothing() {
     chat.types("one");
     assert_eq!(bob.hears(), "one");
     let address = front.stop();
-    chat.notice("the other side broke it off");
+    chat.notice("it was cut off");
     chat.types("two");
     bob.says("t", "meanwhile");
     bob.is_done();
@@ -260,7 +262,7 @@ fn a_connection_comes_back_over_tls_and_loses_nothing() {
     assert_eq!(bob.hears(), "two");
     // With another key it doesn't come back, and says what is left.
     let address = front.stop();
-    chat.notice("the other side broke it off");
+    chat.notice("it was cut off");
     chat.types("three");
     let _front = Front::start_at(&address, &Identity::own(), &server);
     let said = chat.notice(&format!("chat --forget {address}"));
@@ -288,6 +290,43 @@ fn somebody_is_looked_up_over_tls_and_called_in_plain_text() {
     delivers(home.chat(&["-direct", "0", &whom, "--accept-new"]));
     assert_eq!(listener.line(), "direct:hello");
     assert!(home.known().contains(&identity.pin()));
+}
+
+#[test]
+fn the_real_server_is_known_by_the_fingerprint_that_it_says() {
+    let home = Home::new("real");
+    let data = home.file("data", "");
+    std::fs::remove_file(&data).unwrap();
+    let server = Running::start(&Config {
+        data: Some(data.into()),
+        tls: TlsConfig {
+            mode: Some(TlsMode::Required),
+            certificate: Some(CertificateSource::SelfSigned { names: Vec::new() }),
+            ..TlsConfig::default()
+        },
+        ..Config::default()
+    });
+    let (address, pin) = (server.address.clone(), server.fingerprint.clone().unwrap());
+    let said = failure(home.chat(&["-topic", &address, "t"]));
+    assert!(said.contains(&pin), "{said}");
+    let pinned = format!("tls://{address}#{pin}");
+    let mut listener = Process::start(home.chat(&["-topic", &pinned, "t"]), Output::Read);
+    listener.notice("joined t");
+    assert!(home.known().contains(&pin));
+    let command = home.chat(&["-topic", &address, "t", "--name", "al"]);
+    let mut chat = Process::start(command, Output::Read);
+    chat.types("one");
+    assert_eq!(listener.line(), "t:one");
+    let server = server.restart();
+    assert_eq!(server.fingerprint, Some(pin));
+    chat.types("two");
+    assert_eq!(listener.line(), "t:two");
+    assert_eq!(chat.finishes(), 0);
+    let plain = failure(home.chat(&["-topic", &format!("tcp://{address}"), "t"]));
+    assert!(
+        plain.contains(&format!("use the address tls://{address}")),
+        "{plain}"
+    );
 }
 
 #[cfg(unix)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use client::{Client, Event, Line, Options, Presence};
 use wire::TopicName;
 
-use crate::server::Killable;
+use crate::server::{Killable, Speaks};
 
 /// The longest that anything may take, on a machine that is busy with others.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -67,8 +67,18 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
 
 #[test]
 fn every_published_line_reaches_a_subscriber_once_though_the_server_is_killed() {
+    let server = Killable::start("publish");
+    publish_and_kill(server, "disconnected: the other side closed it");
+}
+
+#[test]
+fn every_published_line_reaches_a_subscriber_once_over_tls_too() {
+    let server = Killable::speaking("publish-tls", Speaks::Tls);
+    publish_and_kill(server, "disconnected: it was cut off");
+}
+
+fn publish_and_kill(mut server: Killable, end: &str) {
     const HALF: usize = 1000;
-    let mut server = Killable::start("publish");
     let subscriber = Example::run("subscribe", &server);
     subscriber.says("joined");
     let mut publisher = Example::run("publish", &server);
@@ -89,7 +99,7 @@ fn every_published_line_reaches_a_subscriber_once_though_the_server_is_killed() 
     };
     reads_up_to(HALF / 4);
     server.kill();
-    subscriber.says("disconnected: the other side closed it");
+    subscriber.says(end);
     write(HALF..2 * HALF);
     // The end of the input.
     drop(write);

@@ -4,10 +4,19 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use topicserver::{Config, Server};
+use topicserver::{CertificateSource, Config, Server, TlsConfig, TlsMode};
 
 const PORT: &str = "NATTER_TEST_PORT";
 const DATA: &str = "NATTER_TEST_DATA";
+const TLS: &str = "NATTER_TEST_TLS";
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Plain,
+    /// TLS, and nothing else.
+    Tls,
+}
 
 /// A running server. Dropping it kills it and removes its data.
 pub(crate) struct Killable {
@@ -15,18 +24,25 @@ pub(crate) struct Killable {
     /// What to give to clients.
     pub(crate) address: String,
     data: PathBuf,
+    speaks: Speaks,
 }
 
 impl Killable {
     /// Starts one that keeps its history on disk.
     pub(crate) fn start(name: &str) -> Self {
+        Self::speaking(name, Speaks::Plain)
+    }
+
+    /// The same, over TLS or not.
+    pub(crate) fn speaking(name: &str, speaks: Speaks) -> Self {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("client-{name}-{}", std::process::id()));
-        let (child, address) = spawn("0", &data);
+        let (child, address) = spawn("0", &data, speaks);
         Self {
             child,
             address,
             data,
+            speaks,
         }
     }
 
@@ -43,8 +59,11 @@ impl Killable {
 
     /// Starts it again on the same port, with the same data.
     pub(crate) fn start_again(&mut self) {
-        let port = self.address.rsplit(':').next().unwrap();
-        (self.child, self.address) = spawn(port, &self.data);
+        let before = self.address.clone();
+        let address = before.split('#').next().unwrap();
+        let port = address.rsplit(':').next().unwrap();
+        (self.child, self.address) = spawn(port, &self.data, self.speaks);
+        assert_eq!(self.address, before);
     }
 }
 
@@ -57,8 +76,12 @@ impl Drop for Killable {
 }
 
 /// Runs this very program as a server: its process, and its address.
-fn spawn(port: &str, data: &Path) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn spawn(port: &str, data: &Path, speaks: Speaks) -> (Child, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if speaks == Speaks::Tls {
+        command.env(TLS, "");
+    }
+    let mut child = command
         .args(["--ignored", "--exact", "--nocapture", "server::is_a_server"])
         .env(PORT, port)
         .env(DATA, data)
@@ -85,6 +108,12 @@ fn is_a_server() {
         bind: Some("127.0.0.1".parse().unwrap()),
         port: std::env::var(PORT).unwrap().parse().unwrap(),
         data: Some(std::env::var_os(DATA).unwrap().into()),
+        tls: TlsConfig {
+            mode: std::env::var_os(TLS).map(|_| TlsMode::Required),
+            certificate: std::env::var_os(TLS)
+                .map(|_| CertificateSource::SelfSigned { names: Vec::new() }),
+            ..TlsConfig::default()
+        },
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -93,7 +122,11 @@ fn is_a_server() {
         .unwrap();
     runtime.block_on(async {
         let server = Server::bind(config).unwrap();
-        eprintln!("listening on {}", server.local_addr());
+        let address = server.local_addr();
+        match server.fingerprint() {
+            Some(fingerprint) => eprintln!("listening on tls://{address}#{fingerprint}"),
+            None => eprintln!("listening on {address}"),
+        }
         server.run(std::future::pending()).await
     });
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::value::{Datetime, Offset};
 use wire::{UserName, UserNameError};
 
+use super::civil::days_from_civil;
 use super::jwt::{Algorithm, Jwt, JwtKeyError, Keys};
 use super::limiter::Limits;
 use super::mistake::{At, Mistake};
@@ -287,6 +288,11 @@ fn read_token(id: &Spanned<String>, written: &WrittenToken, policy: &Policy) -> 
 /// A time in milliseconds since the Unix epoch. One without an offset is in UTC, and a
 /// date alone is its first moment. `None` of a time of day without a date.
 fn milliseconds(time: &Datetime) -> Option<u64> {
+    Some(seconds(time)? * 1000)
+}
+
+/// The same in seconds.
+pub(crate) fn seconds(time: &Datetime) -> Option<u64> {
     let date = time.date?;
     let days = days_from_civil(date.year.into(), date.month.into(), date.day.into());
     let clock = time.time.map_or(0, |clock| {
@@ -299,17 +305,7 @@ fn milliseconds(time: &Datetime) -> Option<u64> {
     };
     let seconds = days * 24 * 60 * 60 + clock - offset;
     // What was over before 1970 is over.
-    Some(u64::try_from(seconds).unwrap_or(0) * 1000)
-}
-
-/// Days since the Unix epoch, of a date in the Gregorian calendar: years begin in March, so
-/// that the leap day is the last, and 400 of them are an era of 146,097 days.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    Some(u64::try_from(seconds).unwrap_or(0))
 }
 
 #[cfg(test)]

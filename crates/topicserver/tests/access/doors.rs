@@ -114,6 +114,7 @@ fn questions() -> Vec<(&'static str, Takes, Value)> {
         ),
         ("ping", Takes::Nothing, json!({"ping": 7})),
         ("pong", Takes::Nothing, json!({"pong": 7})),
+        ("end", Takes::Nothing, json!({"end": {}})),
     ]
 }
 
@@ -289,7 +290,7 @@ fn frames_do_what_their_sender_may() {
 /// Asks each question.
 fn ask_all(frames: &mut Frames, visitor: Visitor, what: &str) {
     for (key, takes, question) in questions() {
-        if matches!(key, "auth" | "pong") {
+        if matches!(key, "auth" | "pong" | "end") {
             continue;
         }
         frames.send(json!({"extended": question}));

@@ -28,6 +28,8 @@ mod limits;
 mod logins;
 #[cfg(target_os = "linux")]
 mod passwords;
+#[cfg(unix)]
+mod program;
 mod signed;
 #[cfg(target_os = "linux")]
 mod strangers;

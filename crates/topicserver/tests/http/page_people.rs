@@ -199,3 +199,38 @@ fn text_and_names_of_all_people_are_shown_as_they_are_meant() {
         assert_eq!(called, is_call, "{text}");
     }
 }
+
+/// The table of `docs/mentions.md`, which the terminal's test reads too.
+fn documented_mentions() -> Vec<(String, String, bool)> {
+    let page = include_str!("../../../../docs/mentions.md");
+    let mut cases = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let columns: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let quoted = |text: &'static str| text.split('`').skip(1).step_by(2);
+        let name = quoted(columns[0]).next().unwrap();
+        let is_mention = columns[2].trim() == "yes";
+        cases.extend(quoted(columns[1]).map(|text| (name.into(), text.into(), is_mention)));
+    }
+    cases
+}
+
+#[test]
+fn a_name_is_mentioned_as_the_document_says() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = driver.browser(1000, 700);
+    join(&browser, server.addr(), "alice");
+    let cases = documented_mentions();
+    assert!(cases.len() > 30, "{cases:?}");
+    let answers = browser.run_async(&format!(
+        "const done = arguments[0];
+         import('/-/page/people.js').then(({{ mentions }}) => done(
+           {}.map(([name, text]) => mentions(text, name))));",
+        json!(cases)
+    ));
+    for ((name, text, is_mention), answer) in cases.iter().zip(answers.as_array().unwrap()) {
+        assert_eq!(answer, is_mention, "{name}: {text}");
+    }
+}

@@ -32,15 +32,20 @@ const KNOWN = new RegExp(`[${SCRIPTS.map((s) => `\\p{sc=${s}}`).join("")}]`, "u"
 export const isMixed = remembered((name) => !/^[\u0000-\u007f]*$/.test(name)
   && KNOWN.test(name) && !ALONE.some((fits) => fits.test(name)));
 
+// What words are made of.
+const WORD = "\\p{Alphabetic}\\p{N}_";
+
 // Whether somebody is mentioned: the name as a word, with or without @, in upper or lower
-// case, and never as a part of a longer one.
+// case, and never as a part of a longer one. docs/mentions.md has the rule.
 export function mentions(text, name) {
-  return Boolean(name) && wordOf(name).test(text);
+  return Boolean(name) && wordOf(name).test(text.toLowerCase());
 }
 
 const wordOf = remembered((name) => {
-  const quoted = name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}\\p{N}_])${quoted}(?![\\p{L}\\p{N}_])`, "iu");
+  const quoted = name.toLowerCase().replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+  // After a @ that ends a word, it is an address. A dot or a hyphen behind it belongs to a
+  // longer name only if that goes on.
+  return new RegExp(`(?<![${WORD}.-]|[${WORD}.-]@)${quoted}(?![${WORD}]|[.-][${WORD}])`, "u");
 });
 
 // A function of a name that is worked out once for the names that are seen.

@@ -1,0 +1,387 @@
+//! Changes of the file that says who may do what, as its commands make them: comments stay,
+//! and the file is replaced as a whole, so that a server never reads half of it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Array, DocumentMut, Item, Table, TomlError, Value, value};
+use wire::{UserName, UserNameError};
+
+use super::civil::civil_from_days;
+use super::file;
+use super::mistake::{At, AuthFileError, Mistake};
+use super::password::PasswordHash;
+use super::rules::{Rule, RuleError};
+use super::token::{self, TokenError};
+
+/// What a new file begins with.
+const HEADER: &str = "# Who may do what: docs/security.md says how this is written.\n\n";
+
+/// The file, and what was changed in it.
+pub(crate) struct Edit {
+    path: PathBuf,
+    /// The comments of a file that has nothing else yet.
+    head: String,
+    document: DocumentMut,
+}
+
+/// Whose rules are changed.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Everyone,
+    Members,
+    User(UserName),
+}
+
+/// What becomes of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Allow,
+    Deny,
+    /// It is neither allowed nor denied from now on.
+    Forget,
+}
+
+/// A token that is to be made.
+#[derive(Debug, Default)]
+pub(crate) struct NewToken {
+    pub(crate) id: Option<String>,
+    pub(crate) user: Option<UserName>,
+    pub(crate) allow: Vec<String>,
+    /// Seconds since the Unix epoch.
+    pub(crate) expires: Option<u64>,
+    pub(crate) note: Option<String>,
+}
+
+/// Why a change can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The file can't be used.
+    #[error(transparent)]
+    File(#[from] AuthFileError),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// There is one already.
+    #[error("there is a {0} already")]
+    Exists(String),
+    /// A table or a list has another form than it must have.
+    #[error("{0} has another form than a table or a list of rules; change it by hand")]
+    Form(String),
+    /// Something that was given is wrong.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A user's name.
+    #[error(transparent)]
+    Name(#[from] UserNameError),
+    /// A token's id.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// There is nothing to make secrets from.
+    #[error("the operating system gives no random numbers: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+impl std::str::FromStr for Subject {
+    type Err = UserNameError;
+
+    fn from_str(name: &str) -> Result<Self, UserNameError> {
+        Ok(match name {
+            "everyone" => Self::Everyone,
+            "members" => Self::Members,
+            name => Self::User(UserName::new(name)?),
+        })
+    }
+}
+
+impl Edit {
+    /// Opens a file. One that doesn't exist is made when it is saved.
+    pub(crate) fn open(path: &Path) -> Result<Self, AuthFileError> {
+        let text = match fs::read_to_string(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
+            read => read.map_err(|cause| failed(path, cause))?,
+        };
+        // What is broken already would be broken afterwards.
+        check(path, &text)?;
+        let document: DocumentMut = text.parse().map_err(|error: TomlError| {
+            let at = At {
+                offset: error.span().map_or(0, |span| span.start),
+                mistake: Mistake::Syntax(error.message().to_owned()),
+            };
+            at.in_file(path, &text)
+        })?;
+        let path = path.to_owned();
+        if document.is_empty() {
+            // What is added would come before them.
+            return Ok(Self {
+                path,
+                head: text,
+                document: DocumentMut::new(),
+            });
+        }
+        let head = String::new();
+        Ok(Self {
+            path,
+            head,
+            document,
+        })
+    }
+
+    pub(crate) fn add_user(&mut self, name: &UserName) -> Result<(), EditError> {
+        let users = table(self.document.as_table_mut(), "users")?;
+        if users.contains_key(name.as_str()) {
+            return Err(EditError::Exists(format!("user {name}")));
+        }
+        users.insert(name.as_str(), Item::Table(Table::new()));
+        Ok(())
+    }
+
+    /// Lets an account log in with a password, of which only a hash is kept.
+    pub(crate) fn set_password(
+        &mut self,
+        name: &UserName,
+        password: &str,
+    ) -> Result<(), EditError> {
+        let hash = PasswordHash::of(password)?.to_string();
+        let users = table(self.document.as_table_mut(), "users")?;
+        let known = users.get_mut(name.as_str());
+        let user = known.ok_or_else(|| EditError::Missing(format!("user {name}")))?;
+        let user = user.as_table_like_mut();
+        let user = user.ok_or_else(|| EditError::Form(format!("user {name}")))?;
+        user.insert("password", value(hash));
+        Ok(())
+    }
+
+    /// Removes an account, with its tokens and addresses.
+    pub(crate) fn remove_user(&mut self, name: &UserName) -> Result<(), EditError> {
+        let root = self.document.as_table_mut();
+        let removed = table(root, "users")?.remove(name.as_str());
+        removed.ok_or_else(|| EditError::Missing(format!("user {name}")))?;
+        let is_his = |item: &Item, key| item.get(key).and_then(Item::as_str) == Some(name.as_str());
+        table(root, "tokens")?.retain(|_, token| !is_his(token, "user"));
+        if let Some(addresses) = root.get_mut("addresses")
+            && let Some(all) = addresses.as_array_of_tables_mut()
+        {
+            all.retain(|address| address.get("as").and_then(Item::as_str) != Some(name.as_str()));
+        }
+        self.tidy();
+        Ok(())
+    }
+
+    /// Makes a token, which is returned: nobody can read it out of the file.
+    pub(crate) fn add_token(&mut self, new: &NewToken) -> Result<String, EditError> {
+        let id = match &new.id {
+            Some(id) => id.clone(),
+            None => token::generate_id()?,
+        };
+        token::check_id(&id)?;
+        let (token, hash) = token::generate(&id)?;
+        let tokens = table(self.document.as_table_mut(), "tokens")?;
+        if tokens.contains_key(&id) {
+            return Err(EditError::Exists(format!("token {id}")));
+        }
+        let mut written = Table::new();
+        written.insert("secret", value(hash.to_text()));
+        if let Some(user) = &new.user {
+            written.insert("user", value(user.as_str()));
+        }
+        if !new.allow.is_empty() {
+            for rule in &new.allow {
+                rule.parse::<Rule>()?;
+            }
+            let rules: Array = new.allow.iter().map(String::as_str).collect();
+            written.insert("allow", value(rules));
+        }
+        if let Some(expires) = new.expires {
+            written.insert("expires", value(datetime(expires)));
+        }
+        if let Some(note) = &new.note {
+            written.insert("note", value(note.as_str()));
+        }
+        tokens.insert(&id, Item::Table(written));
+        Ok(token)
+    }
+
+    pub(crate) fn remove_token(&mut self, id: &str) -> Result<(), EditError> {
+        let removed = table(self.document.as_table_mut(), "tokens")?.remove(id);
+        removed.ok_or_else(|| EditError::Missing(format!("token {id}")))?;
+        self.tidy();
+        Ok(())
+    }
+
+    /// Allows or denies something, or neither.
+    pub(crate) fn change_rule(
+        &mut self,
+        subject: &Subject,
+        rule: &str,
+        change: Change,
+    ) -> Result<(), EditError> {
+        let parsed: Rule = rule.parse()?;
+        let root = self.document.as_table_mut();
+        let rules = match subject {
+            Subject::Everyone => table(root, "everyone")?,
+            Subject::Members => table(root, "members")?,
+            Subject::User(name) => {
+                let users = table(root, "users")?;
+                if !users.contains_key(name.as_str()) {
+                    return Err(EditError::Missing(format!("user {name}")));
+                }
+                table(users, name.as_str())?
+            }
+        };
+        rules.set_implicit(false);
+        let mut has_been_there = false;
+        for (key, wanted) in [("allow", Change::Allow), ("deny", Change::Deny)] {
+            if let Some(list) = rules.get_mut(key) {
+                let form = || EditError::Form(key.into());
+                let list = list.as_array_mut().ok_or_else(form)?;
+                let is_this =
+                    |one: &Value| one.as_str().map(str::parse) == Some(Ok(parsed.clone()));
+                if change == wanted && list.iter().any(is_this) {
+                    return Ok(());
+                }
+                let before = list.len();
+                list.retain(|one| !is_this(one));
+                has_been_there |= list.len() < before;
+            }
+            if change == wanted {
+                let list = rules.entry(key).or_insert(value(Array::new()));
+                let list = list.as_array_mut();
+                list.ok_or_else(|| EditError::Form(key.into()))?.push(rule);
+            }
+        }
+        match change == Change::Forget && !has_been_there {
+            true => Err(EditError::Missing(format!("rule {rule:?}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The accounts, or the tokens: each with a line about it.
+    pub(crate) fn list(&self, key: &str) -> Vec<String> {
+        let table = self.document.get(key).and_then(Item::as_table_like);
+        let entries = table.into_iter().flat_map(|table| table.iter());
+        entries.map(|(name, item)| summary(name, item)).collect()
+    }
+
+    /// Removes tables that have become empty and that nobody wrote.
+    fn tidy(&mut self) {
+        for key in ["users", "tokens"] {
+            let is_empty = |item: &Item| item.as_table().is_some_and(Table::is_empty);
+            if self.document.get(key).is_some_and(is_empty) {
+                self.document.remove(key);
+            }
+        }
+    }
+
+    /// Replaces the file, if what it says now can be understood.
+    pub(crate) fn save(&self) -> Result<(), AuthFileError> {
+        let text = format!("{}{}", self.head, self.document);
+        check(&self.path, &text)?;
+        replace(&self.path, &text).map_err(|cause| failed(&self.path, cause))
+    }
+}
+
+/// Whether a text would be understood in place of the file.
+fn check(path: &Path, text: &str) -> Result<(), AuthFileError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let parsed = file::parse(text, folder);
+    parsed.map(drop).map_err(|at| at.in_file(path, text))
+}
+
+fn failed(path: &Path, cause: io::Error) -> AuthFileError {
+    let path = path.to_owned();
+    AuthFileError::Io { path, cause }
+}
+
+/// A table within another one, which is made if it isn't there.
+fn table<'a>(within: &'a mut Table, key: &str) -> Result<&'a mut Table, EditError> {
+    let new = || {
+        let mut new = Table::new();
+        // Only what is in it is written.
+        new.set_implicit(true);
+        Item::Table(new)
+    };
+    let item = within.entry(key).or_insert_with(new);
+    item.as_table_mut()
+        .ok_or_else(|| EditError::Form(key.to_owned()))
+}
+
+/// What is worth knowing of an account or a token.
+fn summary(name: &str, item: &Item) -> String {
+    let mut line = name.to_owned();
+    for key in ["user", "allow", "deny", "names", "admin", "expires", "note"] {
+        if let Some(known) = item.get(key).and_then(Item::as_value) {
+            let known = known.clone().decorated("", "");
+            line += &format!("  {key} = {known}");
+        }
+    }
+    line
+}
+
+/// A moment in UTC.
+fn datetime(seconds: u64) -> toml_edit::Datetime {
+    let days = i64::try_from(seconds / 86_400).unwrap_or(i64::MAX / 2);
+    let (year, month, day) = civil_from_days(days);
+    let small = |number: u64| u8::try_from(number).unwrap_or(0);
+    toml_edit::Datetime {
+        date: Some(toml_edit::Date {
+            year: u16::try_from(year).unwrap_or(9999),
+            month: u8::try_from(month).unwrap_or(12),
+            day: u8::try_from(day).unwrap_or(31),
+        }),
+        time: Some(toml_edit::Time {
+            hour: small(seconds / 3600 % 24),
+            minute: small(seconds / 60 % 60),
+            second: Some(small(seconds % 60)),
+            nanosecond: None,
+        }),
+        offset: Some(toml_edit::Offset::Z),
+    }
+}
+
+/// Writes a new file beside the old one and renames it. Its owner and its group stay, and
+/// nobody else may read it; a group that could, still can.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays one, to the new file.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.{:08x}", getrandom::u32().unwrap_or(0)));
+    let written = write_new(&new, text)
+        .and_then(|()| keep_owner(&path, &new))
+        .and_then(|()| fs::rename(&new, &path));
+    if written.is_err() {
+        // It holds nothing that isn't in the old one.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn keep_owner(old: &Path, new: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let Ok(old) = fs::metadata(old) else {
+        return Ok(());
+    };
+    let made = fs::metadata(new)?;
+    if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
+        chown(new, Some(old.uid()), Some(old.gid()))?;
+    }
+    let mode = 0o600 | old.mode() & 0o040;
+    fs::set_permissions(new, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The real program: its commands change the file, it notices, and nothing that it logs has a
+//! secret in it.
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::common::{Client, Directory, Process, eventually, finish, program};
+use crate::requests::Http;
+
+/// A folder with a file of accounts.
+struct Accounts(Directory);
+
+impl Accounts {
+    fn new() -> Self {
+        let accounts = Self(Directory::new());
+        accounts.run(&["user", "add", "alice", "--allow", "read write who lab"]);
+        accounts
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn try_run(&self, words: &[&str]) -> Output {
+        let file = self.path("accounts.toml");
+        finish(program().args(words).args(["--auth", &file]))
+    }
+
+    /// Runs a command of the program; what it printed.
+    fn run(&self, words: &[&str]) -> String {
+        let output = self.try_run(words);
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn serve(&self, options: &[&str]) -> Process {
+        let (auth, audit) = (self.path("accounts.toml"), self.path("audit"));
+        Process::start(&[&["--auth", &auth, "--audit-log", &audit], options].concat())
+    }
+
+    fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("audit")).unwrap();
+        let read = |line| serde_json::from_str(line).unwrap();
+        text.lines().map(read).collect()
+    }
+}
+
+fn log_in(server: &Process, token: &str) -> (Client, Value) {
+    let mut client = server.connect();
+    client.ask(json!({ "auth": token }));
+    let answer = client.frame()["extended"].clone();
+    (client, answer)
+}
+
+#[test]
+fn a_command_reaches_a_server_that_runs() {
+    let accounts = Accounts::new();
+    let server = accounts.serve(&[]);
+    let token = accounts.run(&["token", "add", "--user", "alice", "--id", "ci"]);
+    // The server notices by itself, and at once if it is told.
+    server.signal("HUP");
+    let mut client = eventually("the new token", || {
+        let (client, answer) = log_in(&server, &token);
+        (answer["authenticated"]["user"] == "alice").then_some(client)
+    });
+    accounts.run(&["token", "remove", "ci"]);
+    assert_eq!(client.expect_extended_error("revoked")["code"], "revoked");
+    client.expect_end();
+    assert_eq!(
+        log_in(&server, &token).1["error"]["code"],
+        "unauthenticated"
+    );
+    let output = accounts.try_run(&["token", "remove", "ci"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "topicserver: there is no token ci\n"
+    );
+    // A mistake is shown where it is, and changes nothing.
+    let path = accounts.path("accounts.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("read write who lab", "raed lab")).unwrap();
+    let line = server.wait_for("the file is broken");
+    assert!(
+        line.contains("line 4, column 10: \"raed\" is no verb"),
+        "{line}"
+    );
+    let events: Vec<_> = accounts
+        .audit()
+        .iter()
+        .map(|line| line["event"].clone())
+        .collect();
+    for event in ["login", "failed-login", "refusal", "change"] {
+        assert!(events.contains(&json!(event)), "{event} in {events:?}");
+    }
+}
+
+#[test]
+fn a_server_with_a_broken_file_does_not_start() {
+    let accounts = Accounts::new();
+    let path = accounts.path("accounts.toml");
+    std::fs::write(&path, "[users.alice]\nallow = \"read lab\"\n").unwrap();
+    let output = finish(program().args(["0", "--auth", &path]));
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("accounts.toml, line 2, column 9: "), "{text}");
+    assert!(
+        text.contains("2 | allow = \"read lab\"\n  |         ^"),
+        "{text}"
+    );
+    let output = finish(program().args(["0", "--auth", &(path + "-not-there")]));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn nothing_that_is_logged_has_a_secret_in_it() {
+    let accounts = Accounts::new();
+    let mut server = accounts.serve(&["--log", "trace"]);
+    let token = accounts.run(&["token", "add", "--user", "alice", "--id", "ci"]);
+    let secret = token.rsplit_once("ci_").unwrap().1.to_owned();
+    server.signal("HUP");
+    let (mut client, _) = eventually("the new token", || {
+        let (client, answer) = log_in(&server, &token);
+        answer["authenticated"].is_object().then_some((client, ()))
+    });
+    client.register_extended(&["lab"], json!({}));
+    let wrong = token.replace("ntr_ci", "ntr_other");
+    // Right and wrong, in its place and elsewhere.
+    for frame in [
+        json!({"topics": ["lab"], "extended": {"auth": token}}),
+        json!({"topics": ["lab"], "extended": {"auth": wrong}}),
+        json!({"extended": {"auth": {"user": "alice", "password": token}}}),
+        json!({"extended": {"auth": {"user": "bob", "password": token}}}),
+        json!({"extended": {"auth": [token]}}),
+        json!({"extended": {"auth": {"token": token}}}),
+        json!({"extended": {"auth": format!("{token} ")}}),
+    ] {
+        let mut client = Client::connect(server.v4());
+        client.send(format!("{frame}\n").as_bytes());
+        client.frame();
+    }
+    for header in [
+        format!("authorization: Bearer {token}"),
+        format!("authorization: Bearer {wrong}"),
+        format!("authorization: {token}"),
+        format!("authorization: Basic {token}"),
+        format!("authorization: Token {token}"),
+    ] {
+        let mut http = Http::at(server.v4());
+        http.ask("POST", "/lab", &[&header], b"hello");
+        http.answer();
+        let mut http = Http::at(server.v4());
+        http.ask("GET", "/lab?poll=1", &[&header], b"");
+        http.answer();
+    }
+    server.terminate();
+    let log = server.log();
+    assert!(
+        log.iter()
+            .any(|line| line.contains("logged in as alice with the token ci"))
+    );
+    let shown: Vec<_> = log.iter().filter(|line| line.contains(&secret)).collect();
+    assert!(shown.is_empty(), "{shown:#?}");
+    let audit = std::fs::read_to_string(accounts.path("audit")).unwrap();
+    assert!(!audit.contains(&secret), "{audit}");
+    assert!(audit.contains("\"event\":\"failed-login\""));
+}
+
+#[test]
+fn a_password_that_was_set_lets_its_owner_in() {
+    let accounts = Accounts::new();
+    let set = |password: &str| {
+        let mut child = program()
+            .args(["user", "password", "alice", "--auth"])
+            .arg(accounts.path("accounts.toml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(password.as_bytes()).unwrap();
+        drop(input);
+        child.wait_with_output().unwrap()
+    };
+    let output = set("short\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = set("correct horse battery\nstaple\n");
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(accounts.path("accounts.toml")).unwrap();
+    assert!(text.contains("password = \"$argon2id$"), "{text}");
+    assert!(!text.contains("horse"));
+    let server = accounts.serve(&[]);
+    let log_in = |password: &str| {
+        let mut client = server.connect();
+        client.ask(json!({"auth": {"user": "alice", "password": password}}));
+        client.frame()["extended"].clone()
+    };
+    let answer = log_in("correct horse battery");
+    assert_eq!(answer["authenticated"]["user"], "alice", "{answer}");
+    let answer = log_in("correct horse battery staple");
+    assert_eq!(answer["error"]["code"], "unauthenticated", "{answer}");
+}
