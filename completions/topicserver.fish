@@ -14,7 +14,7 @@ complete -c topicserver -l auth -d 'Ask who clients are, and let them do what th
 complete -c topicserver -l audit-log -d 'Append a line of JSON to this file for each login, refusal and change of --auth' -r -F
 complete -c topicserver -l max-topics -d 'Maximum topics per connection' -r
 complete -c topicserver -l max-outbox -d 'Maximum bytes queued per connection. A classic client beyond it is disconnected; an extended one catches up from the history' -r
-complete -c topicserver -l max-queued -d 'Maximum bytes queued for all connections together. Near it, connections that have more queued than others are treated as if they were beyond --max-outbox [default: a quarter of the machine\'s memory, at least 256 MiB]' -r
+complete -c topicserver -l max-queued -d 'Maximum bytes in all queues together: for connections, for topics, and of unfinished frames. Near it, connections that have more queued than others are treated as if they were beyond --max-outbox [default: a quarter of the machine\'s memory, at least 256 MiB]' -r
 complete -c topicserver -l max-mailbox -d 'Maximum bytes queued per topic. Beyond it the server reads the topic\'s publishers more slowly' -r
 complete -c topicserver -l max-connections -d 'Maximum connections' -r
 complete -c topicserver -l max-connections-per-address -d 'Maximum connections per IP address' -r

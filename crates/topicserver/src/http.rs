@@ -9,6 +9,7 @@ mod accept;
 mod answer;
 mod assets;
 mod auth;
+mod body;
 mod connection;
 mod context;
 mod forwarded;

@@ -29,6 +29,7 @@ mod log_limit;
 mod manage;
 mod network;
 mod outbox;
+mod queues;
 mod reach;
 mod server;
 mod session;

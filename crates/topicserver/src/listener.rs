@@ -133,7 +133,7 @@ fn set_options(stream: &TcpStream, guard: &ConnectionGuard) {
 /// The session of a connection from `peer`.
 fn session(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> Session<OwnedReadHalf> {
     let (reader, writer) = stream.into_split();
-    let limits = guard.state().outbox_limits().clone();
+    let limits = guard.state().queue_limits().clone();
     let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), peer, limits));
     tracing::debug!(peer = %outbox.peer(), "connected");
     Session::new(reader, outbox, guard)

@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 use crate::outbox::batch::Batch;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
-use crate::outbox::limits::OutboxLimits;
 use crate::outbox::transport::Transport;
+use crate::queues::QueueLimits;
 
 pub(crate) mod batch;
 mod drain;
@@ -25,7 +25,6 @@ mod end;
 mod events;
 pub(crate) mod form;
 pub(crate) mod individual;
-pub(crate) mod limits;
 mod peer;
 pub(crate) mod places;
 mod queue;
@@ -58,14 +57,14 @@ pub(crate) struct Outbox<T: ?Sized> {
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
     /// Bytes that may wait.
-    limits: Arc<OutboxLimits>,
+    limits: Arc<QueueLimits>,
     state: Mutex<State>,
     transport: T,
 }
 
 impl<T: Transport> Outbox<T> {
     /// An outbox before `transport`, for `peer`, in which so much may wait.
-    pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<OutboxLimits>) -> Self {
+    pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<QueueLimits>) -> Self {
         Self {
             peer: PeerAddress::new(peer),
             // The session's waker isn't here yet.
@@ -185,7 +184,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             if waiting == 0 {
                 continue;
             }
-            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed_outbox() {
                 state.is_wanted = true;
                 self.count_unsent(state);
                 return index;
@@ -298,7 +297,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// The outbox is full, with the answers that are expected.
     pub(crate) fn is_full(&self) -> bool {
-        self.has_work() && self.state.lock().promised() >= self.limits.allowed().max(1)
+        self.has_work() && self.state.lock().promised() >= self.limits.allowed_outbox().max(1)
     }
 
     /// Whether more waits than half of what may: then no answer is begun that is large itself.
@@ -385,7 +384,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             return;
         }
         let waiting = batch.in_form(state.form).len() - written;
-        if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+        if state.queue.is_some() && state.queued() + waiting > self.limits.allowed_outbox() {
             return self.close_too_slow(state, waiting);
         }
         let kept = batch.to_keep(state.form).slice(written..);

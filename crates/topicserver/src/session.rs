@@ -22,13 +22,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
-use wire::{ErrorCode, RegistrationOptions, ScanError, TopicName};
+use wire::{ErrorCode, RegistrationOptions, TopicName};
 
 use crate::access::{ConnectionPlace, Visitor};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::handler::Handler;
-use crate::session::input::{First, FrameSink, Input, Read};
+use crate::session::input::{First, FrameSink, Input, InputError, Read};
 use crate::session::protocol::{Protocol, Spoken};
 use crate::session::source::Source;
 use crate::session::unheard::Unheard;
@@ -70,8 +70,8 @@ enum End {
     Closed,
     /// The peer took nothing for too long.
     Stalled,
-    /// The peer's stream can't be read any further.
-    Stream(ScanError),
+    /// The peer's bytes can't be read any further.
+    Input(InputError),
     /// Everything was said, in a frame.
     Said,
     /// The peer wants to speak TLS, and the server doesn't.
@@ -103,7 +103,8 @@ impl<R: Source> Session<R> {
     /// The connection begins with these bytes, which were read already.
     pub(crate) fn begin_with(&mut self, bytes: &BytesMut) {
         let limits = self.config().frame_limits;
-        self.input.begin_with(bytes, limits);
+        let queues = self.handler.state().queue_limits();
+        self.input.begin_with(bytes, limits, queues);
     }
 
     /// From now on it only listens, to these topics.
@@ -146,9 +147,11 @@ impl<R: Source> Session<R> {
         let settings = (self.config().frame_limits, self.spoken());
         let is_stranger = self.handler.is_of_stranger();
         let first = match is_stranger {
-            true => self
-                .input
-                .poll_first(&mut self.reader, cx, settings, &mut Unheard),
+            true => {
+                let queues = self.handler.state().queue_limits().clone();
+                self.input
+                    .poll_first(&mut self.reader, cx, settings, &mut Unheard { queues })
+            }
             false => self
                 .input
                 .poll_first(&mut self.reader, cx, settings, &mut self.handler),
@@ -167,7 +170,7 @@ impl<R: Source> Session<R> {
                 Some(end) => Begin::End(end),
                 None => Begin::Json,
             },
-            Poll::Ready(Ok(Err(error))) => Begin::End(End::Stream(error)),
+            Poll::Ready(Ok(Err(error))) => Begin::End(End::Input(error)),
             Poll::Ready(Err(error)) => Begin::End(End::Broken(error.kind())),
         })
     }
@@ -226,7 +229,7 @@ impl<R: Source> Session<R> {
                         return self.poll_read_deadline(cx);
                     }
                 }
-                Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Stream(error)),
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(End::Input(error)),
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error.kind())),
             }
         }
@@ -374,14 +377,16 @@ fn deadline(duration: Duration) -> Deadline {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::Waker;
 
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::access::{Access, Audit};
     use crate::clock::Clock;
+    use crate::outbox::Outbox;
     use crate::outbox::transport::TcpWriter;
-    use crate::outbox::{Outbox, limits::OutboxLimits};
+    use crate::queues::{Kind, QueueLimits, Queued};
     use crate::state::{ServeHttp, ServerState, Serving};
 
     /// Serves nothing.
@@ -393,25 +398,45 @@ mod tests {
         }
     }
 
-    /// With 144 bytes tokio's task takes 256; with one word more it would take
-    /// 384, because it is aligned to 128. That is what an idle connection costs.
-    #[cfg(target_pointer_width = "64")]
-    #[tokio::test]
-    async fn an_idle_session_fits_in_a_small_task() {
+    /// A session in a server with these limits, whose peer sends nothing.
+    async fn session(config: Config) -> Session<OwnedReadHalf> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let clock = Clock::for_tests();
         let access = Access::open(None, Audit::default());
         let http = Arc::new(NoHttp);
-        let state = ServerState::new(Config::default(), None, None, http, clock, access).unwrap();
+        let state = ServerState::new(config, None, None, http, clock, access).unwrap();
         let guard = state.admit(address).unwrap();
-        let outbox = Arc::new(Outbox::new(
-            TcpWriter::new(writer),
-            address,
-            OutboxLimits::of_one(1000),
-        ));
-        let session = Session::new(reader, outbox, guard).enter();
+        let limits = QueueLimits::of_one(1000);
+        let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), address, limits));
+        Session::new(reader, outbox, guard)
+    }
+
+    /// With 144 bytes tokio's task takes 256; with one word more it would take
+    /// 384, because it is aligned to 128. That is what an idle connection costs.
+    #[cfg(target_pointer_width = "64")]
+    #[tokio::test]
+    async fn an_idle_session_fits_in_a_small_task() {
+        let session = session(Config::default()).await.enter();
         assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_read_while_the_mailboxes_of_all_topics_are_full() {
+        let config = Config {
+            max_queued: 40_000,
+            ..Config::default()
+        };
+        let mut session = session(config).await;
+        let queues = session.handler.state().queue_limits().clone();
+        let mut mailboxes = Queued::new(queues, Kind::Mailbox);
+        mailboxes.add(9_999);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(session.handler.poll_room(&mut cx).is_ready());
+        mailboxes.add(1);
+        assert!(session.handler.poll_room(&mut cx).is_pending());
+        drop(mailboxes);
+        std::future::poll_fn(|cx| session.handler.poll_room(cx)).await;
     }
 }

@@ -15,7 +15,7 @@ use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::outbox::SharedOutbox;
-use crate::outbox::limits::OutboxLimits;
+use crate::queues::QueueLimits;
 use crate::store::Store;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::reader::Reader;
@@ -27,7 +27,7 @@ pub(crate) struct ServerState {
     registry: Arc<Registry>,
     access: Access,
     connections: Connections,
-    outbox_limits: Arc<OutboxLimits>,
+    queue_limits: Arc<QueueLimits>,
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
@@ -51,12 +51,20 @@ impl ServerState {
         clock: Clock,
         access: Access,
     ) -> Result<Arc<Self>, NoRandomness> {
+        let (per_connection, per_topic) = (config.max_outbox, config.max_mailbox);
+        let queue_limits = QueueLimits::new(per_connection, per_topic, config.max_queued);
+        let queues = queue_limits.clone();
         Ok(Arc::new(Self {
             hashes: match &store {
                 Some(store) => Hashes::new(store.secret())?,
                 None => Hashes::random()?,
             },
-            registry: Arc::new(Registry::new(&config, store.clone(), clock.clone())?),
+            registry: Arc::new(Registry::new(
+                &config,
+                queues,
+                store.clone(),
+                clock.clone(),
+            )?),
             store,
             tls,
             clock,
@@ -65,7 +73,7 @@ impl ServerState {
                 config.max_connections,
                 config.max_connections_per_address,
             ),
-            outbox_limits: OutboxLimits::new(config.max_outbox, config.max_queued),
+            queue_limits,
             directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
@@ -116,9 +124,9 @@ impl ServerState {
         &self.http
     }
 
-    /// What may be queued for connections.
-    pub(crate) fn outbox_limits(&self) -> &Arc<OutboxLimits> {
-        &self.outbox_limits
+    /// How much may wait in the queues.
+    pub(crate) fn queue_limits(&self) -> &Arc<QueueLimits> {
+        &self.queue_limits
     }
 
     pub(crate) fn connections(&self) -> &Connections {

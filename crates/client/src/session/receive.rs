@@ -12,7 +12,7 @@ use crate::frame::{Frame, MessageFrame};
 use crate::queue::Retransmission;
 
 /// The errors after which a server closes the connection.
-const FINAL: [ErrorCode; 15] = [
+const FINAL: [ErrorCode; 16] = [
     ErrorCode::NotJson,
     ErrorCode::NotUtf8,
     ErrorCode::TooDeep,
@@ -27,6 +27,7 @@ const FINAL: [ErrorCode; 15] = [
     ErrorCode::Expired,
     ErrorCode::Revoked,
     ErrorCode::TooManyAttempts,
+    ErrorCode::TryLater,
     ErrorCode::ShuttingDown,
 ];
 

@@ -42,9 +42,9 @@ pub(super) struct ConnectionOptions {
           value_parser = size(1024))]
     max_outbox: Bytes,
 
-    /// Maximum bytes queued for all connections together. Near it, connections that have more
-    /// queued than others are treated as if they were beyond --max-outbox [default: a quarter of
-    /// the machine's memory, at least 256 MiB]
+    /// Maximum bytes in all queues together: for connections, for topics, and of unfinished
+    /// frames. Near it, connections that have more queued than others are treated as if they
+    /// were beyond --max-outbox [default: a quarter of the machine's memory, at least 256 MiB]
     #[arg(long, value_name = "SIZE", value_parser = size(1024))]
     max_queued: Option<Bytes>,
 

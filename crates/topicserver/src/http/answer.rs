@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::outbox::limits::OutboxLimits;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
+use crate::queues::QueueLimits;
 
 /// An outbox for whoever answers `peer`, and where the first line comes out that is sent
 /// there.
@@ -18,7 +18,7 @@ pub(super) fn asker(peer: SocketAddr) -> (SharedOutbox, oneshot::Receiver<Vec<u8
     let (sender, answer) = oneshot::channel();
     let sender = AnswerSender(Mutex::new(Some(sender)));
     // It takes all that there is, so that nothing waits.
-    let limits = OutboxLimits::of_one(0);
+    let limits = QueueLimits::of_one(0);
     (Arc::new(Outbox::new(sender, peer, limits)), answer)
 }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
 use crate::history::entry::Stored;
 use crate::http::auth::RequestVisitor;
+use crate::http::body::{WholeBody, too_long};
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
@@ -59,10 +59,10 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    // Before the body is read: who may not publish needn't send it.
+    // Before the body is read: a client that may not publish needn't send it.
     visitor.gate(&context).check_publish(&topic)?;
-    let bytes = read(&context, &headers, body).await?;
-    let request = parse_body(query, &headers, &bytes)?;
+    let body = WholeBody::read(&context, &headers, body).await?;
+    let request = parse_body(query, &headers, &body.bytes)?;
     let lines = lines(&context, &topic, &request.texts)?;
     let count = request.texts.len();
     let identity = identify(&context, &visitor, request.user.as_deref())?;
@@ -82,7 +82,10 @@ pub(crate) async fn publish(
         batch: Batch::owned(lines, u32::try_from(count).unwrap_or(u32::MAX)),
         reply: Reply::Receipt(Box::new(Receipt { id, to: receipt })),
     };
-    // Whoever waits for the receipt is slowed by that.
+    let queues = context.state().queue_limits();
+    std::future::poll_fn(|cx| queues.poll_mailboxes(cx)).await;
+    drop(body);
+    // The client waits for the receipt, which slows it.
     let (_topic, _has_room) = visitor.gate(&context).publish(&topic, publication)?;
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
@@ -120,44 +123,6 @@ fn answer(topic: &TopicName, stored: Stored, count: usize) -> Response {
         count: (count > 1).then_some(count),
     };
     json(StatusCode::OK, &published)
-}
-
-/// The whole body, which may have as many bytes as a frame.
-async fn read(context: &RequestContext, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let config = context.config();
-    let max = config.frame_limits.max_frame;
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
-        return Err(too_long(max));
-    }
-    let timeout = config.frame_timeout;
-    match tokio::time::timeout(timeout, axum::body::to_bytes(body, max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_long(&error) => Err(too_long(max)),
-        Ok(Err(_)) => Err(Problem::bad_request("the body can't be read to its end")),
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            ErrorCode::UnfinishedFrame,
-            format!("the body wasn't finished within {} s", timeout.as_secs()),
-        )),
-    }
-}
-
-/// Whether the limit was what ended the body.
-fn is_too_long(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error);
-    let limit = source.and_then(|source| source.downcast_ref::<LengthLimitError>());
-    limit.is_some()
-}
-
-fn too_long(max: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::TooLong,
-        format!("a message, and the body that brings it, has at most {max} bytes"),
-    )
 }
 
 /// What the body says.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::outbox::limits::{OutboxLimits, QueuedBytes};
+use crate::queues::{Kind, QueueLimits, Queued};
 
 /// What a piece counts as beside its bytes, with what is kept free for more.
 const PIECE_COST: usize = 2 * size_of::<Bytes>();
@@ -16,16 +16,16 @@ pub(crate) struct Queue {
     bytes: usize,
     /// Bytes that the transport holds; they go out before the pieces.
     unsent: usize,
-    share: QueuedBytes,
+    queued: Queued,
 }
 
 impl Queue {
-    pub(super) fn new(limits: Arc<OutboxLimits>) -> Self {
+    pub(super) fn new(limits: Arc<QueueLimits>) -> Self {
         Self {
             pieces: VecDeque::new(),
             bytes: 0,
             unsent: 0,
-            share: QueuedBytes::new(limits),
+            queued: Queued::new(limits, Kind::Outbox),
         }
     }
 
@@ -41,8 +41,8 @@ impl Queue {
 
     /// Counts the bytes that wait in the transport.
     pub(crate) fn set_unsent(&mut self, unsent: usize) {
-        self.share.add(unsent);
-        self.share.remove(self.unsent);
+        self.queued.add(unsent);
+        self.queued.remove(self.unsent);
         self.unsent = unsent;
     }
 
@@ -54,14 +54,14 @@ impl Queue {
     /// Adds a piece that isn't empty.
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.bytes += piece.len();
-        self.share.add(piece.len() + PIECE_COST);
+        self.queued.add(piece.len() + PIECE_COST);
         self.pieces.push_back(piece);
     }
 
     /// Removes the bytes that were written, wherever in a piece they end.
     pub(crate) fn remove(&mut self, mut written: usize) {
         self.bytes -= written;
-        self.share.remove(written);
+        self.queued.remove(written);
         while let Some(front) = self.pieces.front_mut() {
             if written < front.len() {
                 front.advance(written);
@@ -69,7 +69,7 @@ impl Queue {
             }
             written -= front.len();
             self.pieces.pop_front();
-            self.share.remove(PIECE_COST);
+            self.queued.remove(PIECE_COST);
         }
     }
 
@@ -80,7 +80,7 @@ impl Queue {
             .pieces
             .drain(1.min(self.pieces.len())..)
             .map(|piece| {
-                self.share.remove(piece.len() + PIECE_COST);
+                self.queued.remove(piece.len() + PIECE_COST);
                 piece.len()
             })
             .sum();

@@ -39,7 +39,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         for (index, batch) in batches.clone().enumerate() {
             let encoded = individual.encode(batch, state.form);
             let waiting = encoded.bytes.len();
-            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed() {
+            if state.queue.is_some() && state.queued() + waiting > self.limits.allowed_outbox() {
                 state.is_wanted = true;
                 return index;
             }

@@ -56,7 +56,7 @@ impl Transport for Socket {
 
 /// An outbox that may hold 100 bytes, before a socket with so much room.
 fn outbox(room: usize) -> Outbox<Socket> {
-    let limits = OutboxLimits::of_one(100);
+    let limits = QueueLimits::of_one(100);
     let outbox = Outbox::new(Socket::default(), ([10, 0, 0, 2], 2).into(), limits);
     outbox.transport.0.lock().room = room;
     outbox
@@ -118,7 +118,7 @@ fn many_pieces_go_out_in_few_calls() {
     let outbox = Outbox::new(
         Socket::default(),
         ([10, 0, 0, 2], 2).into(),
-        OutboxLimits::of_one(10_000),
+        QueueLimits::of_one(10_000),
     );
     for n in 0..150 {
         outbox.send(&batch(&format!("{n:03}\n")));
@@ -178,7 +178,7 @@ fn whole_notices_are_left_out_while_much_waits() {
     let outbox = Outbox::new(
         Socket::default(),
         ([10, 0, 0, 2], 2).into(),
-        OutboxLimits::of_one(1 << 20),
+        QueueLimits::of_one(1 << 20),
     );
     for _ in 0..10_000 {
         outbox.send_error(ErrorCode::UnknownFrame, "what is this", None);
@@ -278,7 +278,7 @@ fn a_session_is_not_kept_waiting_by_who_is_writing() {
 }
 
 /// Outboxes that share limits, before sockets that take nothing.
-fn sharing(limits: &Arc<OutboxLimits>, count: usize) -> Vec<Outbox<Socket>> {
+fn sharing(limits: &Arc<QueueLimits>, count: usize) -> Vec<Outbox<Socket>> {
     let peer = ([10, 0, 0, 2], 2).into();
     let outbox = |_| Outbox::new(Socket::default(), peer, limits.clone());
     (0..count).map(outbox).collect()
@@ -286,7 +286,7 @@ fn sharing(limits: &Arc<OutboxLimits>, count: usize) -> Vec<Outbox<Socket>> {
 
 #[test]
 fn when_all_is_taken_those_who_hold_most_are_sent_on_or_told_and_closed() {
-    let limits = OutboxLimits::new(1_000, 4_000);
+    let limits = QueueLimits::new(1_000, 1_000, 4_000);
     let outboxes = sharing(&limits, 4);
     let piece = batch(&("x".repeat(399) + "\n"));
     let pieces = || std::iter::repeat_n(&piece, 2);
@@ -322,7 +322,7 @@ fn when_all_is_taken_those_who_hold_most_are_sent_on_or_told_and_closed() {
 
 #[test]
 fn what_is_counted_is_what_pieces_take() {
-    let limits = OutboxLimits::new(1 << 20, 1 << 30);
+    let limits = QueueLimits::new(1 << 20, 1 << 20, 1 << 30);
     let outbox = &sharing(&limits, 1)[0];
     for _ in 0..100 {
         outbox.send_reply(vec![b'x'; 48]);

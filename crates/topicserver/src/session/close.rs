@@ -46,7 +46,7 @@ impl<R: Source> Session<R> {
                 state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
             }
             End::Closed
-            | End::Stream(_)
+            | End::Input(_)
             | End::Tls
             | End::Plain
             | End::Proxy
@@ -112,7 +112,7 @@ impl<R: Source> Session<R> {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let peer = outbox.peer();
         match end {
-            End::Stream(error) => {
+            End::Input(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
                 state.complain(peer, error.code(), &error.to_string());
             }

@@ -16,6 +16,7 @@ use crate::outbox::batch::Batch;
 use crate::outbox::reply::PendingReply;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
+use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
 use crate::session::ranges::{Range, Ranges};
 use crate::session::subscriptions::Subscriptions;
@@ -116,8 +117,8 @@ impl Handler {
         outbox
     }
 
-    /// Waits until all topics can take more, if one of them had enough to do, and until
-    /// the ranges that the peer has asked for are on their way.
+    /// Waits until all topics of the server, and each topic of the connection, can take
+    /// more, and until the ranges that the peer has asked for are on their way.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_login(cx));
         if let Some(extended) = &mut self.extended {
@@ -132,7 +133,8 @@ impl Handler {
             let gate = Gate::new(self.guard.state(), &extended.visitor, asker.peer());
             ready!(extended.ranges.poll(cx, &gate, asker));
         }
-        self.subscriptions.poll_room(cx)
+        ready!(self.subscriptions.poll_room(cx));
+        self.state().queue_limits().poll_mailboxes(cx)
     }
 
     /// Tells the topics that have more for the peer that its outbox has room.
@@ -194,11 +196,7 @@ impl Handler {
         // Once extended, a connection stays so.
         let is_extended = options.is_some() || self.identity().is_some();
         if is_extended {
-            let mut options = options.unwrap_or_default();
-            if self.identity().is_none() && options.user.is_none() {
-                options.user = self.visitor().name().cloned();
-            }
-            return self.register_extended(&admitted, &options);
+            return self.register_extended(&admitted, &options.unwrap_or_default());
         }
         let registry = self.guard.state().registry();
         for topic in &admitted {
@@ -242,24 +240,11 @@ impl Handler {
             self.refuse(&denied, None);
             return None;
         }
-        let outbox = self.subscriptions.outbox();
-        let identity = Identity::new(
-            self.state().hashes(),
-            outbox.peer(),
-            options.user.clone(),
-            options.client.as_ref(),
-            options.port,
-        );
-        let identity = identity.going_on(known.as_deref());
-        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
-        let directory = self.state().directory();
-        match directory.take(&identity, options.client.is_some(), outbox) {
-            Ok(name) => {
-                let extended = self.extended.get_or_insert_default();
-                extended.name = name;
-                extended.identity = Some(identity.clone());
-                Some(identity)
-            }
+        if let Some(identity) = self.take_name_of_login(options) {
+            return Some(identity);
+        }
+        match self.take_name(options.user.clone(), options) {
+            Ok(identity) => Some(identity),
             Err(taken) => {
                 let name = options.user.as_ref().map_or("", UserName::as_str);
                 self.tell_name(&match taken {
@@ -275,6 +260,40 @@ impl Handler {
                 None
             }
         }
+    }
+
+    /// Takes the name that comes with the login, if the peer names none and nobody has it.
+    fn take_name_of_login(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
+        if options.user.is_some() || self.identity().is_some() {
+            return None;
+        }
+        let name = self.visitor().name().cloned()?;
+        let access = self.state().access();
+        access.check_name(self.visitor(), &name).ok()?;
+        self.take_name(Some(name), options).ok()
+    }
+
+    fn take_name(
+        &mut self,
+        user: Option<UserName>,
+        options: &RegistrationOptions,
+    ) -> Result<Arc<Identity>, Taken> {
+        let outbox = self.subscriptions.outbox();
+        let identity = Identity::new(
+            self.state().hashes(),
+            outbox.peer(),
+            user,
+            options.client.as_ref(),
+            options.port,
+        );
+        let identity = identity.going_on(self.identity().map(Arc::as_ref));
+        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
+        let directory = self.state().directory();
+        let name = directory.take(&identity, options.client.is_some(), outbox)?;
+        let extended = self.extended.get_or_insert_default();
+        extended.name = name;
+        extended.identity = Some(identity.clone());
+        Ok(identity)
     }
 
     /// Whoever has left all topics doesn't come back for the name.
@@ -325,6 +344,10 @@ impl Handler {
 }
 
 impl FrameSink for Handler {
+    fn queue_limits(&self) -> &Arc<QueueLimits> {
+        self.state().queue_limits()
+    }
+
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         let Some(mut options) = options else {
             return self.join(topics, None);

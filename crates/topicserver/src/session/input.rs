@@ -7,12 +7,15 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
-use wire::{Limits, ScanError, Scanner};
+use wire::{ErrorCode, Limits, ScanError, Scanner};
+
+use crate::queues::{Kind, QueueLimits, Queued};
 
 mod batches;
 mod first;
@@ -62,6 +65,39 @@ struct Partial {
     bytes: BytesMut,
     scanner: Scanner,
     rest: Rest,
+    /// Counts the bytes among those of all queues.
+    queued: Queued,
+}
+
+/// Why a peer's bytes can't be read any further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InputError {
+    /// Its stream is broken.
+    #[error(transparent)]
+    Stream(#[from] ScanError),
+    /// There is no room for its frames.
+    #[error(
+        "{own} bytes of your frames wait for their end or their turn, and {all} of all \
+         connections, of which there may be {most}; send shorter frames, or come back later"
+    )]
+    NoRoom {
+        /// Bytes of this connection.
+        own: usize,
+        /// Bytes of all connections.
+        all: usize,
+        /// How many there may be.
+        most: usize,
+    },
+}
+
+impl InputError {
+    /// The code that the peer is sent.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Stream(error) => error.code(),
+            Self::NoRoom { .. } => ErrorCode::QueuesFull,
+        }
+    }
 }
 
 impl Input {
@@ -80,7 +116,7 @@ impl Input {
         cx: &mut Context<'_>,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Poll<io::Result<Result<Read, ScanError>>> {
+    ) -> Poll<io::Result<Result<Read, InputError>>> {
         if let Some(left) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
@@ -100,10 +136,11 @@ impl Input {
         &mut self,
         mut left: Box<Partial>,
         sink: &mut impl FrameSink,
-    ) -> Result<Read, ScanError> {
+    ) -> Result<Read, InputError> {
         let taken = take_frames(&mut left.bytes, &mut left.scanner, sink)?;
         if !left.bytes.is_empty() {
             left.rest = taken.rest;
+            left.queued.set(left.bytes.len());
             if taken.rest == Rest::Unfinished {
                 // An unfinished frame takes no more memory than it needs.
                 left.bytes = BytesMut::from(&left.bytes[..]);
@@ -125,7 +162,7 @@ impl Input {
         room: usize,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Result<Read, ScanError> {
+    ) -> Result<Read, InputError> {
         if count == 0 {
             return Ok(Read::End);
         }
@@ -134,10 +171,28 @@ impl Input {
             None => self.read_new(buffer, limits, sink),
         };
         buffer.clear();
-        result.map(|taken| Read::Some {
+        let taken = result?;
+        self.check_room(sink.queue_limits())?;
+        Ok(Read::Some {
             finished: taken.finished,
             filled: count == room,
             stopped: taken.rest == Rest::Deferred,
+        })
+    }
+
+    /// Refuses bytes for which there is no room among all queues.
+    fn check_room(&self, queues: &QueueLimits) -> Result<(), InputError> {
+        let own = self
+            .partial
+            .as_ref()
+            .map_or(0, |partial| partial.bytes.len());
+        if own == 0 || own <= queues.allowed_input() {
+            return Ok(());
+        }
+        Err(InputError::NoRoom {
+            own,
+            all: queues.input(),
+            most: queues.most_input(),
         })
     }
 
@@ -150,7 +205,7 @@ impl Input {
     ) -> Result<Taken, ScanError> {
         let mut scanner = Scanner::new(limits);
         let taken = take_frames(buffer, &mut scanner, sink)?;
-        self.keep(buffer, scanner, taken.rest);
+        self.keep(buffer, scanner, taken.rest, sink.queue_limits());
         Ok(taken)
     }
 
@@ -165,21 +220,26 @@ impl Input {
         partial.bytes.extend_from_slice(buffer);
         let taken = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
         if taken.finished {
-            self.keep(&partial.bytes, partial.scanner, taken.rest);
+            let queues = sink.queue_limits();
+            self.keep(&partial.bytes, partial.scanner, taken.rest, queues);
         } else {
+            partial.queued.set(partial.bytes.len());
             self.partial = Some(Box::new(partial));
         }
         Ok(taken)
     }
 
     /// Copies the bytes that remain into separate memory.
-    fn keep(&mut self, bytes: &BytesMut, scanner: Scanner, rest: Rest) {
+    fn keep(&mut self, bytes: &BytesMut, scanner: Scanner, rest: Rest, queues: &Arc<QueueLimits>) {
         if !bytes.is_empty() {
             let bytes = BytesMut::from(&bytes[..]);
+            let mut queued = Queued::new(queues.clone(), Kind::Input);
+            queued.add(bytes.len());
             self.partial = Some(Box::new(Partial {
                 bytes,
                 scanner,
                 rest,
+                queued,
             }));
         }
     }

@@ -33,7 +33,7 @@ pub(super) async fn accept(connection: Handover) {
     match accepted {
         Ok(accepted) => {
             let stream = accepted.into_stream(socket);
-            let limits = state.outbox_limits().clone();
+            let limits = state.queue_limits().clone();
             let outbox = Arc::new(Outbox::new(TlsWriter(stream.clone()), peer, limits));
             let session = Session::new(TlsReader(stream), outbox, guard);
             // In a task of its own, because this one has room for the handshake.

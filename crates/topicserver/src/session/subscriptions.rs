@@ -358,14 +358,12 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Config;
     use crate::outbox::tests::endless_outbox;
+    use crate::queues::QueueLimits;
 
     #[tokio::test]
     async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
-        let config = Config {
-            max_mailbox: 10,
-            ..Config::default()
-        };
-        let registry = Registry::new(&config, None, Clock::for_tests()).unwrap();
+        let (config, queues) = (Config::default(), QueueLimits::of_one(10));
+        let registry = Registry::new(&config, queues, None, Clock::for_tests()).unwrap();
         let registry = Arc::new(registry);
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {

@@ -1,13 +1,18 @@
 //! What becomes of the frames of a peer that isn't served: nothing.
 
+use std::sync::Arc;
+
 use wire::{FrameError, JsonStr, RegistrationOptions, Request, TopicName};
 
 use crate::outbox::batch::Batch;
+use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
 use crate::topic::publication::MessageId;
 
-/// Hears nothing.
-pub(crate) struct Unheard;
+/// Carries out nothing.
+pub(crate) struct Unheard {
+    pub(crate) queues: Arc<QueueLimits>,
+}
 
 impl FrameSink for Unheard {
     fn register(&mut self, _: Vec<TopicName>, _: Option<Box<RegistrationOptions>>) {}
@@ -33,5 +38,9 @@ impl FrameSink for Unheard {
     /// One frame says enough.
     fn has_room(&self) -> bool {
         false
+    }
+
+    fn queue_limits(&self) -> &Arc<QueueLimits> {
+        &self.queues
     }
 }

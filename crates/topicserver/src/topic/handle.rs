@@ -10,6 +10,7 @@ use wire::{Page, TopicName};
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
+use crate::queues::QueueLimits;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::presence::People;
 use crate::topic::publication::Publication;
@@ -91,10 +92,10 @@ pub(crate) struct Registration {
 
 impl Topic {
     /// One that is used `now`, by the monotonic clock.
-    pub(crate) fn new(name: TopicName, max_mailbox: usize, now: u64) -> Self {
+    pub(crate) fn new(name: TopicName, queues: Arc<QueueLimits>, now: u64) -> Self {
         Self {
             name,
-            mailbox: Mailbox::new(max_mailbox, || COMMANDS.with(Spare::take)),
+            mailbox: Mailbox::new(queues, || COMMANDS.with(Spare::take)),
             members: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
             used: AtomicU64::new(now),

@@ -1,17 +1,25 @@
-//! What waits for a topic's task: bounded in bytes, taken in batches.
+//! The queue of a topic's task: bounded in bytes, emptied in batches.
 //!
 //! A publisher puts in what it has read in any case and learns whether the
 //! mailbox is full; then it reads no more until there is room. So nothing is
 //! dropped, and a publisher that is too fast is slowed by its own socket.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::queues::{Kind, QueueLimits};
+
+/// Bytes of a mailbox that are not counted in the sum of all queues: a topic takes a kilobyte
+/// and a half in any case, and the sum is in one place of memory, for which processors would
+/// wait with each small message.
+const UNCOUNTED: usize = 2 * 1024;
+
 /// A queue with one taker and many putters. `C` is what is put in.
 pub(crate) struct Mailbox<C> {
-    /// Bytes at which it is full.
-    limit: usize,
+    /// How many bytes may wait here, and in all mailboxes.
+    limits: Arc<QueueLimits>,
     /// Where the room for commands comes from when there is none.
     room: fn() -> Vec<C>,
     state: Mutex<State<C>>,
@@ -32,6 +40,9 @@ struct State<C> {
     commands: Vec<C>,
     /// Bytes that wait, as their putters counted them.
     bytes: usize,
+    /// Bytes that are counted in the sum of all queues: of what waits, and of what the taker
+    /// is dealing with.
+    counted: usize,
     /// The taker, when it waits for commands.
     taker: Option<Waker>,
     /// Those who wait for room.
@@ -39,13 +50,14 @@ struct State<C> {
 }
 
 impl<C> Mailbox<C> {
-    pub(crate) fn new(limit: usize, room: fn() -> Vec<C>) -> Self {
+    pub(crate) fn new(limits: Arc<QueueLimits>, room: fn() -> Vec<C>) -> Self {
         Self {
-            limit,
+            limits,
             room,
             state: Mutex::new(State {
                 commands: Vec::new(),
                 bytes: 0,
+                counted: 0,
                 taker: None,
                 putters: Vec::new(),
             }),
@@ -60,7 +72,12 @@ impl<C> Mailbox<C> {
         }
         state.commands.push(command);
         state.bytes += bytes;
-        let backpressure = match state.bytes < self.limit {
+        let more = bytes.min(state.bytes.saturating_sub(UNCOUNTED));
+        if more > 0 {
+            self.limits.add(Kind::Mailbox, state.counted, more);
+            state.counted += more;
+        }
+        let backpressure = match self.has_room(&state) {
             true => Backpressure::Proceed,
             false => Backpressure::Wait,
         };
@@ -75,7 +92,7 @@ impl<C> Mailbox<C> {
     /// Waits until the mailbox isn't full.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.bytes < self.limit {
+        if self.has_room(&state) {
             return Poll::Ready(());
         }
         if !state
@@ -88,7 +105,14 @@ impl<C> Mailbox<C> {
         Poll::Pending
     }
 
-    /// Takes everything that waits, into `batch`, and waits if that is nothing.
+    /// Whether more may be put in. An empty mailbox always has room: nobody would wake who
+    /// waits for it.
+    fn has_room(&self, state: &State<C>) -> bool {
+        state.bytes == 0 || state.bytes < self.limits.allowed_mailbox()
+    }
+
+    /// Takes everything that waits, into `batch`, and waits if that is nothing. An empty batch
+    /// says that what was taken before is dealt with.
     pub(crate) async fn take(&self, batch: &mut Vec<C>) {
         std::future::poll_fn(|cx| self.poll_take(cx, batch)).await;
     }
@@ -96,20 +120,23 @@ impl<C> Mailbox<C> {
     fn poll_take(&self, cx: &mut Context<'_>, batch: &mut Vec<C>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.commands.is_empty() {
+            self.count(&mut state, 0);
             state.taker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Self::empty(state, batch);
+        self.empty(state, batch);
         Poll::Ready(())
     }
 
     /// Adds what waits to `batch`, and doesn't wait.
     pub(crate) fn take_more(&self, batch: &mut Vec<C>) {
-        Self::empty(self.state.lock(), batch);
+        self.empty(self.state.lock(), batch);
     }
 
-    fn empty(mut state: MutexGuard<'_, State<C>>, batch: &mut Vec<C>) {
+    fn empty(&self, mut state: MutexGuard<'_, State<C>>, batch: &mut Vec<C>) {
         if batch.is_empty() {
+            let waiting = state.bytes.saturating_sub(UNCOUNTED);
+            self.count(&mut state, waiting);
             // Each side gets the room that the other one has.
             std::mem::swap(&mut state.commands, batch);
         } else {
@@ -121,9 +148,26 @@ impl<C> Mailbox<C> {
         putters.into_iter().for_each(Waker::wake);
     }
 
+    /// What was taken before is dealt with: counts only this much.
+    fn count(&self, state: &mut State<C>, bytes: usize) {
+        let done = state.counted.saturating_sub(bytes);
+        if done > 0 {
+            self.limits.remove(Kind::Mailbox, state.counted, done);
+            state.counted -= done;
+        }
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()
+    }
+}
+
+impl<C> Drop for Mailbox<C> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        self.limits
+            .remove(Kind::Mailbox, state.counted, state.counted);
     }
 }
 
@@ -132,6 +176,10 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+
+    fn mailbox(limit: usize) -> Mailbox<u32> {
+        Mailbox::new(QueueLimits::of_one(limit), Vec::new)
+    }
 
     fn take(mailbox: &Mailbox<u32>) -> Option<Vec<u32>> {
         let mut batch = Vec::new();
@@ -144,7 +192,7 @@ mod tests {
 
     #[test]
     fn everything_that_waits_is_taken_in_one_batch_in_order() {
-        let mailbox = Mailbox::new(100, Vec::new);
+        let mailbox = mailbox(100);
         (0..5).for_each(|n| assert_eq!(mailbox.put(n, 1), Backpressure::Proceed));
         assert!(!mailbox.is_empty());
         assert_eq!(take(&mailbox), Some(vec![0, 1, 2, 3, 4]));
@@ -154,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_can_be_added_to_a_batch() {
-        let mailbox = Mailbox::new(1, Vec::new);
+        let mailbox = mailbox(1);
         let mut batch: Vec<u32> = Vec::new();
         mailbox.take_more(&mut batch);
         assert!(batch.is_empty());
@@ -172,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_takes_what_was_read_and_says_that_it_is_full() {
-        let mailbox = Mailbox::new(100, Vec::new);
+        let mailbox = mailbox(100);
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(mailbox.put(1, 99), Backpressure::Proceed);
         assert!(mailbox.poll_room(&mut cx).is_ready());
@@ -182,9 +230,38 @@ mod tests {
         assert!(mailbox.poll_room(&mut cx).is_ready());
     }
 
+    #[test]
+    fn what_waits_and_what_is_dealt_with_counts_among_all_queues() {
+        let limits = QueueLimits::new(1 << 20, 100_000, 200_000);
+        let mut cx = Context::from_waker(Waker::noop());
+        let one = Mailbox::new(limits.clone(), Vec::new);
+        let other = Mailbox::new(limits.clone(), Vec::new);
+        assert_eq!(one.put(1, UNCOUNTED), Backpressure::Proceed);
+        assert_eq!(limits.queued(), 0);
+        assert_eq!(one.put(2, 30_000), Backpressure::Wait);
+        assert_eq!(limits.queued(), 30_000);
+        // Half of what mailboxes may have is taken, by this one.
+        assert_eq!(other.put(3, 10_000), Backpressure::Proceed);
+        assert_eq!(other.put(4, 10_000), Backpressure::Wait);
+        assert!(limits.poll_mailboxes(&mut cx).is_ready());
+        assert_eq!(other.put(5, 10_000), Backpressure::Wait);
+        assert!(limits.poll_mailboxes(&mut cx).is_pending());
+        assert_eq!(take(&one), Some(vec![1, 2]));
+        // Nothing waits there, but somebody is still dealing with it.
+        assert!(one.poll_room(&mut cx).is_ready());
+        assert!(limits.poll_mailboxes(&mut cx).is_pending());
+        assert_eq!(take(&one), None);
+        assert!(limits.poll_mailboxes(&mut cx).is_ready());
+        let mut batch = vec![0];
+        other.take_more(&mut batch);
+        assert_eq!(limits.queued(), 30_000 - UNCOUNTED);
+        drop((one, other));
+        assert_eq!(limits.queued(), 0);
+    }
+
     #[tokio::test]
     async fn who_waits_is_woken_on_both_sides() {
-        let mailbox = std::sync::Arc::new(Mailbox::new(1, Vec::new));
+        let mailbox = Arc::new(mailbox(1));
         let taker = tokio::spawn({
             let mailbox = mailbox.clone();
             async move {

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
+use crate::queues::QueueLimits;
 use crate::store::{Store, StoreError};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
@@ -51,12 +52,13 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn new(
         config: &Config,
+        queues: Arc<QueueLimits>,
         store: Option<Store>,
         clock: Clock,
     ) -> Result<Self, NoRandomness> {
         Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, store, clock)?),
+            settings: Arc::new(TopicSettings::new(config, queues, store, clock)?),
             topics: Mutex::default(),
             lists: Semaphore::new(LISTS),
         })
@@ -107,7 +109,7 @@ impl Registry {
         let mut topics = self.topics.lock();
         let topic = topics.entry(name.clone()).or_insert_with(|| {
             let now = self.settings.clock.read().elapsed;
-            let topic = Topic::new(name.clone(), self.settings.max_mailbox, now);
+            let topic = Topic::new(name.clone(), self.settings.queues.clone(), now);
             let topic = Arc::new(topic);
             self.start(topic.clone());
             topic
@@ -373,7 +375,12 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        let registry = Registry::new(&Config::default(), None, Clock::for_tests());
+        let registry = Registry::new(
+            &Config::default(),
+            QueueLimits::of_one(1 << 20),
+            None,
+            Clock::for_tests(),
+        );
         Arc::new(registry.unwrap())
     }
 

@@ -12,12 +12,13 @@ use crate::history::dedup::IdLimits;
 use crate::history::memory::HistoryLimits;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
+use crate::queues::QueueLimits;
 use crate::store::Store;
 
 /// What all topics are told at their beginning.
 pub(crate) struct TopicSettings {
-    /// Bytes that may wait for a topic's task before its publishers are slowed.
-    pub(crate) max_mailbox: usize,
+    /// How much may wait for a topic's task before its publishers are slowed.
+    pub(crate) queues: Arc<QueueLimits>,
     /// With more members, nobody is told who comes and goes.
     pub(crate) max_presence: usize,
     pub(crate) history: HistoryLimits,
@@ -38,12 +39,13 @@ pub(crate) struct TopicSettings {
 impl TopicSettings {
     pub(crate) fn new(
         config: &Config,
+        queues: Arc<QueueLimits>,
         store: Option<Store>,
         clock: Clock,
     ) -> Result<Self, NoRandomness> {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
-            max_mailbox: config.max_mailbox,
+            queues,
             max_presence: config.max_presence,
             history: HistoryLimits {
                 messages: config.history_messages,

@@ -113,3 +113,42 @@ fn extended_readers_that_stop_get_everything_later() {
         }
     }
 }
+
+/// The beginning of a frame that isn't finished, after one that is answered.
+fn unfinished(length: usize) -> Vec<u8> {
+    format!("{{}}{{\"a\":\"{}", "x".repeat(length - 6)).into_bytes()
+}
+
+#[test]
+fn unfinished_frames_hold_no_more_than_their_part_and_short_ones_are_always_taken() {
+    // Of which a quarter is for frames, and the first half of that for anybody.
+    let server = Process::start(&["--max-queued", &MIB.to_string()]);
+    let holds = || {
+        let mut peer = server.connect();
+        peer.send(&unfinished(16_000));
+        peer.expect_error("unknown-frame");
+        peer
+    };
+    let _holders: Vec<_> = (0..8).map(|_| holds()).collect();
+    for _ in 0..30 {
+        let mut refused = holds();
+        refused.expect_error("queues-full");
+        refused.expect_end();
+    }
+    let mut posting = server.connect();
+    let head = "POST /t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n";
+    posting.send(head.as_bytes());
+    posting.send("x".repeat(59_000).as_bytes());
+    let status = String::from_utf8(posting.next_line_or_reset().unwrap()).unwrap();
+    assert!(status.starts_with("HTTP/1.1 503 "), "{status}");
+    // Nobody else notices.
+    let mut receiver = server.join(&["t"]);
+    let mut sender = server.join(&["t"]);
+    let frame = crate::common::message("t", &"x".repeat(1_500));
+    let (first, rest) = frame.split_at(1_400);
+    sender.send(b"{}");
+    sender.send(first);
+    sender.expect_error("unknown-frame");
+    sender.send(rest);
+    receiver.expect("t", &"x".repeat(1_500));
+}

@@ -286,3 +286,21 @@ async fn an_account_has_its_own_limits_or_those_of_members() {
     let exceeded = meter("10.0.9.9").unwrap().publish(1, 1, now).unwrap_err();
     assert_eq!(exceeded.of.to_string(), "account alice");
 }
+
+/// The examples of the page are understood as they stand.
+#[test]
+fn the_files_that_are_documented_are_understood() {
+    let page = include_str!("../../../../../docs/security.md");
+    let accounts = Accounts::with("", |folder| {
+        std::fs::write(folder.join("wiki.pem"), Signer::new().pem()).unwrap();
+    });
+    let blocks = page.split("```toml\n").skip(1);
+    let mut understood = 0;
+    for block in blocks {
+        let (block, _) = block.split_once("```").unwrap();
+        let policy = crate::access::file::parse(block, &accounts.folder);
+        let policy = policy.map_err(|error| error.in_file(Path::new("page"), block).to_string());
+        understood += usize::from(policy.unwrap().has_accounts);
+    }
+    assert!(understood >= 2, "{understood}");
+}

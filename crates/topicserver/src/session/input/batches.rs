@@ -1,5 +1,7 @@
 //! The frames in some bytes, and consecutive messages for one topic as one batch.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 use wire::{
     Frame, FrameError, JsonStr, RegistrationOptions, Request, Scan, ScanError, Scanner, TopicName,
@@ -8,6 +10,7 @@ use wire::{
 
 use super::line::{blank_line_breaks, line_of};
 use crate::outbox::batch::Batch;
+use crate::queues::QueueLimits;
 use crate::topic::publication::MessageId;
 use crate::turn::Turn;
 
@@ -34,6 +37,9 @@ pub(crate) trait FrameSink {
 
     /// Whether frames that have to be answered may follow now.
     fn has_room(&self) -> bool;
+
+    /// How much may wait, of all connections.
+    fn queue_limits(&self) -> &Arc<QueueLimits>;
 }
 
 /// What the bytes are that remain after frames were carried out.

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
-use wire::{Limits, ScanError, Scanner};
+use wire::{Limits, Scanner};
 
-use super::{FrameSink, Input, Partial, READ_BUFFER, Read, Rest, make_room};
+use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
+use crate::queues::QueueLimits;
 use crate::session::protocol::{Protocol, Spoken};
 
 /// What came of a connection's first read.
@@ -33,8 +35,13 @@ impl Input {
     }
 
     /// The connection begins with these bytes, which were read already.
-    pub(crate) fn begin_with(&mut self, bytes: &BytesMut, limits: Limits) {
-        self.keep(bytes, Scanner::new(limits), Rest::Deferred);
+    pub(crate) fn begin_with(
+        &mut self,
+        bytes: &BytesMut,
+        limits: Limits,
+        queues: &Arc<QueueLimits>,
+    ) {
+        self.keep(bytes, Scanner::new(limits), Rest::Deferred, queues);
     }
 
     /// Deals with the bytes of [`begin_with`](Self::begin_with).
@@ -43,7 +50,7 @@ impl Input {
         mut first: Box<Partial>,
         spoken: Spoken,
         sink: &mut impl FrameSink,
-    ) -> Result<First, ScanError> {
+    ) -> Result<First, InputError> {
         let protocol = Protocol::of(&first.bytes, spoken);
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
@@ -61,7 +68,7 @@ impl Input {
         cx: &mut Context<'_>,
         (limits, spoken): (Limits, Spoken),
         sink: &mut impl FrameSink,
-    ) -> Poll<io::Result<Result<First, ScanError>>> {
+    ) -> Poll<io::Result<Result<First, InputError>>> {
         if let Some(first) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
@@ -74,7 +81,8 @@ impl Input {
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             let protocol = Protocol::of(buffer, spoken);
             if count > 0 && protocol != Protocol::Json {
-                self.keep(buffer, Scanner::new(limits), Rest::Unfinished);
+                let queues = sink.queue_limits();
+                self.keep(buffer, Scanner::new(limits), Rest::Unfinished, queues);
                 buffer.clear();
                 return Poll::Ready(Ok(Ok(First::Other(protocol))));
             }

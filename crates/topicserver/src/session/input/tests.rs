@@ -12,6 +12,7 @@ use wire::{FrameError, JsonStr, RegistrationOptions, Request, TopicName};
 
 use super::*;
 use crate::outbox::batch::Batch;
+use crate::queues::QueueLimits;
 use crate::topic::publication::MessageId;
 
 /// A peer whose bytes arrive in these pieces; then it waits, or ends.
@@ -35,6 +36,15 @@ impl AsyncRead for Pieces {
     }
 }
 
+/// Queues with room for everything.
+struct Roomy(Arc<QueueLimits>);
+
+impl Default for Roomy {
+    fn default() -> Self {
+        Self(QueueLimits::of_one(1 << 20))
+    }
+}
+
 /// Routes topics named by a digit to the place of that number, and remembers.
 #[derive(Default)]
 struct Log {
@@ -46,6 +56,7 @@ struct Log {
     ids: Vec<String>,
     requests: Vec<String>,
     rejected: Vec<FrameError>,
+    queues: Roomy,
     /// Frames that have to be answered, of which each leaves no room.
     stops: bool,
 }
@@ -90,6 +101,10 @@ impl FrameSink for Log {
     fn has_room(&self) -> bool {
         !self.stops
     }
+
+    fn queue_limits(&self) -> &Arc<QueueLimits> {
+        &self.queues.0
+    }
 }
 
 impl Log {
@@ -106,7 +121,7 @@ impl Log {
 }
 
 /// Reads everything that arrives in these pieces.
-fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), ScanError>) {
+fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), InputError>) {
     let mut reader = Pieces {
         pieces: pieces
             .iter()
@@ -252,7 +267,7 @@ fn good_frames_before_a_bad_byte_are_published() {
     let (log, _, result) = read_all(&[stream.as_bytes()], Limits::default());
     assert!(matches!(
         result,
-        Err(ScanError::NotJson { found: b'!', .. })
+        Err(InputError::Stream(ScanError::NotJson { found: b'!', .. }))
     ));
     assert_eq!(log.lines().len(), 2);
 }
@@ -292,7 +307,7 @@ fn an_endless_frame_is_given_up_at_the_limit() {
     };
     let piece = [b'x'; 300];
     let (_, _, result) = read_all(&[b"{\"a\":\"", &piece, &piece, &piece, &piece], limits);
-    assert_eq!(result, Err(ScanError::TooLong(1000)));
+    assert_eq!(result, Err(ScanError::TooLong(1000).into()));
 }
 
 proptest! {
@@ -332,4 +347,40 @@ fn frame() -> impl Strategy<Value = String> {
     ];
     let gap = prop_oneof![3 => Just("\n"), 1 => Just(""), 1 => Just("\r\n"), 1 => Just("  ")];
     (frame, gap).prop_map(|(frame, gap)| frame + gap)
+}
+
+#[test]
+fn unfinished_frames_count_among_all_queues_and_one_of_most_bytes_is_refused() {
+    let queues = QueueLimits::new(1, 1, 80_000);
+    let read = |input: &mut Input, piece: &[u8]| {
+        let mut reader = Pieces {
+            pieces: [piece.to_vec()].into(),
+            ends: false,
+        };
+        let mut log = Log {
+            queues: Roomy(queues.clone()),
+            ..Log::default()
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        match input.poll_read(&mut reader, &mut cx, Limits::default(), &mut log) {
+            Poll::Ready(Ok(read)) => read.map(|_| ()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let frame = |length: usize| format!("{{\"a\":\"{}", "x".repeat(length - 6)).into_bytes();
+    let (mut one, mut other) = (Input::default(), Input::default());
+    assert_eq!(read(&mut one, &frame(6_000)), Ok(()));
+    assert_eq!(read(&mut one, b"x"), Ok(()));
+    assert_eq!((queues.queued(), queues.input()), (6_001, 6_001));
+    // Frames may wait in 20,000 bytes; from the half on, each connection has its share.
+    assert_eq!(read(&mut other, &frame(4_000)), Ok(()));
+    let refused = read(&mut one, b"x").unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::QueuesFull);
+    assert!(
+        refused.to_string().starts_with("6002 bytes of your frames"),
+        "{refused}"
+    );
+    assert_eq!(read(&mut other, b"\"}"), Ok(()));
+    drop(one);
+    assert_eq!(queues.queued(), 0);
 }

@@ -1,0 +1,288 @@
+//! How much may wait in all queues of the server together, and in each of them.
+//!
+//! Three kinds of bytes wait: in outboxes what a socket did not take, in mailboxes what a
+//! topic's task has not handled, and in the inputs of sessions frames that are incomplete or
+//! not carried out yet. Bytes that are written or handled at once are not counted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+/// Mailboxes may hold this part of everything, and inputs as much again. What they hold is
+/// missing for outboxes, so the rest is always for those.
+const PART: usize = 4;
+
+/// A frame of this length may always arrive in pieces, so that clients whose frames are short
+/// notice nothing of those who send half a frame and stop. As much as two idle connections
+/// take.
+const LEAST_INPUT: usize = 2 * 1024;
+
+/// The limits of all queues, and what waits in them.
+///
+/// Bytes that several connections wait for are counted for each of them, though they are in
+/// memory once: what is counted is never less than what is taken.
+pub(crate) struct QueueLimits {
+    /// Bytes that may wait for one connection.
+    pub(crate) per_connection: usize,
+    /// Bytes that may wait for one topic's task before its publishers are slowed.
+    pub(crate) per_topic: usize,
+    /// Bytes that may wait in all queues.
+    pub(crate) all: usize,
+    outboxes: Pool,
+    mailboxes: Pool,
+    inputs: Pool,
+    /// Sessions that read nothing until mailboxes have room, by their wakers' data.
+    readers: Mutex<HashMap<usize, Waker>>,
+}
+
+/// What waits in the queues of one kind.
+#[derive(Default)]
+struct Pool {
+    bytes: AtomicUsize,
+    /// Queues in which something waits.
+    holders: AtomicUsize,
+}
+
+/// Which kind a queue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Outbox,
+    Mailbox,
+    Input,
+}
+
+impl QueueLimits {
+    pub(crate) fn new(per_connection: usize, per_topic: usize, all: usize) -> Arc<Self> {
+        Arc::new(Self {
+            per_connection,
+            per_topic,
+            all,
+            outboxes: Pool::default(),
+            mailboxes: Pool::default(),
+            inputs: Pool::default(),
+            readers: Mutex::default(),
+        })
+    }
+
+    /// The limits of a single queue, beside which there is no other one.
+    pub(crate) fn of_one(limit: usize) -> Arc<Self> {
+        Self::new(limit, limit, usize::MAX)
+    }
+
+    /// Bytes that wait in all queues.
+    pub(crate) fn queued(&self) -> usize {
+        let pools = [&self.outboxes, &self.mailboxes, &self.inputs];
+        pools.iter().map(|pool| pool.bytes.load(Relaxed)).sum()
+    }
+
+    /// Bytes that may wait for a connection now. When half of what all may have is taken,
+    /// connections that hold more than their equal share of the other half get no more; when
+    /// everything is taken, none does.
+    pub(crate) fn allowed_outbox(&self) -> usize {
+        let queued = self.queued();
+        self.outboxes.allowed(self.all, queued, self.per_connection)
+    }
+
+    /// Bytes that may wait for a topic's task now, by the same rule.
+    pub(crate) fn allowed_mailbox(&self) -> usize {
+        let queued = self.mailboxes.bytes.load(Relaxed);
+        self.mailboxes
+            .allowed(self.all / PART, queued, self.per_topic)
+    }
+
+    /// Bytes of frames that one connection may have sent, and that are not carried out yet, by
+    /// the same rule.
+    pub(crate) fn allowed_input(&self) -> usize {
+        let queued = self.inputs.bytes.load(Relaxed);
+        let allowed = self.inputs.allowed(self.most_input(), queued, usize::MAX);
+        allowed.max(LEAST_INPUT)
+    }
+
+    /// Bytes of frames that are not carried out yet: how many there are, of all connections.
+    pub(crate) fn input(&self) -> usize {
+        self.inputs.bytes.load(Relaxed)
+    }
+
+    /// How many there may be.
+    pub(crate) fn most_input(&self) -> usize {
+        self.all / PART
+    }
+
+    /// Waits until the mailboxes together have room.
+    pub(crate) fn poll_mailboxes(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.are_mailboxes_full() {
+            return Poll::Ready(());
+        }
+        let mut readers = self.readers.lock();
+        // Who makes room takes this lock afterwards.
+        if !self.are_mailboxes_full() {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker();
+        readers.insert(waker.data().addr(), waker.clone());
+        Poll::Pending
+    }
+
+    fn are_mailboxes_full(&self) -> bool {
+        self.mailboxes.bytes.load(Relaxed) >= self.all / PART
+    }
+
+    /// Counts bytes that wait now. The first ones make a holder.
+    pub(crate) fn add(&self, kind: Kind, before: usize, bytes: usize) {
+        let pool = self.pool(kind);
+        if before == 0 && bytes > 0 {
+            pool.holders.fetch_add(1, Relaxed);
+        }
+        pool.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts bytes that wait no longer.
+    pub(crate) fn remove(&self, kind: Kind, before: usize, bytes: usize) {
+        let pool = self.pool(kind);
+        if before > 0 && before == bytes {
+            pool.holders.fetch_sub(1, Relaxed);
+        }
+        let queued = pool.bytes.fetch_sub(bytes, Relaxed);
+        let limit = self.all / PART;
+        if kind == Kind::Mailbox && queued >= limit && queued - bytes < limit {
+            let readers = std::mem::take(&mut *self.readers.lock());
+            readers.into_values().for_each(Waker::wake);
+        }
+    }
+
+    fn pool(&self, kind: Kind) -> &Pool {
+        match kind {
+            Kind::Outbox => &self.outboxes,
+            Kind::Mailbox => &self.mailboxes,
+            Kind::Input => &self.inputs,
+        }
+    }
+}
+
+impl Pool {
+    /// Bytes that one queue may hold, if all may hold `most` and hold `queued`.
+    fn allowed(&self, most: usize, queued: usize, own: usize) -> usize {
+        if queued < most / 2 {
+            return own;
+        }
+        if queued >= most {
+            return 0;
+        }
+        let share = most / 2 / self.holders.load(Relaxed).max(1);
+        share.min(own)
+    }
+}
+
+/// What one queue holds. Dropping it gives that back.
+pub(crate) struct Queued {
+    limits: Arc<QueueLimits>,
+    kind: Kind,
+    bytes: usize,
+}
+
+impl Queued {
+    pub(crate) fn new(limits: Arc<QueueLimits>, kind: Kind) -> Self {
+        Self {
+            limits,
+            kind,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.limits.add(self.kind, self.bytes, bytes);
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn remove(&mut self, bytes: usize) {
+        self.limits.remove(self.kind, self.bytes, bytes);
+        self.bytes -= bytes;
+    }
+
+    /// Makes it so many bytes.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.add(more),
+            None => self.remove(self.bytes - bytes),
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.remove(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queues(limits: &Arc<QueueLimits>, kind: Kind, count: usize) -> Vec<Queued> {
+        let new = |_| Queued::new(limits.clone(), kind);
+        (0..count).map(new).collect()
+    }
+
+    #[test]
+    fn the_more_is_queued_the_less_one_connection_may_have() {
+        let limits = QueueLimits::new(1_000, 1_000, 4_000);
+        let mut outboxes = queues(&limits, Kind::Outbox, 4);
+        assert_eq!(limits.allowed_outbox(), 1_000);
+        outboxes[0].add(1_999);
+        assert_eq!(limits.allowed_outbox(), 1_000);
+        outboxes[1].add(1);
+        assert_eq!(limits.allowed_outbox(), 1_000);
+        outboxes[2].add(1);
+        outboxes[3].add(1);
+        assert_eq!(limits.allowed_outbox(), 500);
+        outboxes[2].add(1_998);
+        assert_eq!(limits.allowed_outbox(), 0);
+        outboxes[2].set(500);
+        assert_eq!(limits.allowed_outbox(), 500);
+        drop(outboxes);
+        assert_eq!((limits.queued(), limits.allowed_outbox()), (0, 1_000));
+        assert_eq!(limits.outboxes.holders.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_waits_for_topics_or_in_inputs_is_missing_for_outboxes() {
+        let limits = QueueLimits::new(4_000, 1_000, 4_000);
+        let mut mailboxes = queues(&limits, Kind::Mailbox, 2);
+        let mut inputs = queues(&limits, Kind::Input, 1);
+        mailboxes[0].add(900);
+        inputs[0].add(1_000);
+        assert_eq!(limits.allowed_outbox(), 4_000);
+        mailboxes[1].add(100);
+        assert_eq!((limits.queued(), limits.allowed_outbox()), (2_000, 2_000));
+        // Each kind has a part for itself alone.
+        assert_eq!(limits.allowed_mailbox(), 0);
+        mailboxes[0].set(450);
+        assert_eq!(limits.allowed_mailbox(), 250);
+        assert_eq!(limits.allowed_input(), LEAST_INPUT);
+        inputs.clear();
+        assert_eq!(limits.allowed_input(), usize::MAX);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_mailboxes_is_woken_when_they_have_room() {
+        let limits = QueueLimits::new(1_000, 1_000, 4_000);
+        let mut mailbox = Queued::new(limits.clone(), Kind::Mailbox);
+        std::future::poll_fn(|cx| limits.poll_mailboxes(cx)).await;
+        mailbox.add(1_500);
+        let waiting = tokio::spawn({
+            let limits = limits.clone();
+            async move { std::future::poll_fn(|cx| limits.poll_mailboxes(cx)).await }
+        });
+        while limits.readers.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        mailbox.remove(500);
+        assert!(!waiting.is_finished(), "there is no room yet");
+        mailbox.remove(1);
+        waiting.await.unwrap();
+        assert!(limits.readers.lock().is_empty());
+    }
+}
