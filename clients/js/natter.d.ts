@@ -9,7 +9,7 @@ export const MAX_FRAME: number;
 
 /** What went wrong. */
 export class NatterError extends Error {
-  /** One of docs/protocol.md, `connection-lost`, `closed`, or one of Node's (`ECONNREFUSED`). */
+  /** One of docs/protocol.md, `connection-lost`, `wrong-key`, `closed`, or one of Node's (`ECONNREFUSED`). */
   readonly code: string;
   /** What happened, and what to do. */
   readonly text: string;
@@ -28,6 +28,12 @@ export interface Options {
   reconnect?: boolean;
   /** Bytes of the longest frame; 65536 without it. */
   maxFrame?: number;
+  /** A token, or a user and a password: by what you prove who you are. */
+  auth?: string | { user: string; password: string };
+  /** Whether that may go to another machine in plain text; false without it. */
+  insecureAuth?: boolean;
+  /** In Node, over `tls://`: authorities' certificates in PEM, instead of those of Node. */
+  ca?: string;
 }
 
 /** The last message that was seen of a topic: where to resume. */

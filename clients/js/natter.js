@@ -35,6 +35,8 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 // A message that the server's disk did not accept in time is sent again so often.
 const MOST_ATTEMPTS = 6;
+// Why the first registration of a connection would be refused for ever.
+const FINAL = ["unauthenticated", "forbidden", "name-reserved", "wrong-key"];
 
 export class NatterError extends Error {
   constructor(code, text, about = {}) {
@@ -89,7 +91,7 @@ export async function connect(address, options) {
 }
 
 export class Client {
-  #address; #secret; #canReturn; #limit;
+  #address; #secret; #canReturn; #limit; #auth; #dialing;
   #prefix = randomText(6); #count = 0;
   #wanted; #granted;
   // name → { place: {epoch, seq}, start: options until the first message has come }
@@ -103,11 +105,15 @@ export class Client {
   #pause = FIRST_PAUSE; #timer; #mostTopics = MOST_TOPICS;
   #handlers = new Map();
 
-  constructor(address, { user, client = randomText(16), reconnect = true, maxFrame = MAX_FRAME } = {}) {
+  constructor(address, options = {}) {
+    const { user, client = randomText(16), reconnect = true, maxFrame = MAX_FRAME } = options;
+    const { auth, insecureAuth = false, ca } = options;
     if (user !== undefined) check(userProblem(user), "bad-frame");
     this.#address = address;
     this.#wanted = user;
     this.#secret = client;
+    this.#auth = auth;
+    this.#dialing = { ca, isGuarded: auth !== undefined && !insecureAuth };
     this.#canReturn = reconnect;
     this.#limit = maxFrame;
   }
@@ -160,18 +166,23 @@ export class Client {
     this.#timer = undefined;
     // Meanwhile, a new name may have brought another one.
     const take = (opened) => (this.#connection ? opened.connection.abort() : this.#take(opened));
-    await this.#open(this.#wanted, { mayBeNameless: true }).then(take).catch((error) => this.#lost(error));
+    await this.#open(this.#wanted, { mayBeNameless: true }).then(take).catch((error) => {
+      // Who isn't accepted now will not be later.
+      if (FINAL.includes(error.code)) this.#end(error, true);
+      else this.#lost(error);
+    });
   }
 
   // A connection that is registered under this name; without one if it is taken, and if it
   // may be.
   async #open(user, { mayBeNameless = false } = {}) {
-    const connection = await dial(this.#address).catch((error) => {
-      throw new NatterError(error.code ?? "connection-lost", error.message);
+    const connection = await dial(this.#address, this.#dialing).catch((error) => {
+      throw error instanceof NatterError ? error : new NatterError(error.code ?? "connection-lost", error.message);
     });
     const register = (name) => {
       if (this.#isClosed) connection.abort();
-      return connection.ask("registered", () => ({ topics: [], extended: { user: name, client: this.#secret } }));
+      const about = { auth: this.#auth, user: name, client: this.#secret };
+      return connection.ask("registered", () => ({ topics: [], extended: about }));
     };
     try {
       const answer = await register(user).catch(async (refusal) => {
@@ -448,13 +459,21 @@ export class Client {
   }
 }
 
-async function dial(address) {
+// A credential doesn't leave this machine in plain text.
+function guard(isGuarded, isTls, host) {
+  const isHere = /^(localhost|(::ffff:)?127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(host);
+  check(isGuarded && !isTls && !isHere
+    && "a credential isn't sent to another machine in plain text: use tls:// or wss://, or insecureAuth", "tls-required");
+}
+
+async function dial(address, how) {
   const isNode = typeof globalThis.process?.versions?.node === "string";
   const hasScheme = /^[a-z]+:\/\//i.test(address);
   const url = new URL(hasScheme ? address : `${isNode ? "tcp" : "ws"}://${address}`);
-  if (url.protocol === "tcp:") return dialTcp(url);
+  if (url.protocol === "tcp:" || url.protocol === "tls:") return dialTcp(url, how);
   url.protocol = url.protocol.replace("http", "ws");
   if (url.pathname === "/") url.pathname = "/-/ws";
+  guard(how.isGuarded, url.protocol === "wss:", url.hostname);
   return dialWebSocket(url);
 }
 
@@ -476,15 +495,31 @@ async function dialWebSocket(url) {
   return connection;
 }
 
-async function dialTcp(url) {
+async function dialTcp(url, { isGuarded, ca }) {
+  const isTls = url.protocol === "tls:";
+  const pin = /^#sha256:([A-Za-z0-9+/]+)=*$/.exec(url.hash)?.[1];
+  check(url.hash && (!pin || !isTls) && `${url.hash} is no fingerprint behind tls://HOST:PORT`, "wrong-key");
   const net = await import("node:net");
-  const socket = net.connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port), noDelay: true });
+  const { connect: open } = isTls ? await import("node:tls") : net;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  // A key that is known is compared instead, before anything is sent.
+  const tls = { ca, servername: net.isIP(host) ? "" : host, ALPNProtocols: ["natter/1"], rejectUnauthorized: !pin };
+  const socket = open({ host, port: Number(url.port), noDelay: true, ...(isTls ? tls : {}) });
   await new Promise((resolve, reject) => {
     socket.setTimeout(DIAL_TIMEOUT, () => socket.destroy(new Error(`${url.host} doesn't answer`)));
-    socket.once("connect", resolve);
+    socket.once(isTls ? "secureConnect" : "connect", resolve);
     socket.once("error", reject);
+    socket.once("close", () => reject(new Error(`${url.host} closed the connection`)));
   });
   socket.setTimeout(0);
+  try {
+    guard(isGuarded, isTls, socket.remoteAddress);
+    const found = pin && await fingerprint(socket);
+    check(found !== pin && `the server's key should be sha256:${pin}, and is sha256:${found}`, "wrong-key");
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
   const connection = new Connection({
     write: (text) => socket.write(`${text}\n`),
     end: () => socket.end(),
@@ -505,9 +540,16 @@ async function dialTcp(url) {
   return connection;
 }
 
+// SHA-256 of the key of a server's certificate, in base64 without the padding.
+async function fingerprint(socket) {
+  const { createHash } = await import("node:crypto");
+  const key = socket.getPeerX509Certificate().publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(key).digest("base64").replace(/=+$/, "");
+}
+
 // Frames in, frames out.
 class Connection {
-  #socket; #timer; #isOver = false;
+  #socket; #timer; #isOver = false; #isAnswered = false;
   // The question that is with the server, and the promise of its end.
   #asked = null; #turn = Promise.resolve();
   // The last error of the server's that belongs to no message.
@@ -550,8 +592,15 @@ class Connection {
     let frame;
     // The server writes whole frames; what is none is nothing for us.
     try { frame = JSON.parse(text); } catch { return; }
-    if (frame?.message) this.onevent("message", messageOf(frame));
+    if (frame?.message) this.#takeMessage(messageOf(frame));
     else for (const [kind, value] of Object.entries(frame?.extended ?? {})) this.#take(kind, value);
+  }
+
+  #takeMessage(message) {
+    if (this.#isAnswered || message.topic !== "error") return this.onevent("message", message);
+    // A server that has read nothing yet says why it refuses as it does to classic clients.
+    const [, code, text] = /^([a-z-]+): (.*)$/s.exec(message.text) ?? ["", "", message.text];
+    return this.#take("error", { code, text });
   }
 
   #take(kind, value) {
@@ -563,6 +612,7 @@ class Connection {
     if (!asked || (asked.kind !== kind && !isRefused)) return this.onevent(kind, value);
     this.#asked = null;
     if (isRefused) return asked.reject(new NatterError(value.code, value.text));
+    this.#isAnswered = true;
     asked.onAnswer(value);
     return asked.resolve(value);
   }

@@ -1,6 +1,10 @@
 // clients/scenarios.md, one test each.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { Client, connect, NatterError } from "../natter.js";
@@ -182,6 +186,49 @@ describe("with a server", () => {
     await join("s17", { user: "hans", client: "s17-secret" });
     assert.equal((await closed).error.code, "replaced");
     await assert.rejects(older.publish("s17", "x"), code("closed"));
+  });
+
+  test("S18: over TLS a server is known by its key", async () => {
+    const secure = await Server.start("--tls-self-signed", "--tls", "required");
+    const address = `tls://${secure.address}#${secure.pin}`;
+    const reader = await join("s18", { address });
+    const heard = texts(reader);
+    const writer = await join("s18", { address });
+    await writer.publish("s18", "one");
+    const back = [reader, writer].map((client) => next(client, "connected"));
+    await secure.kill();
+    const late = writer.publish("s18", "two");
+    await secure.startAgain();
+    await Promise.all([...back, late]);
+    await until(reader, () => heard.length === 2);
+    assert.deepEqual(heard, ["one", "two"]);
+    const wrong = address.replace(/#sha256:...../, "#sha256:AAAAA");
+    await assert.rejects(connect(wrong), code("wrong-key"));
+    await assert.rejects(connect(`tls://${secure.address}`), (error) => error instanceof NatterError);
+    await assert.rejects(connect(secure.address), code("tls-required"));
+    await join("s18", { address: `tls://${secure.address}`, ca: secure.certificate });
+    clients.forEach((client) => client.abort());
+    await secure.stop();
+  });
+
+  test("S19: a credential is accepted, or ends it", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "natter-accounts-"));
+    const file = path.join(folder, "accounts.toml");
+    const hash = createHash("sha256").update("hush").digest("hex");
+    const account = "[users.alice]\nallow = [\"read write who s19\"]\n";
+    writeFileSync(file, `${account}[tokens.a1]\nsecret = "sha256:${hash}"\nuser = "alice"\n`);
+    const guarded = await Server.start("--auth", file);
+    const { address } = guarded;
+    const client = await join("s19", { address, auth: "ntr_a1_hush" });
+    await client.publish("s19", "hello");
+    await assert.rejects(connect(address, { auth: "ntr_a1_other" }), code("unauthenticated"));
+    await assert.rejects(join("s19", { address }), code("unauthenticated"));
+    const closed = next(client, "closed");
+    writeFileSync(file, account);
+    assert.equal((await closed).error.code, "revoked");
+    await assert.rejects(connect("ws://192.0.2.1:1", { auth: "ntr_a1_hush" }), code("tls-required"));
+    await guarded.stop();
+    rmSync(folder, { recursive: true });
   });
 
   test("a handler that throws stops nothing", async (context) => {

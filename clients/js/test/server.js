@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,18 +32,23 @@ export class Server {
     return server;
   }
 
+  get certificate() { return readFileSync(join(this.#data, "tls", "certificate.pem"), "utf8"); }
+
   get address() { return `127.0.0.1:${this.#port}`; }
 
   async startAgain() {
     const parameters = [this.#port, "--bind", "127.0.0.1", "--data", this.#data, ...this.options];
+    this.pin = undefined;
     this.#child = spawn(PROGRAM, parameters, { stdio: ["ignore", "ignore", "pipe"] });
     const lines = createInterface(this.#child.stderr);
     await new Promise((resolve, reject) => {
       const seen = [];
       lines.on("line", (line) => {
         seen.push(line);
-        const port = /listening.*127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-        if (port) resolve(this.#port = port);
+        this.#port = /listening.*127\.0\.0\.1:(\d+)/.exec(line)?.[1] ?? this.#port;
+        this.pin = /fingerprint (sha256:\S+)/.exec(line)?.[1] ?? this.pin;
+        const isUp = this.options.includes("--tls-self-signed") ? this.pin : /listening/.test(line);
+        if (isUp) resolve();
       });
       lines.on("close", () => reject(new Error(`the server ended: ${seen.join("\n")}`)));
     });

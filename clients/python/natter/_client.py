@@ -6,9 +6,10 @@ import asyncio
 import random
 import secrets
 from dataclasses import dataclass
-from typing import Any, AsyncIterator, Callable, Coroutine, Dict, List, Optional, Set, Tuple
+from typing import Any, AsyncIterator, Callable, Coroutine, Dict, List, Optional, Set, Tuple, Union
 
-from ._connection import Connection, encode, end_of, settle
+from ._connection import Connection, Server, encode, end_of, settle
+from ._tls import Address
 from ._types import (
     CODES, Ack, Frame, Joined, Message, NatterError, Place, Range, check, check_topic, check_user, is_refusal, message_of,
 )
@@ -21,6 +22,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # A message that the server's disk did not accept in time is sent again so often.
 _MOST_ATTEMPTS = 6
+# Why the first registration of a connection would be refused for ever.
+_FINAL = ("unauthenticated", "forbidden", "name-reserved", "wrong-key")
 _CLOSED = NatterError("closed", "the client was closed")
 
 
@@ -48,9 +51,15 @@ class _Line:
 async def connect(
     address: str, *, user: Optional[str] = None, client: Optional[str] = None,
     reconnect: bool = True, max_frame: int = _MAX_FRAME,
+    auth: Union[None, str, Dict[str, str]] = None, insecure_auth: bool = False, ca: Optional[str] = None,
 ) -> Client:
-    """Connects to ``HOST:PORT``; raises if that can't be, or if the name is taken."""
-    made = Client(address, user, client or secrets.token_hex(16), reconnect, max_frame)
+    """Connects to ``HOST:PORT``, or over TLS to ``tls://HOST:PORT`` or
+    ``tls://HOST:PORT#sha256:FINGERPRINT``; raises if that can't be, or if the name is taken.
+
+    ``auth`` is a token, or ``{"user": …, "password": …}``. It goes to another machine over TLS
+    only, but with ``insecure_auth``. ``ca`` is a file with authorities' certificates."""
+    server = Server(Address.read(address), ca, auth, insecure_auth)
+    made = Client(server, user, client or secrets.token_hex(16), reconnect, max_frame)
     try:
         await made._take(*await made._open(user))
     except BaseException:
@@ -62,10 +71,10 @@ async def connect(
 class Client:
     """A participant. It comes back by itself when a connection is lost."""
 
-    def __init__(self, address: str, user: Optional[str], secret: str, can_return: bool, limit: int) -> None:
+    def __init__(self, server: Server, user: Optional[str], secret: str, can_return: bool, limit: int) -> None:
         if user is not None:
             check_user(user)
-        self._address, self._wanted, self._secret, self._can_return, self._limit = address, user, secret, can_return, limit
+        self._server, self._wanted, self._secret, self._can_return, self._limit = server, user, secret, can_return, limit
         self._prefix, self._count = secrets.token_hex(6), 0
         #: The name that the server granted.
         self.user: Optional[str] = None
@@ -151,7 +160,8 @@ class Client:
         try:
             connection, user, refusal = await self._open(self._wanted, may_be_nameless=True)
         except NatterError as error:
-            return self._lost(error, None)
+            # Who isn't accepted now will not be later.
+            return self._end(error, is_abrupt=True) if error.code in _FINAL else self._lost(error, None)
         if self._connection:  # Meanwhile, a new name has brought another one.
             return connection.abort()
         await self._take(connection, user, refusal)
@@ -159,13 +169,14 @@ class Client:
     async def _open(self, user: Optional[str], may_be_nameless: bool = False) -> Tuple[Connection, Optional[str], Optional[NatterError]]:
         """A connection that is registered under this name; without one if it is taken, and
         if it may be."""
-        connection = await Connection.dial(self._address)
+        connection = await Connection.dial(self._server)
 
         async def register(name: Optional[str]) -> Optional[str]:
             if self._ended:
                 raise self._ended
-            named = {} if name is None else {"user": name}
-            answer = await connection.ask("registered", lambda: {"topics": [], "extended": {"client": self._secret, **named}})
+            auth = {} if self._server.auth is None else {"auth": self._server.auth}
+            about = {**auth, "client": self._secret} if name is None else {**auth, "client": self._secret, "user": name}
+            answer = await connection.ask("registered", lambda: {"topics": [], "extended": about})
             return answer.get("user")  # type: ignore[no-any-return]
 
         try:

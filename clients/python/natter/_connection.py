@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Callable, Dict, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
-from ._types import CODES, Frame, NatterError, is_refusal, message_of
+from ._tls import Address
+from ._types import CODES, Frame, Message, NatterError, is_refusal, message_of
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
@@ -17,6 +19,22 @@ _LOST_AFTER = 10.0
 _DIAL_TIMEOUT = 10.0
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and by what we prove to it who we are."""
+
+    address: Address
+    #: A file with certificates of authorities, instead of the system's.
+    ca: Optional[str] = None
+    #: A token, or ``{"user": …, "password": …}``. Not shown, so that no log has it.
+    auth: Union[None, str, Dict[str, str]] = field(default=None, repr=False)
+    insecure_auth: bool = False
+
+    @property
+    def has_guarded_secret(self) -> bool:
+        return self.auth is not None and not self.insecure_auth
+
+
 class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -24,7 +42,7 @@ class Connection:
         self._asked: Optional[Tuple[str, Callable[[Any], None], asyncio.Future[Any]]] = None
         self._turn = asyncio.Lock()
         self._last_error: Dict[str, str] = {}
-        self.is_over = False
+        self._is_answered = self.is_over = False
         #: The server closed it because of a question.
         self.is_blamed = False
         self.on_event: Callable[[str, Any], None] = lambda kind, value: None
@@ -33,13 +51,20 @@ class Connection:
         self._task = asyncio.ensure_future(self._read())
 
     @classmethod
-    async def dial(cls, address: str) -> "Connection":
-        host, _, port = address.rpartition(":")
-        opening = asyncio.open_connection(host.strip("[]"), int(port), limit=_LINE_LIMIT)
+    async def dial(cls, server: Server) -> "Connection":
+        address = server.address
+        context = address.context(server.ca)
+        opening = asyncio.open_connection(address.host, address.port, limit=_LINE_LIMIT, ssl=context)
         try:
-            return cls(*await asyncio.wait_for(opening, _DIAL_TIMEOUT))
+            reader, writer = await asyncio.wait_for(opening, _DIAL_TIMEOUT)
+            try:
+                address.check(writer, server.has_guarded_secret)
+            except NatterError:
+                writer.close()
+                raise
+            return cls(reader, writer)
         except (OSError, asyncio.TimeoutError) as error:
-            raise NatterError("connection-lost", f"can't connect to {address}: {error or 'no answer'}") from error
+            raise NatterError("connection-lost", f"can't connect to {address.host}:{address.port}: {error or 'no answer'}") from error
 
     def send(self, frame: Frame) -> None:
         if not self.is_over:
@@ -68,7 +93,7 @@ class Connection:
                     break
                 frame = json.loads(line)
                 if "message" in frame:
-                    self._take("message", message_of(frame))
+                    self._take_message(message_of(frame))
                 else:
                     for kind, value in frame.get("extended", {}).items():
                         self._take(kind, value)
@@ -78,6 +103,13 @@ class Connection:
             self._over()
             self._writer.close()
             self.on_close(self._reason())
+
+    def _take_message(self, message: Message) -> None:
+        if self._is_answered or message.topic != "error":
+            return self._take("message", message)
+        # A server that has read nothing yet says why it refuses as it does to classic clients.
+        code, _, text = message.text.partition(": ")
+        return self._take("error", {"code": code, "text": text})
 
     def _take(self, kind: str, value: Any) -> None:
         if self.is_over:
@@ -94,6 +126,7 @@ class Connection:
         _, on_answer, answer = asked
         if is_refused:
             return settle(answer, NatterError(value["code"], value["text"]))
+        self._is_answered = True
         on_answer(value)
         return settle(answer, value)
 
@@ -110,6 +143,8 @@ class Connection:
 
     def end(self) -> None:
         """Ends it when all is sent: the rest that comes is read and forgotten."""
+        if not self._writer.can_write_eof():  # Python's TLS can't close one direction.
+            self.send({"extended": {"end": {}}})
         self._over()
         if self._writer.can_write_eof():
             self._writer.write_eof()

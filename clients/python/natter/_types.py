@@ -30,7 +30,8 @@ def is_refusal(code: str) -> bool:
 
 
 class NatterError(Exception):
-    """What went wrong: ``code`` is one of docs/protocol.md, ``connection-lost`` or ``closed``."""
+    """What went wrong: ``code`` is one of docs/protocol.md, ``connection-lost``, ``wrong-key`` or
+    ``closed``."""
 
     def __init__(self, code: str, text: str, *, topic: Optional[str] = None, id: Optional[str] = None) -> None:
         super().__init__(f"{code}: {text}")

@@ -33,8 +33,10 @@ class Server:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             found = re.search(r"listening.*127\.0\.0\.1:(\d+)", line)
-            if found:
-                self.port = found[1]
+            self.port = found[1] if found else self.port
+            pin = re.search(r"fingerprint (sha256:\S+)", line)
+            self.pin = pin[1] if pin else None
+            if pin or (found and "--tls-self-signed" not in self.options):
                 break
         else:
             raise AssertionError("the server ended")

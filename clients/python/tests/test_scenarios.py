@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import hashlib
+import pathlib
+import tempfile
 import unittest
 
 from server import Proxy, Server, Texts, following  # first: it finds the library
 import natter
+from natter._tls import Address
 
 
 def numbers(first, last):
@@ -265,6 +269,61 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         closed = following(older, "closed")
         await self.join(server, "t", user="hans", client="secret")
         self.assertEqual((await closed).code, "replaced")
+
+    async def test_s18_over_tls_a_server_is_known_by_its_key(self):
+        server = self.server("--tls-self-signed", "--tls", "required")
+        address = f"tls://{server.address}#{server.pin}"
+        reader, writer = [await natter.connect(address) for _ in range(2)]
+        self.clients += [reader, writer]
+        await reader.join("t")
+        await writer.join("t")
+        heard = Texts(reader)
+        await writer.publish("t", "one")
+        back = [following(client, "connected") for client in (reader, writer)]
+        server.kill()
+        late = writer.publish("t", "two")
+        server.start_again()
+        await asyncio.gather(*back, late)
+        await heard.until(lambda heard: heard == ["one", "two"])
+        await writer.close()
+        wrong = server.pin.replace(server.pin[7:12], "AAAAA")
+        for address, code in [
+            (f"tls://{server.address}#{wrong}", "wrong-key"),
+            (f"tls://{server.address}", "connection-lost"),
+            (server.address, "tls-required"),
+        ]:
+            async with self.refused(code):
+                await natter.connect(address)
+        ca = f"{server.data}/tls/certificate.pem"
+        self.clients.append(await natter.connect(f"tls://{server.address}", ca=ca))
+
+    async def test_s19_a_credential_is_accepted_or_ends_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "accounts.toml")
+            token = f'[tokens.a1]\nsecret = "sha256:{hashlib.sha256(b"hush").hexdigest()}"\nuser = "alice"\n'
+            account = '[users.alice]\nallow = ["read write who t"]\n'
+            path.write_text(account + token)
+            server = self.server("--auth", str(path))
+            client = await self.join(server, "t", auth="ntr_a1_hush")
+            await client.publish("t", "hello")
+            self.assertNotIn("hush", repr(vars(client)))
+            async with self.refused("unauthenticated"):
+                await natter.connect(server.address, auth="ntr_a1_other")
+            async with self.refused("unauthenticated"):
+                await self.join(server, "t")
+            closed = following(client, "closed")
+            path.write_text(account)
+            self.assertEqual((await closed).code, "revoked")
+
+    async def test_a_credential_stays_on_this_machine_in_plain_text(self):
+        class Writer:
+            def get_extra_info(self, what):
+                return {"peername": ("192.0.2.1", 1)}.get(what)
+
+        address = Address.read("192.0.2.1:1")
+        async with self.refused("tls-required"):
+            address.check(Writer(), True)
+        address.check(Writer(), False)
 
     async def test_no_server_is_an_error(self):
         async with self.refused("connection-lost"):
