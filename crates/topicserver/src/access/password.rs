@@ -43,7 +43,7 @@ pub(crate) struct PasswordHash {
 pub enum PasswordHashError {
     /// It is something else, maybe the password itself.
     #[error(
-        "a password is kept as \"$argon2id$v=19$m=19456,t=2,p=1$…\"; `topicserver user passwd` \
+        "a password is kept as \"$argon2id$v=19$m=19456,t=2,p=1$…\"; `topicserver user password` \
          writes it"
     )]
     Form,
@@ -62,10 +62,6 @@ pub(super) struct Memory(Vec<Block>);
 
 impl PasswordHash {
     /// Of a password, with a new salt. Takes 30 ms and 19 MiB.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "the command that sets a password comes next")
-    )]
     pub(crate) fn of(password: &str) -> Result<Self, getrandom::Error> {
         let mut new = Self::decoy()?;
         new.hash = new.compute(password, &mut Memory::default());
