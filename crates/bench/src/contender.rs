@@ -286,39 +286,8 @@ impl Contender {
                     command.args(["--appendonly", "no"]);
                 }
             }
-            System::Nats => {
-                if self.variant == Variant::WebSocket {
-                    // The listener for TCP must be somewhere, too.
-                    let file = scratch.join("nats.conf");
-                    let text = format!(
-                        "listen: \"127.0.0.1:-1\"\n\
-                         websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true }}\n"
-                    );
-                    fs::write(&file, text).context("writing the configuration of NATS")?;
-                    command.arg("-c").arg(file);
-                } else {
-                    command.args(["-a", "127.0.0.1", "-p", &port]);
-                }
-            }
-            System::Mosquitto => {
-                let file = scratch.join("mosquitto.conf");
-                let listener = match self.variant {
-                    // Mosquitto 2.0 doesn't start with a listener for WebSockets alone
-                    // (eclipse-mosquitto/mosquitto#2284). Started as root, it would become a user who
-                    // can't write here.
-                    Variant::WebSocket => format!(
-                        "user root\nlistener 0 {}\nlistener {port} 127.0.0.1\nprotocol websockets\n",
-                        scratch.join("mosquitto.socket").display()
-                    ),
-                    _ => format!("listener {port} 127.0.0.1\n"),
-                };
-                let text = format!(
-                    "{listener}allow_anonymous true\npersistence false\n\
-                     set_tcp_nodelay true\nlog_type error\n"
-                );
-                fs::write(&file, text).context("writing mosquitto's configuration")?;
-                command.arg("-c").arg(file);
-            }
+            System::Nats => self.nats_options(&mut command, &port, scratch)?,
+            System::Mosquitto => self.mosquitto_options(&mut command, &port, scratch)?,
             System::Nchan => {
                 let file = scratch.join("nginx.conf");
                 fs::write(&file, nchan::configuration(&port, scratch))
@@ -328,6 +297,43 @@ impl Contender {
         }
         command.args(&self.options);
         Ok(command)
+    }
+
+    fn nats_options(&self, command: &mut Command, port: &str, scratch: &Path) -> Result<()> {
+        if self.variant != Variant::WebSocket {
+            command.args(["-a", "127.0.0.1", "-p", port]);
+            return Ok(());
+        }
+        // The listener for TCP must be somewhere, too.
+        let file = scratch.join("nats.conf");
+        let text = format!(
+            "listen: \"127.0.0.1:-1\"\n\
+             websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true }}\n"
+        );
+        fs::write(&file, text).context("writing the configuration of NATS")?;
+        command.arg("-c").arg(file);
+        Ok(())
+    }
+
+    fn mosquitto_options(&self, command: &mut Command, port: &str, scratch: &Path) -> Result<()> {
+        let file = scratch.join("mosquitto.conf");
+        let listener = match self.variant {
+            // Mosquitto 2.0 doesn't start with a listener for WebSockets alone
+            // (eclipse-mosquitto/mosquitto#2284). Started as root, it would become a user who
+            // can't write here.
+            Variant::WebSocket => format!(
+                "user root\nlistener 0 {}\nlistener {port} 127.0.0.1\nprotocol websockets\n",
+                scratch.join("mosquitto.socket").display()
+            ),
+            _ => format!("listener {port} 127.0.0.1\n"),
+        };
+        let text = format!(
+            "{listener}allow_anonymous true\npersistence false\n\
+             set_tcp_nodelay true\nlog_type error\n"
+        );
+        fs::write(&file, text).context("writing mosquitto's configuration")?;
+        command.arg("-c").arg(file);
+        Ok(())
     }
 
     fn natter_options(&self, command: &mut Command, scratch: &Path, setup: Setup) {

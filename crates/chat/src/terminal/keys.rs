@@ -96,6 +96,9 @@ enum State {
     Ground,
     /// After an escape character.
     Escape,
+    /// After one that was taken for the key, because nothing followed for a while. The rest of
+    /// the most usual sequences may still come.
+    LateEscape,
     /// After `ESC [`: parameters up to a final byte, which are held.
     Csi,
     /// After `ESC [ [`, as the Linux console has it: one more byte.
@@ -140,6 +143,19 @@ impl KeyParser {
         self.state != State::Ground || !self.held.is_empty()
     }
 
+    /// Nothing has followed an escape character so far.
+    pub(super) fn is_at_escape(&self) -> bool {
+        self.state == State::Escape
+    }
+
+    /// Takes it for the key: a terminal sends the rest of a sequence sooner.
+    pub(super) fn take_escape(&mut self, out: &mut Vec<Input>) {
+        if self.is_at_escape() {
+            self.state = State::LateEscape;
+            out.push(Input::Key(Key::plain(Code::Escape)));
+        }
+    }
+
     /// The rest of what has begun won't come any more.
     pub(super) fn give_up(&mut self, out: &mut Vec<Input>) {
         match std::mem::take(&mut self.state) {
@@ -159,6 +175,13 @@ impl KeyParser {
         match self.state {
             State::Ground => self.ground(byte, out),
             State::Escape => self.escape(byte, out),
+            State::LateEscape => {
+                self.state = State::Ground;
+                match byte {
+                    b'[' => self.escape(byte, out),
+                    _ => self.ground(byte, out),
+                }
+            }
             State::Csi => self.csi(byte, out),
             State::LinuxFunction => self.state = State::Ground,
             State::OldMouse(left) => {

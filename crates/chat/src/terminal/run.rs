@@ -28,6 +28,9 @@ use crate::system;
 const PACE: Duration = Duration::from_millis(33);
 /// How long the rest of a key's sequence may be in coming.
 const SEQUENCE: Duration = Duration::from_millis(600);
+/// An escape character after which nothing has come for so long is the key: a person's next key
+/// takes longer, a terminal's next byte does not, but on a bad line.
+const ESCAPE: Duration = Duration::from_millis(120);
 /// Bells in quick succession are one.
 const BELL_EVERY: Duration = Duration::from_secs(1);
 /// So many equal arrows at once are the wheel, as terminals send it.
@@ -153,11 +156,22 @@ impl Screen {
 
     /// When there is something to do although nothing happens.
     fn deadline(&self) -> Instant {
-        let sequence = self.parser.is_waiting().then(|| self.heard + SEQUENCE);
+        let sequence = self
+            .parser
+            .is_waiting()
+            .then(|| self.heard + self.patience());
         let drawing = self.is_stale.then(|| self.next_drawing());
         let deadlines = [sequence, drawing, self.bursts.deadline()];
         let far = Instant::now() + Duration::from_secs(60);
         deadlines.into_iter().flatten().min().unwrap_or(far)
+    }
+
+    /// How long the rest of what has begun is waited for.
+    fn patience(&self) -> Duration {
+        match self.parser.is_at_escape() {
+            true => ESCAPE,
+            false => SEQUENCE,
+        }
     }
 
     fn next_drawing(&self) -> Instant {
@@ -167,9 +181,12 @@ impl Screen {
     fn on_time(&mut self) {
         self.set_time();
         let now = Instant::now();
-        if self.parser.is_waiting() && now >= self.heard + SEQUENCE {
+        if self.parser.is_waiting() && now >= self.heard + self.patience() {
             let mut inputs = Vec::new();
-            self.parser.give_up(&mut inputs);
+            match self.parser.is_at_escape() {
+                true => self.parser.take_escape(&mut inputs),
+                false => self.parser.give_up(&mut inputs),
+            }
             self.push(inputs, now);
         }
         let mut steps = Vec::new();

@@ -6,7 +6,7 @@ use crate::server::start_server;
 #[test]
 fn lines_in_one_write_are_asked_about_and_none_is_lost() {
     let server = start_server();
-    let person = joined(20, 60, &server, &[]);
+    let person = joined(20, 80, &server, &[]);
     let mut bob = Other::named("bob", &server, "t");
     person.sees("bob has joined");
     person.types("one\rtwo\rthree\r");

@@ -180,6 +180,23 @@ fn an_escape_alone_is_a_key_when_nothing_follows() {
 }
 
 #[test]
+fn an_escape_in_haste_takes_nothing_of_what_is_typed_after_it() {
+    let (mut parser, mut out) = (KeyParser::default(), Vec::new());
+    parser.push(b"\x1b", &mut out);
+    assert!(parser.is_at_escape());
+    parser.take_escape(&mut out);
+    parser.push(b"/join", &mut out);
+    assert_eq!(out[0], key(Code::Escape));
+    assert_eq!(text(&out[1..]), "/join");
+    // The rest of a sequence that was cut there is no text.
+    out.clear();
+    parser.push(b"\x1b", &mut out);
+    parser.take_escape(&mut out);
+    parser.push(b"[A", &mut out);
+    assert_eq!(out, [key(Code::Escape), key(Code::Up)]);
+}
+
+#[test]
 fn the_wheel_and_the_focus_are_reported() {
     assert_eq!(
         parsed(&[b"\x1b[<64;1;1M\x1b[<65;1;1M\x1b[I\x1b[O"]),

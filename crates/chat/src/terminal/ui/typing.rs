@@ -97,10 +97,15 @@ impl Ui {
             'f' => self.editor.go(Forward, Unit::Word),
             'd' => self.editor.cut(Forward, Unit::Word),
             's' => self.taste.has_sides = !self.taste.has_sides,
-            '_' | '/' => self.editor.redo(),
+            '_' => self.editor.redo(),
+            '/' if !self.editor.is_empty() => self.editor.redo(),
             '<' => self.scroll(i64::from(i32::MIN)),
             '>' => self.go_to_end(),
-            _ => {}
+            // Nobody means a key that there isn't: it was Escape, and then this, in haste.
+            _ => {
+                self.go_to_end();
+                self.editor.insert(c.encode_utf8(&mut [0; 4]));
+            }
         }
     }
 

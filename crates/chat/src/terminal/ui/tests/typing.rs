@@ -26,6 +26,9 @@ fn commands_are_performed_or_refused_and_stay_to_be_changed() {
     let mut test = Test::new(70, 12, &["lab"]);
     for (keys, sent) in [
         ("/who\r", "Who(TopicName(\"lab\"))"),
+        // Escape in haste is read as Alt.
+        ("\u{1b}/who\r", "Who(TopicName(\"lab\"))"),
+        ("\u{1b}Hello\r", "lab:Hello"),
         ("/join ops\r", "Join(TopicName(\"ops\"))"),
         ("/me waves\r", "ops:* alice waves"),
         ("//who\r", "ops:/who"),
