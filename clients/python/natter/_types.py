@@ -16,7 +16,7 @@ _TREATMENTS = {
     "message": ["storage-full", "not-registered", "duplicate-id"], "again": ["storage-busy"],
     "frame": ["not-json", "not-utf8", "too-deep", "too-long"],
     "return": ["registration-timeout", "unfinished-frame", "slow-reader", "queues-full", "too-many-connections",
-               "shutting-down", "too-many-attempts"],
+               "shutting-down", "too-many-attempts", "try-later"],
     "stop": ["replaced", "tls-not-supported", "tls-required", "busy", "protected", "expired", "revoked"],
     "notice": ["rate-limited"],
     "http": ["bad-request", "forbidden-origin", "forbidden-host", "not-found", "method-not-allowed"],

@@ -65,6 +65,9 @@ const TRANSPORTS: [&str; 8] = [
     "stalled-websocket",
 ];
 
+/// Workloads over TLS, which only ours speaks here.
+const ENCRYPTED: [&str; 4] = ["tls-100-burst", "tls-100-single", "tls-1000", "idle-tls"];
+
 /// One of keeping that only ours can do.
 const STORE: &str = "store-20gb";
 
@@ -141,6 +144,13 @@ fn every_door_runs_against_topicserver() {
 }
 
 #[test]
+fn every_workload_over_tls_runs_against_topicserver() {
+    if has_topicserver() {
+        runs("natter", &ENCRYPTED);
+    }
+}
+
+#[test]
 fn every_workload_of_keeping_runs_against_topicserver() {
     if has_topicserver() {
         runs("natter", &KEEPING);
@@ -186,9 +196,8 @@ fn every_workload_there_is_is_run_here() {
     let text = String::from_utf8(output.stdout).unwrap();
     for line in text.lines() {
         let name = line.split_whitespace().next().unwrap();
-        let known = [&CLASSIC[..], &KEEPING, &TRANSPORTS]
-            .concat()
-            .contains(&name);
+        let known = [&CLASSIC[..], &KEEPING, &TRANSPORTS, &ENCRYPTED].concat();
+        let known = known.contains(&name);
         let ours = ["fanout-100-burst-extended", STORE].contains(&name);
         assert!(known || ours, "{name}");
     }

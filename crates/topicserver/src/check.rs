@@ -1,5 +1,6 @@
 //! Looks whether a server would start: everything that a configuration names outside itself.
 
+use crate::access::{Access, Audit, AuthFileError};
 use crate::config::Config;
 use crate::store::{Directory, OpenError};
 use crate::tls::TlsError;
@@ -11,6 +12,9 @@ pub enum CheckError {
     /// The directory of the history.
     #[error("--data: {0}")]
     Data(#[from] OpenError),
+    /// The file that says who may do what.
+    #[error("--auth: {0}")]
+    Auth(#[from] AuthFileError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -23,5 +27,8 @@ pub fn check(config: &Config) -> Vec<CheckError> {
     let data = config.data.as_deref().map(Directory::look);
     let data = data.and_then(Result::err).map(CheckError::from);
     let tls = Acceptor::look(config).err().map(CheckError::from);
-    data.into_iter().chain(tls).collect()
+    let read = |path| Access::from_file(path, Audit::default());
+    let auth = config.auth.as_deref().map(read);
+    let auth = auth.and_then(Result::err).map(CheckError::from);
+    data.into_iter().chain(auth).chain(tls).collect()
 }

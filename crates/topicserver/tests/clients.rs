@@ -92,15 +92,22 @@ fn each_library_has_a_test_of_every_scenario() {
     let listed = numbers("scenarios.md", "\n| S", ' ');
     assert_eq!(listed, (1..=listed.len() as u32).collect::<Vec<_>>());
     assert!(listed.len() >= 17, "{listed:?}");
-    for (file, before, after) in [
-        ("js/test/scenarios.test.js", "test(\"S", ':'),
-        ("python/tests/test_scenarios.py", "async def test_s", '_'),
+    let rust = "../crates/client/tests/behaviour/scenarios";
+    let [rust, secure] = ["", "/secure"].map(|part| format!("{rust}{part}.rs"));
+    for (files, before, after) in [
+        (vec!["js/test/scenarios.test.js"], "test(\"S", ':'),
         (
-            "../crates/client/tests/behaviour/scenarios.rs",
-            "async fn s",
+            vec!["python/tests/test_scenarios.py"],
+            "async def test_s",
             '_',
         ),
+        (vec![&*rust, &secure], "async fn s", '_'),
     ] {
-        assert_eq!(numbers(file, before, after), listed, "{file}");
+        let mut found: Vec<u32> = files
+            .iter()
+            .flat_map(|file| numbers(file, before, after))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, listed, "{files:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! `clients/scenarios.md`, one test each. Those of the other libraries have the same numbers.
 
+mod secure;
+
 use client::{Client, ClientError, Event, Finished, History, Line, Name, Options, Presence};
 use client::{Disconnect, Request, SendError};
 use tokio::io::AsyncWriteExt as _;

@@ -102,6 +102,13 @@ fn what_is_checked_can_be_used_and_what_cannot_be_is_named() {
         error.contains("--data") && error.contains("is no directory"),
         "{error}"
     );
+    let output = check(&file, &["--auth", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("--auth") && error.contains("line 1"),
+        "{error}"
+    );
     // Nothing is made.
     let data = file.0.path().join("data");
     assert!(
