@@ -30,12 +30,16 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// What the transport has taken and the socket hasn't waits like what is queued, and in
-    /// front of it.
+    /// front of it. The session is woken where nothing waited before: otherwise it waits for
+    /// the socket already, and would have the topic offer again what has just been refused.
     pub(super) fn count_unsent(&self, state: &mut State) {
         let unsent = self.transport.unsent();
         if unsent > 0 {
+            let is_first = state.queue.is_none();
             self.queue_of(state).set_unsent(unsent);
-            self.wake(state);
+            if is_first {
+                self.wake(state);
+            }
         }
     }
 
