@@ -46,7 +46,17 @@ pub(super) struct Accepted {
     pub(super) rest: Vec<u8>,
     /// What came with the end of the handshake.
     pub(super) received: Vec<u8>,
-    pub(super) has_ended: bool,
+    /// How the peer's stream has ended, if it has.
+    pub(super) end: Option<Ending>,
+}
+
+/// How a stream can have ended with the end of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The peer says that it has sent everything.
+    Said,
+    /// Nothing more can be understood of it.
+    Broken,
 }
 
 /// Answers a client's handshake, of which the beginning was read already.
@@ -61,7 +71,7 @@ pub(super) async fn accept(
         connection,
         rest: first.to_vec(),
         received: Vec::new(),
-        has_ended: false,
+        end: None,
     };
     loop {
         let mut outgoing = Vec::new();
@@ -70,6 +80,11 @@ pub(super) async fn accept(
             let alert = send(socket, &outgoing);
             // A peer that doesn't take it has its reasons.
             let _ = tokio::time::timeout(ALERT_TIMEOUT, alert).await;
+            // What was whole counts.
+            if !accepted.connection.is_handshaking() {
+                accepted.end = Some(Ending::Broken);
+                return Ok(accepted);
+            }
             return Err(HandshakeError::Failed(error));
         }
         send(socket, &outgoing)
@@ -111,7 +126,7 @@ impl Accepted {
             failure,
         } = process(&mut self.connection, &mut self.rest, outgoing, take);
         self.rest.drain(..used);
-        self.has_ended |= has_ended;
+        self.end = self.end.or(has_ended.then_some(Ending::Said));
         failure
     }
 }

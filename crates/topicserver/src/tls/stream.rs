@@ -20,7 +20,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use crate::tls::handshake::Accepted;
+use crate::tls::handshake::{Accepted, Ending};
 use crate::tls::records::{RECORD, RECORD_OVERHEAD, encode, process};
 
 /// What is kept of a record whose end hasn't come is never longer.
@@ -87,7 +87,7 @@ impl TlsStream {
             connection,
             mut rest,
             received,
-            has_ended,
+            end,
         } = accepted;
         rest.shrink_to_fit();
         Arc::new(Self {
@@ -97,7 +97,10 @@ impl TlsStream {
                 partial: rest,
                 surplus: received.into(),
                 unsent: BytesMut::new(),
-                end: has_ended.then_some(End::Said),
+                end: end.map(|end| match end {
+                    Ending::Said => End::Said,
+                    Ending::Broken => End::Broken(io::ErrorKind::InvalidData),
+                }),
                 is_finished: false,
             }),
         })
