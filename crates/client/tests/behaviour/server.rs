@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use topicserver::{CertificateSource, Config, Server, TlsConfig, TlsMode};
 
-const PORT: &str = "NATTER_TEST_PORT";
-const DATA: &str = "NATTER_TEST_DATA";
-const TLS: &str = "NATTER_TEST_TLS";
+const PORT: &str = "TEST_PORT";
+const DATA: &str = "TEST_DATA";
+const TLS: &str = "TEST_TLS";
 
 /// What a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ struct Measured {
 #[test]
 #[ignore = "long: scripts/soak runs it"]
 fn nothing_creeps() {
-    let minutes = std::env::var("NATTER_SOAK_MINUTES");
+    let minutes = std::env::var("SOAK_MINUTES");
     let minutes: f64 = minutes.map_or(3.0, |minutes| minutes.parse().unwrap());
     let end = Instant::now() + Duration::from_secs_f64(minutes * 60.0);
     let directory = Directory::new();

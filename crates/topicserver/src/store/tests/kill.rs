@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::*;
 
 /// Where the process that is killed has its store.
-const DIRECTORY: &str = "NATTER_TEST_DIRECTORY";
+const DIRECTORY: &str = "TEST_DIRECTORY";
 
 /// Topics that it writes to.
 const TOPICS: usize = 4;

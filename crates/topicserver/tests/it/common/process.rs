@@ -26,7 +26,18 @@ struct Log {
 
 /// The program, to be started with arguments that make it end.
 pub fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_topicserver"))
+    without_settings(Command::new(env!("CARGO_BIN_EXE_topicserver")))
+}
+
+/// Every `NATTER_…` is an option of the program, so those of whoever runs the tests, or a
+/// test's own, would be obeyed or refused.
+fn without_settings(mut command: Command) -> Command {
+    let settings =
+        std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"NATTER_"));
+    for (name, _) in settings {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Runs a program that should end by itself.
@@ -58,7 +69,7 @@ impl Process {
 
     /// The same, with something done to the process before, in the shell's words.
     pub fn start_after(preparation: &str, options: &[&str]) -> Self {
-        let mut command = Command::new("sh");
+        let mut command = without_settings(Command::new("sh"));
         command
             .arg("-c")
             .arg(format!("{preparation}; exec \"$0\" \"$@\""))

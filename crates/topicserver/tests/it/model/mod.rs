@@ -2,7 +2,7 @@
 //! every message once and in order, gaps only where the history's limits allow
 //! them, and acknowledgements, resumes and envelopes that are right.
 //!
-//! `NATTER_MODEL_CASES=5000` tries so many conversations on each kind of server
+//! `MODEL_CASES=5000` tries so many conversations on each kind of server
 //! instead of the few of a normal run, which takes some seconds.
 
 mod answers;
@@ -114,7 +114,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn converse(is_stored: bool) {
-    let cases = std::env::var("NATTER_MODEL_CASES");
+    let cases = std::env::var("MODEL_CASES");
     let usual = if is_stored { CASES_WITH_DISK } else { CASES };
     let cases = cases.map_or(usual, |cases| cases.parse().unwrap());
     let config = Config {
