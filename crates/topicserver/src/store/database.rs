@@ -230,7 +230,7 @@ impl Tables {
                 if started.elapsed() >= self.timeout {
                     return Err(CommitError::Stalled);
                 }
-                self.merge_if_nobody_does(table)?;
+                self.start_what_is_waited_for(table, memtable)?;
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "the writer has a thread of its own"
@@ -241,17 +241,22 @@ impl Tables {
         Ok(())
     }
 
-    /// The database starts a merge, of one level, when it has written a table. The rest waits
-    /// for the next table. That never comes while writing waits for the merge.
-    fn merge_if_nobody_does(&self, table: &Keyspace) -> Result<(), CommitError> {
+    /// Starts what the database itself would start only with the next write, which waits for
+    /// just that: a table that is full is written (the journal is read into one table, however
+    /// large), and tables are merged, one level at a time.
+    fn start_what_is_waited_for(&self, table: &Keyspace, memtable: u64) -> Result<(), CommitError> {
+        let failed = |error: fjall::Error| CommitError::Failed(error.into());
+        if table.tree.active_memtable().size() >= memtable {
+            table.rotate_memtable().map_err(failed)?;
+        }
         let is_idle =
             self.database.active_compactions() == 0 && self.database.outstanding_flushes() == 0;
-        if table.l0_table_count() < UNMERGED_TABLES || !is_idle {
-            return Ok(());
+        if table.l0_table_count() >= UNMERGED_TABLES && is_idle {
+            let strategy = table.config.compaction_strategy.clone();
+            let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
+            merged.map_err(|error| failed(error.into()))?;
         }
-        let strategy = table.config.compaction_strategy.clone();
-        let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
-        merged.map_err(|error| CommitError::Failed(fjall::Error::from(error).into()))
+        Ok(())
     }
 
     /// Writes the history's table in memory and merges all of its tables, so that files

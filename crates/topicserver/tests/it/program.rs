@@ -9,7 +9,11 @@ fn the_first_line_says_the_address() {
     let server = Process::start(&[]);
     let addr = server.listens_on();
     assert!(addr.ip().is_unspecified() && addr.port() != 0, "{addr}");
-    assert!(server.log()[0].contains("listening on"), "{:#?}", server.log());
+    assert!(
+        server.log()[0].contains("listening on"),
+        "{:#?}",
+        server.log()
+    );
     server.join(&["t"]);
 }
 

@@ -93,7 +93,7 @@ async fn fill(size: &str) {
             matches!(error, StoreError::Full | StoreError::Busy),
             "{error}"
         );
-        assert!(began.elapsed() < Duration::from_secs(60));
+        assert!(began.elapsed() < Duration::from_secs(60), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     store.append(other.id, batch(1, 1)).await.unwrap();
