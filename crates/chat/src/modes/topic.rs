@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::time::Duration;
 
 use client::{Client, Closing, Event, Events, Finished, Permit, Request};
 use tokio::sync::mpsc;
@@ -93,6 +94,8 @@ struct Chat {
     to_call: Option<UserName>,
     /// The connection is lost, and no topic has been joined since.
     is_away: bool,
+    /// What was said since then of attempts to connect.
+    said: Vec<Vec<Words>>,
     /// The topics whose members the client asks for once more, after a change of our name.
     expected: BTreeSet<String>,
     /// The client takes no more commands.
@@ -132,6 +135,7 @@ pub(crate) async fn run(all: TopicMode) -> Ended {
         to_calls: None,
         to_call: None,
         is_away: false,
+        said: Vec::new(),
         expected: BTreeSet::new(),
         is_closed: false,
         is_finishing: false,
@@ -272,15 +276,22 @@ impl Chat {
         }
     }
 
-    /// A change of our name is made over a new connection: that we have joined our topics once
-    /// more, and who is there, is no news then.
+    /// What a person needn't be told. A change of our name is made over a new connection: that
+    /// we have joined our topics once more, and who is there, is no news then. Nor is another
+    /// attempt to connect that fails as the last one did; the status line has it.
     fn expects(&mut self, event: &Event) -> bool {
         match event {
-            Event::Disconnected { .. } | Event::Retrying { .. } => {
+            Event::Disconnected { .. } => {
                 self.is_away = true;
-                false
+                self.is_said(event)
+            }
+            Event::Retrying { error, .. } => {
+                self.is_away = true;
+                let (pause, error) = (Duration::ZERO, error.clone());
+                self.is_said(&Event::Retrying { pause, error })
             }
             Event::Joined { topics, again } => {
+                self.said.clear();
                 let was_away = std::mem::replace(&mut self.is_away, false);
                 let is_expected = *again && !was_away;
                 for topic in topics.iter().map(TopicName::as_str) {
@@ -294,6 +305,16 @@ impl Chat {
             Event::Members { topic, .. } => self.expected.remove(topic),
             _ => false,
         }
+    }
+
+    /// A person has been told the same since the connection was lost.
+    fn is_said(&mut self, event: &Event) -> bool {
+        let words = words::event(event, &self.all.server);
+        let is_said = self.said.contains(&words);
+        if !is_said {
+            self.said.push(words);
+        }
+        is_said && self.all.audience == Audience::Person
     }
 
     fn update(&mut self, event: &Event) {

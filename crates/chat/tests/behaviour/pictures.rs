@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use crate::peer::Peer;
+use crate::peer::{Peer, listen};
 use crate::person::Person;
 use crate::server::{Running, start_server};
 
@@ -98,6 +98,24 @@ fn all_topics_are_resumed_after_a_lost_connection() {
     bob.says("three", "welcome back");
     person.sees("bob  three:welcome back");
     assert!(person.sees("welcome back").contains(" three ·"));
+}
+
+#[test]
+fn attempts_to_connect_that_fail_alike_are_said_once() {
+    let (listener, address) = listen();
+    let person = Person::sits_at(20, 90, &["-topic", &address, "t"]);
+    for registered in [true, false, false] {
+        let server = match registered {
+            true => Peer::accept_registered(&listener, "t"),
+            false => Peer::accept_registration(&listener).0,
+        };
+        drop(server);
+    }
+    let _server = Peer::accept_registered(&listener, "t");
+    let picture = person.sees(&format!("-- joined t at {address} again"));
+    for once in ["is lost: the other side closed it", "-- trying again in"] {
+        assert_eq!(picture.matches(once).count(), 1, "{picture}");
+    }
 }
 
 #[test]
