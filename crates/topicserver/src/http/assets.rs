@@ -88,7 +88,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PNG: &str = "image/png";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 24] = assets![
+static ASSETS: [Asset; 25] = assets![
     "index.html" => HTML,
     "style.css" => STYLE,
     "manifest.webmanifest" => "application/manifest+json",
@@ -105,6 +105,7 @@ static ASSETS: [Asset; 24] = assets![
     "keep.js" => SCRIPT,
     "main.js" => SCRIPT,
     "message.js" => SCRIPT,
+    "pace.js" => SCRIPT,
     "people.js" => SCRIPT,
     "port.js" => SCRIPT,
     "qr.js" => SCRIPT,
