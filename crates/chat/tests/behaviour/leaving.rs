@@ -290,7 +290,7 @@ fn every_way_out_is_open_without_a_server_whether_lines_wait_or_not() {
             kill(person.process(), signal).unwrap();
             assert_eq!(person.exit_code(), Some(code), "{unsent:?}");
             assert!(person.has_the_terminal_back());
-            assert!(!person.is_on_the_alternate_screen());
+            person.leaves_the_alternate_screen();
         }
         let mut person = cut_off(unsent);
         person.types("\u{3}\u{3}");

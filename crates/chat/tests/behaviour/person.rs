@@ -258,6 +258,19 @@ impl Person {
             .alternate_screen()
     }
 
+    /// Waits until the normal screen is shown again: a program that has ended has written that,
+    /// and it may still have to be read.
+    pub(crate) fn leaves_the_alternate_screen(&self) {
+        let shown = self.screen.shown.lock().unwrap();
+        let is_taken = |shown: &mut Shown| shown.screen().alternate_screen();
+        let waited = self
+            .screen
+            .changed
+            .wait_timeout_while(shown, LIMIT, is_taken);
+        let (shown, _) = waited.unwrap();
+        assert!(!shown.screen().alternate_screen());
+    }
+
     /// The terminal's settings are those of a program that takes every key.
     pub(crate) fn is_raw(&self) -> bool {
         let flags = tcgetattr(&self.terminal).unwrap().local_flags;
