@@ -162,6 +162,9 @@ pub(crate) enum LookupError {
     /// It reports an error.
     #[error("{0}")]
     Server(String),
+    /// It speaks TLS only.
+    #[error("{0}")]
+    TlsRequired(String),
 }
 
 fn bind_advice(error: &io::Error) -> String {

@@ -137,17 +137,26 @@ impl Options {
         }
     }
 
+    /// How a server is dialed that has refused plain text, if the address leaves that open.
+    pub fn upgraded_dialer(&self) -> Option<Dialer> {
+        let protection = Protection::Tls(self.upgrade()?);
+        let dialer = self.dialer();
+        Some(Dialer {
+            protection,
+            ..dialer
+        })
+    }
+
     fn tls(&self) -> Tls {
         let mut trust = self.trust.clone();
         trust.pins.extend(self.server.pin);
         Tls::new(trust)
     }
 
-    /// What a server is spoken to by that refuses plain text, if that is left to it. With the
-    /// classic protocol, lines that it has refused would be lost.
+    /// What a server is spoken to by that refuses plain text, if that is left to it.
     fn upgrade(&self) -> Option<Tls> {
         let is_left = self.server.security == Security::Automatic;
-        (is_left && self.protocol == Protocol::Extended).then(|| self.tls())
+        is_left.then(|| self.tls())
     }
 
     fn into_session(self) -> Result<Session, secret::NoRandomness> {

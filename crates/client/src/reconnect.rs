@@ -195,6 +195,7 @@ impl Driver {
         match self.upgrade.take_if(|_| is_wanted) {
             Some(tls) => {
                 self.dialer.protection = Protection::Tls(tls);
+                self.session.send_at_once();
                 true
             }
             None => false,

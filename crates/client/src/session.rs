@@ -179,7 +179,7 @@ impl Session {
         self.memberships.iter_mut().for_each(Membership::connected);
         if self.config.protocol == Protocol::Classic {
             self.to_register = Some(Register::Classic);
-            self.join_classic();
+            self.connected_classic(now);
             return;
         }
         self.to_register = Some(Register::Extended);
@@ -328,7 +328,7 @@ impl Session {
             self.gave_up_replay = true;
         }
         if has_expired(&mut self.hold, now) {
-            self.hold = None;
+            self.release();
         }
         if has_expired(&mut self.ack_deadline, now) {
             return Err(SessionError::Failed(self.ack_overdue()));

@@ -73,13 +73,15 @@ impl App {
         // Nothing is asked of the server but where that user is.
         let audience = Audience::Pipe;
         let reach = self.reach(server, audience).await?;
-        let server = self.client_options(&reach, Vec::new(), audience).dialer();
+        let options = self.client_options(&reach, Vec::new(), audience);
+        let (server, upgrade) = (options.dialer(), options.upgraded_dialer());
         let Reach {
             known, credential, ..
         } = reach;
         Ok(Partner::User {
             user,
             server,
+            upgrade,
             known,
             credential,
         })

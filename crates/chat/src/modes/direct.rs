@@ -53,6 +53,8 @@ pub(crate) enum Partner {
         user: UserName,
         /// How the server is dialed.
         server: Dialer,
+        /// How it is dialed when it refuses plain text, if the address leaves that open.
+        upgrade: Option<Dialer>,
         /// Where its key is kept.
         known: KnownServers,
         /// By what we prove to it who we are.
@@ -72,12 +74,14 @@ pub(crate) async fn run(
         Partner::User {
             user,
             server,
+            upgrade,
             known,
             credential,
         } => {
             let notices = all.notices.clone();
             let lookup = Lookup {
                 server: &server,
+                upgrade: upgrade.as_ref(),
                 known: &known,
                 credential,
                 notices: &notices,
@@ -151,6 +155,7 @@ async fn call_user(all: &mut Conversation, lookup: Lookup<'_>) -> Result<(), Fai
 /// The question where somebody is.
 struct Lookup<'a> {
     server: &'a Dialer,
+    upgrade: Option<&'a Dialer>,
     known: &'a KnownServers,
     credential: Option<Credential>,
     notices: &'a Notices,
@@ -158,15 +163,29 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// Where the topic server says that somebody is.
+    /// Where the topic server says that somebody is. Nothing but the question has gone in plain
+    /// text when it speaks TLS only: a credential goes to other machines over TLS at once.
     async fn run(&self) -> Result<Address, Failure> {
-        let lost = |source| self.failed(self.server.failed(source));
+        match (self.ask(self.server).await, self.upgrade) {
+            (
+                Err(Failure::NotFound {
+                    reason: LookupError::TlsRequired(_),
+                    ..
+                }),
+                Some(upgrade),
+            ) => self.ask(upgrade).await,
+            (answer, _) => answer,
+        }
+    }
+
+    async fn ask(&self, server: &Dialer) -> Result<Address, Failure> {
+        let lost = |source| self.failed(server.failed(source));
         let refused = |reason| Failure::NotFound {
             user: self.user.to_string(),
             server: self.server.address.clone(),
             reason,
         };
-        let dialed = dial(self.server, self.notices).await;
+        let dialed = dial(server, self.notices).await;
         let mut link = dialed.map_err(|error| self.failed(error))?;
         if let Some(proof) = link.proof()
             && let Err(error) = self.known.remember(&self.server.address, proof)
@@ -210,7 +229,14 @@ fn answer(frame: &Frame<'_>) -> Option<Result<Address, LookupError>> {
             return Some(address.parse().map_err(LookupError::Address));
         }
         Frame::Event(Event::Error(told)) => words::lookup_error(&told.code, &told.text),
-        Frame::Message(frame) => frame.message.text.decode().into_owned(),
+        Frame::Message(frame) => {
+            let text = frame.message.text.decode().into_owned();
+            let (code, _) = ErrorCode::split_text(&text);
+            return Some(Err(match code == ErrorCode::TlsRequired.as_str() {
+                true => LookupError::TlsRequired(text),
+                false => LookupError::Server(text),
+            }));
+        }
         Frame::Event(_) => return None,
     };
     Some(Err(LookupError::Server(text)))

@@ -134,15 +134,21 @@ fn a_server_that_requires_tls_is_dialed_again_unless_plain_text_was_asked_for() 
     delivers(home.chat(&["-topic", &address, "t"]));
     assert_eq!(bob.hears(), "hello");
     assert_eq!(front.refusals(), 2);
-    // Nothing but two registrations has come in plain text.
+    // The classic protocol has no answer, but a server that refuses it says so.
+    let classic = Home::new("required-classic");
+    let arguments = ["-topic", &address, "t", "--classic", "--accept-new"];
+    delivers(classic.chat(&arguments));
+    assert_eq!(bob.hears(), "hello");
+    assert_eq!(front.refusals(), 3);
+    // Nothing but three registrations has come in plain text.
     let plain = front.plain_text();
-    assert_eq!(plain.matches("\"topics\"").count(), 2, "{plain}");
+    assert_eq!(plain.matches("\"topics\"").count(), 3, "{plain}");
     assert!(!plain.contains("message"), "{plain}");
     let tcp = format!("tcp://{address}");
     let other = Home::new("required-plain");
     for arguments in [
         &["-topic", &tcp, "t"][..],
-        &["-topic", &address, "t", "--classic"],
+        &["-topic", &tcp, "t", "--classic"],
     ] {
         let (code, said) = says(other.chat(arguments));
         assert_eq!(code, Some(1), "{said}");
@@ -290,6 +296,18 @@ fn somebody_is_looked_up_over_tls_and_called_in_plain_text() {
     delivers(home.chat(&["-direct", "0", &whom, "--accept-new"]));
     assert_eq!(listener.line(), "direct:hello");
     assert!(home.known().contains(&identity.pin()));
+    // A server that speaks TLS only is asked again over TLS, where the address leaves that open.
+    let other = Home::new("lookup-again");
+    let bare = format!("bob@{}", front.address);
+    let said = failure(other.chat(&["-direct", "0", &bare]));
+    assert!(said.contains(&identity.pin()), "{said}");
+    delivers(other.chat(&["-direct", "0", &bare, "--accept-new"]));
+    assert_eq!(listener.line(), "direct:hello");
+    assert!(other.known().contains(&identity.pin()));
+    let plain = format!("bob@tcp://{}", front.address);
+    let said = failure(other.chat(&["-direct", "0", &plain]));
+    assert!(said.contains("tls-required"), "{said}");
+    assert!(!front.plain_text().contains("message"));
 }
 
 #[test]

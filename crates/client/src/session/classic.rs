@@ -1,9 +1,37 @@
 //! Taking part with a server that doesn't know the extended protocol.
 
-use super::{Register, Session, State};
+use std::time::Instant;
+
+use super::config::{FirstLines, Protocol};
+use super::{HOLD, Register, Session, State};
+use crate::deadline::Deadline;
 use crate::event::Event;
 
 impl Session {
+    /// A connection was made on which the classic protocol is spoken. There is no answer to a
+    /// registration, so a server that takes it is told from one that wants TLS by its silence.
+    pub(super) fn connected_classic(&mut self, now: Instant) {
+        self.state = State::Classic;
+        let holds = self.config.first_lines == FirstLines::AfterAnswer && !self.has_joined();
+        self.hold = holds.then(|| Deadline::start(HOLD, now));
+        if !holds {
+            self.join_classic();
+        }
+        self.update_deadlines(now);
+    }
+
+    /// The server takes what is sent in plain text: the first lines may go.
+    pub(super) fn release(&mut self) {
+        if self.hold.take().is_some() && self.config.protocol == Protocol::Classic {
+            self.join_classic();
+        }
+    }
+
+    /// The connection is such that the first lines wait for nothing from now on.
+    pub fn send_at_once(&mut self) {
+        self.config.first_lines = FirstLines::AtOnce;
+    }
+
     /// The server doesn't know the extended protocol, but takes part: it won't
     /// acknowledge what it was sent.
     pub(super) fn go_on_classic(&mut self) {

@@ -50,7 +50,7 @@ impl Session {
             Frame::Event(_) if self.config.protocol == Protocol::Classic => {}
             Frame::Event(event) => self.on_event(event, now)?,
         }
-        self.hold = None;
+        self.release();
         self.update_deadlines(now);
         Ok(())
     }

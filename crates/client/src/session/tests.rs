@@ -185,6 +185,43 @@ fn first_lines_wait_for_an_answer_where_they_may_have_to_go_over_tls() {
 }
 
 #[test]
+fn a_classic_client_sends_its_first_lines_when_the_server_has_kept_silent() {
+    let held = || {
+        Harness::configured(|config| {
+            config.protocol = Protocol::Classic;
+            config.first_lines = FirstLines::AfterAnswer;
+        })
+    };
+    let is_silent = |harness: &mut Harness| harness.session.poll_transmit(harness.now).is_none();
+    let mut harness = held();
+    assert!(is_silent(&mut harness) && !harness.session.has_joined());
+    let refusal = br#"{"message":{"topic":"error","text":"tls-required: why"}}"#;
+    assert!(harness.reads(refusal).is_err());
+    assert_eq!(harness.session.queue().unsent(), 1);
+    assert!(!harness.session.has_joined());
+    // Over TLS they go with the registration.
+    let end = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port)).into();
+    harness
+        .session
+        .disconnected(Disconnect::Silent, harness.now);
+    harness.session.send_at_once();
+    harness.session.connected(end(3), end(2), harness.now);
+    assert!(harness.writes().contains("topics") && harness.writes().contains("hello"));
+    // What others say shows that the server takes part, as does a second of silence.
+    let mut harness = held();
+    let message = br#"{"message":{"topic":"t","text":"hi"}}"#;
+    harness.reads(message).expect("it goes on");
+    assert!(harness.session.has_joined() && harness.writes().contains("hello"));
+    let mut harness = held();
+    let began = harness.now;
+    while is_silent(&mut harness) {
+        harness.waits().expect("it goes on");
+    }
+    assert!(harness.session.has_joined());
+    assert_eq!(harness.now - began, SECOND);
+}
+
+#[test]
 fn a_line_that_is_being_written_when_nobody_answers_is_not_waited_for() {
     let mut harness = Harness::new();
     harness.writes();
