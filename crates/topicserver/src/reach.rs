@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::access::Access;
 use crate::access::locality::{Interface, interfaces, is_private};
@@ -16,6 +17,13 @@ pub(crate) fn log(access: &Access, listening: SocketAddr) {
         tracing::info!("open http://{address}/ in a browser, or run: chat -topic {address} lab");
     }
     if let Some(path) = access.path() {
+        if others_can_read(path) {
+            let path = path.display();
+            tracing::warn!(
+                "others on this machine can read {path}, which has the hashes of passwords and \
+                 tokens in it: chmod 600 {path}"
+            );
+        }
         let rules = access.rules_for_everyone();
         let path = path.display();
         match rules.is_empty() {
@@ -42,6 +50,20 @@ pub(crate) fn log(access: &Access, listening: SocketAddr) {
              address there; use --auth FILE to say who may come in",
             Vec::from_iter(public).join(", ")
         ),
+    }
+}
+
+/// Whether a file is open to other users of the machine, as far as the system says.
+fn others_can_read(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o044 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
