@@ -11,6 +11,8 @@ json\t'A JSON object per line: time, level, target, message, and further fields'
 complete -c topicserver -l max-frame -d 'Maximum bytes of a frame' -r
 complete -c topicserver -l max-depth -d 'Maximum nesting of objects and arrays in a frame' -r
 complete -c topicserver -l auth -d 'Ask who clients are, and let them do what this file allows: a TOML file with users, tokens and rules. Changes take effect within a second. Without it, everybody in the server\'s own network may do everything' -r -F
+complete -c topicserver -l login-lifetime -d 'Time that a browser keeps a login of --auth' -r
+complete -c topicserver -l ticket-lifetime -d 'Time that a ticket is good, with which a page of another site opens a stream or a WebSocket' -r
 complete -c topicserver -l audit-log -d 'Append a line of JSON to this file for each login, refusal and change of --auth' -r -F
 complete -c topicserver -l max-topics -d 'Maximum topics per connection' -r
 complete -c topicserver -l max-outbox -d 'Maximum bytes queued per connection. A classic client beyond it is disconnected; an extended one catches up from the history' -r

@@ -1,6 +1,6 @@
 //! Looks whether a server would start: everything that a configuration names outside itself.
 
-use crate::access::{Access, Audit, AuthFileError};
+use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::config::Config;
 use crate::store::{Directory, OpenError};
 use crate::tls::TlsError;
@@ -27,7 +27,11 @@ pub fn check(config: &Config) -> Vec<CheckError> {
     let data = config.data.as_deref().map(Directory::look);
     let data = data.and_then(Result::err).map(CheckError::from);
     let tls = Acceptor::look(config).err().map(CheckError::from);
-    let read = |path| Access::from_file(path, Audit::default());
+    let lifetimes = Lifetimes {
+        login: config.login_lifetime,
+        ticket: config.ticket_lifetime,
+    };
+    let read = |path| Access::from_file(path, Audit::default(), lifetimes);
     let auth = config.auth.as_deref().map(read);
     let auth = auth.and_then(Result::err).map(CheckError::from);
     data.into_iter().chain(auth).chain(tls).collect()

@@ -119,6 +119,10 @@ pub struct Config {
     pub auth: Option<PathBuf>,
     /// Without such a file, peers from outside of the server's own network are served too.
     pub open_to_all: bool,
+    /// For how long a browser keeps a login.
+    pub login_lifetime: Duration,
+    /// For how long a ticket is good.
+    pub ticket_lifetime: Duration,
     /// Where logins, refusals and changes are noted, beside the log.
     pub audit_log: Option<PathBuf>,
     /// How the server speaks TLS.
@@ -169,6 +173,8 @@ impl Default for Config {
             name_grace: Self::DEFAULT_NAME_GRACE,
             auth: None,
             open_to_all: false,
+            login_lifetime: Self::DEFAULT_LOGIN_LIFETIME,
+            ticket_lifetime: Self::DEFAULT_TICKET_LIFETIME,
             audit_log: None,
             tls: TlsConfig::default(),
             admin: None,

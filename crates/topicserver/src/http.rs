@@ -12,10 +12,12 @@ mod auth;
 mod body;
 mod connection;
 mod context;
+mod cookie;
 mod forwarded;
 mod guard;
 mod info;
 mod lean;
+mod login;
 mod plain;
 mod problem;
 mod publish;
@@ -27,6 +29,7 @@ mod several;
 mod stream;
 mod stream_reader;
 mod takeover;
+mod ticket;
 mod websocket;
 mod websocket_reader;
 
@@ -39,6 +42,8 @@ pub(crate) fn fuzz_head(request: &axum::extract::Request<()>, config: &crate::co
     use axum::http::HeaderValue;
 
     if let Ok(checked) = guard::Guard::new(config).check(request) {
+        let cookie = cookie::Cookie::of(checked.host.as_deref(), true);
+        let _ = cookie.values(request.headers()).count();
         let host = checked.host.unwrap_or_default();
         assert!(HeaderValue::from_str(&host).is_ok() && !host.contains([' ', ';', ',']));
     }

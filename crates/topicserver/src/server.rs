@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
-use crate::access::{Access, Audit, AuthFileError};
+use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::admin::{AdminListener, Control};
 use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::{AdminAddress, Config};
@@ -156,9 +156,12 @@ impl Server {
             cause,
         })?;
         let admin = open_admin(&config)?;
-        let access = open_access(&config)?;
+        let mut access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
+        if let Some(store) = &store {
+            access.set_secret(&store.secret());
+        }
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         let (vitals, pings) = Vitals::new(store.clone());
@@ -308,8 +311,12 @@ fn open_access(config: &Config) -> Result<Access, StartError> {
             cause,
         })?,
     };
+    let lifetimes = Lifetimes {
+        login: config.login_lifetime,
+        ticket: config.ticket_lifetime,
+    };
     Ok(match &config.auth {
-        Some(path) => Access::from_file(path, audit)?,
+        Some(path) => Access::from_file(path, audit, lifetimes)?,
         None if config.open_to_all => Access::open(None, audit),
         None => Access::open(Some(Locality::default()), audit),
     })

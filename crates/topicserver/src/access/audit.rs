@@ -20,6 +20,7 @@ pub(crate) struct Audit {
     file: Option<Mutex<File>>,
     failures: LogLimiter,
     refusals: LogLimiter,
+    tickets: LogLimiter,
 }
 
 /// A line of the file.
@@ -57,6 +58,21 @@ impl Audit {
     pub(crate) fn login(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
         tracing::info!(target: "audit", %peer, "logged in as {visitor}");
         self.write(&Line::new("login", Some(peer), now).of(visitor));
+    }
+
+    /// Somebody has logged out.
+    pub(crate) fn logout(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
+        tracing::info!(target: "audit", %peer, "{visitor} has logged out");
+        self.write(&Line::new("logout", Some(peer), now).of(visitor));
+    }
+
+    /// Somebody got a ticket. A site fetches one for each of its visitors, so this is held to
+    /// a rate.
+    pub(crate) fn ticket(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
+        self.tickets.log(|left_out| {
+            tracing::info!(target: "audit", %peer, left_out, "a ticket for {visitor}");
+            self.write(&Line::new("ticket", Some(peer), now).of(visitor));
+        });
     }
 
     /// Somebody could not log in.

@@ -5,10 +5,10 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
-use wire::UserName;
+use wire::{ErrorCode, UserName};
 
 use super::audit::Audit;
 use super::checker::PasswordChecker;
@@ -18,6 +18,8 @@ use super::limiter::{Limiter, Meter, Owner};
 use super::locality::Locality;
 use super::mistake::AuthFileError;
 use super::policy::{Denied, Policy};
+use super::sealed::Sealer;
+use super::tickets::Tickets;
 use super::verbs::Verbs;
 use super::visitor::{Ended, Visitor};
 
@@ -43,6 +45,17 @@ struct Source {
     path: PathBuf,
     seen: Mutex<Seen>,
     checker: PasswordChecker,
+    sealer: Sealer,
+    tickets: Tickets,
+}
+
+/// For how long what was proven once is good without being brought again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    /// The login that a browser keeps.
+    pub(crate) login: Duration,
+    /// A ticket.
+    pub(crate) ticket: Duration,
 }
 
 /// What tells a file from what it was before.
@@ -90,7 +103,11 @@ impl Access {
     }
 
     /// As the file says. Who is let in at all is then decided by the file alone.
-    pub(crate) fn from_file(path: &Path, audit: Audit) -> Result<Self, AuthFileError> {
+    pub(crate) fn from_file(
+        path: &Path,
+        audit: Audit,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, AuthFileError> {
         let mut seen = read(path)?;
         let policy = parse(path, &seen.text)?;
         seen.keys = policy.key_file().and_then(mark);
@@ -99,6 +116,8 @@ impl Access {
             path: path.to_owned(),
             seen: Mutex::new(seen),
             checker: PasswordChecker::new(cores).map_err(AuthFileError::Randomness)?,
+            sealer: Sealer::random(lifetimes.login).map_err(AuthFileError::Randomness)?,
+            tickets: Tickets::new(lifetimes.ticket),
         };
         Ok(Self::new(policy, Some(source), None, audit))
     }
@@ -121,6 +140,13 @@ impl Access {
         }
     }
 
+    /// Has the logins that browsers keep outlive the server, as this secret does.
+    pub(crate) fn set_secret(&mut self, secret: &[u8]) {
+        if let Some(source) = &mut self.source {
+            source.sealer.set_secret(secret);
+        }
+    }
+
     /// Where logins, refusals and changes are noted.
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit
@@ -129,6 +155,11 @@ impl Access {
     /// The file that says who may do what, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.source.as_ref().map(|source| &*source.path)
+    }
+
+    /// Whether somebody can log in at all.
+    pub(crate) fn has_accounts(&self) -> bool {
+        self.policy.read().has_accounts
     }
 
     /// What everybody may do, as rules say it; empty: nothing.
@@ -227,6 +258,21 @@ impl Access {
         self.source.as_ref().map(|source| &source.checker)
     }
 
+    /// Seals logins, where there are any.
+    pub(super) fn sealer(&self) -> Option<&Sealer> {
+        self.source.as_ref().map(|source| &source.sealer)
+    }
+
+    /// Gives out tickets, where there are any.
+    pub(super) fn tickets(&self) -> Option<&Tickets> {
+        self.source.as_ref().map(|source| &source.tickets)
+    }
+
+    /// Has everybody who is connected looked at again.
+    pub(super) fn look_again(&self) {
+        self.next_expiry.store(0, Ordering::Release);
+    }
+
     /// Somebody stays for longer: he is looked at when his proof expires.
     pub(super) fn watch(&self, visitor: &Visitor) {
         if let Some(expires) = visitor.expires() {
@@ -246,6 +292,14 @@ impl Access {
             return Ok(policy.visitor_at(peer));
         }
         policy.check(visitor, now)?;
+        let login = visitor.login();
+        let sealer = self.sealer();
+        if login.is_some_and(|login| sealer.is_some_and(|sealer| sealer.has_ended(login))) {
+            return Err(Ended {
+                code: ErrorCode::Revoked,
+                text: "you have logged out".to_owned(),
+            });
+        }
         self.watch(visitor);
         Ok(visitor.clone())
     }

@@ -1,14 +1,16 @@
 //! Logging in: by a token at once, by a password after a moment. Wrong passwords are counted.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::{Credential, Secret, UserName};
 
 use super::control::Access;
 use super::guessing::Attempt;
+use super::login_error::LoginError;
 use super::password::PasswordHash;
-use super::policy::{LoginError, Policy};
+use super::policy::Policy;
+use super::sealed::Sealed;
 use super::visitor::Visitor;
 
 /// What has come of a credential.
@@ -60,6 +62,50 @@ impl Access {
                 Login::Done(by_token)
             }
         }
+    }
+
+    /// Seals a login, for a browser to keep.
+    pub(crate) fn seal_login(&self, visitor: &Visitor, now: u64) -> Result<Sealed, LoginError> {
+        let sealer = self.sealer().ok_or(LoginError::NoAccounts)?;
+        sealer.seal(visitor, now)
+    }
+
+    /// Who brings a login that a browser keeps.
+    pub(crate) fn open_login(&self, text: &str, now: u64) -> Result<Visitor, LoginError> {
+        let sealer = self.sealer().ok_or(LoginError::Over)?;
+        let visitor = sealer.open(text, &self.policy(), now)?;
+        Ok(self.watched(visitor))
+    }
+
+    /// Ends the login that somebody's browser keeps, and what was opened by it.
+    /// False if no browser keeps one.
+    pub(crate) fn end_login(&self, visitor: &Visitor, now: u64) -> bool {
+        let (Some(login), Some(sealer)) = (visitor.login(), self.sealer()) else {
+            return false;
+        };
+        sealer.end(login, now);
+        self.look_again();
+        true
+    }
+
+    /// Gives somebody who has logged in a ticket, and says for how long it is good.
+    pub(crate) fn give_ticket(&self, visitor: &Visitor) -> Result<(String, Duration), LoginError> {
+        let tickets = self.tickets().ok_or(LoginError::NoAccounts)?;
+        let ticket = tickets.give(visitor, Instant::now())?;
+        Ok((ticket, tickets.lifetime()))
+    }
+
+    /// Who brings a ticket, which is used up then.
+    pub(crate) fn take_ticket(
+        &self,
+        ticket: &str,
+        peer: IpAddr,
+        now: u64,
+    ) -> Result<Visitor, LoginError> {
+        let tickets = self.tickets().ok_or(LoginError::NoAccounts)?;
+        let visitor = tickets.take(ticket, Instant::now())?;
+        // Since it was given out, something may have changed.
+        self.check(&visitor, peer, now).map_err(LoginError::Ended)
     }
 
     /// Nobody can guess a token, so failures aren't counted: otherwise somebody whose token

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use wire::{ErrorCode, UserName};
 
-use super::checker::{self, TooBusy};
-use super::guessing::TooManyAttempts;
 use super::jwt::{Claimed, Jwt, JwtError, is_jwt};
 use super::limiter::{Exceeded, Limits};
+use super::login_error::LoginError;
 use super::password::PasswordHash;
 use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
@@ -57,49 +56,6 @@ pub(super) struct Token {
     pub(super) rules: Option<RuleSet>,
     /// In milliseconds since the Unix epoch.
     pub(super) expires: Option<u64>,
-}
-
-/// Why a login isn't valid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LoginError {
-    #[error("this server has no accounts; leave \"auth\" out")]
-    NoAccounts,
-    #[error("the token isn't known here; ask for a new one")]
-    UnknownToken,
-    #[error("the name or the password is wrong")]
-    WrongPassword,
-    #[error(transparent)]
-    Jwt(#[from] JwtError),
-    #[error(transparent)]
-    TooManyAttempts(#[from] TooManyAttempts),
-    #[error(transparent)]
-    TooBusy(#[from] TooBusy),
-    #[error("{}", .0.text)]
-    Ended(Ended),
-}
-
-impl LoginError {
-    pub(crate) fn code(&self) -> ErrorCode {
-        match self {
-            Self::NoAccounts | Self::UnknownToken | Self::WrongPassword => {
-                ErrorCode::Unauthenticated
-            }
-            Self::Jwt(JwtError::Expired) => ErrorCode::Expired,
-            Self::Jwt(_) => ErrorCode::Unauthenticated,
-            Self::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
-            Self::TooBusy(_) => ErrorCode::TryLater,
-            Self::Ended(ended) => ended.code,
-        }
-    }
-
-    /// After how many seconds the same may be tried again, if that would help.
-    pub(crate) fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::TooManyAttempts(error) => Some(error.seconds()),
-            Self::TooBusy(_) => Some(checker::RETRY_AFTER.as_secs()),
-            _ => None,
-        }
-    }
 }
 
 /// What somebody may not do.
@@ -318,6 +274,12 @@ impl Policy {
             code: ErrorCode::Revoked,
             text: format!("{what} is no longer accepted; ask for a new one"),
         };
+        if known.login.is_some_and(|login| login.until <= now) {
+            return Err(Ended {
+                code: ErrorCode::Expired,
+                text: LoginError::Over.to_string(),
+            });
+        }
         if let Proof::Token { id, hash } = &known.proof {
             let same = self.tokens.get(&**id);
             let same = same.filter(|token| token.hash.is(*hash) && token.user == known.account);

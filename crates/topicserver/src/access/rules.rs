@@ -35,8 +35,13 @@ impl Rule {
 }
 
 impl std::fmt::Display for Rule {
+    /// So that it can be read again.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verbs, self.pattern.as_str())
+        let (verbs, pattern) = (self.verbs, self.pattern.as_str());
+        match pattern.contains(char::is_whitespace) || pattern.ends_with('\'') {
+            true => write!(f, "{verbs} '{pattern}'"),
+            false => write!(f, "{verbs} {pattern}"),
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use wire::{ErrorCode, UserName};
 
 use super::file;
+use super::login_error::LoginError;
 use super::mistake::At;
-use super::policy::{LoginError, Policy};
+use super::policy::Policy;
 use super::token;
 use super::verbs::Verbs;
 use super::visitor::Visitor;

@@ -27,7 +27,17 @@ pub(crate) struct Known {
     pub(crate) account: Option<UserName>,
     pub(super) proof: Proof,
     /// When the proof expires, in milliseconds since the Unix epoch.
-    pub(crate) expires: Option<u64>,
+    pub(super) expires: Option<u64>,
+    /// The login that a browser keeps, by which it came.
+    pub(super) login: Option<KeptLogin>,
+}
+
+/// A login that a browser keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeptLogin {
+    pub(super) id: [u8; 16],
+    /// Until when, in milliseconds since the Unix epoch.
+    pub(super) until: u64,
 }
 
 /// What was proven, so that it can be seen later whether it still holds.
@@ -60,6 +70,23 @@ impl Visitor {
             account,
             proof,
             expires,
+            login: None,
+        }))
+    }
+
+    /// The same, by a login that a browser keeps.
+    pub(super) fn kept(
+        account: Option<UserName>,
+        proof: Proof,
+        expires: Option<u64>,
+        login: KeptLogin,
+    ) -> Self {
+        let login = Some(login);
+        Self::Known(Arc::new(Known {
+            account,
+            proof,
+            expires,
+            login,
         }))
     }
 
@@ -84,9 +111,16 @@ impl Visitor {
         }
     }
 
-    /// When the proof expires.
+    /// When the proof expires, or the login that a browser keeps.
     pub(crate) fn expires(&self) -> Option<u64> {
-        self.known()?.expires
+        let known = self.known()?;
+        let login = known.login.map(|login| login.until);
+        known.expires.into_iter().chain(login).min()
+    }
+
+    /// The login that a browser keeps.
+    pub(super) fn login(&self) -> Option<KeptLogin> {
+        self.known()?.login
     }
 
     /// Whether the connection has logged in itself: where it comes from can be overruled.

@@ -31,6 +31,9 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--max-outbox", "x"],
         &["20000", "--max-stream-topics", "201"],
         &["20000", "--bind", "nowhere"],
+        &["20000", "--login-lifetime", "0"],
+        &["20000", "--login-lifetime", "401d"],
+        &["20000", "--ticket-lifetime", "11m"],
         &["20000", "--open-to-all", "--auth", "accounts.toml"],
         &["20000", "--log", "loud"],
         &["20000", "--registration-timeout", "0"],
@@ -77,7 +80,7 @@ fn every_option_reaches_the_configuration() {
         let value = match name {
             "bind" => "127.0.0.1",
             "admin" => "127.0.0.1:20001",
-            "max-depth" | "max-stream-topics" => "7",
+            "max-depth" | "max-stream-topics" | "ticket-lifetime" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
             "tls" => "required",

@@ -1,24 +1,61 @@
 //! Who a request comes from: `Authorization`, with a token (`Bearer`) or with a name and a
-//! password, which can be a token (`Basic`).
+//! password, which can be a token (`Basic`); a ticket in the query; or the cookie of the
+//! server's own page.
 
-use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, StatusCode};
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, UPGRADE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use wire::{Credential, Secret};
+use wire::{Credential, ErrorCode, Secret};
 
-use crate::access::Visitor;
+use crate::access::{LoginError, Visitor};
 use crate::gate::Gate;
 use crate::http::context::RequestContext;
+use crate::http::guard::Site;
 use crate::http::problem::Problem;
 
 /// What browsers send, and nobody else.
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Who has sent a request, as its handlers get it.
+/// Nothing was proven.
+static EVERYONE: Visitor = Visitor::Everyone;
+
+/// Who has sent a request; or why the login that his browser keeps is over. What belongs to the
+/// page is answered all the same: on it he logs in again.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) Result<Visitor, LoginError>);
+
+impl Caller {
+    /// For whom a connection counts.
+    pub(crate) fn visitor(&self) -> &Visitor {
+        self.0.as_ref().unwrap_or(&EVERYONE)
+    }
+
+    /// The browser keeps a login that is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_err()
+    }
+}
+
+/// Who has sent a request, as those of its handlers get it that ask. Nobody goes on as nobody
+/// whose login is over: that would be noticed too late.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestVisitor(pub(crate) Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestVisitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match parts.extensions.get::<Caller>() {
+            Some(Caller(Ok(visitor))) => Ok(Self(visitor.clone())),
+            Some(Caller(Err(error))) => Err(error.clone().into()),
+            None => Ok(Self(Visitor::Everyone)),
+        }
+    }
+}
 
 impl RequestVisitor {
     /// What whoever has sent the request may do.
@@ -28,29 +65,72 @@ impl RequestVisitor {
 }
 
 /// Finds out who has sent a request.
-pub(crate) async fn visitor(
+pub(crate) async fn caller(
     context: &RequestContext,
+    method: &Method,
     headers: &HeaderMap,
-) -> Result<RequestVisitor, Problem> {
-    let access = context.state().access();
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Ok(RequestVisitor(access.visitor_at(context.peer.ip())));
-    };
-    if values.next().is_some() {
-        return Err(Problem::bad_request("authorization comes twice"));
-    }
-    let credential = credential(value)?;
+    ticket: Option<Secret>,
+) -> Result<Caller, Problem> {
+    let (access, peer) = (context.state().access(), context.peer.ip());
     let now = context.state().clock().read().stamp;
-    let login = access.log_in(&credential, context.peer.ip(), now);
-    match login.finish(access).await {
-        Ok(visitor) => Ok(RequestVisitor(visitor)),
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let proven = match (ticket, values.next()) {
+        (Some(ticket), _) => access.take_ticket(ticket.expose(), peer, now),
+        (None, Some(value)) => {
+            if values.next().is_some() {
+                return Err(Problem::bad_request("authorization comes twice"));
+            }
+            let login = access.log_in(&credential(value)?, peer, now);
+            login.finish(access).await
+        }
+        (None, None) => return by_cookie(context, method, headers, now),
+    };
+    match proven {
+        Ok(visitor) => Ok(Caller(Ok(visitor))),
         Err(error) => {
-            let (code, text) = (error.code(), error.to_string());
-            access.audit().failure(context.peer, code, &text, now);
+            audit(context, &error, now);
             Err(error.into())
         }
     }
+}
+
+/// Whoever has the login that the browser keeps, if the server's own page asks. Pages of other
+/// sites log in otherwise: a browser sends a cookie for them without asking anybody.
+fn by_cookie(
+    context: &RequestContext,
+    method: &Method,
+    headers: &HeaderMap,
+    now: u64,
+) -> Result<Caller, Problem> {
+    let access = context.state().access();
+    let here = || Caller(Ok(access.visitor_at(context.peer.ip())));
+    let mut kept = context.cookie.values(headers).peekable();
+    if context.site == Site::Other || !access.has_accounts() || kept.peek().is_none() {
+        return Ok(here());
+    }
+    let is_reading =
+        matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE);
+    if context.site != Site::Own && !is_reading {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::ForbiddenOrigin,
+            "the cookie is the page's, which says its Origin; a program brings a token",
+        ));
+    }
+    let mut over = LoginError::Over;
+    for text in kept {
+        match access.open_login(text, now) {
+            Ok(visitor) => return Ok(Caller(Ok(visitor))),
+            Err(error) => over = error,
+        }
+    }
+    audit(context, &over, now);
+    Ok(Caller(Err(over)))
+}
+
+fn audit(context: &RequestContext, error: &LoginError, now: u64) {
+    let audit = context.state().access().audit();
+    audit.failure(context.peer, error.code(), &error.to_string(), now);
 }
 
 /// What the header says. What is wrong in it isn't quoted.

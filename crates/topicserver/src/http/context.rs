@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::http::cookie::Cookie;
+use crate::http::guard::Site;
 use crate::state::{ConnectionGuard, ServerState};
 
 /// A connection on which requests come.
@@ -22,6 +24,10 @@ pub(crate) struct RequestContext {
     pub(super) connection: Arc<HttpConnection>,
     /// The client, whom a trusted proxy may have forwarded.
     pub(super) peer: SocketAddr,
+    /// Whose page sends it.
+    pub(super) site: Site,
+    /// In which a browser keeps a login.
+    pub(super) cookie: Cookie,
 }
 
 impl HttpConnection {

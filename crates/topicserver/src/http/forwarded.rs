@@ -12,6 +12,8 @@ use crate::http::problem::Problem;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// The client of a request that came over a connection from `peer`.
 pub(crate) fn client(
     headers: &HeaderMap,
@@ -31,6 +33,27 @@ pub(crate) fn client(
         )),
         (plain, standard) => Ok(plain.or(standard).unwrap_or(peer)),
     }
+}
+
+/// Whether the client speaks https with a trusted proxy. A client that claims it falsely gains
+/// nothing: its browser refuses the cookie that it gets then.
+pub(crate) fn is_https(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> bool {
+    if !config.trusts_proxy(peer.ip()) {
+        return false;
+    }
+    let first = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let plain = first(&X_FORWARDED_PROTO).and_then(|line| line.split(',').next());
+    let standard = || {
+        let element = split_unquoted(first(&header::FORWARDED)?, ',')?
+            .into_iter()
+            .next()?;
+        let pairs = split_unquoted(element, ';')?.into_iter();
+        let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("proto"))?;
+        Some(value.trim().trim_matches('"'))
+    };
+    let said = plain.or_else(standard);
+    said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https"))
 }
 
 /// The last address that isn't a trusted proxy's; the first one if all are.
@@ -212,6 +235,36 @@ mod tests {
         ] {
             let text = trusted(name, line).unwrap_err();
             assert!(text.contains("doesn't say"), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whether_its_client_speaks_https() {
+        let is_https = |peer: &str, name: &'static str, line: &str| {
+            let config = Config {
+                trust_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+                ..Config::default()
+            };
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static(name), line.parse().unwrap())]);
+            super::is_https(&headers, SocketAddr::new(peer.parse().unwrap(), 7), &config)
+        };
+        for (name, line, expected) in [
+            ("x-forwarded-proto", "https", true),
+            ("x-forwarded-proto", "HTTPS, http", true),
+            ("x-forwarded-proto", "http", false),
+            ("x-forwarded-proto", "", false),
+            ("forwarded", "for=203.0.113.9;proto=https", true),
+            (
+                "forwarded",
+                "proto=\"https\";for=1.1.1.1, for=10.0.0.2;proto=http",
+                true,
+            ),
+            ("forwarded", "for=203.0.113.9;host=\"a;proto=https\"", false),
+            ("forwarded", "for=203.0.113.9", false),
+        ] {
+            assert_eq!(is_https("10.0.0.1", name, line), expected, "{line}");
+            assert!(!is_https("192.0.2.1", name, line), "{line}");
         }
     }
 

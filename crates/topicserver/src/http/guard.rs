@@ -17,6 +17,9 @@ use wire::ErrorCode;
 use crate::config::Config;
 use crate::http::problem::Problem;
 
+/// By which a browser says whether a page of another site asks.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// What load balancers ask, under any name; it says nothing of what is talked about.
 const ASKED_BY_BALANCERS: [&str; 2] = ["/-/health", "/-/ready"];
 
@@ -33,6 +36,32 @@ pub(crate) struct Checked {
     pub(crate) host: Option<String>,
     /// The site whose page asks and is allowed to, if it isn't our own.
     pub(crate) origin: Option<HeaderValue>,
+}
+
+/// Whose page sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// The server's own.
+    Own,
+    /// That of another site, which is allowed to.
+    Other,
+    /// Nothing says so: it is a program, or a browser that reads.
+    Unsaid,
+}
+
+impl Site {
+    /// Of a request that was checked. A page that came without TLS, where somebody on the way
+    /// could change it, is not the page that comes with TLS.
+    pub(crate) fn of(headers: &HeaderMap, is_other: bool, is_secure: bool) -> Self {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        match text(&header::ORIGIN) {
+            _ if is_other => Self::Other,
+            Some(origin) if is_secure && !origin.starts_with("https://") => Self::Other,
+            Some(_) => Self::Own,
+            None if text(&SEC_FETCH_SITE) == Some("same-origin") => Self::Own,
+            None => Self::Unsaid,
+        }
+    }
 }
 
 /// The same for a request's handler.

@@ -55,7 +55,7 @@ pub(crate) async fn ready(Extension(context): Extension<Arc<RequestContext>>) ->
 
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
-    Extension(visitor): Extension<RequestVisitor>,
+    visitor: RequestVisitor,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
@@ -66,7 +66,7 @@ pub(crate) async fn topics(
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
-    Extension(visitor): Extension<RequestVisitor>,
+    visitor: RequestVisitor,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {

@@ -9,6 +9,10 @@ use wire::ErrorCode;
 
 use crate::http::context::HttpConnection;
 use crate::http::problem::Problem;
+use crate::http::ticket;
+
+/// Where browsers send passwords and tokens to.
+const LOGIN: &str = "/-/login";
 
 /// The answer to a request that must be encrypted and isn't. Reading requests are sent to the
 /// same place by https. Others aren't: their body has been sent in plain already, and nobody
@@ -23,7 +27,9 @@ pub(super) fn refuse<B>(
         return None;
     }
     let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    let has_credential = request.headers().contains_key(AUTHORIZATION);
+    let is_login = request.uri().path() == LOGIN && !is_reading;
+    let has_header = request.headers().contains_key(AUTHORIZATION);
+    let has_credential = has_header || is_login || ticket::is_in(request.uri());
     let mut text = "this server speaks TLS only; use https".to_owned();
     if has_credential {
         text += "; your password or token was not encrypted, so replace it";

@@ -115,7 +115,10 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let status = match error {
             LoginError::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            LoginError::TooBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            LoginError::TooBusy(_) | LoginError::TooManyTickets(_) | LoginError::NoRandomness => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            LoginError::TooLong => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNAUTHORIZED,
         };
         Self::new(status, error.code(), error.to_string()).after(error.retry_after())

@@ -53,7 +53,7 @@ struct Publish {
 
 pub(crate) async fn publish(
     Extension(context): Extension<Arc<RequestContext>>,
-    Extension(visitor): Extension<RequestVisitor>,
+    visitor: RequestVisitor,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PublishQuery>,
     headers: HeaderMap,

@@ -3,12 +3,12 @@
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use wire::ErrorCode;
 
 use crate::http::problem::Problem;
 use crate::http::publish::publish;
-use crate::http::{assets, info, stream, websocket};
+use crate::http::{assets, info, login, stream, websocket};
 
 /// Topics are paths; what is the server's own lies under `/-/`.
 pub(crate) fn router() -> Router {
@@ -21,6 +21,9 @@ pub(crate) fn router() -> Router {
         .route("/-/topics/{topic}/who", get(info::who))
         .route("/-/stream", get(stream::open_several))
         .route("/-/ws", get(websocket::open))
+        .route("/-/login", get(login::who).post(login::log_in))
+        .route("/-/logout", post(login::log_out))
+        .route("/-/ticket", post(login::ticket))
         .route("/-/openapi.json", get(assets::openapi))
         .route("/-/page/{file}", get(assets::file))
         .route("/-", any(nothing_here))

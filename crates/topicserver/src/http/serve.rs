@@ -9,6 +9,7 @@ use std::task::Poll;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::header::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -18,18 +19,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use wire::ErrorCode;
 
-use crate::access::locality;
+use crate::access::{Visitor, locality};
 use crate::config::Config;
 use crate::gate::Gate;
-use crate::http::auth::{self, RequestVisitor};
+use crate::http::auth::{self, Caller};
 use crate::http::connection::{Io, lingering_close};
 use crate::http::context::{HttpConnection, RequestContext};
+use crate::http::cookie::Cookie;
 use crate::http::forwarded;
-use crate::http::guard::{self, Checked, CheckedHost, Guard};
+use crate::http::guard::{self, Checked, CheckedHost, Guard, Site};
 use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
 use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
+use crate::http::ticket;
 use crate::metrics::Speaks;
 use crate::state::{Handover, ServeHttp, Serving};
 
@@ -150,51 +153,43 @@ async fn answer(
     slot: Slot,
     mut request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
-    let config = connection.state().config();
-    let peer = match forwarded::client(request.headers(), connection.peer, config) {
-        Ok(peer) => peer,
-        Err(problem) => return Ok(refuse(&connection, connection.peer, problem)),
+    let LetIn {
+        context,
+        host,
+        origin,
+    } = match let_in(&service.guard, &connection, &request) {
+        Ok(let_in) => let_in,
+        Err(response) => return Ok(*response),
     };
-    if !connection.state().access().lets_in(peer.ip()) {
-        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
-        let problem = Problem::new(status, code, locality::REFUSAL);
-        return Ok(refuse(&connection, peer, problem));
-    }
-    let Checked { host, origin } = match service.guard.check(&request) {
-        Ok(checked) => checked,
-        Err(problem) => return Ok(refuse(&connection, peer, problem)),
-    };
-    if let Some(refused) = plain::refuse(&connection, &request, host.as_deref()) {
-        return Ok(guard::close(guard::secure(refused, origin)));
-    }
-    if let Some(response) = guard::preflight(&request, origin.as_ref()) {
-        return Ok(guard::secure(response, origin));
-    }
-    let context = RequestContext {
-        connection: connection.clone(),
-        peer,
-    };
+    let peer = context.peer;
     let is_browser = auth::is_browser(request.headers());
-    let visitor = match auth::visitor(&context, request.headers()).await {
-        Ok(visitor) => visitor,
+    let caller = match identify(&context, &mut request).await {
+        Ok(caller) => caller,
         Err(problem) => {
             let mut response = guard::secure(problem.into_response(), origin);
             auth::challenge(&mut response, is_browser);
             return Ok(response);
         }
     };
-    request.extensions_mut().insert(visitor.clone());
-    request.extensions_mut().insert(Arc::new(context));
+    let context = Arc::new(context);
+    request.extensions_mut().insert(caller.clone());
+    request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = router.call(request).await?;
-    let seats = match take_seats(&connection, peer, &visitor, &response) {
+    let seats = match take_seats(&connection, peer, caller.visitor(), &response) {
         Ok(seats) => seats,
         Err(problem) => {
             response = problem.into_response();
             Seats::default()
         }
     };
+    // Not before the page was told: it couldn't say why it asks who one is.
+    if caller.is_over() && response.status() == StatusCode::UNAUTHORIZED {
+        context.cookie.clear(&mut response);
+    }
+    // It holds the connection, which goes on without this request.
+    drop(context);
     let mut response = guard::secure(response, origin);
     auth::challenge(&mut response, is_browser);
     plain::forbid(&connection, &mut response);
@@ -203,6 +198,59 @@ async fn answer(
         std::future::pending::<()>().await;
     }
     Ok(response)
+}
+
+/// A request that may be looked at.
+struct LetIn {
+    context: RequestContext,
+    host: Option<String>,
+    origin: Option<HeaderValue>,
+}
+
+/// Lets a request in, or answers it: whoever sends it, and whatever it asks for.
+fn let_in(
+    guard: &Guard,
+    connection: &Arc<HttpConnection>,
+    request: &Request<Incoming>,
+) -> Result<LetIn, Box<Response>> {
+    let (config, headers) = (connection.state().config(), request.headers());
+    let refuse = |peer, problem| Box::new(refuse(connection, peer, problem));
+    let peer = forwarded::client(headers, connection.peer, config)
+        .map_err(|problem| refuse(connection.peer, problem))?;
+    if !connection.state().access().lets_in(peer.ip()) {
+        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
+        let problem = Problem::new(status, code, locality::REFUSAL);
+        return Err(refuse(peer, problem));
+    }
+    let checked = guard.check(request);
+    let Checked { host, origin } = checked.map_err(|problem| refuse(peer, problem))?;
+    if let Some(refused) = plain::refuse(connection, request, host.as_deref()) {
+        return Err(Box::new(guard::close(guard::secure(refused, origin))));
+    }
+    if let Some(response) = guard::preflight(request, origin.as_ref()) {
+        return Err(Box::new(guard::secure(response, origin)));
+    }
+    let is_secure = connection.is_secure || forwarded::is_https(headers, connection.peer, config);
+    let context = RequestContext {
+        connection: connection.clone(),
+        peer,
+        site: Site::of(headers, origin.is_some(), is_secure),
+        cookie: Cookie::of(host.as_deref(), is_secure),
+    };
+    Ok(LetIn {
+        context,
+        host,
+        origin,
+    })
+}
+
+/// Finds out who has sent a request. A ticket is in it no longer then.
+async fn identify(
+    context: &RequestContext,
+    request: &mut Request<Incoming>,
+) -> Result<Caller, Problem> {
+    let ticket = ticket::take(request)?;
+    auth::caller(context, request.method(), request.headers(), ticket).await
 }
 
 /// The answer to a request that isn't let in.
@@ -218,14 +266,14 @@ fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Re
 fn take_seats(
     connection: &HttpConnection,
     client: SocketAddr,
-    visitor: &RequestVisitor,
+    visitor: &Visitor,
     response: &Response,
 ) -> Result<Seats, Problem> {
     if response.extensions().get::<Takeover>().is_none() {
         return Ok(Seats::default());
     }
     let state = connection.state();
-    let limited = Gate::new(state, &visitor.0, client).connect()?;
+    let limited = Gate::new(state, visitor, client).connect()?;
     if client == connection.peer {
         return Ok(Seats {
             limited,

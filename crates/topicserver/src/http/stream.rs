@@ -31,7 +31,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) async fn open(
     Extension(host): Extension<CheckedHost>,
     Extension(context): Extension<Arc<RequestContext>>,
-    Extension(visitor): Extension<RequestVisitor>,
+    visitor: Result<RequestVisitor, Problem>,
     Topic(topic): Topic,
     query: Result<ValidQuery<StreamQuery>, Problem>,
     parts: Parts,
@@ -39,8 +39,8 @@ pub(crate) async fn open(
     if Wanted::of(&parts.headers) == Wanted::Page {
         return Ok(assets::page(&host));
     }
-    // Only now: links to the page carry what others have added to them.
-    let ValidQuery(query) = query?;
+    // Only now: links to the page carry what others have added to them, and on it one logs in.
+    let (visitor, ValidQuery(query)) = (visitor?, query?);
     if let Some((before, limit)) = query.range()? {
         return range::answer(&context, &visitor, &topic, before, limit).await;
     }
@@ -50,7 +50,7 @@ pub(crate) async fn open(
 /// The same of several topics.
 pub(crate) async fn open_several(
     Extension(context): Extension<Arc<RequestContext>>,
-    Extension(visitor): Extension<RequestVisitor>,
+    visitor: RequestVisitor,
     SeveralTopics { topics, query }: SeveralTopics,
     parts: Parts,
 ) -> Result<Response, Problem> {

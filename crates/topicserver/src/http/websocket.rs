@@ -1,7 +1,6 @@
 //! `/-/ws`: the same frames as over TCP, one a text message, by a session like every
 //! other.
 
-use axum::Extension;
 use axum::http::header::{
     CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -18,7 +17,7 @@ use crate::websocket::handshake;
 const VERSION: &str = "13";
 
 pub(crate) async fn open(
-    Extension(RequestVisitor(visitor)): Extension<RequestVisitor>,
+    RequestVisitor(visitor): RequestVisitor,
     method: Method,
     version: Version,
     headers: HeaderMap,

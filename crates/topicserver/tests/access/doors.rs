@@ -8,14 +8,19 @@ use crate::common::TestServer;
 use crate::frames::{Frames, Transport};
 use crate::requests::Http;
 
+mod kept;
+
 const ROUTER: &str = include_str!("../../src/http/router.rs");
 const REQUESTS: &str = include_str!("../../../wire/src/request.rs");
 
 /// What a door takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// Anybody may do it, who isn't refused for what he brings.
+    /// Anybody may do it, who isn't refused for what he brings. A browser may that keeps a
+    /// login which is over.
     Nothing,
+    /// The same, but for such a browser.
+    NothingOver,
     Live,
     History,
     Write,
@@ -75,6 +80,9 @@ const ROUTES: &[(&str, Takes, &str, &str)] = &[
         "GET",
         "/-/stream?topic=lab&poll=1",
     ),
+    ("/-/login", Takes::NothingOver, "GET", "/-/login"),
+    ("/-/logout", Takes::Nothing, "POST", "/-/logout"),
+    ("/-/ticket", Takes::Login, "POST", "/-/ticket"),
     ("/-/openapi.json", Takes::Nothing, "GET", "/-/openapi.json"),
     ("/-/page/{file}", Takes::Nothing, "GET", "/-/page/main.js"),
     ("/-", Takes::Nothing, "GET", "/-"),
@@ -96,8 +104,18 @@ const ROUTES: &[(&str, Takes, &str, &str)] = &[
     ),
 ];
 
-/// What is a door, but answered in another way.
+/// What is a door, but answered in another way. Whoever logs in by `POST /-/login` comes in
+/// nowhere by that: the table has him with the cookie that he gets.
 const OTHER_ROUTES: &[&str] = &["/-/ws"];
+
+/// How somebody brings what he has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// As a header.
+    Header,
+    /// As the login that a browser keeps.
+    Cookie,
+}
 
 /// The questions: their key, what they take, and one of them.
 fn questions() -> Vec<(&'static str, Takes, Value)> {
@@ -123,7 +141,9 @@ impl Visitor {
     fn may(self, takes: Takes) -> bool {
         match self {
             Self::Member => true,
-            Self::Nobody => matches!(takes, Takes::Nothing | Takes::List),
+            Self::Nobody => {
+                matches!(takes, Takes::Nothing | Takes::NothingOver | Takes::List)
+            }
             Self::Reader => !matches!(takes, Takes::Write | Takes::Who | Takes::WhoAnywhere),
             Self::Listener => !matches!(
                 takes,
@@ -131,7 +151,7 @@ impl Visitor {
             ),
             Self::Writer => matches!(
                 takes,
-                Takes::Nothing | Takes::List | Takes::Login | Takes::Write
+                Takes::Nothing | Takes::NothingOver | Takes::List | Takes::Login | Takes::Write
             ),
             Self::Expired | Self::Revoked => false,
         }
@@ -141,7 +161,23 @@ impl Visitor {
         matches!(self, Self::Member | Self::Listener)
     }
 
+    /// The same with the login that his browser keeps. The page stays his, so that he can log
+    /// in again.
+    fn may_by(self, by: By, takes: Takes) -> bool {
+        match (by, self) {
+            (By::Cookie, Self::Expired | Self::Revoked) => takes == Takes::Nothing,
+            _ => self.may(takes),
+        }
+    }
+
     /// The code of the error, if he isn't allowed something.
+    fn refusal_by(self, by: By) -> &'static str {
+        match (by, self) {
+            (By::Cookie, Self::Revoked) => "revoked",
+            _ => self.refusal(),
+        }
+    }
+
     fn refusal(self) -> &'static str {
         match self {
             Self::Nobody | Self::Revoked => "unauthenticated",
@@ -166,18 +202,29 @@ impl Visitor {
 
 /// A server with all of them but the one that was revoked.
 pub fn accounts() -> Accounts {
-    let line = |id: &str, rest: &str| format!("{}user = \"alice\"\n{rest}\n", token(id).1);
+    Accounts::new(&file(&line("expired", "expires = 2020-01-01T00:00:00Z")))
+}
+
+/// The same before one of them expired and one was revoked.
+fn accounts_before() -> Accounts {
+    Accounts::new(&file(&[line("expired", ""), line("revoked", "")].concat()))
+}
+
+fn line(id: &str, rest: &str) -> String {
+    format!("{}user = \"alice\"\n{rest}\n", token(id).1)
+}
+
+fn file(more: &str) -> String {
     let tokens = [
         line("member", ""),
         line("reader", "allow = [\"read lab*\"]"),
         line("listener", "allow = [\"live list lab*\"]"),
         line("writer", "allow = [\"write lab*\"]"),
-        line("expired", "expires = 2020-01-01T00:00:00Z"),
     ];
     let tokens = tokens.concat();
-    Accounts::new(&format!(
-        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\nallow = [\"read write who list *\"]\n{tokens}"
-    ))
+    format!(
+        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\nallow = [\"read write who list *\"]\n{tokens}{more}"
+    )
 }
 
 /// A server where something was said in the topic.
@@ -225,41 +272,48 @@ fn every_question_is_in_the_table() {
 fn http_lets_through_who_may() {
     let accounts = accounts();
     let server = serve(&accounts);
-    for (_, takes, method, path) in ROUTES {
-        for visitor in VISITORS {
-            let header = visitor.token().map(|token| bearer(&token));
-            let headers: Vec<&str> = header.iter().map(String::as_str).collect();
-            let mut http = Http::to(&server);
-            http.ask(method, path, &headers, b"x");
-            let what = format!("{method} {path} by {visitor:?}");
-            if *method == "HEAD" {
-                let status = http.head().status;
-                assert_eq!(status == 200, visitor.may(*takes), "{what}: {status}");
-                continue;
-            }
-            let answer = http.answer();
-            if visitor.may(*takes) {
-                let is_missing = answer.status == 404 && *takes == Takes::Nothing;
-                assert!(answer.status == 200 || is_missing, "{what}: {answer:?}");
-                if *takes == Takes::List {
-                    let sees = String::from_utf8_lossy(&answer.body).contains("lab");
-                    assert_eq!(sees, visitor.sees_the_topic(), "{what}");
-                }
-                continue;
-            }
-            let error = &answer.json()["error"];
-            assert_eq!(error["code"], visitor.refusal(), "{what}: {error}");
-            let status = match visitor.refusal() {
-                "forbidden" => 403,
-                _ => 401,
-            };
-            assert_eq!(answer.status, status, "{what}");
-            assert_eq!(
-                answer.header("www-authenticate").is_some(),
-                status == 401,
-                "{what}"
-            );
+    for visitor in VISITORS {
+        let header = visitor.token().map(|token| bearer(&token));
+        try_routes(&server, visitor, By::Header, header.as_slice());
+    }
+}
+
+/// Tries every route.
+fn try_routes(server: &TestServer, visitor: Visitor, by: By, headers: &[String]) {
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    for (route, takes, method, path) in ROUTES {
+        // It would be over after that.
+        if (by, *route) == (By::Cookie, "/-/logout") {
+            continue;
         }
+        let mut http = Http::to(server);
+        http.ask(method, path, &headers, b"x");
+        let what = format!("{method} {path} by {visitor:?} with a {by:?}");
+        let may = visitor.may_by(by, *takes);
+        if *method == "HEAD" {
+            let status = http.head().status;
+            assert_eq!(status == 200, may, "{what}: {status}");
+            continue;
+        }
+        let answer = http.answer();
+        if may {
+            let is_missing = answer.status == 404 && *takes == Takes::Nothing;
+            assert!(answer.status == 200 || is_missing, "{what}: {answer:?}");
+            if *takes == Takes::List {
+                let sees = String::from_utf8_lossy(&answer.body).contains("lab");
+                assert_eq!(sees, visitor.sees_the_topic(), "{what}");
+            }
+            continue;
+        }
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], visitor.refusal_by(by), "{what}: {error}");
+        let status = match visitor.refusal_by(by) {
+            "forbidden" => 403,
+            _ => 401,
+        };
+        assert_eq!(answer.status, status, "{what}");
+        let is_challenged = answer.header("www-authenticate").is_some();
+        assert_eq!(is_challenged, status == 401, "{what}");
     }
 }
 

@@ -99,6 +99,23 @@ fn a_command_reaches_a_server_that_runs() {
 }
 
 #[test]
+fn a_file_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let accounts = Accounts::new();
+    let warning = "others on this machine can read";
+    // The commands make it for its owner alone.
+    let server = accounts.serve(&[]);
+    server.wait_for("says who may do what");
+    assert!(!server.log().iter().any(|line| line.contains(warning)));
+    for mode in [0o644, 0o640] {
+        let open = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(accounts.path("accounts.toml"), open).unwrap();
+        let line = accounts.serve(&[]).wait_for(warning);
+        assert!(line.contains("chmod 600 "), "{line}");
+    }
+}
+
+#[test]
 fn a_server_with_a_broken_file_does_not_start() {
     let accounts = Accounts::new();
     let path = accounts.path("accounts.toml");
@@ -156,17 +173,74 @@ fn nothing_that_is_logged_has_a_secret_in_it() {
         http.ask("GET", "/lab?poll=1", &[&header], b"");
         http.answer();
     }
+    let mut secrets = vec![secret];
+    secrets.extend(log_in_as_a_browser(&server, &token));
     server.terminate();
     let log = server.log();
     assert!(
         log.iter()
             .any(|line| line.contains("logged in as alice with the token ci"))
     );
-    let shown: Vec<_> = log.iter().filter(|line| line.contains(&secret)).collect();
-    assert!(shown.is_empty(), "{shown:#?}");
     let audit = std::fs::read_to_string(accounts.path("audit")).unwrap();
-    assert!(!audit.contains(&secret), "{audit}");
-    assert!(audit.contains("\"event\":\"failed-login\""));
+    for secret in &secrets {
+        let shown: Vec<_> = log.iter().filter(|line| line.contains(secret)).collect();
+        assert!(shown.is_empty(), "{shown:#?}");
+        assert!(!audit.contains(secret), "{audit}");
+    }
+    for event in ["failed-login", "ticket", "logout"] {
+        assert!(audit.contains(&format!("\"event\":\"{event}\"")), "{event}");
+    }
+}
+
+/// Everything that a browser does with a login, right and wrong. What nobody else may see then.
+fn log_in_as_a_browser(server: &Process, token: &str) -> Vec<String> {
+    let addr = server.v4();
+    let scheme = if crate::common::is_over_tls() {
+        "https"
+    } else {
+        "http"
+    };
+    let own = format!("origin: {scheme}://{addr}");
+    for body in [
+        format!("user=alice&password={token}x"),
+        format!("user=bob&password={token}"),
+        format!("token={token}&token={token}"),
+        format!("tokens={token}"),
+        token.to_owned(),
+    ] {
+        Http::at(addr).post("/-/login", &[&own], body.as_bytes());
+        let json = json!({ "token": [body] }).to_string();
+        let kind = "content-type: application/json";
+        Http::at(addr).post("/-/login", &[&own, kind], json.as_bytes());
+    }
+    let answer = Http::at(addr).post("/-/login", &[&own], format!("token={token}").as_bytes());
+    let line = answer.header("set-cookie").unwrap();
+    let (pair, _) = line.split_once(';').unwrap();
+    let (_, sealed) = pair.split_once('=').unwrap();
+    let cookie = format!("cookie: {pair}");
+    let answer = Http::at(addr).post("/-/ticket", &[&own, &cookie], b"");
+    let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+    for (method, path) in [
+        ("GET", format!("/lab?poll=1&ticket={ticket}")),
+        ("GET", format!("/lab?poll=1&ticket={ticket}")),
+        ("GET", format!("/lab?ticket={ticket}&ticket={ticket}")),
+        ("POST", format!("/lab?ticket={ticket}")),
+        ("GET", format!("/-/topics?ticket={ticket}")),
+    ] {
+        let mut http = Http::at(addr);
+        http.ask(method, &path, &[], b"");
+        let answer = http.answer();
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(!text.contains(&ticket), "{text}");
+    }
+    // A cookie that is changed, in another place, and over.
+    for cookie in [format!("{cookie}x"), format!("x-{cookie}"), cookie.clone()] {
+        Http::at(addr).get("/lab?poll=1", &[&cookie]);
+        Http::at(addr).post("/lab", &[&cookie], b"x");
+    }
+    Http::at(addr).post("/-/logout", &[&own, &cookie], b"");
+    Http::at(addr).get("/lab?poll=1", &[&cookie]);
+    vec![sealed.to_owned(), ticket]
 }
 
 #[test]

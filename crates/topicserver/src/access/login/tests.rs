@@ -7,12 +7,19 @@ use wire::{ErrorCode, UserName};
 
 use super::*;
 use crate::access::audit::Audit;
-use crate::access::control::Changed;
+use crate::access::control::{Changed, Lifetimes};
 use crate::access::jwt::tests::Signer;
 use crate::access::token;
 use crate::access::verbs::Verbs;
 
+mod kept;
+
 const NOW: u64 = 1_800_000_000_000;
+
+const LIFETIMES: Lifetimes = Lifetimes {
+    login: Duration::from_secs(3600),
+    ticket: Duration::from_secs(30),
+};
 
 /// Of "password", and quick to check.
 const KEPT: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
@@ -37,7 +44,7 @@ impl Accounts {
         fill(&folder);
         let path = folder.join("accounts.toml");
         std::fs::write(&path, text).unwrap();
-        let access = Access::from_file(&path, Audit::default()).unwrap();
+        let access = Access::from_file(&path, Audit::default(), LIFETIMES).unwrap();
         Self { folder, access }
     }
 
