@@ -56,6 +56,7 @@ impl Asset {
         let language = match self.kind {
             SCRIPT => lean::SCRIPT,
             STYLE => lean::STYLE,
+            HTML => lean::PAGE,
             _ => return Bytes::from_static(self.bytes),
         };
         match std::str::from_utf8(self.bytes) {
@@ -88,7 +89,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PNG: &str = "image/png";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 25] = assets![
+static ASSETS: [Asset; 26] = assets![
     "index.html" => HTML,
     "style.css" => STYLE,
     "manifest.webmanifest" => "application/manifest+json",
@@ -103,6 +104,7 @@ static ASSETS: [Asset; 25] = assets![
     "finder.js" => SCRIPT,
     "hub.js" => SCRIPT,
     "keep.js" => SCRIPT,
+    "login.js" => SCRIPT,
     "main.js" => SCRIPT,
     "message.js" => SCRIPT,
     "pace.js" => SCRIPT,

@@ -13,19 +13,27 @@
     unused_imports
 )]
 
+#[cfg(unix)]
+#[path = "../http/browser.rs"]
+mod browser;
 #[path = "../it/common/mod.rs"]
 mod common;
 #[path = "../http/requests.rs"]
 mod requests;
 
 mod accounts;
+mod browsers;
 mod changes;
 mod classic;
 mod doors;
 mod frames;
+#[cfg(unix)]
+mod kept_logins;
 #[cfg(target_os = "linux")]
 mod limits;
 mod logins;
+#[cfg(unix)]
+mod page;
 #[cfg(target_os = "linux")]
 mod passwords;
 #[cfg(unix)]
@@ -33,3 +41,4 @@ mod program;
 mod signed;
 #[cfg(target_os = "linux")]
 mod strangers;
+mod tickets;

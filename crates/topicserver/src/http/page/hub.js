@@ -48,7 +48,10 @@ export class Hub {
   }
 
   #take(port, order) {
+    // After somebody has logged in or out, until the first tab is there again.
+    if (!this.#client && !["hello", "bye", "renew"].includes(order.do)) return undefined;
     switch (order.do) {
+      case "renew": return this.#renew();
       case "hello": return this.#hello(port, order);
       case "bye": return this.#bye(port);
       case "join": return this.#join(order.topic);
@@ -63,8 +66,9 @@ export class Hub {
   }
 
   // A tab comes, or comes back. The first one begins.
-  #hello(port, { user, client, topics, pending }) {
+  #hello(port, { user, client, topics, pending, isNew }) {
     this.#flush();
+    if (isNew) this.#renew(port);
     this.#ports.add(port);
     clearTimeout(this.#idle);
     if (!this.#client) {
@@ -82,6 +86,15 @@ export class Hub {
     port.postMessage([this.#status, ...there, ...said]);
     for (const topic of topics) if (!this.#client.topics.includes(topic)) this.#join(topic);
     for (const line of pending) this.#say(line);
+  }
+
+  // Somebody has logged in or out, so the connection is another one's now. All tabs begin
+  // anew, but the one that does so anyway.
+  #renew(port) {
+    this.#endClient();
+    this.#pending.clear();
+    this.#flush();
+    for (const other of this.#ports) if (other !== port) other.postMessage([{ is: "renewed" }]);
   }
 
   // A page that can be gone back to keeps its worker; nobody is there, all the same.
@@ -110,6 +123,10 @@ export class Hub {
     client.on("nameless", ({ error }) => this.#setStatus("on", { refusal: plain(error) }));
     client.on("disconnected", ({ error, retryIn }) => this.#setStatus("off", { error: plain(error), retryIn }));
     client.on("refused", (error) => this.#tell({ is: "refused-topic", topic: error.topic, error: plain(error) }));
+    client.on("removed", ({ topic, code }) => {
+      client.leave(topic).catch(() => {});
+      this.#tell({ is: "refused-topic", topic, error: { code, text: "you may no longer read it" } });
+    });
     client.on("error", (error) => this.#tell({ is: "error", error: plain(error) }));
     client.on("closed", ({ error }) => {
       if (client === this.#client) this.#setStatus("ended", { error: error && plain(error) });

@@ -50,6 +50,16 @@ export const keep = {
     this.setLastRead(topic, undefined);
   },
 
+  // Leaves nothing behind.
+  clear() {
+    try {
+      const keys = Object.keys(localStorage).filter((key) => key.startsWith("natter."));
+      for (const key of keys) localStorage.removeItem(key);
+    } catch {
+      // Without a store there is nothing.
+    }
+  },
+
   // The secret by which the server knows this browser again.
   get client() {
     const known = read("client", "");

@@ -7,6 +7,7 @@ import { Composer } from "./composer.js";
 import { askName, share } from "./dialogs.js";
 import { Finder } from "./finder.js";
 import { keep, onReadElsewhere } from "./keep.js";
+import { TAKES_LOGIN, askLogin, drawLogin, first as firstToken, logIn, logOut, takeToken, who } from "./login.js";
 import { CODES, MAX_FRAME, randomText, topicProblem, userProblem } from "./natter.js";
 import { Port } from "./port.js";
 import { $, drawPeople, drawTopics, showMenu } from "./sidebar.js";
@@ -80,8 +81,12 @@ const takers = {
   "left-topic": ({ topic }) => close(topic),
   "refused-topic": ({ topic, error }) => {
     const shown = topics.get(topic);
-    close(topic);
-    if (shown) problem(`“${topic}” can't be joined: ${error.text}`);
+    const refuse = () => {
+      close(topic);
+      if (shown) problem(`“${topic}” can't be joined: ${error.text}`);
+    };
+    if (shown && TAKES_LOGIN.includes(error.code)) offerLogin(error.text, refuse);
+    else refuse();
   },
   message: (message) => {
     const topic = topics.get(message.topic);
@@ -97,6 +102,7 @@ const takers = {
   refused: ({ id, topic, error }) => {
     settle(id);
     refuse(topics.get(topic), id, reasonOf(error));
+    if (error.code === "unauthenticated") offerLogin(error.text);
   },
   discarded: ({ id, topic }) => topics.get(topic)?.timeline.discard(id),
   gap: (gap) => topics.get(gap.topic)?.gap(gap),
@@ -109,6 +115,7 @@ const takers = {
   left: (event) => topics.get(event.topic)?.presence(event, false),
   // Why a connection ends to come back, the line above says.
   error: ({ error }) => CODES[error.code] !== "return" && problem(error.text),
+  renewed: () => location.reload(),
 };
 
 function take(events) {
@@ -131,6 +138,9 @@ function status({ state, user, error, refusal, retryIn }) {
   $("say").placeholder = me === undefined ? "Choose a name to write" : "Write a message";
   $("status-text").textContent = statusInWords(state, error, retryIn);
   if (refusal) askForName(refusal.text);
+  if (state === "ended") loginIsOver(error);
+  // A browser doesn't say why a WebSocket was refused.
+  else if (retryIn !== undefined && login.accounts) who().then((answer) => loginIsOver(answer.error));
 }
 
 function statusInWords(state, error, retryIn) {
@@ -308,6 +318,39 @@ function refuse(topic, id, why) {
   });
 }
 
+// ── logging in ──
+
+// Whoever one was logged in as is somebody else, or nobody, now.
+async function offerLogin(why, otherwise = () => {}) {
+  if (await askLogin(why)) port.send({ do: "renew" });
+  else otherwise();
+}
+
+function loginIsOver(error) {
+  if (!TAKES_LOGIN.includes(error?.code)) return;
+  offerLogin(error.text, async () => {
+    if (error.code === "name-reserved") keep.name = "";
+    await logOut();
+    port.send({ do: "renew" });
+  });
+}
+
+// On a machine of several people, the next one finds nothing.
+async function leaveAll() {
+  const { error } = await logOut();
+  if (error) return problem(error.text);
+  keep.clear();
+  return port.send({ do: "renew" });
+}
+
+// A link's token doesn't take the place of a login without a question: whoever has made the
+// link would read what is said then.
+async function useLink(token, { authenticated } = {}) {
+  if (authenticated) return askLogin("You are logged in already. Log in with the token of this link instead?", token);
+  const { error } = await logIn("", token);
+  return error ? askLogin(error.text) : true;
+}
+
 // ── names ──
 
 // Says what is wrong, or nothing: until the server has granted it, the old name stays.
@@ -374,10 +417,14 @@ $("to-end").onclick = () => {
   composer.focus();
 };
 window.onpopstate = () => choose(topicOfPath());
-addEventListener("online", () => port.send({ do: "retry" }));
+addEventListener("hashchange", async () => {
+  const token = takeToken();
+  if (token && await useLink(token, await who())) port.send({ do: "renew" });
+});
+addEventListener("online", () => port?.send({ do: "retry" }));
 document.onvisibilitychange = () => {
   if (!document.hidden) {
-    port.send({ do: "retry" });
+    port?.send({ do: "retry" });
     current?.countPeople().then(draw);
   } else current?.leaveOff();
   draw();
@@ -394,12 +441,13 @@ setInterval(() => {
 
 let port;
 
-function begin(name, first) {
+function begin(name, first, isNew) {
   const known = keep.topics.filter((topic) => topicProblem(topic) === null);
   for (const topic of first ? [...known, first] : known) open(topic);
   port = new Port(() => ({
-    user: name, client: keep.client, topics: [...topics.keys()], pending: keep.pending,
+    user: name, client: keep.client, topics: [...topics.keys()], pending: keep.pending, isNew,
   }), take);
+  isNew = false;
   const topic = topics.get(first) ?? [...topics.values()][0] ?? null;
   current = undefined;
   show(topic);
@@ -410,16 +458,27 @@ const wanted = topicOfPath();
 const badTopic = wanted ? topicProblem(wanted) : null;
 const first = (badTopic ? "" : wanted) || keep.topics.find((topic) => topicProblem(topic) === null) || "lobby";
 if (userProblem(keep.name) !== null) keep.name = "";
-if (keep.name) begin(keep.name, first);
+
+let login = await who();
+let isNew = false;
+if (firstToken) isNew = await useLink(firstToken, login);
+else if (TAKES_LOGIN.includes(login.error?.code)) {
+  isNew = await askLogin(login.error.text);
+  if (!isNew) await logOut();
+}
+if (isNew || login.error) login = await who();
+drawLogin(login, (isMember) => (isMember ? leaveAll() : offerLogin()));
+
+if (keep.name) begin(keep.name, first, isNew);
 else {
   let hasBegun = false;
-  askName({ name: "", topic: first, why: badTopic ?? "" }, async ({ name, topic }) => {
+  askName({ name: login.authenticated?.user ?? "", topic: first, why: badTopic ?? "" }, async ({ name, topic }) => {
     hasBegun = true;
-    begin(name, topic);
+    begin(name, topic, isNew);
     return null;
   });
   // Who gives no name only reads.
   $("join").addEventListener("close", () => {
-    if (!hasBegun) begin(undefined, first);
+    if (!hasBegun) begin(undefined, first, isNew);
   }, { once: true });
 }
