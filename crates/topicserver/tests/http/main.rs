@@ -47,6 +47,8 @@ mod protocol_detection;
 #[cfg(unix)]
 mod proxy;
 mod publishing;
+#[cfg(unix)]
+mod recipes;
 mod several;
 #[cfg(target_os = "linux")]
 mod soak;

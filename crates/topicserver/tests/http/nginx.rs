@@ -26,21 +26,26 @@ const DEFAULTS: &str = "server { listen 80; location / { proxy_pass http://127.0
 const EVENTS: &str = "accept: text/event-stream";
 
 /// The lines that the page shows.
-fn documented() -> &'static str {
+pub fn documented() -> &'static str {
     let block = PAGE.split("```nginx\n").nth(1).unwrap();
     block.split("```").next().unwrap()
 }
 
 /// nginx in front of a server. It is ended when this is dropped.
-struct Nginx {
+pub struct Nginx {
     process: Child,
-    addr: SocketAddr,
+    pub addr: SocketAddr,
     directory: PathBuf,
 }
 
 impl Nginx {
     /// `None` if it isn't installed.
     fn before(server: &TestServer, lines: &str) -> Option<Self> {
+        Self::before_addr(server.addr(), lines)
+    }
+
+    /// The same of a server at an address.
+    pub fn before_addr(server: SocketAddr, lines: &str) -> Option<Self> {
         let paths = ["nginx", "/usr/sbin/nginx"];
         let works = |path: &&str| Command::new(path).arg("-v").output().is_ok();
         let Some(program) = paths.into_iter().find(works) else {
@@ -56,7 +61,8 @@ impl Nginx {
         fs::create_dir_all(&directory).unwrap();
         let lines = lines
             .replace("listen 80;", &format!("listen {addr};"))
-            .replace("127.0.0.1:20000", &server.addr().to_string());
+            .replace("listen 443 ssl;", &format!("listen {addr} ssl;"))
+            .replace("127.0.0.1:20000", &server.to_string());
         fs::write(
             directory.join("nginx.conf"),
             configuration(&directory, &lines),
