@@ -197,7 +197,7 @@ impl Sealer {
                 let token = policy.tokens.get(id);
                 let token =
                     token.filter(|token| is_mark(self.mark("token", &token.hash.to_text())));
-                let token = token.ok_or_else(|| revoked(format!("the token {id}")))?;
+                let token = token.ok_or_else(|| revoked(&format!("the token {id}")))?;
                 let proof = Proof::Token {
                     id: id.as_str().into(),
                     hash: token.hash,
@@ -213,7 +213,7 @@ impl Sealer {
                 let password = policy.password_of(user);
                 let password =
                     password.filter(|kept| is_mark(self.mark("password", &kept.to_string())));
-                let password = password.ok_or_else(|| revoked("the password".to_owned()))?;
+                let password = password.ok_or_else(|| revoked("the password"))?;
                 let proof = Proof::Password {
                     kept: password.clone(),
                 };
@@ -258,7 +258,7 @@ fn key(secret: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, &hash)
 }
 
-fn revoked(what: String) -> LoginError {
+fn revoked(what: &str) -> LoginError {
     LoginError::Ended(Ended {
         code: ErrorCode::Revoked,
         text: format!("{what} is no longer accepted; log in again"),
