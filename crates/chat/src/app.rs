@@ -113,23 +113,15 @@ impl App {
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
         let audience = Audience::of(reader.as_ref());
-        let reach = match self.reach(server, audience).await {
-            Ok(reach) => reach,
-            Err(failure) => return Ok(Finished::failed(failure)),
-        };
-        let calls = match self.start_calls(audience) {
-            Ok(calls) => calls,
+        let (reach, calls) = match self.prepare(server, audience).await {
+            Ok(prepared) => prepared,
             Err(failure) => return Ok(Finished::failed(failure)),
         };
         let options = self.client_options(&reach, topics.clone(), audience);
         let Reach { server, known, .. } = reach;
         let server = server.address;
         let limits = self.limits(options.max_line_frame());
-        let location = Location {
-            server: terminal::Server::Topics,
-            name: server.to_string(),
-            max_line_frame: limits.max_line_frame,
-        };
+        let location = Location::of_server(&server, limits);
         let Ends {
             keyboard,
             screen,
@@ -167,6 +159,17 @@ impl App {
         };
         let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
         Ok(finished.without(ended.refused))
+    }
+
+    /// Finds out how to reach the server, and starts to listen for direct calls.
+    async fn prepare(
+        &self,
+        server: ServerAddress,
+        audience: Audience,
+    ) -> Result<(Reach, Option<Calls>), Failure> {
+        let reach = self.reach(server, audience).await?;
+        let calls = self.start_calls(audience)?;
+        Ok((reach, calls))
     }
 
     async fn run_direct(

@@ -5,11 +5,12 @@ use std::io;
 use std::pin::Pin;
 
 use tokio::sync::mpsc;
-use wire::TopicName;
+use wire::{Address, TopicName};
 
 use super::App;
 use crate::cli::{Notifying, When};
 use crate::error::Failure;
+use crate::input::keyboard::FrameLimits;
 use crate::input::lines::Typed;
 use crate::output::messages::Format;
 use crate::output::notice::NoticeReader;
@@ -33,6 +34,17 @@ pub(super) struct Location {
     pub(super) name: String,
     /// The longest frame of a line, in bytes.
     pub(super) max_line_frame: usize,
+}
+
+impl Location {
+    /// The topics of a server.
+    pub(super) fn of_server(server: &Address, limits: FrameLimits) -> Self {
+        Self {
+            server: terminal::Server::Topics,
+            name: server.to_string(),
+            max_line_frame: limits.max_line_frame,
+        }
+    }
 }
 
 impl App {

@@ -217,6 +217,7 @@ fn nothing_is_rewritten_but_long_options_before_two_dashes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn each_mistake_has_its_own_answer() {
     for (line, answer) in [
         ("chat", "choose a way to chat: -direct or -topic"),

@@ -154,9 +154,7 @@ async fn answer(
         Err(problem) => return Ok(refuse(&connection, connection.peer, problem)),
     };
     if !connection.state().access().lets_in(peer.ip()) {
-        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
-        let problem = Problem::new(status, code, locality::REFUSAL);
-        return Ok(refuse(&connection, peer, problem));
+        return Ok(refuse(&connection, peer, server_is_protected()));
     }
     let Checked { host, origin } = match service.guard.check(&request) {
         Ok(checked) => checked,
@@ -201,6 +199,12 @@ async fn answer(
         std::future::pending::<()>().await;
     }
     Ok(response)
+}
+
+/// A client outside the server's own network, where there are no accounts.
+fn server_is_protected() -> Problem {
+    let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
+    Problem::new(status, code, locality::REFUSAL)
 }
 
 /// The answer to a request that isn't let in.

@@ -44,6 +44,14 @@ const STALLS: u32 = 2;
 /// The key of the secret in the table of what is there once.
 const SECRET: &str = "secret";
 
+/// The database, and what the writer reads from it once, at the start.
+struct OpenedDatabase {
+    tables: Tables,
+    secret: [u8; 16],
+    next_id: u32,
+    corrections: Vec<Correction>,
+}
+
 /// All that the writer's thread owns.
 pub(crate) struct Writer {
     pub(super) directory: Directory,
@@ -89,6 +97,18 @@ pub(crate) struct Writer {
     runtime: Option<Handle>,
 }
 
+impl OpenedDatabase {
+    fn open(directory: &Directory, settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        let tables = Tables::open(&directory.database(), settings)?;
+        Ok(Self {
+            secret: secret(&tables)?,
+            next_id: catalogue::next_id(&tables)?,
+            corrections: corrections::read(&tables)?,
+            tables,
+        })
+    }
+}
+
 impl Writer {
     /// Opens everything. Also returns the directory's secret.
     pub(crate) fn open(
@@ -98,22 +118,15 @@ impl Writer {
         settings: DatabaseSettings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
-        let broken = |source: DatabaseError| match directory.has_room(ROOM_FOR_A_GROUP) {
-            Ok(()) => OpenError::Database {
-                path: directory.database(),
-                source,
-            },
-            Err(source) => OpenError::Unusable {
-                path: path.to_owned(),
-                source,
-            },
-        };
-        let tables = Tables::open(&directory.database(), &settings).map_err(broken)?;
-        let secret = secret(&tables).map_err(|error| broken(error.into()))?;
-        let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.into()))?;
+        let opened = OpenedDatabase::open(&directory, &settings);
+        let OpenedDatabase {
+            tables,
+            secret,
+            next_id,
+            corrections,
+        } = opened.map_err(|source| database_error(&directory, path, source))?;
         let high_water_marks = open_marks(directory.high_water_marks(), next_id)?;
-        let corrections = corrections::read(&tables);
-        clock.restore(corrections.map_err(|error| broken(error.into()))?);
+        clock.restore(corrections);
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
@@ -370,4 +383,19 @@ fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     batch.insert(&tables.meta, SECRET, secret);
     tables.commit(batch).map_err(CommitError::into_error)?;
     Ok(secret)
+}
+
+/// Why the database can't be opened. A full disk is named as such, because the database's own
+/// error doesn't tell.
+fn database_error(directory: &Directory, path: &Path, source: DatabaseError) -> OpenError {
+    match directory.has_room(ROOM_FOR_A_GROUP) {
+        Ok(()) => OpenError::Database {
+            path: directory.database(),
+            source,
+        },
+        Err(source) => OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        },
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::oneshot;
-use wire::TopicState;
+use wire::{Page, TopicState};
 
 use crate::history::budget::MemoryShare;
 use crate::outbox::SharedOutbox;
 use crate::outbox::places::Place;
+use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
@@ -189,29 +190,18 @@ impl Task {
                 self.members
                     .has_read(topic, &self.log, &subscriber, fetched);
             }
-            Command::Leave(subscriber, answer) => {
+            Command::Leave(subscriber, None) => self.leave(&subscriber),
+            Command::Leave(subscriber, Some(answer)) => {
                 self.leave(&subscriber);
-                if let Some(answer) = answer {
-                    answer.report_left(self.topic.name());
-                }
+                answer.report_left(self.topic.name());
             }
             Command::Remove(subscriber) => {
                 self.leave(&subscriber);
                 subscriber.send_removed(self.topic.name().as_str());
             }
-            Command::HidePeople(subscriber) => {
-                if let Some(known) = self.members.find(&subscriber) {
-                    known.presence.hide();
-                }
-            }
+            Command::HidePeople(subscriber) => self.hide_people(&subscriber),
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
-            Command::Who(reply, page) => {
-                if let Some(known) = self.members.find(reply.outbox()) {
-                    known.presence.set_listed();
-                }
-                let answer = self.members.who(self.topic.name().as_str(), &page);
-                reply.send(answer.to_line());
-            }
+            Command::Who(reply, page) => self.answer_who(reply, &page),
             Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
@@ -261,10 +251,8 @@ impl Task {
             presence: Told::default(),
             finished: None,
         });
-        if people == People::Hidden
-            && let Some(known) = self.members.find(&outbox)
-        {
-            known.presence.hide();
+        if people == People::Hidden {
+            self.hide_people(&outbox);
         }
         // Whoever has been answered is counted.
         self.topic.members.store(self.members.len(), Relaxed);
@@ -333,6 +321,23 @@ impl Task {
             let _ = done.send(());
             self.topic.members.store(self.members.len(), Relaxed);
         }
+    }
+
+    /// Stops telling a subscriber which members join and leave.
+    fn hide_people(&mut self, subscriber: &SharedOutbox) {
+        if let Some(known) = self.members.find(subscriber) {
+            known.presence.hide();
+        }
+    }
+
+    /// Answers with one page of the members. From then on the subscriber knows them, and is
+    /// told when they leave.
+    fn answer_who(&mut self, reply: PendingReply, page: &Page) {
+        if let Some(known) = self.members.find(reply.outbox()) {
+            known.presence.set_listed();
+        }
+        let answer = self.members.who(self.topic.name().as_str(), page);
+        reply.send(answer.to_line());
     }
 
     fn leave(&mut self, subscriber: &SharedOutbox) {
