@@ -80,7 +80,7 @@ pub(crate) struct Clock(Arc<Inner>);
 struct Inner {
     source: Arc<dyn TimeSource>,
     /// For how long the clocks must agree, in milliseconds.
-    settle: u64,
+    trust_after: u64,
     /// What both said at the start.
     start: (Duration, Duration),
     state: Mutex<State>,
@@ -136,12 +136,12 @@ struct Candidate {
 
 impl Clock {
     /// A clock that trusts the wall clock when it has agreed with the monotonic one for
-    /// `settle`; with zero, at once.
-    pub(crate) fn new(source: Arc<dyn TimeSource>, settle: Duration) -> Self {
+    /// `trust_after`; with zero, at once.
+    pub(crate) fn new(source: Arc<dyn TimeSource>, trust_after: Duration) -> Self {
         let (wall, monotonic) = read_both(&*source);
         let start = (wall.unwrap_or_else(|| source.wall()), monotonic);
         let clock = Self(Arc::new(Inner {
-            settle: milliseconds(settle),
+            trust_after: milliseconds(trust_after),
             state: Mutex::new(State {
                 stamp_offset: 0,
                 index_offset: 0,
@@ -185,7 +185,7 @@ impl Clock {
 
     /// Reads the clocks from time to time, so that a jump is noticed when nothing happens.
     pub(crate) async fn watch(&self) {
-        let period = Duration::from_millis((self.0.settle / 10).clamp(100, 30_000));
+        let period = Duration::from_millis((self.0.trust_after / 10).clamp(100, 30_000));
         loop {
             tokio::time::sleep(period).await;
             self.read();
@@ -199,7 +199,7 @@ impl Clock {
         let elapsed = milliseconds(start.0 + monotonic.saturating_sub(start.1));
         if let Some(wall) = wall {
             let began = milliseconds(start.0);
-            state.update(milliseconds(wall), began, elapsed, self.0.settle);
+            state.update(milliseconds(wall), began, elapsed, self.0.trust_after);
         }
         // As long as the clocks agree, both are the same.
         let is_near = state.stamp_offset.abs_diff(state.index_offset) <= TOLERANCE;
@@ -241,13 +241,13 @@ impl Reading {
 }
 
 impl State {
-    fn update(&mut self, wall: u64, began: u64, elapsed: u64, settle: u64) {
+    fn update(&mut self, wall: u64, began: u64, elapsed: u64, trust_after: u64) {
         let offset = wall.cast_signed().wrapping_sub(elapsed.cast_signed());
         if offset.abs_diff(self.stamp_offset) > STAMP_TOLERANCE {
             self.stamp_offset = offset;
         }
         if offset.abs_diff(self.candidate.offset) > TOLERANCE {
-            self.note_jump(offset, elapsed, settle);
+            self.note_jump(offset, elapsed, trust_after);
             self.candidate = Candidate {
                 offset,
                 since: elapsed,
@@ -259,8 +259,8 @@ impl State {
         if !is_plausible(wall) {
             return;
         }
-        let has_agreed = elapsed.saturating_sub(candidate.since) >= settle;
-        if has_agreed && (candidate.readings >= READINGS || settle == 0) {
+        let has_agreed = elapsed.saturating_sub(candidate.since) >= trust_after;
+        if has_agreed && (candidate.readings >= READINGS || trust_after == 0) {
             self.index_offset = candidate.offset;
             self.is_trusted = true;
         } else if !self.is_trusted {
@@ -287,17 +287,17 @@ impl State {
         self.index_offset = offset;
     }
 
-    fn note_jump(&mut self, offset: i64, elapsed: u64, settle: u64) {
+    fn note_jump(&mut self, offset: i64, elapsed: u64, trust_after: u64) {
         let is_due = |logged| elapsed.saturating_sub(logged) >= LOG_PERIOD;
         if !self.logged.is_none_or(is_due) {
             return;
         }
         self.logged = Some(elapsed);
         let seconds = offset.wrapping_sub(self.candidate.offset) / 1000;
-        let settle = settle / 1000;
+        let trust_after = trust_after / 1000;
         tracing::warn!(
             "the system's clock jumped by {seconds} s; no message is deleted for its age by \
-             the new time before the clock has kept it for {settle} s"
+             the new time before the clock has kept it for {trust_after} s"
         );
     }
 }

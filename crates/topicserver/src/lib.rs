@@ -16,6 +16,7 @@ mod check;
 mod clock;
 mod config;
 mod connections;
+mod excerpt;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ mod log_limit;
 mod manage;
 mod network;
 mod outbox;
+mod policy_watch;
 mod queues;
 mod reach;
 mod server;
@@ -38,19 +40,19 @@ mod store;
 mod tls;
 mod topic;
 mod turn;
-mod vigil;
 mod websocket;
 
 pub use access::{
-    AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError,
+    AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, RateError, RuleError,
     TokenError,
 };
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
     CertificateSource, Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError,
-    Source, Spot, TlsConfig, TlsMode, TlsVersion,
+    Source, TlsConfig, TlsMode, TlsVersion,
 };
+pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};

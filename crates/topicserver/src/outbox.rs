@@ -26,7 +26,7 @@ mod events;
 pub(crate) mod form;
 pub(crate) mod individual;
 mod peer;
-pub(crate) mod places;
+pub(crate) mod positions;
 mod queue;
 pub(crate) mod reply;
 mod state;

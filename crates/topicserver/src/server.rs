@@ -16,12 +16,12 @@ use crate::config::Config;
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
+use crate::policy_watch;
 use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
-use crate::vigil;
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -170,13 +170,13 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
+            () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = shutdown => {}
         }
         let connections = self.state.connections();
         let drain = async {
-            self.state.registry().settle().await;
+            self.state.registry().barrier().await;
             connections.close_all(ErrorCode::ShuttingDown, "the server is ending");
             connections.emptied().await;
         };

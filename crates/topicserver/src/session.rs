@@ -5,6 +5,7 @@
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
 mod close;
+mod discard;
 mod handler;
 mod input;
 pub(crate) mod protocol;
@@ -12,7 +13,6 @@ mod ranges;
 mod secure;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
-mod unheard;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -27,11 +27,11 @@ use wire::{ErrorCode, RegistrationOptions, TopicName};
 use crate::access::{ConnectionPlace, Visitor};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
+use crate::session::discard::DiscardSink;
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, InputError, Read};
 use crate::session::protocol::{Protocol, Spoken};
 use crate::session::source::Source;
-use crate::session::unheard::Unheard;
 use crate::state::{ConnectionGuard, Handover};
 use crate::tls::reader::{Reader, TlsReader};
 
@@ -73,7 +73,7 @@ enum End {
     /// The peer's bytes can't be read any further.
     Input(InputError),
     /// Everything was said, in a frame.
-    Said,
+    Finished,
     /// The peer wants to speak TLS, and the server doesn't.
     Tls,
     /// The peer comes from somewhere that isn't served.
@@ -150,7 +150,7 @@ impl<R: Source> Session<R> {
             true => {
                 let queues = self.handler.state().queue_limits().clone();
                 self.input
-                    .poll_first(&mut self.reader, cx, settings, &mut Unheard { queues })
+                    .poll_first(&mut self.reader, cx, settings, &mut DiscardSink { queues })
             }
             false => self
                 .input
@@ -206,7 +206,7 @@ impl<R: Source> Session<R> {
                 return Poll::Ready(End::Source);
             }
             if self.handler.has_ended() {
-                return Poll::Ready(End::Said);
+                return Poll::Ready(End::Finished);
             }
             let limits = self.config().frame_limits;
             let read = self

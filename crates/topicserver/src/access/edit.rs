@@ -10,7 +10,7 @@ use wire::{UserName, UserNameError};
 
 use super::civil::civil_from_days;
 use super::file;
-use super::mistake::{At, AuthFileError, Mistake};
+use super::mistake::{AuthFileError, LocatedMistake, Mistake};
 use super::password::PasswordHash;
 use super::rules::{Rule, RuleError};
 use super::token::{self, TokenError};
@@ -105,7 +105,7 @@ impl Edit {
         // What is broken already would be broken afterwards.
         check(path, &text)?;
         let document: DocumentMut = text.parse().map_err(|error: TomlError| {
-            let at = At {
+            let at = LocatedMistake {
                 offset: error.span().map_or(0, |span| span.start),
                 mistake: Mistake::Syntax(error.message().to_owned()),
             };

@@ -11,7 +11,7 @@ use wire::{UserName, UserNameError};
 use super::civil::days_from_civil;
 use super::jwt::{Algorithm, Jwt, JwtKeyError, Keys};
 use super::limiter::Limits;
-use super::mistake::{At, Mistake};
+use super::mistake::{LocatedMistake, Mistake};
 use super::policy::{Policy, Token, User, folded};
 use super::rate::{Counted, Rate};
 use super::rules::{Rule, RuleSet};
@@ -114,8 +114,8 @@ struct WrittenAddress {
 }
 
 /// Understands the text of a file in this folder.
-pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, At> {
-    let written: Written = toml::from_str(text).map_err(|error| At {
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, LocatedMistake> {
+    let written: Written = toml::from_str(text).map_err(|error| LocatedMistake {
         offset: error.span().map_or(text.len(), |span| span.start),
         mistake: Mistake::Syntax(error.message().to_owned()),
     })?;
@@ -149,7 +149,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, At> {
     Ok(policy)
 }
 
-fn limits(written: &WrittenLimits) -> Result<Limits, At> {
+fn limits(written: &WrittenLimits) -> Result<Limits, LocatedMistake> {
     let rate = |text: &Option<Spanned<String>>, counted| {
         let read = |text: &Spanned<String>| {
             let rate = Rate::parse(text.as_ref(), counted);
@@ -165,7 +165,7 @@ fn limits(written: &WrittenLimits) -> Result<Limits, At> {
     })
 }
 
-fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, At> {
+fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, LocatedMistake> {
     let mut algorithms = Vec::new();
     for name in &written.algorithms {
         let known = Algorithm::named(name.as_ref());
@@ -187,12 +187,12 @@ fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, At> {
 }
 
 /// A mistake where this is written.
-fn at<T>(place: &Spanned<T>, mistake: Mistake) -> At {
+fn at<T>(place: &Spanned<T>, mistake: Mistake) -> LocatedMistake {
     let offset = place.span().start;
-    At { offset, mistake }
+    LocatedMistake { offset, mistake }
 }
 
-fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet, At> {
+fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet, LocatedMistake> {
     let read = |texts: &[Spanned<String>]| {
         let read = |text: &Spanned<String>| {
             let rule = text.as_ref().parse::<Rule>();
@@ -206,20 +206,20 @@ fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet,
     })
 }
 
-fn user_name(name: &Spanned<String>) -> Result<UserName, At> {
+fn user_name(name: &Spanned<String>) -> Result<UserName, LocatedMistake> {
     let read = UserName::new(name.as_ref());
     read.map_err(|error: UserNameError| at(name, error.into()))
 }
 
 /// A user that there is.
-fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, At> {
+fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, LocatedMistake> {
     match policy.users.get_key_value(name.as_ref().as_str()) {
         Some((known, _)) => Ok(known.clone()),
         None => Err(at(name, Mistake::NoSuchUser(name.as_ref().clone()))),
     }
 }
 
-fn read_user(written: &WrittenUser) -> Result<User, At> {
+fn read_user(written: &WrittenUser) -> Result<User, LocatedMistake> {
     let mut rules = rules(&written.allow, &written.deny)?;
     if written.admin {
         rules.allow.push(Rule::new(Verbs::ALL, "*"));
@@ -239,7 +239,7 @@ fn read_user(written: &WrittenUser) -> Result<User, At> {
 /// The names that belong to accounts: each account's own, and what else it calls itself.
 fn reserved(
     users: &BTreeMap<Spanned<String>, WrittenUser>,
-) -> Result<HashMap<String, UserName>, At> {
+) -> Result<HashMap<String, UserName>, LocatedMistake> {
     let mut reserved: HashMap<String, UserName> = HashMap::new();
     for (account, user) in users {
         let owner = user_name(account)?;
@@ -258,7 +258,11 @@ fn reserved(
     Ok(reserved)
 }
 
-fn read_token(id: &Spanned<String>, written: &WrittenToken, policy: &Policy) -> Result<Token, At> {
+fn read_token(
+    id: &Spanned<String>,
+    written: &WrittenToken,
+    policy: &Policy,
+) -> Result<Token, LocatedMistake> {
     let hash = SecretHash::parse(written.secret.as_ref());
     let hash = hash.map_err(|error| at(&written.secret, error.into()))?;
     let user = written.user.as_ref();

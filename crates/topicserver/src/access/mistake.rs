@@ -1,7 +1,6 @@
 //! What is wrong in a file of accounts, and where: with the line and a caret. A line that
 //! may hold a secret isn't shown.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use super::password::PasswordHashError;
 use super::rate::RateError;
 use super::rules::RuleError;
 use super::token::TokenError;
+use crate::excerpt::Excerpt;
 use crate::network::NetworkError;
 
 /// Why the file that says who may do what can't be used.
@@ -29,22 +29,15 @@ pub enum AuthFileError {
     #[error("the operating system gives no random numbers: {0}")]
     Randomness(getrandom::Error),
     /// Something in it is wrong.
-    #[error("{}, {place}", .path.display())]
+    #[error("{}, {}", .path.display(), located(.excerpt, .mistake))]
     Wrong {
         /// Which file.
         path: PathBuf,
-        /// Where, and what.
-        place: Place,
+        /// Where in it.
+        excerpt: Excerpt,
+        /// What is wrong there.
+        mistake: Mistake,
     },
-}
-
-/// A mistake in a text, with the line in which it is.
-#[derive(Debug)]
-pub struct Place {
-    line: usize,
-    column: usize,
-    text: String,
-    mistake: Mistake,
 }
 
 /// What is wrong in the file.
@@ -98,7 +91,7 @@ pub enum Mistake {
 
 /// A mistake, and where it is in bytes from the beginning.
 #[derive(Debug)]
-pub(super) struct At {
+pub(super) struct LocatedMistake {
     pub(super) offset: usize,
     pub(super) mistake: Mistake,
 }
@@ -106,48 +99,27 @@ pub(super) struct At {
 /// Words of lines that may hold a secret.
 const SECRETS: [&str; 4] = ["password", "secret", "ntr_", "$argon2"];
 
-impl At {
-    /// The same for people.
+impl LocatedMistake {
+    /// The mistake as an error that shows the line of the file.
     pub(super) fn in_file(self, path: &Path, text: &str) -> AuthFileError {
-        let offset = text.floor_char_boundary(self.offset.min(text.len()));
-        let (before, behind) = text.split_at(offset);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = behind.find('\n').map_or(text.len(), |at| offset + at);
         AuthFileError::Wrong {
             path: path.to_owned(),
-            place: Place {
-                line: before.matches('\n').count() + 1,
-                column: before[start..].chars().count() + 1,
-                text: text[start..end].trim_end().to_owned(),
-                mistake: self.mistake,
-            },
+            excerpt: Excerpt::new(text, self.offset..self.offset),
+            mistake: self.mistake,
         }
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            text,
-            mistake,
-        } = self;
-        write!(f, "line {line}, column {column}: ")?;
-        if SECRETS.iter().any(|word| text.contains(word)) {
-            return match mistake {
-                // It may quote what is there.
-                Mistake::Syntax(_) => f.write_str("this can't be read, or has another type"),
-                other => write!(f, "{other}"),
-            };
+/// A mistake with its line and column. The line's text is left out if it may hold a secret.
+fn located(excerpt: &Excerpt, mistake: &Mistake) -> String {
+    let place = format!("line {}, column {}", excerpt.line(), excerpt.column());
+    let may_hold_secret = SECRETS.iter().any(|word| excerpt.text().contains(word));
+    match (may_hold_secret, mistake) {
+        // The message may quote the line.
+        (true, Mistake::Syntax(_)) => {
+            format!("{place}: this can't be read, or has another type")
         }
-        let number = line.to_string();
-        let margin = " ".repeat(number.len());
-        let indent: String = text
-            .chars()
-            .take(column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        write!(f, "{mistake}\n{number} | {text}\n{margin} | {indent}^")
+        (true, mistake) => format!("{place}: {mistake}"),
+        (false, mistake) => format!("{place}: {mistake}\n{excerpt}"),
     }
 }

@@ -12,7 +12,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
 
 use super::Options;
-use super::source::{ConfigMistake, OptionsError, Problem, Source, Spot};
+use super::source::{ConfigMistake, OptionsError, Problem, Source};
+use crate::excerpt::Excerpt;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "NATTER_";
@@ -55,15 +56,15 @@ pub(super) enum Kind {
     List,
 }
 
-/// What a layer says of an option.
+/// The values that a layer gives an option.
 #[derive(Clone, Debug)]
-struct Said {
+struct LayerValue {
     values: Vec<String>,
     source: Source,
 }
 
 /// A layer: options by their names.
-type Layer = BTreeMap<String, Said>;
+type Layer = BTreeMap<String, LayerValue>;
 
 /// All options that can be in a layer, by name.
 struct Known {
@@ -92,10 +93,10 @@ impl Options {
         let mut below = known.environment(environment, &mut mistakes);
         let variable = below.remove(FILE_OPTION);
         let file = matches.get_one::<PathBuf>(FILE_OPTION).cloned();
-        let named = variable.and_then(|said| said.values.into_iter().next());
+        let named = variable.and_then(|value| value.values.into_iter().next());
         if let Some(path) = file.or_else(|| named.map(PathBuf::from)) {
-            for (name, said) in known.file(&path, &mut mistakes)? {
-                below.entry(name).or_insert(said);
+            for (name, value) in known.file(&path, &mut mistakes)? {
+                below.entry(name).or_insert(value);
             }
         }
         if !mistakes.is_empty() {
@@ -104,8 +105,8 @@ impl Options {
         below.retain(|name, _| !is_typed(&matches, &known, name));
 
         let mut all: Vec<OsString> = typed.iter().take(1).cloned().collect();
-        for (name, said) in &below {
-            all.extend(known.arguments(name, said));
+        for (name, value) in &below {
+            all.extend(known.arguments(name, value));
         }
         all.extend(typed.into_iter().skip(1));
         let matches = Self::command().try_get_matches_from(all)?;
@@ -115,7 +116,7 @@ impl Options {
     }
 }
 
-/// Whether the command line says something of this option.
+/// Whether the option was given on the command line.
 fn is_typed(matches: &ArgMatches, known: &Known, name: &str) -> bool {
     known.find(name).is_some_and(|argument| {
         let id = argument.get_id().as_str();
@@ -155,7 +156,7 @@ impl Known {
         self.all().find(|argument| name_of(argument) == name)
     }
 
-    /// A name that nothing has, with the one that was probably meant.
+    /// There is no option of this name. The answer names the most similar one.
     fn unknown(&self, name: &str) -> Problem {
         let names = self.all().map(name_of);
         let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
@@ -168,7 +169,7 @@ impl Known {
         }
     }
 
-    /// What the environment says.
+    /// The values that environment variables give.
     fn environment(
         &self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -187,13 +188,13 @@ impl Known {
                 (None, _) => Problem::NotUtf8,
                 (Some(path), _) if name == FILE_OPTION => {
                     let values = vec![path.to_owned()];
-                    layer.insert(name, Said { values, source });
+                    layer.insert(name, LayerValue { values, source });
                     continue;
                 }
                 (Some(_), None) => self.unknown(&name),
                 (Some(value), Some(argument)) => match values_of_variable(argument, value) {
                     Ok(Some(values)) => {
-                        layer.insert(name, Said { values, source });
+                        layer.insert(name, LayerValue { values, source });
                         continue;
                     }
                     Ok(None) => continue,
@@ -205,19 +206,22 @@ impl Known {
         layer
     }
 
-    /// What the file says.
+    /// The values that the file gives.
     fn file(&self, path: &Path, mistakes: &mut Vec<ConfigMistake>) -> Result<Layer, OptionsError> {
         let text = std::fs::read_to_string(path).map_err(|cause| OptionsError::Io {
             path: path.to_owned(),
             cause,
         })?;
-        let (path, text): (_, Arc<str>) = (Arc::new(path.to_owned()), text.into());
-        let spot = |span| Source::File(Spot::new(&path, &text, span));
+        let path = Arc::new(path.to_owned());
+        let source_at = |span| Source::File {
+            path: Arc::clone(&path),
+            excerpt: Excerpt::new(&text, span),
+        };
         let mut layer = Layer::new();
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             let problem = Problem::Syntax(error.message().to_owned());
-            let source = spot(error.span().unwrap_or_default());
+            let source = source_at(error.span().unwrap_or_default());
             mistakes.push(ConfigMistake { source, problem });
         }
         for (key, value) in table.get_ref() {
@@ -229,12 +233,12 @@ impl Known {
             };
             match found {
                 Ok(Some(values)) => {
-                    let source = spot(key.span());
-                    layer.insert(name.to_owned(), Said { values, source });
+                    let source = source_at(key.span());
+                    layer.insert(name.to_owned(), LayerValue { values, source });
                 }
                 Ok(None) => {}
                 Err((span, problem)) => {
-                    let source = spot(span);
+                    let source = source_at(span);
                     mistakes.push(ConfigMistake { source, problem });
                 }
             }
@@ -242,16 +246,16 @@ impl Known {
         Ok(layer)
     }
 
-    /// The same as it would be typed.
-    fn arguments(&self, name: &str, said: &Said) -> Vec<OsString> {
+    /// The value as it would be typed on the command line.
+    fn arguments(&self, name: &str, value: &LayerValue) -> Vec<OsString> {
         let is_positional = self.find(name).is_some_and(Arg::is_positional);
         let typed = |value: &String| match (is_positional, value.as_str()) {
             (true, value) => value.into(),
             (false, value) => format!("--{name}={value}").into(),
         };
-        match said.values.is_empty() {
+        match value.values.is_empty() {
             true => vec![format!("--{name}").into()],
-            false => said.values.iter().map(typed).collect(),
+            false => value.values.iter().map(typed).collect(),
         }
     }
 
@@ -262,7 +266,7 @@ impl Known {
             let id = argument.get_id().as_str();
             let raw = matches.get_raw(id).into_iter().flatten();
             let source = match (below.get(&name), matches.value_source(id)) {
-                (Some(said), _) => said.source.clone(),
+                (Some(value), _) => value.source.clone(),
                 (None, Some(ValueSource::CommandLine)) => Source::CommandLine,
                 (None, _) => Source::Default,
             };

@@ -20,7 +20,7 @@ use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
-use crate::outbox::places::Places;
+use crate::outbox::positions::Positions;
 use crate::session::Session;
 use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
@@ -46,9 +46,9 @@ impl Listening {
     /// What its messages don't have in common with those of other streams.
     fn individual(&self) -> Individual {
         let names = self.topics.iter().map(TopicName::as_str);
-        let says_places = self.topics.len() > 1 && self.form.has_ids();
+        let says_positions = self.topics.len() > 1 && self.form.has_ids();
         Individual {
-            places: says_places.then(|| Places::of(names)),
+            positions: says_positions.then(|| Positions::of(names)),
             remaining: self.ending.count,
         }
     }

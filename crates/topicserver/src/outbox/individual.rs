@@ -6,13 +6,13 @@ use bytes::Bytes;
 use crate::outbox::batch::Batch;
 use crate::outbox::events::last_number;
 use crate::outbox::form::Form;
-use crate::outbox::places::{Place, Places};
+use crate::outbox::positions::{Position, Positions};
 
 /// What a stream has for itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Individual {
     /// Where it is in each of several topics, if its events say that.
-    pub(crate) places: Option<Places>,
+    pub(crate) positions: Option<Positions>,
     /// It ends after so many more messages.
     pub(crate) remaining: Option<u64>,
 }
@@ -21,13 +21,13 @@ pub(crate) struct Individual {
 pub(super) struct Encoded {
     pub(super) bytes: Bytes,
     count: u64,
-    reached: Option<(usize, Place)>,
+    reached: Option<(usize, Position)>,
 }
 
 impl Individual {
     /// Whether the stream has anything for itself.
     pub(crate) fn is_needed(&self) -> bool {
-        self.places.is_some() || self.remaining.is_some()
+        self.positions.is_some() || self.remaining.is_some()
     }
 
     /// The messages of a batch that the stream still gets.
@@ -37,8 +37,11 @@ impl Individual {
         let part = (batch.count() > remaining).then(|| batch.first(remaining));
         let batch = part.as_ref().unwrap_or(batch);
         let count = u64::from(batch.count());
-        let index = self.places.as_ref().and_then(|places| places.find(batch));
-        let (Some(places), Some(index)) = (&self.places, index) else {
+        let index = self
+            .positions
+            .as_ref()
+            .and_then(|positions| positions.find(batch));
+        let (Some(positions), Some(index)) = (&self.positions, index) else {
             let bytes = batch.to_keep(form).clone();
             return Encoded {
                 bytes,
@@ -47,8 +50,8 @@ impl Individual {
             };
         };
         let epoch = batch.epoch();
-        let bytes = form.encode_at(batch.bytes(), &places.id_parts(index, epoch));
-        let reached = last_number(batch.bytes()).map(|seq| (index, Place { epoch, seq }));
+        let bytes = form.encode_at(batch.bytes(), &positions.id_parts(index, epoch));
+        let reached = last_number(batch.bytes()).map(|seq| (index, Position { epoch, seq }));
         Encoded {
             bytes: bytes.into(),
             count,
@@ -58,8 +61,8 @@ impl Individual {
 
     /// The stream has got this.
     pub(super) fn advance(&mut self, encoded: &Encoded) {
-        if let (Some(places), Some((index, place))) = (&mut self.places, encoded.reached) {
-            places.advance(index, place);
+        if let (Some(positions), Some((index, position))) = (&mut self.positions, encoded.reached) {
+            positions.advance(index, position);
         }
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(encoded.count);

@@ -3,28 +3,28 @@
 use crate::outbox::Outbox;
 use crate::outbox::batch::Batch;
 use crate::outbox::individual::Individual;
-use crate::outbox::places::Place;
+use crate::outbox::positions::Position;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 
 impl<T: Transport + ?Sized> Outbox<T> {
     /// Notes from where the peer gets each of its topics, and returns that as an event's
     /// id, if its form has ids.
-    pub(crate) fn set_places<'a>(
+    pub(crate) fn set_positions<'a>(
         &self,
-        mut starts: impl Iterator<Item = (&'a str, Place)>,
+        mut starts: impl Iterator<Item = (&'a str, Position)>,
     ) -> Option<String> {
         let mut state = self.state.lock();
         if !state.form.has_ids() {
             return None;
         }
         let individual = state.individual.as_mut();
-        match individual.and_then(|individual| individual.places.as_mut()) {
-            Some(places) => {
-                starts.for_each(|(topic, place)| places.set(topic, place));
-                Some(places.id())
+        match individual.and_then(|individual| individual.positions.as_mut()) {
+            Some(positions) => {
+                starts.for_each(|(topic, position)| positions.set(topic, position));
+                Some(positions.id())
             }
-            None => starts.next().map(|(_, place)| place.to_string()),
+            None => starts.next().map(|(_, position)| position.to_string()),
         }
     }
 

@@ -37,7 +37,7 @@ impl<R: Source> Session<R> {
                     self.leave().await;
                 }
             },
-            End::Said => self.finish(None).await,
+            End::Finished => self.finish(None).await,
             End::Broken(kind) => self.log_end(&kind),
             End::Stalled => {
                 let seconds = self.config().write_timeout.as_secs();
@@ -63,22 +63,22 @@ impl<R: Source> Session<R> {
     async fn finish(mut self, last: Option<Bytes>) {
         self.log_end(&"the peer has said everything");
         let topics = self.handler.finish();
-        let settling = async move {
+        let delivered = async move {
             for topic in topics {
                 // A topic that has gone has nothing left to hand on.
                 let _ = topic.await;
             }
         };
         let timeout = self.config().write_timeout;
-        lingering_close(self.reader, &mut self.handler, settling, last, timeout).await;
+        lingering_close(self.reader, &mut self.handler, delivered, last, timeout).await;
     }
 
     /// The peer gets nothing more but what waits for it.
     async fn leave(mut self) {
         self.handler.leave();
         let timeout = self.close_timeout();
-        let settled = std::future::ready(());
-        lingering_close(self.reader, &mut self.handler, settled, None, timeout).await;
+        let delivered = std::future::ready(());
+        lingering_close(self.reader, &mut self.handler, delivered, None, timeout).await;
     }
 
     /// How long the peer may take nothing of what waits for it.
@@ -146,7 +146,7 @@ impl<R: Source> Session<R> {
                 Some(ErrorCode::ShuttingDown) | None => {}
                 Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
             },
-            End::Source | End::Said | End::Broken(_) | End::Stalled => {}
+            End::Source | End::Finished | End::Broken(_) | End::Stalled => {}
         }
     }
 
@@ -182,27 +182,27 @@ impl<R: Source> Session<R> {
     }
 }
 
-/// Writes what waits and then what comes `last`, once everything has `settled`, and gives
+/// Writes what waits and then what comes `last`, once everything is `delivered`, and gives
 /// the peer time to read it and to close too. A peer that takes nothing of it for so long
 /// is cut off, and sees that.
 async fn lingering_close<R: Source>(
     mut reader: R,
     handler: &mut Handler,
-    settled: impl Future<Output = ()>,
+    delivered: impl Future<Output = ()>,
     mut last: Option<Bytes>,
     timeout: Duration,
 ) {
     let outbox = handler.shared_outbox();
-    let mut settled = pin!(settled);
-    let (mut is_settled, mut is_finished, mut has_ended) = (false, false, false);
+    let mut delivered = pin!(delivered);
+    let (mut is_delivered, mut is_finished, mut has_ended) = (false, false, false);
     let mut deadline = sleep(timeout);
     outbox.take_sent();
     std::future::poll_fn(|cx| {
         // A peer that is still sending may not read before it has sent; and
         // closing a socket with bytes unread would destroy what we told it.
         has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
-        if !is_settled && settled.as_mut().poll(cx).is_ready() {
-            is_settled = true;
+        if !is_delivered && delivered.as_mut().poll(cx).is_ready() {
+            is_delivered = true;
             outbox.finish(last.take());
         }
         if outbox.take_stale() {
@@ -214,7 +214,7 @@ async fn lingering_close<R: Source>(
         }
         match drain {
             Drain::Broken(_) => return Poll::Ready(()),
-            Drain::Empty if is_settled && !is_finished => {
+            Drain::Empty if is_delivered && !is_finished => {
                 outbox.finish_transport();
                 is_finished = true;
                 let latest = Instant::now() + LINGER;

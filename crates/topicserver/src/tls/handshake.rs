@@ -54,7 +54,7 @@ pub(super) struct Accepted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// The peer says that it has sent everything.
-    Said,
+    CloseNotify,
     /// Nothing more can be understood of it.
     Broken,
 }
@@ -126,7 +126,7 @@ impl Accepted {
             failure,
         } = process(&mut self.connection, &mut self.rest, outgoing, take);
         self.rest.drain(..used);
-        self.end = self.end.or(has_ended.then_some(Ending::Said));
+        self.end = self.end.or(has_ended.then_some(Ending::CloseNotify));
         failure
     }
 }

@@ -86,7 +86,7 @@ impl SelfSigned {
         if !self.key().exists() {
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             let text = pem("PRIVATE KEY", &key.serialize_der());
-            self.write(&self.key(), text.as_bytes(), Place::Keep)?;
+            self.write(&self.key(), text.as_bytes(), IfExists::Keep)?;
         }
         let missing = || Files::read(&self.certificate(), &self.key());
         match missing() {
@@ -142,12 +142,12 @@ impl SelfSigned {
         let certificate = parameters.self_signed(&key)?;
         let text = pem("CERTIFICATE", certificate.der());
         let text = format!("{}\n{text}", self.made_for());
-        self.write(&self.certificate(), text.as_bytes(), Place::Replace)
+        self.write(&self.certificate(), text.as_bytes(), IfExists::Replace)
     }
 
     /// Writes a file that only the server's user can read; it is there whole, or not at all.
     /// A key that another server has written meanwhile stays.
-    fn write(&self, path: &Path, content: &[u8], place: Place) -> Result<(), TlsError> {
+    fn write(&self, path: &Path, content: &[u8], if_exists: IfExists) -> Result<(), TlsError> {
         let temporary = path.with_extension(getrandom::u64().unwrap_or_default().to_string());
         let write = || {
             let mut options = OpenOptions::new();
@@ -155,9 +155,9 @@ impl SelfSigned {
             let mut file = options.open(&temporary)?;
             file.write_all(content)?;
             file.sync_all()?;
-            match place {
-                Place::Replace => std::fs::rename(&temporary, path),
-                Place::Keep => match std::fs::hard_link(&temporary, path) {
+            match if_exists {
+                IfExists::Replace => std::fs::rename(&temporary, path),
+                IfExists::Keep => match std::fs::hard_link(&temporary, path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                     result => result,
                 },
@@ -175,7 +175,7 @@ impl SelfSigned {
 
 /// What becomes of a file that is there already.
 #[derive(Clone, Copy)]
-enum Place {
+enum IfExists {
     Keep,
     Replace,
 }

@@ -76,7 +76,7 @@ struct State {
 #[derive(Clone, Copy)]
 enum End {
     /// The peer says that it has sent everything.
-    Said,
+    CloseNotify,
     /// The connection is broken.
     Broken(io::ErrorKind),
 }
@@ -98,7 +98,7 @@ impl TlsStream {
                 surplus: received.into(),
                 unsent: BytesMut::new(),
                 end: end.map(|end| match end {
-                    Ending::Said => End::Said,
+                    Ending::CloseNotify => End::CloseNotify,
                     Ending::Broken => End::Broken(io::ErrorKind::InvalidData),
                 }),
                 is_finished: false,
@@ -161,7 +161,7 @@ impl TlsStream {
         match state.end {
             _ if buffer.remaining() == 0 => Ok(true),
             Some(_) if buffer.filled().len() > start => Ok(true),
-            Some(End::Said) => Ok(true),
+            Some(End::CloseNotify) => Ok(true),
             Some(End::Broken(kind)) => Err(kind.into()),
             None => Ok(false),
         }
@@ -303,7 +303,7 @@ impl State {
             self.partial = rest.to_vec();
         }
         if processed.has_ended {
-            self.end = Some(End::Said);
+            self.end = Some(End::CloseNotify);
         } else if processed.failure.is_some() || rest.len() > MAX_PARTIAL {
             self.end = Some(End::Broken(io::ErrorKind::InvalidData));
         }

@@ -78,7 +78,7 @@ pub(super) enum Command {
     /// Ids may be too old.
     Expire,
     /// Answered when everything before it has been handed on.
-    Settle(oneshot::Sender<()>),
+    Barrier(oneshot::Sender<()>),
 }
 
 /// An extended connection that comes into a topic.
@@ -222,10 +222,10 @@ impl Topic {
     }
 
     /// Resolves when everything that was published before has been handed on.
-    pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
-        let (done, settled) = oneshot::channel();
-        self.put_control(Command::Settle(done));
-        settled
+    pub(crate) fn barrier(&self) -> oneshot::Receiver<()> {
+        let (done, passed) = oneshot::channel();
+        self.put_control(Command::Barrier(done));
+        passed
     }
 
     /// Whether nothing waits for the topic's task.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
-use crate::outbox::places::Place;
+use crate::outbox::positions::Position;
 use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
@@ -117,7 +117,7 @@ pub(crate) struct Report {
     pub(crate) state: TopicState,
     /// The place after which the connection gets messages: an event stream that is cut off
     /// before its first one goes on from here.
-    pub(crate) start: Place,
+    pub(crate) start: Position,
 }
 
 impl Report {
@@ -128,7 +128,7 @@ impl Report {
             seq: 0,
             recovered: None,
         };
-        let start = Place { epoch: 0, seq: 0 };
+        let start = Position { epoch: 0, seq: 0 };
         Self { state, start }
     }
 }
@@ -250,7 +250,7 @@ impl State {
         };
         let starts = self.topics.iter();
         let starts = starts.map(|(topic, report)| (topic.as_str(), report.start));
-        let id = reply.outbox().set_places(starts);
+        let id = reply.outbox().set_positions(starts);
         let user = user.map(|name| name.as_str().into());
         let topics = std::mem::take(&mut self.topics).into_iter();
         let topics = topics.map(|(topic, report)| (topic, report.state));

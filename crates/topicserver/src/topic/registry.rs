@@ -87,7 +87,7 @@ impl Registry {
     /// nobody else is there. Resolves when what was published there before has been handed on.
     pub(crate) fn visit(self: &Arc<Self>, name: &TopicName) -> (Arc<Topic>, oneshot::Receiver<()>) {
         // Without anything to do the topic's task would not see that it may end.
-        self.with(name, Topic::settle)
+        self.with(name, Topic::barrier)
     }
 
     /// Publishes to the topic of that name, without being registered for it.
@@ -323,14 +323,14 @@ impl Registry {
     }
 
     /// Resolves when all topics have handed on what they have.
-    pub(crate) async fn settle(&self) {
-        let settling: Vec<_> = self
+    pub(crate) async fn barrier(&self) {
+        let barriers: Vec<_> = self
             .topics
             .lock()
             .values()
-            .map(|topic| topic.settle())
+            .map(|topic| topic.barrier())
             .collect();
-        for topic in settling {
+        for topic in barriers {
             // A topic that has gone has nothing left to hand on.
             let _ = topic.await;
         }
@@ -393,10 +393,10 @@ mod tests {
             first.join(&Admitted::for_tests(&format!("topic {n}")), &registry);
         }
         second.join(&Admitted::for_tests("topic 7"), &registry);
-        registry.settle().await;
+        registry.barrier().await;
         assert_eq!(registry.topics.lock().len(), 100);
         drop(first);
-        registry.settle().await;
+        registry.barrier().await;
         while registry.topics.lock().len() > 1 {
             tokio::task::yield_now().await;
         }
@@ -417,7 +417,7 @@ mod tests {
             drop(leaving);
             let mut coming = Subscriptions::new(endless_outbox());
             coming.join(&Admitted::for_tests("T"), &registry);
-            registry.settle().await;
+            registry.barrier().await;
             assert!(registry.topics.lock().contains_key("T"));
         }
     }

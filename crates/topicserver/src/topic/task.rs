@@ -9,7 +9,7 @@ use wire::{Page, TopicState};
 
 use crate::history::budget::MemoryShare;
 use crate::outbox::SharedOutbox;
-use crate::outbox::places::Place;
+use crate::outbox::positions::Position;
 use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
@@ -213,7 +213,7 @@ impl Task {
                 self.topic.is_expiring.store(false, Relaxed);
                 self.log.expire();
             }
-            Command::Settle(done) => {
+            Command::Barrier(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
             }
@@ -356,7 +356,7 @@ impl Task {
         };
         let epoch = self.log.epoch_number();
         let seq = from.next.saturating_sub(1);
-        let start = Place { epoch, seq };
+        let start = Position { epoch, seq };
         Report { state, start }
     }
 

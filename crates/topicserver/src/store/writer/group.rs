@@ -73,7 +73,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.flushed = if is_empty { 0 } else { group.bytes as u64 };
-                self.settle(&group);
+                self.note_durable(&group);
             }
             Err(error) => {
                 self.undo(&group, &error);
@@ -207,7 +207,7 @@ impl Writer {
     }
 
     /// The group is durable.
-    fn settle(&mut self, group: &Group) {
+    fn note_durable(&mut self, group: &Group) {
         let mut marks = Vec::with_capacity(group.appended.len());
         for &id in &group.appended {
             let Some(state) = self.topics.get_mut(&id) else {

@@ -14,18 +14,18 @@ use crate::state::ServerState;
 const INTERVAL: Duration = Duration::from_millis(400);
 
 /// Looks for ever, and at once when it is asked.
-pub(crate) async fn keep(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
+pub(crate) async fn run(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
     loop {
         // Not before it has passed: nobody waits for longer than that.
         let _ = tokio::time::timeout(INTERVAL, asked.changed()).await;
-        if look(state).await {
+        if check(state).await {
             state.connections().recheck_all();
         }
     }
 }
 
 /// Whether those who are connected have to be looked at.
-async fn look(state: &Arc<ServerState>) -> bool {
+async fn check(state: &Arc<ServerState>) -> bool {
     let now = state.clock().read().stamp;
     let has_expired = state.access().has_expired(now);
     if state.access().path().is_none() {

@@ -10,11 +10,11 @@ use crate::session::input::FrameSink;
 use crate::topic::publication::MessageId;
 
 /// Carries out nothing.
-pub(crate) struct Unheard {
+pub(crate) struct DiscardSink {
     pub(crate) queues: Arc<QueueLimits>,
 }
 
-impl FrameSink for Unheard {
+impl FrameSink for DiscardSink {
     fn register(&mut self, _: Vec<TopicName>, _: Option<Box<RegistrationOptions>>) {}
 
     fn route(&mut self, _: &str, _: Option<&str>) -> Option<usize> {
