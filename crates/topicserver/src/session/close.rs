@@ -1,4 +1,4 @@
-//! How a session ends: who is told why, and who still gets what.
+//! How a session ends: what the peer is told, and what is still sent to it.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use crate::session::{End, Session, sleep};
 /// a reset destroys what the peer hasn't read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What a frame has in it by which a peer proves who it is.
+/// A frame with this holds a credential.
 const CREDENTIAL: &[u8] = b"\"auth\"";
 
 impl<R: Source> Session<R> {
@@ -65,7 +65,7 @@ impl<R: Source> Session<R> {
         let topics = self.handler.finish();
         let delivered = async move {
             for topic in topics {
-                // A topic that has gone has nothing left to hand on.
+                // A topic that has ended has nothing left to deliver.
                 let _ = topic.await;
             }
         };
@@ -73,7 +73,7 @@ impl<R: Source> Session<R> {
         lingering_close(self.reader, &mut self.handler, delivered, last, timeout).await;
     }
 
-    /// The peer gets nothing more but what waits for it.
+    /// Leaves the topics. The peer still gets what waits in its outbox.
     async fn leave(mut self) {
         self.handler.leave();
         let timeout = self.close_timeout();
@@ -81,7 +81,7 @@ impl<R: Source> Session<R> {
         lingering_close(self.reader, &mut self.handler, delivered, None, timeout).await;
     }
 
-    /// How long the peer may take nothing of what waits for it.
+    /// How long the peer may read nothing before it is cut off.
     fn close_timeout(&self) -> Duration {
         let config = self.config();
         match self.handler.outbox().closing() {
@@ -107,7 +107,7 @@ impl<R: Source> Session<R> {
         state.complain(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
     }
 
-    /// Says to the peer and to the log why the connection ends.
+    /// Tells the peer why the connection ends, and logs it.
     fn tell_end(&self, end: &End) {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let peer = outbox.peer();
@@ -150,8 +150,8 @@ impl<R: Source> Session<R> {
         }
     }
 
-    /// Tells a peer that doesn't speak TLS that it must. What it sent to prove who it is, it
-    /// shouldn't use any more: others may have read it.
+    /// Tells a peer that doesn't speak TLS that it must. If it has sent a credential, it should
+    /// no longer use it: others may have read it.
     fn refuse_plain(&self) {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let mut text = format!(
@@ -182,9 +182,9 @@ impl<R: Source> Session<R> {
     }
 }
 
-/// Writes what waits and then what comes `last`, once everything is `delivered`, and gives
-/// the peer time to read it and to close too. A peer that takes nothing of it for so long
-/// is cut off, and sees that.
+/// Waits until everything is `delivered` to the outbox, writes what waits there and then `last`,
+/// and gives the peer time to read it and to close too. A peer that reads nothing for `timeout`
+/// is cut off with a reset.
 async fn lingering_close<R: Source>(
     mut reader: R,
     handler: &mut Handler,
@@ -198,8 +198,8 @@ async fn lingering_close<R: Source>(
     let mut deadline = sleep(timeout);
     outbox.take_sent();
     std::future::poll_fn(|cx| {
-        // A peer that is still sending may not read before it has sent; and
-        // closing a socket with bytes unread would destroy what we told it.
+        // A peer that is still sending may not read before it has finished. Closing a socket with
+        // unread bytes would destroy what we sent.
         has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
         if !is_delivered && delivered.as_mut().poll(cx).is_ready() {
             is_delivered = true;
@@ -242,7 +242,7 @@ async fn lingering_close<R: Source>(
     .await;
 }
 
-/// Reads and forgets; ready when the peer sends no more.
+/// Reads and discards; ready when the peer sends no more.
 fn poll_discard<R: Source>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 4096];
     loop {

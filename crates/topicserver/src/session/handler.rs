@@ -34,36 +34,36 @@ use login::LogIn;
 use pace::{Pace, Place};
 use pending::PendingLogin;
 
-/// What a connection has and may do.
+/// The state of a connection: its topics, its identity and its permissions.
 pub(crate) struct Handler {
     guard: ConnectionGuard,
     subscriptions: Subscriptions,
-    /// Of an extended connection.
+    /// What only an extended connection has.
     extended: Option<Box<Extended>>,
 }
 
-/// What only an extended connection has. In a box, because classic ones shall not
-/// keep room for it.
+/// What only an extended connection has. It is in a box, so that a classic connection keeps no
+/// room for it.
 #[derive(Default)]
 struct Extended {
-    /// Who it has proven to be.
+    /// Who the peer has proven to be.
     visitor: Visitor,
-    /// It only listens, so it ends when it may listen to nothing any more.
+    /// The connection only listens. It ends when it may no longer listen to any topic.
     is_listener: bool,
-    /// By whom it publishes, of a classic connection from an address that has an account.
+    /// The publisher's identity of a classic connection whose address belongs to an account.
     publisher: Option<Arc<Identity>>,
-    /// Who it is, once it has registered as an extended connection.
+    /// The identity from the registration as an extended connection.
     identity: Option<Arc<Identity>>,
     name: Option<HeldName>,
-    /// A topic that it has asked and that has enough to do for now.
+    /// A topic that was asked something and is busy.
     slowed_by: Option<Arc<Topic>>,
-    /// Ranges of the history that it has asked for.
+    /// Ranges of the history that the peer has asked for.
     ranges: Ranges,
     /// A login that is being checked.
     login: Option<Box<PendingLogin>>,
-    /// What it may do at most, where that is limited.
+    /// The limits of the connection, if it has any.
     pace: Option<Box<Pace>>,
-    /// It has sent everything, and said so.
+    /// The peer has said that it sends no more.
     has_ended: bool,
 }
 
@@ -80,18 +80,18 @@ impl Handler {
         handler
     }
 
-    /// The connection's outbox and its guard, when there is no session any more.
+    /// Ends the session. Returns the connection's outbox and its guard.
     pub(crate) fn into_parts(self) -> (SharedOutbox, ConnectionGuard) {
         (self.subscriptions.outbox().clone(), self.guard)
     }
 
-    /// Whether the peer comes from somewhere that isn't served.
+    /// Whether the peer's address isn't served.
     pub(crate) fn is_of_stranger(&self) -> bool {
         let ip = self.outbox().peer().ip();
         !self.state().access().lets_in(ip)
     }
 
-    /// The connection's outbox, for whoever needs the rest of this too.
+    /// The connection's outbox, shared, for callers that also borrow the handler.
     pub(crate) fn shared_outbox(&self) -> SharedOutbox {
         self.subscriptions.outbox().clone()
     }
@@ -108,8 +108,7 @@ impl Handler {
         self.subscriptions.is_registered()
     }
 
-    /// Leaves all topics and gives the name back; what waits for the peer is still
-    /// there.
+    /// Leaves all topics and releases the name. What waits in the outbox stays.
     pub(crate) fn leave(&mut self) -> SharedOutbox {
         let outbox = self.subscriptions.outbox().clone();
         self.subscriptions = Subscriptions::new(outbox.clone());
@@ -137,19 +136,19 @@ impl Handler {
         self.state().queue_limits().poll_mailboxes(cx)
     }
 
-    /// Tells the topics that have more for the peer that its outbox has room.
+    /// Tells the topics for which the peer is behind that its outbox has room.
     pub(crate) fn notify_drained(&self) {
         self.subscriptions.notify_drained();
     }
 
-    /// Gives the name back, and leaves each topic when all that was published there
-    /// before has been handed on; resolves then.
+    /// Releases the name, and leaves each topic when everything published there so far is
+    /// delivered. The receivers resolve then.
     pub(crate) fn finish(&mut self) -> Vec<oneshot::Receiver<()>> {
         self.say_goodbye();
         self.subscriptions.finish(self.guard.state().registry())
     }
 
-    /// Gives the name back. Who it is stays known: that may end before all is sent.
+    /// Releases the name. The identity stays until everything is sent.
     fn say_goodbye(&mut self) {
         let visitor = self.visitor().clone();
         self.extended = None;
@@ -171,7 +170,7 @@ impl Handler {
         self.identity()?.user.as_ref()
     }
 
-    /// Registers somebody who has logged in, if he has to.
+    /// Registers the peer, after a login if one was required.
     fn join(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         self.follow_policy();
         let max = self.state().config().max_topics;
@@ -193,7 +192,7 @@ impl Handler {
             Ok(admitted) => admitted,
             Err(denied) => return self.refuse(&denied, None),
         };
-        // Once extended, a connection stays so.
+        // A connection that is extended stays extended.
         let is_extended = options.is_some() || self.identity().is_some();
         if is_extended {
             return self.register_extended(&admitted, &options.unwrap_or_default());
@@ -217,7 +216,7 @@ impl Handler {
         self.note_goodbye();
     }
 
-    /// Who the peer is now; `None` if it can't be that, which it was told.
+    /// The peer's new identity. `None` if it is refused, and the peer was told so.
     fn identify(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
         let known = self.identity().cloned();
         if let Some(known) = &known {
@@ -262,7 +261,7 @@ impl Handler {
         }
     }
 
-    /// Takes the name that comes with the login, if the peer names none and nobody has it.
+    /// Takes the login's name if the peer gives no name, and if the name is free.
     fn take_name_of_login(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
         if options.user.is_some() || self.identity().is_some() {
             return None;
@@ -296,7 +295,7 @@ impl Handler {
         Ok(identity)
     }
 
-    /// Whoever has left all topics doesn't come back for the name.
+    /// A client that has left all topics doesn't come back for the name.
     fn note_goodbye(&mut self) {
         let has_left = self.subscriptions.len() == 0;
         if let Some(extended) = &mut self.extended
@@ -321,7 +320,7 @@ impl Handler {
         }
     }
 
-    /// An answer that is a page of a list.
+    /// Reserves room for an answer that is a page of a list.
     fn expect_page(&self) -> PendingReply {
         PendingReply::new(self.subscriptions.outbox().clone(), page::REPLY_BYTES)
     }
@@ -389,11 +388,11 @@ impl FrameSink for Handler {
 
     fn request(&mut self, request: Request) {
         if let Request::End = request {
-            // It has no answer, so classic clients can say it too.
+            // It has no answer, so classic clients can send it too.
             self.extended.get_or_insert_default().has_ended = true;
             return;
         }
-        // Whoever asks so understands the answer.
+        // A peer that sends this request understands the answer.
         self.outbox().set_extended();
         match request {
             Request::Auth(credential) => {

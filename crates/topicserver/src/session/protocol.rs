@@ -1,7 +1,7 @@
-//! Which protocol a connection speaks, told by its first bytes.
+//! Protocol detection: which protocol a connection speaks, from its first bytes.
 //!
-//! The session that reads them asks here, and goes on if it is JSON: a connection that
-//! is silent costs nothing more, and one that speaks JSON is read as it always was.
+//! The session that reads them asks here, and goes on if it is JSON. So a silent connection costs
+//! nothing more, and JSON is read as before.
 
 use crate::access::proxy;
 
@@ -21,20 +21,21 @@ const METHODS: [&[u8]; 9] = [
     b"TRACE ",
 ];
 
-/// What the first bytes are the beginning of.
+/// The protocol that the first bytes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// JSON, or nonsense, which whoever reads JSON says best.
+    /// JSON, or bytes that are no protocol. The JSON scanner gives the best error for those.
     Json,
     Http,
     Tls,
-    /// The same as JSON, where it would have to be encrypted.
+    /// JSON in plain text, where TLS is required.
     PlainJson,
-    /// A PROXY header, where none may be.
+    /// A PROXY header from a peer that isn't a trusted proxy.
     Proxy,
 }
 
-/// What may be spoken, besides HTTP, which says by itself what isn't possible.
+/// Which protocols are accepted. HTTP isn't among them, because it has its own answer for plain
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoken {
     /// JSON or TLS.
@@ -46,7 +47,7 @@ pub(crate) enum Spoken {
 }
 
 impl Protocol {
-    /// Of a connection whose first bytes, at least one, are these.
+    /// The protocol of a connection with these first bytes. There must be at least one.
     pub(crate) fn of(bytes: &[u8], spoken: Spoken) -> Self {
         match (bytes.first(), spoken) {
             (Some(b'{'), Spoken::Both | Spoken::Json) => Self::Json,

@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which say what it speaks.
+//! The first bytes of a connection, from which its protocol is detected.
 
 use std::io;
 use std::pin::Pin;
@@ -14,21 +14,21 @@ use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make
 use crate::queues::QueueLimits;
 use crate::session::protocol::{Protocol, Spoken};
 
-/// What came of a connection's first read.
+/// The result of a connection's first read.
 #[derive(Debug)]
 pub(crate) enum First {
     Json(Read),
-    /// Something else; the bytes are kept.
+    /// Another protocol; the bytes are kept.
     Other(Protocol),
 }
 
 impl Input {
-    /// What was read and isn't dealt with.
+    /// What was read and not handled yet.
     pub(crate) fn rest(&self) -> &[u8] {
         self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
     }
 
-    /// What was read and isn't JSON.
+    /// The bytes of the other protocol.
     pub(crate) fn into_bytes(self) -> Bytes {
         let partial = self.partial.map(|partial| partial.bytes.freeze());
         partial.unwrap_or_default()
@@ -44,7 +44,7 @@ impl Input {
         self.keep(bytes, Scanner::new(limits), Rest::Deferred, queues);
     }
 
-    /// Deals with the bytes of [`begin_with`](Self::begin_with).
+    /// Handles the bytes of [`begin_with`](Self::begin_with).
     fn handle_first(
         &mut self,
         mut first: Box<Partial>,
@@ -60,8 +60,8 @@ impl Input {
         Ok(First::Other(protocol))
     }
 
-    /// Reads the first bytes of a connection: a session's if they are JSON, and else
-    /// what they are, untouched.
+    /// Reads the first bytes of a connection. If they are JSON they are handled; the bytes of
+    /// another protocol stay as they are.
     pub(crate) fn poll_first<R: AsyncRead + Unpin>(
         &mut self,
         reader: &mut R,
