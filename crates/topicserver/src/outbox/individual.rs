@@ -1,5 +1,5 @@
-//! What one stream doesn't have in common with others of its form: the ids of several
-//! topics, and an end after a number of messages. Its bytes are made for it alone.
+//! Settings that one stream doesn't share with others of its form: ids for several topics, and an
+//! end after a number of messages. The bytes of such a stream are encoded for it alone.
 
 use bytes::Bytes;
 
@@ -8,16 +8,16 @@ use crate::outbox::events::last_number;
 use crate::outbox::form::Form;
 use crate::outbox::positions::{Position, Positions};
 
-/// What a stream has for itself.
+/// The individual settings of a stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Individual {
-    /// Where it is in each of several topics, if its events say that.
+    /// The positions in several topics, if the events have them as ids.
     pub(crate) positions: Option<Positions>,
-    /// It ends after so many more messages.
+    /// The stream ends after this many more messages.
     pub(crate) remaining: Option<u64>,
 }
 
-/// Messages as one stream gets them, and where it is then.
+/// Messages encoded for one stream, and its position after them.
 pub(super) struct Encoded {
     pub(super) bytes: Bytes,
     count: u64,
@@ -25,12 +25,12 @@ pub(super) struct Encoded {
 }
 
 impl Individual {
-    /// Whether the stream has anything for itself.
+    /// Whether the stream has individual settings.
     pub(crate) fn is_needed(&self) -> bool {
         self.positions.is_some() || self.remaining.is_some()
     }
 
-    /// The messages of a batch that the stream still gets.
+    /// Encodes the messages of a batch that the stream still gets.
     pub(super) fn encode(&self, batch: &Batch, form: Form) -> Encoded {
         let remaining = self.remaining.unwrap_or(u64::MAX);
         let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
@@ -59,7 +59,7 @@ impl Individual {
         }
     }
 
-    /// The stream has got this.
+    /// Notes that the stream was sent these messages.
     pub(super) fn advance(&mut self, encoded: &Encoded) {
         if let (Some(positions), Some((index, position))) = (&mut self.positions, encoded.reached) {
             positions.advance(index, position);

@@ -1,5 +1,5 @@
-//! Where a stream of several topics is in each of them. The id of each of its events says
-//! all these positions, so that a browser can go on in all topics after any event.
+//! The positions of a stream in its topics. The id of each event has all positions, so that a
+//! browser can resume all topics after any event.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::outbox::events::IdParts;
 /// A position in a topic's order: after this message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// In which unbroken life of the topic.
+    /// The epoch of the topic.
     pub(crate) epoch: u64,
     /// The number of the message; 0 before the first one.
     pub(crate) seq: u64,
@@ -28,7 +28,7 @@ impl fmt::Display for Position {
 pub(crate) struct Positions(Vec<(String, Position)>);
 
 impl Positions {
-    /// In these topics, before anything is known of them.
+    /// Positions in these topics, before the first report of any of them.
     pub(crate) fn of<'a>(topics: impl Iterator<Item = &'a str>) -> Self {
         Self(
             topics
@@ -37,20 +37,20 @@ impl Positions {
         )
     }
 
-    /// The stream gets what comes after this position.
+    /// Sets the position after which the stream gets a topic.
     pub(super) fn set(&mut self, topic: &str, position: Position) {
         if let Some((_, known)) = self.0.iter_mut().find(|(name, _)| name == topic) {
             *known = position;
         }
     }
 
-    /// All positions, as an event's id.
+    /// The positions as an event's id.
     pub(super) fn id(&self) -> String {
         join(&self.0)
     }
 
-    /// Where in the order the topic of these messages is. Its epoch tells, unless the topic
-    /// has begun a new one.
+    /// The index of the topic of these messages. It is found by the epoch; if the topic has begun
+    /// a new one, by the name.
     pub(super) fn find(&self, batch: &Batch) -> Option<usize> {
         let mut positions = self.0.iter();
         positions
@@ -74,7 +74,7 @@ impl Positions {
         parts
     }
 
-    /// The stream has got the topic at `index` up to this position.
+    /// Notes that the stream was sent the topic at `index` up to this position.
     pub(super) fn advance(&mut self, index: usize, position: Position) {
         if let Some((_, known)) = self.0.get_mut(index) {
             *known = position;

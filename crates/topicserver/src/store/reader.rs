@@ -34,7 +34,7 @@ impl Reader {
         Self { shared, reads }
     }
 
-    /// Whether a topic holds something that is too old, as far as it is in memory.
+    /// Whether a topic in memory holds messages that are too old.
     pub(crate) fn has_too_old(&self, topic: TopicId) -> bool {
         let oldest = self
             .shared
@@ -149,7 +149,7 @@ impl Reader {
         Ok(topics)
     }
 
-    /// What is there of a topic.
+    /// The messages that a topic has.
     fn span(&self, tables: &Tables, topic: TopicId) -> Result<Span, StoreError> {
         let loaded = self.shared.bounds.lock().get(&topic).cloned();
         match loaded {

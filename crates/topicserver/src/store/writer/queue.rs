@@ -32,29 +32,29 @@ const MIN_GROUP_KIB: u32 = 48;
 /// How long the writer waits for that at most: what a slow flush takes.
 const MAX_DELAY: Duration = Duration::from_millis(1);
 
-/// Something to do for the writer.
+/// A request to the writer.
 pub(crate) enum Request {
     /// Store a batch.
     Append {
         topic: TopicId,
         batch: RecordBatch,
         done: oneshot::Sender<Result<(), StoreError>>,
-        /// Its room in the queue.
+        /// The KiB that it takes in the queue.
         kib: u32,
     },
-    /// Say what is known of a topic.
+    /// Load a topic.
     Load {
         name: TopicName,
-        /// Of the topic if it is new.
+        /// The epoch of the topic if it is new.
         epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     },
-    /// Delete what is too old in a topic.
+    /// Delete messages of a topic that are too old.
     Trim {
         topic: TopicId,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// End.
+    /// Close the store.
     Close(oneshot::Sender<()>),
 }
 
@@ -71,7 +71,7 @@ impl Request {
     }
 }
 
-/// The way to the writer. Cloning shares it; the last one that is dropped ends it.
+/// The handle to the writer. Cloning shares it. Dropping the last one ends the writer.
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Sender>);
 
@@ -91,7 +91,7 @@ struct Channel {
 #[derive(Default)]
 struct QueueState {
     requests: Vec<Request>,
-    /// Their room.
+    /// The KiB that they take.
     kib: u32,
     /// The waiting requests are worth a flush, or one of them is urgent.
     is_due: bool,
@@ -104,7 +104,7 @@ struct QueueState {
 }
 
 impl QueueState {
-    /// Whether there is nothing for the writer yet.
+    /// Whether no request waits.
     fn is_empty(&self) -> bool {
         self.requests.is_empty() && !self.is_wake_deferred && !self.is_due
     }
@@ -113,7 +113,7 @@ impl QueueState {
         self.requests.len() >= MIN_GROUP || self.kib >= MIN_GROUP_KIB
     }
 
-    /// Whether it would be too early to begin.
+    /// Whether the writer should wait for more requests.
     fn may_grow(&self) -> bool {
         self.is_wake_deferred && !self.is_due
     }
@@ -139,7 +139,7 @@ impl Queue {
     ) -> Result<(), StoreError> {
         let kib = kib(&batch);
         let room = self.0.0.permits.acquire_many(kib).await;
-        // It is given back when the batch is stored.
+        // The room is given back when the batch is stored.
         room.map_err(|_| StoreError::Closed)?.forget();
         let wake = self.put(Request::Append {
             topic,
@@ -163,7 +163,7 @@ impl Queue {
         self.put(Request::Load { name, epoch, done }).map(drop)
     }
 
-    /// Puts in the request to delete what is too old in a topic.
+    /// Puts in the request to delete messages of a topic that are too old.
     pub(crate) fn trim(
         &self,
         topic: TopicId,
@@ -270,7 +270,7 @@ impl Drop for Waiting {
     }
 }
 
-/// The room that requests have.
+/// The KiB that requests take in the queue.
 pub(crate) fn kib_of(requests: &[Request]) -> u32 {
     requests.iter().map(Request::kib).sum()
 }
@@ -290,8 +290,8 @@ fn group_len(requests: &[Request]) -> usize {
         .count()
 }
 
-/// What a batch counts, by the bytes of its lines, about what it takes on disk; one
-/// that is larger than the queue gets all of it.
+/// The KiB that a batch takes in the queue, by the bytes of its lines: roughly its size on disk.
+/// A batch larger than the queue takes all of it.
 fn kib(batch: &RecordBatch) -> u32 {
     let bytes: usize = batch.entries.iter().map(|entry| entry.lines.len()).sum();
     let kib = 1 + bytes / 1024;
@@ -340,7 +340,7 @@ mod tests {
         append
     }
 
-    /// A writer that takes once, and how much that was. It waits when this returns.
+    /// A writer that takes one group and returns its length. It waits when this returns.
     fn writer(waiting: Waiting) -> std::thread::JoinHandle<usize> {
         let shared = waiting.0.clone();
         let writer = std::thread::spawn(move || waiting.take(LONG).unwrap().len());
