@@ -6,10 +6,10 @@
 //! bytes ─▶ frame ─▶ session ─▶ topic ─▶ outbox ─▶ bytes
 //! ```
 //!
-//! `session` is one connection's life: it makes frames of bytes and does what they
-//! say. `topic` gives messages their order, and `outbox` writes them, or keeps them
-//! while the peer's socket is full. `listener` lets connections in, `server` is the
-//! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
+//! `session` serves one connection: it parses frames and carries them out. `topic` gives messages
+//! their order, and `outbox` writes them, or queues them while the peer's socket is full.
+//! `listener` accepts connections, and `server` puts everything together. A file imports only
+//! what is below it in the map of ARCHITECTURE.md.
 
 mod access;
 mod check;

@@ -1,4 +1,4 @@
-//! The file that says who may do what, as it is written.
+//! The policy's file as it is written.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -47,7 +47,7 @@ struct WrittenRules {
     limits: WrittenLimits,
 }
 
-/// What somebody may do at most.
+/// The limits of an account.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenLimits {
@@ -57,11 +57,11 @@ struct WrittenLimits {
     new_topics: Option<Spanned<String>>,
 }
 
-/// Signed tokens of others.
+/// Signed tokens of another program.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenJwt {
-    /// The file with the keys; a relative path begins at this file's folder.
+    /// The file with the keys, relative to this file's directory.
     key: Spanned<String>,
     algorithms: Vec<Spanned<String>>,
     audience: Option<String>,
@@ -103,7 +103,7 @@ struct WrittenToken {
     _note: Option<String>,
 }
 
-/// An account for those who come from an address.
+/// An account for clients from an address.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenAddress {
@@ -113,7 +113,7 @@ struct WrittenAddress {
     _note: Option<String>,
 }
 
-/// Understands the text of a file in this folder.
+/// Parses the text of a file in this directory.
 pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, LocatedMistake> {
     let written: Written = toml::from_str(text).map_err(|error| LocatedMistake {
         offset: error.span().map_or(text.len(), |span| span.start),
@@ -186,7 +186,7 @@ fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, LocatedMistake> 
     })
 }
 
-/// A mistake where this is written.
+/// A mistake at this place of the file.
 fn at<T>(place: &Spanned<T>, mistake: Mistake) -> LocatedMistake {
     let offset = place.span().start;
     LocatedMistake { offset, mistake }
@@ -211,7 +211,7 @@ fn user_name(name: &Spanned<String>) -> Result<UserName, LocatedMistake> {
     read.map_err(|error: UserNameError| at(name, error.into()))
 }
 
-/// A user that there is.
+/// A user who is in the file.
 fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, LocatedMistake> {
     match policy.users.get_key_value(name.as_ref().as_str()) {
         Some((known, _)) => Ok(known.clone()),
@@ -236,7 +236,7 @@ fn read_user(written: &WrittenUser) -> Result<User, LocatedMistake> {
     })
 }
 
-/// The names that belong to accounts: each account's own, and what else it calls itself.
+/// The names that belong to accounts: each account's own name, and its other names.
 fn reserved(
     users: &BTreeMap<Spanned<String>, WrittenUser>,
 ) -> Result<HashMap<String, UserName>, LocatedMistake> {
@@ -295,7 +295,7 @@ fn milliseconds(time: &Datetime) -> Option<u64> {
     Some(seconds(time)? * 1000)
 }
 
-/// The same in seconds.
+/// A time in seconds since the Unix epoch.
 pub(crate) fn seconds(time: &Datetime) -> Option<u64> {
     let date = time.date?;
     let days = days_from_civil(date.year.into(), date.month.into(), date.day.into());
@@ -308,7 +308,7 @@ pub(crate) fn seconds(time: &Datetime) -> Option<u64> {
         Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
     };
     let seconds = days * 24 * 60 * 60 + clock - offset;
-    // What was over before 1970 is over.
+    // A time before 1970 is in the past anyway.
     Some(u64::try_from(seconds).unwrap_or(0))
 }
 

@@ -1,5 +1,5 @@
-//! What is wrong in a file of accounts, and where: with the line and a caret. A line that
-//! may hold a secret isn't shown.
+//! Mistakes in the policy's file, with the line and a caret. A line that may hold a secret isn't
+//! shown.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::token::TokenError;
 use crate::excerpt::Excerpt;
 use crate::network::NetworkError;
 
-/// Why the file that says who may do what can't be used.
+/// Why the policy's file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFileError {
     /// It can't be read, or written.
@@ -58,7 +58,7 @@ pub enum Mistake {
     /// A network.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// What is kept of a password.
+    /// The hash of a password.
     #[error(transparent)]
     Password(#[from] PasswordHashError),
     /// A limit.
@@ -67,24 +67,24 @@ pub enum Mistake {
     /// The keys of signed tokens.
     #[error(transparent)]
     JwtKey(#[from] JwtKeyError),
-    /// By which signed tokens are signed.
+    /// The algorithm of signed tokens.
     #[error("{0:?} is no algorithm here; there are EdDSA, ES256 and RS256")]
     Algorithm(String),
-    /// A token or an address is for a user that there isn't.
+    /// A token or an address names a user that isn't in the file.
     #[error("there is no user {0:?} in this file; add [users.{0}]")]
     NoSuchUser(String),
     /// Two accounts have a name that looks the same.
     #[error("the name {name:?} belongs to {other} already, or looks the same")]
     SameName {
-        /// Which.
+        /// The name.
         name: String,
-        /// Whose it is.
+        /// The account that has it.
         other: UserName,
     },
     /// A token that allows nothing.
     #[error("a token has a user, or says itself what it allows")]
     EmptyToken,
-    /// A time of day.
+    /// A time of day without a date.
     #[error("a token expires at a date, as in 2027-01-01T00:00:00Z")]
     Time,
 }

@@ -1,6 +1,6 @@
-//! The layers of options: what the configuration file says, over it what the environment says,
-//! over that the command line. Each layer's values become arguments, so that there is one
-//! description of the options: the one of the command line.
+//! The layers of options: the configuration file, above it the environment, above that the
+//! command line. Each layer's values become arguments, so the command line's description of the
+//! options is the only one.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,7 @@ use super::Options;
 use super::source::{ConfigMistake, OptionsError, Problem, Source};
 use crate::excerpt::Excerpt;
 
-/// What every variable of ours begins with.
+/// The prefix of every variable.
 const PREFIX: &str = "NATTER_";
 
 /// The option, and the variable, that name the configuration file.
@@ -24,7 +24,7 @@ const FILE_OPTION: &str = "config";
 /// Options that only make sense on the command line.
 const ONLY_TYPED: [&str; 3] = ["help", "version", FILE_OPTION];
 
-/// How much alike a mistyped name and the one that was meant are, from 0 to 1: as clap has it.
+/// How similar a mistyped name must be to a known one, from 0 to 1: the same as in clap.
 const SIMILAR: f64 = 0.7;
 
 /// The options in force, and where each comes from.
@@ -45,12 +45,12 @@ pub(super) struct Origin {
     pub(super) source: Source,
 }
 
-/// What values an option has.
+/// The kind of an option's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is there or not.
+    /// The option is given or not, without a value.
     Switch,
-    /// One value, which can be left out where that means something.
+    /// One value. Some options can be given without it.
     One,
     /// Any number of values.
     List,
@@ -76,7 +76,7 @@ impl Options {
     /// names. The first of `arguments` is the program's name.
     ///
     /// # Errors
-    /// A wrong command line, or everything that is wrong in the file and in the environment.
+    /// A wrong command line, or all mistakes in the file and in the environment.
     pub fn gather(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -85,7 +85,7 @@ impl Options {
         let known = Known {
             command: Self::command(),
         };
-        // What is required may stand in another layer.
+        // A required option may be in another layer.
         let lenient = Self::command().mut_args(|argument| argument.required(false));
         let matches = lenient.try_get_matches_from(&typed)?;
 
@@ -140,7 +140,7 @@ fn kind(argument: &Arg) -> Kind {
     }
 }
 
-/// Whether it may stand without a value.
+/// Whether the option can be given without a value.
 fn may_be_bare(argument: &Arg) -> bool {
     let least = argument.get_num_args().map(|range| range.min_values());
     kind(argument) == Kind::Switch || least == Some(0)
@@ -283,8 +283,8 @@ impl Known {
     }
 }
 
-/// The values that a variable gives an option: a list's are divided by commas. `None`: as if
-/// the variable weren't there.
+/// The values that a variable gives an option. The values of a list are separated by commas.
+/// `None` means the same as no variable.
 fn values_of_variable(argument: &Arg, value: &str) -> Result<Option<Vec<String>>, Problem> {
     match kind(argument) {
         Kind::Switch => match value.to_ascii_lowercase().as_str() {
@@ -303,7 +303,7 @@ fn values_of_variable(argument: &Arg, value: &str) -> Result<Option<Vec<String>>
     }
 }
 
-/// The values that a line of the file gives an option. `None`: as if the line weren't there.
+/// The values that a line of the file gives an option. `None` means the same as no line.
 fn values_in_file(argument: &Arg, value: &DeValue<'_>) -> Result<Option<Vec<String>>, Problem> {
     if let DeValue::Boolean(is_on) = value
         && may_be_bare(argument)
@@ -330,7 +330,7 @@ fn values_in_file(argument: &Arg, value: &DeValue<'_>) -> Result<Option<Vec<Stri
     }
 }
 
-/// An empty list says nothing.
+/// An empty list means the same as no list.
 fn listed(argument: &Arg, values: Vec<String>) -> Result<Option<Vec<String>>, Problem> {
     let values = checked(argument, values)?;
     Ok(Some(values).filter(|values| !values.is_empty()))
@@ -353,7 +353,7 @@ fn wrong_type(argument: &Arg, wanted: &'static str) -> Problem {
     }
 }
 
-/// These values, if each is one that the option takes.
+/// The values, if the option takes each of them.
 fn checked(argument: &Arg, values: Vec<String>) -> Result<Vec<String>, Problem> {
     for value in &values {
         check(argument, value).map_err(|reason| Problem::Value {
@@ -377,7 +377,7 @@ fn check(argument: &Arg, value: &str) -> Result<(), String> {
     }
 }
 
-/// Why the parser refused it, without what clap says around it.
+/// Why the parser refused the value, without clap's text around it.
 fn reason(error: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue};
     if let Some(cause) = std::error::Error::source(error) {

@@ -1,4 +1,4 @@
-//! Why a WebSocket is closed, as its peer is told.
+//! The status codes with which a WebSocket is closed.
 
 use wire::ErrorCode;
 
@@ -10,20 +10,20 @@ impl CloseCode {
     pub(crate) const NORMAL: Self = Self(1000);
     pub(crate) const GOING_AWAY: Self = Self(1001);
     pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
-    /// A kind of data that isn't taken.
+    /// A kind of data that isn't accepted.
     pub(crate) const UNSUPPORTED: Self = Self(1003);
     /// Text that is no UTF-8.
     pub(crate) const NOT_UTF8: Self = Self(1007);
     pub(crate) const POLICY: Self = Self(1008);
     pub(crate) const TOO_LONG: Self = Self(1009);
 
-    /// What says the same as a reason of the protocol's own.
+    /// The status code for an error code of our protocol.
     pub(crate) fn of(reason: Option<ErrorCode>) -> Self {
         match reason {
             None => Self::NORMAL,
             Some(ErrorCode::ShuttingDown) => Self::GOING_AWAY,
             Some(ErrorCode::TooLong) => Self::TOO_LONG,
-            // Text is checked before it is a frame: this came as binary data.
+            // Text messages were checked before, so this came in a binary message.
             Some(ErrorCode::NotUtf8) => Self::UNSUPPORTED,
             Some(_) => Self::POLICY,
         }
