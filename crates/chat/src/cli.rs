@@ -42,7 +42,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Prints it where it belongs.
+    /// Prints the answer to standard output or standard error.
     pub fn print(&self) -> io::Result<()> {
         match self {
             Self::Usage(error) => error.print(),
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// The exit code that goes with it.
+    /// The exit code of the answer.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(1),

@@ -1,4 +1,4 @@
-//! What follows `-direct` and `-topic`: whom to talk with, or what to type instead.
+//! Reads the arguments of `-direct` and `-topic`.
 
 use client::ServerAddressError;
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
@@ -53,7 +53,7 @@ pub(super) enum UsageError {
     Topic(#[from] TopicNameError),
 }
 
-/// Whom to talk with, and what the file says of the server; nothing without a server.
+/// Whom to talk to, and the server's entry in the configuration file, if there is a server.
 type Partner = (Mode, Option<Server>);
 
 pub(super) fn direct(rest: &[&str], file: &File) -> Result<Partner, UsageError> {
