@@ -64,7 +64,7 @@ pub(crate) enum AccessError {
         known: Vec<Pin>,
     },
     /// The person doesn't trust a server that is new.
-    #[error("{server} is not trusted, and was told nothing")]
+    #[error("{server} is not trusted, and nothing was sent to it")]
     NotTrusted {
         /// The server.
         server: Address,

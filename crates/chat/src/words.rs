@@ -70,7 +70,9 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         | Event::Removed { .. } => access::event(event, server),
         Event::Gap { topic, count } => {
             let messages = counted(*count, "message", "messages");
-            warning(format_args!("{messages} of {topic} can't be had any more"))
+            warning(format_args!(
+                "{messages} of {topic} can't be recovered: the server no longer has them"
+            ))
         }
         Event::Incomplete(topic) => warning(format_args!(
             "messages of {topic} that were sent meanwhile may be missing: not all could be \
@@ -293,8 +295,8 @@ pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
             undelivered(left)
         ),
         ClientError::NoHistory { timeout } => format!(
-            "what {server} has of the topic's past did not come within {} s: is it running, and \
-             is the network up? (--ack-timeout waits longer)",
+            "{server} did not send the older messages within {} s: is it running, and is the \
+             network up? (--ack-timeout waits longer)",
             timeout.as_secs_f64()
         ),
         ClientError::NameTaken(name) => {

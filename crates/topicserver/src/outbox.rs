@@ -29,6 +29,7 @@ mod peer;
 pub(crate) mod positions;
 mod queue;
 pub(crate) mod reply;
+mod slow_reader;
 mod state;
 mod stream;
 mod texts;

@@ -29,7 +29,7 @@ pub(super) enum UsageError {
          `chat -direct 0 {address}`"
     )]
     AddressWhileWaiting { port: u16, address: String },
-    #[error("-direct takes nothing more: {0:?} is too much")]
+    #[error("-direct takes no more arguments: {0:?} is one too many")]
     TooMuch(String),
     #[error("-direct needs a port first: to call {0}, type `chat -direct 0 {0}`")]
     AddressForPort(String),
@@ -39,7 +39,7 @@ pub(super) enum UsageError {
     NoServer,
     #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
     NoTopic(String),
-    #[error("{0} is for a topic server: a direct call proves to nobody who you are")]
+    #[error("{0} is for a topic server: a direct call has no login")]
     OnlyForServers(&'static str),
     #[error("a direct call is plain text: type `chat -direct 0 {0}`")]
     SecureCall(String),

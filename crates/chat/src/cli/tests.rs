@@ -236,7 +236,7 @@ fn each_mistake_has_its_own_answer() {
         ("chat -direct 0 host", "\"host\" has no port"),
         ("chat -direct 0 host:0", "\"0\" is no port"),
         ("chat -direct 0 ::1:5", "[::1]:2000"),
-        ("chat -direct 0 host:1 more", "\"more\" is too much"),
+        ("chat -direct 0 host:1 more", "\"more\" is one too many"),
         (
             "chat -direct 0 tls://host:1",
             "plain text: type `chat -direct 0 host:1`",

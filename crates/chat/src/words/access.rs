@@ -46,7 +46,7 @@ pub(super) fn reason(error: &ServerError) -> String {
         (ErrorCode::Revoked, "your login is no longer valid"),
         (
             ErrorCode::TooManyAttempts,
-            "too many logins have failed, and none is looked at for a while",
+            "too many logins have failed, and further ones are refused for a while",
         ),
         (
             ErrorCode::RateLimited,

@@ -23,7 +23,7 @@ pub(super) fn error(server: &Address, error: &TlsError) -> String {
              (--tls-ca FILE trusts those in FILE)"
         ),
         TlsError::Expired => format!(
-            "{problem}: its certificate has expired, and whoever runs it must renew it; or is \
+            "{problem}: its certificate has expired, and its operator must renew it; or is \
              this machine's clock wrong?"
         ),
         TlsError::NotValidYet => {

@@ -8,31 +8,30 @@ use wire::{
     ErrorCode, Event, FrameError, JsonStr, Page, RegistrationOptions, Request, TopicName, UserName,
 };
 
-use crate::access::{Verbs, Visitor};
-use crate::gate::{Admitted, Gate};
+use crate::access::Verbs;
+use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::identity::names::{HeldName, Taken};
 use crate::outbox::batch::Batch;
 use crate::outbox::reply::PendingReply;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
-use crate::session::ranges::{Range, Ranges};
+use crate::session::ranges::Range;
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
-use crate::topic::handle::Topic;
 use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
 use crate::topic::publication::MessageId;
 
+mod extended;
 mod login;
 mod pace;
 mod pending;
 
+use extended::Extended;
 use login::LogIn;
-use pace::{Pace, Place};
-use pending::PendingLogin;
+use pace::Place;
 
 /// The state of a connection: its topics, its identity and its permissions.
 pub(crate) struct Handler {
@@ -40,31 +39,6 @@ pub(crate) struct Handler {
     subscriptions: Subscriptions,
     /// What only an extended connection has.
     extended: Option<Box<Extended>>,
-}
-
-/// What only an extended connection has. It is in a box, so that a classic connection keeps no
-/// room for it.
-#[derive(Default)]
-struct Extended {
-    /// Who the peer has proven to be.
-    visitor: Visitor,
-    /// The connection only listens. It ends when it may no longer listen to any topic.
-    is_listener: bool,
-    /// The publisher's identity of a classic connection whose address belongs to an account.
-    publisher: Option<Arc<Identity>>,
-    /// The identity from the registration as an extended connection.
-    identity: Option<Arc<Identity>>,
-    name: Option<HeldName>,
-    /// A topic that was asked something and is busy.
-    slowed_by: Option<Arc<Topic>>,
-    /// Ranges of the history that the peer has asked for.
-    ranges: Ranges,
-    /// A login that is being checked.
-    login: Option<Box<PendingLogin>>,
-    /// The limits of the connection, if it has any.
-    pace: Option<Box<Pace>>,
-    /// The peer has said that it sends no more.
-    has_ended: bool,
 }
 
 impl Handler {
@@ -202,111 +176,6 @@ impl Handler {
             self.subscriptions.join(topic, registry);
         }
         self.subscriptions.set_registered();
-    }
-
-    fn register_extended(&mut self, topics: &[Admitted], options: &RegistrationOptions) {
-        let was_classic = self.identity().is_none();
-        let Some(identity) = self.identify(options) else {
-            return;
-        };
-        let registry = self.guard.state().registry();
-        self.subscriptions
-            .register(topics, options, &identity, registry, was_classic);
-        self.subscriptions.set_registered();
-        self.note_goodbye();
-    }
-
-    /// The peer's new identity. `None` if it is refused, and the peer was told so.
-    fn identify(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
-        let known = self.identity().cloned();
-        if let Some(known) = &known {
-            match (&known.user, &options.user) {
-                (_, None) => return Some(known.clone()),
-                (Some(name), Some(same)) if name == same => return Some(known.clone()),
-                (Some(name), Some(other)) => {
-                    self.tell_name(&format!(
-                        "you are called {name:?} on this connection and can't become {other:?}; \
-                         connect again for that"
-                    ));
-                    return None;
-                }
-                (None, Some(_)) => {}
-            }
-        }
-        if let Some(name) = &options.user
-            && let Err(denied) = self.gate().check_name(name)
-        {
-            self.refuse(&denied, None);
-            return None;
-        }
-        if let Some(identity) = self.take_name_of_login(options) {
-            return Some(identity);
-        }
-        match self.take_name(options.user.clone(), options) {
-            Ok(identity) => Some(identity),
-            Err(taken) => {
-                let name = options.user.as_ref().map_or("", UserName::as_str);
-                self.tell_name(&match taken {
-                    Taken::InUse => {
-                        format!("somebody else is called {name:?} here; register with another name")
-                    }
-                    Taken::Kept(left) => format!(
-                        "{name:?} is kept for a client that has lost its connection; register \
-                         with another name, or try again in {} s",
-                        left.as_secs() + 1
-                    ),
-                });
-                None
-            }
-        }
-    }
-
-    /// Takes the login's name if the peer gives no name, and if the name is free.
-    fn take_name_of_login(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
-        if options.user.is_some() || self.identity().is_some() {
-            return None;
-        }
-        let name = self.visitor().name().cloned()?;
-        let access = self.state().access();
-        access.check_name(self.visitor(), &name).ok()?;
-        self.take_name(Some(name), options).ok()
-    }
-
-    fn take_name(
-        &mut self,
-        user: Option<UserName>,
-        options: &RegistrationOptions,
-    ) -> Result<Arc<Identity>, Taken> {
-        let outbox = self.subscriptions.outbox();
-        let identity = Identity::new(
-            self.state().hashes(),
-            outbox.peer(),
-            user,
-            options.client.as_ref(),
-            options.port,
-        );
-        let identity = identity.going_on(self.identity().map(Arc::as_ref));
-        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
-        let directory = self.state().directory();
-        let name = directory.take(&identity, options.client.is_some(), outbox)?;
-        let extended = self.extended.get_or_insert_default();
-        extended.name = name;
-        extended.identity = Some(identity.clone());
-        Ok(identity)
-    }
-
-    /// A client that has left all topics doesn't come back for the name.
-    fn note_goodbye(&mut self) {
-        let has_left = self.subscriptions.len() == 0;
-        if let Some(extended) = &mut self.extended
-            && let Some(name) = &mut extended.name
-        {
-            name.set_released(has_left);
-        }
-    }
-
-    fn tell_name(&self, text: &str) {
-        self.outbox().send_error(ErrorCode::NameTaken, text, None);
     }
 
     fn who(&mut self, name: &TopicName, page: &Page) {

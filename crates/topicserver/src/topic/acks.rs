@@ -79,7 +79,7 @@ fn duplicate() -> Unstored {
     Unstored {
         code: ErrorCode::DuplicateId,
         text: "you have used this id for another message, so this one was discarded; each \
-               message takes an id of its own"
+               message needs its own id"
             .to_owned(),
     }
 }

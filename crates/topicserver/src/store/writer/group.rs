@@ -238,8 +238,8 @@ impl Writer {
             Err(error) => {
                 self.marks_failed = true;
                 tracing::warn!(
-                    "can't note the newest sequence numbers: {error}; should the history be \
-                     damaged now, nobody could tell what it lost"
+                    "can't note the newest sequence numbers: {error}; if the history is damaged \
+                     now, a loss can't be detected"
                 );
             }
         }
