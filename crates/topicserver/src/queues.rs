@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_mailboxes_is_woken_when_they_have_room() {
+    async fn a_session_that_waits_for_mailboxes_is_woken_when_they_have_room() {
         let limits = QueueLimits::new(1_000, 1_000, 4_000);
         let mut mailbox = Queued::new(limits.clone(), Kind::Mailbox);
         std::future::poll_fn(|cx| limits.poll_mailboxes(cx)).await;

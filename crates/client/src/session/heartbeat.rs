@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_arrives_begins_the_time_anew() {
+    fn any_bytes_restart_the_deadline() {
         let mut now = Instant::now();
         let mut heartbeat = Heartbeat::default();
         heartbeat.listen(now);

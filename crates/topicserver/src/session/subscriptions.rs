@@ -360,7 +360,7 @@ mod tests {
     use crate::queues::QueueLimits;
 
     #[tokio::test]
-    async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
+    async fn a_publisher_waits_for_every_topic_that_is_busy() {
         let (config, queues) = (Config::default(), QueueLimits::of_one(10));
         let registry = Registry::new(&config, queues, None, Clock::for_tests()).unwrap();
         let registry = Arc::new(registry);

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_on_both_sides() {
+    async fn both_sides_that_wait_are_woken() {
         let mailbox = Arc::new(mailbox(1));
         let taker = tokio::spawn({
             let mailbox = mailbox.clone();

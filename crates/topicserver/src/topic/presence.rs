@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_was_given_the_list_is_told_of_all_in_it() {
+    fn a_member_that_got_the_list_is_told_of_all_in_it() {
         let mut told = Told::since(3);
         told.miss(5);
         told.set_listed();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_told_of_those_who_came_later_unless_it_missed_them() {
+    fn a_member_is_told_of_later_joins_unless_it_missed_them() {
         let mut told = Told::since(3);
         told.miss(5);
         assert_eq!(

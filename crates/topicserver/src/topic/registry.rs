@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_topic_survives_when_one_comes_as_the_last_one_leaves() {
+    async fn a_topic_survives_when_a_member_joins_as_the_last_one_leaves() {
         let registry = registry();
         for _ in 0..1000 {
             let mut leaving = Subscriptions::new(endless_outbox());

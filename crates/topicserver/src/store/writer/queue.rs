@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_wakes_the_writer_may_be_gone_before() {
+    async fn the_writer_is_woken_even_if_its_caller_has_gone() {
         let (queue, waiting) = queue();
         let writer = writer(waiting);
         drop(begin(&queue, 1));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_worth_a_flush_waits_for_nobody() {
+    fn a_group_that_is_worth_a_flush_is_written_at_once() {
         for (count, bytes) in [(MIN_GROUP, 1), (1, MIN_GROUP_KIB as usize * 1024)] {
             let (queue, waiting) = queue();
             let _deferred = waiting.defer_wake();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_waits_for_nobody() {
+    fn a_load_is_served_at_once() {
         let (queue, waiting) = queue();
         let _deferred = waiting.defer_wake();
         let (done, _) = oneshot::channel();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_that_is_not_kept_delays_what_waits_only_a_little() {
+    fn a_deferred_wake_that_is_late_delays_a_group_only_a_little() {
         let (queue, waiting) = queue();
         let _deferred = waiting.defer_wake();
         let append = begin(&queue, 1);
