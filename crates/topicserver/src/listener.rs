@@ -175,7 +175,7 @@ fn turn_away(
     state: &ServerState,
     refusals: &Arc<Semaphore>,
 ) {
-    state.complain(peer, code, text);
+    state.log_peer_error(peer, code, text);
     let Ok(local) = stream.local_addr() else {
         return;
     };

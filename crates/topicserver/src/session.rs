@@ -30,7 +30,7 @@ use crate::outbox::{Drain, SharedOutbox};
 use crate::session::discard::DiscardSink;
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, InputError, Read};
-use crate::session::protocol::{Protocol, Spoken};
+use crate::session::protocol::{Allowed, Protocol};
 use crate::session::source::Source;
 use crate::state::{ConnectionGuard, Handover};
 use crate::tls::reader::{Reader, TlsReader};
@@ -145,7 +145,7 @@ impl<R: Source> Session<R> {
         if let Some(end) = self.drain(cx) {
             return Poll::Ready(Begin::End(end));
         }
-        let settings = (self.config().frame_limits, self.spoken());
+        let settings = (self.config().frame_limits, self.allowed_protocols());
         let is_stranger = self.handler.is_of_stranger();
         let first = match is_stranger {
             true => {
@@ -176,12 +176,12 @@ impl<R: Source> Session<R> {
         })
     }
 
-    fn spoken(&self) -> Spoken {
+    fn allowed_protocols(&self) -> Allowed {
         let tls = self.handler.state().tls();
         match self.reader.is_secure() {
-            true => Spoken::Json,
-            false if tls.is_some_and(|tls| tls.is_required()) => Spoken::Tls,
-            false => Spoken::Both,
+            true => Allowed::Json,
+            false if tls.is_some_and(|tls| tls.is_required()) => Allowed::Tls,
+            false => Allowed::Both,
         }
     }
 

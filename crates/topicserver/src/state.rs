@@ -159,7 +159,7 @@ impl ServerState {
     }
 
     /// Logs an error of a peer, at a limited rate.
-    pub(crate) fn complain(&self, peer: SocketAddr, code: impl Display, text: &str) {
+    pub(crate) fn log_peer_error(&self, peer: SocketAddr, code: impl Display, text: &str) {
         self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),

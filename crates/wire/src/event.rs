@@ -55,7 +55,7 @@ pub enum Event<'a> {
     Gap(Gap<'a>),
     /// Something went wrong.
     #[serde(borrow)]
-    Error(Told<'a>),
+    Error(ReportedError<'a>),
 }
 
 /// See [`Event::Registered`].
@@ -209,7 +209,7 @@ pub struct Gap<'a> {
 
 /// See [`Event::Error`].
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub struct Told<'a> {
+pub struct ReportedError<'a> {
     /// One of [`ErrorCode`](crate::ErrorCode), as it is written.
     #[serde(borrow)]
     pub code: Cow<'a, str>,

@@ -44,7 +44,7 @@ pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
     Ack, Authenticated, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Removed,
-    Told, TopicState, TopicSummary,
+    ReportedError, TopicState, TopicSummary,
 };
 pub use extended::{ExtendedError, MemberError};
 pub use frame::{Endpoint, Frame, JsonStr, Message, Received, Registration};

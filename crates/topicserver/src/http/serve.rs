@@ -210,7 +210,7 @@ fn server_is_protected() -> Problem {
 /// The answer to a request that isn't let in.
 fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Response {
     let state = connection.state();
-    state.complain(peer, problem.code, &problem.text);
+    state.log_peer_error(peer, problem.code, &problem.text);
     guard::refuse(problem)
 }
 
@@ -242,7 +242,7 @@ fn take_seats(
         Err(refusal) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let (code, text) = (ErrorCode::TooManyConnections, refusal.to_string());
-            state.complain(client, code, &text);
+            state.log_peer_error(client, code, &text);
             Err(Problem::new(status, code, text))
         }
     }

@@ -39,7 +39,7 @@ struct Holder {
 
 /// Another client has the name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum NameTaken {
     /// It has it on a connection.
     InUse,
     /// Its connection has ended. The name may be free after this time.
@@ -73,7 +73,7 @@ impl Directory {
         identity: &Arc<Identity>,
         has_key: bool,
         outbox: &SharedOutbox,
-    ) -> Result<Option<HeldName>, Taken> {
+    ) -> Result<Option<HeldName>, NameTaken> {
         let Some(user) = &identity.user else {
             return Ok(None);
         };
@@ -149,10 +149,10 @@ impl Names {
 }
 
 impl Holder {
-    fn taken(&self, now: Instant) -> Taken {
+    fn taken(&self, now: Instant) -> NameTaken {
         match self.kept_until {
-            None => Taken::InUse,
-            Some(until) => Taken::Kept(until.saturating_duration_since(now)),
+            None => NameTaken::InUse,
+            Some(until) => NameTaken::Kept(until.saturating_duration_since(now)),
         }
     }
 }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     impl Test {
-        fn take(&self, key: Option<&str>, outbox: &SharedOutbox) -> Result<HeldName, Taken> {
+        fn take(&self, key: Option<&str>, outbox: &SharedOutbox) -> Result<HeldName, NameTaken> {
             let peer = SocketAddr::from(([10, 0, 0, 1], 7));
             let key = key.and_then(ClientKey::new);
             let user = UserName::new("alice").ok();
@@ -228,10 +228,13 @@ mod tests {
         let test = test();
         assert_eq!(test.directory.find("alice"), None);
         let held = test.take(None, &endless_outbox()).ok().unwrap();
-        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert_eq!(
+            test.take(None, &endless_outbox()).err(),
+            Some(NameTaken::InUse)
+        );
         assert_eq!(
             test.take(Some("k"), &endless_outbox()).err(),
-            Some(Taken::InUse)
+            Some(NameTaken::InUse)
         );
         let found = test.directory.find("alice").unwrap();
         let expected = "{\"extended\":{\"found\":{\"user\":\"alice\",\"ip\":\"10.0.0.1\",\"port\":\"2001\"}}}\n";
@@ -266,10 +269,13 @@ mod tests {
         assert!(test.directory.has(&UserName::new("alice").unwrap()));
         for other in [None, Some("another")] {
             let taken = test.take(other, &endless_outbox()).err();
-            assert!(matches!(taken, Some(Taken::Kept(left)) if left <= grace));
+            assert!(matches!(taken, Some(NameTaken::Kept(left)) if left <= grace));
         }
         let mut back = test.take(Some("k"), &endless_outbox()).ok().unwrap();
-        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert_eq!(
+            test.take(None, &endless_outbox()).err(),
+            Some(NameTaken::InUse)
+        );
         assert!(test.directory.find("alice").is_some());
         back.set_released(true);
         drop(back);

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
 
 use bytes::Bytes;
-use wire::{ErrorCode, Event, Message, Removed, Told};
+use wire::{ErrorCode, Event, Message, Removed, ReportedError};
 
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
@@ -151,7 +151,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 }
 
 fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Vec<u8> {
-    let told = Told {
+    let told = ReportedError {
         code: code.as_str().into(),
         text: text.into(),
         id: id.map(Into::into),

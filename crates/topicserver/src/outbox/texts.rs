@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use wire::{Gap, Told};
+use wire::{Gap, ReportedError};
 
 /// The parts of a frame that are shown.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Extended<'a> {
     #[serde(borrow)]
     gap: Option<Gap<'a>>,
     #[serde(borrow)]
-    error: Option<Told<'a>>,
+    error: Option<ReportedError<'a>>,
 }
 
 #[derive(Deserialize)]

@@ -43,7 +43,7 @@ impl<R: Source> Session<R> {
                 let seconds = self.config().write_timeout.as_secs();
                 let text = format!("it took none of its messages for {seconds} s");
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
-                state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
+                state.log_peer_error(outbox.peer(), ErrorCode::SlowReader, &text);
             }
             End::Closed
             | End::Input(_)
@@ -104,7 +104,7 @@ impl<R: Source> Session<R> {
             Some(code) => outbox.close_with(*code, text, Some(last.clone())),
             None => outbox.finish(Some(last.clone())),
         }
-        state.complain(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
+        state.log_peer_error(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
     }
 
     /// Tells the peer why the connection ends, and logs it.
@@ -114,17 +114,17 @@ impl<R: Source> Session<R> {
         match end {
             End::Input(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
-                state.complain(peer, error.code(), &error.to_string());
+                state.log_peer_error(peer, error.code(), &error.to_string());
             }
             End::Tls => {
                 let text = "this server doesn't speak TLS; connect without it, or put a proxy \
                             that does before it";
                 outbox.close(ErrorCode::TlsNotSupported, text);
-                state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
+                state.log_peer_error(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Stranger => {
                 outbox.close(ErrorCode::Protected, locality::REFUSAL);
-                state.complain(
+                state.log_peer_error(
                     peer,
                     ErrorCode::Protected,
                     "it isn't of the server's network",
@@ -135,16 +135,18 @@ impl<R: Source> Session<R> {
                 let text = "a PROXY header is read once, and only from an address that the \
                             server was started with in --trust-proxy";
                 outbox.close(ErrorCode::NotJson, text);
-                state.complain(peer, ErrorCode::NotJson, text);
+                state.log_peer_error(peer, ErrorCode::NotJson, text);
             }
             End::Late(code) => {
                 let text = self.lateness(*code);
                 outbox.close(*code, &text);
-                state.complain(peer, *code, &text);
+                state.log_peer_error(peer, *code, &text);
             }
             End::Closed => match outbox.closing().flatten() {
                 Some(ErrorCode::ShuttingDown) | None => {}
-                Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
+                Some(code) => {
+                    state.log_peer_error(peer, code, "it fell further behind than its outbox")
+                }
             },
             End::Source | End::Finished | End::Broken(_) | End::Stalled => {}
         }
@@ -164,7 +166,7 @@ impl<R: Source> Session<R> {
             complaint += ", and sent a password or token that others may have read";
         }
         outbox.close(ErrorCode::TlsRequired, &text);
-        state.complain(outbox.peer(), ErrorCode::TlsRequired, &complaint);
+        state.log_peer_error(outbox.peer(), ErrorCode::TlsRequired, &complaint);
     }
 
     fn lateness(&self, code: ErrorCode) -> String {

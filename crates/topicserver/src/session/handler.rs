@@ -300,7 +300,7 @@ impl FrameSink for Handler {
         self.outbox().send_error(error.code(), &text, None);
         let peer = self.outbox().peer();
         self.state()
-            .complain(peer, error.code(), &error.to_string());
+            .log_peer_error(peer, error.code(), &error.to_string());
     }
 
     fn has_room(&self) -> bool {

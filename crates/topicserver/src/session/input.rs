@@ -22,7 +22,7 @@ mod first;
 mod line;
 
 pub(crate) use batches::FrameSink;
-use batches::{Rest, Taken, take_frames};
+use batches::{Progress, Rest, take_frames};
 pub(crate) use first::First;
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
@@ -202,7 +202,7 @@ impl Input {
         buffer: &mut BytesMut,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Result<Taken, ScanError> {
+    ) -> Result<Progress, ScanError> {
         let mut scanner = Scanner::new(limits);
         let taken = take_frames(buffer, &mut scanner, sink)?;
         self.keep(buffer, scanner, taken.rest, sink.queue_limits());
@@ -216,7 +216,7 @@ impl Input {
         mut partial: Partial,
         buffer: &BytesMut,
         sink: &mut impl FrameSink,
-    ) -> Result<Taken, ScanError> {
+    ) -> Result<Progress, ScanError> {
         partial.bytes.extend_from_slice(buffer);
         let taken = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
         if taken.finished {

@@ -37,7 +37,7 @@ pub(crate) enum Protocol {
 /// Which protocols are accepted. HTTP isn't among them, because it has its own answer for plain
 /// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoken {
+pub(crate) enum Allowed {
     /// JSON or TLS.
     Both,
     /// JSON, because the connection is encrypted already.
@@ -48,16 +48,16 @@ pub(crate) enum Spoken {
 
 impl Protocol {
     /// The protocol of a connection with these first bytes. There must be at least one.
-    pub(crate) fn of(bytes: &[u8], spoken: Spoken) -> Self {
-        match (bytes.first(), spoken) {
-            (Some(b'{'), Spoken::Both | Spoken::Json) => Self::Json,
-            (Some(&TLS_HANDSHAKE), Spoken::Both | Spoken::Tls) => Self::Tls,
+    pub(crate) fn of(bytes: &[u8], allowed: Allowed) -> Self {
+        match (bytes.first(), allowed) {
+            (Some(b'{'), Allowed::Both | Allowed::Json) => Self::Json,
+            (Some(&TLS_HANDSHAKE), Allowed::Both | Allowed::Tls) => Self::Tls,
             (Some(b'A'..=b'Z'), _) if METHODS.iter().any(|method| begins_like(bytes, method)) => {
                 Self::Http
             }
             _ if proxy::begins_with_header(bytes) => Self::Proxy,
-            (_, Spoken::Tls) => Self::PlainJson,
-            (_, Spoken::Both | Spoken::Json) => Self::Json,
+            (_, Allowed::Tls) => Self::PlainJson,
+            (_, Allowed::Both | Allowed::Json) => Self::Json,
         }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
             (b"[1]", Protocol::Json),
             (b"\0", Protocol::Json),
         ] {
-            assert_eq!(Protocol::of(bytes, Spoken::Both), protocol, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Both), protocol, "{bytes:?}");
         }
     }
 
@@ -107,8 +107,8 @@ mod tests {
             (b"GET / HTTP/1.1\r\n", Protocol::Http, Protocol::Http),
             (b"\x16\x03\x01", Protocol::Json, Protocol::Tls),
         ] {
-            assert_eq!(Protocol::of(bytes, Spoken::Json), within, "{bytes:?}");
-            assert_eq!(Protocol::of(bytes, Spoken::Tls), required, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Json), within, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Tls), required, "{bytes:?}");
         }
     }
 }

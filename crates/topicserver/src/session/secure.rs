@@ -43,7 +43,7 @@ pub(super) async fn accept(connection: Handover) {
             tracing::debug!(%peer, %error, "the connection ended within the TLS handshake");
         }
         Err(error) => {
-            state.complain(peer, CODE, &error.to_string());
+            state.log_peer_error(peer, CODE, &error.to_string());
             tls.hang_up(socket.as_ref()).await;
         }
     }

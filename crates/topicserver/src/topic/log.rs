@@ -152,11 +152,11 @@ impl TopicLog {
     }
 
     fn warn(&self, error: &StoreError) {
-        self.complain(error, "messages aren't stored");
+        self.log_store_error(error, "messages aren't stored");
     }
 
     /// Logs an error of the store, at a limited rate.
-    pub(crate) fn complain(&self, error: &StoreError, what: &str) {
+    pub(crate) fn log_store_error(&self, error: &StoreError, what: &str) {
         let topic = &self.name;
         let warn = || tracing::warn!(%topic, %error, "{what}");
         self.settings.troubles.log(|_| warn());

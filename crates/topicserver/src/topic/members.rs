@@ -14,7 +14,7 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::people::People;
-use crate::topic::presence::Told;
+use crate::topic::presence::PresenceState;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -98,7 +98,7 @@ impl Members {
                 false => Added::NewUser,
             };
         }
-        subscriber.presence = Told::since(self.announcements);
+        subscriber.presence = PresenceState::since(self.announcements);
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
             self.extended.reserve_exact(1);

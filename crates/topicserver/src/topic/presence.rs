@@ -7,7 +7,7 @@
 
 /// What one member was told of others, and which announcement others got of it.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct PresenceState {
     /// The number of the last announcement before it joined.
     since: u64,
     /// The number of the announcement of its own join; 0 if there was none.
@@ -24,7 +24,7 @@ pub(crate) enum People {
     Hidden,
 }
 
-impl Told {
+impl PresenceState {
     /// The state of a member that joins after this many announcements.
     pub(crate) fn since(announcements: u64) -> Self {
         Self {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_member_that_got_the_list_is_told_of_all_in_it() {
-        let mut told = Told::since(3);
+        let mut told = PresenceState::since(3);
         told.miss(5);
         told.set_listed();
         assert_eq!([1, 3, 5].map(|number| told.take(number)), [true; 3]);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_member_is_told_of_later_joins_unless_it_missed_them() {
-        let mut told = Told::since(3);
+        let mut told = PresenceState::since(3);
         told.miss(5);
         assert_eq!(
             [3, 4, 5, 6].map(|number| told.take(number)),

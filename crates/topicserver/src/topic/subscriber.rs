@@ -16,7 +16,7 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::store::StoreError;
 use crate::topic::log::TopicLog;
-use crate::topic::presence::Told;
+use crate::topic::presence::PresenceState;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
@@ -150,7 +150,7 @@ pub(crate) struct Subscriber {
     /// and not for what it missed.
     pub(crate) own_before: u64,
     /// What it was told of members that join and leave.
-    pub(crate) presence: Told,
+    pub(crate) presence: PresenceState,
     /// It has finished sending, and leaves when it has caught up. Notified then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
@@ -272,7 +272,7 @@ impl Subscriber {
             Ok(_) | Err(_) => {
                 // Messages that should be on disk and aren't are lost.
                 if let Err(error) = &fetched.entries {
-                    log.complain(error, "older messages can't be read");
+                    log.log_store_error(error, "older messages can't be read");
                 }
                 let there = log.history().first();
                 if there > next {

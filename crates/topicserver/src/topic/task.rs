@@ -16,7 +16,7 @@ use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members};
-use crate::topic::presence::{People, Told};
+use crate::topic::presence::{People, PresenceState};
 use crate::topic::publication::Publication;
 use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
@@ -248,7 +248,7 @@ impl Task {
             } else {
                 self.log.next()
             },
-            presence: Told::default(),
+            presence: PresenceState::default(),
             finished: None,
         });
         if people == People::Hidden {

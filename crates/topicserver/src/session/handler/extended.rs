@@ -7,7 +7,7 @@ use wire::{ErrorCode, RegistrationOptions, UserName};
 use crate::access::Visitor;
 use crate::gate::Admitted;
 use crate::identity::Identity;
-use crate::identity::names::{HeldName, Taken};
+use crate::identity::names::{HeldName, NameTaken};
 use crate::session::handler::Handler;
 use crate::session::handler::pace::Pace;
 use crate::session::handler::pending::PendingLogin;
@@ -84,10 +84,10 @@ impl Handler {
             Err(taken) => {
                 let name = options.user.as_ref().map_or("", UserName::as_str);
                 self.tell_name(&match taken {
-                    Taken::InUse => {
+                    NameTaken::InUse => {
                         format!("somebody else is called {name:?} here; register with another name")
                     }
-                    Taken::Kept(left) => format!(
+                    NameTaken::Kept(left) => format!(
                         "{name:?} is kept for a client that has lost its connection; register \
                          with another name, or try again in {} s",
                         left.as_secs() + 1
@@ -113,7 +113,7 @@ impl Handler {
         &mut self,
         user: Option<UserName>,
         options: &RegistrationOptions,
-    ) -> Result<Arc<Identity>, Taken> {
+    ) -> Result<Arc<Identity>, NameTaken> {
         let outbox = self.subscriptions.outbox();
         let identity = Identity::new(
             self.state().hashes(),

@@ -122,6 +122,6 @@ impl Handler {
 
     fn note(&self, exceeded: &Exceeded) {
         let (state, peer) = (self.state(), self.outbox().peer());
-        state.complain(peer, exceeded.code(), &exceeded.to_string());
+        state.log_peer_error(peer, exceeded.code(), &exceeded.to_string());
     }
 }

@@ -53,7 +53,7 @@ pub(super) enum Rest {
 }
 
 /// How far `take_frames` has come.
-pub(super) struct Taken {
+pub(super) struct Progress {
     /// At least one frame was complete.
     pub(super) finished: bool,
     pub(super) rest: Rest,
@@ -68,7 +68,7 @@ pub(super) fn take_frames(
     buffer: &mut BytesMut,
     scanner: &mut Scanner,
     sink: &mut impl FrameSink,
-) -> Result<Taken, ScanError> {
+) -> Result<Progress, ScanError> {
     let mut finished = false;
     let mut turn = Turn::default();
     let mut batches = Batches {
@@ -84,7 +84,7 @@ pub(super) fn take_frames(
                 let is_message = batches.frame(&value);
                 if !is_message && (!batches.sink.has_room() || turn.is_over()) {
                     batches.flush();
-                    return Ok(Taken {
+                    return Ok(Progress {
                         finished,
                         rest: Rest::Deferred,
                     });
@@ -92,7 +92,7 @@ pub(super) fn take_frames(
             }
             Ok(Scan::Partial) => {
                 batches.flush();
-                return Ok(Taken {
+                return Ok(Progress {
                     finished,
                     rest: Rest::Unfinished,
                 });
@@ -100,7 +100,7 @@ pub(super) fn take_frames(
             Ok(Scan::Blank) => {
                 batches.flush();
                 batches.buffer.clear();
-                return Ok(Taken {
+                return Ok(Progress {
                     finished,
                     rest: Rest::Unfinished,
                 });

@@ -12,7 +12,7 @@ use wire::{Limits, Scanner};
 
 use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
 use crate::queues::QueueLimits;
-use crate::session::protocol::{Protocol, Spoken};
+use crate::session::protocol::{Allowed, Protocol};
 
 /// The result of a connection's first read.
 #[derive(Debug)]
@@ -48,10 +48,10 @@ impl Input {
     fn handle_first(
         &mut self,
         mut first: Box<Partial>,
-        spoken: Spoken,
+        allowed: Allowed,
         sink: &mut impl FrameSink,
     ) -> Result<First, InputError> {
-        let protocol = Protocol::of(&first.bytes, spoken);
+        let protocol = Protocol::of(&first.bytes, allowed);
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
         }
@@ -66,20 +66,20 @@ impl Input {
         &mut self,
         reader: &mut R,
         cx: &mut Context<'_>,
-        (limits, spoken): (Limits, Spoken),
+        (limits, allowed): (Limits, Allowed),
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<First, InputError>>> {
         if let Some(first) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
         {
-            return Poll::Ready(Ok(self.handle_first(first, spoken, sink)));
+            return Poll::Ready(Ok(self.handle_first(first, allowed, sink)));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
-            let protocol = Protocol::of(buffer, spoken);
+            let protocol = Protocol::of(buffer, allowed);
             if count > 0 && protocol != Protocol::Json {
                 let queues = sink.queue_limits();
                 self.keep(buffer, Scanner::new(limits), Rest::Unfinished, queues);

@@ -15,7 +15,7 @@ impl TopicLog {
                 match stored.store.first_since(stored.id, time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
-                        self.complain(&error, "older messages can't be found");
+                        self.log_store_error(&error, "older messages can't be found");
                         in_memory
                     }
                 }
@@ -35,7 +35,7 @@ impl TopicLog {
         if let Some(stored) = &self.stored
             && let Err(error) = stored.store.delete_too_old(stored.id).await
         {
-            self.complain(&error, "what is too old can't be deleted");
+            self.log_store_error(&error, "what is too old can't be deleted");
         }
         self.forget_deleted();
     }
