@@ -29,7 +29,7 @@ use crate::words;
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) input: Input,
-    /// The lines on their way. Nobody acknowledges them.
+    /// The lines on their way. They aren't acknowledged.
     pub(crate) queue: Queue,
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,

@@ -85,7 +85,7 @@ pub(crate) enum Failure {
         /// The server.
         server: Address,
     },
-    /// In topic mode: the server's key isn't known, and nobody can be asked.
+    /// In topic mode: the server's key isn't known, and there is no terminal to ask on.
     #[error(
         "{server} is new, and the fingerprint of its key is {found}. If that is what topicserver \
          printed there, use --accept-new, or add this line to {}: {}", .path.display(),

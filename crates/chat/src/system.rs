@@ -228,7 +228,7 @@ impl Settings {
 pub(crate) fn is_in_foreground() -> bool {
     let group = nix::unistd::tcgetpgrp(io::stdin());
     group.is_ok_and(|group| group == nix::unistd::getpgrp())
-        // A terminal that controls nobody has no foreground.
+        // A terminal that is no controlling terminal has no foreground.
         || group.is_err()
 }
 

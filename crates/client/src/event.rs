@@ -212,8 +212,8 @@ pub struct Incoming {
 pub struct HistoryPage {
     /// Their topic.
     pub topic: TopicName,
-    /// The messages in their order, with those of the client itself. None of them is also an
-    /// event of its own.
+    /// The messages in their order, with those of the client itself. None of them is also a
+    /// separate event.
     pub messages: Vec<Incoming>,
     /// The server has messages that are older than these.
     pub has_older: bool,

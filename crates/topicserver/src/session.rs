@@ -120,8 +120,8 @@ impl<R: Source> Session<R> {
         self
     }
 
-    /// Sets who has opened the connection, as proven by the HTTP request, and the permit that
-    /// counts it.
+    /// Sets the principal that has opened the connection, as proven by the HTTP request, and the
+    /// permit that counts it.
     pub(crate) fn of(mut self, visitor: Visitor, place: Option<ConnectionPlace>) -> Self {
         self.handler.set_visitor(visitor);
         self.handler.set_place(place);
@@ -360,8 +360,8 @@ impl<R: Source + Into<Reader>> Session<R> {
     }
 }
 
-/// In a function of its own, because what the trait returns takes two words: the
-/// session has room for one.
+/// A separate function, because the trait returns a future of two words and the session has room
+/// for one.
 async fn serve_http(connection: Handover) {
     let http = connection.guard.state().http().clone();
     http.serve(connection).await;

@@ -36,9 +36,9 @@ pub(crate) enum Item {
         count: u64,
         users: Vec<String>,
     },
-    /// Somebody has come.
+    /// A user has joined.
     Came { topic: String, user: String },
-    /// Somebody has gone.
+    /// A user has left.
     Went { topic: String, user: String },
     /// The connection.
     Connection(Connection),
@@ -94,7 +94,7 @@ pub(crate) enum Connection {
     Waiting,
     /// The connection is there.
     Up,
-    /// It is lost, and will be made again after so many seconds.
+    /// It is lost, and will be made again after this many seconds.
     Down { seconds: u64 },
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Screen {
 }
 
 impl Screen {
-    /// A screen for messages, at most so many, and the end that its writer works on.
+    /// A screen for messages, at most this many, and the writer's end of it.
     pub(crate) fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
         let (messages, writer) = Messages::new(format, most);
         (Self::Messages(messages), writer)

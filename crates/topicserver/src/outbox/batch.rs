@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::outbox::form::Form;
 
-/// Whole frames, each on a line of its own.
+/// Whole frames, each on one line.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Bytes,

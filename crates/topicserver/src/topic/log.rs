@@ -1,8 +1,8 @@
 //! A topic's order: which number each message gets, what is remembered, and which messages are
 //! duplicates.
 //!
-//! A message is remembered before it is delivered, so a crash never takes back a message that
-//! somebody has seen.
+//! A message is remembered before it is delivered, so a crash never takes back a delivered
+//! message.
 
 mod kept;
 

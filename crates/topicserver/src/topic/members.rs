@@ -1,8 +1,8 @@
 //! The members of one topic, and how each gets what is published.
 //!
-//! Nobody here waits for a receiver. A classic one whose outbox is full is
-//! disconnected by it. An extended one is sent nothing more at once, and is caught
-//! up from the history when its outbox has room again.
+//! Nothing here waits for a receiver. A classic one whose outbox is full is disconnected by it.
+//! An extended one is sent nothing more at once, and is caught up from the history when its
+//! outbox has room again.
 
 use std::sync::Arc;
 
