@@ -80,6 +80,7 @@ impl Crowd {
         } else {
             0
         };
+        self.hub.expect(layout.group());
         for index in 0..layout.group() {
             let member = self.hub.connect()?;
             let publishes = index < layout.publishers;

@@ -5,12 +5,13 @@
 
 use crate::protocols::{Codec, Decoder, shown};
 use crate::tls::Session;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 /// As much as one read takes: a burst of 32 messages of 8 KiB in one go.
@@ -19,6 +20,9 @@ const READ_BUFFER: usize = 256 * 1024;
 const EVENTS: usize = 1024;
 /// A server that hasn't answered a handshake by then has failed.
 const OPENING_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connections whose handshakes are done at the same time, each by a thread.
+const OPENING_AT_ONCE: usize = 64;
 
 /// The generator's monotonic clock, in nanoseconds since the run began.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,10 @@ pub(crate) struct Hub {
     address: SocketAddr,
     /// Connections that the server closed; `None` where that is an error.
     closed: Option<Vec<usize>>,
+    /// So many connections follow.
+    expected: usize,
+    /// Those whose handshake is done already.
+    opened: Vec<std::net::TcpStream>,
     /// How this server is spoken to.
     pub(crate) codec: &'static dyn Codec,
     /// The clock that stamps are written and read by.
@@ -106,6 +114,8 @@ impl Hub {
             },
             address,
             closed: None,
+            expected: 0,
+            opened: Vec::new(),
             codec,
             clock,
         })
@@ -124,11 +134,12 @@ impl Hub {
 
     /// Connects and waits for it: the server accepts in the order of the calls.
     pub(crate) fn connect(&mut self) -> Result<usize> {
-        let mut stream = std::net::TcpStream::connect(self.address)
-            .with_context(|| self.refused("connecting"))?;
-        if let Some(request) = self.codec.opening() {
-            open(&mut stream, &request).with_context(|| self.refused("opening"))?;
-        }
+        let mut stream = match self.codec.opening() {
+            Some(request) => self.take_opened(&request)?,
+            None => std::net::TcpStream::connect(self.address)
+                .with_context(|| self.refused("connecting"))?,
+        };
+        self.expected = self.expected.saturating_sub(1);
         let tls = match self.codec.is_encrypted() {
             true => Some(Session::begin(&mut stream).with_context(|| self.refused("securing"))?),
             false => None,
@@ -138,6 +149,38 @@ impl Hub {
             .context("setting up a socket")?;
         stream.set_nodelay(true).context("setting TCP_NODELAY")?;
         self.adopt(TcpStream::from_std(stream), tls)
+    }
+
+    /// So many connections follow at least.
+    pub(crate) fn expect(&mut self, connections: usize) {
+        self.expected = connections;
+    }
+
+    /// A connection whose handshake is done. Several are opened at a time: a server that looks
+    /// at its WebSockets every 200 ms, as Mosquitto does, would keep a thousand waiting for
+    /// minutes.
+    fn take_opened(&mut self, request: &str) -> Result<std::net::TcpStream> {
+        if let Some(stream) = self.opened.pop() {
+            return Ok(stream);
+        }
+        let address = self.address;
+        let connect = || -> Result<std::net::TcpStream> {
+            let mut stream = std::net::TcpStream::connect(address)?;
+            open(&mut stream, request)?;
+            Ok(stream)
+        };
+        let count = self.expected.clamp(1, OPENING_AT_ONCE);
+        let opened = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(connect)).collect();
+            let join = |thread: ScopedJoinHandle<'_, _>| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| bail!("opening has panicked"))
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+        });
+        self.opened = opened.with_context(|| self.refused("opening"))?;
+        self.opened.pop().with_context(|| self.refused("opening"))
     }
 
     /// Begins to connect; what is sent meanwhile follows once connected.
