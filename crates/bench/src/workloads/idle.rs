@@ -5,7 +5,7 @@ use crate::crowd::Layout;
 use crate::measure::{Metric, Sample};
 use crate::payload::Kind;
 use crate::proc;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 /// Servers give back what joining took a little later: the memory is taken
@@ -36,6 +36,8 @@ pub(super) fn run(target: Target, layout: Layout) -> Result<Sample> {
 const ABANDONED: usize = 24 * 1024 * 1024;
 /// The same in miniature.
 const ABANDONED_QUICK: usize = 512 * 1024;
+/// How long a server has to take all of it, while nobody reads.
+const TAKING_LIMIT: Duration = Duration::from_secs(60);
 /// Messages in one write.
 const WINDOW: usize = 32;
 
@@ -54,10 +56,17 @@ pub(super) fn run_abandoned(target: Target, layout: Layout, asked: Asked) -> Res
     } else {
         ABANDONED
     };
-    for _ in 0..bytes / layout.size / WINDOW {
+    let started = Instant::now();
+    let windows = bytes / layout.size / WINDOW;
+    for window in 0..windows {
         crowd.send(0, WINDOW as u64, Kind::Data)?;
         // What the server doesn't take yet follows, and answers are read.
         while crowd.hub.is_sending(0) {
+            ensure!(
+                started.elapsed() < TAKING_LIMIT,
+                "the server took {window} of {windows} writes in {} s",
+                TAKING_LIMIT.as_secs()
+            );
             crowd.turn(LOOK)?;
         }
         crowd.turn(Duration::ZERO)?;
