@@ -20,7 +20,7 @@ use crate::http::websocket_reader::WebSocketReader;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
-use crate::outbox::positions::Positions;
+use crate::outbox::positions::StreamPositions;
 use crate::session::Session;
 use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
@@ -48,7 +48,7 @@ impl Listening {
         let names = self.topics.iter().map(TopicName::as_str);
         let says_positions = self.topics.len() > 1 && self.form.has_ids();
         Individual {
-            positions: says_positions.then(|| Positions::of(names)),
+            positions: says_positions.then(|| StreamPositions::of(names)),
             remaining: self.ending.count,
         }
     }

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use crate::outbox::batch::Batch;
 use crate::outbox::events::last_number;
 use crate::outbox::form::Form;
-use crate::outbox::positions::{Position, Positions};
+use crate::outbox::positions::{StreamPosition, StreamPositions};
 
 /// The individual settings of a stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Individual {
     /// The positions in several topics, if the events have them as ids.
-    pub(crate) positions: Option<Positions>,
+    pub(crate) positions: Option<StreamPositions>,
     /// The stream ends after this many more messages.
     pub(crate) remaining: Option<u64>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Individual {
 pub(super) struct Encoded {
     pub(super) bytes: Bytes,
     count: u64,
-    reached: Option<(usize, Position)>,
+    reached: Option<(usize, StreamPosition)>,
 }
 
 impl Individual {
@@ -51,7 +51,7 @@ impl Individual {
         };
         let epoch = batch.epoch();
         let bytes = form.encode_at(batch.bytes(), &positions.id_parts(index, epoch));
-        let reached = last_number(batch.bytes()).map(|seq| (index, Position { epoch, seq }));
+        let reached = last_number(batch.bytes()).map(|seq| (index, StreamPosition { epoch, seq }));
         Encoded {
             bytes: bytes.into(),
             count,

@@ -10,14 +10,14 @@ use crate::outbox::events::IdParts;
 
 /// A position in a topic's order: after this message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct StreamPosition {
     /// The epoch of the topic.
     pub(crate) epoch: u64,
     /// The number of the message; 0 before the first one.
     pub(crate) seq: u64,
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for StreamPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}:{}", self.epoch, self.seq)
     }
@@ -25,20 +25,20 @@ impl fmt::Display for Position {
 
 /// The positions of a stream, in the order in which its request names the topics.
 #[derive(Clone, Debug)]
-pub(crate) struct Positions(Vec<(String, Position)>);
+pub(crate) struct StreamPositions(Vec<(String, StreamPosition)>);
 
-impl Positions {
-    /// Positions in these topics, before the first report of any of them.
+impl StreamPositions {
+    /// StreamPositions in these topics, before the first report of any of them.
     pub(crate) fn of<'a>(topics: impl Iterator<Item = &'a str>) -> Self {
         Self(
             topics
-                .map(|name| (name.to_owned(), Position::default()))
+                .map(|name| (name.to_owned(), StreamPosition::default()))
                 .collect(),
         )
     }
 
     /// Sets the position after which the stream gets a topic.
-    pub(super) fn set(&mut self, topic: &str, position: Position) {
+    pub(super) fn set(&mut self, topic: &str, position: StreamPosition) {
         if let Some((_, known)) = self.0.iter_mut().find(|(name, _)| name == topic) {
             *known = position;
         }
@@ -75,14 +75,14 @@ impl Positions {
     }
 
     /// Notes that the stream was sent the topic at `index` up to this position.
-    pub(super) fn advance(&mut self, index: usize, position: Position) {
+    pub(super) fn advance(&mut self, index: usize, position: StreamPosition) {
         if let Some((_, known)) = self.0.get_mut(index) {
             *known = position;
         }
     }
 }
 
-fn join(positions: &[(String, Position)]) -> String {
+fn join(positions: &[(String, StreamPosition)]) -> String {
     let positions: Vec<String> = positions
         .iter()
         .map(|(_, position)| position.to_string())
@@ -111,10 +111,10 @@ mod tests {
 
     use super::*;
 
-    fn positions() -> Positions {
-        let mut positions = Positions::of(["b", "a", "c"].into_iter());
+    fn positions() -> StreamPositions {
+        let mut positions = StreamPositions::of(["b", "a", "c"].into_iter());
         for (topic, epoch, seq) in [("a", 1, 10), ("b", 2, 20), ("c", 3, 0)] {
-            positions.set(topic, Position { epoch, seq });
+            positions.set(topic, StreamPosition { epoch, seq });
         }
         positions
     }
@@ -130,7 +130,7 @@ mod tests {
         let mut positions = positions();
         for (index, epoch, seq) in [(0, 2, 21), (1, 1, 11), (2, 3, 1)] {
             let IdParts { before, after } = positions.id_parts(index, epoch);
-            positions.advance(index, Position { epoch, seq });
+            positions.advance(index, StreamPosition { epoch, seq });
             assert_eq!(format!("{before}{seq}{after}"), positions.id());
         }
     }

@@ -3,7 +3,7 @@
 use crate::outbox::Outbox;
 use crate::outbox::batch::Batch;
 use crate::outbox::individual::Individual;
-use crate::outbox::positions::Position;
+use crate::outbox::positions::StreamPosition;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 
@@ -12,7 +12,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// event's id, if its form has ids.
     pub(crate) fn set_positions<'a>(
         &self,
-        mut starts: impl Iterator<Item = (&'a str, Position)>,
+        mut starts: impl Iterator<Item = (&'a str, StreamPosition)>,
     ) -> Option<String> {
         let mut state = self.state.lock();
         if !state.form.has_ids() {

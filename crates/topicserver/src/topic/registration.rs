@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
-use crate::outbox::positions::Position;
+use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
@@ -117,7 +117,7 @@ pub(crate) struct Report {
     pub(crate) state: TopicState,
     /// The position after which the connection gets messages. An event stream that is cut off
     /// before its first message goes on from here.
-    pub(crate) start: Position,
+    pub(crate) start: StreamPosition,
 }
 
 impl Report {
@@ -129,7 +129,7 @@ impl Report {
             seq: 0,
             recovered: None,
         };
-        let start = Position { epoch: 0, seq: 0 };
+        let start = StreamPosition { epoch: 0, seq: 0 };
         Self { state, start }
     }
 }

@@ -9,7 +9,7 @@ use wire::{Page, TopicState};
 
 use crate::history::budget::MemoryShare;
 use crate::outbox::SharedOutbox;
-use crate::outbox::positions::Position;
+use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
@@ -356,7 +356,7 @@ impl Task {
         };
         let epoch = self.log.epoch_number();
         let seq = from.next.saturating_sub(1);
-        let start = Position { epoch, seq };
+        let start = StreamPosition { epoch, seq };
         Report { state, start }
     }
 
