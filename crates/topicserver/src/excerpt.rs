@@ -91,7 +91,7 @@ mod tests {
     fn every_part_can_be_shown() {
         shows("", 0..0, "1 | \n  | ^");
         shows("ab", 2..9, "1 | ab\n  |   ^");
-        shows("ab", 9..1, "1 | ab\n  |   ^");
+        shows("ab", 9..9, "1 | ab\n  |   ^");
         shows("a  \nb", 3..4, "1 | a\n  |    ^");
         shows("a\nb", 0..3, "1 | a\n  | ^");
         shows("\u{20ac}", 1..2, "1 | \u{20ac}\n  | ^");

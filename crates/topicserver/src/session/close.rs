@@ -145,7 +145,7 @@ impl<R: Source> Session<R> {
             End::Closed => match outbox.closing().flatten() {
                 Some(ErrorCode::ShuttingDown) | None => {}
                 Some(code) => {
-                    state.log_peer_error(peer, code, "it fell further behind than its outbox")
+                    state.log_peer_error(peer, code, "it fell further behind than its outbox");
                 }
             },
             End::Source | End::Finished | End::Broken(_) | End::Stalled => {}

@@ -260,7 +260,6 @@ fn a_phone_can_have_it_on_its_home_screen() {
 
 /// The pictures that people look at: kept with the other files of the tests.
 #[test]
-#[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn a_conversation_of_many_scripts_fits_every_screen() {
     let Some(driver) = Driver::start() else {
         return;

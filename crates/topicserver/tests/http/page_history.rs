@@ -196,7 +196,6 @@ fn ten_thousand_lines_come_into_an_open_page_without_freezing_it() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn what_was_read_and_what_is_new_outlive_a_reload() {
     let Some(driver) = Driver::start() else {
         return;
