@@ -35,8 +35,8 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 // A message that the server's disk did not accept in time is sent again so often.
 const MOST_ATTEMPTS = 6;
-// Why the first registration of a connection would be refused for ever.
-const FINAL = ["unauthenticated", "forbidden", "name-reserved", "wrong-key"];
+// The first registration of a connection would be refused for ever.
+const isFinal = (code) => code === "wrong-key" || ["request", "frame"].includes(CODES[code]);
 
 export class NatterError extends Error {
   constructor(code, text, about = {}) {
@@ -60,13 +60,13 @@ function messageOf({ extended = {}, message }) {
 
 function nameProblem(what, name) {
   if (typeof name !== "string" || name === "") return `${what} can't be empty`;
+  if (/\p{Surrogate}/u.test(name)) return `${what} is whole characters`;
   return /[\u0000-\u001f\u007f-\u009f]/.test(name) ? `${what} holds no control character` : null;
 }
 
 export function topicProblem(name) {
   const bytes = bytesOf(String(name));
   return nameProblem("a topic's name", name)
-    ?? (/\p{Surrogate}/u.test(name) ? "a topic's name is whole characters" : null)
     ?? (bytes > 255 ? `a topic's name has at most 255 bytes; this one has ${bytes}` : null);
 }
 
@@ -168,7 +168,7 @@ export class Client {
     const take = (opened) => (this.#connection ? opened.connection.abort() : this.#take(opened));
     await this.#open(this.#wanted, { mayBeNameless: true }).then(take).catch((error) => {
       // Who isn't accepted now will not be later.
-      if (FINAL.includes(error.code)) this.#end(error, true);
+      if (isFinal(error.code)) this.#end(error, true);
       else this.#lost(error);
     });
   }

@@ -342,3 +342,12 @@ test("a client that is patient waits for a server, and one that isn't fails", as
   await lost;
   client.abort();
 });
+
+test("a client that is patient ends when it would be refused for ever", async () => {
+  const server = await Server.start();
+  const client = new Client(server.address, { client: "x".repeat(100) });
+  const closed = next(client, "closed");
+  await client.start({ isPatient: true });
+  assert.equal((await closed).error.code, "bad-frame");
+  await server.stop();
+});

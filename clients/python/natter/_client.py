@@ -22,8 +22,6 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # A message that the server's disk did not accept in time is sent again so often.
 _MOST_ATTEMPTS = 6
-# Why the first registration of a connection would be refused for ever.
-_FINAL = ("unauthenticated", "forbidden", "name-reserved", "wrong-key")
 _CLOSED = NatterError("closed", "the client was closed")
 
 
@@ -161,7 +159,8 @@ class Client:
             connection, user, refusal = await self._open(self._wanted, may_be_nameless=True)
         except NatterError as error:
             # Who isn't accepted now will not be later.
-            return self._end(error, is_abrupt=True) if error.code in _FINAL else self._lost(error, None)
+            is_final = error.code == "wrong-key" or CODES.get(error.code) in ("request", "frame")
+            return self._end(error, is_abrupt=True) if is_final else self._lost(error, None)
         if self._connection:  # Meanwhile, a new name has brought another one.
             return connection.abort()
         await self._take(connection, user, refusal)

@@ -15,6 +15,7 @@ mod context;
 mod forwarded;
 mod guard;
 mod info;
+mod lean;
 mod plain;
 mod problem;
 mod publish;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use client::link::Link;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::Failure;
 use crate::output::notice::Notices;
@@ -16,6 +16,25 @@ use crate::system;
 const BACKLOG: i32 = 128;
 /// Accepting fails for a while when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Callers who don't give up mustn't fill the screen.
+const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
+
+/// When a notice last said that a caller was told that we are busy.
+#[derive(Debug, Default)]
+pub(crate) struct BusyNotices(Option<Instant>);
+
+impl BusyNotices {
+    /// Another one may be said, and is.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.0.is_none_or(|said| now - said >= BUSY_NOTICE_EVERY);
+        if is_due {
+            self.0 = Some(now);
+        }
+        is_due
+    }
+}
 
 /// A port on which calls are taken.
 #[derive(Debug)]

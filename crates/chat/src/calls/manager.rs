@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use wire::{Address, ErrorCode, TopicName};
 
 use super::dial::{LISTENER, dial};
-use super::listen::Listener;
+use super::listen::{BusyNotices, Listener};
 use crate::error::Failure;
 use crate::input::action::CallAction;
 use crate::output::item::{Call, CallLine};
@@ -66,6 +66,7 @@ impl Calls {
             people,
             state: State::Idle,
             queue: Queue::new(String::new()),
+            busy_notices: BusyNotices::default(),
         };
         tokio::spawn(manager.run(taken));
         Ok(Self(actions))
@@ -87,15 +88,65 @@ struct CallManager {
     state: State,
     /// What waits to be said.
     queue: Queue,
+    busy_notices: BusyNotices,
 }
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Link, DialError>> + Send>>;
 
 enum State {
     Idle,
-    Dialing { name: String, dialing: Dialing },
-    Ringing { who: String, link: Box<Link> },
-    Talking { who: String, link: Box<Link> },
+    Dialing {
+        who: Party,
+        dialing: Dialing,
+    },
+    Ringing {
+        who: Party,
+        link: Box<Link>,
+        /// Something was said before the call is answered, which waits to be read.
+        has_spoken: bool,
+    },
+    Talking {
+        who: Party,
+        link: Box<Link>,
+    },
+}
+
+/// The other side of a call, as far as it is known.
+#[derive(Clone, Debug)]
+struct Party {
+    /// What the view is called, and whose lines are shown in it.
+    name: String,
+    /// In a sentence.
+    phrase: String,
+}
+
+impl Party {
+    fn named(name: String) -> Self {
+        let phrase = name.clone();
+        Self { name, phrase }
+    }
+
+    /// Somebody at that address, where those are whose names are known.
+    fn at(ip: String, names: &[String]) -> Self {
+        match names {
+            [] => Self {
+                phrase: format!("somebody at {ip}"),
+                name: ip,
+            },
+            [name] => Self::named(name.clone()),
+            [one, other] => Self::named(format!("{one} or {other}")),
+            [one, other, ..] => Self {
+                phrase: format!("{one}, {other} or somebody else at {ip}"),
+                name: ip,
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str(&self.phrase)
+    }
 }
 
 enum Woken {
@@ -108,7 +159,13 @@ impl State {
     /// Waits for what happens in the call. Cancel safe.
     async fn next(&mut self) -> Woken {
         match self {
-            Self::Idle | Self::Ringing { .. } => pending().await,
+            Self::Idle => pending().await,
+            Self::Ringing {
+                link, has_spoken, ..
+            } => match has_spoken {
+                true => pending().await,
+                false => Woken::Read(link.reader.fill().await),
+            },
             Self::Dialing { dialing, .. } => Woken::Dialed(dialing.await.map(Box::new)),
             Self::Talking { link, .. } => {
                 let Link { reader, writer, .. } = &mut **link;
@@ -139,19 +196,21 @@ impl CallManager {
     async fn perform(&mut self, action: CallAction) {
         match (action, std::mem::replace(&mut self.state, State::Idle)) {
             (CallAction::Dial { name, address }, State::Idle) => self.dial(name, address),
-            (CallAction::Accept, State::Ringing { who, link }) => {
+            (CallAction::Accept, State::Ringing { who, link, .. }) => {
                 self.people.set_caller(None);
                 self.notices
                     .say(format_args!("you talk with {who} now: /hangup ends that"));
                 self.state = State::Talking { who, link };
+                // What was said while it rang.
+                self.show().await;
             }
-            (CallAction::Decline | CallAction::HangUp, State::Ringing { link, who }) => {
+            (CallAction::Decline | CallAction::HangUp, State::Ringing { link, who, .. }) => {
                 self.people.set_caller(None);
                 self.notices
                     .say(format_args!("{who} is told that you can't"));
                 tokio::spawn(link.refuse(ErrorCode::Busy, "can't talk now; try again later"));
             }
-            (CallAction::HangUp, State::Talking { who, .. } | State::Dialing { name: who, .. }) => {
+            (CallAction::HangUp, State::Talking { who, .. } | State::Dialing { who, .. }) => {
                 self.notices.say(format_args!("you have hung up on {who}"));
                 self.forget_unsent().await;
             }
@@ -195,43 +254,73 @@ impl CallManager {
         };
         let notices = self.notices.clone();
         let dialing = Box::pin(async move { dial(&dialer, &notices).await });
-        self.state = State::Dialing { name, dialing };
+        let who = Party::named(name);
+        self.state = State::Dialing { who, dialing };
     }
 
     fn on_caller(&mut self, link: Link) {
-        if !matches!(self.state, State::Idle) {
+        let ip = link.remote().ip().to_string();
+        let names = self.people.at(&ip);
+        let who = Party::at(ip.clone(), &names);
+        if let Some(what) = self.busy_with() {
+            if self.busy_notices.is_due() {
+                self.notices.say(format_args!("{who} called while {what}"));
+            }
             let reason = "somebody else is being talked to; try again later";
             tokio::spawn(link.refuse(ErrorCode::Busy, reason));
             return;
         }
-        let ip = link.remote().ip().to_string();
-        let names = self.people.at(&ip);
-        let who = match names.as_slice() {
-            [name] => name.clone(),
-            _ => ip.clone(),
+        let address = match names.len() {
+            1 | 2 => format!(" ({ip})"),
+            // It is named already.
+            _ => String::new(),
         };
-        let caller = match names.as_slice() {
-            [] => format!("somebody at {ip}"),
-            [name] => format!("{name} ({ip})"),
-            [_, _] => format!("{} ({ip})", names.join(" or ")),
-            [one, other, ..] => format!("{one}, {other} or somebody else at {ip}"),
+        self.notices.alert(format_args!(
+            "{who}{address} calls you: /accept or /decline"
+        ));
+        self.people.set_caller(Some(&who.name));
+        self.state = State::Ringing {
+            who,
+            link: Box::new(link),
+            has_spoken: false,
         };
-        self.notices
-            .alert(format_args!("{caller} calls you: /accept or /decline"));
-        self.people.set_caller(Some(&who));
-        let link = Box::new(link);
-        self.state = State::Ringing { who, link };
+    }
+
+    /// What keeps us from taking another call.
+    fn busy_with(&self) -> Option<String> {
+        match &self.state {
+            State::Idle => None,
+            State::Dialing { who, .. } => Some(format!("you were calling {who}")),
+            State::Ringing { who, .. } => Some(format!("{who} was calling")),
+            State::Talking { .. } => Some("you were in a call".into()),
+        }
+    }
+
+    /// A caller has said something before the call is answered, or has hung up.
+    fn on_ringing(&mut self, read: &io::Result<usize>) {
+        let State::Ringing {
+            who, has_spoken, ..
+        } = &mut self.state
+        else {
+            return;
+        };
+        if matches!(read, Ok(1..)) {
+            *has_spoken = true;
+            return;
+        }
+        self.notices.say(format_args!("{who} has hung up"));
+        self.people.set_caller(None);
+        self.state = State::Idle;
     }
 
     async fn handle(&mut self, woken: Woken) {
         match woken {
             Woken::Dialed(Ok(link)) => {
-                if let State::Dialing { name, .. } = std::mem::replace(&mut self.state, State::Idle)
+                if let State::Dialing { who, .. } = std::mem::replace(&mut self.state, State::Idle)
                 {
                     self.notices.say(format_args!(
-                        "it rings at {name}'s: what you say is heard when they accept"
+                        "it rings at {who}'s: what you say is heard when they accept"
                     ));
-                    let who = name;
                     self.state = State::Talking { who, link };
                 }
             }
@@ -239,6 +328,9 @@ impl CallManager {
                 self.state = State::Idle;
                 self.notices.warn(words::dial_error(&error, LISTENER));
                 self.forget_unsent().await;
+            }
+            Woken::Read(read) if matches!(self.state, State::Ringing { .. }) => {
+                self.on_ringing(&read);
             }
             Woken::Read(Ok(1..)) => self.show().await,
             Woken::Read(_) => self.end().await,
@@ -269,7 +361,7 @@ impl CallManager {
                 }
                 Ok(Some(Frame::Message(frame))) => {
                     let line = CallLine {
-                        who: Some(who.clone()),
+                        who: Some(who.name.clone()),
                         topic: frame.message.topic.decode().into(),
                         text: frame.message.text.decode().into(),
                     };

@@ -11,12 +11,12 @@ use client::dial::{DialError, Dialer, Protection};
 use client::frame::Frame;
 use client::link::{Link, LinkError};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use wire::{Address, Credential, ErrorCode, Event, Request, TopicName, UserName};
 
 use crate::access::KnownServers;
 use crate::calls::dial::{LISTENER, dial, dial_until};
-use crate::calls::listen::Listener;
+use crate::calls::listen::{BusyNotices, Listener};
 use crate::conversation::{AtEnd, Conversation, Ending, Meanwhile, Role};
 use crate::error::{Failure, LookupError};
 use crate::output::notice::Notices;
@@ -28,8 +28,6 @@ const REFUSED_AT_ONCE: usize = 64;
 /// Our peer may have left before the next one called, and the system may report the call
 /// first. This is how long it may take to report both.
 const GRACE: Duration = Duration::from_millis(5);
-/// Callers who don't give up mustn't fill the screen.
-const BUSY_NOTICE_EVERY: Duration = Duration::from_secs(1);
 
 /// The program at the other end of a direct call.
 const PEER: &str = "chat";
@@ -237,8 +235,7 @@ struct Host {
     next: Option<Link>,
     /// Callers who are being told why they are refused.
     leaving: JoinSet<()>,
-    /// When a notice last said that somebody was refused.
-    said_busy: Option<Instant>,
+    busy_notices: BusyNotices,
 }
 
 impl Host {
@@ -249,7 +246,7 @@ impl Host {
             notices,
             next: None,
             leaving: JoinSet::new(),
-            said_busy: None,
+            busy_notices: BusyNotices::default(),
         })
     }
 
@@ -339,10 +336,7 @@ impl Host {
     }
 
     fn say_busy(&mut self, caller: &Link) {
-        let now = Instant::now();
-        let is_due = |said| now - said >= BUSY_NOTICE_EVERY;
-        if self.said_busy.is_none_or(is_due) {
-            self.said_busy = Some(now);
+        if self.busy_notices.is_due() {
             let notice = format_args!("told {} that you are busy", caller.remote());
             self.notices.say(notice);
         }

@@ -4,11 +4,13 @@
 //! client library connects, registers and connects again; here its events become what is
 //! shown, and what was typed becomes its commands. Never speaks direct mode.
 
+use std::collections::BTreeSet;
 use std::future::pending;
+use std::time::Duration;
 
 use client::{Client, Closing, Event, Events, Finished, Permit, Request};
 use tokio::sync::mpsc;
-use wire::{Address, ErrorCode, UserName};
+use wire::{Address, ErrorCode, TopicName, UserName};
 
 use crate::access::KnownServers;
 use crate::calls::manager::Calls;
@@ -90,6 +92,12 @@ struct Chat {
     to_calls: Option<CallAction>,
     /// Whom to call when the server says where they are.
     to_call: Option<UserName>,
+    /// The connection is lost, and no topic has been joined since.
+    is_away: bool,
+    /// What was said since then of attempts to connect.
+    said: Vec<Vec<Words>>,
+    /// The topics whose members the client asks for once more, after a change of our name.
+    expected: BTreeSet<String>,
     /// The client takes no more commands.
     is_closed: bool,
     /// The client was told to finish.
@@ -126,6 +134,9 @@ pub(crate) async fn run(all: TopicMode) -> Ended {
         connection: Connection::Usual,
         to_calls: None,
         to_call: None,
+        is_away: false,
+        said: Vec::new(),
+        expected: BTreeSet::new(),
         is_closed: false,
         is_finishing: false,
         refused: 0,
@@ -246,19 +257,64 @@ impl Chat {
             Event::Kept(_) => self.say_kept(),
             event => {
                 self.show_facts(&event);
-                let about = words::about(&event);
+                let is_expected = self.expects(&event);
                 let passes = self.all.notices.is_quiet() && words::will_pass(&event);
-                for words in words::event(&event, &self.all.server) {
-                    if !passes {
+                if !passes && !is_expected {
+                    let about = words::about(&event);
+                    for words in words::event(&event, &self.all.server) {
                         self.say(words, &about);
                     }
                 }
                 self.update(&event);
                 if self.all.audience == Audience::Person {
-                    self.on_news(&event);
+                    self.remember_people(&event);
+                    if !is_expected {
+                        self.on_news(&event);
+                    }
                 }
             }
         }
+    }
+
+    /// What a person needn't be told. A change of our name is made over a new connection: that
+    /// we have joined our topics once more, and who is there, is no news then. Nor is another
+    /// attempt to connect that fails as the last one did; the status line has it.
+    fn expects(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Disconnected { .. } => {
+                self.is_away = true;
+                self.is_said(event)
+            }
+            Event::Retrying { error, .. } => {
+                self.is_away = true;
+                let (pause, error) = (Duration::ZERO, error.clone());
+                self.is_said(&Event::Retrying { pause, error })
+            }
+            Event::Joined { topics, again } => {
+                self.said.clear();
+                let was_away = std::mem::replace(&mut self.is_away, false);
+                let is_expected = *again && !was_away;
+                for topic in topics.iter().map(TopicName::as_str) {
+                    match is_expected {
+                        true => self.expected.insert(topic.into()),
+                        false => self.expected.remove(topic),
+                    };
+                }
+                is_expected
+            }
+            Event::Members { topic, .. } => self.expected.remove(topic),
+            _ => false,
+        }
+    }
+
+    /// A person has been told the same since the connection was lost.
+    fn is_said(&mut self, event: &Event) -> bool {
+        let words = words::event(event, &self.all.server);
+        let is_said = self.said.contains(&words);
+        if !is_said {
+            self.said.push(words);
+        }
+        is_said && self.all.audience == Audience::Person
     }
 
     fn update(&mut self, event: &Event) {
@@ -299,23 +355,32 @@ impl Chat {
             Event::Registered { user: Some(user) } if self.all.people.set_me(user) => {
                 self.all.notices.say(format_args!("you are {user}"));
             }
-            Event::Members { users, .. } => {
-                for person in users {
-                    self.all.people.add_at(&person.user, &person.ip);
-                }
-            }
-            Event::UserJoined { user, ip, .. } => self.all.people.add_at(user, ip),
-            Event::Found { user, ip, port } => {
-                self.all.people.add_names(&[user]);
-                if self.call_found(user, ip, port) {
-                    return;
-                }
-            }
+            Event::Found { user, ip, port } if self.call_found(user, ip, port) => return,
             _ => {}
         }
         let about = words::about(event);
         for words in words::news(event, &self.all.server) {
             self.say(words, &about);
+        }
+    }
+
+    /// Remembers who is here, and where.
+    fn remember_people(&self, event: &Event) {
+        let people = &self.all.people;
+        match event {
+            Event::Joined { topics, .. } => {
+                topics.iter().for_each(|topic| people.join(topic.as_str()));
+            }
+            Event::Left(topic) | Event::Removed { topic, .. } => people.leave(topic.as_str()),
+            Event::Members { topic, users, .. } => {
+                let members = users.iter();
+                let members = members.map(|person| (person.user.as_str(), person.ip.as_str()));
+                people.set_members(topic, members);
+            }
+            Event::UserJoined { topic, user, ip } => people.add_member(topic, user, ip),
+            Event::UserLeft { topic, user } => people.remove_member(topic, user),
+            Event::Found { user, .. } => people.add_names(&[user]),
+            _ => {}
         }
     }
 

@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(candidates("/topic l"), ["lunch", "lab"]);
         assert_eq!(candidates("/call c"), ["carol"]);
         assert_eq!(candidates("c"), ["carol: "]);
+        assert_eq!(candidates("CAR"), ["carol: "]);
         assert_eq!(candidates("ask c"), ["carol"]);
         assert_eq!(candidates("ask @c"), ["@carol "]);
         assert!(candidates("").is_empty() && candidates("x ").is_empty());

@@ -12,7 +12,6 @@ use tokio::time::sleep_until;
 
 use super::Notify;
 use super::burst::Bursts;
-use super::canvas::Canvas;
 use super::draw::last_lines;
 use super::keys::{Input, KeyParser, Wheel};
 use super::painter::Painter;
@@ -23,9 +22,14 @@ use crate::input::lines::Typed;
 use crate::output::item::Item;
 use crate::system;
 
-/// What happens is drawn at most this often: faster than anybody reads, and rare enough that
-/// a busy topic leaves time for the keys. A key is drawn at once.
+/// The shortest pause before what happens is drawn: faster than anybody reads. A key is drawn
+/// at once.
 const PACE: Duration = Duration::from_millis(33);
+/// The pause is so many times as long as the last drawing took, so that drawing what happens
+/// takes a fifth of a processor at most, however large the window or slow the terminal is.
+const PAUSE_FACTOR: u32 = 4;
+/// A longer pause would look like a program that hangs.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How long the rest of a key's sequence may be in coming.
 const SEQUENCE: Duration = Duration::from_millis(600);
 /// An escape character after which nothing has come for so long is the key: a person's next key
@@ -58,12 +62,11 @@ pub(super) struct Screen {
     bursts: Bursts,
     /// When the terminal sent something last.
     heard: Instant,
-    /// When it was drawn last, and whether something has happened since.
-    drawn: Option<Instant>,
+    /// Until then what happens isn't drawn.
+    pause_end: Instant,
+    /// Something has happened since it was drawn last.
     is_stale: bool,
     rang: Option<Instant>,
-    /// The last picture, whole.
-    canvas: Option<Canvas>,
 }
 
 /// What it woke up for.
@@ -86,10 +89,9 @@ impl Screen {
             parser: KeyParser::default(),
             bursts: Bursts::default(),
             heard: Instant::now(),
-            drawn: None,
+            pause_end: Instant::now(),
             is_stale: true,
             rang: None,
-            canvas: None,
         }
     }
 
@@ -127,7 +129,7 @@ impl Screen {
             if self.ui.has_ended() {
                 self.ends.to_input = None;
             }
-            if self.is_stale && self.next_drawing() <= Instant::now() {
+            if self.is_stale && self.pause_end <= Instant::now() {
                 self.draw()?;
             }
         }
@@ -136,10 +138,15 @@ impl Screen {
     async fn wait(&mut self, signals: &mut system::ScreenSignals) -> Woken {
         let deadline = self.deadline();
         let has_outgoing = self.ui.has_outgoing() && self.ends.to_input.is_some();
+        // What its thread has read last is still to be taken when that has ended.
+        let has_keys = !(self.ends.keys.is_closed() && self.ends.keys.is_empty());
         let Self { ui, ends, .. } = self;
         tokio::select! {
+            // What the person does comes first, and what happens elsewhere last: there may
+            // always be more of it.
+            biased;
             _ = &mut ends.stop => Woken::Stop,
-            read = ends.keys.recv(), if !ends.keys.is_closed() => Woken::Read(read),
+            read = ends.keys.recv(), if has_keys => Woken::Read(read),
             permit = reserve(ends.to_input.as_ref()), if has_outgoing => {
                 match permit {
                     Some(permit) => permit.send(ui.take_outgoing()),
@@ -148,9 +155,9 @@ impl Screen {
                 }
                 Woken::Handed
             }
-            items = ends.items.recv() => Woken::Items(items),
             signal = signals.next() => Woken::Signal(signal),
             () = sleep_until(deadline.into()) => Woken::Time,
+            items = ends.items.recv() => Woken::Items(items),
         }
     }
 
@@ -160,7 +167,7 @@ impl Screen {
             .parser
             .is_waiting()
             .then(|| self.heard + self.patience());
-        let drawing = self.is_stale.then(|| self.next_drawing());
+        let drawing = self.is_stale.then_some(self.pause_end);
         let deadlines = [sequence, drawing, self.bursts.deadline()];
         let far = Instant::now() + Duration::from_secs(60);
         deadlines.into_iter().flatten().min().unwrap_or(far)
@@ -172,10 +179,6 @@ impl Screen {
             true => ESCAPE,
             false => SEQUENCE,
         }
-    }
-
-    fn next_drawing(&self) -> Instant {
-        self.drawn.map_or_else(Instant::now, |drawn| drawn + PACE)
     }
 
     fn on_time(&mut self) {
@@ -281,12 +284,13 @@ impl Screen {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let canvas = self.ui.draw();
-        self.canvas = Some(canvas.clone());
-        let update = self.painter.paint(canvas);
-        self.drawn = Some(Instant::now());
+        let began = Instant::now();
+        let update = self.painter.paint(self.ui.draw());
+        let result = self.window.draw(&update);
+        let ended = Instant::now();
+        self.pause_end = ended + pause_after(ended - began);
         self.is_stale = false;
-        self.window.draw(&update)
+        result
     }
 
     /// What is left on the normal screen.
@@ -296,6 +300,11 @@ impl Screen {
         let lines = last_lines(&canvas, self.ui.areas().messages);
         lines.iter().map(|line| format!("{line}\r\n")).collect()
     }
+}
+
+/// How long what happens waits to be drawn, after a drawing that took so long.
+fn pause_after(drawing: Duration) -> Duration {
+    (drawing * PAUSE_FACTOR).clamp(PACE, LONGEST_PAUSE)
 }
 
 /// Waits for room for what was typed.
@@ -329,5 +338,18 @@ fn notification(how: Notify, text: &str) -> String {
         Notify::Osc9 => format!("\x1b]9;natter: {clean}\x1b\\"),
         // This one has fields.
         Notify::Osc777 => format!("\x1b]777;notify;natter;{}\x1b\\", clean.replace(';', ",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawing_takes_a_fifth_of_the_time_at_most_and_never_pauses_for_long() {
+        let milliseconds = Duration::from_millis;
+        for (drawing, pause) in [(0, 33), (1, 33), (20, 80), (60, 240), (2_000, 250)] {
+            assert_eq!(pause_after(milliseconds(drawing)), milliseconds(pause));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use crate::peer::Peer;
 #[cfg(target_os = "linux")]
 use crate::peer::Silent;
-use crate::pictures::joined;
+use crate::pictures::{Other, joined};
 use crate::process::{Process, free_port};
 use crate::server::start_server;
 
@@ -55,6 +55,99 @@ fn a_call_that_is_declined_or_comes_to_nothing_is_said() {
     bob.sees("-- nobody calls you");
 }
 
+/// Somebody calls, is told to try again later, and ends.
+fn calls_in_vain(port: &str) {
+    let mut other = Process::chat(&["-direct", "0", &format!("127.0.0.1:{port}")]);
+    other.notice("try again later");
+    assert_eq!(other.exit_code(), 1);
+}
+
+#[test]
+fn who_calls_while_somebody_else_does_is_told_so_and_the_person_sees_it() {
+    let server = start_server();
+    let port = free_port().to_string();
+    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
+    let _first = Process::chat(&["-direct", "0", &format!("127.0.0.1:{port}")]);
+    bob.sees("somebody at 127.0.0.1 calls you");
+    let _alice = Other::named("alice", &server, "t");
+    bob.sees("alice has joined");
+    calls_in_vain(&port);
+    bob.sees("-- alice called while somebody at 127.0.0.1 was calling");
+}
+
+#[test]
+fn who_calls_somebody_in_a_call_is_told_so_and_the_person_sees_it() {
+    let server = start_server();
+    let port = free_port().to_string();
+    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
+    let alice = joined(20, 70, &server, &[]);
+    alice.types("/call bob\r");
+    bob.sees("alice (127.0.0.1) calls you");
+    bob.types("/accept\r");
+    bob.sees("you talk with alice now");
+    calls_in_vain(&port);
+    bob.sees("-- alice called while you were in a call");
+    // The call goes on, and its end is somebody else's.
+    alice.types("still there?\r");
+    bob.sees("direct:still there?");
+    alice.types("/hangup\r");
+    bob.sees("-- the call with alice has ended");
+    assert_eq!(bob.rings(), 1);
+}
+
+#[test]
+fn a_caller_is_called_by_the_names_of_those_who_are_there_now() {
+    let server = start_server();
+    let port = free_port().to_string();
+    let bob = joined(20, 90, &server, &["--name", "bob", "--listen", &port]);
+    let is_called = |expected: &str, told: &str| {
+        let _caller = Process::chat(&["-direct", "0", &format!("127.0.0.1:{port}")]);
+        bob.sees(&format!("!! {expected} calls you"));
+        bob.types("/decline\r");
+        bob.sees(&format!("-- {told} is told that you can't"));
+    };
+    let nobody = "somebody at 127.0.0.1";
+    is_called(nobody, nobody);
+    let alice = Other::named("alice", &server, "t");
+    bob.sees("alice has joined");
+    is_called("alice (127.0.0.1)", "alice");
+    let _carol = Other::named("carol", &server, "t");
+    bob.sees("carol has joined");
+    is_called("alice or carol (127.0.0.1)", "alice or carol");
+    drop(alice);
+    bob.sees("alice has left");
+    is_called("carol (127.0.0.1)", "carol");
+    let _dave = Other::named("dave", &server, "t");
+    bob.sees("dave has joined");
+    let _erin = Other::named("erin", &server, "t");
+    bob.sees("erin has joined");
+    let many = "carol, dave or somebody else at 127.0.0.1";
+    is_called(many, many);
+}
+
+#[test]
+fn a_caller_who_hangs_up_calls_no_longer() {
+    let server = start_server();
+    let port = free_port().to_string();
+    let bob = joined(20, 70, &server, &["--name", "bob", "--listen", &port]);
+    let alice = joined(20, 70, &server, &[]);
+    alice.types("/call bob\r");
+    bob.sees("alice (127.0.0.1) calls you");
+    alice.sees("it rings at bob's");
+    alice.types("/hangup\r");
+    bob.sees("-- alice has hung up");
+    bob.types("/accept\r");
+    bob.sees("-- nobody calls you");
+    // Somebody else gets through.
+    alice.types("/leave\r");
+    alice.sees(" t · 2 here");
+    alice.types("/call bob\r");
+    alice.sees("it rings at bob's");
+    alice.types("now?\r");
+    bob.types("\u{15}/accept\r");
+    bob.sees("direct:now?");
+}
+
 #[test]
 fn whom_a_server_knows_can_be_called_without_joining_anything() {
     let server = start_server();
@@ -100,7 +193,8 @@ fn a_block_that_is_pasted_in_a_call_arrives_whole() {
 #[test]
 fn what_a_call_could_not_send_is_counted() {
     let server = start_server();
-    let alice = joined(20, 70, &server, &[]);
+    // It must not be given up before it is hung up.
+    let alice = joined(20, 70, &server, &["--connect-timeout", "600"]);
     let silent = Silent::new();
     let port = silent.address.rsplit(':').next().unwrap();
     let mut carol = Peer::new(TcpStream::connect(&server).unwrap());

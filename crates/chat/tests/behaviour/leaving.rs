@@ -194,25 +194,133 @@ fn child_of(parent: nix::unistd::Pid) -> nix::unistd::Pid {
     nix::unistd::Pid::from_raw(children.trim().parse().unwrap())
 }
 
+/// Someone whose window can be closed.
+struct Window {
+    pty: pty_process::blocking::Pty,
+    child: std::process::Child,
+    screen: vt100::Parser,
+}
+
+impl Window {
+    fn opens(server: &str) -> Self {
+        let (pty, terminal) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(12, 70)).unwrap();
+        let program = crate::process::chat();
+        let child = pty_process::blocking::Command::new(program.get_program())
+            .args(["-topic", server, "t"])
+            .env("TERM", "xterm")
+            .spawn(terminal)
+            .unwrap();
+        let screen = vt100::Parser::new(
+            std::num::NonZeroU16::new(12).unwrap(),
+            std::num::NonZeroU16::new(70).unwrap(),
+            0,
+        );
+        Self { pty, child, screen }
+    }
+
+    fn sees(&mut self, text: &str) {
+        use std::io::Read as _;
+        while !self.screen.screen().contents().contains(text) {
+            let mut bytes = [0; 4096];
+            let count = self.pty.read(&mut bytes).unwrap();
+            self.screen.process(&bytes[..count]);
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        use std::io::Write as _;
+        self.pty.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Closes it: the exit code.
+    fn closes(mut self) -> Option<i32> {
+        drop(self.pty);
+        self.child.wait().unwrap().code()
+    }
+}
+
 #[test]
 fn a_window_that_is_closed_ends_it() {
-    use std::io::Read as _;
     let server = start_server();
-    let (mut pty, terminal) = pty_process::blocking::open().unwrap();
-    let program = crate::process::chat();
-    let mut child = pty_process::blocking::Command::new(program.get_program())
-        .args(["-topic", &server, "t"])
-        .env("TERM", "xterm")
-        .spawn(terminal)
-        .unwrap();
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains("joined t") {
-        let mut bytes = [0; 4096];
-        let count = pty.read(&mut bytes).unwrap();
-        seen.extend_from_slice(&bytes[..count]);
+    let mut window = Window::opens(&server);
+    window.sees("joined t");
+    assert_eq!(window.closes(), Some(129));
+}
+
+#[test]
+fn a_window_that_is_closed_ends_it_also_with_unsent_lines_and_no_server() {
+    let (listener, address) = listen();
+    let mut window = Window::opens(&address);
+    let server = crate::peer::Peer::accept_registered(&listener, "t");
+    window.sees("joined t");
+    drop(server);
+    drop(listener);
+    window.sees("not connected");
+    window.types("into the void\r");
+    window.sees("1 unsent");
+    assert_eq!(window.closes(), Some(129));
+}
+
+/// Someone whose server is gone, with a line that can't be sent if it is any.
+fn cut_off(unsent: &str) -> Person {
+    let (listener, address) = listen();
+    let person = Person::sits_at(12, 70, &["-topic", &address, "t"]);
+    let server = crate::peer::Peer::accept_registered(&listener, "t");
+    person.sees("joined t");
+    drop(server);
+    drop(listener);
+    person.sees("not connected");
+    if !unsent.is_empty() {
+        person.types(&format!("{unsent}\r"));
+        person.sees("1 unsent");
     }
-    drop(pty);
-    assert_eq!(child.wait().unwrap().code(), Some(129));
+    person
+}
+
+#[test]
+fn every_way_out_is_open_without_a_server_whether_lines_wait_or_not() {
+    for unsent in ["", "into the void"] {
+        for (signal, code) in [
+            (Signal::SIGTERM, 143),
+            (Signal::SIGHUP, 129),
+            (Signal::SIGINT, 130),
+        ] {
+            let mut person = cut_off(unsent);
+            kill(person.process(), signal).unwrap();
+            assert_eq!(person.exit_code(), Some(code), "{unsent:?}");
+            assert!(person.has_the_terminal_back());
+            person.leaves_the_alternate_screen();
+        }
+        let mut person = cut_off(unsent);
+        person.types("\u{3}\u{3}");
+        assert_eq!(person.exit_code(), Some(130), "{unsent:?}");
+        assert!(person.has_the_terminal_back());
+    }
+    for keys in ["\u{4}", "/quit\r"] {
+        let mut person = cut_off("");
+        person.types(keys);
+        assert_eq!(person.exit_code(), Some(0));
+        assert!(person.has_the_terminal_back());
+    }
+}
+
+#[test]
+fn a_question_about_leaving_can_be_answered_with_no_or_cut_short() {
+    let mut person = cut_off("into the void");
+    person.types("/quit\r");
+    person.sees("1 line is not sent: \"into the void\"");
+    person.types("n");
+    person.sees("1 unsent");
+    person.types("and more");
+    person.sees_last("> and more");
+    person.types("\u{3}");
+    person.sees_last(">");
+    person.types("\u{4}");
+    person.sees("1 line is not sent: \"into the void\"");
+    person.types("\u{3}\u{3}");
+    assert_eq!(person.exit_code(), Some(130));
+    assert!(person.has_the_terminal_back());
 }
 
 #[test]

@@ -24,8 +24,14 @@ fn a_name_changes_when_the_new_one_is_granted_and_not_before() {
     person.sees("al     t:me again");
     assert_eq!(bob.hears(), "me again");
     bob.says("t", "Al: hi");
-    person.sees("t:Al: hi");
+    let picture = person.sees("t:Al: hi");
     assert_eq!(person.rings(), 1);
+    // How the name was changed is nobody's business.
+    for once in ["-- joined t", "-- in t: "] {
+        assert_eq!(picture.matches(once).count(), 1, "{picture}");
+    }
+    assert!(!picture.contains("has left"), "{picture}");
+    assert!(picture.contains(" t · 2 here: al, bob"), "{picture}");
 }
 
 #[test]
@@ -72,4 +78,32 @@ fn the_user_database_has_a_name_where_the_environment_has_none() {
         &[("USER", ""), ("LOGNAME", ""), ("USERNAME", "")],
     );
     person.sees(&format!("-- you are {}", me.unwrap().name));
+}
+
+#[test]
+fn names_in_any_script_stand_in_their_columns() {
+    let server = start_server();
+    let person = joined(16, 110, &server, &["--name", "騒ぎ屋"]);
+    let mut noa = Other::named("נועה", &server, "t");
+    person.sees("נועה has joined");
+    noa.says("t", "שלום 騒ぎ屋: come");
+    let picture = person.sees("t:שלום 騒ぎ屋: come");
+    assert_eq!(person.rings(), 1, "{picture}");
+    person.types("נו\there\r");
+    assert_eq!(noa.hears(), "נועה: here");
+    let picture = person.sees_above("t:נועה: here", ">");
+    // Where it is said begins below where the other line says it.
+    let column = |text: &str| {
+        let row = picture.lines().find(|row| row.contains(text)).unwrap();
+        unicode_width::UnicodeWidthStr::width(row.split(text).next().unwrap())
+    };
+    assert_eq!(column("t:שלום"), column("t:נועה"), "{picture}");
+    for name in ["│ נועה", "│ 騒ぎ屋"] {
+        assert!(picture.contains(name), "{picture}");
+    }
+    person.types("/nick مريم\r");
+    person.sees("-- you are مريم");
+    person.types("it's me\r");
+    person.sees("مريم");
+    assert_eq!(noa.hears(), "it's me");
 }

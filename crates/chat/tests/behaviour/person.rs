@@ -18,6 +18,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// From Enter to the next key.
 const AFTER_ENTER: Duration = Duration::from_millis(40);
+/// How long an Enter may draw nothing: where it does nothing, for ever.
+const LONGEST_ENTER: Duration = Duration::from_secs(1);
+/// What is kept of what the program has written, in bytes.
+const KEPT: usize = 1 << 20;
 
 /// Someone who runs `chat` on a model terminal.
 pub(crate) struct Person {
@@ -27,13 +31,40 @@ pub(crate) struct Person {
     screen: Arc<Screen>,
     child: Child,
     before: Termios,
-    /// When Enter was pressed last.
-    entered: Mutex<Instant>,
+    /// Enter was pressed last, when the program had written so often.
+    entered: Mutex<Option<usize>>,
 }
 
 struct Screen {
-    shown: Mutex<vt100::Parser<Bell>>,
+    shown: Mutex<Shown>,
     changed: Condvar,
+}
+
+struct Shown {
+    parser: vt100::Parser<Bell>,
+    /// When the program has written something.
+    writes: Vec<Instant>,
+    /// What it has written, with what a model terminal knows nothing of.
+    bytes: Vec<u8>,
+}
+
+impl Shown {
+    fn screen(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
+    fn has_sent(&self, what: &str) -> bool {
+        let mut windows = self.bytes.windows(what.len());
+        windows.any(|window| window == what.as_bytes())
+    }
+
+    fn written(&mut self, bytes: &[u8]) {
+        self.parser.process(bytes);
+        self.writes.push(Instant::now());
+        self.bytes.extend_from_slice(bytes);
+        let surplus = self.bytes.len().saturating_sub(KEPT);
+        self.bytes.drain(..surplus);
+    }
 }
 
 /// How often it has rung.
@@ -100,7 +131,11 @@ impl Person {
             Bell::default(),
         );
         let screen = Arc::new(Screen {
-            shown: Mutex::new(parser),
+            shown: Mutex::new(Shown {
+                parser,
+                writes: Vec::new(),
+                bytes: Vec::new(),
+            }),
             changed: Condvar::new(),
         });
         let (watched, output) = (Arc::clone(&screen), Arc::clone(&keyboard));
@@ -111,18 +146,39 @@ impl Person {
             screen,
             child,
             before,
-            entered: Mutex::new(Instant::now()),
+            entered: Mutex::new(None),
         }
     }
 
-    /// Presses keys. Nobody types on in the very moment after Enter.
+    /// Presses keys. Nobody types on in the very moment after Enter: which moment that is
+    /// depends on when the program has read it, and it draws something then.
     pub(crate) fn types(&self, keys: &str) {
         let mut entered = self.entered.lock().unwrap();
-        std::thread::sleep(AFTER_ENTER.saturating_sub(entered.elapsed()));
+        if let Some(writes) = entered.take() {
+            let drawn = self.waits_for_a_write(writes);
+            std::thread::sleep(AFTER_ENTER.saturating_sub(drawn.elapsed()));
+        }
+        let writes = self.screen.shown.lock().unwrap().writes.len();
         self.sends(keys.as_bytes());
         if keys.ends_with('\r') {
-            *entered = Instant::now();
+            *entered = Some(writes);
         }
+    }
+
+    /// Waits until the program has written more often than that, for a while: when it did.
+    fn waits_for_a_write(&self, writes: usize) -> Instant {
+        let shown = self.screen.shown.lock().unwrap();
+        let is_missing = |shown: &mut Shown| shown.writes.len() <= writes;
+        let waited = self
+            .screen
+            .changed
+            .wait_timeout_while(shown, LONGEST_ENTER, is_missing);
+        let (shown, _) = waited.unwrap();
+        shown
+            .writes
+            .get(writes)
+            .copied()
+            .unwrap_or_else(Instant::now)
     }
 
     /// The terminal sends these bytes at once.
@@ -134,7 +190,7 @@ impl Person {
     pub(crate) fn resizes(&self, rows: u16, columns: u16) {
         let mut shown = self.screen.shown.lock().unwrap();
         let (height, width) = (NonZeroU16::new(rows), NonZeroU16::new(columns));
-        shown.set_size(height.unwrap(), width.unwrap());
+        shown.parser.set_size(height.unwrap(), width.unwrap());
         drop(shown);
         self.keyboard.resize(Size::new(rows, columns)).unwrap();
     }
@@ -152,6 +208,24 @@ impl Person {
             assert!(left > Duration::ZERO, "no {what} on\n{picture}");
             shown = self.screen.changed.wait_timeout(shown, left).unwrap().0;
         }
+    }
+
+    /// Waits until the program has written this, escape sequences and all.
+    pub(crate) fn is_sent(&self, what: &str) {
+        let shown = self.screen.shown.lock().unwrap();
+        let is_missing = |shown: &mut Shown| !shown.has_sent(what);
+        let waited = self
+            .screen
+            .changed
+            .wait_timeout_while(shown, LIMIT, is_missing);
+        let (shown, _) = waited.unwrap();
+        let sent = String::from_utf8_lossy(&shown.bytes);
+        assert!(shown.has_sent(what), "no {what:?} in {sent:?}");
+    }
+
+    /// The program has written this so far.
+    pub(crate) fn was_sent(&self, what: &str) -> bool {
+        self.screen.shown.lock().unwrap().has_sent(what)
     }
 
     /// Waits until `text` is on the screen: the picture.
@@ -182,6 +256,19 @@ impl Person {
             .unwrap()
             .screen()
             .alternate_screen()
+    }
+
+    /// Waits until the normal screen is shown again: a program that has ended has written that,
+    /// and it may still have to be read.
+    pub(crate) fn leaves_the_alternate_screen(&self) {
+        let shown = self.screen.shown.lock().unwrap();
+        let is_taken = |shown: &mut Shown| shown.screen().alternate_screen();
+        let waited = self
+            .screen
+            .changed
+            .wait_timeout_while(shown, LIMIT, is_taken);
+        let (shown, _) = waited.unwrap();
+        assert!(!shown.screen().alternate_screen());
     }
 
     /// The terminal's settings are those of a program that takes every key.
@@ -221,7 +308,7 @@ impl Person {
     /// How often the bell has rung.
     pub(crate) fn rings(&self) -> usize {
         let shown = self.screen.shown.lock().unwrap();
-        shown.callbacks().0
+        shown.parser.callbacks().0
     }
 
     /// The program's process.
@@ -266,7 +353,7 @@ impl Person {
 fn watch(output: &Pty, screen: &Screen) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(count @ 1..) = (&mut &*output).read(&mut bytes) {
-        screen.shown.lock().unwrap().process(&bytes[..count]);
+        screen.shown.lock().unwrap().written(&bytes[..count]);
         screen.changed.notify_all();
     }
 }

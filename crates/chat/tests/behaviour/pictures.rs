@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use crate::peer::Peer;
+use crate::peer::{Peer, listen};
 use crate::person::Person;
 use crate::server::{Running, start_server};
 
@@ -101,6 +101,24 @@ fn all_topics_are_resumed_after_a_lost_connection() {
 }
 
 #[test]
+fn attempts_to_connect_that_fail_alike_are_said_once() {
+    let (listener, address) = listen();
+    let person = Person::sits_at(20, 90, &["-topic", &address, "t"]);
+    for registered in [true, false, false] {
+        let server = match registered {
+            true => Peer::accept_registered(&listener, "t"),
+            false => Peer::accept_registration(&listener).0,
+        };
+        drop(server);
+    }
+    let _server = Peer::accept_registered(&listener, "t");
+    let picture = person.sees(&format!("-- joined t at {address} again"));
+    for once in ["is lost: the other side closed it", "-- trying again in"] {
+        assert_eq!(picture.matches(once).count(), 1, "{picture}");
+    }
+}
+
+#[test]
 fn a_line_that_begins_with_a_slash_is_a_command_or_refused() {
     let server = start_server();
     let person = joined(50, 90, &server, &[]);
@@ -182,5 +200,52 @@ fn colors_are_there_unless_they_mustnt() {
         bob.says("t", "hi");
         person.sees("t:hi");
         assert_eq!(person.has_colors(), colors, "{options:?} {environment:?}");
+    }
+}
+
+#[test]
+fn a_mention_tells_the_desktop_in_the_way_that_the_terminal_knows() {
+    let osc9 = "\u{1b}]9;natter: bob in t: alice: a;b\\u001b\\\\u0007\u{1b}\\";
+    let osc777 = "\u{1b}]777;notify;natter;bob in t: alice: a,b\\u001b\\\\u0007\u{1b}\\";
+    for (options, environment, sent) in [
+        (&[][..], ("TERM", "xterm"), Some(osc9)),
+        (&[], ("TERM", "rxvt-unicode"), Some(osc777)),
+        (&[], ("VTE_VERSION", "7000"), Some(osc777)),
+        (&["--notify", "osc9"], ("TERM", "foot"), Some(osc9)),
+        (&["--notify", "osc777"], ("TERM", "xterm"), Some(osc777)),
+        (&["--notify", "never"], ("TERM", "xterm"), None),
+    ] {
+        let server = start_server();
+        let arguments = [&["-topic", &server, "t"], options].concat();
+        let person = Person::with(14, 60, &arguments, &[environment]);
+        let mut bob = Other::named("bob", &server, "t");
+        person.sees("2 here");
+        // What others say can't end the sequence.
+        bob.says("t", "alice: a;b\u{1b}\\\u{7}");
+        bob.says("t", "that was all");
+        person.sees("that was all");
+        match sent {
+            Some(sent) => person.is_sent(sent),
+            None => assert!(!person.was_sent("\u{1b}]9;") && !person.was_sent("\u{1b}]777;")),
+        }
+    }
+}
+
+#[test]
+fn addresses_of_the_web_are_links_where_the_terminal_has_them() {
+    for (term, has_links) in [("xterm", true), ("linux", false)] {
+        let server = start_server();
+        let arguments = ["-topic", &server, "t"];
+        let person = Person::with(14, 60, &arguments, &[("TERM", term)]);
+        let mut bob = Other::named("bob", &server, "t");
+        person.sees("2 here");
+        bob.says("t", "see https://a.example/\u{fc}?q=1.");
+        person.sees("see https://a.example/\u{fc}?q=1.");
+        assert_eq!(person.was_sent("\u{1b}]8;"), has_links, "{term}");
+        if has_links {
+            // The link leads where its text says, and ends before the full stop.
+            person.is_sent(";https://a.example/%C3%BC?q=1\u{1b}\\");
+            person.is_sent("https://a.example/\u{fc}?q=1\u{1b}]8;;\u{1b}\\");
+        }
     }
 }

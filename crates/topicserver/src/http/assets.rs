@@ -12,6 +12,7 @@ use wire::ErrorCode;
 
 use crate::http::accept::Wanted;
 use crate::http::guard::CheckedHost;
+use crate::http::lean;
 use crate::http::problem::Problem;
 
 /// What the page may do: load what is this server's, and talk to it. No script or
@@ -50,26 +51,18 @@ struct Asset {
 }
 
 impl Asset {
-    /// The file as it is served: scripts and styles without comments and indentation,
-    /// which are a sixth of the page.
+    /// The file as it is served.
     fn served(&self) -> Bytes {
-        let text = std::str::from_utf8(self.bytes);
-        match text {
-            Ok(text) if self.kind == SCRIPT || self.kind == STYLE => lean(text).into(),
-            _ => Bytes::from_static(self.bytes),
+        let language = match self.kind {
+            SCRIPT => lean::SCRIPT,
+            STYLE => lean::STYLE,
+            _ => return Bytes::from_static(self.bytes),
+        };
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) => lean::lean(text, language).into(),
+            Err(_) => Bytes::from_static(self.bytes),
         }
     }
-}
-
-/// Leaves out lines that only hold a comment, and what is before and after the others. No
-/// file has a text that goes over several lines.
-fn lean(text: &str) -> String {
-    let is_comment = |line: &&str| line.starts_with("//") || line.starts_with("/*");
-    let lines = text.lines().map(str::trim);
-    lines
-        .filter(|line| !line.is_empty() && !is_comment(line))
-        .flat_map(|line| [line, "\n"])
-        .collect()
 }
 
 macro_rules! assets {
@@ -95,7 +88,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PNG: &str = "image/png";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 24] = assets![
+static ASSETS: [Asset; 25] = assets![
     "index.html" => HTML,
     "style.css" => STYLE,
     "manifest.webmanifest" => "application/manifest+json",
@@ -112,6 +105,7 @@ static ASSETS: [Asset; 24] = assets![
     "keep.js" => SCRIPT,
     "main.js" => SCRIPT,
     "message.js" => SCRIPT,
+    "pace.js" => SCRIPT,
     "people.js" => SCRIPT,
     "port.js" => SCRIPT,
     "qr.js" => SCRIPT,

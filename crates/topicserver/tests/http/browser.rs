@@ -174,7 +174,11 @@ impl Browser {
 
     /// Takes something away from the pages that this tab opens from now on.
     pub fn without(&self, global: &str) {
-        let source = format!("delete window.{global}");
+        self.run_first(&format!("delete window.{global}"));
+    }
+
+    /// Runs something before anything else in the pages that this tab opens from now on.
+    pub fn run_first(&self, source: &str) {
         self.devtools(
             "Page.addScriptToEvaluateOnNewDocument",
             json!({ "source": source }),

@@ -41,6 +41,8 @@ mod page_history;
 mod page_people;
 #[cfg(unix)]
 mod page_refused;
+#[cfg(unix)]
+mod page_speed;
 mod protocol_detection;
 #[cfg(unix)]
 mod proxy;

@@ -210,6 +210,58 @@ fn words_are_found_in_what_is_loaded_by_keyboard_alone() {
 }
 
 #[test]
+fn the_list_of_topics_keeps_the_keyboard_while_messages_come() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = driver.browser(1000, 700);
+    join(&browser, server.addr(), "alice");
+    browser.write("#add-name", &format!("elsewhere{ENTER}"));
+    browser.wait("document.querySelectorAll('.topic').length === 2");
+    // A click takes a while, too: the button must be the same at its end.
+    browser.run("window.button = document.querySelector('.topic'); window.button.focus()");
+    post(&server, "bob", "hello");
+    browser.wait("document.querySelector('.badge')");
+    let is_same = "return document.querySelector('.topic') === window.button && document.activeElement === window.button";
+    assert_eq!(browser.run(is_same), true);
+    browser.press(&[ENTER]);
+    browser.wait(&format!(
+        "document.title.startsWith('{TOPIC}') && !document.querySelector('.badge')"
+    ));
+}
+
+#[test]
+fn a_long_text_is_shown_in_part_until_one_reads_on() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let lines: String = (1..=200).map(|n| format!("line {n}\n")).collect();
+    post(&server, "bob", &format!("A log:\n```\n{lines}```\nthe end"));
+    post(&server, "bob", "short");
+    let browser = driver.browser(1000, 700);
+    join(&browser, server.addr(), "alice");
+    wait_for_messages(&browser, 2);
+    let shown = "return document.querySelector('.text').innerText";
+    let begins = browser.run(shown).as_str().unwrap().to_owned();
+    assert!(
+        begins.contains("line 20") && !begins.contains("line 40"),
+        "{begins}"
+    );
+    // What isn't whole can't be copied.
+    let is_copied = "return document.querySelector('.copy').offsetParent !== null";
+    assert_eq!(browser.run(is_copied), false);
+    browser.click(".more");
+    let whole = browser.run(shown).as_str().unwrap().to_owned();
+    assert!(
+        whole.contains("line 200") && whole.ends_with("the end"),
+        "{whole}"
+    );
+    assert_eq!(browser.run(is_copied), true);
+}
+
+#[test]
 fn a_mention_elsewhere_is_notified_once_and_nothing_else_is() {
     let Some(driver) = Driver::start() else {
         return;

@@ -110,11 +110,12 @@ fn a_topic_that_cant_be_joined_takes_no_other_down() {
     browser.run(
         r#"localStorage.setItem('natter.topics', JSON.stringify(["", "a\tb", "two", 7, "x".repeat(256)]));
            localStorage.setItem('natter.name', JSON.stringify("a\tb"));
+           localStorage.setItem('natter.client', JSON.stringify("x".repeat(100)));
            localStorage.setItem('natter.pending', '[1,');"#,
     );
     browser.open(&format!("http://{}/two", server.addr()));
     browser.wait("document.querySelector('#join').open");
-    browser.write("#name", &format!("alice{ENTER}"));
+    browser.write("#name", &format!("alicia{ENTER}"));
     connected(&browser);
     let kept = stored(&browser, "topics");
     let kept: Vec<String> = serde_json::from_str(kept.as_str().unwrap()).unwrap();

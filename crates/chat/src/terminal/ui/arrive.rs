@@ -71,7 +71,7 @@ impl Ui {
     fn on_message(&mut self, incoming: &Incoming) {
         let at = self.find(&incoming.topic).unwrap_or(self.current);
         let attention = self.attention(incoming);
-        let entry = self.entry(incoming);
+        let entry = self.entry(incoming, attention);
         let Some(view) = self.views.get_mut(at) else {
             return;
         };
@@ -102,7 +102,7 @@ impl Ui {
         }
     }
 
-    fn entry(&self, incoming: &Incoming) -> Entry {
+    fn entry(&self, incoming: &Incoming, attention: Attention) -> Entry {
         Entry {
             time: incoming.envelope.time.unwrap_or(self.now),
             is_past: incoming.arrival != Arrival::Live,
@@ -111,7 +111,7 @@ impl Ui {
                 topic: incoming.topic.clone(),
                 text: incoming.text.clone(),
                 seq: incoming.envelope.seq,
-                is_mention: self.attention(incoming) == Attention::Mention,
+                is_mention: attention == Attention::Mention,
             }),
         }
     }
@@ -121,8 +121,8 @@ impl Ui {
         let Some(at) = self.find(page.topic.as_str()) else {
             return;
         };
-        let entries = page.messages.iter().map(|message| self.entry(message));
-        let entries = entries.collect();
+        let entry = |message| self.entry(message, self.attention(message));
+        let entries = page.messages.iter().map(entry).collect();
         let wanted = self.views[at].on_older(entries, page.has_older);
         if wanted > 0 {
             self.ask_older(at, wanted);

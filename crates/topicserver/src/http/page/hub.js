@@ -171,6 +171,8 @@ export class Hub {
       const allowed = ["history", "who", "list", "rename"];
       if (!allowed.includes(what)) throw new Error(`no question: ${what}`);
       if (what === "rename") [this.#user] = args;
+      // The name may be why it has ended.
+      if (what === "rename" && this.#status.state === "ended") this.#again();
       reply = { is: "answer", n, value: await this.#client[what](...args) };
     } catch (error) {
       reply = { is: "answer", n, error: plain(error) };

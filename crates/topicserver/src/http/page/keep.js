@@ -53,7 +53,7 @@ export const keep = {
   // The secret by which the server knows this browser again.
   get client() {
     const known = read("client", "");
-    const client = typeof known === "string" && known ? known : randomText(16);
+    const client = typeof known === "string" && /^[\x21-\x7e]{1,64}$/.test(known) ? known : randomText(16);
     if (client !== known) write("client", client);
     return client;
   },

@@ -107,7 +107,8 @@ const takers = {
   },
   joined: (event) => topics.get(event.topic)?.presence(event, true),
   left: (event) => topics.get(event.topic)?.presence(event, false),
-  error: ({ error }) => problem(error.text),
+  // Why a connection ends to come back, the line above says.
+  error: ({ error }) => CODES[error.code] !== "return" && problem(error.text),
 };
 
 function take(events) {
@@ -124,6 +125,7 @@ function status({ state, user, error, refusal, retryIn }) {
   }
   $("status").dataset.state = state;
   $("again").hidden = state !== "ended";
+  $("again").textContent = error?.code === "replaced" ? "Use it here" : "Try again";
   $("me").textContent = me ?? "reading without a name";
   $("rename").textContent = me === undefined ? "Choose a name" : "Change";
   $("say").placeholder = me === undefined ? "Choose a name to write" : "Write a message";
@@ -194,7 +196,7 @@ function choose(name) {
 
 function show(topic) {
   finder.close();
-  current?.timeline.clearNewLine();
+  current?.leaveOff();
   if (current) current.timeline.isVisible = false;
   current = topic;
   $("title").textContent = topic?.name ?? "No topic";
@@ -273,7 +275,7 @@ function refuseInput(why) {
 function say(text) {
   const line = { id: `${prefix}-${count += 1}`, topic: current.name, text };
   current.timeline.addPending(line);
-  current.timeline.clearNewLine();
+  current.timeline.newAfter = undefined;
   // What can't be sent is refused here, before it can do any harm.
   const bytes = new TextEncoder().encode(JSON.stringify(text) + JSON.stringify(current.name)).length;
   if (bytes > MAX_FRAME - FRAME_ROOM) {
@@ -377,7 +379,7 @@ document.onvisibilitychange = () => {
   if (!document.hidden) {
     port.send({ do: "retry" });
     current?.countPeople().then(draw);
-  }
+  } else current?.leaveOff();
   draw();
 };
 onReadElsewhere((name) => {

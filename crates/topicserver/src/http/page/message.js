@@ -5,6 +5,10 @@ import { button, el, formatted, timeOf, toClipboard } from "./text.js";
 
 // Messages of one person within this time stand under one name.
 const TOGETHER = 5 * 60 * 1000;
+// Of a text that has more, only this much is shown until somebody wants to read on: a whole log
+// file would push everything else away, and keep the browser busy.
+const LONG = 4000;
+const MANY_LINES = /^(?:[^\n]*\n){30}/;
 
 // A name, with a mark if it may look like another one.
 export function nameOf(user) {
@@ -19,10 +23,24 @@ export function itemOf({ user, text, time, seq }, me) {
   const isMine = user !== undefined && user === me;
   const isCall = !isMine && mentions(text, me);
   const who = el("span", { class: `who ${colorOf(user ?? "")}` }, ...nameOf(user));
-  const body = el("div", { class: "text", dir: "auto" }, ...formatted(text));
   const kind = isMine ? "msg mine" : isCall ? "msg call" : "msg";
-  const element = el("div", { class: kind }, who, timeOf(time), body);
+  const element = el("div", { class: kind }, who, timeOf(time), bodyOf(text));
   return { user, text, time, seq, element, isMessage: true, isCall };
+}
+
+function bodyOf(text) {
+  const begins = (MANY_LINES.exec(text)?.[0] ?? text).slice(0, LONG).replace(/[\ud800-\udbff]$/, "");
+  const body = el("div", { class: "text", dir: "auto" }, ...formatted(begins));
+  if (begins.length === text.length) return body;
+  // A block may go on where this ends: it can't be copied yet.
+  body.classList.add("cut");
+  const all = () => {
+    body.classList.remove("cut");
+    body.replaceChildren(...formatted(text));
+    body.closest(".scroll").focus();
+  };
+  body.append("…\n", button(`Show all ${text.length.toLocaleString()} characters`, all, { class: "more" }));
+  return body;
 }
 
 // Whether an item goes on with what the one before says.

@@ -10,27 +10,56 @@ export const $ = (id) => document.getElementById(id);
 export function drawTopics(topics, current, { choose, leave }) {
   const filter = $("add-name").value.trim().toLowerCase();
   const shown = [...topics.values()].filter(({ name }) => name.toLowerCase().includes(filter));
-  $("topics").replaceChildren(...shown.map((topic) => entry(topic, topic === current, { choose, leave })));
+  place($("topics"), shown.map((topic) => entry(topic, topic === current, { choose, leave })));
   const unread = [...topics.values()].reduce((sum, topic) => sum + topic.unread, 0);
   $("menu").textContent = unread > 0 ? `Topics (${unread})` : "Topics";
   return unread;
 }
 
-function entry(topic, isCurrent, { choose, leave }) {
-  const open = button(el("bdi", {}, topic.name), () => choose(topic.name), {
-    class: topic.unread > 0 ? "topic unread" : "topic", "aria-current": isCurrent ? "page" : null, title: topic.name,
-  });
-  if (topic.unread > 0) {
-    const count = topic.unread > 999 ? "999+" : String(topic.unread);
-    open.append(el("span", { class: topic.isCalled ? "badge called" : "badge" }, count,
-      el("span", { class: "unseen" }, topic.isCalled ? " unread, you are mentioned" : " unread")));
+// Topic → how it was drawn. An entry is made once and changed then: what is replaced loses the
+// keyboard, and the click that has just begun.
+const entries = new WeakMap();
+
+function entry(topic, isCurrent, actions) {
+  if (!entries.has(topic)) entries.set(topic, newEntry(topic, actions));
+  const drawn = entries.get(topic);
+  const { unread, isCalled } = topic;
+  const now = `${isCurrent} ${unread} ${isCalled}`;
+  if (drawn.now === now) return drawn.element;
+  drawn.now = now;
+  drawn.open.classList.toggle("unread", unread > 0);
+  if (isCurrent) drawn.open.setAttribute("aria-current", "page");
+  else drawn.open.removeAttribute("aria-current");
+  drawn.open.querySelector(".badge")?.remove();
+  if (unread > 0) {
+    drawn.open.append(el("span", { class: isCalled ? "badge called" : "badge" }, unread > 999 ? "999+" : String(unread),
+      el("span", { class: "unseen" }, isCalled ? " unread, you are mentioned" : " unread")));
   }
-  const gone = button("×", () => leave(topic.name), { class: "gone", "aria-label": `Leave ${topic.name}`, title: "Leave" });
-  return el("li", {}, open, gone);
+  return drawn.element;
 }
 
+function newEntry({ name }, { choose, leave }) {
+  const open = button(el("bdi", {}, name), () => choose(name), { class: "topic", title: name });
+  const gone = button("×", () => leave(name), { class: "gone", "aria-label": `Leave ${name}`, title: "Leave" });
+  return { open, element: el("li", {}, open, gone) };
+}
+
+// Puts entries into a list, if others are there. The keyboard stays in it.
+function place(list, elements) {
+  if (list.children.length === elements.length && elements.every((element, at) => list.children[at] === element)) return;
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  list.replaceChildren(...elements);
+  if (focused) (focused.isConnected ? focused : list.querySelector("button") ?? $("add-name")).focus();
+}
+
+const order = new Intl.Collator();
+let drawnPeople = "";
+
 export function drawPeople(topic, me) {
-  const people = topic ? [...topic.people.keys()].sort((a, b) => a.localeCompare(b)) : [];
+  const now = JSON.stringify([topic?.name, topic?.count, me, ...(topic?.people.keys() ?? [])]);
+  if (now === drawnPeople) return;
+  drawnPeople = now;
+  const people = topic ? [...topic.people.keys()].sort(order.compare) : [];
   const list = people.map((name) => el("li", {},
     el("span", { class: `who ${colorOf(name)}` }, ...nameOf(name)), ...(name === me ? [" (you)"] : [])));
   const others = topic ? Math.max(0, topic.count - people.length) : 0;

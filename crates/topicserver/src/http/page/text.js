@@ -4,9 +4,11 @@
 import { safeText } from "./people.js";
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`]+/g;
-const AFTER_ADDRESS = /[.,:;!?'"\u2019\u201d*]+$/;
-// A fenced block, or code within a line.
-const CODE = /^```[^\S\n]*([\w+#-]*)[^\S\n]*\n([\s\S]*?)(?:\n```[^\S\n]*(?:\n|$)|$(?![\s\S]))|(`+)([^`\n](?:[^\n]*?[^`\n])?)\3(?!`)/gm;
+const AFTER_ADDRESS = ".,:;!?'\"\u2019\u201d*";
+const PAIRS = { ")": "(", "]": "[", "}": "{" };
+// A fenced block, or code within a line. Neither looks at a place again and again, whatever
+// somebody has written: no message may keep the page busy.
+const CODE = /^```[^\S\n]*(?:[\w+#-]+[^\S\n]*)?\n([\s\S]*?)(?:\n```[^\S\n]*(?:\n|$)|$(?![\s\S]))|(?<!`)(`+)(?!`)([^`\n](?:[^\n]{0,2000}?[^`\n])?)\2(?!`)/gm;
 
 // An element; what stands in it is text, or other elements.
 export function el(name, attributes = {}, ...content) {
@@ -32,10 +34,9 @@ export function formatted(text) {
   let end = 0;
   for (const match of text.matchAll(CODE)) {
     parts.push(...linked(text.slice(end, match.index)));
-    parts.push(match[2] === undefined
-      ? el("code", {}, safeText(match[4]))
-      : block(match[2]));
-    end = match.index + match[0].length;
+    const [all, fenced, , inline] = match;
+    parts.push(fenced === undefined ? el("code", {}, safeText(inline)) : block(fenced));
+    end = match.index + all.length;
   }
   return [...parts, ...linked(text.slice(end))];
 }
@@ -59,16 +60,21 @@ export async function toClipboard(text) {
   }
 }
 
-// Brackets that were opened within an address belong to it.
+// Without what stands behind it. Brackets that were opened within an address belong to it.
 function trimmed(address) {
-  let end = address.replace(AFTER_ADDRESS, "");
-  for (const [open, close] of ["()", "[]", "{}"]) {
-    const count = (bracket) => end.split(bracket).length;
-    while (end.endsWith(close) && count(close) > count(open)) {
-      end = end.slice(0, -1).replace(AFTER_ADDRESS, "");
-    }
+  const extra = {};
+  for (const letter of address) {
+    if (PAIRS[letter]) extra[letter] = (extra[letter] ?? 0) + 1;
+    const closing = Object.keys(PAIRS).find((close) => PAIRS[close] === letter);
+    if (closing) extra[closing] = (extra[closing] ?? 0) - 1;
   }
-  return end;
+  let end = address.length;
+  for (;;) {
+    const last = address[end - 1];
+    if (extra[last] > 0) extra[last] -= 1;
+    else if (!AFTER_ADDRESS.includes(last)) return address.slice(0, end);
+    end -= 1;
+  }
 }
 
 function linked(text) {

@@ -1,18 +1,18 @@
 // What was said in a topic, as a person scrolls through it. It shows a window of the
-// messages: older ones are fetched when one scrolls up. Messages are put in by frame, never
-// one by one, and the end stays in view for those who are there.
+// messages: older ones are fetched when one scrolls up. Messages are put in by frame, as many
+// as it has time for, and the end stays in view for those who are there.
 
 import { continues, itemOf, markDelivered, markPending, markRefused, noteOf } from "./message.js";
+import { Pace } from "./pace.js";
 import { dayInWords, dayOf, el, plural } from "./text.js";
 
-// Elements that are kept, how many more there may be before some are taken out, and messages
-// that are put in within a frame.
+// Elements that are kept, and how many more there may be before some are taken out.
 const MOST = 1000;
 const SPARE = 250;
-const EACH_FRAME = 60;
 // When more than this waits, nobody reads it as it comes: the newest of it are shown, in the
 // place of everything. The rest is there when one scrolls up.
 const FLOOD = 240;
+const OF_FLOOD = 60;
 const PAGE = 100;
 // Pixels from an edge that count as there.
 const NEAR_END = 60;
@@ -21,9 +21,14 @@ const NEAR_TOP = 500;
 export class Timeline {
   #topic; #ask; #me;
   #items = [];
+  // What is to be put in: at the end (as items' data, with their life), and before the oldest
+  // message that is there.
   #queue = [];
+  #above = [];
+  #pace = new Pace();
   #pending = new Map();
   #life = 0;
+  #newAfter;
   #isScheduled = false; #isLoading = false; #hasOlder = false; #isDetached = false;
   #hasLost = false;
   #savedTop = 0;
@@ -60,50 +65,77 @@ export class Timeline {
   // Shows it, where it was; or hides it.
   set isVisible(isVisible) {
     this.element.hidden = !isVisible;
-    if (!isVisible) return;
+    if (!isVisible) {
+      // So that it is soon laid out again. What is taken out can be fetched.
+      if (this.isAtEnd) this.#trimTop(PAGE);
+      return;
+    }
     this.element.scrollTop = this.isAtEnd ? this.element.scrollHeight : this.#savedTop;
     this.#schedule();
   }
 
-  // The newest messages, up to the number `seq`. Those after `lastRead` are new.
+  // The newest messages. Those after the number `lastRead` are new.
   async load({ lastRead, limit = PAGE } = {}) {
-    const { messages, first } = await this.#ask({ limit: Math.max(PAGE, Math.min(limit, 500)) });
-    // What has come meanwhile is in the answer.
+    const range = await this.#ask({ limit: Math.max(PAGE, Math.min(limit, 500)) });
     this.#dropAll((item) => item.life === this.#life && item.seq !== undefined);
-    const items = messages.map((message) => this.#itemOf(message));
-    const isNew = (item) => lastRead !== undefined && item.seq > lastRead && item.user !== this.#me();
-    const firstNew = items.find(isNew);
-    if (firstNew) firstNew.newLine = el("div", { class: "new" }, "New");
-    this.#putBefore(0, items);
-    this.#isDetached = false;
-    this.#noteOlder(messages, first);
+    this.#showNewest(range);
+    this.newAfter = lastRead;
     this.log.setAttribute("aria-live", "polite");
     this.toEnd();
   }
 
-  #noteOlder(messages, first) {
-    this.#hasOlder = messages.length > 0 && messages[0].seq > first;
+  // Those that are seen first, then, frame by frame, those above them.
+  #showNewest({ messages, first }) {
+    // What has come meanwhile is in the answer.
+    const newest = messages.at(-1)?.seq;
+    this.#queue = this.#queue.filter(({ life, seq }) => !(life === this.#life && seq <= newest));
+    this.#isDetached = false;
+    this.#above = messages;
+    this.#putAbove(this.#items.findLastIndex(({ life }) => life < this.#life) + 1);
+    this.#tellOlder(messages.length > 0 && messages[0].seq > first);
+    this.#schedule();
+  }
+
+  #tellOlder(hasOlder) {
+    this.#hasOlder = hasOlder;
     this.older.hidden = this.#items.length === 0;
-    this.older.textContent = this.#hasOlder ? "Loading older messages" : "Nothing older is kept here";
+    this.older.textContent = hasOlder || this.#above.length > 0 ? "Loading older messages" : "Nothing older is kept here";
   }
 
   // A message has come.
   push(message) {
-    this.#queue.push(message);
-    // Those would be taken out again: they can be fetched.
+    this.#queue.push({ ...message, life: this.#life });
+    if ((!this.isAtEnd || this.#isDetached) && this.#isOfOthers(message)) {
+      this.news += 1;
+      this.onEnd();
+    }
     if (this.#queue.length > 2 * MOST) {
-      this.#queue.splice(0, MOST);
+      this.#skipQueued(MOST);
       this.#hasLost = true;
     }
     this.#schedule();
   }
 
+  // Those would be taken out again, and they can be fetched. What the page itself has said
+  // can't.
+  #skipQueued(kept) {
+    const last = this.#queue.splice(-kept);
+    this.#queue = [...this.#queue.filter(({ item }) => item), ...last];
+  }
+
   #schedule() {
-    if (this.#isScheduled || !this.isVisible || this.#queue.length === 0) return;
+    if (this.#isScheduled || !this.isVisible || this.#queue.length + this.#above.length === 0) return;
     this.#isScheduled = true;
     requestAnimationFrame(() => {
       this.#isScheduled = false;
-      this.#putQueued();
+      this.#pace.run(() => {
+        if (this.#queue.length > 0) this.#putQueued();
+        if (this.#above.length > 0) this.#putAbove(this.#oldest());
+        this.#markNew();
+        // Asking for the height lays out what was put in.
+        const { scrollHeight } = this.element;
+        if (this.isAtEnd) this.element.scrollTop = scrollHeight;
+      });
       this.#schedule();
     });
   }
@@ -113,28 +145,27 @@ export class Timeline {
     if (!this.isAtEnd && (isFull || this.#hasLost)) this.#isDetached = true;
     this.#hasLost = false;
     if (this.isAtEnd && this.#queue.length > FLOOD) this.#skipFlood();
-    const messages = this.#queue.splice(0, this.#isDetached ? Infinity : EACH_FRAME);
-    if (!this.isAtEnd || this.#isDetached) {
-      this.news += messages.filter(({ user }) => user === undefined || user !== this.#me()).length;
-      this.onEnd();
+    const next = this.#queue.splice(0, this.#isDetached ? Infinity : this.#pace.count(this.#queue));
+    for (const data of next) {
+      if (data.item) this.#append(data.item);
+      else if (!this.#isDetached) this.#put(this.#itemOf(data));
     }
-    if (this.#isDetached) return;
-    for (const message of messages) this.#put(this.#itemOf(message));
-    if (!this.isAtEnd) return;
-    this.#trimTop();
+    if (!this.isAtEnd || this.#isDetached) return;
+    this.#trimTop(MOST + SPARE, MOST);
     this.toEnd();
   }
 
   #skipFlood() {
-    this.#queue.splice(0, this.#queue.length - EACH_FRAME);
+    this.#skipQueued(OF_FLOOD);
+    this.#above = [];
     this.#dropAll((item) => item.seq !== undefined);
-    this.#hasOlder = true;
-    this.older.hidden = false;
-    this.older.textContent = "Loading older messages";
+    this.#tellOlder(true);
   }
 
+  #isOfOthers({ user }) { return user === undefined || user !== this.#me(); }
+
   #itemOf(message) {
-    return Object.assign(itemOf(message, this.#me()), { life: this.#life });
+    return Object.assign(itemOf(message, this.#me()), { life: message.life ?? this.#life });
   }
 
   // Puts an item where its number says: before what has a higher one, and before what has
@@ -143,8 +174,9 @@ export class Timeline {
     let at = this.#items.length;
     while (at > 0) {
       const before = this.#items[at - 1];
-      if (before.life === this.#life && before.seq === item.seq && item.seq !== undefined) return false;
-      const isLater = before.life === this.#life && before.seq > item.seq;
+      const isOfItsLife = before.life === item.life;
+      if (isOfItsLife && before.seq === item.seq && item.seq !== undefined) return false;
+      const isLater = isOfItsLife && before.seq > item.seq;
       if (!isLater && !this.#pending.has(before.id)) break;
       at -= 1;
     }
@@ -167,6 +199,24 @@ export class Timeline {
     for (let place = at; place <= at + items.length; place += 1) this.#refresh(place);
   }
 
+  // The oldest message of this life.
+  #oldest() { return this.#items.findIndex(({ life, seq }) => life === this.#life && seq !== undefined); }
+
+  // Puts what a frame has time for before the item at this place; what is seen stays there.
+  #putAbove(at) {
+    // Without an item, nobody knows where.
+    if (at < 0) this.#above = [];
+    const messages = this.#above.splice(-this.#pace.count(this.#above, true));
+    // The item itself may lose its day and its name; what follows stays as it is.
+    const anchor = this.isAtEnd ? undefined : (this.#items[at + 1] ?? this.#items[at])?.element;
+    const top = anchor?.getBoundingClientRect().top;
+    this.#putBefore(at, messages.map((message) => this.#itemOf(message)));
+    if (anchor) this.element.scrollTop += anchor.getBoundingClientRect().top - top;
+    if (this.#above.length > 0) return;
+    this.#tellOlder(this.#hasOlder);
+    this.#trimBottom();
+  }
+
   // Day, "new" line and name of an item depend on what is before it.
   #refresh(at) {
     const item = this.#items[at];
@@ -184,11 +234,11 @@ export class Timeline {
     if (item.element.classList.contains("cont") !== isJoined) item.element.classList.toggle("cont", isJoined);
   }
 
-  // Takes items out, from a place on.
+  // Takes items out, from a place on, but none that the server doesn't have yet.
   #drop(at, count) {
-    const isLast = at + count >= this.#items.length;
-    this.#items.splice(at, count).forEach(remove);
-    if (!isLast) this.#refresh(at);
+    const kept = this.#items.slice(at, at + count).filter(({ id }) => this.#pending.has(id));
+    for (const item of this.#items.splice(at, count, ...kept)) if (!kept.includes(item)) remove(item);
+    for (let place = at; place <= at + kept.length; place += 1) this.#refresh(place);
   }
 
   #dropAll(isIt) {
@@ -198,12 +248,12 @@ export class Timeline {
     kept.forEach((_, at) => this.#refresh(at));
   }
 
-  #trimTop() {
-    const extra = this.#items.length - MOST;
-    if (extra <= SPARE) return;
-    this.#drop(0, extra);
-    this.#hasOlder = true;
-    this.older.textContent = "Loading older messages";
+  // When there are more than `most`, only `kept` of them stay.
+  #trimTop(most, kept = most) {
+    if (this.#items.length <= most) return;
+    this.#above = [];
+    this.#drop(0, this.#items.length - kept);
+    this.#tellOlder(true);
   }
 
   // One's own message, before the server has it.
@@ -254,48 +304,68 @@ export class Timeline {
 
   discard(id) { this.#takePending(id); }
 
+  // Something that the page says, after what has come before.
   note(text, kind = "note") {
     const item = Object.assign(noteOf(text, kind), { life: this.#life });
+    if (this.#queue.length > 0) this.#queue.push({ item });
+    else this.#append(item);
+    if (this.isAtEnd) this.toEnd();
+  }
+
+  #append(item) {
     this.#items.push(item);
     this.log.append(item.element);
-    if (this.isAtEnd) this.toEnd();
   }
 
   // The server's history began anew: numbers begin again.
   beginLife() {
-    this.#putAllQueued();
     this.#life += 1;
-    this.#hasOlder = false;
+    this.#above = [];
+    this.#newAfter = undefined;
+    this.#tellOlder(false);
   }
 
-  #putAllQueued() {
-    for (const message of this.#queue.splice(0)) this.#put(this.#itemOf(message));
+  // What has come after this number is new, and a line stands before it; nothing is without
+  // a number.
+  set newAfter(seq) {
+    this.#newAfter = seq;
+    this.#markNew();
   }
 
-  // Those who come back see where they were.
-  clearNewLine() {
-    const at = this.#items.findIndex((item) => item.newLine);
+  #markNew() {
+    const isNew = (item) => item.life === this.#life && item.seq > this.#newAfter && this.#isOfOthers(item);
+    const first = this.#newAfter === undefined ? -1 : this.#items.findIndex(isNew);
+    // The first one that is new may be further above.
+    const at = first === 0 && (this.#hasOlder || this.#above.length > 0) ? -1 : first;
+    const was = this.#items.findIndex(({ newLine }) => newLine);
+    if (at === was) return;
+    if (was >= 0) {
+      this.#items[was].newLine.remove();
+      this.#items[was].newLine = undefined;
+      this.#refresh(was);
+    }
     if (at < 0) return;
-    this.#items[at].newLine.remove();
-    this.#items[at].newLine = undefined;
+    this.#items[at].newLine = el("div", { class: "new" }, "New");
     this.#refresh(at);
   }
 
   toEnd() {
     this.isAtEnd = true;
     this.news = 0;
-    if (this.isVisible) this.element.scrollTop = this.element.scrollHeight;
+    this.#holdEnd();
     this.onEnd();
+  }
+
+  #holdEnd() {
+    if (this.isVisible) this.element.scrollTop = this.element.scrollHeight;
   }
 
   // To the end, which may not be loaded.
   async jumpToEnd() {
     if (this.#isDetached) {
-      const { messages, first } = await this.#ask({ limit: PAGE });
+      const range = await this.#ask({ limit: PAGE });
       this.#dropAll((item) => !this.#pending.has(item.id));
-      this.#putBefore(0, messages.map((message) => this.#itemOf(message)));
-      this.#isDetached = false;
-      this.#noteOlder(messages, first);
+      this.#showNewest(range);
     }
     this.toEnd();
     this.#schedule();
@@ -303,8 +373,8 @@ export class Timeline {
 
   #settle() {
     if (!this.isVisible) return;
-    if (this.isAtEnd) this.element.scrollTop = this.element.scrollHeight;
-    else this.#fetchAtEdges();
+    if (this.isAtEnd) this.#holdEnd();
+    this.#fetchAtEdges();
   }
 
   #scrolled() {
@@ -323,7 +393,8 @@ export class Timeline {
 
   #fetchAtEdges() {
     const { scrollTop, scrollHeight, clientHeight } = this.element;
-    if (this.#hasOlder && scrollTop < NEAR_TOP) this.#fetch(() => this.#fetchOlder());
+    const mayFetchOlder = this.#hasOlder && this.#above.length === 0;
+    if (mayFetchOlder && scrollTop < NEAR_TOP) this.#fetch(() => this.#fetchOlder());
     else if (this.#isDetached && scrollHeight - scrollTop - clientHeight < NEAR_TOP) {
       this.#fetch(() => this.#fetchNewer());
     }
@@ -342,21 +413,14 @@ export class Timeline {
   }
 
   async #fetchOlder() {
-    const oldest = this.#items.find((item) => item.life === this.#life && item.seq !== undefined);
+    const oldest = this.#items[this.#oldest()];
     if (!oldest) return;
     const { messages, first } = await this.#ask({ before: oldest.seq, limit: PAGE });
     // Meanwhile it may have gone.
-    const at = this.#items.indexOf(oldest);
-    if (at < 0) return;
-    // The oldest one may lose its day and its name; what follows stays as it is.
-    const anchor = (this.#items[at + 1] ?? oldest).element;
-    const { top } = anchor.getBoundingClientRect();
-    this.#putBefore(at, messages.map((message) => this.#itemOf(message)));
-    if (messages.length === 0) this.#hasOlder = false;
-    else this.#hasOlder = messages[0].seq > first;
-    this.older.textContent = this.#hasOlder ? "Loading older messages" : "Nothing older is kept here";
-    this.element.scrollTop += anchor.getBoundingClientRect().top - top;
-    this.#trimBottom();
+    if (this.#items[this.#oldest()] !== oldest) return;
+    this.#above = messages;
+    this.#tellOlder(messages.length > 0 && messages[0].seq > first);
+    this.#schedule();
   }
 
   // Those who read far above don't need the end.
@@ -377,7 +441,7 @@ export class Timeline {
     if (extra > 0) {
       const { top } = newest.element.getBoundingClientRect();
       this.#drop(0, extra);
-      this.#hasOlder = true;
+      this.#tellOlder(true);
       this.element.scrollTop += newest.element.getBoundingClientRect().top - top;
     }
     return undefined;

@@ -94,6 +94,9 @@ export class Topic {
     this.#keepRead();
   }
 
+  // Nobody looks at it from now on: what comes will be new.
+  leaveOff() { this.timeline.newAfter = this.seq - this.unread; }
+
   // Another tab has shown it.
   readElsewhere() {
     const read = keep.lastRead(this.name);
