@@ -12,6 +12,8 @@
 //! what is below it in the map of ARCHITECTURE.md.
 
 mod access;
+mod admin;
+mod administer;
 mod check;
 mod clock;
 mod config;
@@ -28,9 +30,11 @@ mod linger;
 mod listener;
 mod log_limit;
 mod manage;
+mod metrics;
 mod network;
 mod outbox;
 mod policy_watch;
+mod process;
 mod queues;
 mod reach;
 mod server;
@@ -40,17 +44,19 @@ mod store;
 mod tls;
 mod topic;
 mod turn;
+mod vitals;
 mod websocket;
 
 pub use access::{
     AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, RateError, RuleError,
     TokenError,
 };
+pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    CertificateSource, Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError,
-    Source, TlsConfig, TlsMode, TlsVersion,
+    AdminAddress, AdminAddressError, CertificateSource, Config, ConfigMistake, Gathered, LogFormat,
+    LogLevel, Options, OptionsError, Source, TlsConfig, TlsMode, TlsVersion,
 };
 pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
@@ -59,3 +65,4 @@ pub use network::{Network, NetworkError};
 pub use server::{Ended, Reloader, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
 pub use tls::TlsError;
+pub use vitals::{Unwell, Vitals};

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
 use crate::access::{Access, Audit, AuthFileError};
+use crate::admin::{AdminListener, Control};
 use crate::clock::{Clock, SystemClocks, TimeSource};
-use crate::config::Config;
+use crate::config::{AdminAddress, Config};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
@@ -22,6 +23,7 @@ use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
+use crate::vitals::{Pings, Vitals};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -29,6 +31,9 @@ pub struct Server {
     local_addr: SocketAddr,
     state: Arc<ServerState>,
     reloads: watch::Sender<()>,
+    admin: Option<AdminListener>,
+    vitals: Option<Vitals>,
+    pings: Pings,
 }
 
 /// Has a server read its files again while it runs.
@@ -36,7 +41,7 @@ pub struct Server {
 pub struct Reloader(watch::Sender<()>);
 
 impl Reloader {
-    /// Reads the certificate and the accounts again. What can't be used changes nothing, and is logged.
+    /// Reads the certificate and the accounts again. Invalid files change nothing and are logged.
     pub fn reload(&self) {
         self.0.send_replace(());
     }
@@ -45,29 +50,37 @@ impl Reloader {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everyone got what was queued for them.
+    /// Every connection got what was queued for it.
     Drained,
-    /// So many connections hadn't taken what was queued when the time was up.
+    /// This many connections had not taken what was queued when the time was up.
     CutOff(usize),
 }
 
 /// Why a server can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port can't be had.
+    /// The port can't be used.
     #[error("can't listen on port {port} of {}: {}", Where(*.address), advice(.cause))]
     Bind {
-        /// Where to listen; `None`: everywhere.
+        /// The address; `None` for all.
         address: Option<IpAddr>,
         /// The port.
         port: u16,
         /// What the system said.
         cause: io::Error,
     },
+    /// The place of the admin listener can't be had.
+    #[error("can't listen for administrators on {address}: {}", advice(.cause))]
+    Admin {
+        /// Where to listen.
+        address: AdminAddress,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(OpenError),
-    /// The file that says who may do what can't be used.
+    /// The policy's file can't be used.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
     /// The audit log can't be written.
@@ -78,15 +91,15 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
-    /// It can't speak TLS.
+    /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There is nothing to make secrets from.
+    /// The system has no random numbers for secrets.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }
 
-/// An address, or all of them, in words.
+/// Displays an address, or "all addresses".
 struct Where(Option<IpAddr>);
 
 impl std::fmt::Display for Where {
@@ -98,7 +111,7 @@ impl std::fmt::Display for Where {
     }
 }
 
-/// What the system said, and what to do.
+/// The system's error, and what to do about it.
 fn advice(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => {
@@ -118,83 +131,175 @@ impl Server {
         Self::bind_with(config, Arc::new(SystemClocks))
     }
 
-    /// The same with clocks of the caller's.
+    /// Like [`bind`](Self::bind), with the caller's clocks.
     pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
-        let (address, port) = (config.bind, config.port);
-        let bound = listener::bind(address, port)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let listener = listener::bind(config.bind, config.port);
+        Self::open(config, clocks, listener)
+    }
+
+    /// The same with a socket that listens already: who connects while a server is started anew
+    /// waits, and isn't refused.
+    pub fn bind_to(config: Config, listener: std::net::TcpListener) -> Result<Self, StartError> {
+        let listener = listener::adopt(listener);
+        Self::open(config, Arc::new(SystemClocks), listener)
+    }
+
+    fn open(
+        config: Config,
+        clocks: Arc<dyn TimeSource>,
+        listener: io::Result<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local_addr, listener) = bound.map_err(|cause| StartError::Bind {
-            address,
-            port,
+            address: config.bind,
+            port: config.port,
             cause,
         })?;
+        let admin = open_admin(&config)?;
         let access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
+        let (vitals, pings) = Vitals::new(store.clone());
         Ok(Self {
             listener,
             local_addr,
             state: ServerState::new(config, store, tls, http, clock, access)?,
             reloads: watch::Sender::new(()),
+            admin,
+            vitals: Some(vitals),
+            pings,
         })
     }
 
-    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate vouches for itself:
-    /// clients have nothing else to know it by.
+    /// What tells whether the server goes on; once.
+    pub fn take_vitals(&mut self) -> Option<Vitals> {
+        self.vitals.take()
+    }
+
+    /// Where administrators reach it, with the port that it got.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin.as_ref()?.place().ok()
+    }
+
+    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate is self-signed: clients
+    /// know the server only by it.
     pub fn fingerprint(&self) -> Option<String> {
         self.state.tls()?.own_fingerprint()
     }
 
-    /// Has it read its files again while it runs.
+    /// A handle that makes the server read its files again while it runs.
     pub fn reloader(&self) -> Reloader {
         Reloader(self.reloads.clone())
     }
 
-    /// The address it listens on, with the port that it got.
+    /// The address that it listens on, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Tells the log which addresses to open, and who may read what there.
+    /// Logs which addresses to open, and who may read what there.
     pub fn log_reach(&self) {
         reach::log(self.state.access(), self.local_addr);
     }
 
-    /// Serves until `shutdown` resolves, and then lets everyone have what is
-    /// queued for them, for as long as the configuration allows.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
+    /// Serves until `shutdown` resolves, or an administrator ends it, and then lets everyone
+    /// have what is queued for them, for as long as the configuration allows.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Ended {
+        let asked = Arc::new(Notify::new());
+        let admin = self.serve_admin(asked.clone());
+        tokio::pin!(admin);
         tokio::select! {
-            () = listener::accept_all(self.listener, self.state.clone()) => {}
+            () = listener::accept_all(self.listener, self.state.clone(), self.pings) => {}
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
             () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
-            () = shutdown => {}
+            () = &mut admin => {}
+            () = announced_end(&self.state, shutdown, asked) => {}
         }
-        let connections = self.state.connections();
-        let drain = async {
-            self.state.registry().barrier().await;
-            connections.close_all(ErrorCode::ShuttingDown, "the server is ending");
-            connections.emptied().await;
-        };
-        let ended = match tokio::time::timeout(self.state.config().drain_timeout, drain).await {
-            Ok(()) => Ended::Drained,
-            Err(_) => match connections.count_waiting() {
-                0 => Ended::Drained,
-                waiting => Ended::CutOff(waiting),
-            },
+        let ended = tokio::select! {
+            ended = drain(&self.state) => ended,
+            () = admin => Ended::Drained,
         };
         if let Some(store) = self.state.store() {
             store.close().await;
         }
         ended
     }
+
+    /// Answers administrators for ever.
+    fn serve_admin(&mut self, drain: Arc<Notify>) -> impl Future<Output = ()> + 'static {
+        let reloader = self.reloader();
+        let control = Arc::new(Control {
+            state: self.state.clone(),
+            reload: Box::new(move || reloader.reload()),
+            drain,
+        });
+        let admin = self.admin.take();
+        async move {
+            match admin {
+                Some(admin) => admin.serve(control).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
-/// Who may do what, and where that is noted.
+/// Resolves when the server is to end, and that has been announced for long enough.
+async fn announced_end(
+    state: &ServerState,
+    shutdown: impl Future<Output = ()>,
+    asked: Arc<Notify>,
+) {
+    tokio::select! {
+        () = shutdown => {}
+        () = asked.notified() => tracing::info!("ending: an administrator asks for it"),
+    }
+    state.start_draining();
+    tokio::time::sleep(state.config().drain_announce).await;
+}
+
+/// Lets everyone have what is queued for them, and closes their connections.
+async fn drain(state: &ServerState) -> Ended {
+    let connections = state.connections();
+    let config = state.config();
+    let drain = async {
+        state.registry().barrier().await;
+        let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
+        connections.close_all(code, text, config.drain_spread).await;
+        connections.emptied().await;
+    };
+    let longest = config.drain_timeout + config.drain_spread;
+    match tokio::time::timeout(longest, drain).await {
+        Ok(()) => Ended::Drained,
+        Err(_) => match connections.count_waiting() {
+            0 => Ended::Drained,
+            waiting => Ended::CutOff(waiting),
+        },
+    }
+}
+
+fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
+    let Some(address) = &config.admin else {
+        return Ok(None);
+    };
+    let listener = AdminListener::bind(address).map_err(|cause| StartError::Admin {
+        address: address.clone(),
+        cause,
+    })?;
+    if listener.is_exposed() {
+        tracing::warn!(
+            "whoever reaches {address} can read the metrics and end the server: use an address of \
+             this machine alone, such as 127.0.0.1, or a UNIX socket"
+        );
+    }
+    Ok(Some(listener))
+}
+
+/// Opens the policy and the audit log.
 fn open_access(config: &Config) -> Result<Access, StartError> {
     let audit = match &config.audit_log {
         None => Audit::default(),

@@ -2,6 +2,7 @@
 //! sessions reach the task.
 
 mod acks;
+pub(crate) mod busiest;
 mod expiring;
 pub(crate) mod handle;
 mod log;

@@ -30,6 +30,7 @@ use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
 use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
+use crate::metrics::Speaks;
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -74,8 +75,9 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         reader,
         bytes,
         outbox,
-        guard,
+        mut guard,
     } = connection;
+    guard.counted().become_one(Speaks::Http, reader.is_secure());
     let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
     let context = Arc::new(HttpConnection {
@@ -109,13 +111,8 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         result
     })
     .await;
-    let pending = match result {
-        Ok(()) => slot.take(),
-        Err(error) => {
-            tracing::debug!(%peer, %error, "the HTTP connection is lost");
-            None
-        }
-    };
+    let log = |error| tracing::debug!(%peer, %error, "the HTTP connection is lost");
+    let pending = result.map_err(log).ok().and_then(|()| slot.take());
     let Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
     let first = Bytes::from([read_buf, io.take_first()].concat());

@@ -98,6 +98,11 @@ impl Acceptor {
         self.current.own_fingerprint()
     }
 
+    /// When the certificate in force ends, in seconds since 1970.
+    pub(crate) fn expiry(&self) -> u64 {
+        self.current.expiry()
+    }
+
     /// How long browsers should use only https. Never sent with a self-signed certificate: if it
     /// were lost, browsers would be locked out of every port of the host.
     pub(crate) fn hsts(&self) -> Option<Duration> {

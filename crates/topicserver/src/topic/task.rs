@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use wire::{Page, TopicState};
 
 use crate::history::budget::MemoryShare;
+use crate::metrics::{self, Count, Time};
 use crate::outbox::SharedOutbox;
 use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
@@ -89,6 +91,8 @@ struct Task {
     log: TopicLog,
     /// Publications that are delivered before any other command is carried out.
     pending: Vec<Publication>,
+    /// When the commands were taken that are carried out now.
+    began: Instant,
     /// The publisher of the last publication, as the address of its outbox, or 0. If another
     /// outbox has got this address since, the only effect is one needless yield.
     last_publisher: Option<usize>,
@@ -102,6 +106,7 @@ impl Task {
             members: Members::default(),
             log,
             pending: Vec::new(),
+            began: Instant::now(),
             last_publisher: None,
         }
     }
@@ -148,6 +153,7 @@ impl Task {
         if !batch.is_empty() {
             self.pending = PENDING.with(Spare::take);
         }
+        self.began = Instant::now();
         let mut commands = batch.drain(..);
         let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
@@ -218,8 +224,15 @@ impl Task {
                 let _ = done.send(());
             }
         }
-        self.topic.members.store(self.members.len(), Relaxed);
+        self.note_members();
         None
+    }
+
+    /// Notes how many members there are, before anybody is answered.
+    fn note_members(&self) {
+        let members = self.members.len();
+        let before = self.topic.members.swap(members, Relaxed);
+        metrics::change(Count::Members, before, members);
     }
 
     async fn register(&mut self, registration: Registration) {
@@ -255,7 +268,7 @@ impl Task {
             self.hide_people(&outbox);
         }
         // The number is right before the answer is sent.
-        self.topic.members.store(self.members.len(), Relaxed);
+        self.note_members();
         let topic = self.topic.clone();
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
@@ -319,7 +332,7 @@ impl Task {
         while let Some((subscriber, done)) = self.members.take_finished() {
             self.leave(&subscriber);
             let _ = done.send(());
-            self.topic.members.store(self.members.len(), Relaxed);
+            self.note_members();
         }
     }
 
@@ -366,6 +379,12 @@ impl Task {
             return;
         }
         let are_wanted = self.members.has_extended();
+        let messages = self
+            .pending
+            .iter()
+            .map(|one| u64::from(one.batch.count()))
+            .sum();
+        metrics::count(Count::ReceivedMessages, messages);
         let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
@@ -384,7 +403,10 @@ impl Task {
             refuse(&self.pending, unstored.refused, &unstored.error);
         }
         self.pending.clear();
-        acknowledge(self.topic.name().as_str(), appended.acknowledgements);
+        if !appended.acknowledgements.is_empty() {
+            metrics::observe(Time::Publish, self.began.elapsed());
+            acknowledge(self.topic.name().as_str(), appended.acknowledgements);
+        }
     }
 }
 
