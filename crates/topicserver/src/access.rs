@@ -38,7 +38,7 @@ pub use jwt::JwtKeyError;
 pub(crate) use limiter::{ConnectionPlace, Exceeded, Meter};
 pub(crate) use login::Login;
 pub(crate) use login_error::LoginError;
-pub use mistake::{AuthFileError, Mistake, Place};
+pub use mistake::{AuthFileError, Mistake};
 pub use password::PasswordHashError;
 pub(crate) use policy::Denied;
 pub use rate::RateError;

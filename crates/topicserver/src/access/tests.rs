@@ -5,13 +5,13 @@ use wire::{ErrorCode, UserName};
 
 use super::file;
 use super::login_error::LoginError;
-use super::mistake::At;
+use super::mistake::LocatedMistake;
 use super::policy::Policy;
 use super::token;
 use super::verbs::Verbs;
 use super::visitor::Visitor;
 
-fn parse(text: &str) -> Result<Policy, At> {
+fn parse(text: &str) -> Result<Policy, LocatedMistake> {
     file::parse(text, std::path::Path::new(""))
 }
 
