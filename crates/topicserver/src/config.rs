@@ -2,6 +2,7 @@
 //! its group, beside its default and the reason for it.
 
 mod access;
+mod admin;
 mod connections;
 mod deadlines;
 mod frames;
@@ -25,6 +26,8 @@ use clap::Parser;
 use wire::Limits;
 
 use access::AccessOptions;
+use admin::AdminOptions;
+pub use admin::{AdminAddress, AdminAddressError};
 use connections::ConnectionOptions;
 use deadlines::DeadlineOptions;
 use frames::FrameOptions;
@@ -120,6 +123,12 @@ pub struct Config {
     pub audit_log: Option<PathBuf>,
     /// How the server speaks TLS.
     pub tls: TlsConfig,
+    /// Where administrators reach the server; `None`: nowhere.
+    pub admin: Option<AdminAddress>,
+    /// For how long a server that is to end says so before it does anything else.
+    pub drain_announce: Duration,
+    /// Over how long connections are closed when the server ends.
+    pub drain_spread: Duration,
 }
 
 impl Default for Config {
@@ -162,6 +171,9 @@ impl Default for Config {
             open_to_all: false,
             audit_log: None,
             tls: TlsConfig::default(),
+            admin: None,
+            drain_announce: Self::DEFAULT_DRAIN_ANNOUNCE,
+            drain_spread: Self::DEFAULT_DRAIN_SPREAD,
         }
     }
 }
@@ -229,6 +241,9 @@ pub struct Options {
     #[command(flatten)]
     proxies: ProxyOptions,
 
+    #[command(flatten)]
+    admin: AdminOptions,
+
     /// Worker threads [default: one per core; one fewer with --data, because a separate thread
     /// writes to disk]
     #[arg(long, value_name = "COUNT", value_parser = up_to(1, 512))]
@@ -295,6 +310,7 @@ impl From<&Options> for Config {
         options.http.apply(&mut config);
         options.tls.apply(&mut config);
         options.proxies.apply(&mut config);
+        options.admin.apply(&mut config);
         config
     }
 }

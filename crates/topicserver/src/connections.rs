@@ -4,14 +4,19 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 use wire::ErrorCode;
 
+use crate::metrics::{self, Count};
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
+
+/// Where connections are closed one after another: those of this time are closed together.
+const CLOSING_STEP: Duration = Duration::from_millis(5);
 
 /// All connections and their limits.
 pub(crate) struct Connections {
@@ -35,6 +40,7 @@ impl Table {
     fn enter(&mut self, peer: IpAddr, max: usize) -> Result<(), Refusal> {
         let here = self.per_address.entry(peer).or_default();
         if *here >= max {
+            metrics::count(Count::RefusedAddressFull, 1);
             return Err(Refusal::AddressFull(max));
         }
         *here += 1;
@@ -76,6 +82,7 @@ impl Connections {
     pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
         if table.outboxes.len() >= self.max {
+            metrics::count(Count::RefusedServerFull, 1);
             return Err(Refusal::Full(self.max));
         }
         if let Some(peer) = peer {
@@ -122,10 +129,19 @@ impl Connections {
         self.table.lock().outboxes.len()
     }
 
-    /// Closes all of them, and those that come later, after what waits for each.
-    pub(crate) fn close_all(&self, code: ErrorCode, text: &str) {
+    /// Closes all of them over this time, and those that come later at once, each after what
+    /// waits for it.
+    pub(crate) async fn close_all(&self, code: ErrorCode, text: &str, spread: Duration) {
+        let began = Instant::now();
         self.table.lock().closing = Some((code, text.into()));
-        for outbox in self.outboxes() {
+        let outboxes = self.outboxes();
+        let count = outboxes.len().max(1);
+        for (index, outbox) in outboxes.into_iter().enumerate() {
+            let due = spread.mul_f64(index as f64 / count as f64);
+            let early = due.saturating_sub(began.elapsed());
+            if early >= CLOSING_STEP {
+                tokio::time::sleep(early).await;
+            }
             outbox.close(code, text);
         }
     }

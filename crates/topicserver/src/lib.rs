@@ -12,6 +12,8 @@
 //! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
 
 mod access;
+mod admin;
+mod administer;
 mod check;
 mod clock;
 mod config;
@@ -27,8 +29,10 @@ mod linger;
 mod listener;
 mod log_limit;
 mod manage;
+mod metrics;
 mod network;
 mod outbox;
+mod process;
 mod queues;
 mod reach;
 mod server;
@@ -39,17 +43,19 @@ mod tls;
 mod topic;
 mod turn;
 mod vigil;
+mod vitals;
 mod websocket;
 
 pub use access::{
     AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError,
     TokenError,
 };
+pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    CertificateSource, Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError,
-    Source, Spot, TlsConfig, TlsMode, TlsVersion,
+    AdminAddress, AdminAddressError, CertificateSource, Config, ConfigMistake, Gathered, LogFormat,
+    LogLevel, Options, OptionsError, Source, Spot, TlsConfig, TlsMode, TlsVersion,
 };
 pub use identity::NoRandomness;
 pub use manage::{Manage, ManageError};
@@ -57,3 +63,4 @@ pub use network::{Network, NetworkError};
 pub use server::{Ended, Reloader, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
 pub use tls::TlsError;
+pub use vitals::{Unwell, Vitals};

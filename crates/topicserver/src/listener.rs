@@ -14,10 +14,12 @@ use wire::{ErrorCode, Message};
 
 use crate::config::Config;
 use crate::connections::Refusal;
+use crate::metrics::{self, Count};
 use crate::outbox::Outbox;
 use crate::outbox::transport::TcpWriter;
 use crate::session::Session;
 use crate::state::{ConnectionGuard, ServerState};
+use crate::vitals::Pings;
 
 mod proxied;
 
@@ -76,13 +78,28 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts for ever.
-pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>) {
+/// Takes over a socket that listens already.
+pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Accepts for ever, and answers who asks whether it does.
+pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>, mut pings: Pings) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut pause = PAUSES.0;
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ping) = pings.recv() => {
+                // Whoever asked may have stopped waiting.
+                let _ = ping.send(());
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, peer)) => {
+                metrics::count(Count::Accepted, 1);
                 if pause > PAUSES.0 {
                     tracing::info!("accepting connections again");
                     pause = PAUSES.0;

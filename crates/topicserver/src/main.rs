@@ -1,6 +1,7 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
 mod logging;
+mod systemd;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -10,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser as _;
 use tokio::runtime::Runtime;
-use topicserver::{Config, Ended, Gathered, Manage, Options, OptionsError, Server, TlsMode};
+use topicserver::{
+    Administer, Config, Ended, Gathered, Manage, Options, OptionsError, Server, TlsMode,
+};
 
 /// Two parts of each connection are aligned to 128 bytes, which the system's
 /// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if Manage::is_meant(&arguments) {
         return manage(Manage::parse_from(arguments));
+    }
+    if Administer::is_meant(&arguments) {
+        return administer(Administer::parse_from(arguments));
     }
     let is_check = arguments.get(1).is_some_and(|word| word == CHECK);
     if is_check {
@@ -61,6 +67,17 @@ fn manage(command: Manage) -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            eprintln!("topicserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Speaks to a running server.
+fn administer(command: Administer) -> ExitCode {
+    match command.run(std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("topicserver: {error}");
             ExitCode::FAILURE
@@ -155,52 +172,71 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let drain_timeout = config.drain_timeout;
-    // Without files to be read again, it ends a server as it ends other programs.
-    if config.auth.is_some() || config.tls.mode() != TlsMode::Off {
+    // Without files to be read again, it ends a server as it ends other programs; but not a
+    // service, which is told to reload by it.
+    let has_files = config.auth.is_some() || config.tls.mode() != TlsMode::Off;
+    if has_files || systemd::is_there() {
         signals.catch_hangup().context("can't watch for signals")?;
     }
     let data = config.data.clone();
     let place = place(&config);
-    let server = Server::bind(config)?;
+    let inherited = systemd::inherited_listener().context("can't use the socket of systemd")?;
+    let mut server = match inherited {
+        Some(listener) => Server::bind_to(config, listener)?,
+        None => Server::bind(config)?,
+    };
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
     tracing::info!("listening on {}", server.local_addr());
+    if let Some(address) = server.admin_address() {
+        tracing::info!("administrators reach the server at {address}");
+    }
     server.log_reach();
     say_fingerprint(&server, &place);
     let reloader = server.reloader();
+    let vitals = server.take_vitals();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
         let _ = shutdown.await;
     });
     tokio::pin!(serving);
+    if let Some(vitals) = vitals {
+        tokio::spawn(systemd::feed_watchdog(vitals));
+    }
+    systemd::say_ready();
     loop {
         tokio::select! {
-            _ = &mut serving => return Ok(ExitCode::FAILURE),
+            ended = &mut serving => return Ok(report(ended)),
             caught = signals.next() => match caught {
                 Caught::End(_) => break,
-                Caught::Reload => reloader.reload(),
+                Caught::Reload => {
+                    systemd::say_reloading();
+                    reloader.reload();
+                }
             },
         }
     }
+    systemd::say_stopping();
     tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
     drop(asked);
     tokio::select! {
-        ended = serving => {
-            match ended {
-                Ended::Drained => tracing::info!("ended; everything that was queued has gone out"),
-                Ended::CutOff(count) => {
-                    tracing::warn!("ended; {count} connections were cut off");
-                }
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+        ended = serving => Ok(report(ended)),
         number = signals.end() => {
             tracing::warn!("ended at once; what was queued is lost");
             Ok(ExitCode::from(128 + number))
         }
     }
+}
+
+/// Says in the log how the server has ended.
+fn report(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Drained => tracing::info!("ended; everything that was queued has gone out"),
+        Ended::CutOff(count) => tracing::warn!("ended; {count} connections were cut off"),
+    }
+    ExitCode::SUCCESS
 }
 
 /// Under which name others reach the server, as well as can be told here.

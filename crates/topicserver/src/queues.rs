@@ -78,6 +78,16 @@ impl QueueLimits {
         pools.iter().map(|pool| pool.bytes.load(Relaxed)).sum()
     }
 
+    /// Bytes that wait for connections.
+    pub(crate) fn outboxes(&self) -> usize {
+        self.outboxes.bytes.load(Relaxed)
+    }
+
+    /// Bytes that wait for topics.
+    pub(crate) fn mailboxes(&self) -> usize {
+        self.mailboxes.bytes.load(Relaxed)
+    }
+
     /// Bytes that may wait for a connection now. When half of what all may have is taken,
     /// connections that hold more than their equal share of the other half get no more; when
     /// everything is taken, none does.

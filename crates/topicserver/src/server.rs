@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
 use crate::access::{Access, Audit, AuthFileError};
+use crate::admin::{AdminListener, Control};
 use crate::clock::{Clock, SystemClocks, TimeSource};
-use crate::config::Config;
+use crate::config::{AdminAddress, Config};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
@@ -22,6 +23,7 @@ use crate::store::{OpenError, Retention, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
 use crate::vigil;
+use crate::vitals::{Pings, Vitals};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -29,6 +31,9 @@ pub struct Server {
     local_addr: SocketAddr,
     state: Arc<ServerState>,
     reloads: watch::Sender<()>,
+    admin: Option<AdminListener>,
+    vitals: Option<Vitals>,
+    pings: Pings,
 }
 
 /// Has a server read its files again while it runs.
@@ -61,6 +66,14 @@ pub enum StartError {
         address: Option<IpAddr>,
         /// The port.
         port: u16,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The place of the admin listener can't be had.
+    #[error("can't listen for administrators on {address}: {}", advice(.cause))]
+    Admin {
+        /// Where to listen.
+        address: AdminAddress,
         /// What the system said.
         cause: io::Error,
     },
@@ -120,25 +133,54 @@ impl Server {
 
     /// The same with clocks of the caller's.
     pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
-        let (address, port) = (config.bind, config.port);
-        let bound = listener::bind(address, port)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let listener = listener::bind(config.bind, config.port);
+        Self::open(config, clocks, listener)
+    }
+
+    /// The same with a socket that listens already: who connects while a server is started anew
+    /// waits, and isn't refused.
+    pub fn bind_to(config: Config, listener: std::net::TcpListener) -> Result<Self, StartError> {
+        let listener = listener::adopt(listener);
+        Self::open(config, Arc::new(SystemClocks), listener)
+    }
+
+    fn open(
+        config: Config,
+        clocks: Arc<dyn TimeSource>,
+        listener: io::Result<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local_addr, listener) = bound.map_err(|cause| StartError::Bind {
-            address,
-            port,
+            address: config.bind,
+            port: config.port,
             cause,
         })?;
+        let admin = open_admin(&config)?;
         let access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
         let store = open_store(&config, &clock)?;
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
+        let (vitals, pings) = Vitals::new(store.clone());
         Ok(Self {
             listener,
             local_addr,
             state: ServerState::new(config, store, tls, http, clock, access)?,
             reloads: watch::Sender::new(()),
+            admin,
+            vitals: Some(vitals),
+            pings,
         })
+    }
+
+    /// What tells whether the server goes on; once.
+    pub fn take_vitals(&mut self) -> Option<Vitals> {
+        self.vitals.take()
+    }
+
+    /// Where administrators reach it, with the port that it got.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin.as_ref()?.place().ok()
     }
 
     /// The fingerprint of its key, as `sha256:BASE64`, if its certificate vouches for itself:
@@ -162,36 +204,99 @@ impl Server {
         reach::log(self.state.access(), self.local_addr);
     }
 
-    /// Serves until `shutdown` resolves, and then lets everyone have what is
-    /// queued for them, for as long as the configuration allows.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
+    /// Serves until `shutdown` resolves, or an administrator ends it, and then lets everyone
+    /// have what is queued for them, for as long as the configuration allows.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Ended {
+        let asked = Arc::new(Notify::new());
+        let admin = self.serve_admin(asked.clone());
+        tokio::pin!(admin);
         tokio::select! {
-            () = listener::accept_all(self.listener, self.state.clone()) => {}
+            () = listener::accept_all(self.listener, self.state.clone(), self.pings) => {}
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
             () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
-            () = shutdown => {}
+            () = &mut admin => {}
+            () = announced_end(&self.state, shutdown, asked) => {}
         }
-        let connections = self.state.connections();
-        let drain = async {
-            self.state.registry().settle().await;
-            connections.close_all(ErrorCode::ShuttingDown, "the server is ending");
-            connections.emptied().await;
-        };
-        let ended = match tokio::time::timeout(self.state.config().drain_timeout, drain).await {
-            Ok(()) => Ended::Drained,
-            Err(_) => match connections.count_waiting() {
-                0 => Ended::Drained,
-                waiting => Ended::CutOff(waiting),
-            },
+        let ended = tokio::select! {
+            ended = drain(&self.state) => ended,
+            () = admin => Ended::Drained,
         };
         if let Some(store) = self.state.store() {
             store.close().await;
         }
         ended
     }
+
+    /// Answers administrators for ever.
+    fn serve_admin(&mut self, drain: Arc<Notify>) -> impl Future<Output = ()> + 'static {
+        let reloader = self.reloader();
+        let control = Arc::new(Control {
+            state: self.state.clone(),
+            reload: Box::new(move || reloader.reload()),
+            drain,
+        });
+        let admin = self.admin.take();
+        async move {
+            match admin {
+                Some(admin) => admin.serve(control).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Resolves when the server is to end, and that has been announced for long enough.
+async fn announced_end(
+    state: &ServerState,
+    shutdown: impl Future<Output = ()>,
+    asked: Arc<Notify>,
+) {
+    tokio::select! {
+        () = shutdown => {}
+        () = asked.notified() => tracing::info!("ending: an administrator asks for it"),
+    }
+    state.start_draining();
+    tokio::time::sleep(state.config().drain_announce).await;
+}
+
+/// Lets everyone have what is queued for them, and closes their connections.
+async fn drain(state: &ServerState) -> Ended {
+    let connections = state.connections();
+    let config = state.config();
+    let drain = async {
+        state.registry().settle().await;
+        let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
+        connections.close_all(code, text, config.drain_spread).await;
+        connections.emptied().await;
+    };
+    let longest = config.drain_timeout + config.drain_spread;
+    match tokio::time::timeout(longest, drain).await {
+        Ok(()) => Ended::Drained,
+        Err(_) => match connections.count_waiting() {
+            0 => Ended::Drained,
+            waiting => Ended::CutOff(waiting),
+        },
+    }
+}
+
+fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
+    let Some(address) = &config.admin else {
+        return Ok(None);
+    };
+    let listener = AdminListener::bind(address).map_err(|cause| StartError::Admin {
+        address: address.clone(),
+        cause,
+    })?;
+    if listener.is_exposed() {
+        tracing::warn!(
+            "whoever reaches {address} can read the metrics and end the server: use an address of \
+             this machine alone, such as 127.0.0.1, or a UNIX socket"
+        );
+    }
+    Ok(Some(listener))
 }
 
 /// Who may do what, and where that is noted.

@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use wire::ErrorCode;
 
 use crate::access::Access;
 use crate::clock::Clock;
@@ -14,6 +17,7 @@ use crate::connections::{Connections, Refusal};
 use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
+use crate::metrics::CountedConnection;
 use crate::outbox::SharedOutbox;
 use crate::queues::QueueLimits;
 use crate::store::Store;
@@ -40,6 +44,22 @@ pub(crate) struct ServerState {
     peer_errors: LogLimiter,
     /// Of the server's own, which no peer's nonsense shall hide.
     server_errors: LogLimiter,
+    started: Instant,
+    /// The server is to end.
+    is_draining: AtomicBool,
+}
+
+/// Whether new clients should be sent here, for load balancers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Readiness {
+    pub(crate) ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    because: Vec<&'static str>,
+    /// What doesn't work, though the server should go on: taking every server away from its
+    /// clients would help nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<&'static str>,
 }
 
 impl ServerState {
@@ -78,6 +98,8 @@ impl ServerState {
             http,
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
+            started: Instant::now(),
+            is_draining: AtomicBool::new(false),
             config,
         }))
     }
@@ -88,6 +110,26 @@ impl ServerState {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// For how long the server has been there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// From now on no new clients should be sent here.
+    pub(crate) fn start_draining(&self) {
+        self.is_draining.store(true, Relaxed);
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        let is_draining = self.is_draining.load(Relaxed);
+        let trouble = self.store.as_ref().and_then(Store::trouble);
+        Readiness {
+            ready: !is_draining,
+            because: is_draining.then_some("draining").into_iter().collect(),
+            degraded: trouble.map(ErrorCode::as_str).into_iter().collect(),
+        }
     }
 
     /// Who may do what.
@@ -142,6 +184,7 @@ impl ServerState {
             state: self.clone(),
             key: self.connections.admit(ip)?,
             ip,
+            counted: CountedConnection::new(),
         })
     }
 
@@ -198,6 +241,7 @@ pub(crate) struct ConnectionGuard {
     /// The peer's, under which it is counted. `None`: that of a trusted proxy, which may have
     /// any number.
     ip: Option<IpAddr>,
+    counted: CountedConnection,
 }
 
 /// Counts a forwarded connection for its client, until a [`ConnectionGuard`] does.
@@ -217,6 +261,11 @@ impl Drop for AddressPlace {
 impl ConnectionGuard {
     pub(crate) fn state(&self) -> &Arc<ServerState> {
         &self.state
+    }
+
+    /// What the metrics count it as.
+    pub(crate) fn counted(&mut self) -> &mut CountedConnection {
+        &mut self.counted
     }
 
     /// Whether the connection comes from a trusted proxy that hasn't said yet whom it

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use wire::TopicName;
+use wire::{ErrorCode, TopicName};
 
 use crate::clock::Clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
@@ -101,6 +101,23 @@ impl Store {
     /// 16 random bytes that were made with the directory and stay the same.
     pub(crate) fn secret(&self) -> [u8; 16] {
         self.secret
+    }
+
+    /// Why nothing can be stored now; `None` if it can.
+    pub(crate) fn trouble(&self) -> Option<ErrorCode> {
+        self.reader.trouble()
+    }
+
+    /// Bytes of the history's files; `None` while the database can't be used.
+    pub(crate) fn space(&self) -> Option<u64> {
+        self.reader.space()
+    }
+
+    /// Resolves when the writer has come to this.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.queue.ping(done)?;
+        answer.await.map_err(|_| StoreError::Closed)
     }
 
     /// Loads a topic. Creates it with this epoch if it does not exist.

@@ -2,6 +2,7 @@
 //! by which sessions reach it.
 
 mod acks;
+pub(crate) mod busiest;
 mod expiring;
 pub(crate) mod handle;
 mod log;

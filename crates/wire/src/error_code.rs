@@ -91,6 +91,49 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All codes, in the order of their declaration.
+    pub const ALL: &'static [Self] = &[
+        Self::NotJson,
+        Self::NotUtf8,
+        Self::TooDeep,
+        Self::TooLong,
+        Self::NotAnObject,
+        Self::UnknownFrame,
+        Self::BadFrame,
+        Self::BadTopic,
+        Self::TooManyTopics,
+        Self::NotRegistered,
+        Self::TooManyConnections,
+        Self::RegistrationTimeout,
+        Self::UnfinishedFrame,
+        Self::SlowReader,
+        Self::QueuesFull,
+        Self::NameTaken,
+        Self::UnknownUser,
+        Self::StorageFull,
+        Self::StorageBusy,
+        Self::DuplicateId,
+        Self::Replaced,
+        Self::TlsNotSupported,
+        Self::TlsRequired,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NameReserved,
+        Self::Protected,
+        Self::Expired,
+        Self::Revoked,
+        Self::TooManyAttempts,
+        Self::RateLimited,
+        Self::TryLater,
+        Self::BadRequest,
+        Self::ForbiddenOrigin,
+        Self::ForbiddenHost,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::ShuttingDown,
+        Self::Busy,
+    ];
+
     /// The code as it is written on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -168,6 +211,16 @@ impl fmt::Display for ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_codes_are_listed_in_their_order() {
+        for (place, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, place, "{code}");
+        }
+        let names = include_str!("error_code.rs").lines();
+        let names = names.filter(|line| line.starts_with("            Self::"));
+        assert_eq!(names.count(), ErrorCode::ALL.len());
+    }
 
     #[test]
     fn a_classic_client_reads_the_code_out_of_the_text() {

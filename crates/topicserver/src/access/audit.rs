@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use wire::ErrorCode;
 
 use crate::log_limit::LogLimiter;
+use crate::metrics::{self, ByCode};
 
 use super::visitor::Visitor;
 
@@ -60,6 +61,7 @@ impl Audit {
 
     /// Somebody could not log in.
     pub(crate) fn failure(&self, peer: SocketAddr, code: ErrorCode, text: &str, now: u64) {
+        metrics::count_code(ByCode::AuthFailures, code);
         self.failures.log(|left_out| {
             tracing::warn!(target: "audit", %peer, %code, left_out, "a login failed: {text}");
             let line = Line::new("failed-login", Some(peer), now);

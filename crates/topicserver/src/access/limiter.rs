@@ -13,6 +13,7 @@ use wire::{ErrorCode, UserName};
 use super::guessing::whole_seconds;
 use super::rate::{Bucket, Rate};
 use super::visitor::Visitor;
+use crate::metrics::{self, Count};
 use crate::network::Network;
 
 /// Accounts and addresses that are remembered, at about 200 bytes each. All others share one
@@ -223,12 +224,9 @@ impl Meter {
     pub(crate) fn connect(&self) -> Result<ConnectionPlace, Exceeded> {
         let mut used = self.owned.used.lock();
         match self.limits.connections {
-            Some(max) if used.connections >= max => Err(Exceeded {
-                limit: Limit::Connections,
-                rate: max.to_string(),
-                of: self.owned.owner.clone(),
-                wait: Duration::ZERO,
-            }),
+            Some(max) if used.connections >= max => {
+                Err(self.exceeded(Limit::Connections, max.to_string(), Duration::ZERO))
+            }
             _ => {
                 used.connections += 1;
                 Ok(ConnectionPlace(self.owned.clone()))
@@ -259,12 +257,17 @@ impl Meter {
         let wait = bucket.wait(rate, amount, now);
         match wait.is_zero() {
             true => Ok(()),
-            false => Err(Exceeded {
-                limit,
-                rate: rate.to_string(),
-                of: self.owned.owner.clone(),
-                wait,
-            }),
+            false => Err(self.exceeded(limit, rate.to_string(), wait)),
+        }
+    }
+
+    fn exceeded(&self, limit: Limit, rate: String, wait: Duration) -> Exceeded {
+        metrics::count(limit.counted_as(), 1);
+        Exceeded {
+            limit,
+            rate,
+            of: self.owned.owner.clone(),
+            wait,
         }
     }
 }
@@ -281,6 +284,16 @@ fn take(kinds: [Kind<'_>; 2], now: Instant) {
 }
 
 impl Limit {
+    /// As the metrics count it.
+    fn counted_as(self) -> Count {
+        match self {
+            Self::Messages => Count::LimitedMessages,
+            Self::Bytes => Count::LimitedBytes,
+            Self::Connections => Count::LimitedConnections,
+            Self::NewTopics => Count::LimitedNewTopics,
+        }
+    }
+
     /// As files and errors name it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -179,6 +179,12 @@ impl Known {
             let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;
             };
+            if is_service_link(
+                &variable[PREFIX.len()..],
+                value.to_str().unwrap_or_default(),
+            ) {
+                continue;
+            }
             let source = Source::Environment(variable.to_owned());
             let name = variable[PREFIX.len()..]
                 .to_ascii_lowercase()
@@ -277,6 +283,21 @@ impl Known {
         };
         self.all().map(origin).collect()
     }
+}
+
+/// Whether Kubernetes has made this variable for a Service called `natter`, as it does in every
+/// container beside it: `NATTER_SERVICE_HOST`, `NATTER_SERVICE_PORT…`, `NATTER_PORT_20000_TCP…`,
+/// and `NATTER_PORT` with a URL.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_url = ["tcp://", "udp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    let is_of_port = |rest: &str| rest.starts_with(|digit: char| digit.is_ascii_digit());
+    name == "SERVICE_HOST"
+        || name == "SERVICE_PORT"
+        || name.starts_with("SERVICE_PORT_")
+        || name.strip_prefix("PORT_").is_some_and(is_of_port)
+        || name == "PORT" && is_url
 }
 
 /// The values that a variable gives an option: a list's are divided by commas. `None`: as if

@@ -76,6 +76,7 @@ fn every_option_reaches_the_configuration() {
     for name in names {
         let value = match name {
             "bind" => "127.0.0.1",
+            "admin" => "127.0.0.1:20001",
             "max-depth" | "max-stream-topics" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",

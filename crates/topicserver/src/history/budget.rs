@@ -41,6 +41,11 @@ impl MemoryBudget {
         })
     }
 
+    /// Bytes that can be returned.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.load(Relaxed)
+    }
+
     /// Bytes that topics must return now; 0 within the budget.
     pub(crate) fn to_give_back(&self) -> usize {
         let kept = self.kept.load(Relaxed);

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::linger;
+use crate::metrics::{self, Count};
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::tls::reader::Reader;
@@ -110,7 +111,13 @@ impl AsyncRead for Io {
             self.first.advance(count);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.reader).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.reader).poll_read(cx, buffer);
+        metrics::count(
+            Count::ReceivedBytes,
+            (buffer.filled().len() - before) as u64,
+        );
+        read
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::http::problem::Problem;
 
 /// What load balancers ask, under any name; it says nothing of what is talked about.
-const HEALTH: &str = "/-/health";
+const ASKED_BY_BALANCERS: [&str; 2] = ["/-/health", "/-/ready"];
 
 /// What is allowed beyond the server's own page and names.
 pub(crate) struct Guard {
@@ -65,7 +65,7 @@ impl Guard {
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Checked, Problem> {
         let host = host_of(request)?;
         if let Some(host) = &host
-            && request.uri().path() != HEALTH
+            && !ASKED_BY_BALANCERS.contains(&request.uri().path())
         {
             self.check_host(host)?;
         }

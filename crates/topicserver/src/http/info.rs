@@ -43,6 +43,16 @@ pub(crate) async fn health(Extension(context): Extension<Arc<RequestContext>>) -
     json(StatusCode::OK, &health)
 }
 
+/// Whether a load balancer should send new clients here.
+pub(crate) async fn ready(Extension(context): Extension<Arc<RequestContext>>) -> Response {
+    let readiness = context.state().readiness();
+    let status = match readiness.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    json(status, &readiness)
+}
+
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
     Extension(visitor): Extension<RequestVisitor>,

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use wire::{ErrorCode, FrameError, TopicNameError};
 
 use crate::access::{Denied, Exceeded, LoginError};
+use crate::metrics::{self, ByCode};
 
 /// An error as a client is told it.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl From<TopicNameError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        metrics::count_code(ByCode::Errors, self.code);
         #[derive(serde::Serialize)]
         struct Body<'a> {
             error: Error<'a>,

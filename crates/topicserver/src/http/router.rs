@@ -16,6 +16,7 @@ pub(crate) fn router() -> Router {
         .route("/", get(assets::index).post(no_topic).put(no_topic))
         .route("/favicon.ico", get(assets::icon))
         .route("/-/health", get(info::health))
+        .route("/-/ready", get(info::ready))
         .route("/-/topics", get(info::topics))
         .route("/-/topics/{topic}/who", get(info::who))
         .route("/-/stream", get(stream::open_several))

@@ -30,6 +30,7 @@ use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
 use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
+use crate::metrics::Speaks;
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -74,8 +75,9 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         reader,
         bytes,
         outbox,
-        guard,
+        mut guard,
     } = connection;
+    guard.counted().become_one(Speaks::Http, reader.is_secure());
     let local = reader.socket().local_addr().ok()?;
     let peer = outbox.peer();
     let context = Arc::new(HttpConnection {

@@ -17,6 +17,7 @@ use crate::http::connection::Io;
 use crate::http::query::Ending;
 use crate::http::stream_reader::StreamReader;
 use crate::http::websocket_reader::WebSocketReader;
+use crate::metrics::Speaks;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
@@ -30,6 +31,16 @@ pub(crate) enum Takeover {
     /// A session that listens.
     Stream(Box<Listening>),
     WebSocket(Visitor),
+}
+
+impl Takeover {
+    /// What the connection counts as.
+    fn speaks(&self) -> Speaks {
+        match self {
+            Self::Stream(_) => Speaks::Stream,
+            Self::WebSocket(_) => Speaks::WebSocket,
+        }
+    }
 }
 
 /// What a stream listens to.
@@ -137,6 +148,9 @@ impl Pending {
             (config.ping_interval, config.frame_limits.max_frame)
         };
         let reader = io.into_reader();
+        guard
+            .counted()
+            .become_one(takeover.speaks(), reader.is_secure());
         Some(match takeover {
             Takeover::Stream(listening) => {
                 let Listening {

@@ -6,6 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use wire::{ErrorCode, Event, Message, Removed, Told};
 
+use crate::metrics::{self, ByCode, Count};
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, ROOM_FOR_NOTICES};
@@ -17,6 +18,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         let mut state = self.state.lock();
         let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
         if state.stage == Stage::Open && has_room {
+            metrics::count_code(ByCode::Errors, code);
             let line = match id {
                 Some(id) => extended_error(code, text, Some(id)),
                 None => self.error_line(&state, code, text),
@@ -65,6 +67,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
         text: &str,
         last: Option<Bytes>,
     ) {
+        metrics::count_code(ByCode::Errors, code);
+        if matches!(code, ErrorCode::SlowReader | ErrorCode::QueuesFull) {
+            metrics::count(Count::SlowReaders, 1);
+        }
         let line = self.error_line(state, code, text);
         let line = state.form.encode_one(line, None);
         self.push(state, line);

@@ -12,6 +12,10 @@ use crate::websocket::frame::{close_frame, write_messages};
 /// How long a browser waits before it comes back.
 const RETRY: &[u8] = b"retry: 1000\n\n";
 
+/// The shortest and the longest time in milliseconds after which the reader of a stream comes
+/// back whose server has ended: longer than most servers take to start again.
+const RETRY_LATER: (u32, u32) = (1_000, 5_000);
+
 /// What a connection gets of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -133,6 +137,8 @@ impl Form {
                 let text = reason.map_or("", ErrorCode::as_str);
                 close_frame(CloseCode::of(reason), text).into()
             }
+            (Self::Events, Some(ErrorCode::ShuttingDown)) => retry_later().into(),
+            (Self::ChunkedEvents, Some(ErrorCode::ShuttingDown)) => chunk(&retry_later()).into(),
             (_, None) if self.is_chunked() => Bytes::from_static(b"0\r\n\r\n"),
             (_, _) => Bytes::new(),
         }
@@ -150,6 +156,15 @@ impl Form {
             Self::Text | Self::ChunkedText | Self::TopicText | Self::ChunkedTopicText => b"",
         })
     }
+}
+
+/// Has an event stream's reader wait before it comes back: each for another time, so that not
+/// all readers of a server that has ended come to the next one at once.
+fn retry_later() -> Vec<u8> {
+    let (least, most) = RETRY_LATER;
+    // Without randomness, they wait for the shortest time.
+    let random = getrandom::u32().unwrap_or(0) % (most - least);
+    format!("retry: {}\n\n", least + random).into_bytes()
 }
 
 /// Bytes as one chunk. None would be the last one.
@@ -196,6 +211,6 @@ mod tests {
         let messages = Form::WebSocket.encode(b"{\"a\":1}\n{}\n", 0);
         assert_eq!(messages, b"\x81\x07{\"a\":1}\x81\x02{}");
         let end = Form::WebSocket.end(Some(ErrorCode::ShuttingDown));
-        assert_eq!(&end[..], b"\x88\x0f\x03\xe9shutting-down");
+        assert_eq!(&end[..], b"\x88\x0f\x03\xf4shutting-down");
     }
 }

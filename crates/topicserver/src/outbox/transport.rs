@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
+use crate::metrics;
+
 /// Where an outbox writes to.
 pub(crate) trait Transport: Send + Sync {
     /// Writes as much as can be written now; `WouldBlock` if that is nothing.
@@ -68,11 +70,11 @@ impl Drop for TcpWriter {
 
 impl Transport for TcpWriter {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket()?.try_write(bytes)
+        metrics::count_sent(self.socket()?.try_write(bytes))
     }
 
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket()?.try_write_vectored(pieces)
+        metrics::count_sent(self.socket()?.try_write_vectored(pieces))
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -15,6 +15,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 use wire::{ErrorCode, Limits, ScanError, Scanner};
 
+use crate::metrics::{self, Count};
 use crate::queues::{Kind, QueueLimits, Queued};
 
 mod batches;
@@ -127,6 +128,7 @@ impl Input {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
+            metrics::count(Count::ReceivedBytes, count as u64);
             Poll::Ready(Ok(self.handle(buffer, count, room, limits, sink)))
         })
     }

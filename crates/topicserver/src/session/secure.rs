@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::metrics::{self, Count, Speaks};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::state::Handover;
@@ -19,7 +20,7 @@ pub(super) async fn accept(connection: Handover) {
         reader,
         bytes,
         outbox,
-        guard,
+        mut guard,
     } = connection;
     let state = guard.state().clone();
     let (Reader::Plain(socket), Some(tls)) = (reader, state.tls()) else {
@@ -30,8 +31,13 @@ pub(super) async fn accept(connection: Handover) {
         accepted = tls.accept(socket.as_ref(), &bytes) => accepted,
     };
     let peer = outbox.peer();
+    if accepted.is_err() {
+        metrics::count(Count::HandshakesFailed, 1);
+    }
     match accepted {
         Ok(accepted) => {
+            metrics::count(Count::HandshakesDone, 1);
+            guard.counted().become_one(Speaks::Tcp, true);
             let stream = accepted.into_stream(socket);
             let limits = state.queue_limits().clone();
             let outbox = Arc::new(Outbox::new(TlsWriter(stream.clone()), peer, limits));

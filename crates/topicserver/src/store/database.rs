@@ -18,6 +18,7 @@ use super::floors::Floors;
 use super::journal;
 use super::record;
 use super::types::TopicId;
+use crate::metrics::{self, Time};
 
 /// All journals together, in bytes: they are read at a start, 128 MiB in about
 /// half a second.
@@ -195,7 +196,10 @@ impl Tables {
         self.wait_for_workers()?;
         let commit = || {
             batch.commit()?;
-            self.database.persist(PersistMode::SyncData)
+            let began = Instant::now();
+            let flushed = self.database.persist(PersistMode::SyncData);
+            metrics::observe(Time::Flush, began.elapsed());
+            flushed
         };
         match catch_unwind(AssertUnwindSafe(commit)) {
             Ok(Ok(())) => Ok(()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use wire::TopicNameError;
+use wire::{ErrorCode, TopicNameError};
 
 /// Why the store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +134,14 @@ impl StoreError {
     /// Whether the disk may only take longer, so that sending again may help.
     pub(crate) fn is_delay(&self) -> bool {
         matches!(self, Self::Busy | Self::InDoubt)
+    }
+
+    /// What publishers are told.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self.is_delay() {
+            true => ErrorCode::StorageBusy,
+            false => ErrorCode::StorageFull,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use wire::TopicName;
+use wire::{ErrorCode, TopicName};
 
 use super::database::{Tables, record_of};
 use super::error::StoreError;
@@ -32,6 +32,18 @@ impl Reader {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let reads = Arc::new(Semaphore::new(READS));
         Self { shared, reads }
+    }
+
+    /// Why nothing can be written now; `None` if it can.
+    pub(crate) fn trouble(&self) -> Option<ErrorCode> {
+        *self.shared.trouble.lock()
+    }
+
+    /// Bytes of the history's files; `None` while the database is opened, or can't be.
+    pub(crate) fn space(&self) -> Option<u64> {
+        let tables = self.shared.tables.try_read()?;
+        let tables = tables.as_ref().ok()?;
+        Some(tables.history_space())
     }
 
     /// Whether a topic holds something that is too old, as far as it is in memory.

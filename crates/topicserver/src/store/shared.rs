@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use wire::ErrorCode;
 
 use super::database::Tables;
 use super::error::StoreError;
@@ -21,4 +22,6 @@ pub(crate) struct Shared {
     /// How much of each topic is kept.
     pub(crate) limits: RetentionLimits,
     pub(crate) clock: Clock,
+    /// Why nothing can be written now.
+    pub(crate) trouble: Mutex<Option<ErrorCode>>,
 }

@@ -119,6 +119,7 @@ impl Writer {
             bounds: Mutex::default(),
             limits: RetentionLimits::new(retention),
             clock: clock.clone(),
+            trouble: Mutex::default(),
         });
         let reclaimer = Reclaimer::start(shared.clone());
         let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
@@ -177,12 +178,18 @@ impl Writer {
         while let Ok(mut group) = waiting.take(self.time_to_chores()) {
             let end = take_end(&mut group);
             let trims = take_trims(&mut group);
+            let pings = take_pings(&mut group);
             if !group.is_empty() {
                 let kib = queue::kib_of(&group);
                 self.serve(group, waiting);
+                self.show_trouble();
                 waiting.give_back(kib);
             }
             self.trim_asked(trims);
+            for ping in pings {
+                // Whoever asked may have stopped waiting.
+                let _ = ping.send(());
+            }
             if let Some(done) = end {
                 self.finish();
                 return Some(done);
@@ -284,7 +291,7 @@ impl Writer {
             Request::Load { done, .. } => {
                 let _ = done.send(result.and_then(|id| self.loaded(id)));
             }
-            Request::Trim { .. } | Request::Close(_) => {}
+            Request::Trim { .. } | Request::Ping(_) | Request::Close(_) => {}
         }
     }
 
@@ -339,6 +346,17 @@ fn take_trims(group: &mut Vec<Request>) -> Vec<Trim> {
         _ => None,
     };
     trims.filter_map(trim).collect()
+}
+
+/// Takes out who asks whether the writer is there: they are answered when everything else is
+/// done.
+fn take_pings(group: &mut Vec<Request>) -> Vec<oneshot::Sender<()>> {
+    let is_ping = |request: &mut Request| matches!(request, Request::Ping(_));
+    let ping = |request| match request {
+        Request::Ping(done) => Some(done),
+        _ => None,
+    };
+    group.extract_if(.., is_ping).filter_map(ping).collect()
 }
 
 /// Opens the high-water marks, without those of topics that the end of the history,

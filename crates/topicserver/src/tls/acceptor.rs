@@ -98,6 +98,11 @@ impl Acceptor {
         self.current.own_fingerprint()
     }
 
+    /// When the certificate in force ends, in seconds since 1970.
+    pub(crate) fn expiry(&self) -> u64 {
+        self.current.expiry()
+    }
+
     /// For how long browsers shall use https only. Never with a certificate that vouches for
     /// itself: when it is lost, that would lock them out of every port of the host.
     pub(crate) fn hsts(&self) -> Option<Duration> {

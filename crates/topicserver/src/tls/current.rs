@@ -140,6 +140,13 @@ impl Current {
             .filter(|_| certificate.is_self_issued)
     }
 
+    /// When the certificate ends, in seconds since 1970.
+    pub(super) fn expiry(&self) -> u64 {
+        let end = self.certificate.read().not_after;
+        let end = end.duration_since(SystemTime::UNIX_EPOCH);
+        end.map_or(0, |end| end.as_secs())
+    }
+
     /// Whether the certificate vouches for itself.
     pub(super) fn is_self_issued(&self) -> bool {
         self.certificate.read().is_self_issued

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
+use crate::metrics;
 use crate::outbox::transport::Transport;
 use crate::tls::stream::TlsStream;
 
@@ -43,8 +44,8 @@ impl Reader {
     /// Writes to the same connection as much as can be written now.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => socket.as_ref().try_write_vectored(pieces),
-            Self::Tls(TlsReader(stream)) => stream.write_gathered(pieces),
+            Self::Plain(socket) => metrics::count_sent(socket.as_ref().try_write_vectored(pieces)),
+            Self::Tls(TlsReader(stream)) => metrics::count_sent(stream.write_gathered(pieces)),
         }
     }
 
@@ -102,11 +103,11 @@ impl AsyncRead for Reader {
 
 impl Transport for TlsWriter {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        metrics::count_sent(self.0.write(bytes))
     }
 
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_gathered(pieces)
+        metrics::count_sent(self.0.write_gathered(pieces))
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

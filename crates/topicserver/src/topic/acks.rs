@@ -3,6 +3,7 @@
 use wire::{ErrorCode, Event};
 
 use crate::history::entry::Stored;
+use crate::metrics::{self, Count};
 use crate::outbox::SharedOutbox;
 use crate::store::StoreError;
 use crate::topic::publication::{Publication, Reply, Unstored};
@@ -31,6 +32,8 @@ pub(crate) fn refuse(
     error: &StoreError,
 ) {
     let Unstored { code, text } = unstored(error);
+    let messages = publications.iter().map(|one| u64::from(one.batch.count()));
+    metrics::count(Count::NotStored, messages.sum());
     for Acknowledgement { origin, reply, .. } in &mut refused {
         match (std::mem::take(reply), origin) {
             // Whoever wanted to know may have gone.
@@ -55,22 +58,16 @@ pub(crate) fn refuse(
 fn unstored(error: &StoreError) -> Unstored {
     const DELIVERED: &str =
         "your message was delivered to those who are here now, but isn't stored";
-    let (code, text) = match error {
-        StoreError::Full => (
-            ErrorCode::StorageFull,
-            format!("the server's disk took no more: {DELIVERED}"),
-        ),
-        error if error.is_delay() => (
-            ErrorCode::StorageBusy,
+    let text = match error {
+        StoreError::Full => format!("the server's disk took no more: {DELIVERED}"),
+        error if error.is_delay() => {
             "the server's disk is too slow: your message may be stored, or not; send it again, \
              with the same id if it has one"
-                .to_owned(),
-        ),
-        _ => (
-            ErrorCode::StorageFull,
-            format!("the server can't use its history: {DELIVERED}"),
-        ),
+                .to_owned()
+        }
+        _ => format!("the server can't use its history: {DELIVERED}"),
     };
+    let code = error.code();
     Unstored { code, text }
 }
 
@@ -115,6 +112,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
                 continue;
             }
             (Reply::Receipt(receipt), _) => {
+                metrics::count(Count::Acknowledgements, 1);
                 // Whoever wanted to know may have gone.
                 let _ = receipt.to.send(Ok(stored));
                 continue;
@@ -122,6 +120,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
             (Reply::Acknowledge(id), Some(origin)) => (id.id, origin),
             (Reply::Acknowledge(_) | Reply::None, _) => continue,
         };
+        metrics::count(Count::Acknowledgements, 1);
         lines.reserve(ACK_COST + id.len() + topic.len());
         let (id, topic, seq) = ((&*id).into(), topic.into(), stored.seq);
         Event::Ack(wire::Ack { id, topic, seq }).write_line(&mut lines);

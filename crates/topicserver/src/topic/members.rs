@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use wire::{Event, Page, Presence};
 
 use crate::identity::Identity;
+use crate::metrics::{self, Count, Level};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
@@ -33,7 +34,6 @@ const READERS_PER_TURN: usize = 8;
 const STEPS_AT_OPENING: usize = 16;
 
 /// Everyone who is registered for a topic.
-#[derive(Default)]
 pub(crate) struct Members {
     classic: Vec<SharedOutbox>,
     extended: Vec<Subscriber>,
@@ -42,7 +42,7 @@ pub(crate) struct Members {
     /// How many comings were announced.
     announcements: u64,
     /// How many of the extended ones don't get what is published at once.
-    behind: usize,
+    behind: Level,
     /// Where the next turn of catching up begins.
     turn: usize,
     /// Those that send no more and have just caught up.
@@ -57,6 +57,20 @@ pub(crate) enum Added {
     NewUser,
     /// The same user was here before, over this connection.
     KnownUser,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self {
+            classic: Vec::new(),
+            extended: Vec::new(),
+            people: People::default(),
+            announcements: 0,
+            behind: Level::new(Count::ReadersBehind),
+            turn: 0,
+            finished: Vec::new(),
+        }
+    }
 }
 
 impl Members {
@@ -84,7 +98,7 @@ impl Members {
     /// the topic already.
     pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> Added {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
-        self.behind += usize::from(subscriber.cursor.is_behind());
+        self.behind.add(subscriber.cursor.is_behind().into());
         self.people.add(&subscriber.identity);
         let user = subscriber.identity.user.clone();
         if let Some(known) = self.find(&subscriber.outbox) {
@@ -93,7 +107,7 @@ impl Members {
             subscriber.presence = std::mem::take(&mut known.presence);
             let known = std::mem::replace(known, subscriber);
             self.people.remove(&known.identity);
-            self.behind -= usize::from(was_behind);
+            self.behind.remove(was_behind.into());
             return match known.identity.user == user {
                 true => Added::KnownUser,
                 false => Added::NewUser,
@@ -124,7 +138,7 @@ impl Members {
         let place = extended.position(|known| known.outbox.is(outbox))?;
         let gone = self.extended.swap_remove(place);
         self.people.remove(&gone.identity);
-        self.behind -= usize::from(gone.cursor.is_behind());
+        self.behind.remove(gone.cursor.is_behind().into());
         Some(gone)
     }
 
@@ -219,7 +233,8 @@ impl Members {
     ) {
         let mut turns = self.classic.chunks(RECEIVERS_PER_TURN).peekable();
         while let Some(turn) = turns.next() {
-            deliver_classic(turn, publications);
+            let delivered = deliver_classic(turn, publications);
+            metrics::count(Count::DeliveredMessages, delivered);
             if turns.peek().is_some() {
                 tokio::task::yield_now().await;
             }
@@ -228,7 +243,7 @@ impl Members {
         while let Some(turn) = turns.next() {
             for subscriber in turn {
                 if subscriber.try_send(publications, pieces, next) == Offered::FellBehind {
-                    self.behind += 1;
+                    self.behind.add(1);
                 }
             }
             if turns.peek().is_some() {
@@ -246,7 +261,7 @@ impl Members {
                     next: from,
                     until: None,
                 };
-                self.behind += 1;
+                self.behind.add(1);
             }
         }
     }
@@ -302,7 +317,7 @@ impl Members {
                 Progress::Fetch(from) => return Some(subscriber.fetch(from)),
                 Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
-                    self.behind -= 1;
+                    self.behind.remove(1);
                     return None;
                 }
             }
@@ -317,7 +332,7 @@ impl Members {
 
     /// Whether somebody can be caught up now.
     pub(crate) fn has_ready(&self) -> bool {
-        self.behind > 0 && self.extended.iter().any(|known| known.cursor.is_ready())
+        self.behind.get() > 0 && self.extended.iter().any(|known| known.cursor.is_ready())
     }
 
     /// Sends those who are behind, and have room, some of what they missed. Returns what
@@ -327,7 +342,7 @@ impl Members {
         let count = self.extended.len();
         let mut served = 0;
         for offset in 0..count {
-            if self.behind == 0 || served == READERS_PER_TURN {
+            if self.behind.get() == 0 || served == READERS_PER_TURN {
                 break;
             }
             let at = (self.turn + offset) % count;
@@ -341,7 +356,7 @@ impl Members {
                 Progress::Fetch(from) => fetches.push(subscriber.fetch(from)),
                 Progress::CaughtUp => {
                     self.finished.extend(subscriber.take_finished());
-                    self.behind -= 1;
+                    self.behind.remove(1);
                 }
             }
             if served == READERS_PER_TURN {
@@ -352,29 +367,36 @@ impl Members {
     }
 }
 
-fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) {
+/// Returns how many messages that were, each counted for each subscriber.
+fn deliver_classic(subscribers: &[SharedOutbox], publications: &[Publication]) -> u64 {
+    let mut delivered = 0;
     if let [one] = publications {
         for subscriber in subscribers {
             if !one.is_from(subscriber) {
                 subscriber.send(&one.batch);
+                delivered += u64::from(one.batch.count());
             }
         }
     } else {
         for subscriber in subscribers {
-            send_others(subscriber, publications);
+            delivered += send_others(subscriber, publications);
         }
     }
+    delivered
 }
 
-/// Sends a subscriber all that it didn't publish itself.
-fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) {
+/// Sends a subscriber all that it didn't publish itself, and returns how many messages that
+/// were.
+fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) -> u64 {
     let others = publications
         .iter()
         .filter(|publication| !publication.is_from(subscriber))
         .map(|publication| &publication.batch);
-    if others.clone().next().is_some() {
+    let messages = others.clone().map(|batch| u64::from(batch.count())).sum();
+    if messages > 0 {
         subscriber.send_all(others);
     }
+    messages
 }
 
 /// That somebody has come or gone; `None` of somebody without a name.

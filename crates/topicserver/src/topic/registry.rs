@@ -268,12 +268,22 @@ impl Registry {
     }
 
     /// The topics after this name, at most so many.
-    fn following(&self, after: Option<&str>, count: usize) -> Vec<Arc<Topic>> {
+    pub(super) fn following(&self, after: Option<&str>, count: usize) -> Vec<Arc<Topic>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let topics = self.topics.lock();
         let following = topics.range::<str, _>((start, Bound::Unbounded));
         let some = following.take(count);
         some.map(|(_, topic)| topic.clone()).collect()
+    }
+
+    /// How many topics are in memory.
+    pub(crate) fn count(&self) -> usize {
+        self.topics.lock().len()
+    }
+
+    /// Bytes of messages and ids that all topics keep in memory.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.settings.budget.kept()
     }
 
     /// Has topics forget ids that are too old, also where nothing is published.

@@ -12,6 +12,7 @@ use wire::{Event, Gap};
 
 use crate::history::entry::Entry;
 use crate::identity::{Identity, is_same_client};
+use crate::metrics::{self, Count};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::store::StoreError;
@@ -189,6 +190,7 @@ impl Subscriber {
         let accepted = self
             .outbox
             .try_send_batch(others.clone().map(|piece| &piece.batch));
+        count_delivered(others.clone().take(accepted).map(|piece| &piece.batch));
         let Some(refused) = others.clone().nth(accepted) else {
             return Offered::AsBefore;
         };
@@ -311,6 +313,7 @@ impl Subscriber {
         let accepted = self
             .outbox
             .try_send_batch(batches.iter().map(|(_, batch)| batch));
+        count_delivered(batches.iter().take(accepted).map(|(_, batch)| batch));
         match batches.get(accepted) {
             Some((first, _)) => (*first, Some(Until::Room)),
             None => (end, None),
@@ -378,8 +381,14 @@ impl Subscriber {
 
     /// Says that messages can't be had any more.
     fn tell_gap(&self, topic: &str, from: u64, to: u64) {
+        metrics::count(Count::Gaps, 1);
         let topic = topic.into();
         let gap = Event::Gap(Gap { topic, from, to });
         self.outbox.send_reply(gap.to_line());
     }
+}
+
+fn count_delivered<'a>(batches: impl Iterator<Item = &'a Batch>) {
+    let messages = batches.map(|batch| u64::from(batch.count())).sum();
+    metrics::count(Count::DeliveredMessages, messages);
 }

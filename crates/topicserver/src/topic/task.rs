@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use wire::TopicState;
 
 use crate::history::budget::MemoryShare;
+use crate::metrics::{self, Count, Time};
 use crate::outbox::SharedOutbox;
 use crate::outbox::places::Place;
 use crate::topic::acks::{acknowledge, refuse};
@@ -89,6 +91,8 @@ struct Task {
     log: TopicLog,
     /// What is to be handed on before anything else is done.
     pending: Vec<Publication>,
+    /// When the commands were taken that are carried out now.
+    began: Instant,
     /// Who published last, as its outbox's address, or 0. Should somebody else have
     /// got that since, nothing is lost but a turn of waiting.
     last_publisher: Option<usize>,
@@ -102,6 +106,7 @@ impl Task {
             members: Members::default(),
             log,
             pending: Vec::new(),
+            began: Instant::now(),
             last_publisher: None,
         }
     }
@@ -148,6 +153,7 @@ impl Task {
         if !batch.is_empty() {
             self.pending = PENDING.with(Spare::take);
         }
+        self.began = Instant::now();
         let mut commands = batch.drain(..);
         let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
@@ -228,8 +234,15 @@ impl Task {
                 let _ = done.send(());
             }
         }
-        self.topic.members.store(self.members.len(), Relaxed);
+        self.note_members();
         None
+    }
+
+    /// Notes how many members there are, before anybody is answered.
+    fn note_members(&self) {
+        let members = self.members.len();
+        let before = self.topic.members.swap(members, Relaxed);
+        metrics::change(Count::Members, before, members);
     }
 
     async fn register(&mut self, registration: Registration) {
@@ -267,7 +280,7 @@ impl Task {
             known.presence.hide();
         }
         // Whoever has been answered is counted.
-        self.topic.members.store(self.members.len(), Relaxed);
+        self.note_members();
         let topic = self.topic.clone();
         let open = move |answer: &Arc<RegistrationReply>| {
             topic.open(answer.outbox().clone(), answer.clone());
@@ -331,7 +344,7 @@ impl Task {
         while let Some((subscriber, done)) = self.members.take_finished() {
             self.leave(&subscriber);
             let _ = done.send(());
-            self.topic.members.store(self.members.len(), Relaxed);
+            self.note_members();
         }
     }
 
@@ -362,6 +375,12 @@ impl Task {
             return;
         }
         let are_wanted = self.members.has_extended();
+        let messages = self
+            .pending
+            .iter()
+            .map(|one| u64::from(one.batch.count()))
+            .sum();
+        metrics::count(Count::ReceivedMessages, messages);
         let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
@@ -380,7 +399,10 @@ impl Task {
             refuse(&self.pending, unstored.refused, &unstored.error);
         }
         self.pending.clear();
-        acknowledge(self.topic.name().as_str(), appended.acknowledgements);
+        if !appended.acknowledgements.is_empty() {
+            metrics::observe(Time::Publish, self.began.elapsed());
+            acknowledge(self.topic.name().as_str(), appended.acknowledgements);
+        }
     }
 }
 

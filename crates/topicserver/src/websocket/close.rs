@@ -8,7 +8,6 @@ pub(crate) struct CloseCode(pub(crate) u16);
 
 impl CloseCode {
     pub(crate) const NORMAL: Self = Self(1000);
-    pub(crate) const GOING_AWAY: Self = Self(1001);
     pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
     /// A kind of data that isn't taken.
     pub(crate) const UNSUPPORTED: Self = Self(1003);
@@ -16,12 +15,14 @@ impl CloseCode {
     pub(crate) const NOT_UTF8: Self = Self(1007);
     pub(crate) const POLICY: Self = Self(1008);
     pub(crate) const TOO_LONG: Self = Self(1009);
+    /// The server ends, and another one takes its place: come back.
+    pub(crate) const SERVICE_RESTART: Self = Self(1012);
 
     /// What says the same as a reason of the protocol's own.
     pub(crate) fn of(reason: Option<ErrorCode>) -> Self {
         match reason {
             None => Self::NORMAL,
-            Some(ErrorCode::ShuttingDown) => Self::GOING_AWAY,
+            Some(ErrorCode::ShuttingDown) => Self::SERVICE_RESTART,
             Some(ErrorCode::TooLong) => Self::TOO_LONG,
             // Text is checked before it is a frame: this came as binary data.
             Some(ErrorCode::NotUtf8) => Self::UNSUPPORTED,

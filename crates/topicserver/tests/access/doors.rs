@@ -61,6 +61,7 @@ const ROUTES: &[(&str, Takes, &str, &str)] = &[
     ("/", Takes::Nothing, "GET", "/"),
     ("/favicon.ico", Takes::Nothing, "GET", "/favicon.ico"),
     ("/-/health", Takes::Nothing, "GET", "/-/health"),
+    ("/-/ready", Takes::Nothing, "GET", "/-/ready"),
     ("/-/topics", Takes::List, "GET", "/-/topics"),
     (
         "/-/topics/{topic}/who",

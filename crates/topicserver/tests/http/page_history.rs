@@ -77,6 +77,30 @@ fn the_end_stays_in_view_for_who_is_there_and_is_told_of_otherwise() {
 }
 
 #[test]
+fn those_who_read_above_stay_there_when_the_window_changes() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let (mut bob, _) = server.extended(&[TOPIC], json!({"user": "bob"}));
+    let words = "as long as it takes for the text to be wrapped in a narrow window";
+    publish(&mut bob, TOPIC, (1..=90).map(|n| format!("{n} {words}")));
+    let browser = driver.browser(1000, 700);
+    join(&browser, server.addr(), "alice");
+    browser.wait("document.querySelectorAll('.msg').length === 90");
+    browser.run("document.querySelector('.scroll').scrollTop = 900");
+    browser.wait("!document.querySelector('#to-end').hidden");
+    let top = "(() => { const { top } = document.querySelector('.scroll').getBoundingClientRect();
+        return [...document.querySelectorAll('.msg')].find((m) => m.getBoundingClientRect().bottom > top)
+          .querySelector('.text').innerText.split(' ')[0]; })()";
+    let first = browser.run(&format!("return {top}"));
+    for (width, height) in [(320, 640), (1000, 400), (400, 800), (1000, 700)] {
+        browser.resize(width, height);
+        browser.wait(&format!("{top} === {first}"));
+    }
+}
+
+#[test]
 fn older_messages_come_as_one_scrolls_up_and_newer_ones_on_the_way_back() {
     let Some(driver) = Driver::start() else {
         return;

@@ -35,6 +35,10 @@ fn a_message_that_is_too_long_is_refused_with_its_text_and_blocks_nothing() {
     paste(&browser, &"ä".repeat(33_000));
     browser.wait("document.querySelector('.failed .state')?.innerText.includes('too long')");
     assert_eq!(stored(&browser, "pending"), Value::Null);
+    // However long the text is, one sees why, and what can be done.
+    browser.wait(
+        "(({ top, bottom }) => top > 0 && bottom < innerHeight)(document.querySelector('.failed .state').getBoundingClientRect())",
+    );
     say(&browser, "after");
     browser.wait("document.querySelectorAll('.msg.mine:not(.pending):not(.failed)').length === 1");
     // It is there to be edited.

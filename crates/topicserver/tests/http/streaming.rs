@@ -226,6 +226,10 @@ fn the_end_of_the_server_ends_streams_with_a_word() {
     assert_eq!(lines.frame()["extended"]["error"]["code"], "shutting-down");
     lines.expect_cut();
     assert_eq!(field(&events.event(), "event"), Some("error"));
+    assert!(
+        field(&events.event(), "retry").is_some(),
+        "it says when to come back"
+    );
     events.expect_cut();
     idle.expect_end();
     assert_eq!(server.ended(), Ended::Drained);

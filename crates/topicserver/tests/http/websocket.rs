@@ -190,7 +190,7 @@ fn the_end_of_the_server_is_told() {
     let mut socket = Socket::join(&server, "lab", json!({}));
     server.stop();
     assert_eq!(socket.frame()["extended"]["error"]["code"], "shutting-down");
-    socket.expect_close(1001, "shutting-down");
+    socket.expect_close(1012, "shutting-down");
     assert_eq!(server.ended(), Ended::Drained);
 }
 

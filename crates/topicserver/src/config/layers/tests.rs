@@ -100,6 +100,29 @@ fn the_environment_can_name_the_file() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_of_this_name_is_no_option() {
+    let links = [
+        ("NATTER_SERVICE_HOST", "10.0.0.7"),
+        ("NATTER_SERVICE_PORT", "20000"),
+        ("NATTER_SERVICE_PORT_CHAT", "20000"),
+        ("NATTER_PORT", "tcp://10.0.0.7:20000"),
+        ("NATTER_PORT_20000_TCP", "tcp://10.0.0.7:20000"),
+        ("NATTER_PORT_20000_TCP_ADDR", "10.0.0.7"),
+        ("NATTER_PORT_20000_TCP_PROTO", "tcp"),
+    ];
+    let gathered = gather("", &links, &["7"]).unwrap();
+    assert_eq!(config(&gathered).port, 7);
+    for (variable, value) in [
+        ("NATTER_PORT", "x"),
+        ("NATTER_PORTS", "7"),
+        ("NATTER_SERVICE", "a"),
+    ] {
+        let error = gather("", &[(variable, value)], &["7"]).unwrap_err();
+        assert!(error.contains(variable), "{error}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_with_their_places() {
     let file = "port = 1\nmax-frames = 5\nmax-depth = \"deep\"\nmax-topics = [1]\n\
                 allow-host = [\"http://a/\"]\nlog = \"loud\"\nbind = true\n";

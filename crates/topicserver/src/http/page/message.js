@@ -68,6 +68,8 @@ export function markRefused(item, why, { edit, discard }) {
   const copy = button("Copy", async () => {
     copy.textContent = await toClipboard(item.text) ? "Copied" : "Select it, and press Ctrl-C";
   });
+  // Behind the text, where somebody who is at the end sees it however long that is.
+  item.element.append(item.state);
   item.state.replaceChildren(`not sent: ${why}`, copy, button("Edit", edit), button("Discard", discard));
 }
 

@@ -32,6 +32,9 @@ export class Timeline {
   #isScheduled = false; #isLoading = false; #hasOlder = false; #isDetached = false;
   #hasLost = false;
   #savedTop = 0;
+  // The width that it was laid out for, and what stands at the top for those who read above.
+  #width = 0;
+  #seen;
   #observer;
 
   // `ask(range)` fetches messages, `me()` is one's name, `onEnd()` is called when the end
@@ -373,13 +376,18 @@ export class Timeline {
 
   #settle() {
     if (!this.isVisible) return;
+    const { clientWidth } = this.element;
+    const isWrapped = clientWidth !== this.#width;
+    this.#width = clientWidth;
     if (this.isAtEnd) this.#holdEnd();
+    else if (isWrapped && this.#seen) this.element.scrollTop = this.#seen.element.offsetTop - this.#seen.by;
     this.#fetchAtEdges();
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.element;
-    if (clientHeight === 0) return;
+    const { scrollTop, scrollHeight, clientHeight, clientWidth } = this.element;
+    // Of another width, it is about to be put where it was.
+    if (clientHeight === 0 || clientWidth !== this.#width) return;
     this.#savedTop = scrollTop;
     const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END;
     const isAtEnd = isNear && !this.#isDetached;
@@ -388,7 +396,23 @@ export class Timeline {
       if (isAtEnd) this.news = 0;
       this.onEnd();
     }
+    if (!isAtEnd) this.#seen = this.#topmost();
     this.#fetchAtEdges();
+  }
+
+  // The item at the upper edge, and how far below that it begins.
+  #topmost() {
+    const { scrollTop } = this.element;
+    let low = 0;
+    let high = this.#items.length - 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const { offsetTop, offsetHeight } = this.#items[middle].element;
+      if (offsetTop + offsetHeight > scrollTop) high = middle;
+      else low = middle + 1;
+    }
+    const element = this.#items[low]?.element;
+    return element && { element, by: element.offsetTop - scrollTop };
   }
 
   #fetchAtEdges() {

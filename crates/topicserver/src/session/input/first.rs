@@ -11,6 +11,7 @@ use tokio_util::io::poll_read_buf;
 use wire::{Limits, Scanner};
 
 use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
+use crate::metrics::{self, Count};
 use crate::queues::QueueLimits;
 use crate::session::protocol::{Protocol, Spoken};
 
@@ -79,6 +80,7 @@ impl Input {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
+            metrics::count(Count::ReceivedBytes, count as u64);
             let protocol = Protocol::of(buffer, spoken);
             if count > 0 && protocol != Protocol::Json {
                 let queues = sink.queue_limits();

@@ -54,6 +54,8 @@ pub(crate) enum Request {
         topic: TopicId,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// Say that the writer is there.
+    Ping(oneshot::Sender<()>),
     /// End.
     Close(oneshot::Sender<()>),
 }
@@ -62,7 +64,7 @@ impl Request {
     fn kib(&self) -> u32 {
         match self {
             Self::Append { kib, .. } => *kib,
-            Self::Load { .. } | Self::Trim { .. } | Self::Close(_) => 0,
+            Self::Load { .. } | Self::Trim { .. } | Self::Ping(_) | Self::Close(_) => 0,
         }
     }
 
@@ -170,6 +172,11 @@ impl Queue {
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         self.put(Request::Trim { topic, done }).map(drop)
+    }
+
+    /// Puts in the request for a sign of life.
+    pub(crate) fn ping(&self, done: oneshot::Sender<()>) -> Result<(), StoreError> {
+        self.put(Request::Ping(done)).map(drop)
     }
 
     /// Puts in the request to close.

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::metrics::{self, Count};
 use crate::store::catalogue;
 use crate::store::database::{CommitError, Tables};
 use crate::store::directory::{ROOM_FOR_A_GROUP, ROOM_FOR_A_TABLE};
@@ -30,6 +31,7 @@ impl Writer {
         &mut self,
         error: CommitError,
     ) -> Result<StoreError, StoreError> {
+        metrics::count(Count::StoreFailures, 1);
         let (error, room) = match error {
             CommitError::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
             CommitError::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
@@ -87,6 +89,20 @@ impl Writer {
         if std::mem::take(&mut self.unavailable_logged) {
             tracing::info!("the history is written again");
         }
+    }
+
+    /// Tells everybody who asks why nothing can be written now, if that is so.
+    pub(in crate::store) fn show_trouble(&self) {
+        let error = self
+            .unavailable
+            .as_ref()
+            .map(|unavailable| &unavailable.error);
+        let trouble = match error {
+            Some(error) => Some(error.code()),
+            None if self.stalls > 0 => Some(StoreError::Busy.code()),
+            None => None,
+        };
+        *self.shared.trouble.lock() = trouble;
     }
 
     /// How long it is until there may be a database to read from again.
