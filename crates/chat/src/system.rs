@@ -268,7 +268,7 @@ pub(crate) fn is_hang_up(_error: &io::Error) -> bool {
 /// says so.
 #[cfg(unix)]
 pub(crate) async fn hung_up() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// There is no such signal here.
