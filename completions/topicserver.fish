@@ -43,9 +43,9 @@ complete -c topicserver -l ping-interval -d 'Time between two pings of a WebSock
 complete -c topicserver -l tls-cert -d 'Speak TLS with this certificate: a PEM file with the server\'s certificate first, then those that vouch for it' -r -F
 complete -c topicserver -l tls-key -d 'The certificate\'s private key: a PEM file' -r -F
 complete -c topicserver -l tls-self-signed -d 'Speak TLS with a certificate that the server makes, for the names of the machine and these' -r
-complete -c topicserver -l tls -d 'Whether connections may or must speak TLS [default: optional with a certificate, otherwise off]' -r -f -a "off\t'They may not'
-optional\t'They may'
-required\t'They must'"
+complete -c topicserver -l tls -d 'Whether connections may or must speak TLS [default: optional with a certificate, otherwise off]' -r -f -a "off\t'Connections may not speak TLS'
+optional\t'Connections may speak TLS'
+required\t'Connections must speak TLS'"
 complete -c topicserver -l tls-min -d 'Oldest version of TLS: 1.2 or 1.3' -r -f -a "1.2\t'1.2'
 1.3\t'1.3'"
 complete -c topicserver -l tls-handshake-timeout -d 'Time for a TLS handshake' -r

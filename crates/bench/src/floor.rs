@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_is_not_counted_is_checked_but_not_waited_for() {
+    fn an_uncounted_receiver_is_checked_but_not_waited_for() {
         let mut floor = floor();
         if let Some(receiver) = &mut floor.receivers[2] {
             receiver.counted = false;

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_on_disk_is_compared_with_ours_on_disk() {
+    fn servers_on_disk_are_compared_with_ours_on_disk() {
         let systems = [System::Natter, System::Redis];
         let mut outcome = outcome();
         outcome

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn history_is_compared_with_none_whoever_is_named_first() {
+    fn history_is_compared_with_none_in_either_order() {
         let mut bare = contender(System::Natter);
         bare.name = "bare".to_owned();
         bare.options = vec!["--history-messages=0".to_owned()];

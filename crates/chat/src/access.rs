@@ -1,4 +1,4 @@
-//! How a server is reached: over what, and whom it is taken for.
+//! How a server is reached: over TCP or TLS, with which key, and with which credential.
 //!
 //! Reads what a run needs before its first connection, and asks the person about a server
 //! that is new. Knows no topic and no message.
@@ -28,16 +28,16 @@ use crate::system;
 /// Why a server isn't dialed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
-    /// What is known of servers can't be used.
+    /// The file of known servers can't be used.
     #[error(transparent)]
     Known(#[from] KnownError),
-    /// There is nothing to prove by who we are.
+    /// The credential can't be read.
     #[error(transparent)]
     Login(#[from] LoginError),
     /// The authorities' certificates can't be used.
     #[error("can't use {} (--tls-ca): {source}", .path.display())]
     Authorities {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: CertificatesError,
@@ -45,7 +45,7 @@ pub(crate) enum AccessError {
     /// The authorities' certificates can't be read.
     #[error("can't read {} (--tls-ca): {source}", .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -56,31 +56,31 @@ pub(crate) enum AccessError {
          new key, forget the old one: chat --forget {server}", pins(.known)
     )]
     OtherPin {
-        /// Which server.
+        /// The server.
         server: Address,
-        /// In the address.
+        /// The fingerprint in the address.
         given: Pin,
-        /// In the file.
+        /// The fingerprints in the file of known servers.
         known: Vec<Pin>,
     },
     /// The person doesn't trust a server that is new.
-    #[error("{server} is not trusted, and was told nothing")]
+    #[error("{server} is not trusted, and nothing was sent to it")]
     NotTrusted {
-        /// Which server.
+        /// The server.
         server: Address,
     },
-    /// The server that is to be forgotten isn't known.
+    /// The server to be forgotten isn't known.
     #[error("{server} is not among the known servers in {}", .path.display())]
     NotKnown {
-        /// Which server.
+        /// The server.
         server: Address,
-        /// Where they are.
+        /// The file of known servers.
         path: PathBuf,
     },
     /// The person can't be asked.
     #[error("can't ask about {server}: {source}")]
     Ask {
-        /// Which server.
+        /// The server.
         server: Address,
         /// What the system said.
         source: io::Error,
@@ -96,21 +96,22 @@ pub(crate) fn pins(pins: &[Pin]) -> String {
 /// How a server is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Reach {
-    /// Its address. What is known decides where it leaves it open.
+    /// Its address. If the address leaves open whether to use TLS, the file of known servers
+    /// decides.
     pub(crate) server: ServerAddress,
-    /// Whom it is taken for.
+    /// Which certificates and keys are trusted.
     pub(crate) trust: Trust,
-    /// Where what is found out is kept.
+    /// The file of known servers, where new keys are kept.
     pub(crate) known: KnownServers,
-    /// By what we prove who we are, once that is [found](Self::log_in).
+    /// The credential, once it is [read](Self::log_in).
     pub(crate) credential: Option<Credential>,
-    /// Where that is sent over plain TCP.
+    /// Whether a credential may be sent over plain TCP.
     pub(crate) plain_secrets: PlainSecrets,
     login: Login,
 }
 
 impl Reach {
-    /// Finds out how a server is reached. `folder` has the programs' configurations.
+    /// Finds out how a server is reached. `folder` is where programs keep their configuration.
     pub(crate) fn find(
         mut server: ServerAddress,
         access: &Access,
@@ -155,7 +156,7 @@ impl Reach {
         })
     }
 
-    /// What will be sent to the server.
+    /// Whether a credential will be sent to the server.
     pub(crate) fn payload(&self) -> Payload {
         match self.login {
             Login::None => Payload::Public,
@@ -163,7 +164,7 @@ impl Reach {
         }
     }
 
-    /// Finds that by which we prove who we are; asks for a password.
+    /// Reads the credential; asks for a password.
     pub(crate) async fn log_in(&mut self) -> Result<(), AccessError> {
         self.credential = login::find(&self.login, &self.server.address).await?;
         Ok(())
@@ -177,8 +178,8 @@ impl Reach {
         }
     }
 
-    /// Asks the person about a server that is new, if there is somebody to ask. What else
-    /// may be wrong with it is found out again by the conversation, unless that can't be.
+    /// Asks the person about a new server, if there is a terminal. Other errors are left to the
+    /// conversation, which meets them again.
     pub(crate) async fn meet(&mut self, dialer: &Dialer) -> Result<(), MeetError> {
         let is_tls = match dialer.protection {
             Protection::Tls(_) => true,
@@ -220,7 +221,7 @@ impl Reach {
 /// Why a conversation doesn't begin.
 #[derive(Debug)]
 pub(crate) enum MeetError {
-    /// The server isn't taken for the right one.
+    /// The server isn't trusted.
     Access(AccessError),
     /// No connection can be made.
     Dial(DialError),
@@ -232,7 +233,7 @@ impl From<AccessError> for MeetError {
     }
 }
 
-/// The key of a server that is new, if that is what is wrong.
+/// The key of a new server, if that is the error.
 pub(crate) fn unknown_key(error: &DialError) -> Option<Pin> {
     match error {
         DialError::Tls { source, .. } => match **source {
@@ -243,7 +244,7 @@ pub(crate) fn unknown_key(error: &DialError) -> Option<Pin> {
     }
 }
 
-/// A host that is certainly this machine.
+/// Whether a host is certainly this machine.
 fn is_here(host: &str) -> bool {
     let ip = host.parse::<IpAddr>();
     host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
@@ -267,7 +268,7 @@ fn authorities(path: &Path) -> Result<Authorities, AccessError> {
     }
 }
 
-/// Forgets a server: the keys that it had.
+/// Forgets a server. Returns the keys that it had.
 pub(crate) fn forget(server: &Address, folder: Option<&Path>) -> Result<Vec<Pin>, AccessError> {
     let known = KnownServers::within(folder);
     let keys = known.forget(server)?;

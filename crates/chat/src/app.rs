@@ -1,4 +1,4 @@
-//! Puts a run together: keyboard, screen and mode; and ends it.
+//! Puts a run of the program together: keyboard, screen and mode; and ends it.
 
 mod ends;
 mod reach;
@@ -34,11 +34,11 @@ pub enum Exit {
     Done,
     /// Something failed, and one line on standard error has said what.
     Failed,
-    /// No message came for as long as was to be waited.
+    /// No message came within `--timeout`.
     Silent,
 }
 
-/// A person sits at a terminal, and lines are edited there.
+/// Whether a person at a terminal uses the whole screen.
 pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
     let is_script = options.json || options.count.is_some() || options.timeout.is_some();
     let is_plain = options.plain || options.whole || is_script;
@@ -82,7 +82,7 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     let finished = match partner {
         Ok(partner) => app.run_direct(partner, place, reader).await?,
         Err(failure) => {
-            // Nothing shows notices but the end.
+            // There is no screen, so notices are written to standard error at the end.
             drop(reader);
             Finished::failed(failure)
         }
@@ -90,7 +90,7 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     Ok(app.finish(finished).await)
 }
 
-/// What both modes need.
+/// The state that both modes need.
 struct App {
     options: Options,
     environment: Environment,
@@ -98,10 +98,10 @@ struct App {
     people: People,
 }
 
-/// What a run has come to.
+/// The result of a run.
 struct Finished {
     result: Result<(), Failure>,
-    /// Something that was typed was never sent, which has been said.
+    /// Something typed was never sent, and a notice has said so.
     has_refused: bool,
 }
 
@@ -113,23 +113,15 @@ impl App {
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
         let audience = Audience::of(reader.as_ref());
-        let reach = match self.reach(server, audience).await {
-            Ok(reach) => reach,
-            Err(failure) => return Ok(Finished::failed(failure)),
-        };
-        let calls = match self.start_calls(audience) {
-            Ok(calls) => calls,
+        let (reach, calls) = match self.prepare(server, audience).await {
+            Ok(prepared) => prepared,
             Err(failure) => return Ok(Finished::failed(failure)),
         };
         let options = self.client_options(&reach, topics.clone(), audience);
         let Reach { server, known, .. } = reach;
         let server = server.address;
         let limits = self.limits(options.max_line_frame());
-        let location = Location {
-            server: terminal::Server::Topics,
-            name: server.to_string(),
-            max_line_frame: limits.max_line_frame,
-        };
+        let location = Location::of_server(&server, limits);
         let Ends {
             keyboard,
             screen,
@@ -167,6 +159,17 @@ impl App {
         };
         let finished = write_out(ended.input, ended.screen, restore, ended.result).await;
         Ok(finished.without(ended.refused))
+    }
+
+    /// Finds out how to reach the server, and starts to listen for direct calls.
+    async fn prepare(
+        &self,
+        server: ServerAddress,
+        audience: Audience,
+    ) -> Result<(Reach, Option<Calls>), Failure> {
+        let reach = self.reach(server, audience).await?;
+        let calls = self.start_calls(audience)?;
+        Ok((reach, calls))
     }
 
     async fn run_direct(
@@ -213,7 +216,7 @@ impl App {
         Ok(write_out(input, screen, restore, result).await)
     }
 
-    /// When a direct conversation ends.
+    /// The rules by which a direct conversation ends.
     fn rules(&self) -> Rules {
         Rules {
             stay: self.options.stay,
@@ -223,7 +226,7 @@ impl App {
         }
     }
 
-    /// Nothing came for as long as was to be waited.
+    /// No message came within `--timeout`.
     fn silent(&self) -> Finished {
         let timeout = self.options.timeout.unwrap_or_default();
         Finished::failed(Failure::Silent { timeout })
@@ -236,7 +239,7 @@ impl App {
         }
     }
 
-    /// Direct calls beside a topic, which only a person can make and take.
+    /// Direct calls during a topic, which only a person at a terminal can make and take.
     fn start_calls(&self, audience: Audience) -> Result<Option<Calls>, Failure> {
         let Some(extended) = &self.options.extended else {
             return Ok(None);
@@ -293,7 +296,7 @@ impl App {
         options
     }
 
-    /// The name for this run: a person who has chosen none has a usual one.
+    /// The name for this run. Without `--name`, a person gets the usual name.
     fn name(&self, extended: &Extended, audience: Audience) -> Name {
         if let Some(name) = &extended.name {
             return Name::Required(name.clone());
@@ -306,7 +309,7 @@ impl App {
         usual.map_or(Name::Anonymous, Name::Preferred)
     }
 
-    /// Says what failed.
+    /// Reports what failed, and returns how the run ended.
     async fn finish(self, finished: Finished) -> Exit {
         let exit = match &finished.result {
             Err(Failure::Silent { .. }) => Exit::Silent,
@@ -327,7 +330,7 @@ impl Finished {
         }
     }
 
-    /// The server has refused so many lines.
+    /// Counts the lines that the server has refused as a failure.
     fn without(mut self, count: u64) -> Self {
         if count > 0 && self.result.is_ok() {
             self.result = Err(Failure::Undelivered { count });
@@ -376,7 +379,7 @@ async fn write_out(
     result: Result<(), Failure>,
 ) -> Finished {
     let has_refused = input.has_refused();
-    // A person who types on isn't waited for.
+    // A person who is still typing isn't waited for.
     drop(input);
     let result = match screen.finish().await {
         Ok(()) => result,

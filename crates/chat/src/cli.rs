@@ -42,7 +42,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Prints it where it belongs.
+    /// Prints the answer to standard output or standard error.
     pub fn print(&self) -> io::Result<()> {
         match self {
             Self::Usage(error) => error.print(),
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// The exit code that goes with it.
+    /// The exit code of the answer.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(1),
@@ -132,7 +132,7 @@ impl Typed {
         }
     }
 
-    /// Whom to talk with, and what the file says of the server.
+    /// Whom to talk to, and the server's entry in the configuration file.
     fn mode(&self, file: &File) -> Result<(Mode, Option<Server>), UsageError> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
         if let Some(server) = &self.forget {
@@ -152,7 +152,7 @@ impl Typed {
         }
     }
 
-    /// How the server is reached. An option overrides what the file says of it.
+    /// How the server is reached. An option overrides the configuration file.
     fn access(&self, server: Option<Server>) -> Result<Access, UsageError> {
         let login = match (&self.token_file, &self.user) {
             (Some(file), _) => Login::Token(file.clone()),

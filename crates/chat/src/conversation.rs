@@ -25,11 +25,11 @@ use crate::output::notice::Notices;
 use crate::output::screen::Screen;
 use crate::words;
 
-/// What outlives any single connection.
+/// The state that outlives any single connection.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) input: Input,
-    /// The lines on their way. Nobody acknowledges them.
+    /// The lines on their way. They aren't acknowledged.
     pub(crate) queue: Queue,
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,
@@ -39,19 +39,18 @@ pub(crate) struct Conversation {
 /// When a conversation ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// Not with the end of the input.
+    /// The conversation doesn't end with the input.
     pub(crate) stay: bool,
-    /// This long after everything was sent, if the other side doesn't close.
+    /// How long after everything is sent it ends, if the other side doesn't close.
     pub(crate) drain_timeout: Duration,
-    /// A peer that has finished may still be reading, as we are when our input has
-    /// ended: it is sent what is typed without a longer pause. None for an input that
-    /// ends by itself.
+    /// A peer that has finished sending may still be reading, as we do. It is sent what is typed
+    /// until a pause is longer than this. `None` for an input that ends by itself.
     pub(crate) pause: Option<Duration>,
-    /// A peer that isn't there yet is waited for.
+    /// Wait for a peer that isn't there yet.
     pub(crate) wait: bool,
 }
 
-/// What the other side is to us.
+/// Which side has called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// A peer that called us.
@@ -71,45 +70,45 @@ pub(crate) enum Ending {
     PeerLeft,
     /// The connection is lost.
     Lost(LinkError),
-    /// The called peer is talking to somebody else.
+    /// The called peer is in another call.
     Busy,
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has gone.
     ScreenClosed,
 }
 
 /// What the end of the input means while there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtEnd {
-    /// The connection is waited for all the same.
+    /// Go on waiting for the connection.
     WaitOn,
-    /// It isn't waited for if everything is sent.
+    /// Stop waiting if everything is sent.
     Stop,
 }
 
-/// What happened while there was no connection.
+/// The result of a wait without a connection.
 #[derive(Debug)]
 pub(crate) enum Meanwhile<T> {
-    /// What was waited for.
+    /// The event has happened.
     Happened(T),
     /// The input has ended, and nothing of it is left to send.
     NothingLeft,
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has gone.
     ScreenClosed,
 }
 
 impl Conversation {
-    /// Everything was sent that there ever will be to send.
+    /// Whether everything is sent and nothing more will be typed.
     pub(crate) fn is_finished(&self) -> bool {
         let has_ended = !self.rules.stay && self.input.has_ended();
         (has_ended || self.screen.is_done()) && self.queue.is_empty()
     }
 
-    /// What is left of the input.
+    /// The lines that were not sent.
     pub(crate) fn undelivered(&self) -> Undelivered {
         Undelivered::unsent(&self.queue)
     }
 
-    /// More may be typed.
+    /// Whether more input can be taken.
     fn wants_input(&self) -> bool {
         self.input.wants_more() && self.queue.has_room() && !self.screen.is_done()
     }
@@ -125,8 +124,8 @@ impl Conversation {
         }
     }
 
-    /// Waits for `event`, and takes what is typed meanwhile. Says `kept` once if there is
-    /// something of it.
+    /// Waits for `event`, and takes what is typed meanwhile. Shows the notice `kept` once if
+    /// something was typed.
     pub(crate) async fn meanwhile<T>(
         &mut self,
         event: impl Future<Output = T>,
@@ -160,7 +159,7 @@ impl Conversation {
         }
     }
 
-    /// Talks over `link` until that ends. `beside` is what goes on at the same time.
+    /// Talks over `link` until that ends. `beside` runs at the same time.
     pub(crate) async fn talk(
         &mut self,
         link: &mut Link,

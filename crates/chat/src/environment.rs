@@ -1,8 +1,8 @@
-//! What `main.rs` has read from the environment: nothing else reads it.
+//! The values that `main.rs` has read from the environment. Nothing else reads it.
 
 use std::path::PathBuf;
 
-/// The parts of the process's environment that matter.
+/// The values from the process's environment.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// The person's login name.

@@ -1,5 +1,4 @@
-//! Why a run failed, in the words that the person reads: what happened, to what, and
-//! what to do.
+//! Why a run failed, as text for a person: what happened, to what, and what to do.
 //!
 //! Each error is reported once, at the end of the run.
 
@@ -35,38 +34,38 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
-    /// What was received can't be displayed.
+    /// Received messages can't be displayed.
     #[error("can't write to standard output: {source}")]
     Output {
         /// What the system said.
         source: io::Error,
     },
-    /// In direct mode: the peer is talking to somebody else.
+    /// In direct mode: the peer is in another call.
     #[error(
         "{peer} is busy talking to somebody else, and has read nothing of this; try again later"
     )]
     Busy {
-        /// Who was called.
+        /// The called peer.
         peer: Address,
     },
     /// In direct mode: the connection is lost.
     #[error("{}", words::lost(.peer, &words::link_error(.cause), .undelivered))]
     Lost {
-        /// Whose connection.
+        /// The peer.
         peer: String,
         /// How it was lost.
         cause: LinkError,
-        /// What of the input the peer didn't get.
+        /// The lines that the peer didn't get.
         undelivered: Undelivered,
     },
-    /// In direct mode: the server doesn't say where somebody is.
+    /// In direct mode: the server doesn't say where a user is.
     #[error("can't call {user}: {server} says: {reason}")]
     NotFound {
-        /// Who was to be called.
+        /// The user to be called.
         user: String,
         /// The server.
         server: Address,
-        /// What it says.
+        /// The server's answer.
         reason: LookupError,
     },
     /// In topic mode: the client has ended.
@@ -80,13 +79,13 @@ pub(crate) enum Failure {
     /// A server isn't dialed.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// In topic mode: the server has taken us out of the last topic.
+    /// In topic mode: the server has removed us from the last topic.
     #[error("{server} doesn't allow you to be in any of these topics any more")]
     Removed {
         /// The server.
         server: Address,
     },
-    /// In topic mode: the server's key isn't known, and nobody can be asked.
+    /// In topic mode: the server's key isn't known, and there is no terminal to ask on.
     #[error(
         "{server} is new, and the fingerprint of its key is {found}. If that is what topicserver \
          printed there, use --accept-new, or add this line to {}: {}", .path.display(),
@@ -97,13 +96,13 @@ pub(crate) enum Failure {
         server: Address,
         /// Its key.
         found: Pin,
-        /// Where known servers are.
+        /// The file of known servers.
         path: PathBuf,
     },
-    /// No message came for as long as was to be waited.
+    /// No message came within `--timeout`.
     #[error("no message came within {} s", .timeout.as_secs_f64())]
     Silent {
-        /// How long that is.
+        /// The timeout.
         timeout: Duration,
     },
     /// The person has left without sending what was typed.
@@ -147,7 +146,7 @@ impl Failure {
     }
 }
 
-/// Why a server doesn't say where somebody is.
+/// Why a server doesn't say where a user is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookupError {
     /// It has closed the connection.
@@ -156,7 +155,7 @@ pub(crate) enum LookupError {
     /// It sent something that is no frame.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// It sent an address that is none.
+    /// It sent an invalid address.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// It reports an error.

@@ -15,10 +15,10 @@ const FAILED: u8 = 1;
 const SILENT: u8 = 3;
 /// Interrupted: 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
-/// The same for SIGTERM.
+/// Ended by SIGTERM, as shells report it.
 #[cfg(unix)]
 const TERMINATED: u8 = 143;
-/// The same for SIGHUP.
+/// Ended by SIGHUP, as shells report it.
 #[cfg(unix)]
 const HUNG_UP: u8 = 129;
 
@@ -77,7 +77,7 @@ fn run(config: Config, environment: Environment) -> anyhow::Result<u8> {
         .context("can't start the event loop")?;
     let code = runtime.block_on(async {
         tokio::select! {
-            // First, so that the signal is caught before anything is said.
+            // The signals come first, so that they are caught before anything is printed.
             biased;
             signal = tokio::signal::ctrl_c() => {
                 signal.map(|()| INTERRUPTED).context("can't catch interrupts")
@@ -97,7 +97,7 @@ fn run(config: Config, environment: Environment) -> anyhow::Result<u8> {
     code
 }
 
-/// Waits for a signal after which a terminal has to be put back first: the exit code.
+/// Waits for a signal after which the terminal must be restored. Returns the exit code.
 #[cfg(unix)]
 async fn signalled() -> std::io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -109,7 +109,7 @@ async fn signalled() -> std::io::Result<u8> {
     })
 }
 
-/// There are no such signals here.
+/// There are no such signals on this system.
 #[cfg(not(unix))]
 async fn signalled() -> std::io::Result<u8> {
     std::future::pending().await

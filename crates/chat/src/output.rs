@@ -1,4 +1,4 @@
-//! What the program shows: messages, notices, and how they look.
+//! The output: messages and notices, and how they look.
 //!
 //! Everything here makes text and hands it on. Only the threads of the pipe,
 //! the terminal and the writer of notices write.

@@ -15,7 +15,7 @@ use crate::output::messages::{Format, Writer};
 use crate::output::screen::Screen;
 use crate::system;
 
-/// Most pipes already hold what comes next. On a busy machine the programs at their ends
+/// The next line is mostly in the pipe already. On a busy machine the program at its other end
 /// may have to wait for the processor.
 const PIPE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,7 +38,7 @@ pub(crate) fn whole(longest: usize) -> io::Result<mpsc::Receiver<Vec<Typed>>> {
     thread::Builder::new()
         .name("keyboard".into())
         .spawn(move || {
-            // A conversation that is over needn't know.
+            // The conversation may have ended already.
             let _ = lines.blocking_send(read_whole(longest));
         })?;
     Ok(keyboard)
@@ -80,12 +80,12 @@ pub(crate) fn screen(format: Format, most: Option<u64>) -> io::Result<Screen> {
     let (gone, unused) = tokio::sync::oneshot::channel();
     drop(unused);
     let gone = std::mem::replace(&mut writer.gone, gone);
-    // A reader that goes is noticed although nothing is written.
+    // This thread notices that the reader has gone although nothing is written.
     thread::Builder::new()
         .name("reader".into())
         .spawn(move || {
             if system::wait_until_unread() {
-                // A conversation that is over needn't know.
+                // The conversation may have ended already.
                 let _ = gone.send(());
             }
         })?;

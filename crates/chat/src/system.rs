@@ -1,6 +1,6 @@
-//! What differs from system to system: the only place that asks which it is.
+//! Functions that differ between systems: the only file with `cfg` for them.
 //!
-//! Every function is there on every system, with the best that it can do.
+//! Every function exists on every system, and does what it can there.
 
 use std::io;
 
@@ -10,8 +10,7 @@ pub(crate) fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
 }
 
-/// Here that goes without saying, and the option would let two programs listen
-/// on one port.
+/// On Windows this is the default, and the option would let two programs listen on one port.
 #[cfg(windows)]
 pub(crate) fn reuse_address(_socket: &socket2::Socket) -> io::Result<()> {
     Ok(())
@@ -24,13 +23,13 @@ pub fn login_name() -> Option<String> {
     Some(user.name).filter(|name| !name.is_empty())
 }
 
-/// Here the environment always has it.
+/// On Windows the environment always has it.
 #[cfg(windows)]
 pub fn login_name() -> Option<String> {
     None
 }
 
-/// Standard input is a file, which goes on to its end without a pause.
+/// Whether standard input is a file, which is read to its end without a pause.
 #[cfg(unix)]
 pub(crate) fn is_file(stdin: &io::Stdin) -> bool {
     use std::os::fd::AsFd as _;
@@ -39,7 +38,7 @@ pub(crate) fn is_file(stdin: &io::Stdin) -> bool {
     metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Here a file is read as a pipe is.
+/// On Windows a file is treated like a pipe.
 #[cfg(windows)]
 pub(crate) fn is_file(_stdin: &io::Stdin) -> bool {
     false
@@ -53,7 +52,7 @@ pub(crate) fn interrupt() {
     let _ = raise(Signal::SIGINT);
 }
 
-/// Here the end of the input has to do.
+/// On Windows the end of the input has to be enough.
 #[cfg(windows)]
 pub(crate) fn interrupt() {}
 
@@ -65,7 +64,7 @@ pub(crate) fn stop() {
     let _ = raise(Signal::SIGTSTP);
 }
 
-/// Here no program can be stopped.
+/// On Windows no program can be suspended.
 #[cfg(windows)]
 pub(crate) fn stop() {}
 
@@ -81,9 +80,9 @@ pub(crate) struct Settings(Option<std::sync::Mutex<Saved>>);
 #[cfg(unix)]
 #[derive(Debug)]
 struct Saved {
-    /// As they were found.
+    /// The settings as they were found.
     settings: nix::sys::termios::Termios,
-    /// They are restored, and must not change any more.
+    /// They are restored, and must not be changed any more.
     is_final: bool,
 }
 
@@ -116,7 +115,7 @@ impl Settings {
         }
     }
 
-    /// Restores them, and changes nothing from then on. A program in the background has
+    /// Restores the settings, and changes nothing afterwards. A program in the background has
     /// nothing to restore: its shell has done that.
     pub(crate) fn put_back_for_good(&self) {
         if let Some(mut saved) = self.lock() {
@@ -140,14 +139,14 @@ fn set(settings: &nix::sys::termios::Termios) {
     let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, settings);
 }
 
-/// The terminal doesn't show what is typed, until this is dropped.
+/// Hides what is typed on the terminal until it is dropped.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Hidden(nix::sys::termios::Termios);
 
 #[cfg(unix)]
 impl Hidden {
-    /// From now on.
+    /// Begins to hide.
     pub(crate) fn begin() -> io::Result<Self> {
         use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
         let before = tcgetattr(io::stdin())?;
@@ -167,20 +166,20 @@ impl Drop for Hidden {
     }
 }
 
-/// A line that isn't shown can't be read here.
+/// On Windows hidden input isn't supported.
 #[cfg(windows)]
 #[derive(Debug)]
 pub(crate) struct Hidden;
 
 #[cfg(windows)]
 impl Hidden {
-    /// Never.
+    /// Always fails.
     pub(crate) fn begin() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// Others on this machine may read the file.
+/// Whether other users of this machine may read the file.
 #[cfg(unix)]
 pub(crate) fn is_readable_by_others(path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -188,13 +187,13 @@ pub(crate) fn is_readable_by_others(path: &std::path::Path) -> bool {
     metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0)
 }
 
-/// Who may read a file isn't in its mode here.
+/// On Windows the file's mode doesn't tell.
 #[cfg(windows)]
 pub(crate) fn is_readable_by_others(_path: &std::path::Path) -> bool {
     false
 }
 
-/// What a console has is known to the library.
+/// On Windows the library knows the console's settings.
 #[cfg(windows)]
 #[derive(Debug)]
 pub(crate) struct Settings;
@@ -224,17 +223,16 @@ impl Settings {
     }
 }
 
-/// The program is the one that the terminal's person works with. True also where that
-/// can't be told.
+/// Whether the program is in the terminal's foreground. Also true if that is unknown.
 #[cfg(unix)]
 pub(crate) fn is_in_foreground() -> bool {
     let group = nix::unistd::tcgetpgrp(io::stdin());
     group.is_ok_and(|group| group == nix::unistd::getpgrp())
-        // A terminal that controls nobody has no foreground.
+        // A terminal that is no controlling terminal has no foreground.
         || group.is_err()
 }
 
-/// There is no background here.
+/// On Windows there is no background.
 #[cfg(windows)]
 pub(crate) fn is_in_foreground() -> bool {
     true
@@ -248,7 +246,7 @@ pub(crate) fn hang_up() {
     let _ = raise(Signal::SIGHUP);
 }
 
-/// Here the end of the input has to do.
+/// On Windows the end of the input has to be enough.
 #[cfg(windows)]
 pub(crate) fn hang_up() {}
 
@@ -334,11 +332,11 @@ pub(crate) fn wait_for_input() {
     use std::os::fd::AsFd as _;
     let stdin = io::stdin();
     let mut descriptors = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    // Whatever comes of it, reading says more.
+    // An error shows up again when reading.
     let _ = poll(&mut descriptors, PollTimeout::NONE);
 }
 
-/// Waits until nobody reads standard output any more. False if that can't be told.
+/// Waits until the reader of standard output has gone. False if that can't be detected.
 #[cfg(unix)]
 pub(crate) fn wait_until_unread() -> bool {
     use nix::errno::Errno;
@@ -357,7 +355,7 @@ pub(crate) fn wait_until_unread() -> bool {
     }
 }
 
-/// Here only writing shows it.
+/// On Windows only writing detects it.
 #[cfg(windows)]
 pub(crate) fn wait_until_unread() -> bool {
     false
@@ -382,7 +380,7 @@ pub(crate) enum ScreenSignal {
     /// The window has another size.
     #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
     Resized,
-    /// The program was stopped, and goes on.
+    /// The program was suspended and is continued.
     #[cfg_attr(windows, allow(dead_code, reason = "there is no such signal"))]
     Continued,
 }
@@ -414,13 +412,13 @@ impl ScreenSignals {
     }
 }
 
-/// There are none here.
+/// On Windows there are no such signals.
 #[cfg(windows)]
 pub(crate) struct ScreenSignals;
 
 #[cfg(windows)]
 impl ScreenSignals {
-    /// There are none.
+    /// There are no signals to wait for.
     #[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self)

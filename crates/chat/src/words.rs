@@ -1,7 +1,7 @@
 //! What a person reads about each event and error.
 //!
-//! The client library reports events and typed errors; only this file has the words.
-//! Every function is pure: what is said where is decided by its caller.
+//! The client library reports events and typed errors; only this file has the sentences. Every
+//! function is pure: the caller decides what is shown where.
 
 mod access;
 mod tls;
@@ -21,7 +21,7 @@ use crate::output::shell::Word;
 
 /// The program that should be running on a topic server.
 pub(crate) const TOPICSERVER: &str = "topicserver";
-/// What is asked of a server while none is there to answer.
+/// The answer to a request when there is no server.
 pub(crate) const NO_SERVER: &str = "only a topic server can answer that, and not with --classic";
 /// Something was typed after the connection was lost.
 pub(crate) const KEPT: &str = "not connected: what is typed is kept and sent later";
@@ -31,7 +31,7 @@ const LONGEST_ANSWER: usize = 20;
 /// Characters of a line that identify it.
 const SHOWN: usize = 60;
 
-/// A notice to be said.
+/// A notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Words {
     /// For information.
@@ -48,7 +48,7 @@ fn warning(what: impl Display) -> Vec<Words> {
     vec![Words::Warning(what.to_string())]
 }
 
-/// What is said of an event of the client's.
+/// The notices for an event of the client.
 pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
     match event {
         Event::LineRefused { line, error } => {
@@ -70,7 +70,9 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         | Event::Removed { .. } => access::event(event, server),
         Event::Gap { topic, count } => {
             let messages = counted(*count, "message", "messages");
-            warning(format_args!("{messages} of {topic} can't be had any more"))
+            warning(format_args!(
+                "{messages} of {topic} can't be recovered: the server no longer has them"
+            ))
         }
         Event::Incomplete(topic) => warning(format_args!(
             "messages of {topic} that were sent meanwhile may be missing: not all could be \
@@ -100,7 +102,7 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
-/// What is said of an event of the connection's.
+/// The notices for an event of the connection.
 fn connection(event: &Event, server: &Address) -> Vec<Words> {
     match event {
         Event::Secured(proof) => tls::secured(*proof, server),
@@ -123,7 +125,7 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
-/// Nothing is lost by it: the client goes on by itself.
+/// Whether nothing is lost by the event, because the client goes on by itself.
 pub(crate) fn will_pass(event: &Event) -> bool {
     matches!(event, Event::Disconnected { .. } | Event::Retrying { .. })
 }
@@ -143,7 +145,7 @@ pub(crate) fn about(event: &Event) -> Vec<&str> {
     }
 }
 
-/// What is said to a person of an event that is about people and topics.
+/// The notices for a person about an event with people and topics.
 pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
     match event {
         Event::UserJoined { user, topic, .. } => info(format_args!("{user} has joined {topic}")),
@@ -216,7 +218,7 @@ pub(crate) fn kept_open(peer: impl Display) -> String {
     format!("everything is sent; {peer} keeps the connection open and isn't waited for any longer")
 }
 
-/// Why a server doesn't say where somebody is.
+/// Why a server doesn't say where a user is.
 pub(crate) fn lookup_error(code: &str, text: &str) -> String {
     if code == ErrorCode::UnknownUser.as_str() {
         return text.into();
@@ -293,8 +295,8 @@ pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
             undelivered(left)
         ),
         ClientError::NoHistory { timeout } => format!(
-            "what {server} has of the topic's past did not come within {} s: is it running, and \
-             is the network up? (--ack-timeout waits longer)",
+            "{server} did not send the older messages within {} s: is it running, and is the \
+             network up? (--ack-timeout waits longer)",
             timeout.as_secs_f64()
         ),
         ClientError::NameTaken(name) => {
@@ -319,7 +321,7 @@ pub(crate) fn lost(peer: impl Display, cause: &str, left: &Undelivered) -> Strin
     format!("the connection to {peer} is lost: {cause}; {left}")
 }
 
-/// What became of the lines that were typed.
+/// What happened to the typed lines.
 pub(crate) fn undelivered(undelivered: &Undelivered) -> String {
     match undelivered {
         Undelivered::Unsent(0) => "the last lines may not have arrived".into(),

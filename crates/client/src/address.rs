@@ -1,4 +1,4 @@
-//! Where a server is, and how to speak with it there, as people type it.
+//! A server's address, and whether to use TLS, as people type it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use wire::{Address, AddressError};
 
 use crate::pin::{Pin, PinError};
 
-/// What an address begins with where TLS is spoken.
+/// The scheme for TLS.
 const TLS: &str = "tls://";
-/// What an address begins with where plain TCP is spoken.
+/// The scheme for plain TCP.
 const TCP: &str = "tcp://";
 
 /// A server's address: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`, or
@@ -18,17 +18,16 @@ const TCP: &str = "tcp://";
 pub struct ServerAddress {
     /// Host and port.
     pub address: Address,
-    /// How to speak with it.
+    /// Whether to use TLS.
     pub security: Security,
-    /// The key that it has, if its certificate is one of its own.
+    /// The fingerprint of its key, for a self-signed certificate.
     pub pin: Option<Pin>,
 }
 
-/// How to speak with a server.
+/// Whether to use TLS with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Plain TCP, or TLS where a secret is to be sent to another machine, or where the
-    /// server speaks nothing else.
+    /// Plain TCP; TLS if a secret is sent to another machine, or if the server requires it.
     Automatic,
     /// Plain TCP.
     Plain,
@@ -42,7 +41,7 @@ pub enum ServerAddressError {
     /// Host and port are wrong.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// What stands behind `#` is no fingerprint.
+    /// The text after `#` is no fingerprint.
     #[error(transparent)]
     Pin(#[from] PinError),
     /// A fingerprint without TLS.

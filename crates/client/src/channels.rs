@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::line::Line;
 use crate::session::{Request, Session};
 
-/// What a program tells its client.
+/// A command of the program to its client.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Publish these lines.
@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Finish,
 }
 
-/// The program, as the task sees it.
+/// The channels to the program.
 pub(crate) struct Program {
     pub(crate) commands: Commands,
     pub(crate) events: EventSender,
@@ -37,13 +37,13 @@ impl Program {
         }
     }
 
-    /// It has dropped its handles without finishing.
+    /// Whether the program has dropped its handles without finishing.
     pub(crate) fn is_gone(&self, session: &Session) -> bool {
         !self.commands.is_open && self.events.is_closed() && !session.is_finishing()
     }
 }
 
-/// Does what the program wants.
+/// Carries out a command.
 pub(crate) fn perform(command: Option<Command>, session: &mut Session) {
     match command {
         Some(Command::Send(lines)) => {
@@ -60,7 +60,7 @@ pub(crate) fn perform(command: Option<Command>, session: &mut Session) {
 /// The commands of the program.
 pub(crate) struct Commands {
     queue: mpsc::Receiver<Command>,
-    /// A handle may still send some.
+    /// A handle may still send commands.
     pub(crate) is_open: bool,
 }
 
@@ -75,7 +75,7 @@ impl Commands {
         command
     }
 
-    /// Takes no more. Returns the lines that were handed over and not taken.
+    /// Closes the channel. Returns the lines that are still in it.
     pub(crate) fn close(&mut self) -> Vec<Line> {
         self.queue.close();
         let mut untaken = Vec::new();
@@ -88,14 +88,14 @@ impl Commands {
     }
 }
 
-/// The way of the events to the program; `None` when it has dropped them.
+/// The sender of events; `None` when the program has dropped the receiver.
 pub(crate) struct EventSender(Option<mpsc::Sender<Vec<Event>>>);
 
 impl EventSender {
     /// Waits until the program can take events.
     pub(crate) async fn ready(&self) {
         if let Some(sender) = &self.0 {
-            // A closed channel is found closed when it is used.
+            // An error of a closed channel is noticed at the next send.
             let _ = sender.reserve().await;
         }
     }
@@ -119,7 +119,7 @@ impl EventSender {
         drop(session.take_events());
     }
 
-    /// Hands all events over, however long that takes.
+    /// Hands all events over, and waits until the program takes them.
     pub(crate) async fn send_all(&mut self, session: &mut Session) {
         while session.has_events() {
             self.ready().await;
@@ -139,7 +139,7 @@ impl EventSender {
     }
 }
 
-/// The time, as the session wants it.
+/// The current time, as the session takes it.
 pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }

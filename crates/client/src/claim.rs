@@ -1,8 +1,8 @@
 //! Claims another name while the old connection goes on.
 //!
-//! A connection can't change its name. So the new one is claimed over a second connection,
-//! under the same key: the server grants it or says why not, and until then nothing has
-//! changed. The next connection then takes it over, as one that comes back does.
+//! A connection can't change its name. So the new name is claimed over a second connection, under
+//! the same key: the server grants or refuses it, and until then nothing has changed. The next
+//! connection then takes the name over, as a reconnecting client does.
 
 use tokio::time::timeout;
 use wire::{
@@ -18,13 +18,13 @@ use crate::link::Link;
 /// Why a name was not granted.
 #[derive(Clone, Debug)]
 pub(crate) enum ClaimError {
-    /// The server says so.
+    /// The server has refused it.
     Refused(ServerError),
-    /// It can't be asked.
+    /// The connection to the server was lost.
     Lost,
 }
 
-/// What is claimed, and by whom.
+/// A name that is claimed, and the client that claims it.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) name: UserName,
@@ -36,13 +36,13 @@ pub(crate) struct Claim {
 /// Why a name is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimReason {
-    /// The program has asked for it, and gets an event that says how it ended.
+    /// The program has asked for the name, and gets an event with the result.
     Asked,
-    /// The program has wished it from the beginning, and it may be free now.
+    /// The program has preferred the name from the beginning, and it may be free now.
     Wished,
 }
 
-/// Claims a name. It is held as long as the connection that is returned.
+/// Claims a name. It is held as long as the returned connection.
 pub(crate) async fn claim(dialer: Dialer, claim: Claim) -> Result<Link, ClaimError> {
     let time = dialer.timeout;
     match timeout(time, ask(&dialer, &claim)).await {

@@ -1,8 +1,8 @@
 //! The handles of a client: commands in, events out.
 //!
-//! A separate task does the work ([`crate::reconnect`]). Both ways to it are bounded:
-//! a command waits for room in the queue of lines, and the task reads nothing more from
-//! the server while its events wait to be read.
+//! A separate task does the work ([`crate::reconnect`]). Both directions are bounded: a command
+//! waits for room in the queue of lines, and the task reads nothing more from the server while
+//! its events wait to be read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,11 +30,10 @@ use crate::tls::{Tls, Trust};
 pub struct Options {
     /// The server's address.
     pub server: ServerAddress,
-    /// Whom the client takes for the server, over TLS. By default a server for which one of
-    /// the system's authorities vouches, or that has the key in [`Options::server`].
+    /// Which servers the client trusts, over TLS. By default those with a certificate of one of
+    /// the system's authorities, or with the key in [`Options::server`].
     pub trust: Trust,
-    /// By what the client proves who it is. Nothing by default. Only the extended protocol
-    /// can say it.
+    /// The client's credential. None by default. Only the extended protocol can send it.
     pub credential: Option<Credential>,
     /// Where a credential may be sent over plain TCP. Only within this machine by default.
     pub plain_secrets: PlainSecrets,
@@ -46,7 +45,7 @@ pub struct Options {
     pub presence: Presence,
     /// Which messages from before the first registration to ask for. None by default.
     pub history: History,
-    /// The port on which others can call directly, which the server tells them.
+    /// The port for direct calls, which the server tells other users.
     pub port: Option<u16>,
     /// Which protocol to speak. The extended one by default.
     pub protocol: Protocol,
@@ -93,8 +92,8 @@ impl Options {
         }
     }
 
-    /// The longest frame of a line: with the extended protocol there must be room for
-    /// the line's id.
+    /// The longest frame of a line. With the extended protocol it must leave room for the line's
+    /// id.
     pub fn max_line_frame(&self) -> usize {
         match self.protocol {
             Protocol::Extended => self.max_frame - ID_MEMBER.min(self.max_frame),
@@ -102,8 +101,8 @@ impl Options {
         }
     }
 
-    /// The longest frame that may arrive: what was sent, with the server's envelope, or a
-    /// page of older messages.
+    /// The longest frame that may arrive: a message with the server's envelope, or a page of
+    /// older messages.
     fn max_received_frame(&self) -> usize {
         match self.protocol {
             Protocol::Extended => HISTORY_BYTES.max(self.max_frame + ENVELOPE) + HISTORY_HEAD,
@@ -111,8 +110,7 @@ impl Options {
         }
     }
 
-    /// How connections are made: for a program that makes one of its own, beside those of the
-    /// client or before them.
+    /// The dialer of the client's connections, for a program that makes another one itself.
     pub fn dialer(&self) -> Dialer {
         self.dialer_for(match self.credential {
             Some(_) => Payload::Secret,
@@ -120,7 +118,7 @@ impl Options {
         })
     }
 
-    /// The same, also where the credential isn't known yet.
+    /// The dialer for connections that carry this payload, also before the credential is known.
     pub fn dialer_for(&self, payload: Payload) -> Dialer {
         let is_guarded =
             payload == Payload::Secret && self.plain_secrets == PlainSecrets::WithinMachine;
@@ -143,8 +141,8 @@ impl Options {
         Tls::new(trust)
     }
 
-    /// What a server is spoken to by that refuses plain text, if that is left to it. With the
-    /// classic protocol, lines that it has refused would be lost.
+    /// The TLS settings for a server that refuses plain text, if the address leaves the choice
+    /// open. `None` with the classic protocol, because refused lines would be lost.
     fn upgrade(&self) -> Option<Tls> {
         let is_left = self.server.security == Security::Automatic;
         (is_left && self.protocol == Protocol::Extended).then(|| self.tls())
@@ -176,9 +174,9 @@ impl Options {
 /// Where a credential may be sent over plain TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainSecrets {
-    /// To a server on this machine.
+    /// Only to a server on this machine.
     WithinMachine,
-    /// To any server: others on the way can read it.
+    /// To any server. Others on the network can read it.
     Anywhere,
 }
 
@@ -203,7 +201,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Events {
     batches: mpsc::Receiver<Vec<Event>>,
-    /// What has arrived and was not read yet.
+    /// Events that have arrived and were not read yet.
     ready: VecDeque<Event>,
     outcome: watch::Receiver<Option<Outcome>>,
 }
@@ -239,7 +237,7 @@ impl Client {
         Ok((client, events))
     }
 
-    /// Does the same, but returns at once: lines are accepted while the client is still
+    /// Connects and registers, but returns at once: lines are accepted while the client is still
     /// connecting, and a failure is the last event. For programs with a user interface.
     ///
     /// Must be called within a tokio runtime.
@@ -376,7 +374,7 @@ impl Events {
         self.ready.pop_front()
     }
 
-    /// Waits until the client takes part in its topics. What else has happened is kept.
+    /// Waits until the client takes part in its topics. Other events are kept.
     async fn joined(&mut self) -> Result<(), ClientError> {
         loop {
             let is_joined =

@@ -26,17 +26,17 @@ pub(crate) enum Ending {
     ServerLeft,
     /// The connection is lost.
     Lost(Disconnect),
-    /// It ends for a reason for which no other connection is made.
+    /// It failed for a reason that another connection would not change.
     Failed(ClientError),
     /// The program has dropped its handles.
     Abandoned,
-    /// Another name is granted, to this connection: the next one takes it over.
+    /// A new name is granted to this second connection, which the next connection replaces.
     Renamed(Box<Link>),
 }
 
-/// What it takes to change a name.
+/// What a change of the name needs.
 pub(crate) struct Naming<'a> {
-    /// Where another connection can be made.
+    /// The dialer for another connection.
     pub(crate) dialer: &'a Dialer,
     /// Holds the name until this connection has taken it over.
     pub(crate) claimed: &'a mut Option<Link>,
@@ -51,9 +51,9 @@ struct Connection<'a> {
     /// See [`client::Options`](crate::Options::drain_timeout).
     drain_timeout: Duration,
     link: &'a mut Link,
-    /// Everything is sent, and our side is closed: how long the server has to close its.
+    /// Everything is sent, and our side is closed: the deadline for the server to close its side.
     closing: Option<Deadline>,
-    /// Nothing can be sent any more; what the server sent before is still to be read.
+    /// Sending has failed. What the server sent before is still read.
     broken: Option<io::Error>,
     naming: Naming<'a>,
     /// A name that is being claimed.
@@ -109,7 +109,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Does what doesn't have to wait: hands events over and begins the next frame.
+    /// Does the work that needn't wait: hands events over and begins the next frame.
     async fn prepare(&mut self) {
         self.program.events.send_now(self.session);
         if self.session.is_registered() {
@@ -144,7 +144,7 @@ impl Connection<'_> {
         let claiming = &mut self.claiming;
         let command = tokio::select! {
             command = commands.next(), if session.has_room() => command,
-            // What was read before must have been taken, so that memory is bounded.
+            // The events of the last read must have been taken, so that memory is bounded.
             read = reader.fill(), if !has_events => return Woken::Read(read),
             written = writer.write_on(), if writes => return Woken::Written(written),
             () = events.ready(), if has_events => return Woken::CanTell,
@@ -226,7 +226,7 @@ impl Connection<'_> {
     }
 }
 
-/// Waits until a name that is being claimed is granted or not; for ever if there is none.
+/// Waits for the result of a claim; for ever if no name is being claimed.
 async fn claimed(claiming: &mut Option<(Claim, Claiming)>) -> Result<Link, ClaimError> {
     match claiming {
         Some((_, claiming)) => claiming.await,

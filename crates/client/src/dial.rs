@@ -22,7 +22,7 @@ pub const SLOW: Duration = Duration::from_secs(1);
 /// How long an address has for itself before the next one is tried too: RFC 8305's.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Where to connect, and how.
+/// Makes connections to one address.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     /// The server's or peer's address.
@@ -38,9 +38,9 @@ pub struct Dialer {
 /// What protects a connection.
 #[derive(Clone, Debug)]
 pub enum Protection {
-    /// Nothing: it is plain TCP.
+    /// Nothing: plain TCP.
     Plain,
-    /// It is plain TCP, and a secret will be sent: it must not leave this machine.
+    /// Plain TCP that carries a secret, so it must not leave this machine.
     PlainWithinMachine,
     /// TLS.
     Tls(Tls),
@@ -98,7 +98,7 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Another attempt fails too, until somebody has changed what is trusted or asked for.
+    /// Whether another attempt fails too, unless the trust or the options are changed.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Tls { source, .. } => source.is_final(),
@@ -126,7 +126,7 @@ impl Dialer {
         }
     }
 
-    /// Makes a connection of frames of a stream, after the handshake if there is to be one.
+    /// Makes a connection of frames from a stream, after the TLS handshake if there is one.
     async fn protect(&self, stream: TcpStream) -> Result<Link, DialError> {
         let failed = |error| self.failed(error);
         let peer = stream.peer_addr().map_err(failed)?.ip();
@@ -185,8 +185,8 @@ impl Dialer {
     }
 }
 
-/// The addresses with the two families by turns, beginning with the first one's: where one
-/// family leads nowhere, half of the attempts don't.
+/// The addresses with the two families alternating, so that if one family doesn't work, only half
+/// of the attempts are lost.
 fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let is_first_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses
@@ -221,7 +221,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => failed = error,
-                // Nothing cancels it.
+                // The task is never cancelled.
                 Err(_) => {}
             },
             () = sleep(ATTEMPT_DELAY), if !is_last => {}

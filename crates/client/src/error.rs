@@ -1,4 +1,4 @@
-//! What can go wrong, as types: a program decides by matching them.
+//! Errors as types, which a program can match.
 //!
 //! Their texts are short and for logs. A user interface writes its own sentences.
 
@@ -13,7 +13,7 @@ use crate::link::LinkError;
 use crate::queue::Queue;
 use crate::secret::NoRandomness;
 
-/// What the server reports, in its own words.
+/// An error that the server reports, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {text}")]
 pub struct ServerError {
@@ -48,7 +48,7 @@ pub enum Disconnect {
     /// The server stopped responding.
     #[error("the server stopped responding")]
     Silent,
-    /// The server said why it closes it.
+    /// The server closed it, and said why.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// No other connection can be made, for a reason that doesn't go away by itself.
@@ -77,7 +77,7 @@ pub enum ClientError {
     /// The connection was lost, and reconnecting was off or would not help.
     #[error("the connection was lost: {cause}; {undelivered}")]
     Lost {
-        /// Why.
+        /// The reason.
         cause: Disconnect,
         /// What may not have arrived.
         undelivered: Undelivered,
@@ -99,10 +99,10 @@ pub enum ClientError {
         /// How long the client has waited.
         timeout: Duration,
     },
-    /// Somebody else has the name.
+    /// Another client has the name.
     #[error("the name {0} is taken")]
     NameTaken(UserName),
-    /// An account that the client hasn't proven to be has the name for itself.
+    /// The name is reserved for an account that the client has not logged in to.
     #[error("the name {0} is reserved")]
     NameReserved(UserName),
     /// The server refused the registration.
@@ -133,7 +133,7 @@ pub enum HistoryError {
     /// The server doesn't know the extended protocol.
     #[error("the server doesn't know the extended protocol")]
     Unsupported,
-    /// Each connection over which it was asked for was lost.
+    /// Each connection over which the page was asked for was lost.
     #[error("the connection was lost each time")]
     Lost,
     /// The server goes on, but did not answer in time.
@@ -150,7 +150,7 @@ pub enum Refusal {
     /// With an error.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// Its answer leaves a topic out.
+    /// The server's answer leaves a topic out.
     #[error("it has not registered us for {0}")]
     NotRegistered(TopicName),
 }
@@ -171,12 +171,12 @@ pub enum Undelivered {
 }
 
 impl Undelivered {
-    /// What is left where nothing is acknowledged.
+    /// The lines that are left when nothing is acknowledged.
     pub fn unsent(queue: &Queue) -> Self {
         Self::Unsent(queue.unsent())
     }
 
-    /// What is left where everything is acknowledged.
+    /// The lines that are left when every line is acknowledged.
     pub fn unacknowledged(queue: &Queue) -> Self {
         Self::Unacknowledged {
             count: queue.unacknowledged() + queue.unsent(),

@@ -15,8 +15,8 @@ use crate::tls::Proof;
 pub enum Event {
     /// A message arrived.
     Message(Incoming),
-    /// The server has stored a line of ours, or taken it where nothing is stored or
-    /// acknowledged: nothing more will come of it.
+    /// The server has stored a line of ours. Where nothing is stored or acknowledged: the line
+    /// was sent. No further event follows for it.
     Delivered {
         /// The line.
         line: Line,
@@ -27,14 +27,14 @@ pub enum Event {
     LineRefused {
         /// The line.
         line: Line,
-        /// Why.
+        /// The reason.
         error: ServerError,
     },
     /// The client now takes part in these topics.
     Joined {
-        /// Which.
+        /// The topic or topics.
         topics: Vec<TopicName>,
-        /// It has taken part in one of them before.
+        /// The client has taken part in one of them before.
         again: bool,
     },
     /// The server has answered a registration, so this connection is an extended one.
@@ -48,34 +48,34 @@ pub enum Event {
     NameTaken(UserName),
     /// The name is reserved for an account; the client tries a similar one.
     NameReserved(UserName),
-    /// The server has checked [`Options::credential`](crate::Options::credential), and found
-    /// somebody else than before.
+    /// The server has checked [`Options::credential`](crate::Options::credential), for the first
+    /// time or with another result than before.
     Authenticated {
-        /// The account; none for a token that belongs to nobody.
+        /// The account; none for a token without an account.
         user: Option<String>,
-        /// Until when that holds, in milliseconds since the Unix epoch; none if it doesn't end.
+        /// When the login expires, in milliseconds since the Unix epoch; none if it doesn't.
         expires: Option<u64>,
     },
     /// The server has registered the client without having checked its credential: it has no
     /// accounts.
     NotAuthenticated,
-    /// The client may not take part in a topic that it was to join, and doesn't.
+    /// The client may not join a topic, and doesn't take part in it.
     JoinRefused {
-        /// Which.
+        /// The topic or topics.
         topic: TopicName,
-        /// Why.
+        /// The reason.
         error: ServerError,
     },
-    /// The client may no longer take part in a topic, and doesn't.
+    /// The client may no longer take part in a topic, and has left it.
     Removed {
-        /// Which.
+        /// The topic or topics.
         topic: TopicName,
         /// One of [`wire::ErrorCode`], as it is written.
         code: String,
     },
     /// Messages are lost: the server doesn't have them any more.
     Gap {
-        /// In which topic.
+        /// The topic.
         topic: String,
         /// How many.
         count: u64,
@@ -89,20 +89,20 @@ pub enum Event {
     History(HistoryPage),
     /// There is no answer to [`Request::History`](crate::Request::History).
     HistoryFailed {
-        /// Of which topic messages were asked for.
+        /// The topic.
         topic: TopicName,
-        /// Why.
+        /// The reason.
         error: HistoryError,
     },
     /// The answer to [`Request::Who`](crate::Request::Who).
     Members {
-        /// In which topic.
+        /// The topic.
         topic: String,
         /// The number of connections, those without a name included.
         count: u64,
-        /// Those with a name, sorted by it; of very many only the first.
+        /// The users with a name, sorted by it; of very many only the first.
         users: Vec<Person>,
-        /// There are more names than these.
+        /// More names follow after these.
         more: bool,
     },
     /// The answer to [`Request::Topics`](crate::Request::Topics): all topics, in the order
@@ -110,7 +110,7 @@ pub enum Event {
     Topics(Vec<Topic>),
     /// The answer to [`Request::Lookup`](crate::Request::Lookup).
     Found {
-        /// Who.
+        /// The user's name.
         user: String,
         /// The address at which they can be called.
         ip: String,
@@ -119,21 +119,21 @@ pub enum Event {
     },
     /// A user has joined a topic.
     UserJoined {
-        /// Who.
+        /// The user's name.
         user: String,
         /// The address from which they are connected.
         ip: String,
-        /// Which.
+        /// The topic or topics.
         topic: String,
     },
     /// A user has left a topic.
     UserLeft {
-        /// Who.
+        /// The user's name.
         user: String,
-        /// Which.
+        /// The topic or topics.
         topic: String,
     },
-    /// A request can't be sent.
+    /// A request could not be sent.
     RequestRefused(RequestRefused),
     /// The server reports a problem that no single line of ours has caused.
     ServerError(ServerError),
@@ -148,7 +148,7 @@ pub enum Event {
     StillConnecting,
     /// The connection is lost, and the client will connect again.
     Disconnected {
-        /// Why.
+        /// The reason.
         cause: Disconnect,
         /// The lines that were sent and may not have arrived. They are sent again.
         in_flight: Vec<Line>,
@@ -164,7 +164,7 @@ pub enum Event {
     },
     /// A line was accepted while there is no connection. It is sent later.
     Kept(Line),
-    /// The last event: how it ended.
+    /// The last event: how the client ended.
     Ended(Outcome),
 }
 
@@ -197,7 +197,7 @@ pub enum Closing {
 /// A message that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Under which topic: any text, because a classic server may send any.
+    /// The topic: any text, because a classic server may send any.
     pub topic: String,
     /// The text.
     pub text: String,
@@ -212,7 +212,8 @@ pub struct Incoming {
 pub struct HistoryPage {
     /// Their topic.
     pub topic: TopicName,
-    /// The messages in their order, one's own among them. None of them comes later, too.
+    /// The messages in their order, with those of the client itself. None of them is also a
+    /// separate event.
     pub messages: Vec<Incoming>,
     /// The server has messages that are older than these.
     pub has_older: bool,
@@ -223,14 +224,14 @@ pub struct HistoryPage {
 pub enum Arrival {
     /// It was published before we registered.
     Replayed {
-        /// Nothing more of that follows.
+        /// It is the last one of the replay.
         is_last: bool,
     },
     /// It was published just now.
     Live,
 }
 
-/// Somebody with a name.
+/// A user with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// The name.

@@ -10,7 +10,7 @@ const READ: usize = 64 * 1024;
 pub enum Frame<'a> {
     /// A message.
     Message(MessageFrame<'a>),
-    /// What a server says beside messages.
+    /// An event of the server's.
     Event(Event<'a>),
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn read_message(bytes: &[u8]) -> Option<MessageFrame<'_>> {
 #[derive(Debug)]
 pub struct FrameBuffer {
     scanner: Scanner,
-    /// Bytes that were read; those before `consumed` are done with.
+    /// Bytes that were read; those before `consumed` are handled.
     bytes: Vec<u8>,
     consumed: usize,
     /// The buffer ends within a frame.
@@ -64,7 +64,7 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// For frames of at most that many bytes.
+    /// A buffer for frames of at most that many bytes.
     pub fn new(max_frame: usize) -> Self {
         let limits = Limits {
             max_frame,
@@ -78,7 +78,7 @@ impl FrameBuffer {
         }
     }
 
-    /// Where the next bytes of the stream are appended, with room for a read.
+    /// The vector to which the next bytes of the stream are appended, with room for a read.
     pub fn space(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.consumed);
         self.consumed = 0;
@@ -122,7 +122,7 @@ impl FrameBuffer {
         self.partial
     }
 
-    /// Forgets what was read.
+    /// Discards what was read.
     pub(crate) fn clear(&mut self) -> &mut Vec<u8> {
         self.bytes.clear();
         self.consumed = 0;

@@ -70,7 +70,7 @@
 //! [`Options::credential`] is a token, or a user's name and password. Each registration begins
 //! with it, and nothing of the registration takes effect before the server has checked it. If
 //! it isn't accepted, the client fails or, later, ends ([`Disconnect::Server`] with one of the
-//! codes `unauthenticated`, `expired`, `revoked`); it never goes on as nobody. A credential is
+//! codes `unauthenticated`, `expired`, `revoked`); it never goes on without a login. A credential is
 //! sent over plain TCP only within this machine ([`Options::plain_secrets`]): with an address
 //! that leaves it open, it makes the client speak TLS with any other machine.
 //!

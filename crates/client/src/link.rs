@@ -53,8 +53,8 @@ pub enum LinkError {
     /// The stream ended within a frame.
     #[error("it ended within a frame")]
     Unfinished,
-    /// Within TLS: the connection ended without a word, as that of a program that crashes, or
-    /// somebody on the way has ended it.
+    /// Within TLS: the connection ended without `close_notify`. The program has crashed, or an
+    /// attacker on the network has cut the connection.
     #[error("it was cut off")]
     Cut,
     /// The stream ended, and shouldn't have.
@@ -104,7 +104,7 @@ impl Link {
         })
     }
 
-    /// How the server has proven who it is; nothing where that wasn't asked.
+    /// How the server has proven who it is; `None` without TLS.
     pub fn proof(&self) -> Option<Proof> {
         self.proof
     }
@@ -148,7 +148,7 @@ impl Link {
     }
 }
 
-/// Sets a socket as every connection has it.
+/// Sets the socket options of every connection.
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     // A line is sent at once, not together with the next one.
     stream.set_nodelay(true)?;
@@ -194,7 +194,7 @@ impl FrameReader {
         self.buffer.is_partial()
     }
 
-    /// Reads and forgets: the number of bytes, 0 at the end of the stream.
+    /// Reads and discards. Returns the number of bytes, 0 at the end of the stream.
     async fn discard(&mut self) -> io::Result<usize> {
         self.half.read(self.buffer.clear()).await
     }
@@ -203,9 +203,9 @@ impl FrameReader {
 /// Whether a frame is completely written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// Some of it.
+    /// A part of it is written.
     Partly,
-    /// All of it.
+    /// All of it is written.
     Completely,
 }
 
@@ -234,7 +234,7 @@ impl FrameWriter {
         !self.frame.is_empty()
     }
 
-    /// Writes a lone frame. Not cancel safe.
+    /// Writes a single frame. Not cancel safe.
     pub async fn write_all(&mut self, frame: &[u8]) -> io::Result<()> {
         self.half.write_all(frame).await
     }

@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
-/// What a pin begins with as a text.
+/// The prefix of a pin as a text.
 const PREFIX: &str = "sha256:";
 
-/// The usual alphabet. A pin may have lost the `=` at its end on its way.
+/// The usual alphabet. A pin may be copied without the `=` at its end.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(Indifferent),

@@ -1,8 +1,8 @@
 //! The lines on their way to a peer: unsent, being written, or unacknowledged.
 //!
-//! One queue holds a line from the moment it is accepted until nothing more will
-//! come of it, so no line is ever between two places. It is bounded in bytes:
-//! [`Queue::has_room`] says when the producer must wait. It knows no socket.
+//! One queue holds a line from the moment it is accepted until it is done, so no line is ever
+//! between two places. It is bounded in bytes: [`Queue::has_room`] says when the producer must
+//! wait. It knows no socket.
 
 mod in_flight;
 
@@ -14,7 +14,7 @@ use in_flight::{InFlight, Next};
 
 /// Bytes of unsent text before the producer has to wait: some thousand lines.
 const ROOM: usize = 256 * 1024;
-/// What a line costs beside its text, so that empty ones are bounded too.
+/// The cost of a line beside its text, so that empty lines are bounded too.
 const LINE_COST: usize = size_of::<Line>();
 /// The hexadecimal digits that distinguish the ids of one run from those of another.
 pub(crate) const RUN_DIGITS: usize = 8;
@@ -43,7 +43,7 @@ pub struct Queue {
     writing: Writing,
 }
 
-/// What the frame is that is being written.
+/// The kind of the frame that is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
     /// No line.
@@ -68,8 +68,8 @@ pub struct Outgoing<'a> {
 }
 
 impl Queue {
-    /// An empty queue. `run` is what the ids of its lines begin with; for a peer that
-    /// acknowledges nothing it may be empty.
+    /// An empty queue. `run` is the prefix of its lines' ids; for a peer that acknowledges
+    /// nothing it may be empty.
     pub fn new(run: String) -> Self {
         Self {
             unsent: VecDeque::new(),
@@ -79,7 +79,7 @@ impl Queue {
         }
     }
 
-    /// There is room for more. Until then the producer waits.
+    /// Whether there is room for more. If not, the producer waits.
     pub fn has_room(&self) -> bool {
         self.cost < ROOM
     }
@@ -110,7 +110,7 @@ impl Queue {
         self.in_flight.len()
     }
 
-    /// Nothing is left, neither unsent nor unacknowledged.
+    /// Whether no line is left, neither unsent nor unacknowledged.
     pub fn is_empty(&self) -> bool {
         self.unsent.is_empty() && self.in_flight.len() == 0
     }
@@ -121,7 +121,8 @@ impl Queue {
         self.in_flight.first().or_else(unsent)
     }
 
-    /// Everything was written over this connection, so what follows comes after it.
+    /// Whether everything in flight was written over this connection, so that later lines come
+    /// after it.
     pub(crate) fn is_written(&self) -> bool {
         self.unsent.is_empty() && self.in_flight.is_written()
     }
@@ -153,13 +154,12 @@ impl Queue {
         Some(Outgoing { line, id })
     }
 
-    /// Something other than a line is being written.
+    /// Notes that a frame other than a line is being written.
     pub(crate) fn begin_other(&mut self) {
         self.writing = Writing::Other;
     }
 
-    /// What was begun last was written completely. Returns the line if nothing more
-    /// will come of it.
+    /// Notes that the frame begun last is written completely. Returns the line if it is done.
     pub fn written(&mut self) -> Option<Line> {
         match std::mem::replace(&mut self.writing, Writing::Other) {
             Writing::Other => None,
@@ -195,8 +195,8 @@ impl Queue {
         self.in_flight.retransmit(id)
     }
 
-    /// What is in flight must be written again: there is a new connection, or the
-    /// peer has refused all of it.
+    /// Starts to write everything in flight again: there is a new connection, or the peer has
+    /// refused all of it.
     pub(crate) fn restart(&mut self) {
         self.in_flight.restart();
         self.writing = Writing::Other;
@@ -211,8 +211,8 @@ impl Queue {
         };
     }
 
-    /// Removes the longest line that the peer may have got: of those in flight and the
-    /// one that is being written.
+    /// Removes the longest line that the peer may have got, among those in flight and the one
+    /// being written.
     pub(crate) fn remove_longest(&mut self) -> Option<Line> {
         let length = |line: &str| serde_json::to_string(line).map_or(0, |json| json.len());
         let new = match self.writing {

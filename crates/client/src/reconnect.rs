@@ -1,7 +1,7 @@
 //! The task of a client: connects, talks, and connects again when the connection is lost.
 //!
-//! The one place that decides whether and when there is a next connection. What is said
-//! over one is decided by the session, and carried by [`crate::connection`].
+//! The only place that decides whether and when there is a next connection. The session decides
+//! what is sent over one, and [`crate::connection`] carries it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -28,7 +28,7 @@ pub(crate) struct Driver {
     /// How long the server has to close its side when everything is sent.
     drain_timeout: Duration,
     dialer: Dialer,
-    /// What a server is spoken to by that refuses plain text.
+    /// The TLS settings for a server that refuses plain text.
     upgrade: Option<Tls>,
     reconnects: bool,
     waits: bool,
@@ -36,10 +36,10 @@ pub(crate) struct Driver {
     claimed: Option<Link>,
 }
 
-/// What a driver begins with.
+/// The settings of a driver.
 pub(crate) struct Setup {
     pub(crate) dialer: Dialer,
-    /// What a server is spoken to by that refuses plain text.
+    /// The TLS settings for a server that refuses plain text.
     pub(crate) upgrade: Option<Tls>,
     /// Connect again when the connection is lost.
     pub(crate) reconnects: bool,
@@ -56,23 +56,23 @@ pub(crate) struct Setup {
 enum Attempt {
     /// The first one: it is waited for even if the program has nothing more to send.
     First,
-    /// One after a connection was lost: it is waited for as long as something is left.
+    /// One after a connection was lost: it is waited for as long as lines are left.
     Again,
 }
 
-/// What happened while there was no connection.
+/// The result of a wait without a connection.
 enum Meanwhile<T> {
-    /// What was waited for.
+    /// The event has happened.
     Happened(T),
     /// The program is finishing, and nothing is left to send.
     NothingLeft,
-    /// The time for what is left is over.
+    /// The deadline for the lines that are left has passed.
     Failed(ClientError),
     /// The program has dropped its handles.
     Abandoned,
 }
 
-/// How it ends without another connection.
+/// How the client ends without another connection.
 enum End {
     Outcome(Outcome),
     Abandoned,
@@ -92,7 +92,7 @@ impl Driver {
         }
     }
 
-    /// Runs until everything is delivered, or until that has become impossible.
+    /// Runs until everything is delivered, or until delivery has become impossible.
     pub(crate) async fn run(&mut self) -> Outcome {
         let outcome = match self.connect_and_talk().await {
             End::Outcome(outcome) => outcome,
@@ -101,7 +101,7 @@ impl Driver {
         self.with_untaken(outcome)
     }
 
-    /// Hands over the events that are left, and at last how it ended.
+    /// Hands over the events that are left, and at last the outcome.
     pub(crate) async fn tell_rest(mut self, outcome: Outcome) {
         self.session.emit(Event::Ended(outcome));
         self.program.events.send_all(&mut self.session).await;
@@ -179,7 +179,7 @@ impl Driver {
         }
     }
 
-    /// Makes the first connection, or says how it ends without one.
+    /// Makes the first connection, or returns how the client ends without one.
     async fn begin(&mut self, back_off: &mut BackOff) -> Result<Link, End> {
         match self.connect_first(back_off).await {
             Meanwhile::Happened(Ok(link)) => Ok(link),
@@ -188,7 +188,8 @@ impl Driver {
         }
     }
 
-    /// The connection has ended because the server wants TLS: from now on it is spoken.
+    /// Whether the connection has ended because the server wants TLS. If so, the next one uses
+    /// it.
     fn upgrades(&mut self, cause: &Disconnect) -> bool {
         let is_wanted =
             matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::TlsRequired));
@@ -233,7 +234,7 @@ impl Driver {
         }
     }
 
-    /// Makes the connection that takes over the name which was claimed.
+    /// Makes the connection that takes over the claimed name.
     async fn change_connection(
         &mut self,
         claimed: Link,
@@ -251,11 +252,11 @@ impl Driver {
         }
     }
 
-    /// How it ends if the connection that was lost is the last one.
+    /// The outcome, if no connection is made after the one that was lost.
     fn give_up(&self, cause: &Disconnect) -> Option<Outcome> {
         let is_finished = self.session.is_finished();
         if is_finished && self.session.is_safe() {
-            // Connecting again finds nothing to do.
+            // A new connection would have nothing to do.
             return None;
         }
         let goes_on = self.reconnects && !is_hopeless(cause) && !is_finished;
@@ -267,7 +268,7 @@ impl Driver {
         })
     }
 
-    /// How it ends if no other connection can be made.
+    /// The outcome if no other connection can be made.
     fn lost(&self, error: DialError) -> ClientError {
         match self.session.has_joined() {
             false => error.into(),
@@ -337,8 +338,8 @@ impl Driver {
         dialed
     }
 
-    /// The server has proven who it is. If it was taken at its word, it must have the same
-    /// key from now on.
+    /// The server has proven who it is. A key that was accepted at first use must stay the same
+    /// from now on.
     fn secured(&mut self, proof: Proof) {
         if proof.by == ProvenBy::FirstUse
             && let Protection::Tls(tls) | Protection::TlsToOthers(tls) = &mut self.dialer.protection
@@ -391,7 +392,7 @@ impl Driver {
 }
 
 impl<T> Meanwhile<T> {
-    /// The same where nothing has happened.
+    /// The same result for another kind of event, which has not happened.
     fn without<U>(self) -> Meanwhile<U> {
         match self {
             Self::NothingLeft => Meanwhile::NothingLeft,

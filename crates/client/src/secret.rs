@@ -5,7 +5,7 @@
 
 use wire::ClientKey;
 
-/// The operating system has no random numbers to give.
+/// The operating system gives no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gives no random numbers: {0}")]
 pub struct NoRandomness(#[from] getrandom::Error);
@@ -23,7 +23,7 @@ fn hexadecimal<const N: usize>() -> Result<String, NoRandomness> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What all message ids of a run begin with: 8 digits.
+/// The prefix of all message ids of a run: 8 digits.
 pub(crate) fn run_id() -> Result<String, NoRandomness> {
     hexadecimal::<4>()
 }

@@ -1,12 +1,12 @@
 //! Taking part in topics, over any number of connections, without a socket.
 //!
-//! A session decides what is written next and what follows from what was read. It
-//! holds the queue of lines, the point at which each topic resumes, and what it knows
-//! of the server. Its shape is quinn's: the caller hands in frames and the time
-//! ([`handle_frame`](Session::handle_frame), [`handle_timeout`](Session::handle_timeout)),
-//! and takes out frames, a deadline and events ([`poll_transmit`](Session::poll_transmit),
-//! [`poll_timeout`](Session::poll_timeout), [`poll_event`](Session::poll_event)). So
-//! every order of events can be tested without a connection.
+//! A session decides what is written next and what follows from what was read. It holds the queue
+//! of lines, the point at which each topic resumes, and what it knows about the server. Its shape
+//! is quinn's: the caller hands in frames and the time ([`handle_frame`](Session::handle_frame),
+//! [`handle_timeout`](Session::handle_timeout)), and takes out frames, a deadline and events
+//! ([`poll_transmit`](Session::poll_transmit), [`poll_timeout`](Session::poll_timeout),
+//! [`poll_event`](Session::poll_event)). So every order of events can be tested without a
+//! connection.
 
 mod classic;
 mod config;
@@ -46,14 +46,14 @@ use membership::Membership;
 pub const ENVELOPE: usize = wire::Envelope::MAX_BYTES;
 /// Bytes of messages in a page of older messages. A server sends one longer message alone.
 pub const HISTORY_BYTES: usize = 256 * 1024;
-/// The most bytes that a page has beside the messages: its topic, its life, and what stands
+/// The most bytes that a page has beside the messages: its topic, its epoch, and the commas
 /// between a thousand messages.
 pub const HISTORY_HEAD: usize = 4 * 1024;
-/// The longest that the first lines wait for the server's answer, where it may be that they
-/// must not go in plain text: a round trip on nearly every network. An old server, which never
-/// answers, gets them a second later.
+/// How long the first lines wait for the server's answer if the server may refuse plain text:
+/// longer than a round trip on nearly every network. An old server, which never answers, gets
+/// them a second later.
 const HOLD: Duration = Duration::from_secs(1);
-/// Connections whose own end is remembered, to recognise our own messages by.
+/// How many of our connections' addresses are remembered, to recognise our own messages.
 const SOURCES: usize = 8;
 
 /// See the module.
@@ -65,17 +65,17 @@ pub struct Session {
     /// The topics that we take part in.
     memberships: Vec<Membership>,
     heartbeat: Heartbeat,
-    /// What the server makes of this connection.
+    /// Which protocol the server uses on this connection.
     state: State,
-    /// It has answered a registration in this run.
+    /// The server has answered a registration in this run.
     is_extended: bool,
-    /// The event that it doesn't know the extended protocol was emitted.
+    /// [`Event::FellBack`] was emitted.
     said_fell_back: bool,
-    /// Who we are, as the server has found on this connection.
+    /// What the server has found about our credential on this connection.
     identity: Identity,
-    /// Both ends of the connection.
+    /// Both addresses of the connection.
     ends: Option<(Endpoint, Endpoint)>,
-    /// What is written before any line; each is written once.
+    /// The registration that is written before any line.
     to_register: Option<Register>,
     to_ping: bool,
     to_pong: Option<Vec<u8>>,
@@ -97,33 +97,33 @@ pub struct Session {
     replay_deadline: Option<Deadline>,
     /// No line is sent before this has expired, or the server has answered.
     hold: Option<Deadline>,
-    /// The replay isn't waited for any longer.
+    /// The session has stopped waiting for the replay.
     gave_up_replay: bool,
     /// Why the server ends the connection.
     closing_error: Option<ServerError>,
     /// The number of lines that the server refused.
     refused: u64,
-    /// Our own ends of this run's connections, as frames have them.
+    /// Our own addresses of this run's connections, as frames have them.
     sources: VecDeque<Value>,
 }
 
-/// What the server makes of a connection.
+/// Which protocol the server uses on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It hasn't answered the registration.
+    /// The server has not answered the registration.
     Unanswered,
-    /// It is an extended one.
+    /// The extended protocol.
     Extended,
-    /// It is a classic one: nothing is acknowledged, nothing numbered.
+    /// The classic protocol: nothing is acknowledged, nothing numbered.
     Classic,
 }
 
 /// How to register for all topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Register {
-    /// With all that the extended protocol has.
+    /// By the extended protocol.
     Extended,
-    /// As the original specification has it.
+    /// By the original specification.
     Classic,
 }
 
@@ -194,7 +194,7 @@ impl Session {
         if self.sources.len() == SOURCES {
             self.sources.pop_front();
         }
-        // An endpoint is two strings, which can be written.
+        // An endpoint is two strings, so this can't fail.
         self.sources.extend(serde_json::to_value(source));
         self.update_deadlines(now);
     }
@@ -213,7 +213,7 @@ impl Session {
         }
     }
 
-    /// The client has taken part in a topic.
+    /// Whether the client has taken part in a topic.
     pub(crate) fn has_joined(&self) -> bool {
         self.memberships.iter().any(|membership| membership.joined)
     }
@@ -224,7 +224,7 @@ impl Session {
         self.update_deadlines(now);
     }
 
-    /// There is room for more lines. Until then the producer waits.
+    /// Whether there is room for more lines. If not, the producer waits.
     pub fn has_room(&self) -> bool {
         self.queue.has_room()
     }
@@ -236,18 +236,18 @@ impl Session {
         self.update_deadlines(now);
     }
 
-    /// [`finish`](Self::finish) was called.
+    /// Whether [`finish`](Self::finish) was called.
     pub fn is_finishing(&self) -> bool {
         self.is_finishing
     }
 
-    /// Everything was sent that there ever will be to send, and acknowledged where that
-    /// can be expected, and the replay has arrived.
+    /// Whether everything is sent, acknowledged if the server does that, and the replay has
+    /// arrived.
     pub fn is_finished(&self) -> bool {
         self.is_finishing && self.queue.is_empty() && !self.is_behind()
     }
 
-    /// Everything that was pushed is known to have arrived.
+    /// Whether everything that was pushed is known to have arrived.
     pub fn is_safe(&self) -> bool {
         let is_settled = self.queue.unacknowledged() == 0 && !self.is_behind();
         is_settled && self.is_extended && self.state != State::Classic
@@ -271,17 +271,17 @@ impl Session {
         }
     }
 
-    /// What happened next.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Something has happened that was not polled yet.
+    /// Whether there are events that were not polled yet.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// All that has happened and was not polled yet.
+    /// All events that were not polled yet.
     pub fn take_events(&mut self) -> Vec<Event> {
         self.events.drain(..).collect()
     }
@@ -298,7 +298,7 @@ impl Session {
         self.update_deadlines(now);
     }
 
-    /// The caller reads nothing at the moment, so it is not the server that is silent.
+    /// Notes that the caller isn't reading, so silence isn't the server's.
     pub fn handle_stall(&mut self, now: Instant) {
         self.ack_deadline = None;
         self.handle_activity(now);
@@ -314,7 +314,7 @@ impl Session {
         deadlines.chain(others).chain(self.older.next_check()).min()
     }
 
-    /// Does what is due.
+    /// Handles the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         match self.heartbeat.check(now) {
             HeartbeatAction::None => {}
@@ -348,11 +348,10 @@ impl Session {
         }
     }
 
-    /// Once the caller is finishing, something must be acknowledged in time; each
-    /// acknowledgement begins that time anew. When all is acknowledged, the replay has
-    /// its time.
+    /// Once the caller is finishing, each acknowledgement must come within the timeout after the
+    /// one before. When all lines are acknowledged, the replay has a timeout.
     fn update_deadlines(&mut self, now: Instant) {
-        // As long as there never was a connection, the dialer has its own deadline.
+        // Before the first connection the dialer has its own deadline.
         if !self.is_finishing || self.ends.is_none() {
             return;
         }
@@ -375,8 +374,8 @@ impl Session {
         );
     }
 
-    /// History that was asked for hasn't arrived. A server may not send it to a client
-    /// that has closed its side.
+    /// Whether requested history has not arrived yet. A server may not send it to a client that
+    /// has closed its side.
     fn is_behind(&self) -> bool {
         let is_behind = || self.memberships.iter().any(Membership::is_behind);
         self.state != State::Classic && !self.gave_up_replay && is_behind()

@@ -1,4 +1,4 @@
-//! TLS: whom a client takes for the server, and the handshake.
+//! TLS: which servers a client trusts, and the handshake.
 //!
 //! The system's authorities are asked first. A server that has signed its certificate itself
 //! is known by its key. Decides nothing about when TLS is spoken: that is the dialer's.
@@ -23,25 +23,24 @@ pub use error::{KeyError, TlsError};
 use crate::pin::Pin;
 use verify::Verifier;
 
-/// The protocol that is spoken inside: the name by which a server that has several
-/// tells it from HTTP.
+/// The ALPN name of the protocol, by which a server can tell it from HTTP.
 const PROTOCOL: &[u8] = b"natter/1";
 
-/// Whom a client takes for the server.
+/// Which servers a client trusts.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// Whose certificates are trusted. The system's authorities by default.
     pub authorities: Authorities,
-    /// The keys that a server may have which has signed its certificate itself.
+    /// The trusted keys of servers with a self-signed certificate.
     pub pins: Vec<Pin>,
-    /// What is done with such a server's key if there is no pin.
+    /// What to do with the key of such a server if there is no pin.
     pub unknown: UnknownKey,
 }
 
 /// Whose certificates are trusted.
 #[derive(Clone, Debug, Default)]
 pub enum Authorities {
-    /// Those that the system trusts. A system may have none.
+    /// The authorities that the system trusts. A system may have none.
     #[default]
     System,
     /// These, and no others.
@@ -52,7 +51,7 @@ pub enum Authorities {
 #[derive(Clone, Debug)]
 pub struct Certificates(Arc<RootCertStore>);
 
-/// What is done with a key that is not known.
+/// What to do with an unknown key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownKey {
     /// The connection fails with [`KeyError::Unknown`].
@@ -65,7 +64,7 @@ pub enum UnknownKey {
 /// How a server has proven who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The key that it has.
+    /// The server's key.
     pub key: Pin,
     /// Why that key is the right one.
     pub by: ProvenBy,
@@ -76,7 +75,7 @@ pub struct Proof {
 pub enum ProvenBy {
     /// A trusted authority vouches for it.
     Authority,
-    /// It is pinned.
+    /// The key is pinned.
     Pin,
     /// It is the first one that was seen, and [`UnknownKey::Accept`] was set.
     FirstUse,
@@ -123,7 +122,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Takes for the server what `trust` says.
+    /// Trusts servers as `trust` says.
     pub fn new(trust: Trust) -> Self {
         Self {
             trust,
@@ -131,7 +130,7 @@ impl Tls {
         }
     }
 
-    /// From now on the server must have this key, or an authority that vouches for it.
+    /// From now on the server must have this key, or a certificate of a trusted authority.
     pub(crate) fn pin(&mut self, key: Pin) {
         self.trust.pins = vec![key];
     }
@@ -162,7 +161,7 @@ impl Tls {
         Ok((stream, proof))
     }
 
-    /// What verifies the certificates of authorities; nothing if there are none.
+    /// The verifier for certificates of authorities; `None` if there are no authorities.
     fn authorities(&self, provider: &Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
         let make = || -> Option<Arc<dyn ServerCertVerifier>> {
             let provider = Arc::clone(provider);
@@ -202,7 +201,7 @@ fn config(
 
 /// The name that the certificate must be for: an IP address is matched as such.
 fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
-    // The zone of a link-local address says where it is for this machine.
+    // The zone of a link-local address only means something on this machine.
     let (name, _zone) = host.split_once('%').unwrap_or((host, ""));
     let bad_name = |_| TlsError::BadName(name.to_owned());
     ServerName::try_from(name.to_owned()).map_err(bad_name)

@@ -34,7 +34,7 @@ pub(crate) use file::seconds;
 pub use jwt::JwtKeyError;
 pub(crate) use limiter::{ConnectionPlace, Exceeded, Meter};
 pub(crate) use login::Login;
-pub use mistake::{AuthFileError, Mistake, Place};
+pub use mistake::{AuthFileError, Mistake};
 pub use password::PasswordHashError;
 pub(crate) use policy::{Denied, LoginError};
 pub use rate::RateError;

@@ -21,25 +21,25 @@ const STAMP_TOLERANCE: u64 = 20;
 /// Two clocks are read at the same moment if no more time passed between.
 const NEAR: Duration = Duration::from_millis(1);
 
-/// How often that is tried.
+/// How often reading both at the same moment is tried.
 const TRIES: u32 = 4;
 
-/// The two clocks must have agreed in so many readings before the wall clock is trusted.
+/// The two clocks must agree in this many readings before the wall clock is trusted.
 const READINGS: u32 = 3;
 
-/// No wall clock was right that is before 2025, in milliseconds since the Unix epoch:
-/// machines without a battery start in 1970.
+/// A wall clock before 2025 is wrong: machines without a battery start in 1970. In milliseconds
+/// since the Unix epoch.
 const EARLIEST: u64 = 1_735_689_600_000;
 
 /// Corrections that are remembered: more than any machine needs to find the right time.
 const CORRECTIONS: usize = 32;
 
-/// Between two log lines about the clock, in milliseconds.
+/// Time between two log lines about the clock, in milliseconds.
 const LOG_PERIOD: u64 = 60_000;
 
-/// Where time comes from. Tests bring one that they can set.
+/// The source of time. Tests use one that they can set.
 pub trait TimeSource: Send + Sync + 'static {
-    /// What the machine's clock says: time since the Unix epoch; 0 before it.
+    /// The wall clock: time since the Unix epoch; 0 before it.
     fn wall(&self) -> Duration;
 
     /// Time since some fixed moment, which nobody can set.
@@ -55,8 +55,8 @@ impl TimeSource for SystemClocks {
     }
 
     fn monotonic(&self) -> Duration {
-        // It goes on while the machine sleeps: otherwise each sleep would look like a jump of
-        // the wall clock.
+        // This clock goes on while the machine sleeps. Otherwise each sleep would look like a
+        // jump of the wall clock.
         #[cfg(target_os = "linux")]
         let clock = rustix::time::ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -80,8 +80,8 @@ pub(crate) struct Clock(Arc<Inner>);
 struct Inner {
     source: Arc<dyn TimeSource>,
     /// For how long the clocks must agree, in milliseconds.
-    settle: u64,
-    /// What both said at the start.
+    trust_after: u64,
+    /// The readings of both clocks at the start.
     start: (Duration, Duration),
     state: Mutex<State>,
 }
@@ -89,59 +89,59 @@ struct Inner {
 /// The times of one moment, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// For people: what the machine's clock says, since the Unix epoch.
+    /// For people: the wall clock, since the Unix epoch.
     pub(crate) stamp: u64,
-    /// For what is kept: the wall clock without its jumps, once it is trusted; before that,
+    /// For stored messages: the wall clock without its jumps, once it is trusted; before that,
     /// the wall clock.
     pub(crate) index: u64,
-    /// For windows and deadlines: goes on with the monotonic clock from what the wall clock
-    /// said at the start.
+    /// For windows and deadlines: begins with the wall clock at the start, and goes on with the
+    /// monotonic clock.
     pub(crate) elapsed: u64,
 }
 
-/// What is known of the wall clock. Offsets are what it says beyond `elapsed`.
+/// What is known about the wall clock. Offsets are its distance from `elapsed`.
 struct State {
-    /// Of stamps.
+    /// The offset of stamps.
     stamp_offset: i64,
-    /// Of the index.
+    /// The offset of the index.
     index_offset: i64,
     /// The wall clock has agreed with the monotonic one for long enough, at `index_offset`.
     is_trusted: bool,
     candidate: Candidate,
-    /// The oldest first.
+    /// The corrections, oldest first.
     corrections: Vec<Correction>,
     /// When a jump was logged last.
     logged: Option<u64>,
 }
 
-/// What was learnt of an index after it was given: the clock was wrong at the start, and
-/// somebody set it. Corrections are applied one after the other.
+/// A correction of indexes that were given while the clock was wrong: it was wrong at the start,
+/// and was set later. Corrections are applied one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Correction {
     /// From this index on,
     pub(crate) from: u64,
     /// up to this one,
     pub(crate) to: u64,
-    /// so much has to be added.
+    /// this has to be added.
     pub(crate) shift: i64,
 }
 
-/// What the wall clock says lately.
+/// A new offset of the wall clock that may prove right.
 struct Candidate {
     offset: i64,
-    /// Since when, in `elapsed`.
+    /// Since when it holds, in `elapsed`.
     since: u64,
     readings: u32,
 }
 
 impl Clock {
     /// A clock that trusts the wall clock when it has agreed with the monotonic one for
-    /// `settle`; with zero, at once.
-    pub(crate) fn new(source: Arc<dyn TimeSource>, settle: Duration) -> Self {
+    /// `trust_after`; with zero, at once.
+    pub(crate) fn new(source: Arc<dyn TimeSource>, trust_after: Duration) -> Self {
         let (wall, monotonic) = read_both(&*source);
         let start = (wall.unwrap_or_else(|| source.wall()), monotonic);
         let clock = Self(Arc::new(Inner {
-            settle: milliseconds(settle),
+            trust_after: milliseconds(trust_after),
             state: Mutex::new(State {
                 stamp_offset: 0,
                 index_offset: 0,
@@ -161,7 +161,7 @@ impl Clock {
         clock
     }
 
-    /// The times of now.
+    /// The current times.
     pub(crate) fn read(&self) -> Reading {
         self.read_with(|_| ()).0
     }
@@ -173,19 +173,19 @@ impl Clock {
         is_trusted.then_some(reading.index)
     }
 
-    /// What is known by now to be wrong of indexes that were given.
+    /// The corrections of indexes that are known now.
     pub(crate) fn corrections(&self) -> Vec<Correction> {
         self.read_with(|state| state.corrections.clone()).1
     }
 
-    /// Adds what was known before the start.
+    /// Adds the corrections that were known before the start.
     pub(crate) fn restore(&self, corrections: Vec<Correction>) {
         self.0.state.lock().corrections.splice(..0, corrections);
     }
 
     /// Reads the clocks from time to time, so that a jump is noticed when nothing happens.
     pub(crate) async fn watch(&self) {
-        let period = Duration::from_millis((self.0.settle / 10).clamp(100, 30_000));
+        let period = Duration::from_millis((self.0.trust_after / 10).clamp(100, 30_000));
         loop {
             tokio::time::sleep(period).await;
             self.read();
@@ -199,9 +199,9 @@ impl Clock {
         let elapsed = milliseconds(start.0 + monotonic.saturating_sub(start.1));
         if let Some(wall) = wall {
             let began = milliseconds(start.0);
-            state.update(milliseconds(wall), began, elapsed, self.0.settle);
+            state.update(milliseconds(wall), began, elapsed, self.0.trust_after);
         }
-        // As long as the clocks agree, both are the same.
+        // While the clocks agree, both offsets are the same.
         let is_near = state.stamp_offset.abs_diff(state.index_offset) <= TOLERANCE;
         let index_offset = match is_near {
             true => state.stamp_offset,
@@ -217,21 +217,21 @@ impl Clock {
 }
 
 impl Reading {
-    /// What `elapsed` was when the index was `index`, which may be from before the start.
-    /// What is in the future counts as now.
+    /// The value of `elapsed` when the index was `index`, which may be before the start. A time
+    /// in the future counts as now.
     pub(crate) fn elapsed_at(&self, index: u64) -> u64 {
         let age = self.index.saturating_sub(index);
         self.elapsed.saturating_sub(age)
     }
 
-    /// What a message has as its stamp that came at `elapsed`, by what the clock says now.
+    /// The stamp of a message that came at `elapsed`, by the present state of the clock.
     pub(crate) fn stamp_of(&self, elapsed: u64) -> u64 {
         let age = self.elapsed.saturating_sub(elapsed);
         self.stamp.saturating_sub(age)
     }
 
-    /// The index of a message that comes after one with the index `before`. It doesn't go
-    /// back by what the clocks may differ.
+    /// The index of a message that comes after one with the index `before`. It doesn't go back by
+    /// less than the tolerance of the clocks.
     pub(crate) fn index_after(&self, before: u64) -> u64 {
         match before.checked_sub(self.index) {
             Some(back) if back <= TOLERANCE => before,
@@ -241,13 +241,13 @@ impl Reading {
 }
 
 impl State {
-    fn update(&mut self, wall: u64, began: u64, elapsed: u64, settle: u64) {
+    fn update(&mut self, wall: u64, began: u64, elapsed: u64, trust_after: u64) {
         let offset = wall.cast_signed().wrapping_sub(elapsed.cast_signed());
         if offset.abs_diff(self.stamp_offset) > STAMP_TOLERANCE {
             self.stamp_offset = offset;
         }
         if offset.abs_diff(self.candidate.offset) > TOLERANCE {
-            self.note_jump(offset, elapsed, settle);
+            self.note_jump(offset, elapsed, trust_after);
             self.candidate = Candidate {
                 offset,
                 since: elapsed,
@@ -259,12 +259,12 @@ impl State {
         if !is_plausible(wall) {
             return;
         }
-        let has_agreed = elapsed.saturating_sub(candidate.since) >= settle;
-        if has_agreed && (candidate.readings >= READINGS || settle == 0) {
+        let has_agreed = elapsed.saturating_sub(candidate.since) >= trust_after;
+        if has_agreed && (candidate.readings >= READINGS || trust_after == 0) {
             self.index_offset = candidate.offset;
             self.is_trusted = true;
         } else if !self.is_trusted {
-            // There is nothing better yet, and what was given before was wrong.
+            // No better clock is known yet, and the indexes given before were wrong.
             self.correct(began, elapsed);
         }
     }
@@ -287,23 +287,23 @@ impl State {
         self.index_offset = offset;
     }
 
-    fn note_jump(&mut self, offset: i64, elapsed: u64, settle: u64) {
+    fn note_jump(&mut self, offset: i64, elapsed: u64, trust_after: u64) {
         let is_due = |logged| elapsed.saturating_sub(logged) >= LOG_PERIOD;
         if !self.logged.is_none_or(is_due) {
             return;
         }
         self.logged = Some(elapsed);
         let seconds = offset.wrapping_sub(self.candidate.offset) / 1000;
-        let settle = settle / 1000;
+        let trust_after = trust_after / 1000;
         tracing::warn!(
             "the system's clock jumped by {seconds} s; no message is deleted for its age by \
-             the new time before the clock has kept it for {settle} s"
+             the new time before the clock has kept it for {trust_after} s"
         );
     }
 }
 
-/// Reads both clocks at the same moment, as nearly as that is possible: the thread may have
-/// to stand still in between. No wall clock: it did each time.
+/// Reads both clocks at nearly the same moment. The thread may be suspended in between; if that
+/// happens at each try, there is no reading of the wall clock.
 fn read_both(source: &dyn TimeSource) -> (Option<Duration>, Duration) {
     let mut before = source.monotonic();
     for _ in 0..TRIES {
@@ -317,12 +317,12 @@ fn read_both(source: &dyn TimeSource) -> (Option<Duration>, Duration) {
     (None, before)
 }
 
-/// Whether a time can be right.
+/// Whether a time is plausible.
 pub(crate) fn is_plausible(index: u64) -> bool {
     index >= EARLIEST
 }
 
-/// An index, as far as it is known to be wrong.
+/// An index with all known corrections.
 pub(crate) fn corrected(index: u64, corrections: &[Correction]) -> u64 {
     corrections.iter().fold(index, |index, correction| {
         match (correction.from..=correction.to).contains(&index) {

@@ -40,7 +40,7 @@ use topic::TopicOptions;
 
 use crate::network::Network;
 pub use layers::Gathered;
-pub use source::{ConfigMistake, OptionsError, Source, Spot};
+pub use source::{ConfigMistake, OptionsError, Source};
 pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
 /// The settings of a server.

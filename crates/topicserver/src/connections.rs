@@ -1,5 +1,4 @@
-//! Who is connected: how many in all and from each address, and a way to reach
-//! everyone when the server ends.
+//! Counts connections, in all and for each address, and reaches all of them when the server ends.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,20 +22,20 @@ pub(crate) struct Connections {
     max: usize,
     max_per_address: usize,
     table: Mutex<Table>,
-    /// Told when the last connection has gone.
+    /// Notified when the last connection has ended.
     emptied: Notify,
 }
 
 #[derive(Default)]
 struct Table {
     outboxes: Slab<Option<Weak<Outbox<dyn Transport>>>>,
-    /// Why all are closed, those included that come now.
+    /// Why all connections are closed, new ones included.
     closing: Option<(ErrorCode, Arc<str>)>,
     per_address: HashMap<IpAddr, usize>,
 }
 
 impl Table {
-    /// Counts a connection of this address, unless it has `max`.
+    /// Counts a connection of this address, unless the address has `max` connections.
     fn enter(&mut self, peer: IpAddr, max: usize) -> Result<(), Refusal> {
         let here = self.per_address.entry(peer).or_default();
         if *here >= max {
@@ -47,7 +46,7 @@ impl Table {
         Ok(())
     }
 
-    /// Counts a connection less.
+    /// Uncounts a connection of this address.
     fn leave(&mut self, peer: IpAddr) {
         if let Some(here) = self.per_address.get_mut(&peer) {
             *here -= 1;
@@ -58,7 +57,7 @@ impl Table {
     }
 }
 
-/// Why a connection isn't taken.
+/// Why a connection is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the server has {0} connections and takes no more; try again later")]
@@ -77,8 +76,8 @@ impl Connections {
         }
     }
 
-    /// Counts a new connection and gives it a key. `peer` is `None` while it isn't known
-    /// whose connection a proxy forwards.
+    /// Counts a new connection and gives it a key. `peer` is `None` while the client of a proxy's
+    /// connection is unknown.
     pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Result<usize, Refusal> {
         let mut table = self.table.lock();
         if table.outboxes.len() >= self.max {
@@ -91,7 +90,7 @@ impl Connections {
         Ok(table.outboxes.insert(None))
     }
 
-    /// Counts a connection that is there already for the address that it is from.
+    /// Counts an existing connection for its client's address.
     pub(crate) fn assign(&self, peer: IpAddr) -> Result<(), Refusal> {
         self.table.lock().enter(peer, self.max_per_address)
     }
@@ -146,14 +145,14 @@ impl Connections {
         }
     }
 
-    /// Has each of them look again at what it may do.
+    /// Has each connection check its permissions again.
     pub(crate) fn recheck_all(&self) {
         for outbox in self.outboxes() {
             outbox.set_stale();
         }
     }
 
-    /// How many have bytes waiting that their sockets don't take.
+    /// How many connections have queued bytes that their sockets don't take.
     pub(crate) fn count_waiting(&self) -> usize {
         let waits = |outbox: &SharedOutbox| outbox.is_waiting();
         self.outboxes().into_iter().filter(waits).count()
@@ -167,7 +166,7 @@ impl Connections {
             .collect()
     }
 
-    /// Resolves when there are none.
+    /// Resolves when there is no connection.
     pub(crate) async fn emptied(&self) {
         while self.count() > 0 {
             self.emptied.notified().await;

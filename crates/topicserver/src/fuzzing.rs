@@ -1,6 +1,6 @@
-//! What the fuzz targets call: the parts of the transports that read what peers send. It is only
-//! there when cargo-fuzz builds (`cfg(fuzzing)`), and in tests, which try damaged seeds of
-//! the corpus where cargo-fuzz isn't installed.
+//! The entry points of the fuzz targets: the parts of the transports that parse what peers send.
+//! They are only compiled for cargo-fuzz (`cfg(fuzzing)`), and for tests, which try damaged seeds
+//! of the corpus where cargo-fuzz isn't installed.
 
 use axum::extract::Request;
 
@@ -18,7 +18,7 @@ pub fn websocket(bytes: &[u8], size: usize) {
     let (pieces, pongs_of_pieces, end_of_pieces) = frames(bytes, size.max(1));
     assert_eq!(end, end_of_pieces);
     assert_eq!(pongs, pongs_of_pieces);
-    // Of what is wrong, more or less may have been taken before.
+    // Before an error, more or fewer bytes may have been accepted.
     let is_prefix = lines.starts_with(&pieces) || pieces.starts_with(&lines);
     assert!(is_prefix && (end.is_some() || lines == pieces));
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
@@ -48,8 +48,8 @@ fn frames(bytes: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, Option<String>) {
     (lines, pongs, None)
 }
 
-/// Reads the head of a request as its handlers do. What of it may stand in a header of the
-/// answer must be fit for one.
+/// Reads the head of a request as its handlers do. The parts that may go into a header of the
+/// answer must be valid there.
 pub fn http_head(request: &Request<()>) {
     http::fuzz_head(request, &Config::default());
 }
@@ -87,7 +87,7 @@ mod tests {
         })
     }
 
-    /// The lines of a head, as far as they are some.
+    /// Parses the lines of a head, if they are valid.
     fn request(head: &[u8]) -> Option<Request<()>> {
         let mut lines = head.split(|byte| *byte == b'\n');
         let mut words = lines.next()?.split(|byte| *byte == b' ');

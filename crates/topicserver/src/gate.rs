@@ -1,8 +1,8 @@
-//! The one gate: whatever comes in by whatever door, here it is decided whether whoever has
-//! sent it may do that. Frames and HTTP requests reach topics only through it.
+//! The gate: every permission is checked here, whichever transport a frame or request comes by.
+//! Frames and HTTP requests reach topics only through it.
 //!
-//! To take part in a topic is decided once, and kept as a few bits with the topic; then a
-//! delivery asks nothing, and a publication compares the policy's version.
+//! Membership in a topic is decided once, and kept as a few bits with the topic. So a delivery
+//! checks nothing, and a publication only compares the policy's version.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::topic::mailbox::Backpressure;
 use crate::topic::publication::Publication;
 use crate::topic::registry::Registry;
 
-/// What somebody at an address may do here.
+/// What a principal at an address may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'a> {
     state: &'a ServerState,
@@ -28,7 +28,7 @@ pub(crate) struct Gate<'a> {
     peer: SocketAddr,
 }
 
-/// A topic that somebody may take part in, and how. Only the gate makes one.
+/// A topic that a principal may take part in, and how. Only the gate makes one.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
     name: TopicName,
@@ -63,13 +63,12 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Where the topics are, for whom it was admitted to.
+    /// The registry of topics, for topics that were admitted.
     pub(crate) fn registry(&self) -> &'a Arc<Registry> {
         self.state.registry()
     }
 
-    /// Lets somebody take part in all of these topics, to read or to write; or in none of
-    /// them.
+    /// Admits the principal to all of these topics, to read or to write, or to none of them.
     pub(crate) fn admit(&self, names: Vec<TopicName>) -> Result<Vec<Admitted>, Denied> {
         let admit = |name: TopicName| {
             let grant = self.grant(&name);
@@ -83,7 +82,7 @@ impl<'a> Gate<'a> {
         Ok(admitted)
     }
 
-    /// Lets those of the topics be made that there aren't yet.
+    /// Checks that the topics that don't exist yet may be created.
     fn make_topics<'n>(&self, names: impl Iterator<Item = &'n TopicName>) -> Result<(), Denied> {
         let Some(meter) = self.meter() else {
             return Ok(());
@@ -104,23 +103,23 @@ impl<'a> Gate<'a> {
         place.map_err(|exceeded| self.noted(exceeded.into()))
     }
 
-    /// Measures what is done; `None` if nothing is limited.
+    /// The meter; `None` if nothing is limited.
     fn meter(&self) -> Option<Meter> {
         self.state.access().meter(self.visitor, self.peer.ip())
     }
 
-    /// Lets somebody listen to all of these topics, or to none of them.
+    /// Admits the principal as a listener to all of these topics, or to none of them.
     pub(crate) fn admit_listener(&self, names: &[TopicName]) -> Result<(), Denied> {
         let listen = |name: &TopicName| self.require(Verbs::LIVE, name.as_str());
         names.iter().try_for_each(|name| listen(name).map(drop))
     }
 
-    /// What somebody may do in a topic.
+    /// What the principal may do in a topic.
     pub(crate) fn grant(&self, name: &TopicName) -> Grant {
         self.state.access().grant(self.visitor, name.as_str())
     }
 
-    /// Publishes to a topic, without taking part in it.
+    /// Publishes to a topic without being a member of it.
     pub(crate) fn publish(
         &self,
         name: &TopicName,
@@ -137,12 +136,12 @@ impl<'a> Gate<'a> {
         Ok(self.registry().publish(name, publication))
     }
 
-    /// Lets somebody publish to a topic later.
+    /// Checks that the principal may publish to a topic.
     pub(crate) fn check_publish(&self, name: &TopicName) -> Result<(), Denied> {
         self.require(Verbs::WRITE, name.as_str()).map(drop)
     }
 
-    /// Asks who is in a topic.
+    /// Requests the members of a topic.
     pub(crate) fn who(
         &self,
         name: &TopicName,
@@ -153,7 +152,7 @@ impl<'a> Gate<'a> {
         Ok(self.registry().who(name, page, reply))
     }
 
-    /// Asks where somebody is, in whatever topics: for that, one must see who is in all.
+    /// Looks a user up. This needs the permission to see the members of all topics.
     pub(crate) fn look_up(&self, user: &str) -> Result<Option<Vec<u8>>, Denied> {
         let access = self.state.access();
         if !access.grant_everywhere(self.visitor).contains(Verbs::WHO) {
@@ -170,14 +169,13 @@ impl<'a> Gate<'a> {
         Ok(self.state.directory().find(user))
     }
 
-    /// Asks which topics there are, of those that one may see.
+    /// Requests the topics that the principal may see.
     pub(crate) fn list(&self, page: Page, reply: PendingReply) {
         let is_visible = self.state.access().lister(self.visitor);
         self.registry().list(page, reply, is_visible);
     }
 
-    /// Asks for older messages of a topic. Resolves when the answer is in the asker's
-    /// outbox.
+    /// Requests older messages of a topic. Resolves when the answer is in the outbox.
     pub(crate) fn range(
         &self,
         name: &TopicName,
@@ -189,13 +187,13 @@ impl<'a> Gate<'a> {
         Ok(self.registry().range(name, asker, before, limit))
     }
 
-    /// Lets somebody call himself so.
+    /// Checks that the principal may use a name.
     pub(crate) fn check_name(&self, name: &UserName) -> Result<(), Denied> {
         let checked = self.state.access().check_name(self.visitor, name);
         checked.map_err(|denied| self.noted(denied))
     }
 
-    /// That somebody may not do something.
+    /// The refusal that the principal may not do something.
     pub(crate) fn denied(&self, verbs: Verbs, topic: &str) -> Denied {
         self.noted(self.state.access().denial(self.visitor, verbs, topic))
     }

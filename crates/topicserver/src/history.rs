@@ -1,5 +1,5 @@
-//! What a topic remembers: messages for those who come later or were away, and
-//! ids, so that what is sent again isn't delivered again.
+//! What a topic remembers: messages, for subscribers that join later or were away, and ids, so
+//! that a message sent again isn't delivered again.
 
 pub(crate) mod budget;
 pub(crate) mod dedup;

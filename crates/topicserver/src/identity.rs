@@ -1,4 +1,4 @@
-//! Who is connected: what the server knows of a client, and which names are taken.
+//! The identities of clients, and which names are taken.
 
 mod client;
 pub(crate) mod names;

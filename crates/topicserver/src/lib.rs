@@ -6,10 +6,10 @@
 //! bytes ─▶ frame ─▶ session ─▶ topic ─▶ outbox ─▶ bytes
 //! ```
 //!
-//! `session` is one connection's life: it makes frames of bytes and does what they
-//! say. `topic` gives messages their order, and `outbox` writes them, or keeps them
-//! while the peer's socket is full. `listener` lets connections in, `server` is the
-//! whole. A file imports only what stands below it in the map of ARCHITECTURE.md.
+//! `session` serves one connection: it parses frames and carries them out. `topic` gives messages
+//! their order, and `outbox` writes them, or queues them while the peer's socket is full.
+//! `listener` accepts connections, and `server` puts everything together. A file imports only
+//! what is below it in the map of ARCHITECTURE.md.
 
 mod access;
 mod admin;
@@ -18,6 +18,7 @@ mod check;
 mod clock;
 mod config;
 mod connections;
+mod excerpt;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -32,6 +33,7 @@ mod manage;
 mod metrics;
 mod network;
 mod outbox;
+mod policy_watch;
 mod process;
 mod queues;
 mod reach;
@@ -42,12 +44,11 @@ mod store;
 mod tls;
 mod topic;
 mod turn;
-mod vigil;
 mod vitals;
 mod websocket;
 
 pub use access::{
-    AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, Place, RateError, RuleError,
+    AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, RateError, RuleError,
     TokenError,
 };
 pub use administer::{Administer, AdministerError};
@@ -55,8 +56,9 @@ pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
     AdminAddress, AdminAddressError, CertificateSource, Config, ConfigMistake, Gathered, LogFormat,
-    LogLevel, Options, OptionsError, Source, Spot, TlsConfig, TlsMode, TlsVersion,
+    LogLevel, Options, OptionsError, Source, TlsConfig, TlsMode, TlsVersion,
 };
+pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};

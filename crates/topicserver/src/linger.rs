@@ -1,12 +1,12 @@
-//! The last moment of a socket: closing it with bytes unread would reset the connection, and
-//! on some systems a reset destroys what the peer hasn't read yet.
+//! A lingering close of a socket. Closing it with unread bytes would reset the connection, and on
+//! some systems a reset destroys what the peer hasn't read yet.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// Reads and forgets until the peer closes too, or the time is up.
+/// Reads and discards until the peer closes too, or the time is up.
 pub(crate) async fn discard(stream: &TcpStream, time: Duration) {
     let discarding = async {
         let mut bytes = [0; 4096];
@@ -18,6 +18,6 @@ pub(crate) async fn discard(stream: &TcpStream, time: Duration) {
             }
         }
     };
-    // Who goes on sending has had its moment.
+    // A peer that goes on sending has had its time.
     let _ = tokio::time::timeout(time, discarding).await;
 }

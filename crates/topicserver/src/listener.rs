@@ -1,5 +1,5 @@
-//! Accepting connections: where, how many, and what happens when descriptors run
-//! out. Nothing is read or written here.
+//! Accepts connections up to the limits, and waits when descriptors run out. Reads and writes
+//! nothing itself.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,19 +30,19 @@ const BACKLOG: i32 = 4096;
 /// The first pause when connections can't be accepted, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Refused connections that are kept for a moment, so that their peers can read
-/// why; more are closed at once.
+/// How many refused connections are kept for a moment, so that their peers can read why. More are
+/// closed at once.
 const REFUSALS_AT_ONCE: usize = 64;
 
 /// How long a refused peer has to read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A peer whose machine or network is gone says nothing. After so long a silence the
-/// system asks it, and then every [`PROBE_INTERVAL`], and gives it up within a minute.
+/// A peer whose machine or network is gone sends nothing. After this silence the system probes
+/// it, then every [`PROBE_INTERVAL`], and gives it up within a minute.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 /// See [`PROBE_AFTER`].
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// See [`PROBE_AFTER`]. Linux goes by the time that [`watch_over`] sets.
+/// See [`PROBE_AFTER`]. Linux uses the time that [`watch_over`] sets.
 #[cfg(not(windows))]
 const PROBES: u32 = 4;
 
@@ -51,7 +51,7 @@ pub(crate) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener
     match address {
         Some(address) => listen(SocketAddr::new(address, port)),
         None => listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
-            // Only where there is no IPv6 at all; a port that is taken stays so.
+            // This is for systems without IPv6. A port in use stays an error.
             if error.kind() == io::ErrorKind::AddrInUse {
                 return Err(error);
             }
@@ -69,7 +69,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
-    // On Windows this would let two servers have one port.
+    // On Windows this would let two servers share a port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -128,7 +128,7 @@ pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>, m
     }
 }
 
-/// The peer has gone before it was accepted; others are not concerned.
+/// Whether an error concerns only one connection, whose peer has gone before it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -139,10 +139,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Sets what a connection needs of the system.
+/// Sets a connection's socket options.
 fn set_options(stream: &TcpStream, guard: &ConnectionGuard) {
-    // Without it a lone message would wait for the acknowledgement of the one
-    // before; where it can't be set, that is all that is lost.
+    // Without it a single message would wait for the acknowledgement of the one before. An error
+    // has no other effect.
     let _ = stream.set_nodelay(true);
     watch_over(stream, guard.state().config().write_timeout);
 }
@@ -156,13 +156,12 @@ fn session(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> Sessi
     Session::new(reader, outbox, guard)
 }
 
-/// Has the system notice when the peer vanishes without a word. Where it can't, the
+/// Has the system detect a peer that vanishes without a FIN. Where this isn't possible, the
 /// connection stays until something is written to it.
 ///
-/// A peer to which something is on its way isn't asked but sent it again, for a
-/// quarter of an hour by default, and for less with a time of one's own. That also
-/// counts while a peer that is there has no room, so it is a little more than the write
-/// deadline, which is for those.
+/// While bytes are in flight the system doesn't probe but retransmits, for a quarter of an hour
+/// by default. The timeout set here shortens that. It also runs while a live peer has no room, so
+/// it is a little longer than the write deadline, which is for those peers.
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
 fn watch_over(stream: &TcpStream, write_timeout: Duration) {
     let socket = SockRef::from(stream);
@@ -176,7 +175,7 @@ fn watch_over(stream: &TcpStream, write_timeout: Duration) {
     let _ = socket.set_tcp_user_timeout(Some(write_timeout + Config::WRITE_GRACE));
 }
 
-/// Tells a connection that there is no place for it.
+/// Tells a peer that there are too many connections.
 fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &Arc<Semaphore>) {
     let code = ErrorCode::TooManyConnections;
     if let Ok(peer) = stream.peer_addr() {
@@ -184,7 +183,7 @@ fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &
     }
 }
 
-/// Tells a connection why it is closed.
+/// Tells a peer why its connection is closed.
 fn turn_away(
     stream: TcpStream,
     peer: SocketAddr,
@@ -193,7 +192,7 @@ fn turn_away(
     state: &ServerState,
     refusals: &Arc<Semaphore>,
 ) {
-    state.complain(peer, code, text);
+    state.log_peer_error(peer, code, text);
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -206,11 +205,11 @@ fn turn_away(
         topic: ErrorCode::TOPIC,
         text: &code.to_text(text),
     };
-    // A new connection takes a line at once, or is gone.
+    // A new connection takes a line at once, or is lost.
     let _ = SockRef::from(&stream).send(&message.to_line());
     tokio::spawn(async move {
-        // Closing with bytes unread would reset the connection, and the line
-        // that says why could be lost.
+        // Closing with unread bytes would reset the connection, and the line with the reason
+        // could be lost.
         let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Write);
         let mut reader = stream;
         let mut nowhere = tokio::io::sink();

@@ -1,5 +1,5 @@
-//! Log lines that peers cause, held to a rate: nobody shall fill a disk by
-//! sending nonsense.
+//! Limits the rate of log lines that peers cause, so that no peer can fill a disk by sending
+//! nonsense.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 /// Lines in one [`PERIOD`] that are written; a person reads no more.
 const LINES_PER_PERIOD: u32 = 20;
 
-/// Over which the lines are counted.
+/// The period over which lines are counted.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Decides which lines are written, and counts the others.

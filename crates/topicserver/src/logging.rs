@@ -1,5 +1,5 @@
 //! The log on standard error: text for a person, text for the journal of systemd, or a JSON
-//! object a line for programs.
+//! object per line for programs.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Starts it.
+/// Starts the log.
 pub(crate) fn start(level: LogLevel, format: LogFormat, is_journal: bool) {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -36,8 +36,8 @@ pub(crate) fn start(level: LogLevel, format: LogFormat, is_journal: bool) {
 /// An event as a JSON object: `time`, `level`, `target`, `message` and its fields.
 struct Json;
 
-/// An event as journald takes it from standard error: its own stamp stands before it, and the
-/// number in angle brackets is syslog's for the level.
+/// An event as journald takes it from standard error: without a stamp, because journald adds its
+/// own, and with syslog's number for the level in angle brackets.
 struct Journal;
 
 impl<S, N> FormatEvent<S, N> for Json

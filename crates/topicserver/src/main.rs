@@ -15,12 +15,12 @@ use topicserver::{
     Administer, Config, Ended, Gathered, Manage, Options, OptionsError, Server, TlsMode,
 };
 
-/// Two parts of each connection are aligned to 128 bytes, which the system's
-/// allocator can't do without waste: 1,030 bytes an idle connection, against 810.
+/// Two parts of each connection are aligned to 128 bytes, which wastes memory with the system's
+/// allocator: 1,030 bytes per idle connection instead of 810.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The exit code of wrong options, as clap has it.
+/// The exit code for wrong options, the same as clap's.
 const USAGE: u8 = 2;
 
 /// The first word of `topicserver check-config [FILE] [PORT] [OPTIONS]`.
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Changes the file that says who may do what.
+/// Runs a command that changes the policy's file.
 fn manage(command: Manage) -> ExitCode {
     match command.run() {
         Ok(text) => {
@@ -85,8 +85,8 @@ fn administer(command: Administer) -> ExitCode {
     }
 }
 
-/// The command line of a check as the one of a server: the file may stand first, without its
-/// option.
+/// Turns the command line of a check into that of a server. The configuration file may come
+/// first, without its option.
 fn to_check(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments.remove(1);
     let is_file = |word: &OsString| {
@@ -99,7 +99,7 @@ fn to_check(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Prints what is in force, and what would keep a server from starting.
+/// Prints the options in force, and the errors that would keep a server from starting.
 fn check_config(gathered: &Gathered) -> ExitCode {
     print!("{}", gathered.report());
     let errors = topicserver::check(&config(&gathered.options));
@@ -121,12 +121,12 @@ fn serve(options: &Options) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit(options);
     let runtime = runtime(worker_threads(options)).context("can't start worker threads")?;
     let code = runtime.block_on(run(config(options)));
-    // A second signal ends the process whatever its tasks are doing.
+    // A second signal ends the process at once.
     runtime.shutdown_background();
     code
 }
 
-/// What the options say, and what the machine does.
+/// The configuration, from the options and from the machine.
 fn config(options: &Options) -> Config {
     let mut config = Config::from(options);
     config.host_name = gethostname::gethostname().into_string().ok();
@@ -134,7 +134,7 @@ fn config(options: &Options) -> Config {
     config
 }
 
-/// Where a program keeps what it has made: what systemd or the user says, or the usual place.
+/// The directory for generated files: the one that systemd or the user names, or the usual one.
 fn state_directory() -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
@@ -147,11 +147,11 @@ fn state_directory() -> Option<PathBuf> {
     absolute("STATE_DIRECTORY").or_else(of_user)
 }
 
-/// How many threads are wanted, if that isn't one for each core.
+/// The number of worker threads, if it isn't one for each core.
 ///
-/// A core is left to the thread that writes. Where there are only two, with one worker
-/// fewer switches between threads are made: a sixth less processor time for a message
-/// that is stored, a tenth less for one that is also delivered to 100 (`topicbench`).
+/// One core is left to the thread that writes. With two cores and one worker there are fewer
+/// switches between threads: a sixth less processor time for a stored message, a tenth less if it
+/// is also delivered to 100 receivers (`topicbench`).
 fn worker_threads(options: &Options) -> Option<usize> {
     let fewer = || {
         let cores = std::thread::available_parallelism().ok()?;
@@ -239,7 +239,7 @@ fn report(ended: Ended) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Under which name others reach the server, as well as can be told here.
+/// The name under which others can reach the server, as far as it is known here.
 fn place(config: &Config) -> String {
     match (config.bind, &config.host_name) {
         (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
@@ -249,7 +249,7 @@ fn place(config: &Config) -> String {
     }
 }
 
-/// Says by what clients know the server if nobody else vouches for it.
+/// Prints the fingerprint by which clients know a server with a self-signed certificate.
 fn say_fingerprint(server: &Server, place: &str) {
     if let Some(fingerprint) = server.fingerprint() {
         let port = server.local_addr().port();
@@ -258,7 +258,7 @@ fn say_fingerprint(server: &Server, place: &str) {
     }
 }
 
-/// The soft limit is there for programs that can't do with many descriptors.
+/// Raises the soft limit of descriptors, which only exists for programs that can't handle many.
 fn raise_descriptor_limit(options: &Options) {
     let connections = options.max_connections();
     match rlimit::increase_nofile_limit(u64::MAX) {
@@ -273,22 +273,22 @@ fn raise_descriptor_limit(options: &Options) {
     }
 }
 
-/// What a signal asks for.
+/// What a signal means.
 enum Caught {
-    /// The end; the signal has this number.
+    /// End the server; the signal has this number.
     End(u8),
-    /// To read files again.
+    /// Read the files again.
     Reload,
 }
 
-/// The signals to a server.
+/// The signals that a server handles.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    /// Only if there is something to be read again: otherwise a server ends with the
-    /// terminal that it was started on.
+    /// Only set if there are files to reload. Otherwise the signal ends the server with its
+    /// terminal.
     #[cfg(unix)]
     hangup: Option<tokio::signal::unix::Signal>,
 }
@@ -304,7 +304,7 @@ impl Signals {
         })
     }
 
-    /// Resolves with the number of the next one that ends the server.
+    /// Resolves with the number of the next signal that ends the server.
     async fn end(&mut self) -> u8 {
         loop {
             if let Caught::End(number) = self.next().await {
@@ -313,7 +313,7 @@ impl Signals {
         }
     }
 
-    /// From now on the signal to read files again doesn't end the server.
+    /// From now on SIGHUP reloads files instead of ending the server.
     #[cfg(unix)]
     fn catch_hangup(&mut self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -326,8 +326,7 @@ impl Signals {
         Ok(())
     }
 
-    /// Resolves with the number of the next one that ends the server, or with none when
-    /// files are to be read again.
+    /// Resolves with the next signal: one that ends the server, or one that reloads files.
     #[cfg(unix)]
     async fn next(&mut self) -> Caught {
         let hangup = async {

@@ -1,5 +1,5 @@
-//! The commands that change the file `--auth`: `topicserver user`, `token`, `allow`, `link`.
-//! A server that runs with the file notices by itself.
+//! The commands that change the file `--auth`: `topicserver user`, `token`, `allow`, `link`. A
+//! running server notices the change.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -161,15 +161,15 @@ struct LinkCommand {
     file: AuthFile,
 }
 
-/// Below this, a password is found by those who only try the usual ones.
+/// Shorter passwords are found by trying common ones.
 const SHORTEST_PASSWORD: usize = 8;
 
 /// When something expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expiry {
-    /// So many seconds from now.
+    /// This many seconds from now.
     In(u64),
-    /// So many seconds after the Unix epoch.
+    /// This many seconds after the Unix epoch.
     At(u64),
 }
 
@@ -179,27 +179,27 @@ pub enum ManageError {
     /// The change can't be made.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// There is no password.
+    /// The password can't be read.
     #[error("the password can't be read: {0}")]
     Password(#[from] io::Error),
-    /// The password is too short to protect anything.
+    /// The password is too short.
     #[error("a password has at least {SHORTEST_PASSWORD} characters")]
     ShortPassword,
-    /// A link is for a topic that can't be.
+    /// A link's topic has an invalid name.
     #[error(transparent)]
     Topic(#[from] TopicNameError),
 }
 
 impl Manage {
-    /// Whether a command line is one of these commands: its first argument says so. A port is a
-    /// number, so this can't be meant otherwise.
+    /// Whether a command line is one of these commands, by its first argument. A port is a
+    /// number, so they can't be confused.
     pub fn is_meant(arguments: &[OsString]) -> bool {
         const COMMANDS: [&str; 5] = ["user", "token", "allow", "deny", "link"];
         let first = arguments.get(1).and_then(|first| first.to_str());
         first.is_some_and(|first| COMMANDS.contains(&first))
     }
 
-    /// Does what is asked, and returns what is to be printed.
+    /// Runs the command, and returns what to print.
     pub fn run(self) -> Result<String, ManageError> {
         match self.command {
             Command::User(command) => command.run(),
@@ -311,7 +311,7 @@ impl LinkCommand {
         };
         let token = self.file.change(|edit| edit.add_token(&new))?;
         let url = self.url.trim_end_matches('/');
-        // Behind the hash: a browser keeps that for itself.
+        // The token follows the hash sign, because browsers don't send that part.
         Ok(format!("{url}/{}#t={token}\n", escaped(topic.as_str())))
     }
 }
@@ -344,7 +344,7 @@ fn read_password() -> Result<String, ManageError> {
     }
 }
 
-/// Reads from the terminal, which doesn't show what is typed meanwhile.
+/// Reads from the terminal with echo off.
 #[cfg(unix)]
 fn without_echo<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -363,7 +363,7 @@ fn without_echo<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     read()
 }
 
-/// A time from now on, or a date.
+/// A time from now, or a date.
 fn expiry(text: &str) -> Result<Expiry, String> {
     const WANTED: &str = "this is a time from now on, such as 90s, 10m, 2h or 7d, or a date, \
                           such as 2027-01-01 or 2027-01-01T12:00:00Z";

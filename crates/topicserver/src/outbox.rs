@@ -26,9 +26,10 @@ mod events;
 pub(crate) mod form;
 pub(crate) mod individual;
 mod peer;
-pub(crate) mod places;
+pub(crate) mod positions;
 mod queue;
 pub(crate) mod reply;
+mod slow_reader;
 mod state;
 mod stream;
 mod texts;
@@ -45,7 +46,7 @@ pub(crate) type SharedOutbox = Arc<Outbox<dyn Transport>>;
 /// not read its errors must not be disconnected because of them.
 const ROOM_FOR_NOTICES: usize = 16 * 1024;
 
-/// What waits for one peer, and the way to it.
+/// The bytes queued for one peer, and its transport.
 ///
 /// The contract of everything that sends here:
 /// 1. it never waits for the peer;
@@ -56,14 +57,14 @@ pub(crate) struct Outbox<T: ?Sized> {
     peer: PeerAddress,
     /// Whether there is something for the session to do or to learn under the lock.
     has_work: AtomicBool,
-    /// Bytes that may wait.
+    /// The limits of the queue.
     limits: Arc<QueueLimits>,
     state: Mutex<State>,
     transport: T,
 }
 
 impl<T: Transport> Outbox<T> {
-    /// An outbox before `transport`, for `peer`, in which so much may wait.
+    /// An outbox that writes to `transport`, for `peer`, with these limits.
     pub(crate) fn new(transport: T, peer: SocketAddr, limits: Arc<QueueLimits>) -> Self {
         Self {
             peer: PeerAddress::new(peer),
@@ -77,13 +78,13 @@ impl<T: Transport> Outbox<T> {
 }
 
 impl<T: Transport + ?Sized> Outbox<T> {
-    /// The peer's address, IPv4 as IPv4.
+    /// The peer's address. An IPv4-mapped address is given as IPv4.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer.get()
     }
 
-    /// Replaces the address of a proxy by that of the client whom it forwards. Nothing may
-    /// have used the old one.
+    /// Replaces a proxy's address by that of the client that it forwards. Must be called before
+    /// anything has used the old one.
     pub(crate) fn set_peer(&self, client: SocketAddr) {
         self.peer.set(client);
     }
@@ -125,12 +126,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Sends as many of several batches as there is room for, whole ones, and tells
-    /// their number. If that isn't all, [`take_drained`](Self::take_drained) says so
-    /// to the session when there is room again.
+    /// Sends as many whole batches as there is room for, and returns their number. If some are
+    /// left, [`take_drained`](Self::take_drained) tells the session when there is room again.
     ///
-    /// The first batch that waits always may. To a connection that is about to be
-    /// closed, everything is as good as sent.
+    /// The first batch always fits into an empty queue. For a connection that is closing, all
+    /// batches count as sent.
     pub(crate) fn try_send_batch<'a>(
         &self,
         mut batches: impl Iterator<Item = &'a Batch> + Clone,
@@ -206,29 +206,28 @@ impl<T: Transport + ?Sized> Outbox<T> {
         is_due
     }
 
-    /// Sends a line that the peer has asked for, whatever waits already. What a peer
-    /// can ask for is bounded by not reading from it while
-    /// [`is_full`](Self::is_full).
+    /// Sends a reply, however much is queued. Replies are bounded, because no request is read
+    /// while the outbox [`is_full`](Self::is_full).
     pub(crate) fn send_reply(&self, line: Vec<u8>) {
         self.send_identified(line, None);
     }
 
-    /// The same for a line that says where its peer is: an event stream is also told
-    /// that as the event's id.
+    /// Sends a reply that states the peer's position. An event stream gets the position as the
+    /// event's id.
     pub(crate) fn send_identified(&self, line: Vec<u8>, id: Option<&str>) {
         let mut state = self.state.lock();
         let line = state.form.encode_one(line, id);
         self.send_line(&mut state, line);
     }
 
-    /// Sends what must follow something that the peer was sent, whatever waits already.
+    /// Sends a notice that must not be missing, however much is queued.
     pub(crate) fn send_notice(&self, notice: &Batch) {
         let mut state = self.state.lock();
         let bytes = notice.in_form(state.form).clone();
         self.send_line(&mut state, bytes);
     }
 
-    /// Sends what a peer can do without, unless much waits for it. Returns whether it was
+    /// Sends a notice that the peer can do without, unless much is queued. Returns whether it was
     /// sent.
     pub(crate) fn send_best_effort(&self, notice: &Batch) -> bool {
         let mut state = self.state.lock();
@@ -240,8 +239,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         has_room
     }
 
-    /// Sends bytes that belong to the peer's form and are no lines, unless much waits
-    /// for it.
+    /// Sends bytes of the peer's form that aren't lines, unless much is queued.
     pub(crate) fn send_control(&self, bytes: Vec<u8>) {
         let mut state = self.state.lock();
         if state.queued() < ROOM_FOR_NOTICES {
@@ -249,8 +247,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Begins an answer: first come these bytes, and then everything in this form, with
-    /// what the stream has for itself. Returns whether the connection is still open.
+    /// Begins an HTTP answer with these bytes. Everything after them is sent in this form, with
+    /// the stream's individual settings. Returns whether the connection is still open.
     pub(crate) fn begin(&self, form: Form, individual: Individual, head: Vec<u8>) -> bool {
         let mut state = self.state.lock();
         self.send_line(&mut state, head.into());
@@ -259,8 +257,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.stage == Stage::Open
     }
 
-    /// Says that the connection is there, if nothing else has said so since this, or
-    /// [`take_sent`](Self::take_sent), was last called.
+    /// Sends a sign of life, if nothing was sent since this, or [`take_sent`](Self::take_sent),
+    /// was last called.
     pub(crate) fn keep_alive(&self) {
         let mut state = self.state.lock();
         let bytes = state.form.keep_alive();
@@ -270,7 +268,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.has_sent = false;
     }
 
-    /// Whether something went out since this was last asked.
+    /// Whether bytes were sent since the last call.
     pub(crate) fn take_sent(&self) -> bool {
         std::mem::take(&mut self.state.lock().has_sent)
     }
@@ -295,19 +293,19 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.count_unsent(state);
     }
 
-    /// The outbox is full, with the answers that are expected.
+    /// Whether the outbox is full, counting the replies that are still being made.
     pub(crate) fn is_full(&self) -> bool {
         self.has_work() && self.state.lock().promised() >= self.limits.allowed_outbox().max(1)
     }
 
-    /// Whether more waits than half of what may: then no answer is begun that is large itself.
+    /// Whether the outbox is more than half full. Then no large answer is begun.
     pub(crate) fn is_half_full(&self) -> bool {
         self.has_work() && self.state.lock().promised() > self.limits.per_connection / 2
     }
 
-    /// Whether something waits or is expected, or has happened here, since
-    /// [`poll_drain`](Self::poll_drain) last said that nothing did. Until then the
-    /// session need not look: it is woken first.
+    /// Whether bytes are queued or expected, or the state has changed, since
+    /// [`poll_drain`](Self::poll_drain) last found nothing. If not, the session needn't look: it
+    /// is woken first.
     ///
     /// Without this check a session would take the lock to find nothing, and wait there for
     /// the task that is writing to its peer.
@@ -326,7 +324,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.wake(state);
     }
 
-    /// Lets the session look here again.
+    /// Wakes the session.
     fn wake(&self, state: &mut State) {
         self.has_work.store(true, Ordering::Release);
         if let Some(session) = state.session.take() {
@@ -334,14 +332,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Has the session decide again what its connection may do.
+    /// Has the session check again what its connection may do.
     pub(crate) fn set_stale(&self) {
         let mut state = self.state.lock();
         state.is_stale = true;
         self.wake(&mut state);
     }
 
-    /// Whether that has to be decided again. Returns true only once.
+    /// Whether the permissions have to be checked again. Returns true only once.
     pub(crate) fn take_stale(&self) -> bool {
         std::mem::take(&mut self.state.lock().is_stale)
     }
@@ -375,7 +373,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.count_unsent(state);
     }
 
-    /// Queues a batch without its first `written` bytes, which are out already.
+    /// Queues a batch without its first `written` bytes, which were written already.
     ///
     /// The limit bounds what accumulates. The first batch in an empty queue always fits, or a
     /// batch longer than the limit could never be sent.
@@ -391,7 +389,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.push(state, kept);
     }
 
-    /// Whether something waits.
+    /// Whether bytes are queued.
     pub(crate) fn is_waiting(&self) -> bool {
         self.state.lock().queue.is_some()
     }

@@ -1,4 +1,4 @@
-//! How much may wait in all queues of the server together, and in each of them.
+//! The limits of all queues of the server together, and of each.
 //!
 //! Three kinds of bytes wait: in outboxes what a socket did not take, in mailboxes what a
 //! topic's task has not handled, and in the inputs of sessions frames that are incomplete or
@@ -11,19 +11,18 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-/// Mailboxes may hold this part of everything, and inputs as much again. What they hold is
-/// missing for outboxes, so the rest is always for those.
+/// Mailboxes may hold this part of the total, and inputs the same part again. The remaining part
+/// is always left for outboxes.
 const PART: usize = 4;
 
-/// A frame of this length may always arrive in pieces, so that clients whose frames are short
-/// notice nothing of those who send half a frame and stop. As much as two idle connections
-/// take.
+/// A frame of this length may always arrive in pieces, so that clients with short frames don't
+/// suffer from peers that send half a frame and stop. It is as much as two idle connections take.
 const LEAST_INPUT: usize = 2 * 1024;
 
 /// The limits of all queues, and what waits in them.
 ///
-/// Bytes that several connections wait for are counted for each of them, though they are in
-/// memory once: what is counted is never less than what is taken.
+/// Bytes that are queued for several connections are counted for each, though they are in memory
+/// once. So the count is never too small.
 pub(crate) struct QueueLimits {
     /// Bytes that may wait for one connection.
     pub(crate) per_connection: usize,
@@ -34,19 +33,19 @@ pub(crate) struct QueueLimits {
     outboxes: Pool,
     mailboxes: Pool,
     inputs: Pool,
-    /// Sessions that read nothing until mailboxes have room, by their wakers' data.
+    /// Sessions that wait until mailboxes have room, by the data of their wakers.
     readers: Mutex<HashMap<usize, Waker>>,
 }
 
-/// What waits in the queues of one kind.
+/// The bytes in the queues of one kind.
 #[derive(Default)]
 struct Pool {
     bytes: AtomicUsize,
-    /// Queues in which something waits.
+    /// The number of queues that aren't empty.
     holders: AtomicUsize,
 }
 
-/// Which kind a queue is.
+/// The kind of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Outbox,
@@ -67,7 +66,7 @@ impl QueueLimits {
         })
     }
 
-    /// The limits of a single queue, beside which there is no other one.
+    /// The limits of a single queue: all queues together have the same.
     pub(crate) fn of_one(limit: usize) -> Arc<Self> {
         Self::new(limit, limit, usize::MAX)
     }
@@ -111,12 +110,12 @@ impl QueueLimits {
         allowed.max(LEAST_INPUT)
     }
 
-    /// Bytes of frames that are not carried out yet: how many there are, of all connections.
+    /// Bytes of frames that are not carried out yet, of all connections.
     pub(crate) fn input(&self) -> usize {
         self.inputs.bytes.load(Relaxed)
     }
 
-    /// How many there may be.
+    /// The limit of [`input`](Self::input).
     pub(crate) fn most_input(&self) -> usize {
         self.all / PART
     }
@@ -127,7 +126,7 @@ impl QueueLimits {
             return Poll::Ready(());
         }
         let mut readers = self.readers.lock();
-        // Who makes room takes this lock afterwards.
+        // A task that makes room takes this lock afterwards, so no wake-up is lost.
         if !self.are_mailboxes_full() {
             return Poll::Ready(());
         }
@@ -140,7 +139,7 @@ impl QueueLimits {
         self.mailboxes.bytes.load(Relaxed) >= self.all / PART
     }
 
-    /// Counts bytes that wait now. The first ones make a holder.
+    /// Counts bytes that were queued. A queue that was empty becomes a holder.
     pub(crate) fn add(&self, kind: Kind, before: usize, bytes: usize) {
         let pool = self.pool(kind);
         if before == 0 && bytes > 0 {
@@ -149,7 +148,7 @@ impl QueueLimits {
         pool.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// Counts bytes that wait no longer.
+    /// Counts bytes that are no longer queued.
     pub(crate) fn remove(&self, kind: Kind, before: usize, bytes: usize) {
         let pool = self.pool(kind);
         if before > 0 && before == bytes {
@@ -173,7 +172,7 @@ impl QueueLimits {
 }
 
 impl Pool {
-    /// Bytes that one queue may hold, if all may hold `most` and hold `queued`.
+    /// Bytes that one queue may hold, if all together may hold `most` and hold `queued`.
     fn allowed(&self, most: usize, queued: usize, own: usize) -> usize {
         if queued < most / 2 {
             return own;
@@ -186,7 +185,7 @@ impl Pool {
     }
 }
 
-/// What one queue holds. Dropping it gives that back.
+/// The bytes that one queue holds. Dropping it releases them.
 pub(crate) struct Queued {
     limits: Arc<QueueLimits>,
     kind: Kind,
@@ -212,7 +211,7 @@ impl Queued {
         self.bytes -= bytes;
     }
 
-    /// Makes it so many bytes.
+    /// Sets the number of bytes.
     pub(crate) fn set(&mut self, bytes: usize) {
         match bytes.checked_sub(self.bytes) {
             Some(more) => self.add(more),
@@ -267,7 +266,7 @@ mod tests {
         assert_eq!(limits.allowed_outbox(), 4_000);
         mailboxes[1].add(100);
         assert_eq!((limits.queued(), limits.allowed_outbox()), (2_000, 2_000));
-        // Each kind has a part for itself alone.
+        // Each kind has a reserved part.
         assert_eq!(limits.allowed_mailbox(), 0);
         mailboxes[0].set(450);
         assert_eq!(limits.allowed_mailbox(), 250);
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_mailboxes_is_woken_when_they_have_room() {
+    async fn a_session_that_waits_for_mailboxes_is_woken_when_they_have_room() {
         let limits = QueueLimits::new(1_000, 1_000, 4_000);
         let mut mailbox = Queued::new(limits.clone(), Kind::Mailbox);
         std::future::poll_fn(|cx| limits.poll_mailboxes(cx)).await;

@@ -17,12 +17,12 @@ use crate::config::{AdminAddress, Config};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener;
+use crate::policy_watch;
 use crate::reach;
 use crate::state::ServerState;
 use crate::store::{OpenError, Retention, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
-use crate::vigil;
 use crate::vitals::{Pings, Vitals};
 
 /// A server that has its port and serves once it is [run](Self::run).
@@ -41,7 +41,7 @@ pub struct Server {
 pub struct Reloader(watch::Sender<()>);
 
 impl Reloader {
-    /// Reads the certificate and the accounts again. What can't be used changes nothing, and is logged.
+    /// Reads the certificate and the accounts again. Invalid files change nothing and are logged.
     pub fn reload(&self) {
         self.0.send_replace(());
     }
@@ -50,19 +50,19 @@ impl Reloader {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everyone got what was queued for them.
+    /// Every connection got what was queued for it.
     Drained,
-    /// So many connections hadn't taken what was queued when the time was up.
+    /// This many connections had not taken what was queued when the time was up.
     CutOff(usize),
 }
 
 /// Why a server can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port can't be had.
+    /// The port can't be used.
     #[error("can't listen on port {port} of {}: {}", Where(*.address), advice(.cause))]
     Bind {
-        /// Where to listen; `None`: everywhere.
+        /// The address; `None` for all.
         address: Option<IpAddr>,
         /// The port.
         port: u16,
@@ -80,7 +80,7 @@ pub enum StartError {
     /// The history on disk can't be used.
     #[error("{0}")]
     Store(OpenError),
-    /// The file that says who may do what can't be used.
+    /// The policy's file can't be used.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
     /// The audit log can't be written.
@@ -91,15 +91,15 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
-    /// It can't speak TLS.
+    /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There is nothing to make secrets from.
+    /// The system has no random numbers for secrets.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }
 
-/// An address, or all of them, in words.
+/// Displays an address, or "all addresses".
 struct Where(Option<IpAddr>);
 
 impl std::fmt::Display for Where {
@@ -111,7 +111,7 @@ impl std::fmt::Display for Where {
     }
 }
 
-/// What the system said, and what to do.
+/// The system's error, and what to do about it.
 fn advice(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => {
@@ -131,7 +131,7 @@ impl Server {
         Self::bind_with(config, Arc::new(SystemClocks))
     }
 
-    /// The same with clocks of the caller's.
+    /// Like [`bind`](Self::bind), with the caller's clocks.
     pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let listener = listener::bind(config.bind, config.port);
         Self::open(config, clocks, listener)
@@ -183,23 +183,23 @@ impl Server {
         self.admin.as_ref()?.place().ok()
     }
 
-    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate vouches for itself:
-    /// clients have nothing else to know it by.
+    /// The fingerprint of its key, as `sha256:BASE64`, if its certificate is self-signed: clients
+    /// know the server only by it.
     pub fn fingerprint(&self) -> Option<String> {
         self.state.tls()?.own_fingerprint()
     }
 
-    /// Has it read its files again while it runs.
+    /// A handle that makes the server read its files again while it runs.
     pub fn reloader(&self) -> Reloader {
         Reloader(self.reloads.clone())
     }
 
-    /// The address it listens on, with the port that it got.
+    /// The address that it listens on, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Tells the log which addresses to open, and who may read what there.
+    /// Logs which addresses to open, and who may read what there.
     pub fn log_reach(&self) {
         reach::log(self.state.access(), self.local_addr);
     }
@@ -215,7 +215,7 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = vigil::keep(&self.state, self.reloads.subscribe()) => {}
+            () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = &mut admin => {}
             () = announced_end(&self.state, shutdown, asked) => {}
@@ -267,7 +267,7 @@ async fn drain(state: &ServerState) -> Ended {
     let connections = state.connections();
     let config = state.config();
     let drain = async {
-        state.registry().settle().await;
+        state.registry().barrier().await;
         let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
         connections.close_all(code, text, config.drain_spread).await;
         connections.emptied().await;
@@ -299,7 +299,7 @@ fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
     Ok(Some(listener))
 }
 
-/// Who may do what, and where that is noted.
+/// Opens the policy and the audit log.
 fn open_access(config: &Config) -> Result<Access, StartError> {
     let audit = match &config.audit_log {
         None => Audit::default(),

@@ -5,6 +5,7 @@
 //! plain code; so a session is small, and an idle one is nothing but this struct.
 
 mod close;
+mod discard;
 mod handler;
 mod input;
 pub(crate) mod protocol;
@@ -12,7 +13,6 @@ mod ranges;
 mod secure;
 pub(crate) mod source;
 pub(crate) mod subscriptions;
-mod unheard;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -27,11 +27,11 @@ use wire::{ErrorCode, RegistrationOptions, TopicName};
 use crate::access::{ConnectionPlace, Visitor};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
+use crate::session::discard::DiscardSink;
 use crate::session::handler::Handler;
 use crate::session::input::{First, FrameSink, Input, InputError, Read};
-use crate::session::protocol::{Protocol, Spoken};
+use crate::session::protocol::{Allowed, Protocol};
 use crate::session::source::Source;
-use crate::session::unheard::Unheard;
 use crate::state::{ConnectionGuard, Handover};
 use crate::tls::reader::{Reader, TlsReader};
 
@@ -53,38 +53,39 @@ pub(crate) struct Session<R> {
 enum Begin {
     /// Frames.
     Json,
-    /// An HTTP request, whose first bytes are in the input.
+    /// An HTTP request. Its first bytes are in the input.
     Http,
-    /// The same of a TLS handshake.
+    /// A TLS handshake. Its first bytes are in the input.
     Tls,
-    /// Nothing.
+    /// The connection ends without having sent anything that is served.
     End(End),
 }
 
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
-    /// Nothing more is to be read; the source knows why.
+    /// The source has ended; [`Source::end`] says why.
     Source,
-    /// The outbox takes no more; its peer has been told why.
+    /// The outbox is closed. The peer has been told why.
     Closed,
-    /// The peer took nothing for too long.
+    /// The peer has read nothing for `--write-timeout`.
     Stalled,
-    /// The peer's bytes can't be read any further.
+    /// The peer's stream is broken, or there is no room for its frames.
     Input(InputError),
-    /// Everything was said, in a frame.
-    Said,
+    /// The peer has said in a frame that it sends no more.
+    Finished,
     /// The peer wants to speak TLS, and the server doesn't.
     Tls,
-    /// The peer comes from somewhere that isn't served.
+    /// The peer's address isn't served: there are no accounts, and it is outside the server's
+    /// network.
     Stranger,
     /// The peer doesn't speak TLS, and the server speaks nothing else.
     Plain,
-    /// The peer says whose connection it forwards, and isn't trusted with that.
+    /// The peer sent a PROXY header, and isn't a trusted proxy.
     Proxy,
-    /// The peer kept us waiting.
+    /// A deadline for reading has passed.
     Late(ErrorCode),
-    /// The connection is gone.
+    /// The connection is lost.
     Broken(io::ErrorKind),
 }
 
@@ -107,7 +108,7 @@ impl<R: Source> Session<R> {
         self.input.begin_with(bytes, limits, queues);
     }
 
-    /// From now on it only listens, to these topics.
+    /// Makes this a connection that only listens, to these topics.
     pub(crate) fn listening(
         mut self,
         topics: Vec<TopicName>,
@@ -119,18 +120,18 @@ impl<R: Source> Session<R> {
         self
     }
 
-    /// It is of somebody who has already proven who it is, and is counted already.
+    /// Sets the principal that has opened the connection, as proven by the HTTP request, and the
+    /// permit that counts it.
     pub(crate) fn of(mut self, visitor: Visitor, place: Option<ConnectionPlace>) -> Self {
         self.handler.set_visitor(visitor);
         self.handler.set_place(place);
         self
     }
 
-    /// Lives until the connection ends.
+    /// Runs until the connection ends.
     ///
-    /// An `async fn` would keep the session twice, as its argument and as its
-    /// variable. Closing needs a timer and a buffer, for which no idle connection
-    /// shall keep room.
+    /// An `async fn` would keep the session twice, as its argument and as its variable. Closing
+    /// needs a timer and a buffer, and an idle connection should keep no room for them.
     #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
     pub(crate) fn run(mut self) -> impl Future<Output = ()> {
         async move {
@@ -139,18 +140,18 @@ impl<R: Source> Session<R> {
         }
     }
 
-    /// Until the first bytes are there; the same waiting as that for all others.
+    /// Waits for the first bytes, in the same way as for all later ones.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Begin> {
         if let Some(end) = self.drain(cx) {
             return Poll::Ready(Begin::End(end));
         }
-        let settings = (self.config().frame_limits, self.spoken());
+        let settings = (self.config().frame_limits, self.allowed_protocols());
         let is_stranger = self.handler.is_of_stranger();
         let first = match is_stranger {
             true => {
                 let queues = self.handler.state().queue_limits().clone();
                 self.input
-                    .poll_first(&mut self.reader, cx, settings, &mut Unheard { queues })
+                    .poll_first(&mut self.reader, cx, settings, &mut DiscardSink { queues })
             }
             false => self
                 .input
@@ -175,12 +176,12 @@ impl<R: Source> Session<R> {
         })
     }
 
-    fn spoken(&self) -> Spoken {
+    fn allowed_protocols(&self) -> Allowed {
         let tls = self.handler.state().tls();
         match self.reader.is_secure() {
-            true => Spoken::Json,
-            false if tls.is_some_and(|tls| tls.is_required()) => Spoken::Tls,
-            false => Spoken::Both,
+            true => Allowed::Json,
+            false if tls.is_some_and(|tls| tls.is_required()) => Allowed::Tls,
+            false => Allowed::Both,
         }
     }
 
@@ -190,7 +191,7 @@ impl<R: Source> Session<R> {
             if let Some(end) = self.drain(cx) {
                 return Poll::Ready(end);
             }
-            // Who asks for more than it reads is answered later.
+            // A peer that doesn't read its answers is read no further.
             if self.handler.outbox().is_full() {
                 return match self.reader.poll_gone(cx) {
                     Poll::Ready(()) => Poll::Ready(End::Source),
@@ -199,14 +200,14 @@ impl<R: Source> Session<R> {
             }
             if self.handler.poll_room(cx).is_pending() {
                 if self.handler.is_registered() {
-                    // A frame that isn't read can't be finished.
+                    // While nothing is read, an unfinished frame can't be finished.
                     self.read_deadline = None;
                 }
                 ready!(self.reader.poll_gone(cx));
                 return Poll::Ready(End::Source);
             }
             if self.handler.has_ended() {
-                return Poll::Ready(End::Said);
+                return Poll::Ready(End::Finished);
             }
             let limits = self.config().frame_limits;
             let read = self
@@ -219,12 +220,12 @@ impl<R: Source> Session<R> {
                         return Poll::Ready(end);
                     }
                     if matches!(read, Read::Some { stopped: true, .. }) {
-                        // Everybody else comes first.
+                        // Other tasks run first.
                         let _ = pin!(tokio::task::yield_now()).poll(cx);
                         return self.poll_read_deadline(cx);
                     }
                     if matches!(read, Read::Some { filled: true, .. }) {
-                        // The topics get their turn before there is more for them.
+                        // The topics' tasks run before they are sent more.
                         cx.waker().wake_by_ref();
                         return self.poll_read_deadline(cx);
                     }
@@ -247,7 +248,7 @@ impl<R: Source> Session<R> {
         None
     }
 
-    /// Writes what waits in the outbox, and watches over its peer's patience.
+    /// Writes what waits in the outbox, and checks the write deadline.
     fn drain(&mut self, cx: &mut Context<'_>) -> Option<End> {
         if !self.handler.outbox().has_work() {
             return None;
@@ -281,8 +282,8 @@ impl<R: Source> Session<R> {
             .then_some(End::Stalled)
     }
 
-    /// Nothing can be read: has it been so for too long? Until it registers, a
-    /// peer has one deadline for that; later, one for each frame that it begins.
+    /// Checks the read deadline when there is nothing to read. A peer has one deadline until it
+    /// registers; after that, one for each frame that it begins.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let is_registered = self.handler.is_registered();
         if is_registered {
@@ -314,8 +315,8 @@ impl<R: Source> Session<R> {
 }
 
 impl Session<OwnedReadHalf> {
-    /// Lives until the connection ends, which may speak HTTP: then the server's HTTP
-    /// service goes on with it.
+    /// Runs until the connection ends. If the peer speaks HTTP, the server's HTTP service takes
+    /// the connection over.
     #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
     pub(crate) fn enter(mut self) -> impl Future<Output = ()> {
         async move {
@@ -347,7 +348,7 @@ impl Session<TlsReader> {
 }
 
 impl<R: Source + Into<Reader>> Session<R> {
-    /// What is left of a session whose peer speaks something else.
+    /// Ends the session, and hands over the connection.
     fn hand_over(self) -> Handover {
         let (outbox, guard) = self.handler.into_parts();
         Handover {
@@ -359,8 +360,8 @@ impl<R: Source + Into<Reader>> Session<R> {
     }
 }
 
-/// In a function of its own, because what the trait returns takes two words: the
-/// session has room for one.
+/// A separate function, because the trait returns a future of two words and the session has room
+/// for one.
 async fn serve_http(connection: Handover) {
     let http = connection.guard.state().http().clone();
     http.serve(connection).await;
@@ -389,7 +390,7 @@ mod tests {
     use crate::queues::{Kind, QueueLimits, Queued};
     use crate::state::{ServeHttp, ServerState, Serving};
 
-    /// Serves nothing.
+    /// An HTTP service that does nothing.
     struct NoHttp;
 
     impl ServeHttp for NoHttp {

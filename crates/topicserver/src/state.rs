@@ -1,4 +1,4 @@
-//! The state that all connections of a server share, and what hands them on.
+//! The state that all connections of a server share, and how connections are handed over.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -40,9 +40,10 @@ pub(crate) struct ServerState {
     clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
-    /// Of peers.
+    /// Limits log lines about peers' errors.
     peer_errors: LogLimiter,
-    /// Of the server's own, which no peer's nonsense shall hide.
+    /// Limits log lines about the server's own errors, separately, so that peers' errors can't
+    /// hide them.
     server_errors: LogLimiter,
     started: Instant,
     /// The server is to end.
@@ -141,32 +142,32 @@ impl ServerState {
         &self.directory
     }
 
-    /// For names, keys and ids that are remembered.
+    /// The keyed hashes for names, keys and ids.
     pub(crate) fn hashes(&self) -> &Hashes {
         &self.hashes
     }
 
-    /// Where messages are kept on disk, if they are.
+    /// The store, with `--data`.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// What accepts TLS, if the server speaks it.
+    /// Accepts TLS, if the server speaks it.
     pub(crate) fn tls(&self) -> Option<&Arc<Acceptor>> {
         self.tls.as_ref()
     }
 
-    /// What time it is.
+    /// The server's clock.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// What serves the connections that speak HTTP.
+    /// The service for connections that speak HTTP.
     pub(crate) fn http(&self) -> &Arc<dyn ServeHttp> {
         &self.http
     }
 
-    /// How much may wait in the queues.
+    /// The limits of all queues.
     pub(crate) fn queue_limits(&self) -> &Arc<QueueLimits> {
         &self.queue_limits
     }
@@ -188,7 +189,7 @@ impl ServerState {
         })
     }
 
-    /// Counts a connection of a trusted proxy for the client that it forwards, unless that
+    /// Counts a connection of a trusted proxy for the client that it forwards, unless that client
     /// has too many.
     pub(crate) fn assign(self: &Arc<Self>, client: SocketAddr) -> Result<AddressPlace, Refusal> {
         let ip = client.ip().to_canonical();
@@ -200,22 +201,22 @@ impl ServerState {
         })
     }
 
-    /// Logs what a peer did wrong, unless there is too much of it.
-    pub(crate) fn complain(&self, peer: SocketAddr, code: impl Display, text: &str) {
+    /// Logs an error of a peer, at a limited rate.
+    pub(crate) fn log_peer_error(&self, peer: SocketAddr, code: impl Display, text: &str) {
         self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),
         });
     }
 
-    /// Logs a trouble of the server's own that may come again and again.
+    /// Logs an error of the server itself, at a limited rate.
     pub(crate) fn warn(&self, write: impl FnOnce()) {
         self.server_errors.log(|_| write());
     }
 }
 
-/// Serves connections that speak HTTP. The server puts it in here: HTTP is built on
-/// sessions, and a session hands over the connection that turns out to speak it.
+/// Serves connections that speak HTTP. It is a trait because HTTP is built on sessions, and a
+/// session hands over a connection that turns out to speak HTTP.
 pub(crate) trait ServeHttp: Send + Sync {
     /// Serves a connection until it ends.
     fn serve(self: Arc<Self>, connection: Handover) -> Serving;
@@ -224,12 +225,12 @@ pub(crate) trait ServeHttp: Send + Sync {
 /// A connection that is being served.
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is left of a session whose peer speaks something else than JSON.
+/// A connection that a session hands over because its peer doesn't speak JSON.
 pub(crate) struct Handover {
     pub(crate) reader: Reader,
-    /// What was read already.
+    /// The bytes that were read already.
     pub(crate) bytes: Bytes,
-    /// By which it is reached when the server ends.
+    /// The outbox, by which the connection is told that the server ends.
     pub(crate) outbox: SharedOutbox,
     pub(crate) guard: ConnectionGuard,
 }
@@ -238,13 +239,13 @@ pub(crate) struct Handover {
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
     key: usize,
-    /// The peer's, under which it is counted. `None`: that of a trusted proxy, which may have
-    /// any number.
+    /// The address under which the connection is counted. `None` for a connection of a trusted
+    /// proxy, which may have any number.
     ip: Option<IpAddr>,
     counted: CountedConnection,
 }
 
-/// Counts a forwarded connection for its client, until a [`ConnectionGuard`] does.
+/// Counts a forwarded connection for its client until a [`ConnectionGuard`] does.
 pub(crate) struct AddressPlace {
     state: Arc<ServerState>,
     ip: Option<IpAddr>,
@@ -268,8 +269,7 @@ impl ConnectionGuard {
         &mut self.counted
     }
 
-    /// Whether the connection comes from a trusted proxy that hasn't said yet whom it
-    /// forwards.
+    /// Whether the connection comes from a trusted proxy that has not named its client yet.
     pub(crate) fn is_of_proxy(&self) -> bool {
         self.ip.is_none()
     }

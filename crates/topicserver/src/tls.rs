@@ -1,8 +1,8 @@
 //! TLS on the same port: certificates, handshakes, and connections that are encrypted.
 //!
 //! A connection that begins with a handshake is accepted here and becomes a
-//! [`TlsStream`](stream::TlsStream), whose two ends a session and an outbox use as they use
-//! those of a socket: nothing else in the server knows about encryption.
+//! [`TlsStream`](stream::TlsStream), whose two ends a session and an outbox use like those of a
+//! socket. Nothing else in the server knows about encryption.
 
 pub(crate) mod acceptor;
 mod certificate;

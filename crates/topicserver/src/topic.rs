@@ -1,5 +1,5 @@
-//! Topics: each is a task that alone owns its order and its subscribers, and a handle
-//! by which sessions reach it.
+//! Topics. Each has a task, which alone owns its order and its subscribers, and a handle by which
+//! sessions reach the task.
 
 mod acks;
 pub(crate) mod busiest;

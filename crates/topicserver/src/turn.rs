@@ -1,19 +1,19 @@
-//! How long a task may work before others of its thread get their turn.
+//! How long a task may work before other tasks of its thread run.
 
 use std::time::{Duration, Instant};
 
-/// Long enough that the switch costs little beside the work, and so short that fifty
-/// tasks that always have work hold up another one for a few milliseconds.
+/// It is so long that the switch costs little, and so short that fifty busy tasks delay another
+/// task by only a few milliseconds.
 const TURN: Duration = Duration::from_micros(100);
 
-/// The time from the first question whether it is over.
+/// The time since the first call of [`is_over`](Self::is_over).
 #[derive(Default)]
 pub(crate) struct Turn {
     began: Option<Instant>,
 }
 
 impl Turn {
-    /// Whether the task should let others go on; once it has, a new turn begins.
+    /// Whether the task should yield. After true, a new turn begins.
     pub(crate) fn is_over(&mut self) -> bool {
         self.began.get_or_insert_with(Instant::now).elapsed() >= TURN
     }

@@ -92,7 +92,7 @@ fn a_refused_connection_reads_what_the_page_says() {
 }
 
 #[test]
-fn who_is_late_reads_what_the_page_says() {
+fn a_late_peer_reads_what_the_page_says() {
     let short = Duration::from_millis(10);
     let server = Running::start(&Config {
         registration_timeout: short,

@@ -1,4 +1,4 @@
-//! Where a peer listens, as people type it: `IP:PORT`, `[v6]:PORT`, `NAME:PORT`.
+//! The address of a listening peer, as people type it: `IP:PORT`, `[v6]:PORT`, `NAME:PORT`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -19,7 +19,7 @@ pub enum AddressError {
     /// There is no `:PORT` at the end.
     #[error("{0:?} has no port; an address is written HOST:PORT, for example 192.168.1.5:2000")]
     NoPort(String),
-    /// What stands in the port's place is none.
+    /// The text after the last colon is no port.
     #[error("{0:?} is no port in {1:?}; a port is a number from 1 to 65535")]
     BadPort(String, String),
     /// There is nothing before the port.
@@ -28,7 +28,7 @@ pub enum AddressError {
     /// An IPv6 address whose end and port can't be told apart.
     #[error("an IPv6 address stands in brackets: [::1]:2000, not {0:?}")]
     NoBrackets(String),
-    /// What stands between the brackets is no IPv6 address.
+    /// The text between the brackets is no IPv6 address.
     #[error("{0:?} is no IPv6 address in {1:?}")]
     BadIpv6(String, String),
     /// A host with a character that no host has.

@@ -1,12 +1,12 @@
-//! How a client proves who it is: a token, or a user with a password. Neither is ever
-//! shown: not by `Debug`, and not in the error that says that it can't be read.
+//! How a client proves who it is: a token, or a user with a password. Neither is ever shown, by
+//! `Debug` or in an error about it.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// What a client says under `auth`.
+/// The value of `auth`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// A token, by itself.
@@ -20,7 +20,7 @@ pub enum Credential {
     },
 }
 
-/// A text that nobody but the two ends may see.
+/// A secret text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -71,7 +71,7 @@ impl Serialize for Credential {
     }
 }
 
-/// What can stand under `auth`. serde's own errors would quote the secret.
+/// The possible values of `auth`. serde's own errors would quote the secret.
 #[derive(serde::Deserialize)]
 #[serde(
     untagged,

@@ -20,8 +20,8 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// What an envelope adds to a frame at most, in bytes: a name and an account of 64
-    /// characters each, which take four bytes or are escaped, beside numbers.
+    /// The most bytes that an envelope adds to a frame: the numbers, and a name and an account of
+    /// 64 characters each, which take four bytes or are escaped.
     pub const MAX_BYTES: usize = 768;
 
     /// Reads the envelope of the message that a scanner found in `bytes`; an empty
@@ -35,8 +35,7 @@ impl Envelope {
 /// Writes the envelopes of messages that have all in common but their numbers.
 #[derive(Debug)]
 pub struct EnvelopeWriter {
-    /// Everything from the time on, the comma before the rest of the frame
-    /// included.
+    /// Everything from the time on, with the comma before the other members of the frame.
     tail: Vec<u8>,
 }
 
@@ -44,10 +43,10 @@ pub struct EnvelopeWriter {
 const HEAD: &[u8] = b"{\"extended\":{\"seq\":";
 /// The envelope of a message that isn't stored, up to its time.
 const UNSTORED_HEAD: &[u8] = b"{\"extended\":{\"stored\":false";
-/// Bytes of what comes then, beside the user's name.
+/// Bytes of the tail without the user's name.
 const TAIL_COST: usize = r#","time":1763796000123,"user":""},"#.len();
 
-/// Bytes of the account, beside its name.
+/// Bytes of the account's member without its name.
 const ACCOUNT_COST: usize = r#","account":"""#.len();
 
 impl EnvelopeWriter {

@@ -12,7 +12,7 @@ pub enum ErrorCode {
     NotJson,
     /// A string in the stream isn't UTF-8. The connection is closed.
     NotUtf8,
-    /// More objects and arrays within one another than allowed. Closed.
+    /// Objects and arrays are nested more deeply than allowed. Closed.
     TooDeep,
     /// A frame longer than allowed. Closed.
     TooLong,
@@ -43,7 +43,7 @@ pub enum ErrorCode {
     NameTaken,
     /// No connection has that name.
     UnknownUser,
-    /// The message couldn't be stored; it was delivered to those who are there.
+    /// The message couldn't be stored. It was delivered to the present subscribers.
     StorageFull,
     /// The message was not stored in time. It may be stored or not, and is not delivered
     /// yet. It can be sent again with the same id.
@@ -56,19 +56,19 @@ pub enum ErrorCode {
     TlsNotSupported,
     /// The peer speaks plain text, and this server only TLS. Closed.
     TlsRequired,
-    /// It takes a login to do this, or the one that was tried is not valid. Nothing was done.
+    /// This requires a login, or the login is not valid. Nothing was done.
     Unauthenticated,
-    /// Whoever the peer has proven to be may not do this. Nothing was done.
+    /// The peer may not do this, with the account that it has logged in to. Nothing was done.
     Forbidden,
     /// The name in a registration is kept for an account. The registration is ignored.
     NameReserved,
-    /// The server asks nobody for a password, so it serves its own network only. Closed.
+    /// The server has no accounts, so it serves only its own network. Closed.
     Protected,
-    /// What the peer has proven itself by has expired. Closed.
+    /// The peer's login has expired. Closed.
     Expired,
-    /// What the peer has proven itself by is no longer accepted. Closed.
+    /// The peer's token or password is no longer accepted. Closed.
     Revoked,
-    /// Too many logins have failed; later ones are not looked at for a while. Closed.
+    /// Too many logins have failed. Further ones are not checked for a while. Closed.
     TooManyAttempts,
     /// The peer sends more than it may: it is read more slowly, or refused over HTTP.
     RateLimited,
@@ -82,11 +82,11 @@ pub enum ErrorCode {
     ForbiddenHost,
     /// Over HTTP: there is nothing at this path.
     NotFound,
-    /// Over HTTP: what is at this path doesn't take this method.
+    /// Over HTTP: the resource at this path doesn't have this method.
     MethodNotAllowed,
     /// The program on the other side is ending.
     ShuttingDown,
-    /// In direct mode: the person called talks to somebody else.
+    /// In direct mode: the called person is in another call.
     Busy,
 }
 
@@ -187,7 +187,7 @@ impl ErrorCode {
         format!("{self}{SEPARATOR}{explanation}")
     }
 
-    /// Whether a message under `topic` tells of this error.
+    /// Whether a message under `topic` reports this error.
     pub fn is_told(self, topic: &str, text: &str) -> bool {
         topic == Self::TOPIC && Self::split_text(text).0 == self.as_str()
     }

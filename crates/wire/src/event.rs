@@ -1,5 +1,5 @@
-//! What a server says to an extended client beside messages: one type for those
-//! who write it and those who read it.
+//! Events: what a server sends to an extended client besides messages. One type for writing and
+//! for reading them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ pub enum Event<'a> {
     /// The answer to a registration, and to leaving.
     #[serde(borrow)]
     Registered(Registered<'a>),
-    /// The answer to `auth`: who the connection has proven to be.
+    /// The answer to `auth`: the account that the connection has logged in to.
     #[serde(borrow)]
     Authenticated(Authenticated<'a>),
-    /// The connection may no longer be in a topic, and isn't.
+    /// The connection may no longer be in a topic, and has left it.
     #[serde(borrow)]
     Removed(Removed<'a>),
-    /// A message with an id is where it can't be lost any more.
+    /// A message with an id is stored.
     #[serde(borrow)]
     Ack(Ack<'a>),
     /// The answer to `who`.
@@ -44,7 +44,7 @@ pub enum Event<'a> {
     /// Is the client still there? To be answered with the same value.
     #[serde(borrow)]
     Ping(&'a RawValue),
-    /// A user has come into a topic.
+    /// A user has joined a topic.
     #[serde(borrow)]
     Joined(Presence<'a>),
     /// A user has left a topic.
@@ -55,7 +55,7 @@ pub enum Event<'a> {
     Gap(Gap<'a>),
     /// Something went wrong.
     #[serde(borrow)]
-    Error(Told<'a>),
+    Error(ReportedError<'a>),
 }
 
 /// See [`Event::Registered`].
@@ -64,23 +64,23 @@ pub struct Registered<'a> {
     /// The name that the connection has.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub user: Option<Cow<'a, str>>,
-    /// Topic's name → how far it is: the topics that the registration named. Of a
-    /// connection that was a classic one before, all of its topics.
+    /// The state of each topic that the registration named, by name. For a connection that was
+    /// classic before, of all its topics.
     pub topics: BTreeMap<String, TopicState>,
     /// The topics that it has left, in the answer to leaving.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left: Vec<String>,
 }
 
-/// How far a topic is, at the moment at which a connection joined it.
+/// The state of a topic when a connection joined it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TopicState {
-    /// The unbroken life of its history; opaque.
+    /// The epoch of its history; opaque.
     pub epoch: String,
     /// The newest message's sequence number; 0 if there never was one.
     pub seq: u64,
-    /// To a resume: everything that was missed follows. False: what there is
-    /// follows, and something may be missing.
+    /// With a resume: true if every missed message follows; false if only those follow that are
+    /// kept, and some may be missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recovered: Option<bool>,
 }
@@ -88,10 +88,10 @@ pub struct TopicState {
 /// See [`Event::Authenticated`].
 #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Authenticated<'a> {
-    /// The account; none for a token that belongs to nobody, such as that of a link.
+    /// The account; none for a token without an account, such as that of a link.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub user: Option<Cow<'a, str>>,
-    /// Until when it holds, in milliseconds since the Unix epoch; none if it doesn't end.
+    /// When the login expires, in milliseconds since the Unix epoch; none if it doesn't.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires: Option<u64>,
 }
@@ -110,10 +110,10 @@ pub struct Removed<'a> {
 /// See [`Event::Ack`].
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ack<'a> {
-    /// The message's.
+    /// The message's id.
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    /// Where it went.
+    /// Its topic.
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
     /// Its sequence number there.
@@ -128,10 +128,10 @@ pub struct Members<'a> {
     pub topic: Cow<'a, str>,
     /// Connections that are registered for it, those without a name included.
     pub count: u64,
-    /// A page of those with a name, in its order.
+    /// A page of the members with a name, sorted by name.
     #[serde(borrow)]
     pub users: Vec<Person<'a>>,
-    /// There are others after the last of them.
+    /// More entries follow after this page.
     #[serde(skip_serializing_if = "is_false", default)]
     pub more: bool,
 }
@@ -140,16 +140,16 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A user and where he can be reached.
+/// A user and the address at which the user can be called.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Person<'a> {
     /// The name.
     #[serde(borrow)]
     pub user: Cow<'a, str>,
-    /// The address from which he is connected.
+    /// The address from which the user is connected.
     #[serde(borrow)]
     pub ip: Cow<'a, str>,
-    /// The port that he announced for direct calls; else that of his connection.
+    /// The port that the user has announced for direct calls, or that of the connection.
     #[serde(borrow)]
     pub port: Cow<'a, str>,
 }
@@ -164,7 +164,7 @@ pub struct TopicSummary<'a> {
     pub members: u64,
     /// The newest message's sequence number; 0 if there never was one.
     pub seq: u64,
-    /// There are others after this one, which is the last of a page.
+    /// This is the last topic of a page, and more follow.
     #[serde(skip_serializing_if = "is_false", default)]
     pub more: bool,
 }
@@ -175,7 +175,7 @@ pub struct HistoryRange<'a> {
     /// The topic that was asked for.
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
-    /// The unbroken life of its history.
+    /// The epoch of its history.
     #[serde(borrow)]
     pub epoch: Cow<'a, str>,
     /// The oldest message's sequence number; the next one's if there is none.
@@ -187,10 +187,10 @@ pub struct HistoryRange<'a> {
 /// See [`Event::Joined`].
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Presence<'a> {
-    /// Where.
+    /// The topic.
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
-    /// Who.
+    /// The user.
     #[serde(flatten, borrow)]
     pub person: Person<'a>,
 }
@@ -209,14 +209,14 @@ pub struct Gap<'a> {
 
 /// See [`Event::Error`].
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub struct Told<'a> {
+pub struct ReportedError<'a> {
     /// One of [`ErrorCode`](crate::ErrorCode), as it is written.
     #[serde(borrow)]
     pub code: Cow<'a, str>,
     /// What happened, to what, and what to do.
     #[serde(borrow)]
     pub text: Cow<'a, str>,
-    /// Of the message that caused it, if it had one.
+    /// The id of the message that caused it, if it had one.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub id: Option<Cow<'a, str>>,
 }
@@ -236,7 +236,7 @@ impl<'a> Event<'a> {
         line
     }
 
-    /// Appends the same to other lines.
+    /// Appends the frame to other lines.
     pub fn write_line(&self, lines: &mut Vec<u8>) {
         #[derive(serde::Serialize)]
         struct Frame<'a> {

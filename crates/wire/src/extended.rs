@@ -1,4 +1,4 @@
-//! Reading the value of `extended`, and saying what is wrong with it.
+//! Reads the value of `extended`, and explains what is wrong with it.
 
 use serde::Deserialize;
 

@@ -41,7 +41,7 @@ pub enum Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Says what the value is that a scanner found in `bytes`.
+    /// Reads the frame in a value that a scanner found in `bytes`.
     pub fn read(bytes: &'a [u8], value: &Value) -> Result<Self, FrameError> {
         let json = Json(&bytes[value.start..value.end]);
         if !json.0.starts_with(b"{") {
@@ -93,7 +93,7 @@ fn read_id(extended: &[u8]) -> Result<Option<Cow<'_, str>>, FrameError> {
     Ok(options.id)
 }
 
-/// A message as its last receiver reads it: under whatever topic it came.
+/// A message as its final receiver reads it, with any topic.
 ///
 /// A server needs an allowed name to relay by. A program that only shows the message
 /// does not, so it shows messages with any name.
@@ -130,8 +130,8 @@ impl<'a> Received<'a> {
     }
 }
 
-/// A valid JSON value. The scanner has seen that it is UTF-8; as text it is only
-/// taken where text is needed.
+/// A valid JSON value. The scanner has checked that it is UTF-8; it is converted to text only
+/// where needed.
 #[derive(Clone, Copy)]
 struct Json<'a>(&'a [u8]);
 
@@ -140,7 +140,7 @@ impl<'a> Json<'a> {
         Self(self.0.get(span.range()).unwrap_or_default())
     }
 
-    /// The value, if its first byte says that it has the right type.
+    /// The value, if its first byte is that of the right type.
     fn expect(
         self,
         name: &'static str,
@@ -285,7 +285,7 @@ impl Serialize for Endpoint {
     }
 }
 
-/// Something that is written as a string.
+/// A value that is written as a string.
 struct Text<T>(T);
 
 impl<T: std::fmt::Display> Serialize for Text<T> {
@@ -299,10 +299,10 @@ impl<T: std::fmt::Display> Serialize for Text<T> {
 pub struct Registration<'a> {
     /// The client's own end of the connection.
     pub source: Endpoint,
-    /// What it wants to receive, and may send to.
+    /// The topics to receive from and to send to.
     #[serde(serialize_with = "write_names")]
     pub topics: &'a [TopicName],
-    /// What it asks for beside; `None` for a classic client.
+    /// The options; `None` for a classic client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extended: Option<&'a RegistrationOptions>,
 }
@@ -316,7 +316,7 @@ pub struct Message<'a> {
     pub destination: Endpoint,
     /// The topic's name.
     pub topic: &'a str,
-    /// What is said.
+    /// The text.
     pub text: &'a str,
 }
 
@@ -333,7 +333,7 @@ impl Message<'_> {
         to_line(self)
     }
 
-    /// The same, to be acknowledged under an id.
+    /// The frame with an id, under which it is to be acknowledged.
     pub fn to_line_with_id(&self, id: &str) -> Vec<u8> {
         #[derive(serde::Serialize)]
         struct Asking<'a> {

@@ -18,19 +18,19 @@ pub enum FrameError {
     /// Both `topics` and `message`.
     #[error("a frame has either \"topics\" or \"message\"; this object has both")]
     Ambiguous,
-    /// `extended` alone, with nothing in it that is known.
+    /// `extended` alone, without any known member.
     #[error(
         "a frame with nothing but \"extended\" has one of \"auth\", \"leave\", \"who\", \
          \"lookup\", \"topics\", \"history\", \"ping\" in it; this one has none"
     )]
     Extended,
-    /// `extended` alone, with more than one thing to answer.
+    /// `extended` alone, with more than one request.
     #[error("a frame with nothing but \"extended\" asks one thing; this one asks several")]
     SeveralRequests,
-    /// The value of `extended` isn't what it must be.
+    /// The value of `extended` is invalid.
     #[error("\"extended\" can't be read: {0}")]
     BadExtended(#[from] ExtendedError),
-    /// A key that decides the frame's way came twice.
+    /// A key by which the frame is routed came twice.
     #[error("the key {0:?} comes twice")]
     Duplicate(&'static str),
     /// `message.topic` or `message.text` is missing.

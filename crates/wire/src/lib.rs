@@ -6,10 +6,10 @@
 //!
 //! 1. [`Scanner`] finds where one JSON value ends, however the stream was cut
 //!    into pieces, checks that it is valid JSON within the [`Limits`], and notes
-//!    where in it the parts are that decide its way.
-//! 2. [`Frame::read`] takes such a value and says what it is: a registration,
-//!    a message, or one of the extended protocol's requests. What a server says
-//!    beside messages is an [`Event`].
+//!    where the parts are by which it is routed.
+//! 2. [`Frame::read`] takes such a value and returns what it is: a registration,
+//!    a message, or one of the extended protocol's requests. What a server sends
+//!    besides messages is an [`Event`].
 //!
 //! "Not finished yet" is [`Scan::Partial`]; "can't be trusted any more" is
 //! [`ScanError`], after which the stream has no next value; "well-formed, but no
@@ -44,7 +44,7 @@ pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
     Ack, Authenticated, Event, Gap, HistoryRange, Members, Person, Presence, Registered, Removed,
-    Told, TopicState, TopicSummary,
+    ReportedError, TopicState, TopicSummary,
 };
 pub use extended::{ExtendedError, MemberError};
 pub use frame::{Endpoint, Frame, JsonStr, Message, Received, Registration};

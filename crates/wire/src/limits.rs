@@ -1,6 +1,6 @@
-//! The bounds that a peer's bytes are held to, and why they are what they are.
+//! The limits of a peer's bytes, and the reasons for them.
 
-/// What a [`Scanner`](crate::Scanner) lets pass.
+/// The limits of a [`Scanner`](crate::Scanner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one frame, from its first to its last brace.
@@ -10,8 +10,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 64 KiB: a long text and its addresses, and what a hundred thousand
-    /// connections that never finish a frame may cost at worst stays payable.
+    /// 64 KiB: a long text and its addresses. A hundred thousand connections that never finish a
+    /// frame still fit into memory.
     pub const DEFAULT_MAX_FRAME: usize = 64 * 1024;
     /// The largest frame that may be configured: 1 GiB. Positions within a
     /// frame are kept in 32 bits.

@@ -1,8 +1,7 @@
-//! Where in a value the parts are that route it.
+//! Notes where the parts of a value are by which it is routed.
 //!
-//! The scanner passes every byte anyway; taking these notes as it goes by spares
-//! a second reading. Only members of the outermost object and of its `message`
-//! are noted; the rest of the value does not matter here.
+//! The scanner reads every byte anyway, so noting the parts saves a second pass. Only members of
+//! the outermost object and of its `message` are noted.
 
 use std::ops::Range;
 
@@ -32,7 +31,7 @@ impl Span {
     }
 }
 
-/// The members that a frame is told by, where the value has them.
+/// The members by which a frame is recognised and routed, as far as the value has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// The value of `topics`.
@@ -73,8 +72,7 @@ impl Key {
     /// The keys that matter in `message`.
     const INNER: [(&str, Key); 2] = [("topic", Key::Topic), ("text", Key::Text)];
 
-    /// Which of `known` the key is that stands, with its quotation marks, in
-    /// `quoted`.
+    /// Which of `known` the key in `quoted` is. `quoted` has the quotation marks.
     #[inline]
     fn of(quoted: &[u8], escaped: bool, known: &[(&str, Key)]) -> Key {
         if escaped {
@@ -100,7 +98,7 @@ impl Key {
     }
 }
 
-/// Where the scanner is, as far as the notes are concerned.
+/// The state of note taking.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoteTaker {
     notes: Notes,
@@ -147,7 +145,7 @@ impl NoteTaker {
         }
     }
 
-    /// Hands the notes over and gets ready for the next value.
+    /// Returns the notes and prepares for the next value.
     #[inline]
     pub(crate) fn finish(&mut self) -> Notes {
         std::mem::take(&mut self.notes)

@@ -1,5 +1,5 @@
-//! What stands under `extended` in a registration and in a message: how a client
-//! says who it is, what it has already, and which messages it wants acknowledged.
+//! The value of `extended` in a registration and in a message: who the client is, what it has
+//! already, and which messages it wants acknowledged.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 use crate::credential::Credential;
 use crate::user_name::{UserName, UserNameError};
 
-/// What a registration asks for beside its topics. All of it is optional; that
-/// the key `extended` is there at all makes the connection an extended one.
+/// The options of a registration. All are optional; the key `extended` by itself makes the
+/// connection extended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RegistrationOptions {
-    /// By which the client proves who it is, before anything else of the registration.
+    /// The client's credential, which is checked before anything else of the registration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub auth: Option<Credential>,
     /// The name by which others know this connection.
@@ -22,25 +22,25 @@ pub struct RegistrationOptions {
     /// The port on which the user can be called directly, 1 to 65535.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "port")]
     pub port: Option<u16>,
-    /// A secret of the client's own, the same whenever it comes back: it tells the
-    /// server that two connections are one publisher.
+    /// The client's secret, the same after each reconnect, by which the server recognises two
+    /// connections as one publisher.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client: Option<ClientKey>,
-    /// So many of the newest messages of each topic are wanted.
+    /// Send this many of the newest messages of each topic.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<u64>,
-    /// Messages from this time on are wanted: milliseconds since the Unix epoch.
+    /// Send messages from this time on, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<u64>,
-    /// For a topic's name: what the client has of it already.
+    /// By topic name, the position that the client has already.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub resume: BTreeMap<String, Position>,
 }
 
-/// A place in a topic's order of messages.
+/// A position in a topic's order.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position {
-    /// In which unbroken life of the topic's history; opaque to clients.
+    /// The epoch of the topic's history; opaque to clients.
     pub epoch: String,
     /// The sequence number of the last message that was seen; 0 for none.
     pub seq: u64,
@@ -71,10 +71,10 @@ impl ClientKey {
 /// The longest message id, in bytes: room for a UUID and a counter.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// What a message asks for.
+/// The options of a message.
 #[derive(Debug, Default, serde::Deserialize)]
 pub(crate) struct MessageOptions<'a> {
-    /// An acknowledgement under this name.
+    /// Acknowledge the message under this id.
     #[serde(borrow, default, deserialize_with = "id")]
     pub(crate) id: Option<Cow<'a, str>>,
 }

@@ -1,11 +1,11 @@
-//! Which part of a list is asked for: lists are sent in pages.
+//! A request for one page of a list.
 
 use std::num::NonZeroU32;
 
-/// A part of a list that is sorted by name.
+/// A page of a list that is sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Page {
-    /// It begins after this name, which needn't be in the list; `None`: at the first.
+    /// The page begins after this name, which needn't be in the list; `None` for the first page.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after: Option<String>,
     /// The largest number of entries; `None`: as many as the server sends at once.

@@ -4,7 +4,7 @@
 pub(crate) struct Plain {
     /// Bytes before the first quotation mark, backslash or control character.
     pub(crate) length: usize,
-    /// A byte beyond ASCII was met, here or just behind.
+    /// A byte beyond ASCII was found, here or just after.
     pub(crate) non_ascii: bool,
 }
 

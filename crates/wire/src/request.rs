@@ -1,4 +1,4 @@
-//! What a client asks of the server in a frame with nothing but `extended`.
+//! Requests of a client: frames with nothing but `extended`.
 
 use std::borrow::Cow;
 
@@ -12,38 +12,37 @@ use crate::line::to_line;
 use crate::page::Page;
 use crate::topic_name::TopicName;
 
-/// A question, or a wish, of an extended client.
+/// A request of an extended client.
 #[derive(Debug)]
 pub enum Request {
-    /// `auth`: it proves who it is, or renews the proof before that expires.
+    /// `auth`: log in, or renew a login before it expires.
     Auth(Credential),
-    /// `leave`: of these topics it wants no more.
+    /// `leave`: leave these topics.
     Leave(Vec<TopicName>),
-    /// `who`: who is in this topic? Of those with a name, a page is asked for.
+    /// `who`: send a page of the members of this topic with a name.
     Who(TopicName, Page),
-    /// `lookup`: where is this user?
+    /// `lookup`: send the address of this user.
     Lookup(String),
-    /// `topics`: what topics are there? A page of them is asked for.
+    /// `topics`: send a page of the topics.
     Topics(Page),
-    /// `history`: messages of this topic before a number, or its newest ones.
+    /// `history`: send messages of this topic before a number, or its newest ones.
     History {
-        /// Whose.
+        /// The topic.
         topic: TopicName,
         /// The messages with lower numbers than this; without it, the newest ones.
         before: Option<u64>,
-        /// At most so many.
+        /// The most messages.
         limit: Option<u64>,
     },
-    /// `ping`: is the server still there? It answers with the same value.
+    /// `ping`: send a pong with the same value.
     Ping(Box<RawValue>),
     /// `pong`: the answer to a ping of the server's.
     Pong,
-    /// `end`: it has sent everything, like a peer that closes its sending side.
+    /// `end`: the client has finished sending, like a peer that closes its sending side.
     End,
 }
 
-/// The members of which there is one. That a member is there counts, even where
-/// it is null.
+/// The possible members, of which exactly one must be there. A member counts even if it is null.
 #[derive(serde::Deserialize)]
 struct Members<'a> {
     #[serde(default, deserialize_with = "present")]
@@ -127,7 +126,7 @@ impl<'a> From<&'a Request> for Written<'a> {
     }
 }
 
-/// What `history` asks for.
+/// The value of `history`.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Range<'a> {
     #[serde(borrow)]
@@ -138,7 +137,7 @@ struct Range<'a> {
     limit: Option<u64>,
 }
 
-/// Names of topics, or a lone one, as in a registration.
+/// Names of topics, or a single one, as in a registration.
 #[derive(serde::Deserialize)]
 #[serde(untagged, expecting = "\"leave\" is an array of strings")]
 enum Names<'a> {

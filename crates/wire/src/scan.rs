@@ -1,4 +1,4 @@
-//! Where one JSON value ends, in a stream that arrives in any pieces.
+//! Finds where one JSON value ends, in a stream that arrives in any pieces.
 //!
 //! [`Scanner`] reads each byte once, resumes where the bytes ran out, and checks
 //! the whole grammar. Framing and checking in one pass is also the fastest way:
@@ -26,7 +26,7 @@ pub struct Scanner {
 /// What the bytes so far hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// Nothing but white space, which may be forgotten.
+    /// Nothing but white space, which may be dropped.
     Blank,
     /// A value has begun and goes on past the end: call again with more.
     Partial,
@@ -80,9 +80,9 @@ impl Scanner {
 
     /// Looks for the end of the next value in `bytes`.
     ///
-    /// `bytes` begins where the last value ended (or where the stream began)
-    /// and holds all that was handed over since, and more. After an error the
-    /// stream can't be trusted, and the scanner mustn't be asked again.
+    /// `bytes` begins where the last value ended (or where the stream began) and holds all that
+    /// was handed over since, and more. After an error the stream can't be trusted, and the
+    /// scanner must not be called again.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, ScanError> {
         let Some(start) = self.start.or_else(|| first_of_value(bytes)) else {
             return Ok(Scan::Blank);
@@ -101,7 +101,7 @@ impl Scanner {
         Ok(Scan::Partial)
     }
 
-    /// Hands over the value that is complete and gets ready for the next.
+    /// Returns the complete value and prepares for the next.
     fn finish(&mut self, start: usize, value: &[u8], ended: Grammar) -> Result<Scan, ScanError> {
         if ended.has_non_ascii()
             && let Err(error) = std::str::from_utf8(value)

@@ -5,14 +5,14 @@ use crate::error_code::ErrorCode;
 /// Why a stream can't be read any further: one of its bytes, or one of the limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// A byte that can't stand where it stands.
+    /// A byte that isn't allowed at its place.
     #[error("found {} at byte {offset} of the frame, where {expected} should be", Found(*.found))]
     NotJson {
         /// The byte.
         found: u8,
         /// Its place, counted from the value's first byte.
         offset: usize,
-        /// What could have stood there.
+        /// What is allowed there.
         expected: &'static str,
     },
     /// A string with bytes that aren't UTF-8.
@@ -41,7 +41,7 @@ impl ScanError {
     }
 }
 
-/// A byte as people can read it, whatever it is.
+/// A byte in a form that people can read.
 struct Found(u8);
 
 impl std::fmt::Display for Found {

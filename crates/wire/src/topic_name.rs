@@ -19,7 +19,7 @@ pub enum TopicNameError {
     /// More than [`TopicName::MAX_BYTES`] bytes.
     #[error("a topic's name has at most {max} bytes, this one has {0}", max = TopicName::MAX_BYTES)]
     TooLong(usize),
-    /// A control character, which could forge lines or steer a terminal.
+    /// A control character, which could forge lines or control a terminal.
     #[error("a topic's name can't hold a control character, this one holds {}", .0.escape_unicode())]
     Control(char),
 }

@@ -19,7 +19,7 @@ pub enum UserNameError {
     /// More than [`UserName::MAX_CHARS`] characters.
     #[error("a user's name has at most {max} characters, this one has {0}", max = UserName::MAX_CHARS)]
     TooLong(usize),
-    /// A control character, which could forge lines or steer a terminal.
+    /// A control character, which could forge lines or control a terminal.
     #[error("a user's name can't hold a control character, this one holds {}", .0.escape_unicode())]
     Control(char),
 }

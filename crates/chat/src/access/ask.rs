@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::system;
 
-/// Somebody can be asked: there is a terminal to read and to write.
+/// Whether there is a terminal to ask on.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -22,9 +22,9 @@ pub(crate) async fn ask(question: &str) -> io::Result<String> {
     }
 }
 
-/// Asks for something that nobody may see. What is typed isn't shown.
+/// Asks for a secret. What is typed isn't shown.
 pub(crate) async fn ask_hidden(question: &str) -> io::Result<String> {
-    // An interrupt drops this, too, so the terminal never stays so.
+    // An interrupt drops this too, so the terminal never stays in this state.
     let _hidden = system::Hidden::begin()?;
     ask(question).await
 }

@@ -14,44 +14,43 @@ use wire::{Address, AddressError};
 
 use crate::system;
 
-/// What the file is called, beside `chat.toml`.
+/// The file's name. It is in the same directory as `chat.toml`.
 const NAME: &str = "known_servers";
 
 /// See the module. Reads the file anew each time, because others may write it meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownServers {
-    /// Where it is; nothing is known where there is no place for it.
+    /// Its path; `None` if there is no directory for it, and then no server is known.
     path: Option<PathBuf>,
 }
 
 /// Why the file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KnownError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("can't read {}: {source}", .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// It can't be written.
+    /// The file can't be written.
     #[error("can't write {}: {source}", .path.display())]
     Unwritable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// Something in it is wrong. What it says of a server may be missing, so nothing is
-    /// trusted.
+    /// A line is wrong. It may be about any server, so none is trusted.
     #[error("{}, line {line}: {mistake}", .path.display())]
     Mistake {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// In which line.
+        /// The line's number.
         line: usize,
-        /// What.
+        /// The mistake.
         mistake: Mistake,
     },
     /// There is no folder for it.
@@ -76,7 +75,7 @@ pub(crate) enum Mistake {
 /// One line.
 struct Line {
     text: String,
-    /// What it says; nothing for a comment.
+    /// Its entry; `None` for a comment.
     entry: Option<Entry>,
 }
 
@@ -86,14 +85,14 @@ struct Entry {
 }
 
 impl KnownServers {
-    /// Those in the file in `folder`, where programs look for their configuration.
+    /// The servers in the file in `folder`, where programs keep their configuration.
     pub(crate) fn within(folder: Option<&Path>) -> Self {
         Self {
             path: folder.map(|folder| folder.join("natter").join(NAME)),
         }
     }
 
-    /// Where they are kept.
+    /// The path of the file.
     pub(crate) fn path(&self) -> Result<&Path, KnownError> {
         self.path.as_deref().ok_or(KnownError::NoPlace)
     }
@@ -128,7 +127,7 @@ impl KnownServers {
         self.write(&lines)
     }
 
-    /// Forgets a server: the keys that it had.
+    /// Forgets a server. Returns the keys that it had.
     pub(crate) fn forget(&self, server: &Address) -> Result<Vec<Pin>, KnownError> {
         let server = canonical(server);
         let mut keys = Vec::new();
@@ -170,7 +169,7 @@ impl KnownServers {
         text.lines().enumerate().map(read).collect()
     }
 
-    /// Another program sees the old file or the new one.
+    /// Writes the file. Other programs see either the old file or the new one.
     fn write(&self, lines: &[Line]) -> Result<(), KnownError> {
         let path = self.path()?;
         let text: String = lines.iter().map(|line| line.text.clone() + "\n").collect();
@@ -218,7 +217,7 @@ fn read_line(text: &str) -> Result<Line, Mistake> {
     Ok(Line { text, entry })
 }
 
-/// One way to write an address, so that no other way makes a server a new one.
+/// The canonical form of an address, so that the same server isn't new in another form.
 fn canonical(server: &Address) -> Address {
     let host = match server.host.parse::<IpAddr>() {
         Ok(ip) => ip.to_canonical().to_string(),

@@ -1,4 +1,4 @@
-//! By what somebody proves who they are: a token in a file, or a password that is asked for.
+//! The credential of a login: a token in a file, or a password that is asked for.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use wire::{Address, Credential, Secret};
 use super::ask;
 use crate::cli::Login;
 
-/// Why there is nothing to prove it by.
+/// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
     /// The token's file can't be read.
@@ -19,7 +19,7 @@ pub(crate) enum LoginError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is in the file is no token.
+    /// The file holds no token.
     #[error(
         "{} holds no token: it is one word of at most {} bytes, as `topicserver token` prints it",
         .path.display(), Secret::MAX_BYTES
@@ -42,7 +42,7 @@ pub(crate) enum LoginError {
     Ask(io::Error),
 }
 
-/// What proves it at a server; nothing if nothing was asked for.
+/// The credential for a server; `None` without a login.
 pub(super) async fn find(
     login: &Login,
     server: &Address,

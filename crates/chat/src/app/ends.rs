@@ -1,15 +1,16 @@
-//! The two ends of a run: where lines come from, and where everything is shown.
+//! The two ends of a run: the source of lines, and the screen.
 
 use std::future::pending;
 use std::io;
 use std::pin::Pin;
 
 use tokio::sync::mpsc;
-use wire::TopicName;
+use wire::{Address, TopicName};
 
 use super::App;
 use crate::cli::{Notifying, When};
 use crate::error::Failure;
+use crate::input::keyboard::FrameLimits;
 use crate::input::lines::Typed;
 use crate::output::messages::Format;
 use crate::output::notice::NoticeReader;
@@ -17,17 +18,17 @@ use crate::output::screen::Screen;
 use crate::pipe;
 use crate::terminal::{self, Notify, Restore, Terminal};
 
-/// Where lines come from, and where everything is shown.
+/// The source of lines, and the screen.
 pub(super) struct Ends {
     pub(super) keyboard: mpsc::Receiver<Vec<Typed>>,
     pub(super) screen: Screen,
-    /// Puts a terminal back.
+    /// Restores the terminal.
     pub(super) restore: Option<Restore>,
     /// Resolves if a person leaves without what was not sent.
     pub(super) abandoned: Pin<Box<dyn Future<Output = Failure> + Send>>,
 }
 
-/// Where a person is: at which server, or in which call.
+/// The server, or the call, whose name is shown to a person.
 pub(super) struct Location {
     pub(super) server: terminal::Server,
     pub(super) name: String,
@@ -35,9 +36,20 @@ pub(super) struct Location {
     pub(super) max_line_frame: usize,
 }
 
+impl Location {
+    /// The topics of a server.
+    pub(super) fn of_server(server: &Address, limits: FrameLimits) -> Self {
+        Self {
+            server: terminal::Server::Topics,
+            name: server.to_string(),
+            max_line_frame: limits.max_line_frame,
+        }
+    }
+}
+
 impl App {
-    /// With `reader`, what notices are shown on a terminal, those of a person; otherwise
-    /// those of a pipe.
+    /// The ends for a person if there is a `reader`, whose notices are shown on the screen;
+    /// otherwise those for a pipe.
     pub(super) fn ends(
         &self,
         topics: &[TopicName],
@@ -93,7 +105,7 @@ impl App {
         })
     }
 
-    /// What a terminal is begun with.
+    /// The settings of a terminal.
     fn setup(&self, topics: &[TopicName], location: Location) -> terminal::Setup {
         let state = self.environment.state.as_ref();
         let history = state.filter(|_| self.options.history_file);
@@ -118,7 +130,7 @@ impl App {
         }
     }
 
-    /// How this terminal can tell the desktop of something.
+    /// How this terminal sends notifications to the desktop.
     fn notify(&self) -> Notify {
         match self.options.notify {
             Notifying::Never => Notify::Never,

@@ -1,4 +1,4 @@
-//! Before a conversation begins: how its other side is reached.
+//! Finds out how to reach the other side, before a conversation begins.
 
 use client::ServerAddress;
 use client::dial::{Dialer, Protection};
@@ -23,7 +23,7 @@ impl App {
         }
     }
 
-    /// Finds out how a server is reached, and whether the person trusts it. The terminal isn't
+    /// Finds out how a server is reached, and whether the person trusts it. The screen isn't
     /// taken yet.
     pub(super) async fn reach(
         &self,
@@ -36,7 +36,7 @@ impl App {
         let dialer = options.dialer_for(reach.payload());
         match reach.meet(&dialer).await {
             Ok(()) => {}
-            // It may come later.
+            // The server may come later.
             Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => {}
             Err(MeetError::Dial(error)) => {
                 let server = &reach.server.address;
@@ -54,7 +54,7 @@ impl App {
         Ok(reach)
     }
 
-    /// Dials somebody directly.
+    /// The dialer for a direct call.
     pub(super) fn peers_dialer(&self, address: Address) -> Dialer {
         Dialer {
             address,
@@ -64,13 +64,13 @@ impl App {
         }
     }
 
-    /// Somebody whom a topic server knows.
+    /// Prepares a call of a user whom a topic server knows.
     pub(super) async fn user(
         &self,
         user: UserName,
         server: ServerAddress,
     ) -> Result<Partner, Failure> {
-        // Nothing is asked of the server but where that user is.
+        // The server is only asked where that user is.
         let audience = Audience::Pipe;
         let reach = self.reach(server, audience).await?;
         let server = self.client_options(&reach, Vec::new(), audience).dialer();

@@ -7,16 +7,16 @@ use std::time::Duration;
 use client::ServerAddress;
 use wire::{Address, TopicName, UserName};
 
-/// What is meant.
+/// The meaning of a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Whom to talk with.
+    /// Whom to talk to.
     pub mode: Mode,
-    /// How.
+    /// The options.
     pub options: Options,
 }
 
-/// Whom to talk with.
+/// Whom to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// `-direct PORT`: wait for a caller.
@@ -26,32 +26,32 @@ pub enum Mode {
     },
     /// `-direct 0 ADDRESS:PORT`: call somebody.
     Call {
-        /// Whom.
+        /// The peer's address.
         peer: Address,
     },
     /// `-direct 0 NAME@ADDRESS:PORT`: call somebody whom a topic server knows.
     CallUser {
-        /// Whom.
+        /// The user's name.
         user: UserName,
-        /// Where the topic server is.
+        /// The topic server's address.
         server: ServerAddress,
     },
     /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
-        /// Where the topic server is.
+        /// The topic server's address.
         server: ServerAddress,
         /// The topics, at least one, none twice.
         topics: Vec<TopicName>,
     },
     /// `--forget ADDRESS:PORT`: forget the key of a topic server.
     Forget {
-        /// Whose.
+        /// The server.
         server: Address,
     },
 }
 
 impl fmt::Display for Mode {
-    /// Where that is.
+    /// The place, as notices name it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wait { port } => write!(f, "port {port}"),
@@ -80,11 +80,11 @@ pub struct Options {
     pub max_frame: usize,
     /// What arrives is printed as JSON.
     pub json: bool,
-    /// End after so many messages.
+    /// End after this many messages.
     pub count: Option<u64>,
-    /// End when no message has come for so long.
+    /// End when no message has come for this long.
     pub timeout: Option<Duration>,
-    /// Say nothing but what is wrong.
+    /// Report only errors.
     pub quiet: bool,
     /// All of the input is one message.
     pub whole: bool,
@@ -96,20 +96,19 @@ pub struct Options {
     pub bell: bool,
     /// How the desktop is told of a mention or a call.
     pub notify: Notifying,
-    /// On a wide terminal, members and topics stand at the sides.
+    /// On a wide terminal, members and topics are listed at the sides.
     pub sides: bool,
     /// On a terminal, messages don't name the topic that is in view.
     pub hide_topic: bool,
-    /// On a terminal, the mouse's wheel is ours, and selecting takes Shift.
+    /// On a terminal, chat takes the mouse's wheel, and selecting text needs Shift.
     pub mouse: bool,
-    /// What is typed on a terminal is remembered from run to run.
+    /// Typed lines are remembered from run to run.
     pub history_file: bool,
-    /// What to be called on a terminal, if no name was given for this run.
+    /// The usual name on a terminal, if no name was given for this run.
     pub usual_name: Option<UserName>,
     /// How a topic server is reached.
     pub access: Access,
-    /// In topic mode: what is asked of the server beyond the specification;
-    /// nothing with `--classic`.
+    /// In topic mode: the options of the extended protocol; `None` with `--classic`.
     pub extended: Option<Extended>,
 }
 
@@ -120,13 +119,13 @@ pub struct Access {
     pub authorities: Option<PathBuf>,
     /// The key of a server that is new is accepted and kept.
     pub accept_new: bool,
-    /// By what we prove who we are.
+    /// The credential.
     pub login: Login,
-    /// That is sent to other machines over plain TCP, too.
+    /// A credential may be sent to other machines over plain TCP.
     pub insecure_auth: bool,
 }
 
-/// By what we prove who we are.
+/// The credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Login {
     /// Nothing.
@@ -151,7 +150,7 @@ pub enum When {
 }
 
 impl When {
-    /// As it is written.
+    /// The value as it is written.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -182,7 +181,7 @@ pub enum Notifying {
 }
 
 impl Notifying {
-    /// As it is written.
+    /// The value as it is written.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -199,25 +198,25 @@ impl Notifying {
     }
 }
 
-/// What is asked of a server beyond the specification.
+/// The options of the extended protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extended {
     /// The name by which others know us.
     pub name: Option<UserName>,
-    /// What is wanted of the time before we came.
+    /// Which older messages to ask for.
     pub history: History,
     /// How long acknowledgements are waited for when the input has ended.
     pub ack_timeout: Duration,
-    /// On a terminal: where direct calls are taken, and that is announced.
+    /// On a terminal: the port for direct calls, which is announced.
     pub listen: Option<u16>,
 }
 
-/// What is wanted of the time before we came.
+/// Which older messages to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
     /// Nothing.
     None,
-    /// So many of the newest messages.
+    /// This many of the newest messages.
     Last(u64),
     /// Those that are no older than this.
     Since(Duration),

@@ -1,6 +1,6 @@
-//! The configuration file: what a person wants by default.
+//! The configuration file: a person's defaults.
 //!
-//! Reads one file, and says in which line what is wrong. Decides nothing: an option or the
+//! Reads one file, and reports mistakes with their lines. Decides nothing: an option or the
 //! environment overrides it.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use wire::{UserName, UserNameError};
 
 use super::config::{Notifying, When};
 
-/// What the file says. All of it is optional.
+/// The content of the file. Everything in it is optional.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// Where it was read; none if there is none.
+    /// The path; `None` if there is no file.
     pub(super) path: Option<PathBuf>,
     /// The person's name on a terminal.
     pub(super) name: Option<UserName>,
@@ -30,7 +30,7 @@ pub(super) struct File {
     pub(super) sides: Option<bool>,
     /// Messages don't name the topic that is in view.
     pub(super) hide_topic: Option<bool>,
-    /// The wheel is ours.
+    /// Chat takes the mouse's wheel.
     pub(super) mouse: Option<bool>,
     /// Short names of servers.
     pub(super) servers: BTreeMap<String, Server>,
@@ -40,7 +40,7 @@ pub(super) struct File {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) address: ServerAddress,
-    /// The file with the token by which we prove there who we are.
+    /// The file with the token for this server.
     pub(super) token_file: Option<PathBuf>,
     /// Certificates of the authorities that vouch for it.
     pub(super) tls_ca: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub(super) enum FileError {
     /// It can't be read.
     #[error("can't read {}: {source}", .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -70,11 +70,11 @@ pub(super) enum FileError {
     /// Something in it is wrong.
     #[error("{}, line {line}: {mistake}", .path.display())]
     Mistake {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// In which line.
+        /// The line's number.
         line: usize,
-        /// What.
+        /// The mistake.
         mistake: Mistake,
     },
 }
@@ -85,7 +85,7 @@ pub(super) enum Mistake {
     /// It is no TOML, or has other keys or types.
     #[error("{}", .0.message())]
     Syntax(#[from] toml::de::Error),
-    /// The name is none.
+    /// The name isn't valid.
     #[error(transparent)]
     Name(#[from] UserNameError),
     /// There is no such value of `color`.
@@ -94,12 +94,12 @@ pub(super) enum Mistake {
     /// There is no such value of `notify`.
     #[error("notify is auto, osc9, osc777 or never, not {0:?}")]
     Notify(String),
-    /// A server's address is none.
+    /// A server's address isn't valid.
     #[error(transparent)]
     Address(#[from] ServerAddressError),
 }
 
-/// The same as it is written.
+/// The file as it is written.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -222,7 +222,7 @@ fn read<T>(
     read(text.get_ref()).map_err(|mistake| (text.span().start, mistake))
 }
 
-/// A text as the file has it: in quotation marks, with the escapes of TOML.
+/// A text as TOML writes it: in quotation marks, with escapes.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {

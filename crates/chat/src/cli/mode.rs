@@ -1,4 +1,4 @@
-//! What follows `-direct` and `-topic`: whom to talk with, or what to type instead.
+//! Reads the arguments of `-direct` and `-topic`.
 
 use client::ServerAddressError;
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
@@ -29,7 +29,7 @@ pub(super) enum UsageError {
          `chat -direct 0 {address}`"
     )]
     AddressWhileWaiting { port: u16, address: String },
-    #[error("-direct takes nothing more: {0:?} is too much")]
+    #[error("-direct takes no more arguments: {0:?} is one too many")]
     TooMuch(String),
     #[error("-direct needs a port first: to call {0}, type `chat -direct 0 {0}`")]
     AddressForPort(String),
@@ -39,7 +39,7 @@ pub(super) enum UsageError {
     NoServer,
     #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
     NoTopic(String),
-    #[error("{0} is for a topic server: a direct call proves to nobody who you are")]
+    #[error("{0} is for a topic server: a direct call has no login")]
     OnlyForServers(&'static str),
     #[error("a direct call is plain text: type `chat -direct 0 {0}`")]
     SecureCall(String),
@@ -53,7 +53,7 @@ pub(super) enum UsageError {
     Topic(#[from] TopicNameError),
 }
 
-/// Whom to talk with, and what the file says of the server; nothing without a server.
+/// Whom to talk to, and the server's entry in the configuration file, if there is a server.
 type Partner = (Mode, Option<Server>);
 
 pub(super) fn direct(rest: &[&str], file: &File) -> Result<Partner, UsageError> {

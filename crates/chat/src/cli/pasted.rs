@@ -1,11 +1,11 @@
-//! Addresses as people paste them: what stands in a browser, `http://HOST:PORT/TOPIC`, or
-//! without the scheme, or with ours.
+//! Addresses as people paste them: from a browser, `http://HOST:PORT/TOPIC`, without a scheme, or
+//! with one of ours.
 
 use std::borrow::Cow;
 
-/// Schemes that say nothing about what is spoken.
+/// Schemes that leave open whether to use TLS.
 const NEUTRAL: [&str; 2] = ["http://", "natter://"];
-/// Schemes of a server's address, and what they are as such a one.
+/// Schemes of a server's address, and the schemes that chat knows for them.
 const SECURITY: [(&str, &str); 3] = [
     ("tls://", "tls://"),
     ("https://", "tls://"),
@@ -24,7 +24,7 @@ pub(super) fn read(text: &str) -> (Cow<'_, str>, Option<String>) {
             continue;
         };
         let (address, topic, fragment) = split(rest);
-        // A fragment of a page is none of a key.
+        // A page's fragment isn't a key.
         let pin = match fragment {
             Some(pin) if scheme == security => format!("#{pin}"),
             _ => String::new(),
@@ -32,12 +32,12 @@ pub(super) fn read(text: &str) -> (Cow<'_, str>, Option<String>) {
         return (format!("{security}{address}{pin}").into(), topic);
     }
     if text.contains("://") {
-        // Another scheme's address is none of ours.
+        // An address of another scheme is left as it is.
         return (text.into(), None);
     }
     let (address, topic, fragment) = split(text);
     match fragment {
-        // That it can't be there is said.
+        // It can't be there, and the error says so.
         Some(pin) if pin.starts_with("sha256:") => (text.into(), None),
         _ => (address.into(), topic),
     }

@@ -1,4 +1,4 @@
-//! What is in force where several places may say something, and from where.
+//! The settings in force, and which source each comes from.
 //!
 //! An option overrides the environment, that overrides the file, and that overrides the
 //! default.
@@ -96,7 +96,7 @@ impl Settings {
     }
 }
 
-/// What is in force of something that is on or off.
+/// The setting of a switch.
 fn switch(typed: Option<bool>, file: Option<bool>, default: bool) -> Setting<bool> {
     match (typed, file) {
         (Some(value), _) => Setting::new(value, Source::Option),
@@ -153,7 +153,7 @@ impl fmt::Display for Settings {
     }
 }
 
-/// A server as the file has it: its address, or a table where there is more to say.
+/// A server as the file has it: its address alone, or a table if it has more settings.
 struct Written<'a>(&'a Server);
 
 impl fmt::Display for Written<'_> {

@@ -217,6 +217,7 @@ fn nothing_is_rewritten_but_long_options_before_two_dashes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn each_mistake_has_its_own_answer() {
     for (line, answer) in [
         ("chat", "choose a way to chat: -direct or -topic"),
@@ -235,7 +236,7 @@ fn each_mistake_has_its_own_answer() {
         ("chat -direct 0 host", "\"host\" has no port"),
         ("chat -direct 0 host:0", "\"0\" is no port"),
         ("chat -direct 0 ::1:5", "[::1]:2000"),
-        ("chat -direct 0 host:1 more", "\"more\" is too much"),
+        ("chat -direct 0 host:1 more", "\"more\" is one too many"),
         (
             "chat -direct 0 tls://host:1",
             "plain text: type `chat -direct 0 host:1`",

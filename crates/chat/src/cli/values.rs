@@ -1,4 +1,4 @@
-//! The values of options: reading one, or saying what it should have been.
+//! Reads the values of options.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const SMALLEST_FRAME: usize = 1024;
 /// A day: longer waits are typing errors.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a value should have been.
+/// What a value should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ValueError {
     /// A length of time that may be zero.

@@ -22,15 +22,15 @@ pub(super) struct Talk<'a> {
     all: &'a mut Conversation,
     link: &'a mut Link,
     role: Role,
-    /// Everything is sent, and our side is closed: how long the peer has to close its.
+    /// Everything is sent, and our side is closed: the deadline for the peer to close its side.
     closing: Option<Deadline>,
     /// The peer has sent everything; it may still be reading.
     peer_done: bool,
-    /// It is sent what is typed until this is over.
+    /// The peer is still sent what is typed until this has passed.
     pause: Option<Deadline>,
-    /// Something was sent to it since.
+    /// Something was sent to the peer since it has finished.
     late: bool,
-    /// Nothing can be sent any more; what the peer sent before is still to be read.
+    /// Sending has failed. What the peer sent before is still read.
     broken: Option<io::Error>,
 }
 
@@ -40,9 +40,9 @@ enum Woken {
     Typed,
     /// That many bytes arrived; none at the end of the stream.
     Read(io::Result<usize>),
-    /// Some of a frame was written.
+    /// Part of a frame was written.
     Written(io::Result<Written>),
-    /// Something was displayed, or nothing can be any more.
+    /// Something was displayed, or the screen is closed.
     Shown(Result<(), Closed>),
     /// The drain timeout or a pause has made a step.
     Timeout,
@@ -75,8 +75,8 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Does what doesn't have to wait: begins the next frame, or sees that there is none
-    /// to come.
+    /// Does the work that needn't wait: begins the next frame, or notices that there will be
+    /// none.
     async fn prepare(&mut self) -> Option<Ending> {
         if self.is_held_up() {
             self.restart_drain();
@@ -175,7 +175,7 @@ impl<'a> Talk<'a> {
     /// Shows what was read.
     fn read(&mut self) -> Option<Ending> {
         if self.closing.is_some() {
-            // A peer that goes on sending isn't keeping us waiting.
+            // A peer that goes on sending restarts the drain timeout.
             self.restart_drain();
         }
         let mut busy = false;
@@ -194,7 +194,7 @@ impl<'a> Talk<'a> {
             };
             let says_busy = self.role == Role::Called && is_busy(&incoming);
             busy |= says_busy;
-            // A person is told so in our words, when this has ended.
+            // A person gets this in our own words when the call has ended.
             if !(says_busy && self.all.screen.is_persons()) {
                 self.all.screen.show(&incoming);
             }
@@ -215,7 +215,7 @@ impl<'a> Talk<'a> {
         None
     }
 
-    /// The peer has sent everything, and we have too, for now or for good.
+    /// Handles that the peer has sent everything, and that we have too, at least for now.
     fn both_done(&mut self) -> Ending {
         let refused = if self.late {
             self.link.writer.take_error()
@@ -229,8 +229,8 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// The peer may have closed long ago, and it is we who don't read, because nobody
-    /// reads our output.
+    /// Whether we have stopped reading because nobody reads our output. Then the peer may have
+    /// closed long ago.
     fn is_held_up(&self) -> bool {
         self.closing.is_some() && !self.all.screen.has_room()
     }
@@ -244,7 +244,7 @@ fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Waits until then, or for ever.
+/// Waits until that time, or for ever without one.
 async fn at(deadline: Option<std::time::Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline.into()).await,
@@ -252,8 +252,8 @@ async fn at(deadline: Option<std::time::Instant>) {
     }
 }
 
-/// Waits for bytes, and does `beside` meanwhile. Reading comes first: that our peer has
-/// left must be known before the next caller is told that we are busy.
+/// Waits for bytes, and runs `beside` meanwhile. Reading comes first, so that a peer that has
+/// left is noticed before the next caller is told that we are busy.
 async fn read_before(
     reader: &mut FrameReader,
     reads: bool,
@@ -268,7 +268,7 @@ async fn read_before(
     }
 }
 
-/// The answer of a peer that is talking to somebody else.
+/// Whether this is the answer of a peer that is in another call.
 fn is_busy(incoming: &Incoming) -> bool {
     ErrorCode::Busy.is_told(&incoming.topic, &incoming.text)
 }

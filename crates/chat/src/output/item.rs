@@ -36,15 +36,15 @@ pub(crate) enum Item {
         count: u64,
         users: Vec<String>,
     },
-    /// Somebody has come.
+    /// A user has joined.
     Came { topic: String, user: String },
-    /// Somebody has gone.
+    /// A user has left.
     Went { topic: String, user: String },
     /// The connection.
     Connection(Connection),
 }
 
-/// What the program says beside messages, one line.
+/// A notice of the program, in one line.
 #[derive(Clone, Debug)]
 pub(crate) struct NoticeText {
     /// The text, escaped.
@@ -57,7 +57,7 @@ pub(crate) struct NoticeText {
 /// A line of a direct call.
 #[derive(Clone, Debug)]
 pub(crate) struct CallLine {
-    /// Who has said it; `None` for our own.
+    /// The sender; `None` for our own lines.
     pub(crate) who: Option<String>,
     /// The topic under which it came.
     pub(crate) topic: String,
@@ -72,16 +72,16 @@ pub(crate) enum Severity {
     Info,
     /// Something is lost, or isn't as it should be.
     Warning,
-    /// A person should look at the screen now.
+    /// A person should look at it now.
     Alert,
 }
 
-/// What a direct call has come to.
+/// The end of a direct call, or of a line in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     /// It has ended, or could not be made.
     Ended,
-    /// This can't be said, and goes back to where it was typed.
+    /// This line can't be sent, and goes back into the text box.
     NotSaid(String),
 }
 
@@ -90,11 +90,11 @@ pub(crate) enum Call {
 pub(crate) enum Connection {
     /// It is being made.
     Connecting,
-    /// A caller is waited for.
+    /// It waits for a caller.
     Waiting,
-    /// It is there.
+    /// The connection is there.
     Up,
-    /// It is lost, and will be made again after so many seconds.
+    /// It is lost, and will be made again after this many seconds.
     Down { seconds: u64 },
 }
 

@@ -1,4 +1,4 @@
-//! When a message mentions somebody: the same rule as the page's (docs/mentions.md).
+//! When a message mentions a user: the same rule as the page's (docs/mentions.md).
 
 /// `name` is in `text` as a word of its own: with or without `@` before it, in whatever
 /// case, and never a part of a longer name.

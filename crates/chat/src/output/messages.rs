@@ -36,11 +36,11 @@ pub(crate) struct Messages {
     outcome: oneshot::Receiver<io::Result<()>>,
     /// Messages that are still to be shown, if there is a limit.
     left: Option<u64>,
-    /// Told when the reader of standard output has gone.
+    /// Resolves when the reader of standard output has gone.
     gone: Option<oneshot::Receiver<()>>,
-    /// It has.
+    /// The reader has gone.
     is_gone: bool,
-    /// Told of each message.
+    /// Notified of each message.
     heard: watch::Sender<()>,
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct Messages {
 pub(crate) struct Writer {
     /// Whole lines, any number at a time.
     pub(crate) lines: mpsc::Receiver<String>,
-    /// Takes how the writing ended.
+    /// Reports how the writing ended.
     pub(crate) outcome: oneshot::Sender<io::Result<()>>,
-    /// Takes that the reader of standard output has gone.
+    /// Reports that the reader of standard output has gone.
     pub(crate) gone: oneshot::Sender<()>,
 }
 
@@ -113,8 +113,7 @@ impl Messages {
         self.waiting.push('\n');
     }
 
-    /// Nothing more will be shown: there were as many messages as were wanted, or nobody
-    /// reads them any more.
+    /// Whether nothing more will be shown: enough messages have come, or the reader has gone.
     pub(super) fn is_done(&self) -> bool {
         self.is_gone || self.left == Some(0)
     }
@@ -150,7 +149,7 @@ impl Messages {
     }
 }
 
-/// Waits until the reader has gone; for ever where nobody tells.
+/// Waits until the reader has gone; for ever if that can't be detected.
 async fn told(gone: &mut Option<oneshot::Receiver<()>>) {
     if let Some(receiver) = gone {
         let result = receiver.await;
@@ -162,7 +161,7 @@ async fn told(gone: &mut Option<oneshot::Receiver<()>>) {
     pending::<()>().await;
 }
 
-/// A message as a JSON object; what isn't known isn't in it.
+/// A message as a JSON object; unknown members are left out.
 fn json(incoming: &Incoming) -> String {
     #[derive(serde::Serialize)]
     struct Shown<'a> {

@@ -24,9 +24,9 @@ const WAITING: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Notices {
     queue: mpsc::Sender<Queued>,
-    /// Notices that found the queue full since the writer last said so.
+    /// How many notices found the queue full since the writer last reported that.
     left_out: Arc<AtomicUsize>,
-    /// What is only for information isn't said.
+    /// Notices for information only are suppressed.
     is_quiet: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Notices {
 enum Queued {
     Notice(Notice),
     CallLine(CallLine),
-    /// What has become of a direct call.
+    /// The end of a direct call, or of a line in it.
     Call(Call),
     /// Answered when everything before it has been written.
     Finish(oneshot::Sender<()>),
@@ -122,7 +122,7 @@ impl NoticeReader {
 }
 
 impl Notices {
-    /// Starts the writer. A quiet one says only what is wrong.
+    /// Starts the writer. A quiet one writes only warnings and errors.
     pub(crate) fn start(is_quiet: bool) -> io::Result<Self> {
         let (mut notices, reader) = Self::unwritten();
         notices.is_quiet = is_quiet;
@@ -147,7 +147,7 @@ impl Notices {
         (notices, reader)
     }
 
-    /// What is only for information isn't said.
+    /// Notices for information only are suppressed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.is_quiet
     }
@@ -175,7 +175,7 @@ impl Notices {
         let _ = self.queue.send(Queued::CallLine(line)).await;
     }
 
-    /// Tells what has become of a direct call. Waits while the screen is behind.
+    /// Reports the end of a direct call, or of a line in it. Waits while the screen is behind.
     pub(crate) async fn send_call(&self, call: Call) {
         // A screen that has ended shows nothing.
         let _ = self.queue.send(Queued::Call(call)).await;
@@ -203,7 +203,7 @@ impl Notices {
     }
 }
 
-/// The writer's life.
+/// The writer's thread.
 fn write_all(mut reader: NoticeReader) {
     while let Some(item) = reader.items.blocking_recv() {
         match item {

@@ -1,7 +1,7 @@
-//! What happens, on its way to a person's screen.
+//! Items on their way to a person's screen.
 //!
-//! Holds what waits for the screen's thread, bounded in bytes, and adds notices in their
-//! order. Decides nothing of how things look.
+//! Holds the items that wait for the screen's thread, bounded in bytes, and adds notices in their
+//! order. Doesn't decide how they look.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub(crate) struct PersonScreen {
     outcome: oneshot::Receiver<io::Result<()>>,
 }
 
-/// The other end: what happens, and where to tell how the screen has ended.
+/// The screen's end: the items, and the channel for how the screen has ended.
 pub(crate) type Shower = (mpsc::Receiver<Vec<Item>>, oneshot::Sender<io::Result<()>>);
 
 impl PersonScreen {

@@ -17,12 +17,12 @@ use super::person::{PersonScreen, Shower};
 pub(crate) enum Screen {
     /// Messages alone, one a line.
     Messages(Messages),
-    /// All that happens, for a person at a terminal.
+    /// Everything that happens, for a person at a terminal.
     Person(PersonScreen),
 }
 
 impl Screen {
-    /// A screen for messages, at most so many, and the end that its writer works on.
+    /// A screen for messages, at most this many, and the writer's end of it.
     pub(crate) fn new(format: Format, most: Option<u64>) -> (Self, Writer) {
         let (messages, writer) = Messages::new(format, most);
         (Self::Messages(messages), writer)
@@ -54,7 +54,7 @@ impl Screen {
         }
     }
 
-    /// A person sees all that happens.
+    /// Whether the screen is a person's.
     pub(crate) fn is_persons(&self) -> bool {
         matches!(self, Self::Person(_))
     }
@@ -67,7 +67,7 @@ impl Screen {
         }
     }
 
-    /// Resolves when no message has come for so long.
+    /// Resolves when no message has come for this long.
     pub(crate) fn silence(&self, length: Option<Duration>) -> impl Future<Output = ()> + use<> {
         let heard = match self {
             Self::Messages(messages) => Some(messages.subscribe()),
@@ -89,8 +89,8 @@ impl Screen {
         }
     }
 
-    /// Hands on what waits as soon as the other end can take it; with nothing waiting,
-    /// returns only when nothing more can be shown.
+    /// Hands over what waits as soon as the other end can take it. With nothing waiting, returns
+    /// only when the other end is closed.
     ///
     /// Cancel safe: what wasn't handed over still waits.
     pub(crate) async fn hand_over(&mut self) -> Result<(), Closed> {

@@ -16,11 +16,11 @@ const PAUSE: Duration = Duration::from_millis(60);
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BurstEvent {
-    /// What it would have been anyway.
+    /// An input that isn't part of a paste.
     Input(Input),
     /// Some of a paste that has no marks.
     Burst(String),
-    /// It has ended: with Enter, or within a line.
+    /// The paste has ended: with Enter, or within a line.
     BurstEnd { entered: bool },
 }
 

@@ -27,8 +27,7 @@ pub(super) struct NameColors {
 }
 
 impl NameColors {
-    /// The look of a name: always the same one, and nobody else's as long as there are
-    /// enough.
+    /// The look of a name: always the same, and different from all others while there are enough.
     pub(super) fn of(&mut self, name: &str) -> Style {
         let look = match self.given.get(name) {
             Some(look) => *look,

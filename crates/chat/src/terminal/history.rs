@@ -27,7 +27,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Reads what there is. What can't be read is forgotten.
+    /// Reads the file. Entries that can't be read are dropped.
     pub(super) fn load(path: Option<PathBuf>) -> Self {
         let text = path.as_ref().and_then(|path| std::fs::read(path).ok());
         let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned();
@@ -65,7 +65,7 @@ impl History {
     pub(super) fn add(&mut self, text: &str) {
         if self.entries.last().is_none_or(|last| last != text) {
             self.entries.push(text.into());
-            // What can't be remembered is still sent.
+            // A line that can't be written to the file is still sent.
             let _ = self.append(text);
         }
         self.leave();

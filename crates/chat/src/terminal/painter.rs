@@ -33,7 +33,7 @@ impl Painter {
         }
     }
 
-    /// Somebody else has drawn: the next picture is sent whole.
+    /// Another program has drawn on the screen, so the next picture is sent whole.
     pub(super) fn forget(&mut self) {
         self.shown = None;
     }
@@ -81,7 +81,7 @@ impl Painter {
             return;
         };
         let last = (first..width).rev().find(is_changed).unwrap_or(first);
-        // Blanks up to the right edge are none: so nobody copies them.
+        // Blanks up to the right edge aren't sent, so that they aren't copied with the text.
         let is_blank = |column: &u16| next.cells[(*column, row)] == Cell::EMPTY;
         let blanks = (0..width).rev().take_while(is_blank).count();
         let text_end = width - u16::try_from(blanks).unwrap_or(width);

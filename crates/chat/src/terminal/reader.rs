@@ -1,4 +1,4 @@
-//! The thread that reads the keyboard: all that it can block on is a person.
+//! The thread that reads the keyboard. It only blocks while nothing is typed.
 
 use tokio::sync::mpsc;
 
@@ -33,7 +33,8 @@ pub(super) fn run(to: &mpsc::Sender<Read>) {
             Ok(count) => Read::Bytes(bytes[..count].to_vec()),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // Somebody who shares the terminal doesn't want to wait for it.
+                // While nothing is typed, another program that shares the terminal must not wait
+                // for this one.
                 crate::system::wait_for_input();
                 continue;
             }

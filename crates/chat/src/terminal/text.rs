@@ -24,7 +24,7 @@ pub(super) fn columns(text: &str) -> usize {
     text.graphemes(true).map(width).sum()
 }
 
-/// The beginning of a text that fits into so many columns.
+/// The beginning of a text that fits into this many columns.
 pub(super) fn fitting(text: &str, most: usize) -> &str {
     let mut used = 0;
     for (at, cluster) in text.grapheme_indices(true) {
@@ -36,7 +36,7 @@ pub(super) fn fitting(text: &str, most: usize) -> &str {
     text
 }
 
-/// A text in so many columns: cut, with an ellipsis, if it is longer.
+/// A text in this many columns: cut, with an ellipsis, if it is longer.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.into();

@@ -23,7 +23,7 @@ pub(super) struct Window {
     settings: Settings,
     /// The screen is ours.
     is_taken: AtomicBool,
-    /// It is given back for good.
+    /// The terminal is given back for good.
     is_over: AtomicBool,
     has_mouse: bool,
 }

@@ -1,4 +1,4 @@
-//! What a person reads about who may come in, and as whom.
+//! The sentences about logins and permissions.
 
 use client::{Event, ServerError};
 use wire::{Address, ErrorCode};
@@ -13,7 +13,7 @@ pub(super) fn secret_in_plain(server: &Address) -> String {
     )
 }
 
-/// What is said of an event about who we are and what we may do.
+/// The notices for an event about logins and permissions.
 pub(super) fn event(event: &Event, server: &Address) -> Vec<Words> {
     match event {
         Event::NameReserved(name) => info(format_args!("the name {name} is reserved here")),
@@ -35,7 +35,7 @@ pub(super) fn event(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
-/// What the server reports: in a sentence where it is about who we are or what we may do.
+/// The server's error. Errors about logins and permissions get a sentence.
 pub(super) fn reason(error: &ServerError) -> String {
     let ServerError { text, .. } = error;
     for (code, sentence) in [
@@ -46,7 +46,7 @@ pub(super) fn reason(error: &ServerError) -> String {
         (ErrorCode::Revoked, "your login is no longer valid"),
         (
             ErrorCode::TooManyAttempts,
-            "too many logins have failed, and none is looked at for a while",
+            "too many logins have failed, and further ones are refused for a while",
         ),
         (
             ErrorCode::RateLimited,

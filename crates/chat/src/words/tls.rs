@@ -1,4 +1,4 @@
-//! What a person reads about TLS.
+//! The sentences about TLS.
 
 use client::Pin;
 use client::tls::{KeyError, Proof, ProvenBy, TlsError};
@@ -6,7 +6,7 @@ use wire::Address;
 
 use super::{Words, info};
 
-/// Why a server isn't spoken to over TLS, and what to do.
+/// Why there is no TLS with a server, and what to do.
 pub(super) fn error(server: &Address, error: &TlsError) -> String {
     let problem = format!("no TLS with {server}");
     match error {
@@ -23,7 +23,7 @@ pub(super) fn error(server: &Address, error: &TlsError) -> String {
              (--tls-ca FILE trusts those in FILE)"
         ),
         TlsError::Expired => format!(
-            "{problem}: its certificate has expired, and whoever runs it must renew it; or is \
+            "{problem}: its certificate has expired, and its operator must renew it; or is \
              this machine's clock wrong?"
         ),
         TlsError::NotValidYet => {
@@ -54,7 +54,7 @@ fn changed(server: &Address, known: &[Pin], found: Pin) -> String {
     )
 }
 
-/// The server speaks only TLS, and wasn't to be spoken to so.
+/// The server requires TLS, and the address forbids it.
 pub(super) fn required(server: &Address) -> String {
     format!("it speaks only TLS: use the address tls://{server}")
 }

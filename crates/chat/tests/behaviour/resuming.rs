@@ -124,9 +124,9 @@ fn what_can_not_be_recovered_is_said() {
 fn a_gap_is_said_with_its_size_and_is_behind_us() {
     let (mut chat, mut server, listener, _) = joined(&[]);
     server.tells(&json!({"gap": {"topic": "t", "from": 12, "to": 40}}));
-    chat.notice("29 messages of t can't be had any more");
+    chat.notice("29 messages of t can't be recovered");
     server.tells(&json!({"gap": {"topic": "t", "from": 41, "to": 41}}));
-    chat.notice("1 message of t can't be had any more");
+    chat.notice("1 message of t can't be recovered");
     server.delivers(42, "t", "after it");
     assert_eq!(chat.line(), "t:after it");
     server.tells(&json!({"gap": {"topic": "t", "from": 43, "to": 50}}));
@@ -214,7 +214,7 @@ fn a_past_that_does_not_come_is_waited_for_as_long_as_anything_at_the_end() {
     drop(server);
     drop(listener);
     assert_eq!(chat.exit_code(), 1);
-    chat.notice("has of the topic's past did not come within 0.2 s");
+    chat.notice("did not send the older messages within 0.2 s");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn json_has_one_object_a_line_and_notices_stay_where_they_are() {
         })
     );
     server.tells(&json!({"gap": {"topic": "t", "from": 59, "to": 60}}));
-    chat.notice("2 messages of t can't be had any more");
+    chat.notice("2 messages of t can't be recovered");
     let nameless = br#"{"extended":{"seq":61,"time":7},"message":{"topic":"t","text":"\u0000"}}"#;
     server.sends(nameless);
     let shown: Value = serde_json::from_str(&chat.line()).unwrap();

@@ -355,7 +355,7 @@ mod on_a_terminal {
                 person.sees("t:hi");
                 continue;
             }
-            person.sees("is not trusted, and was told nothing");
+            person.sees("is not trusted, and nothing was sent to it");
             assert_eq!(person.exit_code(), Some(1));
             assert_eq!(home.known(), "");
         }

@@ -59,8 +59,8 @@ impl WriteHalf {
         }
     }
 
-    /// Says that nothing more will be sent. Within TLS that is said in a way that nobody on
-    /// the way can forge.
+    /// Closes this direction. Within TLS it sends `close_notify`, which nobody on the network can
+    /// forge.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(half) => half.shutdown().await,

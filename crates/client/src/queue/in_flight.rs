@@ -9,21 +9,20 @@ use std::collections::VecDeque;
 
 use crate::line::Line;
 
-/// What lines in flight may cost, in bytes, before new ones have to wait: some
-/// thousand lines. A server leaves fewer unacknowledged for long, and remembers the
-/// ids of many more.
+/// The cost of lines in flight, in bytes, above which new ones have to wait: some thousand lines.
+/// A server leaves fewer unacknowledged for long, and remembers the ids of many more.
 const ROOM: usize = 256 * 1024;
-/// What a line costs beside its text, so that empty ones are bounded too.
+/// The cost of a line beside its text, so that empty lines are bounded too.
 const LINE_COST: usize = size_of::<Sent>();
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    /// What all ids of this run begin with.
+    /// The prefix of all ids of this run.
     run: String,
     /// The number of the next line that is written for the first time.
     next: u64,
-    /// What is in flight, oldest first, by ascending numbers.
+    /// The lines in flight, oldest first, by ascending numbers.
     lines: VecDeque<Sent>,
     /// What `lines` costs, in bytes.
     cost: usize,
@@ -55,7 +54,7 @@ pub(super) enum Next<'a> {
     Full,
 }
 
-/// What came of the wish to write a line again.
+/// The result of a request to write a line again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Retransmission {
@@ -66,7 +65,7 @@ pub(crate) enum Retransmission {
 }
 
 impl InFlight {
-    /// Nothing in flight; `run` is what its ids begin with.
+    /// Nothing in flight; `run` is the prefix of the ids.
     pub(super) fn new(run: String) -> Self {
         Self {
             run,
@@ -123,7 +122,8 @@ impl InFlight {
 
     /// That line was written again, completely.
     pub(super) fn retransmitted(&mut self, number: u64) {
-        // A server that acknowledges a line before it has all of it removes it.
+        // If the server has acknowledged the line before all of it was written, it is no longer
+        // here.
         let sent = self.lines.get(self.written);
         if sent.is_some_and(|sent| sent.number == number) {
             self.written += 1;
@@ -135,12 +135,12 @@ impl InFlight {
         let number = self.next;
         self.next += 1;
         self.cost += line.text.len() + LINE_COST;
-        // One before it may have to be written again meanwhile; then it follows that.
+        // An earlier line may have to be written again by now; then this one follows it.
         self.written += usize::from(self.is_written());
         self.lines.push_back(Sent { number, line });
     }
 
-    /// Where the line with that id is in `lines`.
+    /// The index of the line with that id.
     fn place(&self, id: &str) -> Option<usize> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         let number: u64 = number.parse().ok()?;

@@ -4,15 +4,15 @@ use super::{Register, Session, State};
 use crate::event::Event;
 
 impl Session {
-    /// The server doesn't know the extended protocol, but takes part: it won't
-    /// acknowledge what it was sent.
+    /// Goes on without the extended protocol with a server that relays messages and acknowledges
+    /// nothing.
     pub(super) fn go_on_classic(&mut self) {
         self.queue.stop_waiting();
         self.fall_back();
     }
 
-    /// The server has refused the registration, because it doesn't know the extended
-    /// protocol, and with it all that was sent, what is being written included.
+    /// Registers again as a classic client. The server doesn't know the extended protocol, so it
+    /// has refused the registration and every line sent after it.
     pub(super) fn begin_again_classic(&mut self) {
         self.queue.restart();
         self.to_register = Some(Register::Classic);

@@ -1,4 +1,4 @@
-//! How a session begins: what the program asks for.
+//! The settings of a session, from the program's options.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use wire::{ClientKey, Credential, TopicName, UserName};
 
 use super::resume::History;
 
-/// How a session begins.
+/// The settings of a session.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// The topics to register for.
@@ -17,19 +17,19 @@ pub struct SessionConfig {
     pub presence: Presence,
     /// Which messages from before the first registration to ask for.
     pub history: History,
-    /// The port on which we can be called directly.
+    /// The port for direct calls.
     pub port: Option<u16>,
-    /// By what we prove who we are, in each registration.
+    /// The credential, which is in each registration.
     pub credential: Option<Credential>,
     /// After [`finish`](super::Session::finish): how long the server may acknowledge nothing.
     pub ack_timeout: Duration,
     /// After [`finish`](super::Session::finish): how long a replay may pause.
     pub replay_timeout: Duration,
-    /// How long the server has to answer a question for history.
+    /// How long the server may take to answer a request for history.
     pub answer_timeout: Duration,
     /// The secret by which the server recognises us.
     pub key: ClientKey,
-    /// What the ids of our lines begin with.
+    /// The prefix of our lines' ids.
     pub run: String,
     /// Which protocol to speak.
     pub protocol: Protocol,
@@ -42,15 +42,15 @@ pub struct SessionConfig {
 pub enum FirstLines {
     /// With the registration: that saves a round trip.
     AtOnce,
-    /// When the server has answered it, or has not for a second: it may refuse plain text, and
-    /// then they were not sent in it.
+    /// After the server has answered, or after a second. So if the server refuses plain text, no
+    /// line was sent in it.
     AfterAnswer,
 }
 
 /// The name by which others know a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// None.
+    /// No name.
     Anonymous,
     /// This one, or a similar one if it is taken: `alice`, `alice-2` and so on.
     Preferred(UserName),
@@ -70,9 +70,9 @@ impl Name {
 /// Whether a client follows the members of its topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It doesn't.
+    /// The client doesn't follow them.
     Ignore,
-    /// It asks for them when it joins a topic, and reports who joins and leaves.
+    /// The client asks for them when it joins a topic, and reports who joins and leaves.
     Follow,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the server is still there, and whether it knows the extended protocol.
+//! Finds out whether the server still responds, and whether it knows the extended protocol.
 //!
 //! Holds the deadline by which something must arrive. Says when to ping and when to
 //! give up; sends and reads nothing itself.
@@ -29,7 +29,7 @@ enum Waiting {
     Pong(Deadline),
 }
 
-/// What the session does now.
+/// What the session should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeartbeatAction {
     /// Nothing.
@@ -58,7 +58,7 @@ impl Heartbeat {
         self.0 = None;
     }
 
-    /// Bytes arrived, or it is this side that doesn't read.
+    /// Notes that bytes arrived, or that this side isn't reading.
     pub(super) fn on_activity(&mut self, now: Instant) {
         if let Some(Waiting::Bytes(_) | Waiting::Pong(_)) = self.0 {
             self.listen(now);
@@ -72,7 +72,7 @@ impl Heartbeat {
         Some(deadline.next_check())
     }
 
-    /// Says what is due.
+    /// Returns what is due.
     pub(super) fn check(&mut self, now: Instant) -> HeartbeatAction {
         let Some(waiting) = &mut self.0 else {
             return HeartbeatAction::None;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_arrives_begins_the_time_anew() {
+    fn any_bytes_restart_the_deadline() {
         let mut now = Instant::now();
         let mut heartbeat = Heartbeat::default();
         heartbeat.listen(now);

@@ -1,4 +1,4 @@
-//! Who we are, as the server has found.
+//! What the server has found about our credential, and what it refuses because of it.
 
 use wire::{Authenticated, ErrorCode, Removed, TopicName};
 
@@ -7,8 +7,7 @@ use super::{Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
 use crate::event::Event;
 
-/// The errors after which a registration is refused for as long as the client says the same
-/// about itself.
+/// The errors after which every registration with the same name and credential is refused.
 const REFUSED: [ErrorCode; 6] = [
     ErrorCode::Unauthenticated,
     ErrorCode::Forbidden,
@@ -45,12 +44,12 @@ const DENIALS: [ErrorCode; 3] = [
     ErrorCode::TooManyTopics,
 ];
 
-/// What the server has said of who we are.
+/// What the server has found about our credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// Nothing yet, on this connection; before, this.
+    /// Nothing yet on this connection; on the one before, this.
     Unchecked { before: Option<Option<String>> },
-    /// It has checked that.
+    /// The server has checked the credential.
     Checked { user: Option<String> },
 }
 
@@ -67,7 +66,7 @@ impl Identity {
     }
 }
 
-/// Another connection would end as the one that has ended so.
+/// Whether another connection would end in the same way.
 pub(crate) fn is_hopeless(cause: &Disconnect) -> bool {
     match cause {
         Disconnect::Server(error) => HOPELESS.iter().any(|code| error.is(*code)),
@@ -102,8 +101,7 @@ impl Session {
         }
     }
 
-    /// The server refuses the registration, for what we have said about ourselves. Goes on if
-    /// it is about anything else.
+    /// Fails if the server refuses the registration because of our name or credential.
     pub(super) fn check_refusal(&mut self, error: &ServerError) -> Result<(), SessionError> {
         let is_refusal = REFUSED.iter().any(|code| error.is(*code));
         if error.is(ErrorCode::TlsRequired) || is_refusal && self.has_joined() {
@@ -118,8 +116,8 @@ impl Session {
         }
     }
 
-    /// A classic client is told in a message why it is refused. A topic of ours that is called
-    /// so brings what others say.
+    /// Fails if a message tells a classic client why it is refused. A message under that topic
+    /// counts as a normal one if we have joined a topic of that name.
     pub(super) fn check_classic_refusal(
         &mut self,
         topic: &str,
@@ -135,15 +133,15 @@ impl Session {
         }
     }
 
-    /// The server reports an error, which may be that we may not join a topic. Then a later
-    /// registration must not ask for it again: it would be refused as a whole.
+    /// Handles an error of the server. If it denies a topic, later registrations leave the topic
+    /// out, because they would be refused as a whole.
     pub(super) fn on_server_error(&mut self, error: ServerError) {
         let is_denial = DENIALS.iter().any(|code| error.is(*code));
         let mut memberships = self.memberships.iter();
         let pending = memberships.position(Membership::is_pending);
         let pending = pending.filter(|_| is_denial);
         if pending.is_none() && is_denial && self.unanswered_who.pop_front().is_some() {
-            // Nobody has asked for it, and the topic goes on without a list of its members.
+            // The program has not asked for the list of members, so the topic goes on without it.
             return;
         }
         let event = match pending {
@@ -156,7 +154,7 @@ impl Session {
         self.emit(event);
     }
 
-    /// We may no longer be in a topic.
+    /// Handles that we may no longer be in a topic.
     pub(super) fn on_removed(&mut self, removed: &Removed<'_>) {
         let Ok(topic) = TopicName::new(&removed.topic) else {
             return;

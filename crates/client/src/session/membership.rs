@@ -1,6 +1,6 @@
 //! One of the topics that a session takes part in.
 //!
-//! Holds where it resumes and how far its replay is. Sends nothing.
+//! Holds where the topic resumes and how far its replay is. Sends nothing.
 
 use wire::{TopicName, TopicState};
 
@@ -18,7 +18,7 @@ pub(super) struct Membership {
     pub(super) is_in: bool,
     /// We have been registered for it before.
     pub(super) joined: bool,
-    /// It was in a registration on this connection.
+    /// The topic was in a registration on this connection.
     pub(super) asked: bool,
 }
 
@@ -34,13 +34,13 @@ impl Membership {
         }
     }
 
-    /// A connection was made, and we register for it.
+    /// A connection was made, on which we register for the topic.
     pub(super) fn connected(&mut self) {
         self.is_in = false;
         self.asked = true;
     }
 
-    /// It was joined, and the server hasn't answered.
+    /// Whether the topic was joined, and the server has not answered.
     pub(super) fn is_pending(&self) -> bool {
         self.asked && !self.is_in && !self.joined
     }
@@ -57,12 +57,12 @@ impl Membership {
         self.resume.seq().unwrap_or(self.newest)
     }
 
-    /// What was asked for of the past hasn't come.
+    /// Whether requested history has not arrived yet.
     pub(super) fn is_behind(&self) -> bool {
         self.resume.is_behind(self.newest)
     }
 
-    /// A message with that number arrived: how, if it is new.
+    /// Records a message with that number. Returns how it arrived, if it is new.
     pub(super) fn record(&mut self, seq: u64) -> Option<Arrival> {
         let is_replayed = seq <= self.newest;
         let is_last = seq == self.newest;

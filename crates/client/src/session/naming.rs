@@ -1,4 +1,4 @@
-//! The name by which others know us: the one that we wish, one like it, or another one.
+//! The name by which others know us: the preferred one, a similar one, or a new one.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use super::{Name, Session, State};
 use crate::claim::{Claim, ClaimError, ClaimReason};
 use crate::event::{Event, RequestRefused};
 
-/// Pauses before each attempt to get the wished name while another client has it. A server
+/// Pauses before each attempt to get the preferred name while another client has it. A server
 /// keeps the name of a lost connection for its client for `--name-grace`, 30 s by default, and
-/// does not announce when that time is over. These pauses are twice as long together. After
-/// them, the next attempt follows when the server announces that a user of this name has left.
+/// does not announce when that time is over. These pauses are twice as long together. After them,
+/// the next attempt follows when the server announces that a user of this name has left.
 const PAUSES: [Duration; 6] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -21,7 +21,7 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(32),
 ];
 
-/// The name that the program wishes, and how to get it if another client has it.
+/// The name that the program prefers, and how to get it if another client has it.
 #[derive(Debug)]
 pub(super) struct Wish {
     /// The name, also while the server knows us by another one.
@@ -47,13 +47,13 @@ impl Wish {
         }
     }
 
-    /// A connection ends every claim that was to be made on the one before.
+    /// A new connection ends every claim that was planned on the one before.
     fn stop(&mut self) {
         self.to_claim = None;
         self.next_attempt = None;
     }
 
-    /// The name can't be had.
+    /// Gives up the preferred name.
     pub(super) fn give_up(&mut self) {
         self.stop();
         self.name = None;
@@ -95,7 +95,7 @@ impl Session {
         }
     }
 
-    /// A user has left, who may have had the name that we wish.
+    /// A user has left who may have had the preferred name.
     pub(super) fn on_name_free(&mut self, user: &str) {
         let is_wished = self
             .wish
@@ -113,7 +113,7 @@ impl Session {
         self.wish.name.is_some() && self.config.name.get() != self.wish.name.as_ref()
     }
 
-    /// Claims the wished name again, if that is due.
+    /// Claims the preferred name again, if that is due.
     pub(super) fn check_wish(&mut self, now: Instant) {
         if self.wish.next_attempt.is_some_and(|due| due <= now) {
             self.wish.next_attempt = None;
@@ -123,7 +123,7 @@ impl Session {
         }
     }
 
-    /// A new connection registers with the wished name again.
+    /// Has a new connection register with the preferred name again.
     pub(super) fn wish_again(&mut self) {
         self.wish.stop();
         if let (Name::Preferred(name), Some(wished)) = (&mut self.config.name, &self.wish.name) {
@@ -131,12 +131,12 @@ impl Session {
         }
     }
 
-    /// The server has registered us on this connection.
+    /// Whether the server has registered us on this connection.
     pub(crate) fn is_registered(&self) -> bool {
         self.state == State::Extended
     }
 
-    /// The name that is to be claimed, once.
+    /// Takes the name that should be claimed.
     pub(crate) fn take_claim(&mut self) -> Option<Claim> {
         let (name, reason) = self.wish.to_claim.take()?;
         let key = self.config.key.clone();

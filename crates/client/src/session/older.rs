@@ -1,8 +1,7 @@
 //! Older messages, which come in pages.
 //!
-//! One page is asked for at a time, because an answer is large and an error without an id
-//! says nothing of its question. What was asked over a connection that is lost is asked
-//! again over the next one.
+//! One page is asked for at a time, because an answer is large, and an error doesn't say which
+//! request it belongs to. A request on a lost connection is sent again on the next one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use crate::error::{HistoryError, ServerError};
 use crate::event::{Arrival, Event, HistoryPage, Incoming};
 use crate::frame::read_message;
 
-/// The errors with which a server may answer a question for history.
+/// The errors with which a server may answer a request for history.
 const ANSWERS: [ErrorCode; 6] = [
     ErrorCode::StorageBusy,
     ErrorCode::Forbidden,
@@ -25,8 +24,8 @@ const ANSWERS: [ErrorCode; 6] = [
     ErrorCode::UnknownFrame,
 ];
 
-/// Connections over which one page is asked for at most: if the answer itself ends them, as
-/// a frame does that this client can't read, it isn't asked for ever.
+/// On how many connections one page is asked for. If the answer itself ends the connection,
+/// because this client can't read it, the page isn't asked for for ever.
 const MOST_TRIES: u32 = 3;
 
 /// A page that is wanted.
@@ -36,9 +35,9 @@ pub(super) struct Question {
     /// The messages with lower numbers; without it, the newest ones.
     pub(super) before: Option<u64>,
     pub(super) limit: u64,
-    /// In which life of the topic's history the number was given, if that is known.
+    /// The epoch in which the number was given, if it is known.
     pub(super) epoch: Option<String>,
-    /// Over how many connections it was asked.
+    /// On how many connections it was asked for.
     pub(super) tries: u32,
 }
 
@@ -46,7 +45,7 @@ pub(super) struct Question {
 #[derive(Debug, Default)]
 pub(super) struct Older {
     waiting: VecDeque<Question>,
-    /// The one that was asked, and when its answer is overdue.
+    /// The page that was asked for, and the deadline of its answer.
     asked: Option<(Question, Deadline)>,
 }
 
@@ -55,8 +54,8 @@ impl Older {
         self.waiting.push_back(question);
     }
 
-    /// A connection was made, which wasn't asked anything yet. Returns the question that is
-    /// given up.
+    /// A new connection was made. Returns the request that is given up, if it was tried too
+    /// often.
     fn restart(&mut self) -> Option<Question> {
         let question = self.take_asked()?;
         if question.tries >= MOST_TRIES {
@@ -66,7 +65,7 @@ impl Older {
         None
     }
 
-    /// Begins the next question, unless one is open.
+    /// Begins the next request, unless one is open.
     pub(super) fn begin(&mut self, timeout: Duration, now: Instant) -> Option<Vec<u8>> {
         if self.asked.is_some() {
             return None;
@@ -82,7 +81,7 @@ impl Older {
         Some(frame.to_line())
     }
 
-    /// The question that this is the answer to.
+    /// Takes the request to which this is the answer.
     fn answered_by(&mut self, range: &HistoryRange<'_>, newest: Option<u64>) -> Option<Question> {
         let answers = |(question, _): &mut (Question, Deadline)| {
             let is_before = |before| newest.is_none_or(|newest| newest < before);
@@ -91,7 +90,7 @@ impl Older {
         self.asked.take_if(answers).map(|(question, _)| question)
     }
 
-    /// The question that was asked, which has failed.
+    /// Takes the open request, which has failed.
     fn take_asked(&mut self) -> Option<Question> {
         self.asked.take().map(|(question, _)| question)
     }
@@ -148,7 +147,7 @@ impl Session {
         }
         let oldest = messages.first().and_then(|message| message.envelope.seq);
         let has_older = oldest.is_some_and(|oldest| oldest > range.first);
-        // What has not been seen yet comes as every new message does.
+        // Messages that have not been seen yet come in the normal order.
         if let Some(seen) = self.seen(question.topic.as_str()) {
             messages.retain(|message| message.envelope.seq.is_none_or(|seq| seq <= seen));
         }
@@ -166,9 +165,9 @@ impl Session {
         self.membership(topic).map(|membership| membership.seen())
     }
 
-    /// The server reports a problem. True if that was its answer to a question for history.
+    /// Handles an error of the server. True if it was the answer to a request for history.
     pub(super) fn fails_history(&mut self, error: &ServerError) -> bool {
-        // What is denied is rather to join.
+        // A denial is more likely about joining.
         let is_joining = self.memberships.iter().any(Membership::is_pending);
         if is_joining || !ANSWERS.iter().any(|code| error.is(*code)) {
             return false;
@@ -181,21 +180,21 @@ impl Session {
         is_answer
     }
 
-    /// There is a new connection.
+    /// Handles a new connection.
     pub(super) fn restart_older(&mut self) {
         if let Some(question) = self.older.restart() {
             self.older_failed(question.topic, HistoryError::Lost);
         }
     }
 
-    /// The server can't be asked.
+    /// Fails all requests, because the server can't answer them.
     pub(super) fn forget_older(&mut self) {
         for question in self.older.drain() {
             self.older_failed(question.topic, HistoryError::Unsupported);
         }
     }
 
-    /// A server that goes on without answering isn't waited for any longer.
+    /// Fails the open request if the server hasn't answered it in time.
     pub(super) fn check_older(&mut self, now: Instant) {
         if self.older.is_overdue(now)
             && let Some(question) = self.older.take_asked()
@@ -210,7 +209,7 @@ impl Session {
     }
 }
 
-/// A message of a page. Whatever is none is left out.
+/// A message of a page; `None` for anything else.
 fn incoming(frame: &str) -> Option<Incoming> {
     let frame = read_message(frame.as_bytes())?;
     Some(Incoming {

@@ -4,29 +4,29 @@ use wire::{Page, TopicSummary};
 
 use crate::event::Topic;
 
-/// The topics so far. A server that sends more is not believed.
+/// The most topics in a list. If a server sends more, the list ends.
 const MAX_TOPICS: usize = 1_000_000;
 
 /// Pages that follow one another.
 #[derive(Debug, Default)]
 pub(super) struct Pages(Vec<Topic>);
 
-/// What follows from a page.
+/// The result of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// This page is to be asked for.
+    /// Ask for this page.
     Page(Page),
     /// The list is complete.
     Complete(Vec<Topic>),
 }
 
 impl Pages {
-    /// Forgets what has come: the rest of it won't.
+    /// Discards the pages so far, because the following ones won't come.
     pub(super) fn clear(&mut self) {
         self.0 = Vec::new();
     }
 
-    /// Takes a page. One that doesn't follow the last one is the first of another list.
+    /// Takes a page. A page that doesn't follow the last one begins a new list.
     pub(super) fn take(&mut self, page: &[TopicSummary<'_>]) -> Next {
         let follows = match (self.0.last(), page.first()) {
             (Some(last), Some(first)) => last.name.as_str() < &*first.topic,
@@ -89,7 +89,7 @@ mod tests {
         pages.take(&page(&["a", "b"], true));
         assert_eq!(names(pages.take(&page(&["a", "b"], false))), ["a", "b"]);
         pages.take(&page(&["a", "b"], true));
-        // The topics that followed have gone meanwhile.
+        // The topics that followed have ended meanwhile.
         assert_eq!(names(pages.take(&[])), ["a", "b"]);
         pages.take(&page(&["a", "b"], true));
         pages.clear();

@@ -1,4 +1,4 @@
-//! What follows from what was read: the receiving side of a session.
+//! The receiving side of a session: handles the frames that were read.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ const FINAL: [ErrorCode; 16] = [
     ErrorCode::ShuttingDown,
 ];
 
-/// A topic of which something may be missing, and whether its numbers go on.
+/// A topic with messages that may be missing, and whether its numbers go on.
 type Damaged = (TopicName, Recovery);
 
 /// Whether the program sees a message.
@@ -42,11 +42,11 @@ enum Visibility {
 }
 
 impl Session {
-    /// A frame arrived. After an error the connection can't go on.
+    /// Handles a frame. After an error the connection can't go on.
     pub fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) -> Result<(), SessionError> {
         match frame {
             Frame::Message(message) => self.on_message(message)?,
-            // A server that was asked for nothing extended says nothing beside messages.
+            // In the classic protocol a server sends nothing but messages.
             Frame::Event(_) if self.config.protocol == Protocol::Classic => {}
             Frame::Event(event) => self.on_event(event, now)?,
         }
@@ -112,7 +112,7 @@ impl Session {
             return Ok(Visibility::Hidden);
         }
         let any_name = !matches!(self.config.name, Name::Required(_));
-        // The client tries another name, and sends again what was sent before it had one.
+        // The client tries another name, and sends again the lines that were sent before.
         let is_about_name = is_about_name(&error);
         let is_handled = is_about_name || error.is(ErrorCode::NotRegistered);
         if is_about_name {
@@ -124,7 +124,7 @@ impl Session {
         })
     }
 
-    /// The name to try after a taken one, if any name will do.
+    /// The name to try after a taken one, if the name isn't required.
     fn next_name(&self) -> Option<UserName> {
         match &self.config.name {
             Name::Preferred(name) => next_name(name),
@@ -278,8 +278,8 @@ impl Session {
         Ok(())
     }
 
-    /// The topics that we are in now and were not before, and those of which
-    /// something may be missing.
+    /// Updates the topics that we are in. Returns the new ones, and those with messages that may
+    /// be missing.
     fn update_memberships(
         &mut self,
         registered: &Registered<'_>,
@@ -308,12 +308,12 @@ impl Session {
 
     /// The server won't deliver a line, or doesn't store it.
     fn on_refused(&mut self, error: ServerError, id: &str) {
-        // Without a registration everything is refused, and nothing for good.
+        // Without a registration every line is refused, and sent again later.
         if self.state != State::Extended {
             return;
         }
         if error.is(ErrorCode::StorageBusy) {
-            // The server has waited for its disk, so this can't go on in a fast circle.
+            // The server has waited for its disk, so this can't become a fast loop.
             if self.queue.retransmit(id) == Retransmission::Started {
                 self.emit(Event::ServerError(error));
             }
@@ -356,7 +356,7 @@ impl Session {
             return Ok(());
         }
         if self.is_extended {
-            // It had us before: our old connection may still hold the name.
+            // The server had registered us before: our old connection may still hold the name.
             return Err(SessionError::Lost(Disconnect::Server(error)));
         }
         Err(SessionError::Failed(match self.config.name.get() {
@@ -369,7 +369,7 @@ impl Session {
     }
 }
 
-/// The name in the registration can't be had.
+/// Whether the error is about the name in the registration.
 fn is_about_name(error: &ServerError) -> bool {
     error.is(ErrorCode::NameTaken) || error.is(ErrorCode::NameReserved)
 }

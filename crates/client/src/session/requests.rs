@@ -1,4 +1,4 @@
-//! What a session asks the server for beside publishing lines.
+//! Requests of a session to the server.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::resume::History;
 use super::{Membership, Session, State};
 use crate::event::{Event, RequestRefused};
 
-/// What a program asks of a server beside publishing.
+/// A request of a program to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Take part in one more topic.
@@ -23,11 +23,11 @@ pub enum Request {
     /// [`Event::History`], or by [`Event::HistoryFailed`]. If the connection is lost
     /// meanwhile, the next one is asked. Pages are asked for one at a time.
     History {
-        /// Of which topic.
+        /// The topic.
         topic: TopicName,
         /// The messages with lower numbers than this; without it, the newest ones.
         before: Option<u64>,
-        /// At most so many. A server may send fewer at once.
+        /// The most messages. A server may send fewer at once.
         limit: u64,
     },
     /// Who is in a topic? Answered by [`Event::Members`].
@@ -36,8 +36,8 @@ pub enum Request {
     Topics,
     /// Where can this user be called? Answered by [`Event::Found`].
     Lookup(UserName),
-    /// Be called otherwise. The old name stays until the server grants the new one, which
-    /// an [`Event::Registered`] reports; an [`Event::ServerError`] says why it doesn't.
+    /// Change the name. The old name stays until the server grants the new one, which an
+    /// [`Event::Registered`] reports. If it refuses, an [`Event::ServerError`] has the reason.
     Rename(UserName),
 }
 
@@ -86,7 +86,7 @@ impl Session {
         self.ask(Pending::Frame(Frame::Who(topic, Page::default()).to_line()));
     }
 
-    /// A page of topics arrived: asks for the next one, or tells the program all.
+    /// Handles a page of topics: asks for the next one, or reports the complete list.
     pub(super) fn on_topics(&mut self, page: &[TopicSummary<'_>]) {
         match self.pages.take(page) {
             Next::Page(page) => self.ask(Pending::Frame(Frame::Topics(page).to_line())),
@@ -102,8 +102,8 @@ impl Session {
         self.requests.push_back(Pending::Join(topic));
     }
 
-    /// A new connection registers for everything anyway, and can't answer what another
-    /// one was asked. What was to be left still is.
+    /// Drops the requests of the old connection: a new one registers for everything anyway, and
+    /// can't answer old requests. Requests to leave a topic stay.
     pub(super) fn forget_requests(&mut self) {
         self.pages.clear();
         self.unanswered_who.clear();
@@ -112,7 +112,7 @@ impl Session {
             .retain(|request| matches!(request, Pending::Leave(_)));
     }
 
-    /// The next request's frame, if it is time for it.
+    /// The next request's frame, if it can be sent now.
     pub(super) fn next_request(&mut self, source: Endpoint) -> Option<Vec<u8>> {
         let may_be_sent = match self.requests.front()? {
             Pending::Leave(_) => self.queue.is_written(),
@@ -138,8 +138,8 @@ impl Session {
         }
     }
 
-    /// A registration has no answer yet. An error doesn't say to which one it belongs, so there
-    /// is one at a time.
+    /// Whether a registration has no answer yet. An error doesn't say to which one it belongs, so
+    /// there is one at a time.
     fn awaits_registration(&self) -> bool {
         let mut memberships = self.memberships.iter();
         self.state == State::Unanswered
@@ -149,7 +149,7 @@ impl Session {
     fn leave(&mut self, topic: TopicName) -> Option<Vec<u8>> {
         self.memberships.retain(|one| one.topic != topic);
         self.emit(Event::Left(topic.clone()));
-        // A classic server can't be left: what it still sends is passed over.
+        // A topic of a classic server can't be left, so its messages are ignored.
         let can_be_left = self.state != State::Classic;
         can_be_left.then(|| Frame::Leave(vec![topic]).to_line())
     }

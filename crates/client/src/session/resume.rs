@@ -19,14 +19,15 @@ pub enum History {
     Since(u64),
 }
 
-/// Whether everything that was missed can still be had.
+/// Whether everything that was missed is still kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// All of it follows.
+    /// All missed messages follow.
     Complete,
-    /// Something may be missing.
+    /// Messages may be missing.
     Incomplete,
-    /// The same, and the numbers of what has been seen mean nothing any more.
+    /// Messages may be missing, and the topic has begun a new epoch, so earlier numbers have no
+    /// meaning.
     Renumbered,
 }
 
@@ -43,29 +44,29 @@ impl Recovery {
 #[derive(Debug)]
 pub(super) struct ResumePoint {
     topic: String,
-    /// Asked for until something is seen.
+    /// The history to ask for until a message is seen.
     history: History,
-    /// Which life of the topic's history was met last.
+    /// The epoch that the server named last.
     epoch: Option<String>,
-    /// Everything up to here is seen. None before the first registration, and as
-    /// long as nothing of the history that was asked for has come.
+    /// Everything up to this number is seen. `None` before the first registration, and until the
+    /// first message of the requested history.
     seq: Option<u64>,
-    /// Our own messages beyond it, which needn't come to be seen. They are almost
-    /// always in one piece, and each piece ends with what comes from others.
+    /// Our own messages beyond it, which count as seen without arriving. They are almost always
+    /// one range; messages of others end a range.
     own: Vec<RangeInclusive<u64>>,
 }
 
 /// Whether a message was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
-    /// The program has not been given it.
+    /// The program doesn't have it yet.
     New,
-    /// It came before, or is one of ours.
+    /// It came before, or is our own.
     Known,
 }
 
 impl ResumePoint {
-    /// Nothing seen of `topic`.
+    /// The state of a topic of which nothing is seen.
     pub(super) fn new(topic: &str, history: History) -> Self {
         Self {
             topic: topic.into(),
@@ -76,7 +77,7 @@ impl ResumePoint {
         }
     }
 
-    /// Adds to a registration what is to be sent of the past.
+    /// Adds to a registration which older messages the server should send.
     pub(super) fn add_to(&self, options: &mut RegistrationOptions) {
         if let (Some(epoch), Some(seq)) = (self.epoch.clone(), self.seq) {
             let position = Position { epoch, seq };
@@ -99,8 +100,8 @@ impl ResumePoint {
             self.own.clear();
         }
         let recovery = match (self.seq, self.history) {
-            // What is missing between two registrations without a position is
-            // what the history that is asked for again doesn't hold any more.
+            // Without a position the same history is asked for again. Messages between the two
+            // registrations that it no longer holds may be missing.
             (None, History::Since(_)) => Recovery::complete_if(first || same_epoch),
             (None, History::None) => {
                 self.seq = Some(now.seq);
@@ -112,7 +113,7 @@ impl ResumePoint {
             }
             (Some(seq), _) => {
                 let recovered = same_epoch && now.recovered == Some(true);
-                // What there is of a new life begins with its first message.
+                // In a new epoch everything from its first message on is new.
                 self.seq = Some(if same_epoch { seq.min(now.seq) } else { 0 });
                 Recovery::complete_if(recovered)
             }
@@ -123,26 +124,26 @@ impl ResumePoint {
         }
     }
 
-    /// Which life of the topic's history was met last.
+    /// The epoch that the server named last.
     pub(super) fn epoch(&self) -> Option<&str> {
         self.epoch.as_deref()
     }
 
-    /// Everything up to there is seen, if that is known.
+    /// The number up to which everything is seen, if it is known.
     pub(super) fn seq(&self) -> Option<u64> {
         self.seq
     }
 
-    /// Something up to that number, the newest when we registered, is still to come.
+    /// Whether messages up to that number, the newest when we registered, are still to come.
     pub(super) fn is_behind(&self, newest: u64) -> bool {
         match self.seq {
             Some(seq) => seq < newest,
-            // Before the first answer nobody knows.
+            // Before the first answer this is unknown.
             None => self.history != History::None && (newest > 0 || self.epoch.is_none()),
         }
     }
 
-    /// Records a message of somebody else's.
+    /// Records a message of another publisher.
     pub(super) fn record(&mut self, number: u64) -> Recorded {
         let is_new = self.seq.is_none_or(|seq| number > seq);
         let is_own = self.own.iter().any(|range| range.contains(&number));
@@ -183,7 +184,7 @@ impl ResumePoint {
         self.own.clear();
     }
 
-    /// Everything up to there is seen, and what of ours follows it without a gap.
+    /// Marks everything up to there as seen, and our own messages that follow without a gap.
     fn advance(&mut self, mut seq: u64) {
         while let Some(next) = seq.checked_add(1)
             && let Some(range) = self.own.iter().find(|range| range.contains(&next))

@@ -1,4 +1,4 @@
-//! What is written next: the sending side of a session.
+//! The sending side of a session: decides what is written next.
 
 use std::time::Instant;
 
@@ -50,8 +50,8 @@ impl Session {
         })
     }
 
-    /// The last frame of all: whoever leaves all topics gives the name back, which the server
-    /// keeps for a connection that was lost.
+    /// The last frame of all, which leaves all topics. So the server releases the name, which it
+    /// would keep for a lost connection.
     fn goodbye(&mut self) -> Option<Vec<u8>> {
         let is_due = self.is_finished() && self.state == State::Extended;
         if !is_due || self.has_left || self.config.name.get().is_none() {
@@ -61,7 +61,7 @@ impl Session {
         Some(Frame::Leave(self.topics()).to_line())
     }
 
-    /// The frame that was polled last was written completely.
+    /// Notes that the frame polled last was written completely.
     pub fn handle_transmitted(&mut self, now: Instant) {
         if let Some(line) = self.queue.written() {
             self.emit(Event::Delivered { line, seq: None });
@@ -69,7 +69,7 @@ impl Session {
         self.update_deadlines(now);
     }
 
-    /// A registration for every topic, with what we have of each.
+    /// A registration for every topic, with the position in each.
     fn extended_registration(&self, source: Endpoint) -> Vec<u8> {
         let mut options = RegistrationOptions {
             auth: self.config.credential.clone(),

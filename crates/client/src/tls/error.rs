@@ -1,4 +1,4 @@
-//! Why a server isn't spoken to over TLS.
+//! Why there is no TLS with a server.
 
 use std::io;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub enum KeyError {
 }
 
 impl TlsError {
-    /// Another attempt fails too, until somebody has changed what is trusted.
+    /// Whether another attempt fails too, unless the trust is changed.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Key(_) | Self::BadName(_))
     }

@@ -1,4 +1,4 @@
-//! Decides whether a server is the one that it should be.
+//! Verifies a server's certificate.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,20 +19,20 @@ use crate::pin::Pin;
 /// error, whatever is pinned.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    /// Knows the authorities; there may be none.
+    /// The verifier for certificates of authorities; there may be none.
     pub(super) authorities: Option<Arc<dyn ServerCertVerifier>>,
     /// Verifies that the server has the certificate's key.
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     /// The keys that a server without an authority may have.
     pub(super) pins: Vec<Pin>,
-    /// What is done with any other key.
+    /// What to do with any other key.
     pub(super) unknown: UnknownKey,
     /// What was found.
     pub(super) proof: OnceLock<Proof>,
 }
 
 impl Verifier {
-    /// Says whether the key of a server that vouches for itself is known.
+    /// Checks whether the key of a self-signed certificate is known.
     fn verify_key(&self, found: Pin) -> Result<ProvenBy, KeyError> {
         if self.pins.contains(&found) {
             return Ok(ProvenBy::Pin);
@@ -48,13 +48,13 @@ impl Verifier {
     }
 }
 
-/// The server has made its certificate itself, as far as the certificate tells. Nobody has
-/// checked its name, its dates or its purpose, so only its key counts.
+/// Whether the certificate looks self-signed. Nobody has checked its name, its dates or its
+/// purpose, so only its key counts.
 fn is_self_signed(certificate: &EndEntityCert<'_>) -> bool {
     certificate.issuer() == certificate.subject()
 }
 
-/// An authority that was made anew under its old name is another one.
+/// An authority that was replaced by another one of the same name counts as unknown.
 fn by_another_of_that_name(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => {

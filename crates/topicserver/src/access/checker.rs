@@ -1,5 +1,5 @@
-//! Checks passwords: only so many at once, so that nobody can use up the machine's memory
-//! and processors by trying.
+//! Checks passwords: a limited number at once, so that many attempts can't use up the machine's
+//! memory and processors.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio::sync::Semaphore;
 
 use super::password::{Memory, PasswordHash};
 
-/// Checks that may wait for others: two seconds of them on one core. A login that came
-/// behind more would be given up by its client anyway.
+/// Checks that may wait for others: two seconds of them on one core. A client would give up on a
+/// login behind more.
 const MAX_WAITING: usize = 64;
 
-/// How long a success is remembered: a script that publishes once a minute costs one check
-/// and not five.
+/// How long a success is remembered, so that a script that publishes once a minute causes one
+/// check and not five.
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
 
 /// Successes that are remembered, at 64 bytes each.
@@ -29,18 +29,19 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) struct PasswordChecker {
     shared: Arc<Shared>,
     remembered: Mutex<Remembered>,
-    /// Makes what is remembered useless to whoever reads the memory, but for guessing.
+    /// A key for the remembered marks, so that a reader of the memory can only use them for
+    /// guessing.
     key: [u8; 32],
-    /// What the password of nobody is compared with.
+    /// The hash with which the password of an unknown user is compared.
     decoy: PasswordHash,
 }
 
 struct Shared {
-    /// A place to wait or to work in.
+    /// One permit for each check that waits or runs.
     places: Arc<Semaphore>,
-    /// One for each core.
+    /// One permit for each core.
     workers: Arc<Semaphore>,
-    /// The memory of those that don't work just now: as many as ever worked at once.
+    /// The memory of checks that aren't running: as many as ever ran at once.
     memories: Mutex<Vec<Memory>>,
 }
 
@@ -52,7 +53,7 @@ struct Shared {
 )]
 pub(crate) struct TooBusy;
 
-/// What stands for a password that was right.
+/// A mark for a password that was right.
 type Mark = [u8; 32];
 
 #[derive(Default)]
@@ -79,14 +80,14 @@ impl PasswordChecker {
         })
     }
 
-    /// Whether the password was right a moment ago: then nothing is to be computed.
+    /// Whether the password was right a short time ago, so that nothing needs to be computed.
     pub(crate) fn remembers(&self, user: &str, password: &str, kept: &PasswordHash) -> bool {
         let mark = self.mark(user, password, kept);
         self.remembered.lock().has(&mark, Instant::now())
     }
 
-    /// Whether the password is the user's. `kept` is `None` for a user that there isn't: the
-    /// work is the same, so that the time doesn't tell.
+    /// Whether the password is the user's. `kept` is `None` for an unknown user: the work is the
+    /// same, so that the time reveals nothing.
     pub(crate) async fn check(
         &self,
         user: &str,
@@ -100,7 +101,7 @@ impl PasswordChecker {
         let place = place.map_err(|_| TooBusy)?;
         let worker = self.shared.workers.clone().acquire_owned().await;
         let worker = worker.map_err(|_| TooBusy)?;
-        // The same login may have waited before this one.
+        // The same login may have been checked while this one waited.
         if self.remembered.lock().has(&mark, Instant::now()) {
             return Ok(is_known);
         }
@@ -109,11 +110,11 @@ impl PasswordChecker {
             let mut memory = shared.memories.lock().pop().unwrap_or_default();
             let fits = kept.fits(&password, &mut memory);
             shared.memories.lock().push(memory);
-            // Here and not where the answer is awaited: nobody may await it any more.
+            // The permits are returned here, because the caller may have stopped waiting.
             drop((worker, place));
             fits
         };
-        // Of a check that has panicked nothing is known.
+        // A check that has panicked counts as failed.
         let fits = tokio::task::spawn_blocking(work).await.unwrap_or(false);
         if fits && is_known {
             self.remembered.lock().add(mark, Instant::now());
@@ -121,12 +122,13 @@ impl PasswordChecker {
         Ok(fits && is_known)
     }
 
-    /// Forgets who was right.
+    /// Forgets all successes.
     pub(crate) fn forget(&self) {
         *self.remembered.lock() = Remembered::default();
     }
 
-    /// It depends on what is kept, too: a changed password leaves nothing to be remembered.
+    /// The mark of a password. It depends on the stored hash too, so a changed password
+    /// invalidates it.
     fn mark(&self, user: &str, password: &str, kept: &PasswordHash) -> Mark {
         let length = |bytes: &[u8]| (bytes.len() as u64).to_le_bytes();
         let mut hash = Sha256::new_with_prefix(self.key);
@@ -249,7 +251,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(check(1000).await, Err(TooBusy));
-        // One that is given up makes room.
+        // A check that is given up makes room.
         waiting[0].abort();
         while checker.shared.places.available_permits() == 0 {
             tokio::task::yield_now().await;

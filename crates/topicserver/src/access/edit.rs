@@ -1,5 +1,5 @@
-//! Changes of the file that says who may do what, as its commands make them: comments stay,
-//! and the file is replaced as a whole, so that a server never reads half of it.
+//! Changes to the policy's file, for the commands: comments stay, and the file is replaced as a
+//! whole, so that a server never reads half of it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,23 +10,23 @@ use wire::{UserName, UserNameError};
 
 use super::civil::civil_from_days;
 use super::file;
-use super::mistake::{At, AuthFileError, Mistake};
+use super::mistake::{AuthFileError, LocatedMistake, Mistake};
 use super::password::PasswordHash;
 use super::rules::{Rule, RuleError};
 use super::token::{self, TokenError};
 
-/// What a new file begins with.
+/// The beginning of a new file.
 const HEADER: &str = "# Who may do what: docs/security.md says how this is written.\n\n";
 
-/// The file, and what was changed in it.
+/// The file with its changes.
 pub(crate) struct Edit {
     path: PathBuf,
-    /// The comments of a file that has nothing else yet.
+    /// The comments of a file that has nothing else.
     head: String,
     document: DocumentMut,
 }
 
-/// Whose rules are changed.
+/// The subject whose rules are changed.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Everyone,
@@ -34,12 +34,12 @@ pub(crate) enum Subject {
     User(UserName),
 }
 
-/// What becomes of a rule.
+/// What happens to a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Allow,
     Deny,
-    /// It is neither allowed nor denied from now on.
+    /// The rule is removed from both lists.
     Forget,
 }
 
@@ -60,16 +60,16 @@ pub enum EditError {
     /// The file can't be used.
     #[error(transparent)]
     File(#[from] AuthFileError),
-    /// There is no such thing.
+    /// The entry doesn't exist.
     #[error("there is no {0}")]
     Missing(String),
-    /// There is one already.
+    /// The entry exists already.
     #[error("there is a {0} already")]
     Exists(String),
     /// A table or a list has another form than it must have.
     #[error("{0} has another form than a table or a list of rules; change it by hand")]
     Form(String),
-    /// Something that was given is wrong.
+    /// A given value is wrong.
     #[error(transparent)]
     Rule(#[from] RuleError),
     /// A user's name.
@@ -78,7 +78,7 @@ pub enum EditError {
     /// A token's id.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// There is nothing to make secrets from.
+    /// The system has no random numbers for a secret.
     #[error("the operating system gives no random numbers: {0}")]
     Randomness(#[from] getrandom::Error),
 }
@@ -96,16 +96,16 @@ impl std::str::FromStr for Subject {
 }
 
 impl Edit {
-    /// Opens a file. One that doesn't exist is made when it is saved.
+    /// Opens a file. A file that doesn't exist is created when it is saved.
     pub(crate) fn open(path: &Path) -> Result<Self, AuthFileError> {
         let text = match fs::read_to_string(path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
             read => read.map_err(|cause| failed(path, cause))?,
         };
-        // What is broken already would be broken afterwards.
+        // A file that is broken already would stay broken.
         check(path, &text)?;
         let document: DocumentMut = text.parse().map_err(|error: TomlError| {
-            let at = At {
+            let at = LocatedMistake {
                 offset: error.span().map_or(0, |span| span.start),
                 mistake: Mistake::Syntax(error.message().to_owned()),
             };
@@ -113,7 +113,7 @@ impl Edit {
         })?;
         let path = path.to_owned();
         if document.is_empty() {
-            // What is added would come before them.
+            // New entries would be inserted before them.
             return Ok(Self {
                 path,
                 head: text,
@@ -169,7 +169,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Makes a token, which is returned: nobody can read it out of the file.
+    /// Makes a token and returns it, because the file keeps only its hash.
     pub(crate) fn add_token(&mut self, new: &NewToken) -> Result<String, EditError> {
         let id = match &new.id {
             Some(id) => id.clone(),
@@ -264,7 +264,7 @@ impl Edit {
         entries.map(|(name, item)| summary(name, item)).collect()
     }
 
-    /// Removes tables that have become empty and that nobody wrote.
+    /// Removes tables that have become empty and aren't written in the file.
     fn tidy(&mut self) {
         for key in ["users", "tokens"] {
             let is_empty = |item: &Item| item.as_table().is_some_and(Table::is_empty);
@@ -274,7 +274,7 @@ impl Edit {
         }
     }
 
-    /// Replaces the file, if what it says now can be understood.
+    /// Replaces the file, if its new content is valid.
     pub(crate) fn save(&self) -> Result<(), AuthFileError> {
         let text = format!("{}{}", self.head, self.document);
         check(&self.path, &text)?;
@@ -282,7 +282,7 @@ impl Edit {
     }
 }
 
-/// Whether a text would be understood in place of the file.
+/// Checks that a text is valid in place of the file.
 fn check(path: &Path, text: &str) -> Result<(), AuthFileError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let parsed = file::parse(text, folder);
@@ -294,7 +294,7 @@ fn failed(path: &Path, cause: io::Error) -> AuthFileError {
     AuthFileError::Io { path, cause }
 }
 
-/// A table within another one, which is made if it isn't there.
+/// A table within another one, which is created if there is none.
 fn table<'a>(within: &'a mut Table, key: &str) -> Result<&'a mut Table, EditError> {
     let new = || {
         let mut new = Table::new();
@@ -307,7 +307,7 @@ fn table<'a>(within: &'a mut Table, key: &str) -> Result<&'a mut Table, EditErro
         .ok_or_else(|| EditError::Form(key.to_owned()))
 }
 
-/// What is worth knowing of an account or a token.
+/// One line about an account or a token.
 fn summary(name: &str, item: &Item) -> String {
     let mut line = name.to_owned();
     for key in ["user", "allow", "deny", "names", "admin", "expires", "note"] {
@@ -340,10 +340,10 @@ fn datetime(seconds: u64) -> toml_edit::Datetime {
     }
 }
 
-/// Writes a new file beside the old one and renames it. Its owner and its group stay, and
-/// nobody else may read it; a group that could, still can.
+/// Writes a new file beside the old one and renames it. Its owner and its group stay. Others may
+/// not read it; a group that could, still can.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays one, to the new file.
+    // A symbolic link stays, and points to the new file.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{:08x}", getrandom::u32().unwrap_or(0)));
@@ -351,7 +351,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         .and_then(|()| keep_owner(&path, &new))
         .and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
-        // It holds nothing that isn't in the old one.
+        // The new file holds nothing that isn't in the old one.
         let _ = fs::remove_file(&new);
     }
     written

@@ -1,4 +1,4 @@
-//! The file that says who may do what, as it is written.
+//! The policy's file as it is written.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use wire::{UserName, UserNameError};
 use super::civil::days_from_civil;
 use super::jwt::{Algorithm, Jwt, JwtKeyError, Keys};
 use super::limiter::Limits;
-use super::mistake::{At, Mistake};
+use super::mistake::{LocatedMistake, Mistake};
 use super::policy::{Policy, Token, User, folded};
 use super::rate::{Counted, Rate};
 use super::rules::{Rule, RuleSet};
@@ -47,7 +47,7 @@ struct WrittenRules {
     limits: WrittenLimits,
 }
 
-/// What somebody may do at most.
+/// The limits of an account.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenLimits {
@@ -57,11 +57,11 @@ struct WrittenLimits {
     new_topics: Option<Spanned<String>>,
 }
 
-/// Signed tokens of others.
+/// Signed tokens of another program.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenJwt {
-    /// The file with the keys; a relative path begins at this file's folder.
+    /// The file with the keys, relative to this file's directory.
     key: Spanned<String>,
     algorithms: Vec<Spanned<String>>,
     audience: Option<String>,
@@ -103,7 +103,7 @@ struct WrittenToken {
     _note: Option<String>,
 }
 
-/// An account for those who come from an address.
+/// An account for clients from an address.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenAddress {
@@ -113,9 +113,9 @@ struct WrittenAddress {
     _note: Option<String>,
 }
 
-/// Understands the text of a file in this folder.
-pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, At> {
-    let written: Written = toml::from_str(text).map_err(|error| At {
+/// Parses the text of a file in this directory.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, LocatedMistake> {
+    let written: Written = toml::from_str(text).map_err(|error| LocatedMistake {
         offset: error.span().map_or(text.len(), |span| span.start),
         mistake: Mistake::Syntax(error.message().to_owned()),
     })?;
@@ -149,7 +149,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, At> {
     Ok(policy)
 }
 
-fn limits(written: &WrittenLimits) -> Result<Limits, At> {
+fn limits(written: &WrittenLimits) -> Result<Limits, LocatedMistake> {
     let rate = |text: &Option<Spanned<String>>, counted| {
         let read = |text: &Spanned<String>| {
             let rate = Rate::parse(text.as_ref(), counted);
@@ -165,7 +165,7 @@ fn limits(written: &WrittenLimits) -> Result<Limits, At> {
     })
 }
 
-fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, At> {
+fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, LocatedMistake> {
     let mut algorithms = Vec::new();
     for name in &written.algorithms {
         let known = Algorithm::named(name.as_ref());
@@ -186,13 +186,13 @@ fn read_jwt(written: &WrittenJwt, folder: &Path) -> Result<Jwt, At> {
     })
 }
 
-/// A mistake where this is written.
-fn at<T>(place: &Spanned<T>, mistake: Mistake) -> At {
+/// A mistake at this place of the file.
+fn at<T>(place: &Spanned<T>, mistake: Mistake) -> LocatedMistake {
     let offset = place.span().start;
-    At { offset, mistake }
+    LocatedMistake { offset, mistake }
 }
 
-fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet, At> {
+fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet, LocatedMistake> {
     let read = |texts: &[Spanned<String>]| {
         let read = |text: &Spanned<String>| {
             let rule = text.as_ref().parse::<Rule>();
@@ -206,20 +206,20 @@ fn rules(allow: &[Spanned<String>], deny: &[Spanned<String>]) -> Result<RuleSet,
     })
 }
 
-fn user_name(name: &Spanned<String>) -> Result<UserName, At> {
+fn user_name(name: &Spanned<String>) -> Result<UserName, LocatedMistake> {
     let read = UserName::new(name.as_ref());
     read.map_err(|error: UserNameError| at(name, error.into()))
 }
 
-/// A user that there is.
-fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, At> {
+/// A user who is in the file.
+fn known_user(name: &Spanned<String>, policy: &Policy) -> Result<UserName, LocatedMistake> {
     match policy.users.get_key_value(name.as_ref().as_str()) {
         Some((known, _)) => Ok(known.clone()),
         None => Err(at(name, Mistake::NoSuchUser(name.as_ref().clone()))),
     }
 }
 
-fn read_user(written: &WrittenUser) -> Result<User, At> {
+fn read_user(written: &WrittenUser) -> Result<User, LocatedMistake> {
     let mut rules = rules(&written.allow, &written.deny)?;
     if written.admin {
         rules.allow.push(Rule::new(Verbs::ALL, "*"));
@@ -236,10 +236,10 @@ fn read_user(written: &WrittenUser) -> Result<User, At> {
     })
 }
 
-/// The names that belong to accounts: each account's own, and what else it calls itself.
+/// The names that belong to accounts: each account's own name, and its other names.
 fn reserved(
     users: &BTreeMap<Spanned<String>, WrittenUser>,
-) -> Result<HashMap<String, UserName>, At> {
+) -> Result<HashMap<String, UserName>, LocatedMistake> {
     let mut reserved: HashMap<String, UserName> = HashMap::new();
     for (account, user) in users {
         let owner = user_name(account)?;
@@ -258,7 +258,11 @@ fn reserved(
     Ok(reserved)
 }
 
-fn read_token(id: &Spanned<String>, written: &WrittenToken, policy: &Policy) -> Result<Token, At> {
+fn read_token(
+    id: &Spanned<String>,
+    written: &WrittenToken,
+    policy: &Policy,
+) -> Result<Token, LocatedMistake> {
     let hash = SecretHash::parse(written.secret.as_ref());
     let hash = hash.map_err(|error| at(&written.secret, error.into()))?;
     let user = written.user.as_ref();
@@ -291,7 +295,7 @@ fn milliseconds(time: &Datetime) -> Option<u64> {
     Some(seconds(time)? * 1000)
 }
 
-/// The same in seconds.
+/// A time in seconds since the Unix epoch.
 pub(crate) fn seconds(time: &Datetime) -> Option<u64> {
     let date = time.date?;
     let days = days_from_civil(date.year.into(), date.month.into(), date.day.into());
@@ -304,7 +308,7 @@ pub(crate) fn seconds(time: &Datetime) -> Option<u64> {
         Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
     };
     let seconds = days * 24 * 60 * 60 + clock - offset;
-    // What was over before 1970 is over.
+    // A time before 1970 is in the past anyway.
     Some(u64::try_from(seconds).unwrap_or(0))
 }
 

@@ -1,10 +1,10 @@
-//! Guessing passwords is slowed, and nobody is locked out by it.
+//! Slows the guessing of passwords, without locking anybody out.
 //!
-//! Two things are counted. From one place (an IPv4 address or an IPv6 /64) ten failures at
-//! one account are free; then each next try has to wait, twice as long each time, up to a
-//! minute. And all places together have one failure a second at an account. A place from
-//! which somebody has logged in to an account isn't bound by what others do to it: otherwise
-//! others could keep him out.
+//! Two things are counted. From one network (an IPv4 address or an IPv6 /64) ten failures at one
+//! account are free; then each further attempt has to wait, twice as long each time, up to a
+//! minute. All networks together have one failure a second at an account. A network from which
+//! somebody has logged in to the account is free of the second limit: otherwise attackers could
+//! lock the owner out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,27 +15,27 @@ use parking_lot::Mutex;
 
 use crate::network::Network;
 
-/// Failures from one place at one account that cost nothing: somebody who tries all of his
-/// old passwords, on a keyboard with the wrong layout first.
+/// Failures from one network at one account that are free: a user may try several old passwords,
+/// some with the wrong keyboard layout.
 const FREE_FAILURES: u32 = 10;
 
 /// The wait after the next failure; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait: a person who has found his password by then waits no longer.
+/// The longest wait, for a person who has found the password meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// From all places together, an account has a failure each so often: 86,400 guesses a day
-/// find only passwords that are in everybody's list.
+/// From all networks together, one failure is allowed per interval: 86,400 guesses a day find
+/// only very common passwords.
 const ACCOUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many of them may come at once: ten people with their free failures.
+/// This many may come at once: the free failures of ten people.
 const ACCOUNT_BURST: u32 = 100;
 
-/// After so long without a failure a place begins anew.
+/// After this time without a failure the count of a network begins anew.
 const FORGIVEN: Duration = Duration::from_secs(15 * 60);
 
-/// For so long a place is known from which somebody has logged in.
+/// How long a network is remembered from which somebody has logged in.
 const KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Entries that are kept, of each kind, at about 100 bytes each.
@@ -47,7 +47,7 @@ pub(crate) struct Guessing {
     table: Mutex<Table>,
 }
 
-/// A login is to be tried later.
+/// The login must be tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many logins have failed; try again in {} s", self.seconds())]
 pub(crate) struct TooManyAttempts {
@@ -55,27 +55,27 @@ pub(crate) struct TooManyAttempts {
 }
 
 impl TooManyAttempts {
-    /// Whole seconds, as they are told.
+    /// The wait in whole seconds, as the client gets it.
     pub(crate) fn seconds(&self) -> u64 {
         whole_seconds(self.wait)
     }
 }
 
-/// A wait as it is told: never shorter than it is, and at least a second.
+/// A wait in whole seconds, rounded up, at least one.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     seconds.max(1)
 }
 
-/// A login that is being tried. Until it is said how it ended it counts as a failure, so
-/// that many at once gain nothing; one that is given up counts as nothing.
+/// A login that is being tried. It counts as a failure until its result is known, so that many at
+/// once gain nothing. A login that is given up doesn't count.
 pub(crate) struct Attempt {
     guessing: Arc<Guessing>,
     key: Key,
     is_failure: bool,
 }
 
-/// Where somebody is, and as whom he wants to log in.
+/// The network of a client, and the account to which it wants to log in.
 type Key = (Network, Arc<str>);
 
 #[derive(Default)]
@@ -84,25 +84,25 @@ struct Table {
     accounts: HashMap<Arc<str>, Account>,
 }
 
-/// What happened from one place at one account.
+/// The attempts from one network at one account.
 struct Pair {
     failures: u32,
-    /// When something happened last.
+    /// When the last attempt was.
     last: Instant,
-    /// Before that, nothing is tried.
+    /// Before this no attempt is allowed.
     next: Instant,
-    /// When somebody last logged in.
+    /// When the last login succeeded.
     success: Option<Instant>,
 }
 
-/// What happened at one account.
+/// The attempts at one account.
 struct Account {
     /// When the burst is whole again.
     full_at: Instant,
 }
 
 impl Guessing {
-    /// Lets a login be tried, or says when it may be.
+    /// Allows an attempt, or returns when to try again.
     pub(crate) fn begin(
         self: &Arc<Self>,
         from: IpAddr,
@@ -144,11 +144,11 @@ impl Attempt {
         self.is_failure = true;
     }
 
-    /// It was right.
+    /// The password was right.
     pub(crate) fn succeeded(self, now: Instant) {
         let mut table = self.guessing.table.lock();
         if let Some(pair) = table.pairs.get_mut(&self.key) {
-            // What was given back is nothing, whatever came before.
+            // An attempt that was given back leaves no failure.
             pair.failures = 1;
             pair.success = Some(now);
         }
@@ -169,7 +169,7 @@ impl Drop for Attempt {
         let last = pair.last;
         pair.failures = pair.failures.saturating_sub(1);
         pair.next = last;
-        // What is given up at once shall not fill the tables.
+        // Attempts that are given up at once should not fill the tables.
         if pair.failures == 0 && pair.success.is_none() {
             pairs.remove(&self.key);
         }
@@ -193,7 +193,7 @@ impl Pair {
         }
     }
 
-    /// Nothing is left to be known of it.
+    /// Whether the entry has no effect any more.
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last) >= FORGIVEN && !self.is_known(now)
     }
@@ -237,12 +237,12 @@ impl Account {
     }
 }
 
-/// Removes what means nothing any more, when there is too much; and if there is too much
-/// still, everything: a table that takes no more would let nobody in.
+/// When there are too many entries, removes those without effect. If there are still too many,
+/// removes all: a table that takes no more would let nobody in.
 fn make_room<K, V>(entries: &mut HashMap<K, V>, mut matters: impl FnMut(&V) -> bool) {
     if entries.len() >= MAX_ENTRIES {
         entries.retain(|_, entry| matters(entry));
-        // Some room, or each of the next ones would have to look at all again.
+        // Makes some room, or each of the next attempts would check all entries again.
         if entries.len() > MAX_ENTRIES / 2 {
             entries.clear();
         }

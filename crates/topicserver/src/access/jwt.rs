@@ -1,9 +1,9 @@
-//! Signed tokens (JWT), which another program makes for its users: an account that this
-//! server need not know, for a short time, with rights that the token says itself.
+//! Signed tokens (JWT), which another program makes for its users. The account needn't be known
+//! to this server, the time is short, and the token itself may state the permissions.
 //!
-//! Checking one is small, so it is done here, on the cryptography that TLS brings anyway. A
-//! library would read its own clock, and would let a token pass that says less than it has
-//! to.
+//! Checking one takes little code, so it is done here, with the cryptography that TLS needs
+//! anyway. A library would read its own clock, and would accept a token that lacks required
+//! claims.
 
 mod keys;
 
@@ -20,43 +20,43 @@ pub(super) use keys::{Algorithm, Keys};
 
 use super::rules::{RuleError, RuleSet};
 
-/// The longest time until a token expires: nobody can take one back, so none is valid for
-/// longer than a day.
+/// The longest time until a token expires: a token can't be revoked, so none is valid for longer
+/// than a day.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How far the clocks of two machines may differ.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// Rules in a token, more than a page of a file.
+/// The most rules in a token.
 const MAX_RULES: usize = 64;
 
 /// Checks tokens.
 #[derive(Debug)]
 pub(super) struct Jwt {
     pub(super) keys: Keys,
-    /// Where they come from.
+    /// The file of the keys.
     pub(super) file: PathBuf,
-    /// For whom a token must be made.
+    /// The audience that a token must have.
     pub(super) audience: Option<String>,
-    /// By whom.
+    /// The issuer that a token must have.
     pub(super) issuer: Option<String>,
 }
 
-/// What a valid token says.
+/// The content of a valid token.
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub(super) account: UserName,
-    /// How the account is called where it doesn't say so itself.
+    /// The display name, for a connection that doesn't give one.
     pub(super) name: Option<UserName>,
-    /// What it may do; without, what the account may.
+    /// The rules in the token. Without them the account's rules hold.
     pub(super) rules: Option<RuleSet>,
-    /// In milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     pub(super) expires: u64,
-    /// Which key, audience and issuer it was valid by.
+    /// A mark of the key, audience and issuer by which it was valid.
     pub(super) mark: Mark,
 }
 
-/// Stands for a key and for what else makes a token valid.
+/// A hash of a key, an audience and an issuer.
 pub(super) type Mark = [u8; 32];
 
 /// Why a token isn't valid.
@@ -91,7 +91,7 @@ struct Head<'a> {
     #[serde(borrow)]
     alg: std::borrow::Cow<'a, str>,
     kid: Option<String>,
-    /// What is critical and not understood makes a token invalid; nothing of it is.
+    /// Critical extensions that aren't understood make a token invalid, and none is understood.
     crit: Option<serde::de::IgnoredAny>,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn is_jwt(token: &str) -> bool {
 }
 
 impl Jwt {
-    /// What a token says, if it is valid at `now`, in milliseconds since the Unix epoch.
+    /// Checks a token at `now`, in milliseconds since the Unix epoch.
     pub(super) fn check(&self, token: &str, now: u64) -> Result<Claimed, JwtError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Form)?;
         let (head, claims) = signed.split_once('.').ok_or(JwtError::Form)?;
@@ -133,7 +133,7 @@ impl Jwt {
             .keys
             .verify(&head.alg, kid, signed.as_bytes(), &signature);
         let key = key.ok_or(JwtError::Signature)?;
-        // Only now is it worth anything what it says.
+        // Only after this check are the claims trusted.
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| JwtError::Form)?;
         self.check_parties(&claims)?;
         Ok(Claimed {
@@ -145,7 +145,7 @@ impl Jwt {
         })
     }
 
-    /// Whether a token that was valid by this would still be.
+    /// Whether a token with this mark is still valid.
     pub(super) fn accepts(&self, mark: &Mark) -> bool {
         self.keys.marks().any(|key| self.mark(key) == *mark)
     }
@@ -169,7 +169,7 @@ impl Jwt {
         };
         match &self.audience {
             Some(own) if !audiences.contains(own) => return Err(JwtError::Audience),
-            // It was made for somebody, and nothing says that this is us.
+            // The token has an audience, and this server has none configured.
             None if !audiences.is_empty() => return Err(JwtError::Audience),
             _ => {}
         }
@@ -186,7 +186,7 @@ fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
 
 /// A time of a token, in milliseconds since the Unix epoch.
 fn milliseconds(seconds: f64) -> u64 {
-    // What is negative or no number is over; what is too much is far away.
+    // The cast saturates: negative numbers and NaN become 0, too large ones the maximum.
     (seconds * 1000.0) as u64
 }
 

@@ -1,5 +1,4 @@
-//! How much somebody may do: an account, wherever it comes from; and whoever has none, by
-//! where he comes from.
+//! Rate limits, for each account; for clients without an account, for each address.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,14 +16,13 @@ use crate::metrics::{self, Count};
 use crate::network::Network;
 
 /// Accounts and addresses that are remembered, at about 200 bytes each. All others share one
-/// entry: forgetting somebody would give him everything anew.
+/// entry, because a forgotten owner would begin with full buckets.
 const MAX_OWNERS: usize = 65_536;
 
-/// How often it is looked, when there are so many, which of them have nothing left to be
-/// remembered.
+/// How often, when there are so many, those with full buckets are removed.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What somebody may do. What isn't said isn't limited.
+/// The limits of an owner. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(super) messages: Option<Rate>,
@@ -33,7 +31,7 @@ pub(crate) struct Limits {
     pub(super) new_topics: Option<Rate>,
 }
 
-/// What is limited.
+/// A kind of limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     Messages,
@@ -42,28 +40,28 @@ pub(crate) enum Limit {
     NewTopics,
 }
 
-/// Whom a limit is for.
+/// The owner of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Account(UserName),
     /// An address, or an IPv6 /64.
     Client(Network),
-    /// All those who found no place of their own.
+    /// All owners beyond the maximum.
     Others,
 }
 
-/// Somebody wants more than he may.
+/// A limit is exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) limit: Limit,
     /// The rate, or the number, as the file has it.
     pub(crate) rate: String,
     pub(crate) of: Owner,
-    /// After that, the same would be allowed; nothing of connections.
+    /// After this time the same would be allowed; zero for connections.
     pub(crate) wait: Duration,
 }
 
-/// Remembers what everybody has done.
+/// The buckets of all owners.
 #[derive(Default)]
 pub(crate) struct Limiter {
     table: Mutex<Table>,
@@ -75,7 +73,7 @@ struct Table {
     purged: Option<Instant>,
 }
 
-/// What one owner has done.
+/// The buckets of one owner.
 struct Owned {
     owner: Owner,
     used: Mutex<Used>,
@@ -89,14 +87,14 @@ struct Used {
     connections: u32,
 }
 
-/// Measures what somebody does, on one connection or in one request.
+/// Measures what an owner does, on one connection or in one request.
 #[derive(Clone)]
 pub(crate) struct Meter {
     limits: Limits,
     owned: Arc<Owned>,
 }
 
-/// A connection that counts.
+/// A counted connection. Dropping it ends the count.
 pub(crate) struct ConnectionPlace(Arc<Owned>);
 
 impl Drop for ConnectionPlace {
@@ -107,7 +105,7 @@ impl Drop for ConnectionPlace {
 }
 
 impl Limits {
-    /// These; what they don't say is as in `general`.
+    /// These limits, with those of `general` where one is missing.
     pub(super) fn or(self, general: Self) -> Self {
         Self {
             messages: self.messages.or(general.messages),
@@ -123,7 +121,8 @@ impl Limits {
 }
 
 impl Owner {
-    /// Whoever has an account is never counted by his address: others may share it.
+    /// A client with an account is never counted by its address, because others may share the
+    /// address.
     pub(crate) fn of(visitor: &Visitor, peer: IpAddr) -> Self {
         match visitor.account() {
             Some(account) => Self::Account(account.clone()),
@@ -133,7 +132,7 @@ impl Owner {
 }
 
 impl Limiter {
-    /// Measures what `owner` does; `None` if nothing is limited.
+    /// The meter of `owner`; `None` if nothing is limited.
     pub(crate) fn meter(&self, owner: Owner, limits: Limits, now: Instant) -> Option<Meter> {
         if limits.is_none() {
             return None;
@@ -170,7 +169,7 @@ impl Table {
 }
 
 impl Used {
-    /// Whether somebody who is forgotten would have more than one who is not.
+    /// Whether forgetting the owner would give it more than it has.
     fn matters(&self, now: Instant) -> bool {
         let buckets = [&self.messages, &self.bytes, &self.new_topics];
         self.connections > 0 || buckets.iter().any(|bucket| !bucket.is_full(now))
@@ -183,7 +182,7 @@ impl Meter {
         Arc::ptr_eq(&self.owned, &other.owned) && self.limits == other.limits
     }
 
-    /// Lets so much be published, or nothing of it.
+    /// Allows a publication as a whole, or refuses it.
     pub(crate) fn publish(&self, messages: u64, bytes: u64, now: Instant) -> Result<(), Exceeded> {
         let used = &mut *self.owned.used.lock();
         let kinds = self.kinds(used, messages, bytes);
@@ -196,8 +195,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts what was published already. If it was too much, says after which time there
-    /// may be more.
+    /// Counts what was published already. If it was too much, returns how long to wait.
     pub(crate) fn charge(&self, messages: u64, bytes: u64, now: Instant) -> Option<Exceeded> {
         let used = &mut *self.owned.used.lock();
         take(self.kinds(used, messages, bytes), now);
@@ -209,7 +207,7 @@ impl Meter {
         exceeded.max_by_key(|exceeded| exceeded.wait)
     }
 
-    /// Lets a topic be made.
+    /// Allows the creation of a topic, or refuses it.
     pub(crate) fn make_topic(&self, now: Instant) -> Result<(), Exceeded> {
         let Some(rate) = &self.limits.new_topics else {
             return Ok(());
@@ -324,7 +322,7 @@ impl Exceeded {
         }
     }
 
-    /// Whole seconds, as they are told. Nothing where waiting alone doesn't help.
+    /// The wait in whole seconds; `None` where waiting doesn't help.
     pub(crate) fn retry_after(&self) -> Option<u64> {
         (self.limit != Limit::Connections).then(|| whole_seconds(self.wait))
     }

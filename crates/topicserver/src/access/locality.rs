@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 
 use crate::network::Network;
 
-/// How long the list of interfaces is believed when a peer isn't in it: a laptop gets a new
-/// network, and a provider a new prefix, and the list takes the system some microseconds.
+/// How long the list of interfaces is used for a peer that isn't in it. Networks and prefixes
+/// change, and reading the list takes only some microseconds.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// In an IPv6 network everybody can take any address of a /64.
+/// In an IPv6 network a machine can take any address of a /64.
 const SHORTEST_V6: u8 = 64;
 
-/// Why a stranger isn't served, and what to do about it.
+/// Why a client outside the network isn't served, and what to do about it.
 pub(crate) const REFUSAL: &str = "this server asks nobody for a password, so it serves only its \
     own network; start it with --auth FILE to say who may come in, or with --open-to-all";
 
@@ -59,8 +59,8 @@ impl Locality {
     }
 }
 
-/// Whether no address of the internet is like this: loopback, private, link-local, and what
-/// providers and overlay networks share among their customers.
+/// Whether the address isn't a public one: loopback, private, link-local, and the shared
+/// addresses of providers and overlay networks.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -72,8 +72,8 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// The network of an interface: never more than a /64 of IPv6, and of a wrong mask only the
-/// address itself.
+/// The network of an interface: at most a /64 of IPv6, and with a wrong mask only the address
+/// itself.
 fn network_of(address: IpAddr, mask: IpAddr) -> Network {
     let ones = match mask {
         IpAddr::V4(mask) => mask.to_bits().leading_ones(),
@@ -87,7 +87,7 @@ fn network_of(address: IpAddr, mask: IpAddr) -> Network {
     }
 }
 
-/// The machine's addresses; none where the system doesn't say.
+/// The machine's addresses; none if the system doesn't list them.
 #[cfg(unix)]
 pub(crate) fn interfaces() -> Vec<Interface> {
     use nix::net::if_::InterfaceFlags;

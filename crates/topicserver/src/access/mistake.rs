@@ -1,7 +1,6 @@
-//! What is wrong in a file of accounts, and where: with the line and a caret. A line that
-//! may hold a secret isn't shown.
+//! Mistakes in the policy's file, with the line and a caret. A line that may hold a secret isn't
+//! shown.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +11,10 @@ use super::password::PasswordHashError;
 use super::rate::RateError;
 use super::rules::RuleError;
 use super::token::TokenError;
+use crate::excerpt::Excerpt;
 use crate::network::NetworkError;
 
-/// Why the file that says who may do what can't be used.
+/// Why the policy's file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFileError {
     /// It can't be read, or written.
@@ -29,22 +29,15 @@ pub enum AuthFileError {
     #[error("the operating system gives no random numbers: {0}")]
     Randomness(getrandom::Error),
     /// Something in it is wrong.
-    #[error("{}, {place}", .path.display())]
+    #[error("{}, {}", .path.display(), located(.excerpt, .mistake))]
     Wrong {
         /// Which file.
         path: PathBuf,
-        /// Where, and what.
-        place: Place,
+        /// Where in it.
+        excerpt: Excerpt,
+        /// What is wrong there.
+        mistake: Mistake,
     },
-}
-
-/// A mistake in a text, with the line in which it is.
-#[derive(Debug)]
-pub struct Place {
-    line: usize,
-    column: usize,
-    text: String,
-    mistake: Mistake,
 }
 
 /// What is wrong in the file.
@@ -65,7 +58,7 @@ pub enum Mistake {
     /// A network.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// What is kept of a password.
+    /// The hash of a password.
     #[error(transparent)]
     Password(#[from] PasswordHashError),
     /// A limit.
@@ -74,31 +67,31 @@ pub enum Mistake {
     /// The keys of signed tokens.
     #[error(transparent)]
     JwtKey(#[from] JwtKeyError),
-    /// By which signed tokens are signed.
+    /// The algorithm of signed tokens.
     #[error("{0:?} is no algorithm here; there are EdDSA, ES256 and RS256")]
     Algorithm(String),
-    /// A token or an address is for a user that there isn't.
+    /// A token or an address names a user that isn't in the file.
     #[error("there is no user {0:?} in this file; add [users.{0}]")]
     NoSuchUser(String),
     /// Two accounts have a name that looks the same.
     #[error("the name {name:?} belongs to {other} already, or looks the same")]
     SameName {
-        /// Which.
+        /// The name.
         name: String,
-        /// Whose it is.
+        /// The account that has it.
         other: UserName,
     },
     /// A token that allows nothing.
     #[error("a token has a user, or says itself what it allows")]
     EmptyToken,
-    /// A time of day.
+    /// A time of day without a date.
     #[error("a token expires at a date, as in 2027-01-01T00:00:00Z")]
     Time,
 }
 
 /// A mistake, and where it is in bytes from the beginning.
 #[derive(Debug)]
-pub(super) struct At {
+pub(super) struct LocatedMistake {
     pub(super) offset: usize,
     pub(super) mistake: Mistake,
 }
@@ -106,48 +99,27 @@ pub(super) struct At {
 /// Words of lines that may hold a secret.
 const SECRETS: [&str; 4] = ["password", "secret", "ntr_", "$argon2"];
 
-impl At {
-    /// The same for people.
+impl LocatedMistake {
+    /// The mistake as an error that shows the line of the file.
     pub(super) fn in_file(self, path: &Path, text: &str) -> AuthFileError {
-        let offset = text.floor_char_boundary(self.offset.min(text.len()));
-        let (before, behind) = text.split_at(offset);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = behind.find('\n').map_or(text.len(), |at| offset + at);
         AuthFileError::Wrong {
             path: path.to_owned(),
-            place: Place {
-                line: before.matches('\n').count() + 1,
-                column: before[start..].chars().count() + 1,
-                text: text[start..end].trim_end().to_owned(),
-                mistake: self.mistake,
-            },
+            excerpt: Excerpt::new(text, self.offset..self.offset),
+            mistake: self.mistake,
         }
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            text,
-            mistake,
-        } = self;
-        write!(f, "line {line}, column {column}: ")?;
-        if SECRETS.iter().any(|word| text.contains(word)) {
-            return match mistake {
-                // It may quote what is there.
-                Mistake::Syntax(_) => f.write_str("this can't be read, or has another type"),
-                other => write!(f, "{other}"),
-            };
+/// A mistake with its line and column. The line's text is left out if it may hold a secret.
+fn located(excerpt: &Excerpt, mistake: &Mistake) -> String {
+    let place = format!("line {}, column {}", excerpt.line(), excerpt.column());
+    let may_hold_secret = SECRETS.iter().any(|word| excerpt.text().contains(word));
+    match (may_hold_secret, mistake) {
+        // The message may quote the line.
+        (true, Mistake::Syntax(_)) => {
+            format!("{place}: this can't be read, or has another type")
         }
-        let number = line.to_string();
-        let margin = " ".repeat(number.len());
-        let indent: String = text
-            .chars()
-            .take(column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        write!(f, "{mistake}\n{number} | {text}\n{margin} | {indent}^")
+        (true, mistake) => format!("{place}: {mistake}"),
+        (false, mistake) => format!("{place}: {mistake}\n{excerpt}"),
     }
 }

@@ -1,5 +1,4 @@
-//! Passwords: what is kept of them, and how one is checked without letting anybody use up
-//! the machine by trying.
+//! Password hashes: how they are made, written and checked, with bounded memory and time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +12,11 @@ use subtle::ConstantTimeEq as _;
 const MEMORY: u32 = 19_456;
 /// See [`MEMORY`].
 const PASSES: u32 = 2;
-/// More than one would help only where one check had several cores for itself.
+/// More than one would only help if a check had several cores for itself.
 const LANES: u32 = 1;
 
-/// Hashes that come from elsewhere may ask for this at most: a login shall not take a
-/// second, and the memory of all checks together is bounded by [`MEMORY`].
+/// The most passes that a hash from another program may ask for: a login should not take a
+/// second, and [`MEMORY`] bounds the memory of all checks together.
 const MAX_PASSES: u32 = 10;
 /// See [`MAX_PASSES`].
 const MAX_LANES: u32 = 4;
@@ -28,7 +27,7 @@ const HASH_BYTES: usize = 32;
 /// The fewest and most bytes of a salt or a hash that comes from elsewhere.
 const BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// What is kept of a password: `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
+/// The hash of a password: `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PasswordHash {
     memory: u32,
@@ -38,10 +37,10 @@ pub(crate) struct PasswordHash {
     pub(super) hash: Box<[u8]>,
 }
 
-/// Why a text can't be used as what is kept of a password.
+/// Why a text can't be used as the hash of a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    /// It is something else, maybe the password itself.
+    /// It is no hash, maybe the password itself.
     #[error(
         "a password is kept as \"$argon2id$v=19$m=19456,t=2,p=1$…\"; `topicserver user password` \
          writes it"
@@ -55,20 +54,20 @@ pub enum PasswordHashError {
     Work,
 }
 
-/// The blocks that one check fills. They are used again for the next one: the allocator
-/// would keep those of each thread.
+/// The blocks that one check fills. They are reused for the next one, because the allocator would
+/// keep freed ones for each thread.
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
 
 impl PasswordHash {
-    /// Of a password, with a new salt. Takes 30 ms and 19 MiB.
+    /// Hashes a password with a new salt. Takes 30 ms and 19 MiB.
     pub(crate) fn of(password: &str) -> Result<Self, getrandom::Error> {
         let mut new = Self::decoy()?;
         new.hash = new.compute(password, &mut Memory::default());
         Ok(new)
     }
 
-    /// One that no password fits, and that takes as long to check as any other.
+    /// A hash that no password fits, and that takes as long to check as any other.
     pub(super) fn decoy() -> Result<Self, getrandom::Error> {
         let (mut salt, mut hash) = ([0; SALT_BYTES], [0; HASH_BYTES]);
         getrandom::fill(&mut salt)?;
@@ -82,13 +81,13 @@ impl PasswordHash {
         })
     }
 
-    /// Whether it is this password's.
+    /// Whether this is the hash of the password.
     pub(super) fn fits(&self, password: &str, memory: &mut Memory) -> bool {
         let computed = self.compute(password, memory);
         !computed.is_empty() && computed.ct_eq(&self.hash).into()
     }
 
-    /// Nothing if the parameters make no sense, which reading them has ruled out.
+    /// Computes the hash; empty if the parameters make no sense, which parsing has ruled out.
     fn compute(&self, password: &str, memory: &mut Memory) -> Box<[u8]> {
         let mut computed = vec![0; self.hash.len()];
         let params = Params::new(self.memory, self.passes, self.lanes, Some(computed.len()));
@@ -148,7 +147,7 @@ impl PasswordHash {
     }
 }
 
-/// As it is written in a file.
+/// The form in a file.
 impl fmt::Display for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (memory, passes, lanes) = (self.memory, self.passes, self.lanes);
@@ -163,7 +162,7 @@ impl fmt::Display for PasswordHash {
     }
 }
 
-/// A hash lets passwords be tried: it isn't shown.
+/// With a hash, passwords can be tried offline, so it isn't shown.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(password)")

@@ -1,5 +1,5 @@
-//! Which topics a rule is about: a name, in which `*` stands for any characters and
-//! `{user}` for the name of the account.
+//! The topics of a rule: a name in which `*` stands for any characters and `{user}` for the name
+//! of the account.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ pub(super) struct Pattern {
     text: String,
 }
 
-/// Texts and accounts' names, one after another.
+/// Literals and placeholders for the account's name.
 type Part = Vec<Piece>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Piece {
     User,
 }
 
-/// What stands for the account's name.
+/// The placeholder for the account's name.
 const USER: &str = "{user}";
 
 impl Pattern {
@@ -41,8 +41,8 @@ impl Pattern {
         self.text.bytes().all(|byte| byte == b'*') && !self.text.is_empty()
     }
 
-    /// Whether it fits this topic. Of somebody who isn't logged in, `user` is none, and a
-    /// pattern with a user in it fits nothing.
+    /// Whether the pattern fits this topic. `user` is `None` without a login; then a pattern with
+    /// `{user}` fits nothing.
     pub(super) fn matches(&self, topic: &str, user: Option<&str>) -> bool {
         let mut literals = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
@@ -60,7 +60,7 @@ impl Pattern {
         let Some(mut rest) = topic.strip_prefix(&**first) else {
             return false;
         };
-        // The first place is as good as any other: more is left for what follows.
+        // Taking the first match is right, because it leaves the most for the parts that follow.
         for literal in middle {
             match rest.find(&**literal) {
                 Some(at) => rest = &rest[at + literal.len()..],

@@ -1,30 +1,30 @@
-//! The PROXY protocol, by which a proxy says whose connection it forwards, before
-//! everything else. Version 1 is a line of text, version 2 is binary.
+//! The PROXY protocol, by which a proxy names the client of a connection, before all other bytes.
+//! Version 1 is a line of text, version 2 is binary.
 //!
 //! Anybody can write such a header, so only the headers of trusted proxies are read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What a header of version 1 begins with.
+/// The beginning of a header of version 1.
 const LINE_START: &[u8] = b"PROXY ";
 
-/// What a header of version 2 begins with. JSON would take the first bytes for white space.
+/// The beginning of a header of version 2. In JSON its first bytes would be white space.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The longest header of version 1, with its end: what the specification says.
+/// The longest header of version 1, with its end, by the specification.
 const MAX_LINE: usize = 107;
 
-/// Of version 2, the bytes before the addresses.
+/// The bytes before the addresses in version 2.
 const FIXED: usize = 16;
 
-/// The longest header of version 2. Behind the addresses stand things that proxies know of
-/// their clients, such as the name in a certificate, a few hundred bytes in all.
+/// The longest header of version 2. After the addresses come facts about the client, such as the
+/// name in a certificate: a few hundred bytes in all.
 pub(crate) const MAX_HEADER: usize = 4096;
 
-/// What the first bytes of a connection are.
+/// The result of a scan of a connection's first bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Scan {
-    /// The beginning of a header, maybe.
+    /// Maybe the beginning of a header.
     Partial,
     /// No header.
     None,
@@ -32,12 +32,12 @@ pub(crate) enum Scan {
     Header(Header),
 }
 
-/// What a proxy says.
+/// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The bytes of the header.
     pub(crate) length: usize,
-    /// The client. `None`: the proxy doesn't know it, or speaks for itself.
+    /// The client. `None` if the proxy doesn't know it, or has opened the connection for itself.
     pub(crate) client: Option<SocketAddr>,
 }
 
@@ -101,8 +101,8 @@ fn scan_line(bytes: &[u8]) -> Result<Scan, ProxyError> {
     }))
 }
 
-/// The client, or `None` if the proxy doesn't know it; the outer `None` if the line is
-/// wrong.
+/// The client of a header line, or `None` if the proxy doesn't know it. The outer `None` means
+/// that the line is wrong.
 fn client_of_line(line: &str) -> Option<Option<SocketAddr>> {
     let mut words = line.split(' ').skip(1);
     let family = words.next()?;
@@ -149,7 +149,7 @@ fn scan_binary(bytes: &[u8]) -> Result<Scan, ProxyError> {
 /// The client of a binary header.
 fn client_of(transport: u8, addresses: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     match transport {
-        // The proxy doesn't know it, or it came over a UNIX socket.
+        // The proxy doesn't know the client, or it came over a UNIX socket.
         0x00 | 0x31 => Ok(None),
         0x11 => {
             let [a, b, c, d, _, _, _, _, high, low, _, _] = first(addresses)?;

@@ -1,10 +1,10 @@
-//! Rates, as files write them, and the bucket that holds somebody to one.
+//! Rates as files write them, and the token bucket that enforces one.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// So much in so long, and how much of it may come at once: `100/s burst 1000`.
+/// An amount per time, and how much may come at once: `100/s burst 1000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     count: u64,
@@ -20,7 +20,7 @@ enum Unit {
     Day,
 }
 
-/// What a rate counts: how its numbers may be written.
+/// What a rate counts, which decides how its numbers may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     /// Whole things.
@@ -32,7 +32,7 @@ pub(crate) enum Counted {
 /// Why a text is no rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
-    /// It has another form.
+    /// It doesn't have the form of a rate.
     #[error(
         "{0:?} is no rate; one is written as \"100/s\", \"100/h\" or \"100/s burst 1000\", with s, \
          m, h or d"
@@ -49,7 +49,7 @@ pub enum RateError {
     Burst(u64, u64),
 }
 
-/// More would overflow what is computed with it, and bounds nothing.
+/// A larger number would overflow in computations, and limits nothing in practice.
 const MAX_COUNT: u64 = 1 << 40;
 
 impl Rate {
@@ -77,7 +77,7 @@ impl Rate {
         }
     }
 
-    /// The time in which so much becomes allowed.
+    /// The time in which this amount becomes available.
     fn time_for(&self, amount: u64) -> Duration {
         let nanoseconds = u128::from(self.unit.seconds()) * 1_000_000_000;
         let time = nanoseconds * u128::from(amount) / u128::from(self.count);
@@ -136,20 +136,19 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Holds somebody to a rate: a bucket that was emptied and fills. What is kept is when it is
-/// full again.
+/// A token bucket. Only the time at which it is full again is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bucket(Option<Instant>);
 
 impl Bucket {
-    /// How long it takes until so much is there. What is more than a whole bucket is there
-    /// when the bucket is full: it could never come otherwise.
+    /// How long it takes until this amount is available. An amount larger than the bucket is
+    /// available when the bucket is full, or it never would be.
     pub(crate) fn wait(&self, rate: &Rate, amount: u64, now: Instant) -> Duration {
         let rest = rate.burst.saturating_sub(amount);
         self.missing(now).saturating_sub(rate.time_for(rest))
     }
 
-    /// Takes so much, whether it is there or not.
+    /// Takes this amount, even if it isn't available.
     pub(crate) fn take(&mut self, rate: &Rate, amount: u64, now: Instant) {
         let from = self.0.map_or(now, |full| full.max(now));
         self.0 = from.checked_add(rate.time_for(amount));
@@ -250,8 +249,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a bucket of whole tokens: whoever waits as long as he is told gets his
-        /// share, and never more than burst and rate give.
+        /// Compared with a bucket of whole tokens: a client that waits as told gets its share,
+        /// and never more than burst and rate allow.
         #[test]
         fn nobody_gets_more_than_the_rate(
             count in 1_u64..1000,

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use wire::{ErrorCode, UserName};
 
 use super::file;
-use super::mistake::At;
+use super::mistake::LocatedMistake;
 use super::policy::{LoginError, Policy};
 use super::token;
 use super::verbs::Verbs;
 use super::visitor::Visitor;
 
-fn parse(text: &str) -> Result<Policy, At> {
+fn parse(text: &str) -> Result<Policy, LocatedMistake> {
     file::parse(text, std::path::Path::new(""))
 }
 

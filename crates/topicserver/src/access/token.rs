@@ -1,22 +1,22 @@
-//! Tokens: `ntr_ID_SECRET`. The id is public and appears in logs; of the secret, the server
-//! keeps only a hash. It is random and long, so a fast hash is enough: nobody can try 2^256
-//! of them. The prefix lets scanners for leaked secrets recognise one.
+//! Tokens: `ntr_ID_SECRET`. The id is public and appears in logs; of the secret, the server keeps
+//! only a hash. The secret is random and long, so a fast hash is enough: 2^256 secrets can't be
+//! tried. The prefix lets scanners for leaked secrets recognise one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// What every token begins with.
+/// The prefix of every token.
 pub(crate) const PREFIX: &str = "ntr_";
 
-/// What a secret's hash begins with in a file.
+/// The prefix of a secret's hash in a file.
 const HASH_PREFIX: &str = "sha256:";
 
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
-/// Characters of a new id: 40 bits, so that ids don't meet by chance.
+/// Characters of a new id: 40 bits, so that ids don't collide by chance.
 const ID_CHARS: usize = 8;
 
 /// The longest id, in characters.
@@ -41,7 +41,7 @@ pub enum TokenError {
 }
 
 impl SecretHash {
-    /// Of the secret's text.
+    /// The hash of a secret.
     pub(super) fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
@@ -62,26 +62,26 @@ impl SecretHash {
         Ok(Self(bytes))
     }
 
-    /// As it is written in a file.
+    /// The form in a file.
     pub(super) fn to_text(self) -> String {
         let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{HASH_PREFIX}{digits}")
     }
 
-    /// Whether both are the same, in a time that says nothing about them.
+    /// Compares both in constant time.
     pub(super) fn is(self, other: Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// A token as a client brings it.
+/// A token as a client sends it.
 pub(super) struct Presented<'a> {
     pub(super) id: &'a str,
     pub(super) secret: SecretHash,
 }
 
 impl<'a> Presented<'a> {
-    /// Takes a token apart; `None` if it has another form.
+    /// Splits a token; `None` if it has another form.
     pub(super) fn parse(token: &'a str) -> Option<Self> {
         let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
         check_id(id).ok()?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Any of the things that can be done with a topic.
+/// A set of permissions for a topic.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Verbs(u8);
 
@@ -26,26 +26,26 @@ impl Verbs {
     pub(crate) const READ: Self = Self(1 | 2);
     /// To publish.
     pub(crate) const WRITE: Self = Self(4);
-    /// To see who is there, comes and goes.
+    /// To see who is in the topic, joins and leaves.
     pub(crate) const WHO: Self = Self(8);
     /// To see that the topic exists.
     pub(crate) const LIST: Self = Self(16);
-    /// To manage the topic. Nothing asks for it yet.
+    /// To manage the topic. Nothing uses it yet.
     pub(crate) const ADMIN: Self = Self(32);
     pub(crate) const ALL: Self = Self(63);
 
-    /// The verb that a rule writes so.
+    /// The verb of this name in a rule.
     pub(super) fn named(word: &str) -> Option<Self> {
         let known = WORDS.iter().find(|(known, _)| *known == word);
         known.map(|(_, verbs)| *verbs)
     }
 
-    /// All of `others`.
+    /// Whether all of `others` are in this set.
     pub(crate) fn contains(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 
-    /// Some of `others`.
+    /// Whether some of `others` are in this set.
     pub(crate) fn intersects(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }

@@ -1,4 +1,4 @@
-//! How many connections there may be, and what one of them may take.
+//! Limits of connections and of queues.
 
 use clap::Args;
 
@@ -13,13 +13,13 @@ impl Config {
     /// 1 MiB: about 5,000 short messages, which is some seconds of a busy topic; and
     /// a thousand stalled readers cost 1 GiB at worst.
     pub const DEFAULT_MAX_OUTBOX: usize = 1024 * 1024;
-    /// This part of the machine's memory: the rest is for messages that are kept, for
-    /// connections and for other programs.
+    /// This part of the machine's memory. Other memory is for the history, for connections and
+    /// for other programs.
     pub const MAX_QUEUED_PART: usize = 4;
-    /// 256 MiB: what 256 readers that have stopped may hold each to their limit.
+    /// 256 MiB: 256 readers that have stopped may hold their limit each.
     pub const LEAST_MAX_QUEUED: usize = 256 * 1024 * 1024;
-    /// 256 KiB: four full reads. More wouldn't make the topic's task faster, only
-    /// its publishers wait later.
+    /// 256 KiB: four full reads. More wouldn't make the topic's task faster; publishers would
+    /// only be slowed later.
     pub const DEFAULT_MAX_MAILBOX: usize = 256 * 1024;
     /// About 1 kB each when idle, so 100 MB.
     pub const DEFAULT_MAX_CONNECTIONS: usize = 100_000;

@@ -1,4 +1,4 @@
-//! How long a connection may take for what it has to do.
+//! The deadlines of connections.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ impl Config {
     /// Longer than TCP itself waits on a path that lost a few packets in a row, and less
     /// than a minute with what [`WRITE_GRACE`](Self::WRITE_GRACE) adds.
     pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(50);
-    /// After the write deadline, until the system gives up a peer that doesn't even
-    /// acknowledge what was sent to it: it has heard of the deadline before.
+    /// Time after the write deadline until the system gives up a peer that doesn't even
+    /// acknowledge packets. A peer that does is told of the write deadline first.
     pub const WRITE_GRACE: Duration = Duration::from_secs(5);
-    /// What a supervisor such as systemd or a person waits without asking.
+    /// As long as a supervisor such as systemd, or a person, waits without worrying.
     pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
     /// Half a minute: a client has tried several times to come back by then.
     pub const DEFAULT_NAME_GRACE: Duration = Duration::from_secs(30);

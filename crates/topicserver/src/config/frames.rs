@@ -1,4 +1,4 @@
-//! What a frame may be.
+//! The limits of a frame.
 
 use clap::Args;
 use wire::Limits;

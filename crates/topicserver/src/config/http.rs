@@ -15,7 +15,7 @@ impl Config {
     /// Half of the minute after which most proxies and routers forget a connection
     /// that is silent.
     pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
-    /// The id of each event has a place of at most 38 bytes for each topic: so many add
+    /// The id of each event has a position of at most 38 bytes for each topic: 32 topics add
     /// 1.2 kB to an event.
     pub const DEFAULT_MAX_STREAM_TOPICS: usize = 32;
 }

@@ -1,6 +1,6 @@
-//! The layers of options: what the configuration file says, over it what the environment says,
-//! over that the command line. Each layer's values become arguments, so that there is one
-//! description of the options: the one of the command line.
+//! The layers of options: the configuration file, above it the environment, above that the
+//! command line. Each layer's values become arguments, so the command line's description of the
+//! options is the only one.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,9 +12,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
 
 use super::Options;
-use super::source::{ConfigMistake, OptionsError, Problem, Source, Spot};
+use super::source::{ConfigMistake, OptionsError, Problem, Source};
+use crate::excerpt::Excerpt;
 
-/// What every variable of ours begins with.
+/// The prefix of every variable.
 const PREFIX: &str = "NATTER_";
 
 /// The option, and the variable, that name the configuration file.
@@ -23,7 +24,7 @@ const FILE_OPTION: &str = "config";
 /// Options that only make sense on the command line.
 const ONLY_TYPED: [&str; 3] = ["help", "version", FILE_OPTION];
 
-/// How much alike a mistyped name and the one that was meant are, from 0 to 1: as clap has it.
+/// How similar a mistyped name must be to a known one, from 0 to 1: the same as in clap.
 const SIMILAR: f64 = 0.7;
 
 /// The options in force, and where each comes from.
@@ -44,26 +45,26 @@ pub(super) struct Origin {
     pub(super) source: Source,
 }
 
-/// What values an option has.
+/// The kind of an option's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is there or not.
+    /// The option is given or not, without a value.
     Switch,
-    /// One value, which can be left out where that means something.
+    /// One value. Some options can be given without it.
     One,
     /// Any number of values.
     List,
 }
 
-/// What a layer says of an option.
+/// The values that a layer gives an option.
 #[derive(Clone, Debug)]
-struct Said {
+struct LayerValue {
     values: Vec<String>,
     source: Source,
 }
 
 /// A layer: options by their names.
-type Layer = BTreeMap<String, Said>;
+type Layer = BTreeMap<String, LayerValue>;
 
 /// All options that can be in a layer, by name.
 struct Known {
@@ -75,7 +76,7 @@ impl Options {
     /// names. The first of `arguments` is the program's name.
     ///
     /// # Errors
-    /// A wrong command line, or everything that is wrong in the file and in the environment.
+    /// A wrong command line, or all mistakes in the file and in the environment.
     pub fn gather(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -84,7 +85,7 @@ impl Options {
         let known = Known {
             command: Self::command(),
         };
-        // What is required may stand in another layer.
+        // A required option may be in another layer.
         let lenient = Self::command().mut_args(|argument| argument.required(false));
         let matches = lenient.try_get_matches_from(&typed)?;
 
@@ -92,10 +93,10 @@ impl Options {
         let mut below = known.environment(environment, &mut mistakes);
         let variable = below.remove(FILE_OPTION);
         let file = matches.get_one::<PathBuf>(FILE_OPTION).cloned();
-        let named = variable.and_then(|said| said.values.into_iter().next());
+        let named = variable.and_then(|value| value.values.into_iter().next());
         if let Some(path) = file.or_else(|| named.map(PathBuf::from)) {
-            for (name, said) in known.file(&path, &mut mistakes)? {
-                below.entry(name).or_insert(said);
+            for (name, value) in known.file(&path, &mut mistakes)? {
+                below.entry(name).or_insert(value);
             }
         }
         if !mistakes.is_empty() {
@@ -104,8 +105,8 @@ impl Options {
         below.retain(|name, _| !is_typed(&matches, &known, name));
 
         let mut all: Vec<OsString> = typed.iter().take(1).cloned().collect();
-        for (name, said) in &below {
-            all.extend(known.arguments(name, said));
+        for (name, value) in &below {
+            all.extend(known.arguments(name, value));
         }
         all.extend(typed.into_iter().skip(1));
         let matches = Self::command().try_get_matches_from(all)?;
@@ -115,7 +116,7 @@ impl Options {
     }
 }
 
-/// Whether the command line says something of this option.
+/// Whether the option was given on the command line.
 fn is_typed(matches: &ArgMatches, known: &Known, name: &str) -> bool {
     known.find(name).is_some_and(|argument| {
         let id = argument.get_id().as_str();
@@ -139,7 +140,7 @@ fn kind(argument: &Arg) -> Kind {
     }
 }
 
-/// Whether it may stand without a value.
+/// Whether the option can be given without a value.
 fn may_be_bare(argument: &Arg) -> bool {
     let least = argument.get_num_args().map(|range| range.min_values());
     kind(argument) == Kind::Switch || least == Some(0)
@@ -155,7 +156,7 @@ impl Known {
         self.all().find(|argument| name_of(argument) == name)
     }
 
-    /// A name that nothing has, with the one that was probably meant.
+    /// There is no option of this name. The answer names the most similar one.
     fn unknown(&self, name: &str) -> Problem {
         let names = self.all().map(name_of);
         let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
@@ -168,7 +169,7 @@ impl Known {
         }
     }
 
-    /// What the environment says.
+    /// The values that environment variables give.
     fn environment(
         &self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -193,13 +194,13 @@ impl Known {
                 (None, _) => Problem::NotUtf8,
                 (Some(path), _) if name == FILE_OPTION => {
                     let values = vec![path.to_owned()];
-                    layer.insert(name, Said { values, source });
+                    layer.insert(name, LayerValue { values, source });
                     continue;
                 }
                 (Some(_), None) => self.unknown(&name),
                 (Some(value), Some(argument)) => match values_of_variable(argument, value) {
                     Ok(Some(values)) => {
-                        layer.insert(name, Said { values, source });
+                        layer.insert(name, LayerValue { values, source });
                         continue;
                     }
                     Ok(None) => continue,
@@ -211,19 +212,22 @@ impl Known {
         layer
     }
 
-    /// What the file says.
+    /// The values that the file gives.
     fn file(&self, path: &Path, mistakes: &mut Vec<ConfigMistake>) -> Result<Layer, OptionsError> {
         let text = std::fs::read_to_string(path).map_err(|cause| OptionsError::Io {
             path: path.to_owned(),
             cause,
         })?;
-        let (path, text): (_, Arc<str>) = (Arc::new(path.to_owned()), text.into());
-        let spot = |span| Source::File(Spot::new(&path, &text, span));
+        let path = Arc::new(path.to_owned());
+        let source_at = |span| Source::File {
+            path: Arc::clone(&path),
+            excerpt: Excerpt::new(&text, span),
+        };
         let mut layer = Layer::new();
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             let problem = Problem::Syntax(error.message().to_owned());
-            let source = spot(error.span().unwrap_or_default());
+            let source = source_at(error.span().unwrap_or_default());
             mistakes.push(ConfigMistake { source, problem });
         }
         for (key, value) in table.get_ref() {
@@ -235,12 +239,12 @@ impl Known {
             };
             match found {
                 Ok(Some(values)) => {
-                    let source = spot(key.span());
-                    layer.insert(name.to_owned(), Said { values, source });
+                    let source = source_at(key.span());
+                    layer.insert(name.to_owned(), LayerValue { values, source });
                 }
                 Ok(None) => {}
                 Err((span, problem)) => {
-                    let source = spot(span);
+                    let source = source_at(span);
                     mistakes.push(ConfigMistake { source, problem });
                 }
             }
@@ -248,16 +252,16 @@ impl Known {
         Ok(layer)
     }
 
-    /// The same as it would be typed.
-    fn arguments(&self, name: &str, said: &Said) -> Vec<OsString> {
+    /// The value as it would be typed on the command line.
+    fn arguments(&self, name: &str, value: &LayerValue) -> Vec<OsString> {
         let is_positional = self.find(name).is_some_and(Arg::is_positional);
         let typed = |value: &String| match (is_positional, value.as_str()) {
             (true, value) => value.into(),
             (false, value) => format!("--{name}={value}").into(),
         };
-        match said.values.is_empty() {
+        match value.values.is_empty() {
             true => vec![format!("--{name}").into()],
-            false => said.values.iter().map(typed).collect(),
+            false => value.values.iter().map(typed).collect(),
         }
     }
 
@@ -268,7 +272,7 @@ impl Known {
             let id = argument.get_id().as_str();
             let raw = matches.get_raw(id).into_iter().flatten();
             let source = match (below.get(&name), matches.value_source(id)) {
-                (Some(said), _) => said.source.clone(),
+                (Some(value), _) => value.source.clone(),
                 (None, Some(ValueSource::CommandLine)) => Source::CommandLine,
                 (None, _) => Source::Default,
             };
@@ -300,8 +304,8 @@ fn is_service_link(name: &str, value: &str) -> bool {
         || name == "PORT" && is_url
 }
 
-/// The values that a variable gives an option: a list's are divided by commas. `None`: as if
-/// the variable weren't there.
+/// The values that a variable gives an option. The values of a list are separated by commas.
+/// `None` means the same as no variable.
 fn values_of_variable(argument: &Arg, value: &str) -> Result<Option<Vec<String>>, Problem> {
     match kind(argument) {
         Kind::Switch => match value.to_ascii_lowercase().as_str() {
@@ -320,7 +324,7 @@ fn values_of_variable(argument: &Arg, value: &str) -> Result<Option<Vec<String>>
     }
 }
 
-/// The values that a line of the file gives an option. `None`: as if the line weren't there.
+/// The values that a line of the file gives an option. `None` means the same as no line.
 fn values_in_file(argument: &Arg, value: &DeValue<'_>) -> Result<Option<Vec<String>>, Problem> {
     if let DeValue::Boolean(is_on) = value
         && may_be_bare(argument)
@@ -347,7 +351,7 @@ fn values_in_file(argument: &Arg, value: &DeValue<'_>) -> Result<Option<Vec<Stri
     }
 }
 
-/// An empty list says nothing.
+/// An empty list means the same as no list.
 fn listed(argument: &Arg, values: Vec<String>) -> Result<Option<Vec<String>>, Problem> {
     let values = checked(argument, values)?;
     Ok(Some(values).filter(|values| !values.is_empty()))
@@ -370,7 +374,7 @@ fn wrong_type(argument: &Arg, wanted: &'static str) -> Problem {
     }
 }
 
-/// These values, if each is one that the option takes.
+/// The values, if the option takes each of them.
 fn checked(argument: &Arg, values: Vec<String>) -> Result<Vec<String>, Problem> {
     for value in &values {
         check(argument, value).map_err(|reason| Problem::Value {
@@ -394,7 +398,7 @@ fn check(argument: &Arg, value: &str) -> Result<(), String> {
     }
 }
 
-/// Why the parser refused it, without what clap says around it.
+/// Why the parser refused the value, without clap's text around it.
 fn reason(error: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue};
     if let Some(cause) = std::error::Error::source(error) {

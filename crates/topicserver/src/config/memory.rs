@@ -2,7 +2,7 @@
 
 use super::Config;
 
-/// A part of the machine's memory; where that can't be told, the least.
+/// A part of the machine's memory; the minimum if its size is unknown.
 pub(super) fn default_max_queued() -> usize {
     let memory = std::fs::read_to_string("/proc/meminfo").ok();
     let memory = memory.as_deref().and_then(total);
@@ -10,7 +10,7 @@ pub(super) fn default_max_queued() -> usize {
     part.max(Config::LEAST_MAX_QUEUED)
 }
 
-/// The bytes of memory, of what Linux says about it.
+/// The bytes of memory, from Linux's `/proc/meminfo`.
 fn total(meminfo: &str) -> Option<usize> {
     let line = meminfo
         .lines()

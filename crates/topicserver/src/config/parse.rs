@@ -15,7 +15,7 @@ pub(super) struct Bytes(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seconds(pub(super) u64);
 
-/// Why a value isn't one.
+/// Why a value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ValueError {
     #[error("this is a whole number, as in 1000")]
@@ -70,7 +70,7 @@ pub(super) fn size_up_to(least: u64, most: u64) -> impl Parse<Bytes> + 'static {
 
 /// A number of bytes that is at least `least`.
 pub(super) fn size(least: u64) -> impl Parse<Bytes> + 'static {
-    // No machine has so much; a sum of several sizes still fits into 64 bits.
+    // No machine has so much memory, and a sum of several sizes still fits into 64 bits.
     size_up_to(least, 1 << 60)
 }
 
@@ -117,7 +117,7 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// With the largest unit of which it is a whole number.
+/// Writes a number with the largest unit of which it is a whole multiple.
 fn shown(
     value: u64,
     units: &[(&str, u64)],
@@ -155,7 +155,7 @@ impl Bytes {
         Self(bytes as u64)
     }
 
-    /// As many as fit into memory at most.
+    /// The number of bytes, at most what a pointer can address.
     pub(super) fn in_memory(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }

@@ -1,4 +1,4 @@
-//! Which proxies are believed.
+//! Which proxies are trusted.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use super::Config;
 use crate::network::Network;
 
 impl Config {
-    /// Whether what comes from this address is forwarded by a trusted proxy. By default
-    /// nobody is trusted: anybody can claim to forward somebody else.
+    /// Whether this is the address of a trusted proxy. By default none is trusted, because every
+    /// client can claim to forward another one.
     pub(crate) fn trusts_proxy(&self, ip: IpAddr) -> bool {
         let mut trusted = self.trust_proxies.iter();
         trusted.any(|network| network.contains(ip))

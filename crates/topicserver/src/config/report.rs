@@ -1,4 +1,4 @@
-//! What is in force, and where each value comes from, as a configuration file.
+//! The options in force, and where each value comes from, as a configuration file.
 
 use super::layers::{Gathered, Kind, Origin};
 use super::source::Source;

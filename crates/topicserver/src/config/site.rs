@@ -8,19 +8,19 @@ pub(super) struct OriginError(OriginMistake);
 /// What is wrong with an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum OriginMistake {
-    /// It doesn't begin with a scheme.
+    /// The scheme is missing.
     #[error("; the scheme is missing")]
     NoScheme,
-    /// It begins with another scheme.
+    /// The scheme isn't http or https.
     #[error("; the scheme is http or https, not {0:?}")]
     OtherScheme(String),
-    /// It ends with a slash.
+    /// The origin ends with a slash.
     #[error("; without the slash at its end: {without}")]
     Slash {
-        /// The origin without it.
+        /// The origin without the slash.
         without: String,
     },
-    /// It has a path, a query or a user.
+    /// The origin has a path, a query or a user.
     #[error("; a site as a whole is allowed, not a path of it")]
     Path,
     /// The host or the port can't be one.
@@ -36,22 +36,22 @@ pub(super) struct HostError(HostMistake);
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum HostMistake {
-    /// It is a URL.
+    /// A URL was given.
     #[error(", not a URL")]
     Url,
-    /// It has a port.
+    /// A port was given.
     #[error(", without a port: {name}; it holds for every port")]
     Port {
-        /// The name without it.
+        /// The name without the port.
         name: String,
     },
-    /// It can't be a name.
+    /// It isn't a valid name.
     #[error("")]
     NoName,
 }
 
-/// Reads an origin as browsers send it: without the scheme's own port, and in small letters.
-/// No browser would send anything else.
+/// Reads an origin in the form that browsers send: without the scheme's default port, and in
+/// small letters.
 pub(super) fn origin(value: &str) -> Result<String, OriginError> {
     read_origin(value).map_err(OriginError)
 }
@@ -99,7 +99,7 @@ fn read_host(value: &str) -> Result<String, HostMistake> {
     }
 }
 
-/// A host, and the port after it. The colons of an address in brackets are its own.
+/// A host, and the port after it. The colons of an address in brackets don't count.
 fn split_port(host: &str) -> (&str, Option<&str>) {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),

@@ -1,4 +1,4 @@
-//! What is kept on disk, and for how long.
+//! The options of the history on disk.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +9,7 @@ use super::Config;
 use super::parse::{Bytes, Seconds, count, seconds, size, time_up_to};
 
 impl Config {
-    /// Longer than a disk takes that is only busy, and soon enough for a publisher to try
-    /// elsewhere.
+    /// Longer than a busy disk takes, and soon enough for a publisher to try another server.
     pub const DEFAULT_STORAGE_TIMEOUT: Duration = Duration::from_secs(10);
     /// 30 days: after a holiday a user still finds the messages.
     pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -18,12 +17,12 @@ impl Config {
     pub const DEFAULT_KEEP_MESSAGES: u64 = 1_000_000;
     /// 1 GiB: a million messages of a kilobyte.
     pub const DEFAULT_KEEP_BYTES: u64 = 1024 * 1024 * 1024;
-    /// 5 minutes: longer than a time server takes to set a clock after a start, and than a
-    /// person takes to notice a clock that is set wrong; short for what is kept for days.
+    /// 5 minutes: longer than a time server takes to set a clock after a start, and than a person
+    /// takes to notice a clock that is set wrong; short compared with an age of days.
     pub const DEFAULT_CLOCK_SETTLE: Duration = Duration::from_secs(300);
 }
 
-/// A thousand years: no clock goes further.
+/// A thousand years, practically for ever.
 const LONGEST_AGE: u64 = 1000 * 366 * 24 * 60 * 60;
 
 // No doc comment: clap would show it as the program's description.

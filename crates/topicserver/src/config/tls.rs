@@ -1,4 +1,4 @@
-//! How the server speaks TLS.
+//! The options of TLS.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,28 +16,28 @@ pub struct TlsConfig {
     pub mode: Option<TlsMode>,
     /// Where the certificate comes from; `None`: there is none.
     pub certificate: Option<CertificateSource>,
-    /// Where a self-signed certificate is kept if `data` is not set: below this directory.
+    /// The directory for a self-signed certificate if `data` is not set.
     pub state_directory: Option<PathBuf>,
-    /// The oldest version that is spoken.
+    /// The oldest version that is accepted.
     pub min_version: TlsVersion,
     /// Time from a connection's first byte to the end of its handshake.
     pub handshake_timeout: Duration,
     /// Maximum handshakes that are computed, or wait for a core, at the same time.
     pub max_handshakes: usize,
-    /// Time between two looks at the files.
+    /// Time between two checks of the files.
     pub check_interval: Duration,
-    /// For how long browsers shall use https only for this host; `None`: nothing is said.
+    /// How long browsers should use only https for this host; `None` sends no such header.
     pub hsts: Option<Duration>,
 }
 
 /// Whether connections may or must speak TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum TlsMode {
-    /// They may not.
+    /// Connections may not speak TLS.
     Off,
-    /// They may.
+    /// Connections may speak TLS.
     Optional,
-    /// They must.
+    /// Connections must speak TLS.
     Required,
 }
 
@@ -57,12 +57,12 @@ pub enum TlsVersion {
 pub enum CertificateSource {
     /// PEM files.
     Files {
-        /// The certificate, and those that vouch for it.
+        /// The certificate, and the intermediate ones.
         certificate: PathBuf,
         /// Its private key.
         key: PathBuf,
     },
-    /// The server makes it.
+    /// The server makes the certificate.
     SelfSigned {
         /// Names and addresses of the server, in addition to those of the machine.
         names: Vec<String>,
@@ -97,14 +97,14 @@ impl Default for TlsConfig {
 impl Config {
     /// Two round trips on a slow line, and a slow computer at the other end.
     pub const DEFAULT_TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Each takes about 0.1 ms of a core, so what else is to be done waits for about 6 ms
-    /// at most when thousands come at once.
+    /// Each takes about 0.1 ms of a core, so other work waits for at most about 6 ms when
+    /// thousands come at once.
     pub const MAX_HANDSHAKES_PER_CORE: usize = 64;
-    /// 60 s: a certificate is renewed weeks before it ends.
+    /// 60 s: a certificate is renewed weeks before it expires.
     pub const DEFAULT_TLS_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 }
 
-/// Browsers keep it as long as this or less.
+/// Browsers keep the setting for at most this long.
 const LONGEST_HSTS: u64 = 10 * 365 * 24 * 60 * 60;
 
 fn default_max_handshakes() -> usize {

@@ -8,18 +8,18 @@ use super::Config;
 use super::parse::{Bytes, Seconds, count, seconds, size};
 
 impl Config {
-    /// An afternoon of a busy room, and more than a latecomer reads.
+    /// An afternoon of a busy topic, and more than a new member reads.
     pub const DEFAULT_HISTORY_MESSAGES: usize = 1_000;
     /// 1 MiB: a thousand messages of a kilobyte.
     pub const DEFAULT_HISTORY_BYTES: usize = 1024 * 1024;
-    /// 256 MiB: a thousand busy topics, and what a small server can do without.
+    /// 256 MiB: enough for a thousand busy topics, and a small part of a small server's memory.
     pub const DEFAULT_HISTORY_MEMORY: usize = 256 * 1024 * 1024;
-    /// Longer than a client that has lost its connection tries to come back.
+    /// Longer than a client that has lost its connection tries to reconnect.
     pub const DEFAULT_ID_WINDOW: Duration = Duration::from_secs(600);
-    /// A publisher that sends without a pause has some seconds to send again what
-    /// wasn't acknowledged: far more than may be on its way.
+    /// A publisher that sends without a pause has some seconds to send unacknowledged messages
+    /// again: far more than can be in flight.
     pub const DEFAULT_MAX_IDS: usize = 100_000;
-    /// Every member hears of every other: 100 members that join cause 5,000 lines.
+    /// Every member is told of every other: 100 members that join cause 5,000 lines.
     pub const DEFAULT_MAX_PRESENCE: usize = 100;
 }
 

@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::Notify;
 
-/// What a topic costs without anything that it remembers: its task, its mailbox, its
-/// places in tables. 1,470 bytes were measured, with 50,000 joined topics.
+/// What a topic costs without its history: its task, its mailbox, its entries in tables. 1,470
+/// bytes were measured, with 50,000 joined topics.
 pub(crate) const TOPIC_COST: usize = 1536;
 
-/// This part of the budget is there for histories, however many topics there are:
-/// a server with very many still keeps some history, though less than it should.
+/// This part of the budget is always left for histories, so that a server with very many topics
+/// still keeps some history.
 const LEAST_PART: usize = 4;
 
 /// Topics return this much more than is missing, as a part of the allowed bytes, so that
 /// the server does not ask them all the time.
 const SPARE_PART: usize = 16;
 
-/// The bytes that all histories may take, and do.
+/// The bytes that all histories may take, and those that they take.
 pub(crate) struct MemoryBudget {
     limit: usize,
     /// Bytes that can be returned.
@@ -63,7 +63,7 @@ impl MemoryBudget {
         }
     }
 
-    /// Bytes that may be kept beside what topics cost in any case.
+    /// Bytes that may be kept in addition to the fixed cost of topics.
     fn allowed(&self) -> usize {
         let fixed = self.fixed.load(Relaxed);
         self.limit

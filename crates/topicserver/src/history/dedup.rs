@@ -16,10 +16,10 @@ use publisher::Publisher;
 /// publishers that have left.
 pub(crate) const PARTS_OF_WINDOW: u64 = 10;
 
-/// The upper bits of an id in this module: a hash of its message's text; 0 if that isn't
-/// known. With 48 bits for the id itself, two of a publisher's 100,000 are the same once in
-/// about 3,000,000,000 messages, and that message is refused. Another text isn't noticed once
-/// in 65,000 times.
+/// The upper bits of an id in this module: a hash of its message's text; 0 if the text is
+/// unknown. With 48 bits for the id itself, two of a publisher's 100,000 are the same once in
+/// about 3,000,000,000 messages, and that message is refused. Another text isn't noticed once in
+/// 65,000 times.
 const TEXT_BITS: u64 = 0xFFFF << 48;
 
 /// An id with a hash of its message's text.
@@ -27,16 +27,16 @@ pub(crate) fn with_text(id: u64, text: u64) -> u64 {
     without_text(id) | (text & TEXT_BITS).max(1 << 48)
 }
 
-/// An id of whose text nothing is known.
+/// An id whose text is unknown.
 pub(crate) fn without_text(id: u64) -> u64 {
     id & !TEXT_BITS
 }
 
-/// A message that has the id of a new one already.
+/// An earlier message that has the id of a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Duplicate {
     pub(crate) stored: Stored,
-    /// It is known to say something else.
+    /// It is known to have another text.
     pub(crate) has_other_text: bool,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Duplicate {
 pub(crate) struct IdLimits {
     /// Milliseconds.
     pub(crate) window: u64,
-    /// Of one publisher in one topic.
+    /// The most ids of one publisher in one topic.
     pub(crate) per_publisher: usize,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct DedupWindow {
     publishers: HashTable<Box<Publisher>>,
     /// Bytes that the publishers take, without the table.
     bytes: usize,
-    /// When all publishers' ids were last looked through.
+    /// When the ids of all publishers were last checked for age.
     expired: u64,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct DedupWindow {
 pub(crate) enum Insertion {
     /// The id is remembered.
     Remembered,
-    /// There is no room for it, and for no older one of its publisher.
+    /// There is no room for it, nor for older ids of its publisher.
     NoRoom,
 }
 
@@ -79,7 +79,7 @@ impl DedupWindow {
         }
     }
 
-    /// Bytes that they take, with what is kept free for more.
+    /// Bytes that the ids take, with the capacity that is reserved for more.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + allocated(self.publishers.allocation_size())
     }
@@ -100,7 +100,7 @@ impl DedupWindow {
         known
     }
 
-    /// Remembers an id whose message came before all that are known.
+    /// Remembers an id whose message is older than all others known.
     pub(crate) fn insert_older(&mut self, older: RememberedId) -> Insertion {
         let limits = self.limits;
         let publisher = self.publisher(&older);
@@ -137,7 +137,7 @@ impl DedupWindow {
         }
     }
 
-    /// Forgets what is too old, of all publishers, from time to time.
+    /// Forgets ids that are too old, of all publishers, once in each part of the window.
     pub(crate) fn expire(&mut self, now: u64) {
         let part = self.limits.window / PARTS_OF_WINDOW;
         if self.is_empty() || now.saturating_sub(self.expired) <= part {
@@ -162,7 +162,7 @@ impl DedupWindow {
         }
     }
 
-    /// Has each publisher forget something, and gives back what isn't needed then.
+    /// Has each publisher forget some ids, and frees the memory that is no longer needed.
     fn shrink(&mut self, mut forget: impl FnMut(&mut Publisher)) {
         let mut bytes = 0;
         self.publishers.retain(|publisher| {

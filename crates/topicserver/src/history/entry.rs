@@ -9,9 +9,9 @@ pub(crate) struct Entry {
     pub(crate) first: u64,
     /// How many there are, at least one; each is one line.
     pub(crate) count: u32,
-    /// When they were published: an index of the clock.
+    /// When they were published, by the index clock.
     pub(crate) time: u64,
-    /// The publisher's number, which is opaque.
+    /// The publisher's number. Its bits mean nothing here.
     pub(crate) publisher: u64,
     /// The lines, each with its envelope and its line feed.
     pub(crate) lines: Bytes,
@@ -23,7 +23,7 @@ impl Entry {
         self.first + u64::from(self.count)
     }
 
-    /// The part of it from the message `seq` on; nothing of it if `seq` comes after.
+    /// The lines from the message `seq` on; empty if `seq` comes after the last.
     pub(crate) fn lines_from(&self, seq: u64) -> Bytes {
         let skipped = seq.saturating_sub(self.first);
         if skipped == 0 {
@@ -47,16 +47,16 @@ pub(crate) struct RememberedId {
     pub(crate) id: u64,
     /// The sequence number that the message got.
     pub(crate) seq: u64,
-    /// When, by the monotonic clock.
+    /// When the message came, by the monotonic clock.
     pub(crate) time: u64,
 }
 
-/// Where a publication is in its topic.
+/// The place of a publication in its topic's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// The sequence number of its first message.
     pub(crate) seq: u64,
-    /// When it came: milliseconds since the Unix epoch.
+    /// When it came, in milliseconds since the Unix epoch.
     pub(crate) time: u64,
 }
 

@@ -10,8 +10,8 @@ use crate::history::entry::Entry;
 /// Bytes that an entry's lines take besides themselves: the reference count.
 const SHARED_COST: usize = 4 * size_of::<usize>();
 
-/// This part of it is added for the holes that growing histories leave in the allocator's
-/// pages: 20 % were measured, with 5,000 and with 50,000 topics of 20 messages.
+/// This part of the size is added for the holes that growing histories leave in the allocator's
+/// pages. 20 % were measured, with 5,000 and with 50,000 topics of 20 messages.
 const HOLES_PART: usize = 5;
 
 /// How much a topic keeps in memory.
@@ -19,11 +19,11 @@ const HOLES_PART: usize = 5;
 pub(crate) struct HistoryLimits {
     /// Messages; 0 keeps none.
     pub(crate) messages: usize,
-    /// Bytes, what entries take beside their lines included.
+    /// Bytes, with what entries take beside their lines.
     pub(crate) bytes: usize,
 }
 
-/// The messages before a topic's next one, as far back as they are kept.
+/// The newest messages of a topic.
 pub(crate) struct History {
     limits: HistoryLimits,
     /// Without a hole, the oldest first.
@@ -34,7 +34,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// An empty one, before the message `next`.
+    /// An empty history, before the message `next`.
     pub(crate) fn new(limits: HistoryLimits, next: u64) -> Self {
         Self {
             limits,
@@ -61,11 +61,11 @@ impl History {
         self.next
     }
 
-    /// The oldest message that is kept; the next one if none is.
+    /// The number of the oldest message that is kept; the next number if none is.
     pub(crate) fn first(&self) -> u64 {
         let kept = self.limits.messages as u64;
         match self.entries.front() {
-            // Of the oldest entry, some messages may be too many.
+            // Some messages of the oldest entry may be beyond the limit.
             Some(entry) => entry.first.max(self.next.saturating_sub(kept)),
             None => self.next,
         }
@@ -83,19 +83,19 @@ impl History {
         self.trim();
     }
 
-    /// Passes over messages that aren't kept.
+    /// Skips the numbers of messages that aren't kept.
     pub(crate) fn skip(&mut self, count: u64) {
         self.forget();
         self.next += count;
     }
 
-    /// Forgets all messages, but not how many there were.
+    /// Forgets all messages, but keeps the next number.
     pub(crate) fn forget(&mut self) {
         self.entries = VecDeque::new();
         self.bytes = 0;
     }
 
-    /// Forgets the entries that end before the message `seq`. Says how many entries those were.
+    /// Forgets the entries that end before the message `seq`. Returns their number.
     pub(crate) fn forget_before(&mut self, seq: u64) -> usize {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
@@ -116,7 +116,7 @@ impl History {
             self.bytes -= cost(oldest);
             self.entries.pop_front();
         }
-        // A topic that keeps nothing takes nothing.
+        // A topic that keeps nothing should take no memory.
         self.entries = VecDeque::new();
     }
 
@@ -138,7 +138,7 @@ impl History {
     }
 }
 
-/// What an entry takes.
+/// Bytes that an entry takes.
 fn cost(entry: &Entry) -> usize {
     size_of::<Entry>() + allocated(entry.lines.len()) + SHARED_COST
 }

@@ -1,22 +1,22 @@
-//! What kind of answer a client wants.
+//! Which form of answer a client wants.
 
 use axum::http::header::{ACCEPT, HeaderMap};
 
-/// What is wanted of a topic.
+/// The form in which a topic is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// A frame a line.
+    /// One frame per line.
     Lines,
     /// Server-Sent Events.
     Events,
-    /// A message a line, as people read it.
+    /// One message per line, as plain text for people.
     Text,
     /// The page, for a person with a browser.
     Page,
 }
 
 impl Wanted {
-    /// What `Accept` asks for; lines for who doesn't say.
+    /// What `Accept` asks for; lines if it isn't there.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).iter();
         let mut kinds = accepted

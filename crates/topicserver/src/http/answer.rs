@@ -1,4 +1,4 @@
-//! An outbox for the one answer to a question.
+//! An outbox for the single answer to a request.
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,12 +12,11 @@ use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::queues::QueueLimits;
 
-/// An outbox for whoever answers `peer`, and where the first line comes out that is sent
-/// there.
+/// An outbox for an answer to `peer`, and the receiver of the first line sent there.
 pub(super) fn asker(peer: SocketAddr) -> (SharedOutbox, oneshot::Receiver<Vec<u8>>) {
     let (sender, answer) = oneshot::channel();
     let sender = AnswerSender(Mutex::new(Some(sender)));
-    // It takes all that there is, so that nothing waits.
+    // It takes all bytes at once, so nothing is queued.
     let limits = QueueLimits::of_one(0);
     (Arc::new(Outbox::new(sender, peer, limits)), answer)
 }
@@ -27,7 +26,7 @@ struct AnswerSender(Mutex<Option<oneshot::Sender<Vec<u8>>>>);
 impl Transport for AnswerSender {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let sender = self.0.lock().take().ok_or(io::ErrorKind::BrokenPipe)?;
-        // Whoever asked may have gone.
+        // The request may have been cancelled.
         let _ = sender.send(bytes.to_vec());
         Ok(bytes.len())
     }

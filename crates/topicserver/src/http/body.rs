@@ -1,5 +1,5 @@
-//! The body of a request, read to its end: bounded in bytes and in time, and counted among
-//! what waits in all queues.
+//! Reads the body of a request: bounded in bytes and in time, and counted among the bytes of all
+//! queues.
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -12,14 +12,14 @@ use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 use crate::queues::{Kind, QueueLimits, Queued};
 
-/// A body that was read to its end. It counts as queued until it is dropped.
+/// A complete body. It counts as queued until it is dropped.
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
     _queued: Queued,
 }
 
 impl WholeBody {
-    /// Reads a body, which may have as many bytes as a frame.
+    /// Reads a body, which may be as long as a frame.
     pub(super) async fn read(
         context: &RequestContext,
         headers: &HeaderMap,
@@ -60,7 +60,7 @@ async fn read_all(
             true => too_long(max),
             false => Problem::bad_request("the body can't be read to its end"),
         })?;
-        // Trailers say nothing here.
+        // Trailers have no meaning here.
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -88,7 +88,7 @@ fn no_room(queues: &QueueLimits) -> Problem {
     )
 }
 
-/// A message, or the body that brings it, has more bytes than a frame may have.
+/// The error for a message, or its body, that is longer than a frame may be.
 pub(super) fn too_long(max: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,

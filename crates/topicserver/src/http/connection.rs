@@ -1,5 +1,5 @@
-//! A socket as the HTTP library needs it: with what was read already, and
-//! with a deadline for a peer that takes nothing.
+//! A socket for the HTTP library: it begins with the bytes that were read already, and has a
+//! deadline for a peer that reads nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -25,14 +25,14 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A connection that speaks HTTP.
 pub(crate) struct Io {
     reader: Reader,
-    /// What was read before it was known that this is HTTP.
+    /// Bytes that were read to detect the protocol.
     first: Bytes,
-    /// The sending side is closed when nobody has it any more.
+    /// The sending side is closed when the last owner drops it.
     outbox: SharedOutbox,
     write_timeout: Duration,
-    /// Until when the peer must take something.
+    /// The deadline for the peer to read some bytes.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// The socket didn't take something that is still to be written.
+    /// The socket is full, and something is still to be written.
     is_blocked: Arc<AtomicBool>,
 }
 
@@ -53,12 +53,12 @@ impl Io {
         }
     }
 
-    /// Whether something waits to be written, for the one who can't ask the library.
+    /// Whether bytes wait to be written, for code that can't ask the library.
     pub(crate) fn is_blocked(&self) -> Arc<AtomicBool> {
         self.is_blocked.clone()
     }
 
-    /// What was read before and not asked for.
+    /// The first bytes that the library hasn't read.
     pub(crate) fn take_first(&mut self) -> Bytes {
         std::mem::take(&mut self.first)
     }
@@ -68,8 +68,7 @@ impl Io {
         self.reader
     }
 
-    /// Writes when the socket takes something; an error when it takes nothing for too
-    /// long.
+    /// Writes when the socket takes bytes. It is an error if the socket takes none for too long.
     fn poll_try(
         &mut self,
         cx: &mut Context<'_>,
@@ -156,7 +155,7 @@ impl AsyncWrite for Io {
     }
 }
 
-/// Says that nothing more comes, and waits a moment for the peer to close too.
+/// Closes the sending side, and waits a moment for the peer to close too.
 pub(crate) async fn lingering_close(reader: &Reader, outbox: &Outbox<dyn Transport>) {
     outbox.finish_transport();
     linger::discard(reader.socket(), LINGER).await;

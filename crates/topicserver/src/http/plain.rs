@@ -30,7 +30,7 @@ pub(super) fn refuse<B>(
         let complaint = "a request sent a password or token that others may have read";
         context
             .state()
-            .complain(context.peer, ErrorCode::TlsRequired, complaint);
+            .log_peer_error(context.peer, ErrorCode::TlsRequired, complaint);
     } else if let (true, Some(host)) = (is_reading, host) {
         let path = request.uri().path_and_query();
         let path = path.map_or("/", |path| path.as_str());

@@ -1,4 +1,4 @@
-//! What stands in a request's path and query.
+//! Parses a request's path and query.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Topic {
     }
 }
 
-/// What a query says; what isn't known is refused, because it would be a mistake.
+/// A parsed query. An unknown parameter is refused, because it would be a mistake.
 pub(crate) struct ValidQuery<T>(pub(crate) T);
 
 impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
@@ -39,7 +39,7 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Val
     }
 }
 
-/// What a part of a query says.
+/// Parses the known parameters of a query.
 pub(crate) fn parse_query<T: serde::de::DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let uri = Uri::try_from(format!("/?{query}"));
     let uri = uri.map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -56,17 +56,17 @@ fn unreadable(error: QueryRejection) -> Problem {
     Problem::bad_request(format!("the query can't be read: {text}"))
 }
 
-/// Seconds after which a stream may be told to end: a day. Longer ones end by themselves.
+/// The longest timeout of a stream, in seconds: a day.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
 
 /// When an answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// When what there is has been sent.
+    /// When the messages that exist now have been sent.
     Sent,
-    /// When this time has passed.
+    /// After this time.
     After(Duration),
-    /// Not before one side ends it.
+    /// Never: it ends when one side closes.
     Closed,
 }
 
@@ -74,36 +74,36 @@ pub(crate) enum Until {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) until: Until,
-    /// After so many messages, if that is earlier.
+    /// After this many messages, if that is earlier.
     pub(crate) count: Option<u64>,
 }
 
-/// What a stream begins and ends with.
+/// Where a stream begins, and when it ends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamQuery {
-    /// So many of the newest messages.
+    /// This many of the newest messages.
     last: Option<u64>,
-    /// Those that came since then: a time in milliseconds, or how long ago.
+    /// Messages since this time: in milliseconds, or as a duration before now.
     since: Option<String>,
-    /// Those after this one: epoch and number.
+    /// Messages after this position: epoch and number.
     resume: Option<String>,
-    /// The same as `resume`, by the name of the header that a browser sends: for clients
-    /// that can't set headers.
+    /// The same as `resume`, under the name of the header that browsers send, for clients that
+    /// can't set headers.
     #[serde(rename = "lastEventId", alias = "last-event-id")]
     last_event_id: Option<String>,
-    /// `1`: end when what there is has been sent.
+    /// `1`: end when the messages that exist now have been sent.
     poll: Option<String>,
-    /// With `poll`: those with lower numbers than this, `last` of them.
+    /// With `poll`: the `last` messages with lower numbers than this.
     before: Option<u64>,
-    /// End after so many seconds.
+    /// End after this many seconds.
     timeout: Option<u64>,
-    /// End after so many messages.
+    /// End after this many messages.
     count: Option<u64>,
 }
 
 impl StreamQuery {
-    /// Before which number messages are asked for, and how many, if that is the question.
+    /// The range that is asked for, if it is one: messages before a number, and how many.
     pub(crate) fn range(&self) -> Result<Option<(u64, Option<u64>)>, Problem> {
         let Some(before) = self.before else {
             return Ok(None);
@@ -122,8 +122,8 @@ impl StreamQuery {
         Ok(Some((before, self.last)))
     }
 
-    /// The same as a registration says it. A browser that comes back says itself what it
-    /// has, in `last_event_id`.
+    /// The options of a registration. A browser that reconnects gives its position in
+    /// `last_event_id`.
     pub(crate) fn options(
         &self,
         topics: &[TopicName],
@@ -140,7 +140,7 @@ impl StreamQuery {
         if let Some(id) = last_event_id.or(queried).or(self.resume.as_deref()) {
             options.resume = positions(id, topics)?;
         }
-        // Without a word of what is wanted of the past, a poll wants all there is.
+        // A poll that names no start gets all messages that are kept.
         let is_open = options.last.is_none() && options.since.is_none();
         if self.until()? == Until::Sent && is_open && options.resume.len() < topics.len() {
             options.since = Some(0);
@@ -185,8 +185,8 @@ pub(crate) fn is_set(name: &str, value: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-/// The place in each of several topics, in their order, with commas between. A topic whose
-/// part is empty has none.
+/// The positions in several topics, in their order, separated by commas. An empty part means no
+/// position.
 fn positions(id: &str, topics: &[TopicName]) -> Result<BTreeMap<String, Position>, Problem> {
     if let [topic] = topics {
         return Ok(BTreeMap::from([(topic.to_string(), position(id)?)]));
@@ -224,8 +224,7 @@ fn position(id: &str) -> Result<Position, Problem> {
     }
 }
 
-/// A moment in milliseconds since the Unix epoch: so itself, or as `90s`, `10m`, `2h`
-/// or `1d` before now.
+/// A time in milliseconds since the Unix epoch, or as `90s`, `10m`, `2h` or `1d` before now.
 fn moment(since: &str, now: u64) -> Result<u64, Problem> {
     let digits = since.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = since.split_at(digits);

@@ -1,4 +1,4 @@
-//! `GET /TOPIC?poll=1&before=NUMBER`: messages before a number, a frame a line.
+//! `GET /TOPIC?poll=1&before=NUMBER`: messages before a number, one frame per line.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::http::auth::RequestVisitor;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 
-/// Far more than reading a range takes.
+/// Far longer than reading a range takes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers with up to `limit` messages before `before`: first a line that says of which
-/// life they are and which is the oldest there, then the messages.
+/// Answers with up to `limit` messages before `before`. The first line has their epoch and the
+/// oldest number that is kept; the messages follow.
 pub(crate) async fn answer(
     context: &RequestContext,
     visitor: &RequestVisitor,
@@ -27,7 +27,7 @@ pub(crate) async fn answer(
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let gate = visitor.gate(context);
-    // The answer itself says that it is there.
+    // The answer comes through the channel, so this result isn't needed.
     drop(gate.range(topic, asker, Some(before), limit)?);
     let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
     let line = line.ok().and_then(Result::ok).unwrap_or_default();
@@ -44,7 +44,7 @@ fn unavailable() -> Problem {
     )
 }
 
-/// The messages out of the one frame in which they come.
+/// Takes the messages out of the frame of the answer.
 fn lines(answer: &[u8]) -> Option<Vec<u8>> {
     #[derive(serde::Deserialize)]
     struct Frame<'a> {

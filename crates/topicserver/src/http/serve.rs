@@ -111,13 +111,8 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         result
     })
     .await;
-    let pending = match result {
-        Ok(()) => slot.take(),
-        Err(error) => {
-            tracing::debug!(%peer, %error, "the HTTP connection is lost");
-            None
-        }
-    };
+    let log = |error| tracing::debug!(%peer, %error, "the HTTP connection is lost");
+    let pending = result.map_err(log).ok().and_then(|()| slot.take());
     let Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
     let first = Bytes::from([read_buf, io.take_first()].concat());
@@ -156,9 +151,7 @@ async fn answer(
         Err(problem) => return Ok(refuse(&connection, connection.peer, problem)),
     };
     if !connection.state().access().lets_in(peer.ip()) {
-        let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
-        let problem = Problem::new(status, code, locality::REFUSAL);
-        return Ok(refuse(&connection, peer, problem));
+        return Ok(refuse(&connection, peer, server_is_protected()));
     }
     let Checked { host, origin } = match service.guard.check(&request) {
         Ok(checked) => checked,
@@ -205,10 +198,16 @@ async fn answer(
     Ok(response)
 }
 
+/// A client outside the server's own network, where there are no accounts.
+fn server_is_protected() -> Problem {
+    let (status, code) = (StatusCode::FORBIDDEN, ErrorCode::Protected);
+    Problem::new(status, code, locality::REFUSAL)
+}
+
 /// The answer to a request that isn't let in.
 fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Response {
     let state = connection.state();
-    state.complain(peer, problem.code, &problem.text);
+    state.log_peer_error(peer, problem.code, &problem.text);
     guard::refuse(problem)
 }
 
@@ -240,7 +239,7 @@ fn take_seats(
         Err(refusal) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let (code, text) = (ErrorCode::TooManyConnections, refusal.to_string());
-            state.complain(client, code, &text);
+            state.log_peer_error(client, code, &text);
             Err(Problem::new(status, code, text))
         }
     }

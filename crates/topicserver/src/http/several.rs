@@ -12,8 +12,8 @@ use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 use crate::http::query::{StreamQuery, parse_query};
 
-/// The topics of a stream, in the order in which its query names them, and what else the
-/// query says.
+/// The topics of a stream, in the order in which its query names them, and the other parameters
+/// of the query.
 #[derive(Debug)]
 pub(crate) struct SeveralTopics {
     pub(crate) topics: Vec<TopicName>,
@@ -34,7 +34,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SeveralTopics {
 }
 
 impl SeveralTopics {
-    /// What a query says of at most `max` topics. They are repeated parameters, because a
+    /// Parses a query with at most `max` topics. The topics are repeated parameters, because a
     /// topic's name may have commas and slashes.
     pub(crate) fn of(uri: &Uri, max: usize) -> Result<Self, Problem> {
         let query = uri.query().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The reading side of a stream: it reads nothing but the end, says from time to time that
-//! the server is there, and knows when the answer is complete.
+//! The reading side of a stream: it waits for the peer's end, sends signs of life, and decides
+//! when the answer is complete.
 
 use std::io;
 use std::pin::Pin;
@@ -14,15 +14,14 @@ use crate::outbox::SharedOutbox;
 use crate::session::source::{Source, SourceEnd};
 use crate::tls::reader::Reader;
 
-/// The reading side of a stream: nothing that comes means anything, but that the peer is
-/// there, until nothing more comes.
+/// The reading side of a stream. Bytes that the peer sends are discarded; only its end counts.
 pub(super) struct StreamReader {
     reader: Reader,
     outbox: SharedOutbox,
-    /// When it has to say that it is there.
+    /// When the next sign of life is due.
     silence: Pin<Box<Sleep>>,
     interval: Duration,
-    /// When the answer is complete; `None`: not before one side ends it.
+    /// When the answer is complete; `None` if only an end of the connection ends it.
     end: Option<Pin<Box<Sleep>>>,
     /// The answer is complete.
     is_complete: bool,
@@ -65,7 +64,7 @@ impl StreamReader {
 }
 
 impl AsyncRead for StreamReader {
-    /// Brings nothing, but the end.
+    /// Returns no bytes, only the end.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -93,7 +92,7 @@ impl Source for StreamReader {
     }
 }
 
-/// Reads and forgets, until the peer sends no more.
+/// Reads and discards until the peer sends no more.
 pub(super) fn poll_end(reader: &mut Reader, cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 1024];
     loop {

@@ -1,5 +1,5 @@
-//! What leaves the HTTP library: a connection whose request turns out to be a stream or
-//! a WebSocket becomes a session straight on the socket.
+//! Taking a connection over from the HTTP library: if its request is for a stream or a WebSocket,
+//! it becomes a session straight on the socket.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,14 +21,14 @@ use crate::metrics::Speaks;
 use crate::outbox::SharedOutbox;
 use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
-use crate::outbox::places::Places;
+use crate::outbox::positions::StreamPositions;
 use crate::session::Session;
 use crate::state::{AddressPlace, ConnectionGuard, Serving};
 
-/// What a connection becomes. Put into an answer's extensions by the request's handler.
+/// What the connection becomes. The request's handler puts it into the answer's extensions.
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
-    /// A session that listens.
+    /// A session that only listens.
     Stream(Box<Listening>),
     WebSocket(Visitor),
 }
@@ -54,44 +54,44 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// What its messages don't have in common with those of other streams.
+    /// The stream's individual settings.
     fn individual(&self) -> Individual {
         let names = self.topics.iter().map(TopicName::as_str);
-        let says_places = self.topics.len() > 1 && self.form.has_ids();
+        let says_positions = self.topics.len() > 1 && self.form.has_ids();
         Individual {
-            places: says_places.then(|| Places::of(names)),
+            positions: says_positions.then(|| StreamPositions::of(names)),
             remaining: self.ending.count,
         }
     }
 }
 
-/// What a connection is to become, and the head of the answer.
+/// What the connection becomes, and the head of the answer.
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
     seats: Seats,
 }
 
-/// What counts the connection from now on.
+/// The permits that count the connection from now on.
 #[derive(Default)]
 pub(crate) struct Seats {
-    /// Where the connections of an account, or of an address, are limited.
+    /// For the account's, or the address's, limit of connections.
     pub(crate) limited: Option<ConnectionPlace>,
     pub(crate) forwarded: Option<Forwarded>,
 }
 
-/// The client whom a proxy forwards.
+/// The client that a proxy forwards.
 pub(crate) struct Forwarded {
     pub(crate) client: SocketAddr,
     pub(crate) place: AddressPlace,
 }
 
-/// Where the service puts that.
+/// Where the service puts it.
 #[derive(Clone, Default)]
 pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
-    /// Puts it in, if the answer says that the connection becomes something else.
+    /// Puts it in, if the answer's extensions have a takeover.
     pub(crate) fn fill(&self, response: &mut Response, seats: Seats) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
@@ -118,8 +118,8 @@ impl Slot {
 }
 
 impl Pending {
-    /// Writes the answer's head and goes on with the connection, until it ends. `first`
-    /// was read after the request. `None` if the server is ending.
+    /// Writes the answer's head, and serves the connection until it ends. `first` was read after
+    /// the request. `None` if the server is ending.
     pub(crate) fn begin(
         self,
         io: Io,
@@ -160,7 +160,7 @@ impl Pending {
                     ending,
                     ..
                 } = *listening;
-                // Nothing that its peer sends means anything now.
+                // Whatever the peer sends from now on is discarded.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
                 let session = Session::new(reader, outbox, guard).of(visitor, limited);
                 Box::pin(session.listening(topics, options).run())
@@ -174,8 +174,8 @@ impl Pending {
     }
 }
 
-/// The head of an answer as it goes over the wire. The router has given it the length of a
-/// body that is empty; what follows has none.
+/// The head of an answer as it goes over the wire. The router has set the length of an empty
+/// body; a stream has none.
 fn write_head(response: &Response) -> Vec<u8> {
     let mut head = String::new();
     // Writing into memory can't fail.

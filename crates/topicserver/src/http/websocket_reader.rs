@@ -1,5 +1,5 @@
-//! The reading side of a WebSocket: brings the bytes of its messages, each on a line,
-//! answers pings, and asks whether the peer is still there.
+//! The reading side of a WebSocket: reads its messages as lines, answers pings, and sends pings
+//! to find out whether the peer is still there.
 
 use std::io;
 use std::pin::Pin;
@@ -21,31 +21,31 @@ use crate::websocket::reader::{FrameReader, ReadEnd};
 /// Pings in a row that may stay without any answer.
 const PINGS_UNANSWERED: u32 = 2;
 
-/// How often it is looked whether a peer is still there from which nothing is read.
+/// How often the server checks whether a peer has gone while nothing is read from it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(super) struct WebSocketReader {
     reader: Reader,
-    /// What was read with the request.
+    /// Bytes that were read with the request.
     first: Bytes,
     frames: FrameReader,
     outbox: SharedOutbox,
     /// When the next ping is due.
     ping: Pin<Box<Sleep>>,
     interval: Duration,
-    /// Pings since the peer last said anything.
+    /// Pings since the peer last sent anything.
     unanswered: u32,
-    /// When it is next looked whether the peer is there, while nothing is read.
+    /// When to check next whether the peer has gone, while nothing is read.
     look: Option<Pin<Box<Sleep>>>,
     /// Why nothing more is read.
     end: Option<SourceEnd>,
-    /// What still comes is forgotten.
+    /// Further bytes are discarded.
     is_over: bool,
 }
 
 impl WebSocketReader {
-    /// For a peer whose messages have at most `max` bytes.
+    /// A reader for messages of at most `max` bytes.
     pub(super) fn new(
         reader: Reader,
         first: Bytes,
@@ -67,7 +67,7 @@ impl WebSocketReader {
         }
     }
 
-    /// Asks whether the peer is there, whenever that is due; ready when it isn't.
+    /// Sends pings when they are due; ready when the peer doesn't answer them.
     fn poll_pings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.ping.as_mut().poll(cx));
@@ -82,7 +82,7 @@ impl WebSocketReader {
         }
     }
 
-    /// Reads once, and leaves the messages of what was read in the buffer.
+    /// Reads once, and leaves the messages in the buffer.
     fn poll_frames(
         &mut self,
         cx: &mut Context<'_>,
@@ -111,7 +111,7 @@ impl WebSocketReader {
     }
 }
 
-/// What the end of a WebSocket means for its session.
+/// The end of a WebSocket as its session needs it.
 fn source_end(end: ReadEnd) -> SourceEnd {
     match end {
         ReadEnd::Closed(code) => {
@@ -195,7 +195,7 @@ fn has_finished(reader: &Reader) -> bool {
     poll(&mut asked, Some(&at_once)).is_ok_and(|count| count > 0)
 }
 
-/// Elsewhere it is seen when it is read, or by the deadlines.
+/// On other systems reading finds out, or the deadlines do.
 #[cfg(not(target_os = "linux"))]
 fn has_finished(_: &Reader) -> bool {
     false

@@ -1,4 +1,4 @@
-//! The identity of a connection: what other clients and the history know of it.
+//! The identity of a connection, for other clients and for the history.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -11,21 +11,21 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The client of an extended connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    /// The publisher's number in the history. Never 0, which stands for classic publishers.
-    /// Its last bits say which of a client's connections it is, and the others which client:
-    /// one with a key has the same on every connection.
+    /// The publisher's number in the history. Never 0, which stands for classic publishers. The
+    /// lowest bits are the number of the connection, the others that of the client. A client with
+    /// a key has the same number on every connection.
     pub(crate) publisher: u64,
     /// The number under which ids are remembered.
     pub(crate) origin: u64,
-    /// Others may have the same origin: it isn't a key.
+    /// Other clients may have the same origin, because it doesn't come from a key.
     pub(crate) is_shared: bool,
-    /// It has said by a key which client it is.
+    /// The client has sent a key.
     has_key: bool,
     /// The name.
     pub(crate) user: Option<UserName>,
-    /// Who it has proven to be.
+    /// The account that it has proven to own.
     pub(crate) account: Option<UserName>,
-    /// Where the connection comes from.
+    /// The address of the connection.
     ip: IpAddr,
     /// The port that was announced, or the connection's.
     port: u16,
@@ -46,24 +46,24 @@ fn publisher_of(client: u64, connection: u64) -> u64 {
     ((client >> CONNECTION_BITS << CONNECTION_BITS) | connection).max(1)
 }
 
-/// The operating system has no random numbers to give.
+/// The operating system gives no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gives no random numbers: {0}")]
 pub struct NoRandomness(#[from] getrandom::Error);
 
 /// Keyed hashes. The key is secret, so clients cannot predict them.
 pub(crate) struct Hashes {
-    /// Lives as long as what the hashes are kept with.
+    /// The key of hashes that are stored; it lives as long as the store.
     key: [u8; 16],
-    /// Lives as long as the server runs.
+    /// The key of other hashes; it lives as long as the server runs.
     run_key: [u8; 16],
     /// Connections that have registered so far.
     connections: AtomicU64,
 }
 
 impl Hashes {
-    /// Hashes with a key that was kept. Fails if the system has no random numbers for
-    /// what must differ from one run of the server to the next.
+    /// Hashes with a key that was kept. Fails if the system gives no random numbers for the key
+    /// of this run.
     pub(crate) fn new(key: [u8; 16]) -> Result<Self, NoRandomness> {
         Ok(Self {
             key,
@@ -77,7 +77,7 @@ impl Hashes {
         Self::new(random_key()?)
     }
 
-    /// Of a text; `kind` keeps texts of different meaning apart.
+    /// The hash of a text. `kind` separates texts of different meaning.
     pub(crate) fn of(&self, kind: &str, text: &[u8]) -> u64 {
         hash(&self.key, (kind, text))
     }
@@ -88,8 +88,8 @@ impl Hashes {
         hash(&self.run_key, number)
     }
 
-    /// The hash of a message's text, to notice another text. It is made for each message with
-    /// an id, so it is a fast one: nobody gains anything by predicting it.
+    /// The hash of a message's text, to notice another text. It is made for each message with an
+    /// id, so it is a fast one. Predicting it gains nothing.
     pub(crate) fn of_text(&self, text: &[u8]) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.key;
         let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -130,15 +130,15 @@ impl Identity {
         }
     }
 
-    /// The same, which has proven to be the owner of an account.
+    /// The same identity, with the account that it has proven to own.
     pub(crate) fn with_account(self, account: Option<UserName>) -> Self {
         Self { account, ..self }
     }
 
-    /// The same as `known`, on the same connection, which says now who it is.
+    /// The identity of a connection that registers again, after it was `known`.
     pub(crate) fn going_on(self, known: Option<&Self>) -> Self {
         match known {
-            // With a key it may be another client than without.
+            // With a key it may be another client than before without one.
             Some(known) if self.is_client_of(known) || !self.has_key => Self {
                 publisher: known.publisher,
                 ..self
@@ -152,7 +152,7 @@ impl Identity {
         is_same_client(self.publisher, other.publisher)
     }
 
-    /// What others are told; `None` without a name.
+    /// The description for other clients; `None` without a name.
     pub(crate) fn person(&self) -> Option<Person<'_>> {
         Some(Person {
             user: self.user.as_ref()?.as_str().into(),

@@ -1,4 +1,4 @@
-//! Names that are taken: which connection has which name, and at which address.
+//! The names that are taken, by which connection, and at which address.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -11,13 +11,13 @@ use crate::identity::client::Identity;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 
-/// Names that are kept for clients that have gone, at most: what as many connections take
-/// that come and go.
+/// The most names that are kept for clients whose connection has ended: one for each connection
+/// of a full server.
 const MAX_KEPT: usize = 100_000;
 
 /// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
-    /// For how long a name is kept for the client that had it.
+    /// How long a name is kept for the client that had it.
     grace: Duration,
     names: Mutex<Names>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Directory {
 #[derive(Default)]
 struct Names {
     users: HashMap<UserName, Holder>,
-    /// Names that are kept, and until when, the first to become free first.
+    /// Names that are kept, with the time until which they are; the first to become free first.
     kept: VecDeque<(Instant, UserName)>,
 }
 
@@ -33,16 +33,16 @@ struct Names {
 struct Holder {
     identity: Arc<Identity>,
     outbox: Weak<Outbox<dyn Transport>>,
-    /// The connection has ended. Its client may come back until then.
+    /// Set when the connection has ended: its client may come back until then.
     kept_until: Option<Instant>,
 }
 
-/// Somebody else has the name.
+/// Another client has the name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// On another connection.
+pub(crate) enum NameTaken {
+    /// It has it on a connection.
     InUse,
-    /// Whose connection has ended: the name may be free after this time.
+    /// Its connection has ended. The name may be free after this time.
     Kept(Duration),
 }
 
@@ -50,9 +50,9 @@ pub(crate) enum Taken {
 pub(crate) struct HeldName {
     directory: Arc<Directory>,
     identity: Arc<Identity>,
-    /// Whether its client can prove that it is the same.
+    /// Whether the client has a key, by which it can prove to be the same.
     has_key: bool,
-    /// Whether the client has said goodbye.
+    /// Whether the client has left on purpose.
     is_released: bool,
 }
 
@@ -73,7 +73,7 @@ impl Directory {
         identity: &Arc<Identity>,
         has_key: bool,
         outbox: &SharedOutbox,
-    ) -> Result<Option<HeldName>, Taken> {
+    ) -> Result<Option<HeldName>, NameTaken> {
         let Some(user) = &identity.user else {
             return Ok(None);
         };
@@ -111,7 +111,7 @@ impl Directory {
         }))
     }
 
-    /// A connection has this name, or its client may come back for it.
+    /// Whether a connection has this name, or its client may come back for it.
     pub(crate) fn has(&self, user: &UserName) -> bool {
         let mut names = self.names.lock();
         names.free(Instant::now());
@@ -132,7 +132,7 @@ impl Directory {
 }
 
 impl Names {
-    /// Frees the names for which nobody has come back.
+    /// Frees names whose clients have not come back in time.
     fn free(&mut self, now: Instant) {
         while let Some((until, _)) = self.kept.front()
             && (*until <= now || self.kept.len() > MAX_KEPT)
@@ -149,16 +149,16 @@ impl Names {
 }
 
 impl Holder {
-    fn taken(&self, now: Instant) -> Taken {
+    fn taken(&self, now: Instant) -> NameTaken {
         match self.kept_until {
-            None => Taken::InUse,
-            Some(until) => Taken::Kept(until.saturating_duration_since(now)),
+            None => NameTaken::InUse,
+            Some(until) => NameTaken::Kept(until.saturating_duration_since(now)),
         }
     }
 }
 
 impl HeldName {
-    /// Whether the client has said goodbye, so that the name needn't be kept for it.
+    /// Sets whether the client has left on purpose, so that the name needn't be kept for it.
     pub(crate) fn set_released(&mut self, is_released: bool) {
         self.is_released = is_released;
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     impl Test {
-        fn take(&self, key: Option<&str>, outbox: &SharedOutbox) -> Result<HeldName, Taken> {
+        fn take(&self, key: Option<&str>, outbox: &SharedOutbox) -> Result<HeldName, NameTaken> {
             let peer = SocketAddr::from(([10, 0, 0, 1], 7));
             let key = key.and_then(ClientKey::new);
             let user = UserName::new("alice").ok();
@@ -228,10 +228,13 @@ mod tests {
         let test = test();
         assert_eq!(test.directory.find("alice"), None);
         let held = test.take(None, &endless_outbox()).ok().unwrap();
-        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert_eq!(
+            test.take(None, &endless_outbox()).err(),
+            Some(NameTaken::InUse)
+        );
         assert_eq!(
             test.take(Some("k"), &endless_outbox()).err(),
-            Some(Taken::InUse)
+            Some(NameTaken::InUse)
         );
         let found = test.directory.find("alice").unwrap();
         let expected = "{\"extended\":{\"found\":{\"user\":\"alice\",\"ip\":\"10.0.0.1\",\"port\":\"2001\"}}}\n";
@@ -266,15 +269,18 @@ mod tests {
         assert!(test.directory.has(&UserName::new("alice").unwrap()));
         for other in [None, Some("another")] {
             let taken = test.take(other, &endless_outbox()).err();
-            assert!(matches!(taken, Some(Taken::Kept(left)) if left <= grace));
+            assert!(matches!(taken, Some(NameTaken::Kept(left)) if left <= grace));
         }
         let mut back = test.take(Some("k"), &endless_outbox()).ok().unwrap();
-        assert_eq!(test.take(None, &endless_outbox()).err(), Some(Taken::InUse));
+        assert_eq!(
+            test.take(None, &endless_outbox()).err(),
+            Some(NameTaken::InUse)
+        );
         assert!(test.directory.find("alice").is_some());
         back.set_released(true);
         drop(back);
         let other = test.take(None, &endless_outbox()).ok().unwrap();
-        // Nobody can prove that it is his, so it is kept for nobody.
+        // No client can prove that it is the owner, so the name isn't kept.
         drop(other);
         assert!(test.take(Some("another"), &endless_outbox()).is_ok());
     }

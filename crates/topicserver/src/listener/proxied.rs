@@ -1,4 +1,4 @@
-//! Connections of trusted proxies, which say first whom they forward.
+//! Connections of trusted proxies, which first name the client that they forward.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +19,8 @@ const ROOM: usize = 256;
 
 /// Why there is no header.
 enum NoHeader {
-    /// The connection is gone before it has said anything whole. Proxies open some only to
-    /// see whether the server is there.
+    /// The connection ended before a complete header. Proxies open some only to check that the
+    /// server is there.
     Gone,
     Wrong(ProxyError),
 }
@@ -37,8 +37,8 @@ impl From<ProxyError> for NoHeader {
     }
 }
 
-/// Reads what the proxy says, if it says anything, and goes on with the connection of the
-/// client that it forwards.
+/// Reads the proxy's header, if there is one, and serves the connection for the client that it
+/// names.
 pub(super) async fn serve(
     mut stream: TcpStream,
     proxy: SocketAddr,
@@ -80,13 +80,13 @@ pub(super) async fn serve(
     Box::pin(session.enter()).await;
 }
 
-/// Reads until it is known whether there is a header. What comes after it stays in `bytes`.
+/// Reads until it is known whether there is a header. The bytes after it stay in `bytes`.
 async fn read_header(
     stream: &mut TcpStream,
     bytes: &mut BytesMut,
 ) -> Result<Option<SocketAddr>, NoHeader> {
     loop {
-        // A proxy may keep connections in stock: until one is used, it takes no room.
+        // A proxy may keep idle connections. Until one is used, it has no buffer.
         stream.readable().await?;
         bytes.reserve(ROOM);
         if stream.read_buf(bytes).await? == 0 {

@@ -1,4 +1,4 @@
-//! Consecutive frames that go the same way, as one piece.
+//! Consecutive frames for the same receivers, as one piece.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::outbox::form::Form;
 
-/// Whole frames, each on a line of its own.
+/// Whole frames, each on one line.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Bytes,
@@ -18,12 +18,12 @@ pub(crate) struct Batch {
     kept: OnceLock<Bytes>,
     /// The epoch of the topic in which the messages have their numbers.
     epoch: u64,
-    /// The frames in other forms, each made when somebody gets them so.
+    /// The frames in other forms, each encoded when a receiver needs it.
     encoded: OnceLock<Box<[OnceLock<Bytes>; Form::ENCODED]>>,
 }
 
 impl Batch {
-    /// Frames that lie in a read buffer.
+    /// Frames in a read buffer.
     pub(crate) fn new(bytes: Bytes, count: u32) -> Self {
         Self {
             bytes,
@@ -52,7 +52,7 @@ impl Batch {
         &self.bytes
     }
 
-    /// The same of messages that have their numbers in this epoch of a topic.
+    /// Sets the epoch of the topic in which the messages have their numbers.
     pub(crate) fn of_epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
         self
@@ -75,8 +75,7 @@ impl Batch {
         }
     }
 
-    /// The lines in the form in which a connection gets them: encoded once, shared by
-    /// all who get them so.
+    /// The lines in a form. They are encoded once, and shared by all receivers of the form.
     pub(crate) fn in_form(&self, form: Form) -> &Bytes {
         match form.place() {
             None => &self.bytes,
@@ -92,8 +91,8 @@ impl Batch {
         self.count
     }
 
-    /// The lines for those who keep them longer than the delivery takes: one copy
-    /// that all of them share.
+    /// The lines for receivers that keep them longer than the delivery takes: one copy that all
+    /// of them share.
     pub(crate) fn to_keep(&self, form: Form) -> &Bytes {
         if form != Form::Lines || self.is_owned {
             return self.in_form(form);

@@ -1,4 +1,4 @@
-//! What waits in an outbox goes out, when its socket takes more.
+//! Draining an outbox: writing what is queued when the socket takes more.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,17 +9,17 @@ use crate::outbox::queue::Queue;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 
-/// How far a session's draining has come.
+/// The state of an outbox after draining.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Drain {
-    /// Nothing waits.
+    /// Nothing is queued.
     Empty,
     /// The socket is full.
     Waiting {
-        /// Some bytes went out before it was.
+        /// Some bytes were written before the socket was full.
         progress: bool,
     },
-    /// The connection is gone.
+    /// The connection is lost.
     Broken(io::ErrorKind),
 }
 
@@ -29,9 +29,10 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.queue.get_or_insert_with(new)
     }
 
-    /// What the transport has taken and the socket hasn't waits like what is queued, and in
-    /// front of it. The session is woken where nothing waited before: otherwise it waits for
-    /// the socket already, and would have the topic offer again what has just been refused.
+    /// Counts bytes that the transport has taken and the socket hasn't: they are queued in front
+    /// of everything else. The session is woken only if nothing was queued before. Otherwise it
+    /// waits for the socket already, and waking it would have the topic offer again what has just
+    /// been refused.
     pub(super) fn count_unsent(&self, state: &mut State) {
         let unsent = self.transport.unsent();
         if unsent > 0 {
@@ -43,7 +44,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Writes what waits, for the session, which is woken when there is more.
+    /// Writes what is queued. The session is woken when there is more.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Drain {
         let mut state = self.state.lock();
         let mut progress = false;

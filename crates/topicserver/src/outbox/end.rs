@@ -1,10 +1,10 @@
-//! How an outbox tells its peer of errors, and ends.
+//! Errors that an outbox sends to its peer, and its end.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
 
 use bytes::Bytes;
-use wire::{ErrorCode, Event, Message, Removed, Told};
+use wire::{ErrorCode, Event, Message, Removed, ReportedError};
 
 use crate::metrics::{self, ByCode, Count};
 use crate::outbox::state::{Stage, State};
@@ -12,8 +12,8 @@ use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, ROOM_FOR_NOTICES};
 
 impl<T: Transport + ?Sized> Outbox<T> {
-    /// Tells the peer what was wrong with something it sent, and goes on. Of a
-    /// message with an id it is told that it was this one, whatever waits already.
+    /// Sends an error about a frame of the peer, and goes on. An error about a message with an id
+    /// is sent however much is queued.
     pub(crate) fn send_error(&self, code: ErrorCode, text: &str, id: Option<&str>) {
         let mut state = self.state.lock();
         let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
@@ -28,8 +28,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Tells the peer that it has left a topic which it may no longer read, whatever waits
-    /// already.
+    /// Tells the peer that it has left a topic which it may no longer read, however much is
+    /// queued.
     pub(crate) fn send_removed(&self, topic: &str) {
         let mut state = self.state.lock();
         if state.stage != Stage::Open {
@@ -47,12 +47,12 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.push(&mut state, line);
     }
 
-    /// Tells the peer why, after everything that waits for it, and takes no more.
+    /// Closes the outbox: sends what is queued and then the reason.
     pub(crate) fn close(&self, code: ErrorCode, text: &str) {
         self.close_with(code, text, None);
     }
 
-    /// The same; what comes last isn't what such an end has by itself.
+    /// Closes the outbox with other last bytes than the usual ones of its form.
     pub(crate) fn close_with(&self, code: ErrorCode, text: &str, last: Option<Bytes>) {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
@@ -78,32 +78,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         state.stage = Stage::Closing(Some(code));
     }
 
-    /// Closes the connection of a peer for which there is no room any more: neither here,
-    /// or not among what waits for all; then it gives back what it has there.
-    pub(super) fn close_too_slow(&self, state: &mut State, waiting: usize) {
-        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
-        if own > limit {
-            let text = format!(
-                "{own} bytes wait for you and no more than {limit} may; read faster, or register \
-                 for less"
-            );
-            return self.close_locked(state, ErrorCode::SlowReader, &text, None);
-        }
-        let (all, most) = (self.limits.queued(), self.limits.all);
-        let dropped = state
-            .queue
-            .as_mut()
-            .map_or(0, |queue| queue.drop_unwritten());
-        let text = format!(
-            "{all} bytes wait for all connections together and no more than {most} may, so {} \
-             bytes for you were dropped; read faster, or come back later",
-            dropped + waiting
-        );
-        self.close_locked(state, ErrorCode::QueuesFull, &text, None);
-    }
-
-    /// Takes no more; what waits still goes out, and then what comes last by itself, or
-    /// these bytes.
+    /// Takes no more. What is queued is still sent, and then these bytes, or the usual end of the
+    /// form.
     pub(crate) fn finish(&self, last: Option<Bytes>) {
         self.finish_locked(&mut self.state.lock(), last);
     }
@@ -123,7 +99,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Whether nothing more is taken, and why.
+    /// Whether the outbox is closed, and why.
     pub(crate) fn closing(&self) -> Option<Option<ErrorCode>> {
         match self.state.lock().stage {
             Stage::Closing(reason) => Some(reason),
@@ -131,7 +107,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
-    /// Resolves when nothing more is taken, for the one who waits for nothing else here.
+    /// Resolves when the outbox is closed. Only one task may wait, and for nothing else here.
     pub(crate) async fn closed(&self) {
         std::future::poll_fn(|cx| {
             let mut state = self.state.lock();
@@ -150,14 +126,15 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.count_unsent(&mut self.state.lock());
     }
 
-    /// Our end of the connection, IPv4 as IPv4; if it can't be had, nowhere.
+    /// Our address of the connection, IPv4-mapped addresses as IPv4; the unspecified address if
+    /// it is unknown.
     pub(crate) fn local(&self) -> SocketAddr {
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let local = self.transport.local_addr().unwrap_or(nowhere);
         SocketAddr::new(local.ip().to_canonical(), local.port())
     }
 
-    /// Lets the peer see that it doesn't get everything.
+    /// Ends the connection so that the peer sees that it doesn't get everything.
     pub(crate) fn abort(&self) {
         self.transport.abort();
     }
@@ -169,7 +146,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let message = Message {
-            // Of a connection that is gone it can't be had; nobody will read it.
+            // The address of a lost connection is unknown, and nobody will read it.
             source: self.transport.local_addr().unwrap_or(nowhere).into(),
             destination: self.peer().into(),
             topic: ErrorCode::TOPIC,
@@ -180,7 +157,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 }
 
 fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Vec<u8> {
-    let told = Told {
+    let told = ReportedError {
         code: code.as_str().into(),
         text: text.into(),
         id: id.map(Into::into),

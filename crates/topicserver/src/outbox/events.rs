@@ -1,13 +1,13 @@
-//! Lines as Server-Sent Events: a message is an event whose id says where to go on
-//! from, and everything else that a server says is an event of its own name.
+//! Lines as Server-Sent Events. A message is an event whose id is the position to resume from.
+//! Every other frame is an event with the frame's name.
 
-/// What all frames for extended connections begin with.
+/// The beginning of all frames for extended connections.
 const FRAME: &[u8] = b"{\"extended\":{";
 
-/// What an event adds to its line beside its id's parts, with a number of few digits.
+/// Bytes that an event adds to its line, without its id's parts, for a number with few digits.
 const EVENT_COST: usize = "id: 100000\ndata: \n".len();
 
-/// What the id of an event has before and after its message's number.
+/// The parts of an event's id before and after its message's number.
 #[derive(Debug, Default)]
 pub(super) struct IdParts {
     pub(super) before: String,
@@ -15,7 +15,7 @@ pub(super) struct IdParts {
 }
 
 impl IdParts {
-    /// Of messages of one topic, which are in this epoch of it.
+    /// The parts for messages of one topic in this epoch.
     pub(super) fn of_epoch(epoch: u64) -> Self {
         Self {
             before: format!("{epoch:016x}:"),
@@ -48,7 +48,7 @@ pub(super) fn last_number(lines: &[u8]) -> Option<u64> {
         })
 }
 
-/// One line, its end included, which is also the end of the event's last field.
+/// Writes one line as an event. The line's end is also the end of the event's last field.
 fn write_event(line: &[u8], ids: &IdParts, out: &mut Vec<u8>) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     match Kind::of(line) {
@@ -62,7 +62,7 @@ fn write_event(line: &[u8], ids: &IdParts, out: &mut Vec<u8>) {
     put(&[b"data: ", line, b"\n"]);
 }
 
-/// What a line is. The server has written its beginning, so that suffices.
+/// The kind of a line, from its beginning, which the server has written.
 enum Kind<'a> {
     /// A message and, if it is stored, its number.
     Message(Option<&'a [u8]>),

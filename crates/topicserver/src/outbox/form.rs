@@ -1,5 +1,5 @@
-//! The forms in which connections get lines. What is sent to many is encoded once for
-//! each form that somebody receives ([`Batch`](crate::outbox::batch::Batch) keeps it).
+//! The forms in which connections get lines. A batch for many receivers is encoded once for each
+//! form in use ([`Batch`](crate::outbox::batch::Batch) keeps it).
 
 use bytes::Bytes;
 use wire::ErrorCode;
@@ -9,14 +9,14 @@ use crate::outbox::texts::{Topics, write_texts};
 use crate::websocket::close::CloseCode;
 use crate::websocket::frame::{close_frame, write_messages};
 
-/// How long a browser waits before it comes back.
+/// How long a browser waits before it reconnects.
 const RETRY: &[u8] = b"retry: 1000\n\n";
 
 /// The shortest and the longest time in milliseconds after which the reader of a stream comes
 /// back whose server has ended: longer than most servers take to start again.
 const RETRY_LATER: (u32, u32) = (1_000, 5_000);
 
-/// What a connection gets of lines.
+/// The form in which a connection gets lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The lines.
@@ -28,7 +28,7 @@ pub(crate) enum Form {
     ChunkedLines,
     /// Server-Sent Events, in chunks of HTTP 1.1.
     ChunkedEvents,
-    /// Text messages of a WebSocket, one of each line.
+    /// Text messages of a WebSocket, one for each line.
     WebSocket,
     /// Plain text for people.
     Text,
@@ -36,7 +36,7 @@ pub(crate) enum Form {
     ChunkedText,
     /// Plain text that names the topic of each message.
     TopicText,
-    /// The same in chunks of HTTP 1.1.
+    /// Plain text that names the topic of each message, in chunks of HTTP 1.1.
     ChunkedTopicText,
 }
 
@@ -44,7 +44,7 @@ impl Form {
     /// How many forms there are beside the lines.
     pub(super) const ENCODED: usize = 8;
 
-    /// The place of this form among those; `None` of the lines themselves.
+    /// The index of this form among the encoded ones; `None` for the lines themselves.
     pub(super) fn place(self) -> Option<usize> {
         match self {
             Self::Lines => None,
@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// Whether it has the chunks of HTTP 1.1.
+    /// Whether the form uses the chunks of HTTP 1.1.
     pub(crate) fn is_chunked(self) -> bool {
         matches!(
             self,
@@ -67,7 +67,7 @@ impl Form {
         )
     }
 
-    /// Whether its messages have ids, by which their reader goes on later.
+    /// Whether its messages have ids, from which their reader can resume.
     pub(crate) fn has_ids(self) -> bool {
         matches!(self, Self::Events | Self::ChunkedEvents)
     }
@@ -78,7 +78,7 @@ impl Form {
         self.encode_at(lines, &IdParts::of_epoch(epoch))
     }
 
-    /// The same with these ids.
+    /// Whole lines in this form, with these ids.
     pub(super) fn encode_at(self, lines: &[u8], ids: &IdParts) -> Vec<u8> {
         match self {
             Self::Lines => lines.to_vec(),
@@ -93,8 +93,8 @@ impl Form {
         }
     }
 
-    /// The line of an answer, or of an error. Of a registration's answer, `id` says from
-    /// where an event stream goes on if it is cut off before its first message.
+    /// Encodes a reply or an error. With the reply to a registration, `id` is the position from
+    /// which an event stream resumes if it is cut off before its first message.
     pub(super) fn encode_one(self, line: Vec<u8>, id: Option<&str>) -> Bytes {
         let event = || {
             let mut event = id.map_or(Vec::new(), |id| format!("id: {id}\n").into_bytes());
@@ -114,7 +114,7 @@ impl Form {
         }
     }
 
-    /// What comes first, after the head of an answer.
+    /// The first bytes after the head of an answer.
     pub(crate) fn begin(self) -> Vec<u8> {
         match self {
             Self::Events => RETRY.to_vec(),
@@ -129,8 +129,8 @@ impl Form {
         }
     }
 
-    /// What comes last: with a reason, after the error that says it. An answer in chunks
-    /// that ends with an error isn't complete, so it has no last chunk.
+    /// The last bytes; if there is a reason, they follow the error. An answer in chunks that ends
+    /// with an error isn't complete, so it has no last chunk.
     pub(super) fn end(self, reason: Option<ErrorCode>) -> Bytes {
         match (self, reason) {
             (Self::WebSocket, reason) => {
@@ -144,7 +144,7 @@ impl Form {
         }
     }
 
-    /// What says only that the connection is there; nothing if there is no such thing.
+    /// The bytes of a sign of life; empty if the form has none.
     pub(super) fn keep_alive(self) -> Bytes {
         Bytes::from_static(match self {
             Self::Lines => b"\n",
@@ -167,7 +167,7 @@ fn retry_later() -> Vec<u8> {
     format!("retry: {}\n\n", least + random).into_bytes()
 }
 
-/// Bytes as one chunk. None would be the last one.
+/// Bytes as one chunk. An empty chunk would be the last one, so empty bytes give none.
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     if bytes.is_empty() {
         return Vec::new();

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
-/// An address that everyone reads and that changes once, early: when a proxy has said whom
-/// it forwards. In parts, because a `SocketAddr` takes half as much again, and no part needs
-/// a lock.
+/// An address that changes once, early, when a proxy has named the client. It is kept in parts,
+/// because a `SocketAddr` is larger by half and would need a lock.
 pub(super) struct PeerAddress {
     /// The address as IPv6: its upper and its lower half.
     high: AtomicU64,
@@ -23,7 +22,7 @@ impl PeerAddress {
         }
     }
 
-    /// IPv4 as IPv4.
+    /// The address. An IPv4-mapped address is given as IPv4.
     pub(super) fn get(&self) -> SocketAddr {
         let (high, low) = (self.high.load(Relaxed), self.low.load(Relaxed));
         let bits = u128::from(high) << 64 | u128::from(low);

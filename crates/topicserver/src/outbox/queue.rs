@@ -1,4 +1,4 @@
-//! Bytes that wait to be written, as the pieces that they came in.
+//! Bytes that wait to be written, in pieces.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 
 use crate::queues::{Kind, QueueLimits, Queued};
 
-/// What a piece counts as beside its bytes, with what is kept free for more.
+/// The cost of a piece beside its bytes, with reserved capacity.
 const PIECE_COST: usize = 2 * size_of::<Bytes>();
 
 /// Pieces in their order, and how many bytes they are.
@@ -73,8 +73,8 @@ impl Queue {
         }
     }
 
-    /// Drops everything but the piece of which a part may have been written. Returns how
-    /// many bytes that were.
+    /// Drops everything but the piece of which a part may have been written. Returns the number
+    /// of bytes dropped.
     pub(crate) fn drop_unwritten(&mut self) -> usize {
         let dropped: usize = self
             .pieces

@@ -1,27 +1,27 @@
-//! Room in an outbox for an answer that is still being made.
+//! Room in an outbox for a reply that is still being made.
 //!
-//! A peer can ask much faster than it is answered. So an answer counts as queued from
-//! the moment of the question: a session whose outbox is full, with what is expected,
-//! reads no further questions.
+//! A peer can send requests much faster than it gets replies. So a reply counts as queued from
+//! its request on. A session whose outbox is full, counting expected replies, reads no further
+//! requests.
 
 use std::sync::atomic::Ordering;
 
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 
-/// The part of an outbox that each expected answer takes at least: at most so many
-/// questions of one connection are being answered at a time.
+/// Each expected reply counts as at least this part of the outbox, so at most this many requests
+/// of one connection are answered at a time.
 const PARTS: usize = 8;
 
-/// An answer to a connection's question. Dropping it gives up on answering.
+/// A reply that is being made. Dropping it means that there will be none.
 pub(crate) struct PendingReply {
     outbox: SharedOutbox,
-    /// What it counts as.
+    /// The bytes that it counts as.
     bytes: u32,
 }
 
 impl PendingReply {
-    /// For an answer of about so many bytes.
+    /// Reserves room for a reply of about this many bytes.
     pub(crate) fn new(outbox: SharedOutbox, bytes: usize) -> Self {
         let bytes = bytes.max(outbox.limits.per_connection / PARTS).max(1);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -29,17 +29,17 @@ impl PendingReply {
         Self { outbox, bytes }
     }
 
-    /// Of the connection that has asked.
+    /// The outbox of the connection that gets the reply.
     pub(crate) fn outbox(&self) -> &SharedOutbox {
         &self.outbox
     }
 
-    /// Sends the answer.
+    /// Sends the reply.
     pub(crate) fn send(self, line: Vec<u8>) {
         self.outbox.send_reply(line);
     }
 
-    /// Sends an answer that says where its peer is.
+    /// Sends a reply that states the peer's position.
     pub(crate) fn send_identified(self, line: Vec<u8>, id: Option<&str>) {
         self.outbox.send_identified(line, id);
     }
@@ -52,14 +52,14 @@ impl Drop for PendingReply {
 }
 
 impl<T: Transport + ?Sized> Outbox<T> {
-    /// An answer of so many bytes is being made.
+    /// Counts a reply of this many bytes as expected.
     fn expect(&self, bytes: u32) {
         let mut state = self.state.lock();
         state.expected = state.expected.saturating_add(bytes);
         self.has_work.store(true, Ordering::Release);
     }
 
-    /// The answer is sent, or won't be.
+    /// Stops counting it: the reply is sent, or there will be none.
     fn expect_no_more(&self, bytes: u32) {
         let mut state = self.state.lock();
         state.expected = state.expected.saturating_sub(bytes);

@@ -1,4 +1,4 @@
-//! What an outbox keeps under its lock.
+//! The state of an outbox, under its lock.
 
 use std::io::{self, IoSlice};
 use std::task::Waker;
@@ -15,50 +15,50 @@ use crate::outbox::transport::Transport;
 /// this many the call's own cost has become small against the copying.
 pub(super) const PIECES_PER_WRITE: usize = 64;
 
-/// What waits, and whether more may.
+/// The queue, and what is known of the peer and its session.
 #[derive(Default)]
 pub(super) struct State {
-    /// What waits; `None` when nothing does, which is nearly always.
+    /// The queue; `None` while it is empty, which it nearly always is.
     pub(super) queue: Option<Box<Queue>>,
     pub(super) stage: Stage,
-    /// Bytes of answers that are still being made.
+    /// Bytes of replies that are still being made.
     pub(super) expected: u32,
-    /// In which form the peer gets what is sent.
+    /// The form in which the peer gets lines.
     pub(super) form: Form,
-    /// What a stream has for itself; `None` if it gets the same bytes as others, as nearly
-    /// all do.
+    /// Individual settings of a stream; `None` if it gets the same bytes as others, as nearly all
+    /// do.
     pub(super) individual: Option<Box<Individual>>,
     /// The peer understands frames of the extended protocol.
     pub(super) is_extended: bool,
-    /// Something went out since somebody last asked.
+    /// Bytes were sent since the last call of `take_sent`.
     pub(super) has_sent: bool,
-    /// A topic has more for the peer than there was room for.
+    /// A topic had more for the peer than there was room for.
     pub(super) is_wanted: bool,
-    /// What the connection may do has to be decided again.
+    /// The permissions of the connection have to be checked again.
     pub(super) is_stale: bool,
-    /// The session, when it waits for something to happen here.
+    /// Wakes the session, when it waits for a change.
     pub(super) session: Option<Waker>,
 }
 
-/// How far the connection is in its life.
+/// The life of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Everything is sent on.
+    /// Open: everything is sent.
     #[default]
     Open,
-    /// What is queued still goes out, and nothing more comes.
+    /// Closing: what is queued is still sent, and nothing more is taken.
     Closing(Option<ErrorCode>),
-    /// The connection is gone.
+    /// The connection is lost.
     Broken(io::ErrorKind),
 }
 
 impl State {
-    /// Bytes that wait.
+    /// Bytes that are queued.
     pub(super) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.bytes())
     }
 
-    /// Bytes that wait, or will.
+    /// Bytes that are queued or expected.
     pub(super) fn promised(&self) -> usize {
         self.queued() + self.expected as usize
     }

@@ -1,35 +1,35 @@
-//! How an outbox sends to a stream whose bytes are made for it alone.
+//! Sending to a stream whose bytes are encoded for it alone.
 
 use crate::outbox::Outbox;
 use crate::outbox::batch::Batch;
 use crate::outbox::individual::Individual;
-use crate::outbox::places::Place;
+use crate::outbox::positions::StreamPosition;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 
 impl<T: Transport + ?Sized> Outbox<T> {
-    /// Notes from where the peer gets each of its topics, and returns that as an event's
-    /// id, if its form has ids.
-    pub(crate) fn set_places<'a>(
+    /// Sets the position after which the peer gets each topic. Returns the positions as an
+    /// event's id, if its form has ids.
+    pub(crate) fn set_positions<'a>(
         &self,
-        mut starts: impl Iterator<Item = (&'a str, Place)>,
+        mut starts: impl Iterator<Item = (&'a str, StreamPosition)>,
     ) -> Option<String> {
         let mut state = self.state.lock();
         if !state.form.has_ids() {
             return None;
         }
         let individual = state.individual.as_mut();
-        match individual.and_then(|individual| individual.places.as_mut()) {
-            Some(places) => {
-                starts.for_each(|(topic, place)| places.set(topic, place));
-                Some(places.id())
+        match individual.and_then(|individual| individual.positions.as_mut()) {
+            Some(positions) => {
+                starts.for_each(|(topic, position)| positions.set(topic, position));
+                Some(positions.id())
             }
-            None => starts.next().map(|(_, place)| place.to_string()),
+            None => starts.next().map(|(_, position)| position.to_string()),
         }
     }
 
-    /// Sends as many batches as there is room for to a stream whose bytes are its own, and
-    /// tells their number.
+    /// Sends as many batches as there is room for to a stream with individual settings, and
+    /// returns their number.
     pub(super) fn try_send_individual<'a>(
         &self,
         state: &mut State,
@@ -52,7 +52,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
                 break;
             }
         }
-        // To a connection that is about to be closed, everything is as good as sent.
+        // For a connection that is closing, all batches count as sent.
         batches.count()
     }
 }

@@ -144,7 +144,7 @@ fn more_runs_than_one_call_takes_keep_their_order() {
 }
 
 #[test]
-fn who_falls_behind_gets_what_was_queued_and_then_the_reason() {
+fn a_slow_reader_gets_what_was_queued_and_then_the_reason() {
     let outbox = outbox(3);
     outbox.send(&batch("first\n"));
     outbox.send(&batch(&("x".repeat(96) + "\n")));
@@ -269,7 +269,7 @@ fn a_session_need_look_only_when_something_waits_or_has_happened() {
 }
 
 #[test]
-fn a_session_is_not_kept_waiting_by_who_is_writing() {
+fn a_session_does_not_wait_for_the_task_that_is_writing() {
     let outbox = outbox(0);
     assert_eq!(drain(&outbox, 0), Drain::Empty);
     let _writing = outbox.state.lock();

@@ -1,10 +1,10 @@
 //! Lines as plain text, for people who read a stream in a terminal and have no JSON tool: a
-//! message is `NAME: TEXT`, and what a reader must know of is in brackets.
+//! message is `NAME: TEXT`, and other events are in brackets.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use wire::{Gap, Told};
+use wire::{Gap, ReportedError};
 
 /// The parts of a frame that are shown.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Extended<'a> {
     #[serde(borrow)]
     gap: Option<Gap<'a>>,
     #[serde(borrow)]
-    error: Option<Told<'a>>,
+    error: Option<ReportedError<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -33,16 +33,16 @@ struct Shown<'a> {
     text: Cow<'a, str>,
 }
 
-/// Whether each message says its topic.
+/// Whether each message names its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topics {
-    /// It does, in brackets.
+    /// The topic is named, in brackets.
     Named,
-    /// It doesn't: there is only one.
+    /// The topic isn't named, because there is only one.
     Hidden,
 }
 
-/// Whole lines as plain text. Frames that say nothing to a person become nothing.
+/// Whole lines as plain text. Frames that mean nothing to a person are left out.
 pub(super) fn write_texts(lines: &[u8], topics: Topics) -> Vec<u8> {
     let mut out = String::new();
     for line in lines.split(|byte| *byte == b'\n') {
@@ -56,7 +56,7 @@ pub(super) fn write_texts(lines: &[u8], topics: Topics) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// `[TOPIC] `, of a frame that is shown and belongs to one.
+/// Writes `[TOPIC] ` before a frame that belongs to a topic.
 fn write_topic(line: &Line<'_>, out: &mut String) {
     let extended = line.extended.as_ref();
     let gap = extended.and_then(|extended| extended.gap.as_ref());
@@ -97,9 +97,9 @@ fn write_line(line: &Line<'_>, out: &mut String) {
     out.push('\n');
 }
 
-/// A text as a terminal may get it: what could steer it, or change the order in which
-/// letters are shown, is replaced. Further lines are indented, so that none of them looks
-/// like a message.
+/// Appends a text that is safe for a terminal: characters that could control it, or change the
+/// order of letters, are replaced. Further lines are indented, so that none of them looks like a
+/// message.
 fn push_shown(text: &str, out: &mut String) {
     let text = text.strip_suffix('\n').unwrap_or(text);
     for character in text.chars() {

@@ -15,21 +15,21 @@ use crate::metrics;
 
 /// Where an outbox writes to.
 pub(crate) trait Transport: Send + Sync {
-    /// Writes as much as can be written now; `WouldBlock` if that is nothing.
+    /// Writes as much as can be written now; `WouldBlock` if nothing can be.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// The same for several pieces, in their order.
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Waits until trying again may be worth it.
+    /// Waits until the socket may take more.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Bytes that were taken, and that the socket hasn't taken yet.
+    /// Bytes that the transport has taken and the socket hasn't yet.
     fn unsent(&self) -> usize {
         0
     }
 
-    /// Writes what the socket takes of those; `WouldBlock` if that is nothing.
+    /// Writes as much of the unsent bytes as the socket takes; `WouldBlock` if it takes none.
     fn flush(&self) -> io::Result<()> {
         Ok(())
     }
@@ -37,15 +37,16 @@ pub(crate) trait Transport: Send + Sync {
     /// Tells the peer that nothing more comes.
     fn finish(&self);
 
-    /// Has the connection's end look like what it is: the peer doesn't get everything.
+    /// Makes the connection end with a reset, so that the peer sees that it doesn't get
+    /// everything.
     fn abort(&self) {}
 
-    /// Our end of the connection.
+    /// Our address of the connection.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// The writing end of a socket. The end of this isn't the socket's: that is closed when its
-/// reading end goes too, because something else may go on writing there.
+/// The writing half of a socket. Dropping it doesn't shut the socket down: something else may go
+/// on writing there, and the socket closes when its reading half is dropped too.
 pub(crate) struct TcpWriter(Option<OwnedWriteHalf>);
 
 impl TcpWriter {
@@ -83,15 +84,15 @@ impl Transport for TcpWriter {
 
     fn finish(&self) {
         if let Ok(socket) = self.socket() {
-            // A peer that has gone already needs no word that nothing more comes.
+            // A peer that has gone needn't be told.
             let _ = socket2::SockRef::from(socket).shutdown(Shutdown::Write);
         }
     }
 
     fn abort(&self) {
         if let Ok(socket) = self.socket() {
-            // It resets the connection when it is closed. Where that can't be set, the peer
-            // sees an end.
+            // The connection is reset when it is closed. If this can't be set, the peer sees a
+            // normal end.
             let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
     }

@@ -1,4 +1,4 @@
-//! How a session ends: who is told why, and who still gets what.
+//! How a session ends: what the peer is told, and what is still sent to it.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use crate::session::{End, Session, sleep};
 /// a reset destroys what the peer hasn't read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What a frame has in it by which a peer proves who it is.
+/// A frame with this holds a credential.
 const CREDENTIAL: &[u8] = b"\"auth\"";
 
 impl<R: Source> Session<R> {
@@ -37,13 +37,13 @@ impl<R: Source> Session<R> {
                     self.leave().await;
                 }
             },
-            End::Said => self.finish(None).await,
+            End::Finished => self.finish(None).await,
             End::Broken(kind) => self.log_end(&kind),
             End::Stalled => {
                 let seconds = self.config().write_timeout.as_secs();
                 let text = format!("it took none of its messages for {seconds} s");
                 let (outbox, state) = (self.handler.outbox(), self.handler.state());
-                state.complain(outbox.peer(), ErrorCode::SlowReader, &text);
+                state.log_peer_error(outbox.peer(), ErrorCode::SlowReader, &text);
             }
             End::Closed
             | End::Input(_)
@@ -63,25 +63,25 @@ impl<R: Source> Session<R> {
     async fn finish(mut self, last: Option<Bytes>) {
         self.log_end(&"the peer has said everything");
         let topics = self.handler.finish();
-        let settling = async move {
+        let delivered = async move {
             for topic in topics {
-                // A topic that has gone has nothing left to hand on.
+                // A topic that has ended has nothing left to deliver.
                 let _ = topic.await;
             }
         };
         let timeout = self.config().write_timeout;
-        lingering_close(self.reader, &mut self.handler, settling, last, timeout).await;
+        lingering_close(self.reader, &mut self.handler, delivered, last, timeout).await;
     }
 
-    /// The peer gets nothing more but what waits for it.
+    /// Leaves the topics. The peer still gets what waits in its outbox.
     async fn leave(mut self) {
         self.handler.leave();
         let timeout = self.close_timeout();
-        let settled = std::future::ready(());
-        lingering_close(self.reader, &mut self.handler, settled, None, timeout).await;
+        let delivered = std::future::ready(());
+        lingering_close(self.reader, &mut self.handler, delivered, None, timeout).await;
     }
 
-    /// How long the peer may take nothing of what waits for it.
+    /// How long the peer may read nothing before it is cut off.
     fn close_timeout(&self) -> Duration {
         let config = self.config();
         match self.handler.outbox().closing() {
@@ -104,27 +104,27 @@ impl<R: Source> Session<R> {
             Some(code) => outbox.close_with(*code, text, Some(last.clone())),
             None => outbox.finish(Some(last.clone())),
         }
-        state.complain(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
+        state.log_peer_error(outbox.peer(), code.unwrap_or(ErrorCode::BadFrame), text);
     }
 
-    /// Says to the peer and to the log why the connection ends.
+    /// Tells the peer why the connection ends, and logs it.
     fn tell_end(&self, end: &End) {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let peer = outbox.peer();
         match end {
             End::Input(error) => {
                 outbox.close(error.code(), &format!("{error}; the connection is closed"));
-                state.complain(peer, error.code(), &error.to_string());
+                state.log_peer_error(peer, error.code(), &error.to_string());
             }
             End::Tls => {
                 let text = "this server doesn't speak TLS; connect without it, or put a proxy \
                             that does before it";
                 outbox.close(ErrorCode::TlsNotSupported, text);
-                state.complain(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
+                state.log_peer_error(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }
             End::Stranger => {
                 outbox.close(ErrorCode::Protected, locality::REFUSAL);
-                state.complain(
+                state.log_peer_error(
                     peer,
                     ErrorCode::Protected,
                     "it isn't of the server's network",
@@ -135,23 +135,25 @@ impl<R: Source> Session<R> {
                 let text = "a PROXY header is read once, and only from an address that the \
                             server was started with in --trust-proxy";
                 outbox.close(ErrorCode::NotJson, text);
-                state.complain(peer, ErrorCode::NotJson, text);
+                state.log_peer_error(peer, ErrorCode::NotJson, text);
             }
             End::Late(code) => {
                 let text = self.lateness(*code);
                 outbox.close(*code, &text);
-                state.complain(peer, *code, &text);
+                state.log_peer_error(peer, *code, &text);
             }
             End::Closed => match outbox.closing().flatten() {
                 Some(ErrorCode::ShuttingDown) | None => {}
-                Some(code) => state.complain(peer, code, "it fell further behind than its outbox"),
+                Some(code) => {
+                    state.log_peer_error(peer, code, "it fell further behind than its outbox");
+                }
             },
-            End::Source | End::Said | End::Broken(_) | End::Stalled => {}
+            End::Source | End::Finished | End::Broken(_) | End::Stalled => {}
         }
     }
 
-    /// Tells a peer that doesn't speak TLS that it must. What it sent to prove who it is, it
-    /// shouldn't use any more: others may have read it.
+    /// Tells a peer that doesn't speak TLS that it must. If it has sent a credential, it should
+    /// no longer use it: others may have read it.
     fn refuse_plain(&self) {
         let (outbox, state) = (self.handler.outbox(), self.handler.state());
         let mut text = format!(
@@ -164,7 +166,7 @@ impl<R: Source> Session<R> {
             complaint += ", and sent a password or token that others may have read";
         }
         outbox.close(ErrorCode::TlsRequired, &text);
-        state.complain(outbox.peer(), ErrorCode::TlsRequired, &complaint);
+        state.log_peer_error(outbox.peer(), ErrorCode::TlsRequired, &complaint);
     }
 
     fn lateness(&self, code: ErrorCode) -> String {
@@ -182,27 +184,27 @@ impl<R: Source> Session<R> {
     }
 }
 
-/// Writes what waits and then what comes `last`, once everything has `settled`, and gives
-/// the peer time to read it and to close too. A peer that takes nothing of it for so long
-/// is cut off, and sees that.
+/// Waits until everything is `delivered` to the outbox, writes what waits there and then `last`,
+/// and gives the peer time to read it and to close too. A peer that reads nothing for `timeout`
+/// is cut off with a reset.
 async fn lingering_close<R: Source>(
     mut reader: R,
     handler: &mut Handler,
-    settled: impl Future<Output = ()>,
+    delivered: impl Future<Output = ()>,
     mut last: Option<Bytes>,
     timeout: Duration,
 ) {
     let outbox = handler.shared_outbox();
-    let mut settled = pin!(settled);
-    let (mut is_settled, mut is_finished, mut has_ended) = (false, false, false);
+    let mut delivered = pin!(delivered);
+    let (mut is_delivered, mut is_finished, mut has_ended) = (false, false, false);
     let mut deadline = sleep(timeout);
     outbox.take_sent();
     std::future::poll_fn(|cx| {
-        // A peer that is still sending may not read before it has sent; and
-        // closing a socket with bytes unread would destroy what we told it.
+        // A peer that is still sending may not read before it has finished. Closing a socket with
+        // unread bytes would destroy what we sent.
         has_ended = has_ended || poll_discard(&mut reader, cx).is_ready();
-        if !is_settled && settled.as_mut().poll(cx).is_ready() {
-            is_settled = true;
+        if !is_delivered && delivered.as_mut().poll(cx).is_ready() {
+            is_delivered = true;
             outbox.finish(last.take());
         }
         if outbox.take_stale() {
@@ -214,7 +216,7 @@ async fn lingering_close<R: Source>(
         }
         match drain {
             Drain::Broken(_) => return Poll::Ready(()),
-            Drain::Empty if is_settled && !is_finished => {
+            Drain::Empty if is_delivered && !is_finished => {
                 outbox.finish_transport();
                 is_finished = true;
                 let latest = Instant::now() + LINGER;
@@ -242,7 +244,7 @@ async fn lingering_close<R: Source>(
     .await;
 }
 
-/// Reads and forgets; ready when the peer sends no more.
+/// Reads and discards; ready when the peer sends no more.
 fn poll_discard<R: Source>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 4096];
     loop {

@@ -8,63 +8,37 @@ use wire::{
     ErrorCode, Event, FrameError, JsonStr, Page, RegistrationOptions, Request, TopicName, UserName,
 };
 
-use crate::access::{Verbs, Visitor};
-use crate::gate::{Admitted, Gate};
+use crate::access::Verbs;
+use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::identity::names::{HeldName, Taken};
 use crate::outbox::batch::Batch;
 use crate::outbox::reply::PendingReply;
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, SharedOutbox};
 use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
-use crate::session::ranges::{Range, Ranges};
+use crate::session::ranges::Range;
 use crate::session::subscriptions::Subscriptions;
 use crate::state::{ConnectionGuard, ServerState};
-use crate::topic::handle::Topic;
 use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
 use crate::topic::publication::MessageId;
 
+mod extended;
 mod login;
 mod pace;
 mod pending;
 
+use extended::Extended;
 use login::LogIn;
-use pace::{Pace, Place};
-use pending::PendingLogin;
+use pace::Place;
 
-/// What a connection has and may do.
+/// The state of a connection: its topics, its identity and its permissions.
 pub(crate) struct Handler {
     guard: ConnectionGuard,
     subscriptions: Subscriptions,
-    /// Of an extended connection.
+    /// What only an extended connection has.
     extended: Option<Box<Extended>>,
-}
-
-/// What only an extended connection has. In a box, because classic ones shall not
-/// keep room for it.
-#[derive(Default)]
-struct Extended {
-    /// Who it has proven to be.
-    visitor: Visitor,
-    /// It only listens, so it ends when it may listen to nothing any more.
-    is_listener: bool,
-    /// By whom it publishes, of a classic connection from an address that has an account.
-    publisher: Option<Arc<Identity>>,
-    /// Who it is, once it has registered as an extended connection.
-    identity: Option<Arc<Identity>>,
-    name: Option<HeldName>,
-    /// A topic that it has asked and that has enough to do for now.
-    slowed_by: Option<Arc<Topic>>,
-    /// Ranges of the history that it has asked for.
-    ranges: Ranges,
-    /// A login that is being checked.
-    login: Option<Box<PendingLogin>>,
-    /// What it may do at most, where that is limited.
-    pace: Option<Box<Pace>>,
-    /// It has sent everything, and said so.
-    has_ended: bool,
 }
 
 impl Handler {
@@ -80,18 +54,18 @@ impl Handler {
         handler
     }
 
-    /// The connection's outbox and its guard, when there is no session any more.
+    /// Ends the session. Returns the connection's outbox and its guard.
     pub(crate) fn into_parts(self) -> (SharedOutbox, ConnectionGuard) {
         (self.subscriptions.outbox().clone(), self.guard)
     }
 
-    /// Whether the peer comes from somewhere that isn't served.
+    /// Whether the peer's address isn't served.
     pub(crate) fn is_of_stranger(&self) -> bool {
         let ip = self.outbox().peer().ip();
         !self.state().access().lets_in(ip)
     }
 
-    /// The connection's outbox, for whoever needs the rest of this too.
+    /// The connection's outbox, shared, for callers that also borrow the handler.
     pub(crate) fn shared_outbox(&self) -> SharedOutbox {
         self.subscriptions.outbox().clone()
     }
@@ -108,8 +82,7 @@ impl Handler {
         self.subscriptions.is_registered()
     }
 
-    /// Leaves all topics and gives the name back; what waits for the peer is still
-    /// there.
+    /// Leaves all topics and releases the name. What waits in the outbox stays.
     pub(crate) fn leave(&mut self) -> SharedOutbox {
         let outbox = self.subscriptions.outbox().clone();
         self.subscriptions = Subscriptions::new(outbox.clone());
@@ -137,19 +110,19 @@ impl Handler {
         self.state().queue_limits().poll_mailboxes(cx)
     }
 
-    /// Tells the topics that have more for the peer that its outbox has room.
+    /// Tells the topics for which the peer is behind that its outbox has room.
     pub(crate) fn notify_drained(&self) {
         self.subscriptions.notify_drained();
     }
 
-    /// Gives the name back, and leaves each topic when all that was published there
-    /// before has been handed on; resolves then.
+    /// Releases the name, and leaves each topic when everything published there so far is
+    /// delivered. The receivers resolve then.
     pub(crate) fn finish(&mut self) -> Vec<oneshot::Receiver<()>> {
         self.say_goodbye();
         self.subscriptions.finish(self.guard.state().registry())
     }
 
-    /// Gives the name back. Who it is stays known: that may end before all is sent.
+    /// Releases the name. The identity stays until everything is sent.
     fn say_goodbye(&mut self) {
         let visitor = self.visitor().clone();
         self.extended = None;
@@ -171,7 +144,7 @@ impl Handler {
         self.identity()?.user.as_ref()
     }
 
-    /// Registers somebody who has logged in, if he has to.
+    /// Registers the peer, after a login if one was required.
     fn join(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         self.follow_policy();
         let max = self.state().config().max_topics;
@@ -193,7 +166,7 @@ impl Handler {
             Ok(admitted) => admitted,
             Err(denied) => return self.refuse(&denied, None),
         };
-        // Once extended, a connection stays so.
+        // A connection that is extended stays extended.
         let is_extended = options.is_some() || self.identity().is_some();
         if is_extended {
             return self.register_extended(&admitted, &options.unwrap_or_default());
@@ -203,111 +176,6 @@ impl Handler {
             self.subscriptions.join(topic, registry);
         }
         self.subscriptions.set_registered();
-    }
-
-    fn register_extended(&mut self, topics: &[Admitted], options: &RegistrationOptions) {
-        let was_classic = self.identity().is_none();
-        let Some(identity) = self.identify(options) else {
-            return;
-        };
-        let registry = self.guard.state().registry();
-        self.subscriptions
-            .register(topics, options, &identity, registry, was_classic);
-        self.subscriptions.set_registered();
-        self.note_goodbye();
-    }
-
-    /// Who the peer is now; `None` if it can't be that, which it was told.
-    fn identify(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
-        let known = self.identity().cloned();
-        if let Some(known) = &known {
-            match (&known.user, &options.user) {
-                (_, None) => return Some(known.clone()),
-                (Some(name), Some(same)) if name == same => return Some(known.clone()),
-                (Some(name), Some(other)) => {
-                    self.tell_name(&format!(
-                        "you are called {name:?} on this connection and can't become {other:?}; \
-                         connect again for that"
-                    ));
-                    return None;
-                }
-                (None, Some(_)) => {}
-            }
-        }
-        if let Some(name) = &options.user
-            && let Err(denied) = self.gate().check_name(name)
-        {
-            self.refuse(&denied, None);
-            return None;
-        }
-        if let Some(identity) = self.take_name_of_login(options) {
-            return Some(identity);
-        }
-        match self.take_name(options.user.clone(), options) {
-            Ok(identity) => Some(identity),
-            Err(taken) => {
-                let name = options.user.as_ref().map_or("", UserName::as_str);
-                self.tell_name(&match taken {
-                    Taken::InUse => {
-                        format!("somebody else is called {name:?} here; register with another name")
-                    }
-                    Taken::Kept(left) => format!(
-                        "{name:?} is kept for a client that has lost its connection; register \
-                         with another name, or try again in {} s",
-                        left.as_secs() + 1
-                    ),
-                });
-                None
-            }
-        }
-    }
-
-    /// Takes the name that comes with the login, if the peer names none and nobody has it.
-    fn take_name_of_login(&mut self, options: &RegistrationOptions) -> Option<Arc<Identity>> {
-        if options.user.is_some() || self.identity().is_some() {
-            return None;
-        }
-        let name = self.visitor().name().cloned()?;
-        let access = self.state().access();
-        access.check_name(self.visitor(), &name).ok()?;
-        self.take_name(Some(name), options).ok()
-    }
-
-    fn take_name(
-        &mut self,
-        user: Option<UserName>,
-        options: &RegistrationOptions,
-    ) -> Result<Arc<Identity>, Taken> {
-        let outbox = self.subscriptions.outbox();
-        let identity = Identity::new(
-            self.state().hashes(),
-            outbox.peer(),
-            user,
-            options.client.as_ref(),
-            options.port,
-        );
-        let identity = identity.going_on(self.identity().map(Arc::as_ref));
-        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
-        let directory = self.state().directory();
-        let name = directory.take(&identity, options.client.is_some(), outbox)?;
-        let extended = self.extended.get_or_insert_default();
-        extended.name = name;
-        extended.identity = Some(identity.clone());
-        Ok(identity)
-    }
-
-    /// Whoever has left all topics doesn't come back for the name.
-    fn note_goodbye(&mut self) {
-        let has_left = self.subscriptions.len() == 0;
-        if let Some(extended) = &mut self.extended
-            && let Some(name) = &mut extended.name
-        {
-            name.set_released(has_left);
-        }
-    }
-
-    fn tell_name(&self, text: &str) {
-        self.outbox().send_error(ErrorCode::NameTaken, text, None);
     }
 
     fn who(&mut self, name: &TopicName, page: &Page) {
@@ -321,7 +189,7 @@ impl Handler {
         }
     }
 
-    /// An answer that is a page of a list.
+    /// Reserves room for an answer that is a page of a list.
     fn expect_page(&self) -> PendingReply {
         PendingReply::new(self.subscriptions.outbox().clone(), page::REPLY_BYTES)
     }
@@ -389,11 +257,11 @@ impl FrameSink for Handler {
 
     fn request(&mut self, request: Request) {
         if let Request::End = request {
-            // It has no answer, so classic clients can say it too.
+            // It has no answer, so classic clients can send it too.
             self.extended.get_or_insert_default().has_ended = true;
             return;
         }
-        // Whoever asks so understands the answer.
+        // A peer that sends this request understands the answer.
         self.outbox().set_extended();
         match request {
             Request::Auth(credential) => {
@@ -432,7 +300,7 @@ impl FrameSink for Handler {
         self.outbox().send_error(error.code(), &text, None);
         let peer = self.outbox().peer();
         self.state()
-            .complain(peer, error.code(), &error.to_string());
+            .log_peer_error(peer, error.code(), &error.to_string());
     }
 
     fn has_room(&self) -> bool {

@@ -23,7 +23,7 @@ mod first;
 mod line;
 
 pub(crate) use batches::FrameSink;
-use batches::{Rest, Taken, take_frames};
+use batches::{Progress, Rest, take_frames};
 pub(crate) use first::First;
 
 /// The size of a worker's read buffer: what one read brings at most. Larger ones
@@ -49,7 +49,7 @@ pub(crate) enum Read {
         finished: bool,
         /// There may be more at once.
         filled: bool,
-        /// Frames were left for later.
+        /// Frames are left for later.
         stopped: bool,
     },
 }
@@ -73,10 +73,10 @@ struct Partial {
 /// Why a peer's bytes can't be read any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InputError {
-    /// Its stream is broken.
+    /// The stream isn't JSON.
     #[error(transparent)]
     Stream(#[from] ScanError),
-    /// There is no room for its frames.
+    /// The queues have no room for the peer's frames.
     #[error(
         "{own} bytes of your frames wait for their end or their turn, and {all} of all \
          connections, of which there may be {most}; send shorter frames, or come back later"
@@ -86,7 +86,7 @@ pub(crate) enum InputError {
         own: usize,
         /// Bytes of all connections.
         all: usize,
-        /// How many there may be.
+        /// The limit.
         most: usize,
     },
 }
@@ -109,8 +109,8 @@ impl Input {
 
     /// Reads once and hands the frames to `sink`.
     ///
-    /// The outer error is the connection's, the inner one the peer's, whose
-    /// stream can't be read any further.
+    /// The outer error is the connection's. The inner error says that the peer's stream is
+    /// broken.
     pub(crate) fn poll_read<R: AsyncRead + Unpin>(
         &mut self,
         reader: &mut R,
@@ -133,7 +133,7 @@ impl Input {
         })
     }
 
-    /// Deals with frames that were left for later.
+    /// Carries out frames that were left for later.
     fn go_on(
         &mut self,
         mut left: Box<Partial>,
@@ -156,7 +156,7 @@ impl Input {
         })
     }
 
-    /// Deals with what a read has brought for which there was so much room.
+    /// Handles the bytes of a read into a buffer that had `room` bytes free.
     fn handle(
         &mut self,
         buffer: &mut BytesMut,
@@ -182,7 +182,7 @@ impl Input {
         })
     }
 
-    /// Refuses bytes for which there is no room among all queues.
+    /// Checks that the queues have room for the bytes.
     fn check_room(&self, queues: &QueueLimits) -> Result<(), InputError> {
         let own = self
             .partial
@@ -198,27 +198,27 @@ impl Input {
         })
     }
 
-    /// Bytes that begin with a new frame. Returns the number of complete frames.
+    /// Handles bytes that begin with a new frame. Returns the number of complete frames.
     fn read_new(
         &mut self,
         buffer: &mut BytesMut,
         limits: Limits,
         sink: &mut impl FrameSink,
-    ) -> Result<Taken, ScanError> {
+    ) -> Result<Progress, ScanError> {
         let mut scanner = Scanner::new(limits);
         let taken = take_frames(buffer, &mut scanner, sink)?;
         self.keep(buffer, scanner, taken.rest, sink.queue_limits());
         Ok(taken)
     }
 
-    /// Bytes that go on with an unfinished frame. They are added to it, because
-    /// a frame is read in one piece: a copy, but of each byte only one.
+    /// Handles bytes that continue an unfinished frame. They are appended to it, because a frame
+    /// is read in one piece. Each byte is copied once.
     fn read_on(
         &mut self,
         mut partial: Partial,
         buffer: &BytesMut,
         sink: &mut impl FrameSink,
-    ) -> Result<Taken, ScanError> {
+    ) -> Result<Progress, ScanError> {
         partial.bytes.extend_from_slice(buffer);
         let taken = take_frames(&mut partial.bytes, &mut partial.scanner, sink)?;
         if taken.finished {
@@ -247,8 +247,8 @@ impl Input {
     }
 }
 
-/// Gives the read buffer room for a read, in its old memory if nobody holds a
-/// slice of it any more. It is empty between two reads.
+/// Gives the read buffer room for a read, in its old memory if no slice of it is in use. It is
+/// empty between two reads.
 fn make_room(buffer: &mut BytesMut) {
     if buffer.capacity() < SMALLEST_READ && !buffer.try_reclaim(READ_BLOCK) {
         *buffer = BytesMut::with_capacity(READ_BLOCK);

@@ -1,7 +1,7 @@
-//! Which protocol a connection speaks, told by its first bytes.
+//! Protocol detection: which protocol a connection speaks, from its first bytes.
 //!
-//! The session that reads them asks here, and goes on if it is JSON: a connection that
-//! is silent costs nothing more, and one that speaks JSON is read as it always was.
+//! The session that reads them asks here, and goes on if it is JSON. So a silent connection costs
+//! nothing more, and JSON is read as before.
 
 use crate::access::proxy;
 
@@ -21,22 +21,23 @@ const METHODS: [&[u8]; 9] = [
     b"TRACE ",
 ];
 
-/// What the first bytes are the beginning of.
+/// The protocol that the first bytes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// JSON, or nonsense, which whoever reads JSON says best.
+    /// JSON, or bytes that are no protocol. The JSON scanner gives the best error for those.
     Json,
     Http,
     Tls,
-    /// The same as JSON, where it would have to be encrypted.
+    /// JSON in plain text, where TLS is required.
     PlainJson,
-    /// A PROXY header, where none may be.
+    /// A PROXY header from a peer that isn't a trusted proxy.
     Proxy,
 }
 
-/// What may be spoken, besides HTTP, which says by itself what isn't possible.
+/// Which protocols are accepted. HTTP isn't among them, because it has its own answer for plain
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoken {
+pub(crate) enum Allowed {
     /// JSON or TLS.
     Both,
     /// JSON, because the connection is encrypted already.
@@ -46,17 +47,17 @@ pub(crate) enum Spoken {
 }
 
 impl Protocol {
-    /// Of a connection whose first bytes, at least one, are these.
-    pub(crate) fn of(bytes: &[u8], spoken: Spoken) -> Self {
-        match (bytes.first(), spoken) {
-            (Some(b'{'), Spoken::Both | Spoken::Json) => Self::Json,
-            (Some(&TLS_HANDSHAKE), Spoken::Both | Spoken::Tls) => Self::Tls,
+    /// The protocol of a connection with these first bytes. There must be at least one.
+    pub(crate) fn of(bytes: &[u8], allowed: Allowed) -> Self {
+        match (bytes.first(), allowed) {
+            (Some(b'{'), Allowed::Both | Allowed::Json) => Self::Json,
+            (Some(&TLS_HANDSHAKE), Allowed::Both | Allowed::Tls) => Self::Tls,
             (Some(b'A'..=b'Z'), _) if METHODS.iter().any(|method| begins_like(bytes, method)) => {
                 Self::Http
             }
             _ if proxy::begins_with_header(bytes) => Self::Proxy,
-            (_, Spoken::Tls) => Self::PlainJson,
-            (_, Spoken::Both | Spoken::Json) => Self::Json,
+            (_, Allowed::Tls) => Self::PlainJson,
+            (_, Allowed::Both | Allowed::Json) => Self::Json,
         }
     }
 }
@@ -93,7 +94,7 @@ mod tests {
             (b"[1]", Protocol::Json),
             (b"\0", Protocol::Json),
         ] {
-            assert_eq!(Protocol::of(bytes, Spoken::Both), protocol, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Both), protocol, "{bytes:?}");
         }
     }
 
@@ -106,8 +107,8 @@ mod tests {
             (b"GET / HTTP/1.1\r\n", Protocol::Http, Protocol::Http),
             (b"\x16\x03\x01", Protocol::Json, Protocol::Tls),
         ] {
-            assert_eq!(Protocol::of(bytes, Spoken::Json), within, "{bytes:?}");
-            assert_eq!(Protocol::of(bytes, Spoken::Tls), required, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Json), within, "{bytes:?}");
+            assert_eq!(Protocol::of(bytes, Allowed::Tls), required, "{bytes:?}");
         }
     }
 }

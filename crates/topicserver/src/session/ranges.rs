@@ -1,5 +1,5 @@
-//! Questions for ranges of the history, one at a time: an answer is large, and a read
-//! can bring a thousand questions.
+//! Requests for ranges of the history. They are answered one at a time, because an answer is
+//! large and one read can bring a thousand requests.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,16 +11,16 @@ use wire::TopicName;
 use crate::gate::Gate;
 use crate::outbox::SharedOutbox;
 
-/// The questions of a connection.
+/// The requests of a connection.
 #[derive(Default)]
 pub(crate) struct Ranges {
     /// Resolves when the answer is in the outbox.
     open: Option<oneshot::Receiver<()>>,
-    /// Those that came in the same read.
+    /// Requests that came in the same read.
     waiting: VecDeque<Range>,
 }
 
-/// A question.
+/// A request for a range.
 pub(crate) struct Range {
     pub(crate) topic: TopicName,
     pub(crate) before: Option<u64>,
@@ -28,13 +28,13 @@ pub(crate) struct Range {
 }
 
 impl Ranges {
-    /// Adds a question, which [`poll`](Self::poll) asks.
+    /// Adds a request, which [`poll`](Self::poll) sends to its topic.
     pub(crate) fn add(&mut self, range: Range) {
         self.waiting.push_back(range);
     }
 
-    /// Resolves when every question was answered. Waits while the outbox is more than half
-    /// full, because an answer is large; its session is woken whenever something has gone out.
+    /// Resolves when every request was answered. Waits while the outbox is more than half full,
+    /// because an answer is large; its session is woken whenever something has gone out.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -43,7 +43,7 @@ impl Ranges {
     ) -> Poll<()> {
         loop {
             if let Some(answered) = &mut self.open {
-                // A topic that has gone answers nothing.
+                // A topic that has ended answers nothing.
                 let _ = ready!(Pin::new(answered).poll(cx));
                 self.open = None;
             }

@@ -1,5 +1,5 @@
-//! A connection that begins with a TLS handshake: then its session is another one, behind
-//! the encryption.
+//! A connection that begins with a TLS handshake. After the handshake a new session runs on the
+//! decrypted stream.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::state::Handover;
 use crate::tls::handshake::HandshakeError;
 use crate::tls::reader::{Reader, TlsReader, TlsWriter};
 
-/// Under which such complaints are in the log.
+/// The code of these errors in the log.
 const CODE: &str = "tls-handshake";
 
-/// Answers the handshake. The connection keeps its place among all connections; its first
-/// outbox only tells it that the server is ending.
+/// Answers the handshake. The connection stays counted. Its first outbox only tells it that the
+/// server is ending.
 pub(super) async fn accept(connection: Handover) {
     let Handover {
         reader,
@@ -42,14 +42,14 @@ pub(super) async fn accept(connection: Handover) {
             let limits = state.queue_limits().clone();
             let outbox = Arc::new(Outbox::new(TlsWriter(stream.clone()), peer, limits));
             let session = Session::new(TlsReader(stream), outbox, guard);
-            // In a task of its own, because this one has room for the handshake.
+            // In a new task, because this one is as large as the handshake needs.
             tokio::spawn(session.enter_secure());
         }
         Err(HandshakeError::Gone(error)) => {
             tracing::debug!(%peer, %error, "the connection ended within the TLS handshake");
         }
         Err(error) => {
-            state.complain(peer, CODE, &error.to_string());
+            state.log_peer_error(peer, CODE, &error.to_string());
             tls.hang_up(socket.as_ref()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The reading side of a connection, as a session needs it of each transport.
+//! The reading side of a connection, for each transport.
 
 use std::task::{Context, Poll};
 
@@ -11,31 +11,32 @@ use crate::tls::reader::TlsReader;
 
 /// Where a session reads frames from, and how it learns that its peer has gone.
 pub(crate) trait Source: AsyncRead + Unpin {
-    /// Whether nobody on the way can read along.
+    /// Whether the connection is encrypted.
     fn is_secure(&self) -> bool {
         false
     }
 
-    /// Whether something beneath the frames has begun and isn't complete.
+    /// Whether something below the frames, as a TLS record, is incomplete.
     fn is_partial(&self) -> bool {
         false
     }
 
-    /// Looks whether the peer has gone, while nothing may be read.
+    /// Checks whether the peer has gone, while nothing may be read.
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
-    /// What it means that nothing more is to be read.
+    /// Why nothing more is to be read. Called after the end of the stream.
     fn end(&mut self) -> SourceEnd {
         SourceEnd::Finished(None)
     }
 }
 
-/// Over TCP, a peer that has said everything may still want to hear.
+/// Over TCP, a peer that has finished sending may still receive.
 impl Source for OwnedReadHalf {}
 
-/// Over TLS the same holds of one that has said so. A cut connection is an error.
+/// Over TLS the same holds if the peer has sent `close_notify`. A connection that is cut off
+/// without it is an error.
 impl Source for TlsReader {
     fn is_secure(&self) -> bool {
         true
@@ -45,21 +46,21 @@ impl Source for TlsReader {
 /// Why nothing more is to be read.
 #[derive(Debug)]
 pub(crate) enum SourceEnd {
-    /// The peer has said everything, and still gets what was published before. These
-    /// bytes come last, if not those that its form has.
+    /// The peer has finished sending, and still gets what was published before. These bytes are
+    /// sent last, instead of the usual end of its form.
     Finished(Option<Bytes>),
-    /// Nobody is there.
+    /// The peer has gone.
     Gone,
-    /// The peer did what it mustn't.
+    /// The peer has broken the rules of its transport.
     Violation(Violation),
 }
 
-/// What a peer did that it mustn't, beneath the frames.
+/// A violation of the transport's protocol, below the frames.
 #[derive(Debug)]
 pub(crate) struct Violation {
-    /// The error that the peer is told, if there is a code for it.
+    /// The error code that the peer is sent, if there is one.
     pub(crate) code: Option<ErrorCode>,
     pub(crate) text: String,
-    /// What the peer gets last.
+    /// The last bytes that the peer is sent.
     pub(crate) last: Bytes,
 }

@@ -1,7 +1,6 @@
 //! The topics that one connection is registered for.
 //!
-//! Dropping this is the one way in which a connection leaves its topics, however
-//! its session ends.
+//! However a session ends, dropping this makes its connection leave its topics.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,19 +25,19 @@ use crate::topic::registry::Registry;
 pub(crate) struct Subscriptions {
     outbox: SharedOutbox,
     topics: Vec<Membership>,
-    /// The place of the one that was looked up last: most publishers stay with
-    /// one topic. In 32 bits, so that it and the flag take one word.
+    /// The index of the topic that was looked up last, because most publishers stay with one
+    /// topic. It has 32 bits, so that it and the flags take one word.
     last: u32,
-    /// The connection has registered, be it for no topic at all.
+    /// The connection has registered, if only for an empty list of topics.
     is_registered: bool,
-    /// A topic that was published to has enough to do for now.
+    /// A topic that was published to is busy.
     is_slowed: bool,
 }
 
 /// A topic that the connection takes part in.
 struct Membership {
     topic: Arc<Topic>,
-    /// What it may do there.
+    /// What the connection may do there.
     grant: Grant,
 }
 
@@ -47,7 +46,7 @@ impl Membership {
         self.topic.name()
     }
 
-    /// Whether it gets what is published there; otherwise it only publishes.
+    /// Whether the connection receives messages; otherwise it only publishes.
     fn is_reader(&self) -> bool {
         self.grant.verbs.contains(Verbs::LIVE)
     }
@@ -64,7 +63,7 @@ impl Subscriptions {
         }
     }
 
-    /// What is to be written to the connection.
+    /// The connection's outbox.
     pub(crate) fn outbox(&self) -> &SharedOutbox {
         &self.outbox
     }
@@ -81,7 +80,7 @@ impl Subscriptions {
         self.topics.len()
     }
 
-    /// By which policy it was decided what the connection may do.
+    /// The version of the policy by which the permissions were decided.
     pub(crate) fn version(&self) -> Option<u32> {
         self.topics
             .first()
@@ -109,9 +108,9 @@ impl Subscriptions {
         self.put(place, Membership { topic, grant });
     }
 
-    /// Joins topics as an extended connection; these are answered. What the connection
-    /// was registered for as a classic one, it is now registered for as an extended one,
-    /// and is told so.
+    /// Joins topics as an extended connection, and has them answer. Topics for which the
+    /// connection was registered as a classic one are registered again as extended, and are in
+    /// the answer too.
     pub(crate) fn register(
         &mut self,
         admitted: &[Admitted],
@@ -169,7 +168,7 @@ impl Subscriptions {
         }
     }
 
-    /// The topics that aren't among these, and what the connection may do there.
+    /// The connection's other topics, and what it may do there.
     fn except(&self, admitted: &[Admitted]) -> Vec<(Arc<Topic>, Grant)> {
         let names: BTreeSet<&TopicName> = admitted.iter().map(Admitted::name).collect();
         let others = self.topics.iter();
@@ -179,8 +178,8 @@ impl Subscriptions {
             .collect()
     }
 
-    /// Leaves topics; those that the connection isn't in count as left. What was left is
-    /// answered.
+    /// Leaves topics, and answers with their names. Topics that the connection isn't in count as
+    /// left.
     pub(crate) fn leave(&mut self, names: &[TopicName], user: Option<UserName>) {
         let mut left = Vec::new();
         for name in names {
@@ -201,8 +200,8 @@ impl Subscriptions {
         }
     }
 
-    /// Decides again what the connection may do in each topic. It leaves those that it may
-    /// no longer read as it did, and is told so. Returns how many those are.
+    /// Checks again what the connection may do in each topic. It leaves those that it may no
+    /// longer read as it did, and is told so. Returns their number.
     pub(crate) fn recheck(&mut self, decide: impl Fn(&TopicName) -> Grant) -> usize {
         let outbox = &self.outbox;
         let before = self.topics.len();
@@ -224,7 +223,7 @@ impl Subscriptions {
                     outbox.send_removed(topic.name().as_str());
                     return false;
                 }
-                // It becomes a reader only when it registers again.
+                // The connection becomes a reader only when it registers again.
                 let verbs = grant.verbs.without(Verbs::READ);
                 membership.grant = Grant { verbs, ..grant };
             }
@@ -233,7 +232,7 @@ impl Subscriptions {
         before - self.topics.len()
     }
 
-    /// Whether a topic has enough to do for now.
+    /// Whether a topic is busy.
     pub(crate) fn is_slowed(&self) -> bool {
         self.is_slowed
     }
@@ -245,12 +244,12 @@ impl Subscriptions {
         }
     }
 
-    /// Puts a membership where it belongs, or in place of what was there.
+    /// Inserts a membership at its index, or replaces the one there.
     fn put(&mut self, place: Result<usize, usize>, membership: Membership) {
         match place {
             Ok(place) => self.topics[place] = membership,
             Err(place) => {
-                // Nearly every connection has one topic: no room for four is taken.
+                // Nearly every connection has one topic, so no room for four is reserved.
                 if self.topics.is_empty() {
                     self.topics.reserve_exact(1);
                 }
@@ -259,7 +258,7 @@ impl Subscriptions {
         }
     }
 
-    /// The place of a topic; `None` if the connection isn't registered for it.
+    /// The index of a topic; `None` if the connection isn't registered for it.
     pub(crate) fn find(&mut self, name: &str) -> Option<usize> {
         let is_last = |membership: &Membership| membership.name().as_str() == name;
         let last = self.last as usize;
@@ -271,13 +270,13 @@ impl Subscriptions {
         Some(place)
     }
 
-    /// What the connection may do in the topic at a place that `find` gave.
+    /// What the connection may do in the topic at an index from `find`.
     pub(crate) fn grant(&self, place: usize) -> Grant {
         let membership = self.topics.get(place);
         membership.map_or(Grant::default(), |membership| membership.grant)
     }
 
-    /// Sends messages to everyone else in the topic at a place that `find` gave.
+    /// Sends messages to everyone else in the topic at an index from `find`.
     pub(crate) fn publish(
         &mut self,
         place: usize,
@@ -298,7 +297,7 @@ impl Subscriptions {
         let backpressure = if membership.is_reader() {
             membership.topic.publish(publication)
         } else {
-            // The topic may have gone and come back since.
+            // The topic may have ended and been made again since.
             let (topic, backpressure) = registry.publish(membership.name(), publication);
             membership.topic = topic;
             backpressure
@@ -310,7 +309,7 @@ impl Subscriptions {
         self.is_slowed |= backpressure == Backpressure::Wait;
     }
 
-    /// Waits until all topics can take more, if one of them had enough to do.
+    /// Waits until all topics can take more, if one of them was busy.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_slowed {
             for membership in &self.topics {
@@ -321,12 +320,12 @@ impl Subscriptions {
         Poll::Ready(())
     }
 
-    /// Leaves each topic when all that was published there before has been handed
-    /// on, and resolves then.
+    /// Leaves each topic when everything published there so far is delivered. The receivers
+    /// resolve then.
     pub(crate) fn finish(&self, registry: &Arc<Registry>) -> Vec<oneshot::Receiver<()>> {
         let finish = |membership: &Membership| match membership.is_reader() {
             true => membership.topic.finish(self.outbox.clone()),
-            // Its acknowledgements come before that.
+            // Resolves after its acknowledgements are sent.
             false => registry.visit(membership.name()).1,
         };
         self.topics.iter().map(finish).collect()
@@ -361,7 +360,7 @@ mod tests {
     use crate::queues::QueueLimits;
 
     #[tokio::test]
-    async fn a_publisher_waits_for_every_topic_that_has_enough_to_do() {
+    async fn a_publisher_waits_for_every_topic_that_is_busy() {
         let (config, queues) = (Config::default(), QueueLimits::of_one(10));
         let registry = Registry::new(&config, queues, None, Clock::for_tests()).unwrap();
         let registry = Arc::new(registry);

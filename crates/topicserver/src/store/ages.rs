@@ -9,15 +9,15 @@ use super::types::TopicId;
 /// Topics in the order in which their oldest messages become too old.
 #[derive(Default)]
 pub(crate) struct Ages {
-    /// When that is, in milliseconds since the Unix epoch.
+    /// The times are in milliseconds since the Unix epoch.
     queue: BinaryHeap<Reverse<(u64, TopicId)>>,
     /// Which topics are in the queue: a bit for each.
     queued: Vec<u64>,
 }
 
 impl Ages {
-    /// A topic's oldest messages become too old at `time`. If it is in the queue
-    /// already, that stays: they can only be older.
+    /// Adds a topic whose oldest messages become too old at `time`. If it is in the queue
+    /// already, its earlier entry stays.
     pub(crate) fn add(&mut self, topic: TopicId, time: u64) {
         let (word, bit) = place(topic);
         if self.queued.len() <= word {
@@ -29,7 +29,7 @@ impl Ages {
         }
     }
 
-    /// Takes a topic out whose time has come.
+    /// Takes out a topic whose time has come.
     pub(crate) fn take(&mut self, now: u64) -> Option<TopicId> {
         let Reverse((time, topic)) = *self.queue.peek()?;
         if time > now {
@@ -41,13 +41,13 @@ impl Ages {
         Some(topic)
     }
 
-    /// The next time at which there is something to take.
+    /// The next time at which a topic can be taken out.
     pub(crate) fn next(&self) -> Option<u64> {
         self.queue.peek().map(|Reverse((time, _))| *time)
     }
 }
 
-/// A topic's bit: in which word, and which of it.
+/// The word of a topic, and its bit in the word.
 fn place(topic: TopicId) -> (usize, u64) {
     (topic.0 as usize / 64, 1 << (topic.0 % 64))
 }

@@ -1,5 +1,5 @@
-//! Topics from the catalogue: finding one, making one, and noticing that the
-//! history holds less than was acknowledged.
+//! Topics in the catalogue: finds one, makes one, and detects that acknowledged messages are
+//! missing from the history.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::types::TopicId;
 use crate::clock::Reading;
 use crate::history::dedup::{DedupWindow, IdLimits};
 
-/// The key of the next topic's number in the table of what is there once.
+/// The key of the next topic's number in the table `meta`.
 pub(crate) const NEXT_ID: &str = "next topic";
 
 /// Maximum records to read for ids when a topic is loaded: about a tenth of a second.
@@ -31,7 +31,7 @@ const READ_BYTES: usize = 128 * 1024 * 1024;
 /// A topic that was read from the catalogue.
 pub(crate) struct Found {
     pub(crate) state: StoredTopic,
-    /// The acknowledged messages that are gone. The state has a new epoch then,
+    /// The acknowledged messages that are lost. If there are any, the topic has a new epoch,
     /// which isn't in the catalogue yet.
     pub(crate) lost: Option<RangeInclusive<u64>>,
 }
@@ -67,7 +67,7 @@ pub(crate) fn find_record(tables: &Tables, id: TopicId) -> Result<TopicRecord, S
     }
 }
 
-/// What there is of a topic, at the earliest. Reads no more than that takes.
+/// The messages that a topic may still have. Reads no more than that takes.
 pub(crate) fn peek(tables: &Tables, id: TopicId) -> Result<Span, StoreError> {
     let record = find_record(tables, id)?;
     let last = Tables::last_at(&tables.history, id, record.first, u64::MAX)?;
@@ -197,7 +197,7 @@ pub(crate) fn oldest_of(record: &[u8]) -> Oldest {
     }
 }
 
-/// The messages that were acknowledged and aren't in the history.
+/// The acknowledged messages that aren't in the history.
 fn lost(
     marks: &HighWaterMarks,
     id: TopicId,
@@ -216,9 +216,9 @@ fn lost(
     }
 }
 
-/// The ids of a topic's messages from `first` on that aren't older than the window, with
-/// the time that is left of it, read from the newest on. Only records that are young enough are read, and one
-/// more; and not more than [`READ_RECORDS`] and [`READ_BYTES`].
+/// The ids of a topic's messages from `first` on that aren't older than the window. Records are
+/// read from the newest on, up to the first that is too old, and at most [`READ_RECORDS`] and
+/// [`READ_BYTES`].
 pub(crate) fn remembered_ids(
     tables: &Tables,
     id: TopicId,
@@ -245,7 +245,7 @@ pub(crate) fn remembered_ids(
             Ok(read) => {
                 for mut id in read.into_iter().rev() {
                     id.time = now.elapsed_at(id.time);
-                    // Of a publisher that has no room left, older ids are not needed.
+                    // Older ids of a publisher that is at its limit aren't needed.
                     let _ = ids.insert_older(id);
                 }
             }
@@ -263,8 +263,8 @@ fn new_epoch() -> Result<u64, StoreError> {
     Ok(getrandom::u64()?.max(1))
 }
 
-/// The newest record of a topic that begins in `low..=high` and can be read: where it
-/// begins, what it says of itself, and its length.
+/// The newest readable record of a topic that begins in `low..=high`: its first number, its
+/// header and its length.
 pub(crate) fn readable_at(
     tables: &Tables,
     id: TopicId,

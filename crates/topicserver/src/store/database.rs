@@ -31,14 +31,14 @@ const MAX_JOURNALS: u64 = 128 * 1024 * 1024;
 /// 2.5; 16 MiB at nice 19 1.3 and 1.1.
 const MEMTABLE: u64 = 16 * 1024 * 1024;
 
-/// The same for the tables that hold a few bytes for each topic.
+/// The same for tables that hold only a few bytes for each topic.
 const SMALL_MEMTABLE: u64 = 4 * 1024 * 1024;
 
-/// Bytes of blocks that are kept in memory. What is read is mostly new, and
-/// that is in memory in any case.
+/// Bytes of blocks that are cached. Mostly new records are read, and those are still in a table
+/// in memory.
 const CACHE: u64 = 16 * 1024 * 1024;
 
-/// Files that are kept open; the descriptors are for connections.
+/// Files that are kept open. Most descriptors are for connections.
 const OPEN_FILES: usize = 128;
 
 /// Threads that write and merge tables. With more than one, the first passes
@@ -46,21 +46,21 @@ const OPEN_FILES: usize = 128;
 /// else while they are busy: a whole core for as long as a merge takes.
 const WORKERS: usize = 1;
 
-/// Bytes from which on a record lies in a file of records, and only its place in a table:
-/// a message of any length, with what stands before it. Tables are merged again and again,
-/// files of records never: with the records in the tables, sustained load was stored at half
-/// the rate, and merging took gigabytes of memory.
+/// Records of this many bytes and more are in a record file, and the table holds only their
+/// place. Every record with a message is that long. Tables are merged again and again, files of
+/// records never: with the records in the tables, sustained load was stored at half the rate, and
+/// merging took gigabytes of memory.
 const SEPARATED: u32 = 64;
 
-/// Bytes of a file of records.
+/// Bytes of a record file.
 const RECORD_FILE: u64 = 64 * 1024 * 1024;
 
-/// The part of a file of records that must be deleted before the rest is moved
-/// elsewhere, so that the file can go. What is kept takes at most four times its bytes.
+/// The part of a record file that must be deleted before its other records are moved elsewhere
+/// and the file is deleted. So records take at most four times their bytes on disk.
 const STALE: f32 = 0.75;
 
-/// The part of such files that is moved with one merge, the oldest first: the thread that
-/// merges writes the tables in memory, too, and those can't wait for long.
+/// The part of these files that one merge moves, the oldest first. The thread that merges also
+/// writes the tables in memory, and those can't wait for long.
 const MOVED: f32 = 0.5;
 
 /// Tables that may wait to be written before writing pauses. The database itself pauses
@@ -75,11 +75,11 @@ const MERGED_TABLES: u8 = 12;
 /// Unmerged tables at which writing pauses; the database itself pauses at 30.
 const UNMERGED_TABLES: usize = 28;
 
-/// By how much the database's thread stands back, on the scale of `nice`: when the cores are
-/// busy, it gets a tenth of what the writer or a worker gets. With 64 publishers × 1 and tables
-/// of 16 MiB, p99 is 3.3 ms at 5 and 2.1 ms at 19; but at 19 a machine that is busy with other
-/// programs leaves the thread so little that publishers get `storage-busy`. What it leaves
-/// undone is bounded, see [`is_behind`].
+/// The priority of the database's thread, as for `nice`: when the cores are busy, it gets a tenth
+/// of what the writer or a worker gets. With 64 publishers × 1 and tables of 16 MiB, p99 is 3.3
+/// ms at 5 and 2.1 ms at 19; but at 19 a machine that is busy with other programs leaves the
+/// thread so little that publishers get `storage-busy`. The work that it postpones is bounded,
+/// see [`is_behind`].
 const NICENESS: i32 = 10;
 
 /// The name of the table that holds the history.
@@ -92,13 +92,13 @@ const RECLAIMED: &str = "reclaimed";
 /// count. A record has one version.
 const NO_OLD_VERSIONS: fjall::SeqNo = 0;
 
-/// How often a pause looks whether it is over.
+/// How often a pause checks whether it can end.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What the database is opened with.
+/// The settings with which the database is opened.
 #[derive(Clone)]
 pub(crate) struct DatabaseSettings {
-    /// Where topics begin: merges leave out what lies before.
+    /// Where topics begin: merges drop records before that.
     pub(crate) floors: Floors,
     /// How long a write waits for the database's own threads.
     pub(crate) timeout: Duration,
@@ -125,11 +125,11 @@ pub(crate) struct Tables {
     memtable: u64,
     /// Topic name → number.
     pub(crate) names: Keyspace,
-    /// Number → what the catalogue knows of the topic.
+    /// Number → the catalogue's record of the topic.
     pub(crate) topics: Keyspace,
     /// Number and first sequence number → a piece of history.
     pub(crate) history: Keyspace,
-    /// What is there once.
+    /// Single values: the secret, the next topic's number, the clock's corrections.
     pub(crate) meta: Keyspace,
 }
 
@@ -141,7 +141,7 @@ pub(crate) enum CommitError {
     /// The database's threads are too slow with earlier writes. Nothing of this was
     /// written.
     Stalled,
-    /// It is unknown which part was written.
+    /// It is unknown what was written.
     Failed(StoreError),
 }
 
@@ -245,9 +245,9 @@ impl Tables {
         Ok(())
     }
 
-    /// Starts what the database itself would start only with the next write, which waits for
-    /// just that: a table that is full is written (the journal is read into one table, however
-    /// large), and tables are merged, one level at a time.
+    /// Starts the work that the database itself would start only with the next write, and that
+    /// the next write waits for: a table that is full is written (the journal is read into one
+    /// table, however large), and tables are merged, one level at a time.
     fn start_what_is_waited_for(&self, table: &Keyspace, memtable: u64) -> Result<(), CommitError> {
         let failed = |error: fjall::Error| CommitError::Failed(error.into());
         if table.tree.active_memtable().size() >= memtable {

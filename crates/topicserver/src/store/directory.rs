@@ -10,10 +10,11 @@ use rustix::fs::Access;
 
 use super::error::{OpenError, StoreError, is_full};
 
-/// What the file `format` says in a directory that this release can use.
+/// The content of the file `format` in a directory that this release can use.
 const FORMAT: &str = "natter history 4\n";
 
-/// The same of the release before: this one can read that, and writes its own.
+/// The content that the release before wrote. This release can read its records, and writes its
+/// own format.
 const OLD_FORMAT: &str = "natter history 3\n";
 
 /// Room for most groups of messages, and little enough to be tried every second.
@@ -23,7 +24,7 @@ pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;
 /// more.
 pub(crate) const ROOM_FOR_A_TABLE: u64 = 40 * 1024 * 1024;
 
-/// Bytes that are written at a time to find out.
+/// Bytes that are written at a time by [`Directory::has_room`].
 const PIECE: usize = 256 * 1024;
 
 /// The directory, locked as long as this lives.
@@ -34,7 +35,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory if need be, locks it, and checks its format.
+    /// Creates the directory if there is none, locks it, and checks its format.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Unusable {
             path: path.to_owned(),
@@ -57,15 +58,15 @@ impl Directory {
         };
         directory.check_format()?;
         match directory.has_room(ROOM_FOR_A_GROUP) {
-            // What is there can be read, and there may be room later.
+            // The messages can be read, and there may be room later.
             Err(error) if is_full(&error) => tracing::warn!("{}", StoreError::Full),
             tried => tried.map_err(unusable)?,
         }
         Ok(directory)
     }
 
-    /// Whether [`Directory::open`] would probably go well, without making or writing anything.
-    /// A server may be using it meanwhile.
+    /// Whether [`Directory::open`] would probably succeed. Creates and writes nothing. A server
+    /// may be using it meanwhile.
     pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
         let unusable = |source: io::Error| OpenError::Unusable {
             path: path.to_owned(),
@@ -129,7 +130,7 @@ impl Directory {
         self.path.join("database")
     }
 
-    /// Where the newest sequence numbers are kept a second time.
+    /// The file of the high-water marks.
     pub(crate) fn high_water_marks(&self) -> PathBuf {
         self.path.join("heads")
     }

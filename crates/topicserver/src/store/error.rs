@@ -12,25 +12,25 @@ pub enum OpenError {
     /// There is a file where the directory should be.
     #[error("{} is no directory: name one, or a path where one can be made", .0.display())]
     NoDirectory(PathBuf),
-    /// The system says no.
+    /// The system refuses access.
     #[error(
         "can't keep the history in {}: {source}; the server must be able to write there",
         path.display()
     )]
     Unusable {
-        /// What was tried.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// Another server has it.
+    /// Another server uses the directory.
     #[error(
         "the history in {} is in use by another topicserver: stop that one, or give this one \
          a directory of its own",
         .0.display()
     )]
     InUse(PathBuf),
-    /// It was made by another release, or isn't a history.
+    /// The directory was made by another release, or isn't a history.
     #[error(
         "{} holds no history that this topicserver can read ({found}): use the release that \
          made it, or another directory",
@@ -39,7 +39,7 @@ pub enum OpenError {
     OtherFormat {
         /// The directory.
         path: PathBuf,
-        /// What it says of itself.
+        /// The format that it names.
         found: String,
     },
     /// The database doesn't open.
@@ -59,13 +59,13 @@ pub enum OpenError {
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// What an interrupted beginning left can't be removed.
+    /// The remains of an interrupted first start can't be removed.
     #[error(transparent)]
     Unfinished(#[from] io::Error),
     /// The database refuses.
     #[error(transparent)]
     Refused(#[from] StoreError),
-    /// It refuses, and what may be damaged can't be repaired.
+    /// The database refuses, and its journal can't be repaired.
     #[error("{refused}, {cause}")]
     Damaged {
         /// What the database said.
@@ -78,13 +78,13 @@ pub enum DatabaseError {
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no room; there may be later.
+    /// The disk is full. There may be room later.
     #[error("the disk that holds the history is full")]
     Full,
     /// The disk is too slow with what was written before. Nothing of this was written.
     #[error("the disk that holds the history is too slow")]
     Busy,
-    /// There was no answer in time: this may be written, or not.
+    /// There was no answer in time, so it is unknown whether this was written.
     #[error("the disk that holds the history doesn't answer")]
     InDoubt,
     /// The system refuses to read or write.
@@ -120,9 +120,9 @@ pub enum StoreError {
     /// The entries do not continue the topic.
     #[error("message {got} can't be stored where {expected} is the next")]
     OutOfOrder {
-        /// The sequence number that would have been right.
+        /// The sequence number that was expected.
         expected: u64,
-        /// The one that was given.
+        /// The sequence number that was given.
         got: u64,
     },
     /// The store has been closed.

@@ -36,7 +36,7 @@ impl Floors {
         self.0.write()
     }
 
-    /// The topic's oldest sequence number; 0 if nothing is known of it.
+    /// The topic's oldest sequence number; 0 if it is unknown.
     fn of(&self, topic: TopicId) -> u64 {
         self.0.read().get(&topic).copied().unwrap_or(0)
     }
@@ -56,8 +56,7 @@ impl Factory for Floors {
     }
 }
 
-/// Leaves out what lies before the floors. Keys come in their order, so that a topic is
-/// looked up once.
+/// Drops records before the floors. Keys come in their order, so that a topic is looked up once.
 struct BeforeFloor {
     floors: Floors,
     topic: TopicId,

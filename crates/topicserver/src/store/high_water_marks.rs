@@ -51,7 +51,7 @@ impl HighWaterMarks {
         Ok(Self { file, slots })
     }
 
-    /// What is known of a topic.
+    /// The slot of a topic.
     pub(crate) fn get(&self, topic: TopicId) -> Slot {
         let begin = offset(topic);
         let slot = self.slots.get(begin..begin + SLOT);

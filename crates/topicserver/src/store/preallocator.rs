@@ -22,18 +22,18 @@ use std::path::{Path, PathBuf};
 /// finding the place.
 const STEP: u64 = 512 * 1024;
 
-/// Zeros that are left when the next are written: what one group mostly takes.
+/// When fewer zeros than this are left, the next are written. One group mostly takes this much.
 const LOW: u64 = 128 * 1024;
 
-/// What is written ahead of the journal.
+/// Writes zeros ahead of the journal's end.
 pub(crate) struct Preallocator {
     database: PathBuf,
-    /// Zeros that are still before the journal's end, about.
+    /// Roughly how many zeros follow the journal's end.
     left: u64,
 }
 
 impl Preallocator {
-    /// Before the journals in a database's directory.
+    /// A preallocator for the journals in a database's directory.
     pub(crate) fn new(database: PathBuf) -> Self {
         Self { database, left: 0 }
     }
@@ -57,8 +57,8 @@ impl Preallocator {
         }
     }
 
-    /// Fills the beginning of the newest journal's hole. Says how far it is now until
-    /// one should look again.
+    /// Fills the beginning of the newest journal's hole. Returns how many bytes the journal can
+    /// grow until the next check.
     fn extend(&self) -> io::Result<u64> {
         let Some(journal) = newest_journal(&self.database)? else {
             return Ok(STEP);
@@ -90,7 +90,7 @@ fn newest_journal(database: &Path) -> io::Result<Option<PathBuf>> {
     Ok(newest.map(|(_, path)| path))
 }
 
-/// Where the file's first hole begins; its end is one, too.
+/// Where the file's first hole begins. The end of the file counts as one.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn first_hole(file: &File) -> io::Result<u64> {
     Ok(rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0))?)

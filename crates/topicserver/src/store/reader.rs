@@ -46,7 +46,7 @@ impl Reader {
         Some(tables.history_space())
     }
 
-    /// Whether a topic holds something that is too old, as far as it is in memory.
+    /// Whether a topic in memory holds messages that are too old.
     pub(crate) fn has_too_old(&self, topic: TopicId) -> bool {
         let oldest = self
             .shared
@@ -161,7 +161,7 @@ impl Reader {
         Ok(topics)
     }
 
-    /// What is there of a topic.
+    /// The messages that a topic has.
     fn span(&self, tables: &Tables, topic: TopicId) -> Result<Span, StoreError> {
         let loaded = self.shared.bounds.lock().get(&topic).cloned();
         match loaded {

@@ -40,7 +40,7 @@ impl Reclaimer {
         })
     }
 
-    /// Starts to return space.
+    /// Asks the thread to merge.
     pub(crate) fn begin(&self) {
         self.state.store(ASKED, Ordering::Release);
         self.thread.unpark();
@@ -86,7 +86,7 @@ fn run(shared: &Shared, state: &AtomicU8) {
 }
 
 fn reclaim(shared: &Shared) {
-    // As readers do: the database isn't closed meanwhile.
+    // Readers take this lock too. While it is held, the database isn't closed.
     let tables = shared.tables.read();
     let Ok(tables) = tables.as_ref() else { return };
     let before = tables.history_space();

@@ -1,5 +1,5 @@
-//! The records of the store as bytes: keys, pieces of history with the ids of their
-//! messages, what is known of a topic. Reading them is total: damaged bytes are an error.
+//! The records of the store as bytes: keys, groups of messages with their ids, and the
+//! catalogue's records of topics. Damaged bytes are an error, never a panic.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::history::entry::{Entry, RememberedId};
 /// The first byte of every record that is written.
 const VERSION: u8 = 3;
 
-/// The first byte of a record of the release before: a topic's says nothing of setbacks, and
-/// an id nothing of its text. Anything else was written by another release.
+/// The first byte of a record of the release before, which has no setbacks in a topic's record,
+/// and no hash of the text in an id. Anything else was written by another release.
 const OLD_VERSION: u8 = 2;
 
 /// Version, messages, newest time, total, ids.
@@ -26,8 +26,8 @@ const ENTRY_HEADER: usize = 4 + 8 + 8 + 4;
 /// Origin, id, place among the record's messages.
 const ID_BYTES: usize = 8 + 8 + 4;
 
-/// Where the record is whose first message is `seq`. Keys are in the order of
-/// topics, and in each topic in the order of its messages.
+/// The key of the record whose first message is `seq`. Keys are in the order of topics, and in
+/// each topic in the order of its messages.
 pub(crate) type Key = [u8; 12];
 
 /// The key of a topic's record that begins with `seq`.
@@ -60,12 +60,12 @@ pub(crate) struct Header {
     pub(crate) messages: u32,
     /// When the newest of them was published, in milliseconds since the Unix epoch.
     pub(crate) time: u64,
-    /// Bytes of all records that the topic ever had, this one included: the
-    /// difference of two of them is what lies between, without reading it.
+    /// Bytes of all records that the topic ever had, this one included. The difference of two
+    /// totals is the size of the records between them.
     pub(crate) total: u64,
     /// How many of its messages have an id.
     pub(crate) ids: u32,
-    /// Whether its ids say nothing of their texts.
+    /// Whether its ids are without hashes of the texts, as the release before wrote them.
     pub(crate) is_old: bool,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn write_history(
     header
 }
 
-/// Of bytes or ids. Pieces are cut far below 4 GiB, and one line is one frame.
+/// A number of bytes or ids. Pieces are cut far below 4 GiB, and one line is one frame.
 fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -221,12 +221,12 @@ pub(crate) fn read_ids(first: u64, record: &[u8]) -> Result<Vec<RememberedId>, D
     Ok(ids)
 }
 
-/// What the catalogue knows of a topic.
+/// The catalogue's record of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicRecord {
-    /// Which unbroken life of its history this is.
+    /// The epoch of its history.
     pub(crate) epoch: u64,
-    /// The next sequence number is not below this, whatever the history holds.
+    /// The next sequence number is at least this, whatever the history holds.
     pub(crate) floor: u64,
     /// The history holds nothing before this.
     pub(crate) first: u64,
@@ -237,7 +237,7 @@ pub(crate) struct TopicRecord {
 }
 
 impl TopicRecord {
-    /// As bytes.
+    /// Writes the record as bytes.
     pub(crate) fn write(&self) -> Vec<u8> {
         let setbacks = self.setbacks.len();
         let mut record = Vec::with_capacity(2 + (3 + setbacks) * 8 + self.name.len());
@@ -253,7 +253,7 @@ impl TopicRecord {
         record
     }
 
-    /// From bytes.
+    /// Reads the record from bytes.
     pub(crate) fn read(mut record: &[u8]) -> Result<Self, Damaged> {
         let half = |_| Damaged("half a topic");
         let version = take_version(&mut record)?;

@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     /// The database, or the reason why there is none. Readers hold the lock while they
     /// read, and the writer while it opens the database again.
     pub(crate) tables: RwLock<Result<Tables, StoreError>>,
-    /// Of the topics that the writer has in memory.
+    /// The bounds of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
     pub(crate) limits: RetentionLimits,

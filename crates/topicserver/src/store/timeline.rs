@@ -1,6 +1,6 @@
-//! Where in a topic's order a time is. Times mostly go up from record to record. Where they
-//! went back, because a clock that was ahead has been set, the catalogue notes a setback:
-//! between two of them they go up, and are searched by halves.
+//! Finds the first message after a time. Times mostly rise from record to record. Where they went
+//! back, because a clock that was ahead has been set, the catalogue notes a setback. Between two
+//! setbacks times rise, so a binary search finds the message.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::history::entry::Entry;
 /// clock has reached them. A topic gets one at a start after a clock was ahead.
 pub(crate) const MAX_SETBACKS: usize = 64;
 
-/// What is there of a topic.
+/// The messages that a topic has.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     /// The oldest message.
@@ -27,7 +27,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The parts in which times go up, as the first message of each and the one after it.
+    /// The parts in which times rise, each as its first message and the one after its last.
     pub(crate) fn rises(&self) -> Vec<(u64, u64)> {
         let is_inside = |&seq: &u64| self.first < seq && seq < self.next;
         let inside = self.setbacks.iter().copied().filter(is_inside);
@@ -52,7 +52,7 @@ pub(crate) fn first_since(
     let mut first = span.next;
     for (begin, end) in span.rises().into_iter().rev() {
         match since_within(tables, topic, (begin, end), time, corrections)? {
-            // Everything here came before.
+            // Everything in this part came before.
             None => return Ok(first),
             Some(found) => first = found,
         }
@@ -63,7 +63,7 @@ pub(crate) fn first_since(
     Ok(first)
 }
 
-/// The first message that came at `time` or later, of a part in which times go up.
+/// The first message that came at `time` or later, in a part in which times rise.
 fn since_within(
     tables: &Tables,
     topic: TopicId,

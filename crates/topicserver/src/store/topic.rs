@@ -15,16 +15,16 @@ use super::timeline::{MAX_SETBACKS, Span};
 use super::types::Retention;
 use crate::history::entry::Entry;
 
-/// Bytes at which a record is cut: a read gets about that much more than it
-/// wants at most, and a merge of tables holds it in memory.
+/// The largest record, in bytes. A read may get that much more than it wants, and a merge holds a
+/// record in memory.
 const MAX_RECORD: usize = 256 * 1024;
 
-/// A topic may hold this part more than its limits before it is trimmed back
-/// to them, so that there are many records to delete at once.
+/// A topic may exceed its limits by this part before it is trimmed, so that many records are
+/// deleted at once.
 const SLACK: u64 = 8;
 
-/// How long messages that are too old may stay on disk, unless they are very many.
-/// Deleting need not be exact to the second.
+/// How long messages that are too old may stay on disk, unless there are very many. Deleting need
+/// not be exact to the second.
 pub(crate) const MAX_AGE_SLACK: u64 = 60 * 1000;
 
 /// Where a topic begins and ends. Only the writer changes it.
@@ -35,8 +35,8 @@ pub(crate) struct Bounds {
     pub(crate) next: AtomicU64,
     /// When the oldest record was published; `u64::MAX` if there is none.
     oldest: AtomicU64,
-    /// The messages before which time went back. One whose message wasn't stored in the end
-    /// does no harm.
+    /// The messages before which time went back. An entry for a message that wasn't stored does
+    /// no harm.
     setbacks: Mutex<Vec<u64>>,
 }
 
@@ -50,7 +50,7 @@ impl Bounds {
         }
     }
 
-    /// Where it begins and ends, and where time went back.
+    /// The topic's bounds and its setbacks.
     pub(crate) fn span(&self) -> Span {
         Span {
             first: self.first(),
@@ -93,7 +93,7 @@ impl Bounds {
         self.next.load(Ordering::Acquire)
     }
 
-    /// Moves both on.
+    /// Sets the oldest number, and the number after the newest durable one.
     pub(crate) fn set(&self, first: u64, next: u64) {
         self.next.store(next, Ordering::Release);
         self.first.store(first, Ordering::Release);
@@ -113,7 +113,7 @@ pub(crate) struct StoredTopic {
     pub(crate) is_trimmed: bool,
 }
 
-/// How far a topic reaches: its next number, its bytes, its oldest record.
+/// The extent of a topic: its next number, its bytes, its oldest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// The next sequence number.
@@ -181,8 +181,8 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Says whether the entries continue a topic whose next message is `next`, and
-/// which is next after them.
+/// Checks that the entries continue a topic whose next message is `next`. Returns the number
+/// after them.
 pub(crate) fn check_order(entries: &[Entry], next: u64) -> Result<u64, StoreError> {
     let mut expected = next;
     for entry in entries {
@@ -235,8 +235,7 @@ fn cut_entry(entry: &Entry) -> Vec<Entry> {
     parts
 }
 
-/// As many whole lines as have `max` bytes together, but at least one: how many,
-/// and their bytes.
+/// The number of whole lines, and their bytes, that fit into `max` bytes; at least one line.
 fn lines_within(lines: &[u8], max: usize) -> (u32, usize) {
     let mut count = 0;
     let mut len = 0;

@@ -15,13 +15,12 @@ pub(crate) struct TopicId(pub(crate) u32);
 pub(crate) struct Loaded {
     /// The topic's number.
     pub(crate) id: TopicId,
-    /// The unbroken life of the history that goes on; a new one after a loss.
+    /// The epoch of the history; a new one after a loss.
     pub(crate) epoch: u64,
     /// The sequence number that the next message gets; the first ever is 1.
     pub(crate) next: u64,
-    /// The oldest sequence number that is still there, or the next one to come
-    /// when there is none. Retention moves it on. As long as this is kept, the
-    /// store keeps what it knows of the topic in memory.
+    /// The oldest sequence number that is still there, or the next one to come when there is
+    /// none. Retention changes it. As long as this is held, the store keeps the topic in memory.
     pub(crate) first: Arc<AtomicU64>,
     /// When the newest message was published, in milliseconds since the Unix
     /// epoch; 0 if there is none.
@@ -37,14 +36,14 @@ pub(crate) struct RecordBatch {
     pub(crate) ids: Vec<RememberedId>,
 }
 
-/// How much of a topic is kept. Whole records are deleted, and somewhat later
-/// than they might be, so that it costs little.
+/// How much of a topic is kept. Whole records are deleted, and a little late, so that deleting
+/// costs little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {
     /// Older messages are deleted.
     pub(crate) age: Duration,
     /// The oldest messages are deleted when there are more than these.
     pub(crate) messages: u64,
-    /// The same for the bytes of the records that hold them.
+    /// The oldest messages are deleted when the records have more bytes than this.
     pub(crate) bytes: u64,
 }

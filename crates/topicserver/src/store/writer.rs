@@ -41,8 +41,16 @@ use recovery::Unavailable;
 /// thread of the database has died, it never recovers.
 const STALLS: u32 = 2;
 
-/// The key of the secret in the table of what is there once.
+/// The key of the secret in the table `meta`.
 const SECRET: &str = "secret";
+
+/// The database, and what the writer reads from it once, at the start.
+struct OpenedDatabase {
+    tables: Tables,
+    secret: [u8; 16],
+    next_id: u32,
+    corrections: Vec<Correction>,
+}
 
 /// All that the writer's thread owns.
 pub(crate) struct Writer {
@@ -52,17 +60,17 @@ pub(crate) struct Writer {
     preallocator: Preallocator,
     pub(super) limits: RetentionLimits,
     clock: Clock,
-    /// What is noted of wrong times.
+    /// Corrections of wrong times.
     corrections: Vec<Correction>,
     /// The number of the next topic that is made.
     pub(super) next_id: u32,
     /// The topics in memory.
     pub(super) topics: HashMap<TopicId, StoredTopic>,
-    /// The same by their names.
+    /// The numbers of the topics in memory, by name.
     pub(super) ids: HashMap<TopicName, TopicId>,
-    /// Topics that hold more than they should.
+    /// Topics that exceed their limits.
     pub(super) trims: VecDeque<TopicId>,
-    /// When topics will hold something too old.
+    /// When the topics' oldest messages become too old.
     pub(super) ages: Ages,
     /// Where topics begin, for the database's threads.
     pub(super) floors: Floors,
@@ -80,17 +88,29 @@ pub(crate) struct Writer {
     pub(super) unavailable_logged: bool,
     /// The log says that the high-water marks cannot be written.
     marks_failed: bool,
-    /// Room for a record, to be used again.
+    /// A buffer for a record, reused.
     record: Vec<u8>,
-    /// Bytes that the journal got with the last group, flushed with all before them;
-    /// 0 if that wrote nothing, and what was before may lie in a buffer.
+    /// Bytes that the last group added to the journal. They are flushed, with everything before.
+    /// 0 if it wrote nothing; then earlier bytes may still be in a buffer.
     flushed: u64,
     /// The runtime of the tasks that wait for answers, if the store was opened in one.
     runtime: Option<Handle>,
 }
 
+impl OpenedDatabase {
+    fn open(directory: &Directory, settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        let tables = Tables::open(&directory.database(), settings)?;
+        Ok(Self {
+            secret: secret(&tables)?,
+            next_id: catalogue::next_id(&tables)?,
+            corrections: corrections::read(&tables)?,
+            tables,
+        })
+    }
+}
+
 impl Writer {
-    /// Opens everything. Also returns the directory's secret.
+    /// Opens the directory and the database. Also returns the directory's secret.
     pub(crate) fn open(
         path: &Path,
         retention: Retention,
@@ -98,22 +118,15 @@ impl Writer {
         settings: DatabaseSettings,
     ) -> Result<(Self, [u8; 16]), OpenError> {
         let directory = Directory::open(path)?;
-        let broken = |source: DatabaseError| match directory.has_room(ROOM_FOR_A_GROUP) {
-            Ok(()) => OpenError::Database {
-                path: directory.database(),
-                source,
-            },
-            Err(source) => OpenError::Unusable {
-                path: path.to_owned(),
-                source,
-            },
-        };
-        let tables = Tables::open(&directory.database(), &settings).map_err(broken)?;
-        let secret = secret(&tables).map_err(|error| broken(error.into()))?;
-        let next_id = catalogue::next_id(&tables).map_err(|error| broken(error.into()))?;
+        let opened = OpenedDatabase::open(&directory, &settings);
+        let OpenedDatabase {
+            tables,
+            secret,
+            next_id,
+            corrections,
+        } = opened.map_err(|source| database_error(&directory, path, source))?;
         let high_water_marks = open_marks(directory.high_water_marks(), next_id)?;
-        let corrections = corrections::read(&tables);
-        clock.restore(corrections.map_err(|error| broken(error.into()))?);
+        clock.restore(corrections);
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
@@ -210,7 +223,7 @@ impl Writer {
             && self.recover(CommitError::Poisoned).is_ok()
             && self.unavailable.is_none()
         {
-            // Nothing of the group was written: something earlier had failed.
+            // Nothing of the group was written, because an earlier write had failed.
             results = self.write(&group, Access::Write);
         }
         match results {
@@ -227,8 +240,8 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // Before the answer, so that nothing of the group is left when
-                // its senders hear of it.
+                // Recovery comes before the answer, so that nothing of the group is left when its
+                // senders get the error.
                 let error = match self.recover(error) {
                     Ok(error) | Err(error) => error,
                 };
@@ -334,10 +347,10 @@ fn take_end(group: &mut Vec<Request>) -> Option<oneshot::Sender<()>> {
     }
 }
 
-/// A topic in which something is too old, and who is to be told that it is gone.
+/// A topic with messages that are too old, and the channel to report that they are deleted.
 type Trim = (TopicId, oneshot::Sender<Result<(), StoreError>>);
 
-/// Takes out which topics hold something too old: that is done after the messages.
+/// Takes out the requests to delete old messages: they are carried out after the appends.
 fn take_trims(group: &mut Vec<Request>) -> Vec<Trim> {
     let is_trim = |request: &mut Request| matches!(request, Request::Trim { .. });
     let trims = group.extract_if(.., is_trim);
@@ -359,8 +372,8 @@ fn take_pings(group: &mut Vec<Request>) -> Vec<oneshot::Sender<()>> {
     group.extract_if(.., is_ping).filter_map(ping).collect()
 }
 
-/// Opens the high-water marks, without those of topics that the end of the history,
-/// which was damaged, took with it.
+/// Opens the high-water marks, and removes those of topics that were lost with a damaged end of
+/// the history.
 fn open_marks(path: PathBuf, next_id: u32) -> Result<HighWaterMarks, OpenError> {
     let mut marks = match HighWaterMarks::open(&path) {
         Ok(marks) => marks,
@@ -388,4 +401,19 @@ fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
     batch.insert(&tables.meta, SECRET, secret);
     tables.commit(batch).map_err(CommitError::into_error)?;
     Ok(secret)
+}
+
+/// Why the database can't be opened. A full disk is named as such, because the database's own
+/// error doesn't tell.
+fn database_error(directory: &Directory, path: &Path, source: DatabaseError) -> OpenError {
+    match directory.has_room(ROOM_FOR_A_GROUP) {
+        Ok(()) => OpenError::Database {
+            path: directory.database(),
+            source,
+        },
+        Err(source) => OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        },
+    }
 }

@@ -1,5 +1,5 @@
-//! What all connections that speak TLS have in common: the settings, the certificate in
-//! force, and how many handshakes are computed at once.
+//! The state that all TLS connections share: the settings, the certificate in force, and how many
+//! handshakes are computed at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::tls::current::{Current, Reloaded};
 use crate::tls::handshake::{self, Accepted, HandshakeError};
 use crate::tls::stream::TlsStream;
 
-/// What clients may say that they want to speak: frames, or HTTP. The first bytes decide all
-/// the same. Who offers only something else speaks to the wrong server.
+/// The protocols that clients may offer by ALPN: frames, or HTTP. The first bytes decide all the
+/// same. A client that offers only other protocols has reached the wrong server.
 const PROTOCOLS: [&[u8]; 2] = [b"natter/1", b"http/1.1"];
 
 /// Accepts connections that speak TLS.
@@ -66,7 +66,7 @@ impl Acceptor {
             current,
             mode,
             computing: Semaphore::new(config.tls.max_handshakes),
-            // A connection that doesn't register has no more time for its handshake.
+            // A handshake may not take longer than a registration.
             handshake_timeout: config
                 .tls
                 .handshake_timeout
@@ -76,7 +76,7 @@ impl Acceptor {
         })))
     }
 
-    /// Whether [`open`](Self::open) would probably go well, without making anything.
+    /// Whether [`open`](Self::open) would probably succeed. Creates nothing.
     pub(crate) fn look(config: &Config) -> Result<(), TlsError> {
         match (config.tls.mode(), &config.tls.certificate) {
             (TlsMode::Off, _) => Ok(()),
@@ -93,7 +93,7 @@ impl Acceptor {
         self.mode == TlsMode::Required
     }
 
-    /// The fingerprint of the key, if clients have nothing else to go by.
+    /// The fingerprint of the key, if the certificate is self-signed.
     pub(crate) fn own_fingerprint(&self) -> Option<String> {
         self.current.own_fingerprint()
     }
@@ -103,8 +103,8 @@ impl Acceptor {
         self.current.expiry()
     }
 
-    /// For how long browsers shall use https only. Never with a certificate that vouches for
-    /// itself: when it is lost, that would lock them out of every port of the host.
+    /// How long browsers should use only https. Never sent with a self-signed certificate: if it
+    /// were lost, browsers would be locked out of every port of the host.
     pub(crate) fn hsts(&self) -> Option<Duration> {
         self.hsts.filter(|_| !self.current.is_self_issued())
     }

@@ -15,14 +15,14 @@ use rustls::sign::CertifiedKey;
 use crate::tls::TlsError;
 use crate::tls::x509;
 
-/// What a server proves with who it is.
+/// A server's certificate and key.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
-    /// What handshakes use.
+    /// The certificate and the key for handshakes.
     pub(super) key: Arc<CertifiedKey>,
     /// Until when it is valid.
     pub(super) not_after: SystemTime,
-    /// It vouches for itself.
+    /// The certificate is self-signed.
     pub(super) is_self_issued: bool,
 }
 
@@ -40,7 +40,7 @@ impl Files {
         })
     }
 
-    /// Tells different contents from each other, without keeping the key once more.
+    /// A digest of the contents, to notice changes without keeping another copy of the key.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut context = aws_lc_rs::digest::Context::new(&SHA256);
         context.update(&(self.certificate.len() as u64).to_be_bytes());
@@ -60,7 +60,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 impl Certificate {
-    /// Reads what is in the files, which have these paths, and checks that they belong
+    /// Parses the files, which have these paths, and checks that certificate and key belong
     /// together.
     pub(super) fn from_pem(
         files: &Files,

@@ -1,5 +1,4 @@
-//! The certificate that is in force, and how a new one takes its place while connections go
-//! on.
+//! The certificate in force, and how a new one replaces it while connections go on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +15,10 @@ use crate::tls::TlsError;
 use crate::tls::certificate::{Certificate, Files};
 use crate::tls::self_signed::SelfSigned;
 
-/// So long before the certificate ends, the log says so.
+/// How long before the certificate's expiry the log warns.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// How often the log says so.
+/// How often the log warns.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where a certificate comes from.
@@ -38,23 +37,23 @@ pub(super) struct Current {
     seen: Mutex<Seen>,
 }
 
-/// What the files were like when they were last read, and what was said of them.
+/// The state of the files when they were last read, and what was logged about them.
 #[derive(Debug)]
 struct Seen {
     digest: [u8; 32],
-    /// What was wrong, if it was.
+    /// The error, if there was one.
     trouble: Option<String>,
     warned: Option<SystemTime>,
 }
 
-/// What came of reading the files again.
+/// The result of reading the files again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reloaded {
-    /// They are as they were.
+    /// The files have not changed.
     Unchanged,
-    /// There is another certificate now.
+    /// A new certificate is in force.
     Replaced,
-    /// They can't be used; the one before stays in force.
+    /// The files can't be used. The certificate before stays in force.
     Kept,
 }
 
@@ -115,8 +114,7 @@ impl Current {
         })
     }
 
-    /// Whether [`open`](Self::open) would probably go well. What the server would make isn't
-    /// made.
+    /// Whether [`open`](Self::open) would probably succeed. Creates nothing.
     pub(super) fn look(
         source: &CertificateSource,
         config: &Config,
@@ -131,8 +129,8 @@ impl Current {
         }
     }
 
-    /// The fingerprint of the key, if the certificate vouches for itself: then it is what
-    /// clients go by.
+    /// The fingerprint of the key, if the certificate is self-signed: clients then know the
+    /// server by it.
     pub(super) fn own_fingerprint(&self) -> Option<String> {
         let certificate = self.certificate.read();
         certificate
@@ -147,13 +145,13 @@ impl Current {
         end.map_or(0, |end| end.as_secs())
     }
 
-    /// Whether the certificate vouches for itself.
+    /// Whether the certificate is self-signed.
     pub(super) fn is_self_issued(&self) -> bool {
         self.certificate.read().is_self_issued
     }
 
-    /// Reads the files again, which blocks, and takes what is new in them, or says why not:
-    /// once for each content.
+    /// Reads the files again, which blocks, and puts a new certificate in force. An error is
+    /// reported once for each content.
     pub(super) fn reload(&self) -> Reloaded {
         let mut seen = self.seen.lock();
         let files = match self.source.read() {
@@ -189,7 +187,7 @@ impl Current {
         Certificate::from_pem(files, certificate, key, &self.provider)
     }
 
-    /// Says when the certificate ends soon, once a day.
+    /// Logs once a day that the certificate expires soon.
     pub(super) fn warn_of_the_end(&self, now: SystemTime) {
         let not_after = self.certificate.read().not_after;
         let left = not_after.duration_since(now).unwrap_or_default();

@@ -54,7 +54,7 @@ pub enum TlsError {
         /// What is wrong with it.
         cause: rustls::Error,
     },
-    /// They don't belong together.
+    /// Certificate and key don't belong together.
     #[error(
         "the private key in {} is not the key of the first certificate in {}",
         key.display(),
@@ -66,7 +66,7 @@ pub enum TlsError {
         /// The key's.
         key: PathBuf,
     },
-    /// There is no place for a certificate of the server's own.
+    /// There is no directory for a self-signed certificate.
     #[error(
         "there is no directory for the key of --tls-self-signed: give --data, or set \
          XDG_STATE_HOME or HOME"

@@ -14,20 +14,19 @@ use tokio::sync::Semaphore;
 use crate::linger;
 use crate::tls::records::{Processed, begins_with_record, process};
 
-/// Bytes of a handshake that wait to be understood, at most: more than the longest that TLS
-/// has room for.
+/// The most bytes of an unfinished handshake message: more than the longest that TLS allows.
 const LONGEST_FLIGHT: usize = 72 * 1024;
 
 /// How long a peer has to read why its handshake failed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long it is tried to send that.
+/// How long sending the alert is tried.
 const ALERT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a connection doesn't come about.
+/// Why a handshake fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    /// What the peer wants, or sends, isn't possible.
+    /// The peer sent something invalid, or wants something unsupported.
     #[error("the TLS handshake failed: {0}")]
     Failed(rustls::Error),
     #[error("the TLS handshake was not finished within {} s", .0.as_secs())]
@@ -42,9 +41,9 @@ pub(crate) enum HandshakeError {
 /// A connection whose handshake is done.
 pub(super) struct Accepted {
     pub(super) connection: UnbufferedServerConnection,
-    /// What was read beyond the handshake, and isn't decrypted.
+    /// Bytes after the handshake that aren't decrypted yet.
     pub(super) rest: Vec<u8>,
-    /// What came with the end of the handshake.
+    /// Text that came with the end of the handshake.
     pub(super) received: Vec<u8>,
     /// How the peer's stream has ended, if it has.
     pub(super) end: Option<Ending>,
@@ -54,8 +53,8 @@ pub(super) struct Accepted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// The peer says that it has sent everything.
-    Said,
-    /// Nothing more can be understood of it.
+    CloseNotify,
+    /// The stream can't be decrypted any further.
     Broken,
 }
 
@@ -78,9 +77,9 @@ pub(super) async fn accept(
         let failure = accepted.compute(computing, &mut outgoing).await;
         if let Some(error) = failure {
             let alert = send(socket, &outgoing);
-            // A peer that doesn't take it has its reasons.
+            // A peer that doesn't take the alert isn't waited for.
             let _ = tokio::time::timeout(ALERT_TIMEOUT, alert).await;
-            // What was whole counts.
+            // The records that were complete count.
             if !accepted.connection.is_handshaking() {
                 accepted.end = Some(Ending::Broken);
                 return Ok(accepted);
@@ -103,15 +102,16 @@ pub(super) async fn accept(
 }
 
 impl Accepted {
-    /// Deals with what has come. Where that takes a core for long, only so many do it at once:
-    /// those that have a permit let everybody else go first, and the others wait.
+    /// Processes the bytes that have come. The part that takes a core for long is done by a
+    /// limited number of tasks at once: a task with a permit yields first, and other tasks wait
+    /// for one.
     async fn compute(
         &mut self,
         computing: &Semaphore,
         outgoing: &mut Vec<u8>,
     ) -> Option<rustls::Error> {
         let permit = match begins_with_record(&self.rest) {
-            // It is never closed.
+            // The semaphore is never closed.
             true => computing.acquire().await.ok(),
             false => None,
         };
@@ -126,12 +126,12 @@ impl Accepted {
             failure,
         } = process(&mut self.connection, &mut self.rest, outgoing, take);
         self.rest.drain(..used);
-        self.end = self.end.or(has_ended.then_some(Ending::Said));
+        self.end = self.end.or(has_ended.then_some(Ending::CloseNotify));
         failure
     }
 }
 
-/// Writes all of it.
+/// Writes all bytes.
 async fn send(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         socket.writable().await?;

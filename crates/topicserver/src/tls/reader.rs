@@ -1,4 +1,4 @@
-//! The two ends of a connection, plain or encrypted, as the doors need them.
+//! The two ends of a connection, plain or encrypted.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::tls::stream::TlsStream;
 /// The reading end of an encrypted connection.
 pub(crate) struct TlsReader(pub(crate) Arc<TlsStream>);
 
-/// The writing end.
+/// The writing end of an encrypted connection.
 pub(crate) struct TlsWriter(pub(crate) Arc<TlsStream>);
 
 /// The reading end of a connection, whether it is encrypted or not.
@@ -29,7 +29,7 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Whether nobody on the way can read along.
+    /// Whether the connection is encrypted.
     pub(crate) fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
@@ -57,7 +57,7 @@ impl Reader {
         }
     }
 
-    /// Writes what the socket takes of them; `WouldBlock` if that is nothing.
+    /// Writes as much of them as the socket takes; `WouldBlock` if it takes none.
     pub(crate) fn try_flush(&self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -127,7 +127,7 @@ impl Transport for TlsWriter {
     }
 
     fn abort(&self) {
-        // Where that can't be set, the peer sees an end that isn't an orderly one.
+        // If this can't be set, the peer still sees an end without `close_notify`.
         let _ = SockRef::from(self.0.socket()).set_linger(Some(Duration::ZERO));
     }
 

@@ -1,5 +1,4 @@
-//! TLS records in memory: what has come is decrypted, and what must be sent in answer is
-//! collected.
+//! TLS records in memory: decrypts incoming records, and collects what TLS itself must send.
 
 use rustls::server::ServerConnectionData;
 use rustls::server::UnbufferedServerConnection;
@@ -13,22 +12,22 @@ pub(super) const RECORD: usize = 16 * 1024;
 /// Bytes that encryption adds to a record at most, by any version of TLS.
 pub(super) const RECORD_OVERHEAD: usize = 2048 + RECORD_HEAD;
 
-/// Bytes in which a record says what it is and how long.
+/// The head of a record: its type and its length.
 const RECORD_HEAD: usize = 5;
 
-/// What came of some bytes.
+/// The result of processing some bytes.
 #[derive(Debug, Default)]
 pub(super) struct Processed {
-    /// So many bytes at the front are dealt with.
+    /// This many bytes at the front were processed.
     pub(super) used: usize,
     /// The peer says that it has sent everything.
     pub(super) has_ended: bool,
-    /// Nothing more can be understood of the peer.
+    /// The stream can't be decrypted any further.
     pub(super) failure: Option<rustls::Error>,
 }
 
-/// Deals with all complete records in `incoming`. Their text goes to `received`, and what
-/// TLS itself has to say is added to `outgoing`.
+/// Processes all complete records in `incoming`. Their text goes to `received`, and what TLS
+/// itself must send is added to `outgoing`.
 pub(super) fn process(
     connection: &mut UnbufferedServerConnection,
     incoming: &mut [u8],
@@ -50,11 +49,11 @@ pub(super) fn process(
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 let start = outgoing.len();
                 encode(&mut data, outgoing);
-                // After the alert the library mustn't be asked to read on.
+                // After the alert the library must not read on.
                 processed.failure.is_some() && is_alert(&outgoing[start..])
             }
             Ok(ConnectionState::TransmitTlsData(data)) => {
-                // It is on its way: whatever is sent comes after it.
+                // It counts as sent: everything later is sent after it.
                 data.done();
                 false
             }
@@ -81,10 +80,10 @@ pub(super) fn process(
     }
 }
 
-/// Adds what TLS has to say to `outgoing`.
+/// Adds what TLS itself must send to `outgoing`.
 pub(super) fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) {
     let start = outgoing.len();
-    // The first try tells the length.
+    // The first attempt returns the length.
     let mut length = 0;
     loop {
         outgoing.resize(start + length, 0);
@@ -100,11 +99,11 @@ pub(super) fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, outgoin
     }
 }
 
-/// Whether a record is an alert: it says so, or it is encrypted and as long as one.
+/// Whether a record is an alert: by its type, or, if it is encrypted, by its length.
 fn is_alert(record: &[u8]) -> bool {
     const ALERT: u8 = 21;
     const ENCRYPTED: u8 = 23;
-    // The alert, its true kind, and what proves that nobody has changed it.
+    // The alert, its inner type, and the authentication tag.
     const LENGTH: usize = RECORD_HEAD + 2 + 1 + 16;
     match record.first() {
         Some(&ALERT) => true,

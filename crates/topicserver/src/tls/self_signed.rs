@@ -18,13 +18,13 @@ use crate::tls::TlsError;
 use crate::tls::certificate::Files;
 use crate::tls::x509;
 
-/// After so long the certificate is made anew: months before it ends.
+/// After this time the certificate is renewed: months before it expires.
 const RENEW_AFTER: Duration = Duration::from_secs(300 * DAY);
 
 /// For how long it is valid: browsers accept no certificate for more than 398 days.
 const VALID_FOR: Duration = Duration::from_secs(397 * DAY);
 
-/// It is valid from before it was made, because clocks differ.
+/// Its validity begins before it was made, because clocks differ.
 const VALID_BEFORE: Duration = Duration::from_secs(DAY);
 
 /// Characters of a line in PEM.
@@ -32,10 +32,10 @@ const PEM_LINE: usize = 64;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// How the line begins, before the certificate, that says for which names it was made.
+/// The beginning of the line before the certificate that lists its names.
 const MADE_FOR: &str = "Made by topicserver for: ";
 
-/// A certificate of the server's own, in a directory.
+/// A self-signed certificate in a directory.
 #[derive(Clone, Debug)]
 pub(super) struct SelfSigned {
     directory: PathBuf,
@@ -43,7 +43,7 @@ pub(super) struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// In this directory, for these names and those of the machine.
+    /// A certificate in this directory, for these names and those of the machine.
     pub(super) fn new(directory: PathBuf, names: &[String], host_name: Option<&str>) -> Self {
         let mut all = Vec::new();
         if let Some(host) = host_name.filter(|host| !host.is_empty()) {
@@ -75,7 +75,7 @@ impl SelfSigned {
         self.directory.join("key.pem")
     }
 
-    /// Makes what isn't there or is too old, and reads the files.
+    /// Creates the key and the certificate if they are missing or too old, and reads them.
     pub(super) fn ensure(&self, now: SystemTime) -> Result<Files, TlsError> {
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.directory);
@@ -86,7 +86,7 @@ impl SelfSigned {
         if !self.key().exists() {
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             let text = pem("PRIVATE KEY", &key.serialize_der());
-            self.write(&self.key(), text.as_bytes(), Place::Keep)?;
+            self.write(&self.key(), text.as_bytes(), IfExists::Keep)?;
         }
         let missing = || Files::read(&self.certificate(), &self.key());
         match missing() {
@@ -99,7 +99,7 @@ impl SelfSigned {
         Files::read(&self.certificate(), &self.key())
     }
 
-    /// Whether the certificate is of this key, for these names, and not too old.
+    /// Whether the certificate has this key and these names, and isn't too old.
     fn is_current(&self, files: &Files, now: SystemTime) -> bool {
         let is_for_these = files
             .certificate
@@ -142,12 +142,12 @@ impl SelfSigned {
         let certificate = parameters.self_signed(&key)?;
         let text = pem("CERTIFICATE", certificate.der());
         let text = format!("{}\n{text}", self.made_for());
-        self.write(&self.certificate(), text.as_bytes(), Place::Replace)
+        self.write(&self.certificate(), text.as_bytes(), IfExists::Replace)
     }
 
-    /// Writes a file that only the server's user can read; it is there whole, or not at all.
-    /// A key that another server has written meanwhile stays.
-    fn write(&self, path: &Path, content: &[u8], place: Place) -> Result<(), TlsError> {
+    /// Writes a file that only the server's user can read, whole or not at all. A key that
+    /// another server has written meanwhile stays.
+    fn write(&self, path: &Path, content: &[u8], if_exists: IfExists) -> Result<(), TlsError> {
         let temporary = path.with_extension(getrandom::u64().unwrap_or_default().to_string());
         let write = || {
             let mut options = OpenOptions::new();
@@ -155,9 +155,9 @@ impl SelfSigned {
             let mut file = options.open(&temporary)?;
             file.write_all(content)?;
             file.sync_all()?;
-            match place {
-                Place::Replace => std::fs::rename(&temporary, path),
-                Place::Keep => match std::fs::hard_link(&temporary, path) {
+            match if_exists {
+                IfExists::Replace => std::fs::rename(&temporary, path),
+                IfExists::Keep => match std::fs::hard_link(&temporary, path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                     result => result,
                 },
@@ -173,9 +173,9 @@ impl SelfSigned {
     }
 }
 
-/// What becomes of a file that is there already.
+/// What happens to a file that exists already.
 #[derive(Clone, Copy)]
-enum Place {
+enum IfExists {
     Keep,
     Replace,
 }

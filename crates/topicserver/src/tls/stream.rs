@@ -1,9 +1,9 @@
 //! An encrypted connection: what a socket is to a session and an outbox, with TLS between.
 //!
-//! Nothing waits in here that the outbox could keep as plain text: a write encrypts one record
-//! after the other, and stops when the socket doesn't take one whole. What is left of that one
-//! is kept, as the only ciphertext, and goes first. Reading decrypts what one read brings; of
-//! a record whose end hasn't come, what is there is kept. An idle connection has no buffer.
+//! Nothing is buffered here that the outbox could queue as plain text: a write encrypts one
+//! record after the other, and stops when the socket doesn't take one whole. The end of that
+//! record is the only ciphertext that is kept, and is sent first. Reading decrypts the bytes of
+//! one read, and keeps the beginning of an incomplete record. An idle connection has no buffer.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -23,7 +23,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use crate::tls::handshake::{Accepted, Ending};
 use crate::tls::records::{RECORD, RECORD_OVERHEAD, encode, process};
 
-/// What is kept of a record whose end hasn't come is never longer.
+/// The longest incomplete record that is kept.
 const MAX_PARTIAL: usize = RECORD + RECORD_OVERHEAD;
 
 /// What one read brings at most: the same as without TLS.
@@ -37,7 +37,7 @@ struct Scratch {
     gathered: Vec<u8>,
     /// A record to be sent.
     sealed: Vec<u8>,
-    /// What TLS itself has to say.
+    /// What TLS itself must send.
     outgoing: Vec<u8>,
 }
 
@@ -60,23 +60,23 @@ pub(crate) struct TlsStream {
 
 struct State {
     connection: UnbufferedServerConnection,
-    /// The beginning of a record whose end hasn't come.
+    /// The beginning of an incomplete record.
     partial: Vec<u8>,
     /// Text for which the reader had no room.
     surplus: Bytes,
     /// Bytes of a record that the socket hasn't taken.
     unsent: BytesMut,
-    /// Nothing more comes.
+    /// Why the peer's stream has ended, if it has.
     end: Option<End>,
     /// The socket's sending side is to be closed when everything is sent.
     is_finished: bool,
 }
 
-/// Why nothing more comes.
+/// Why the peer's stream has ended.
 #[derive(Clone, Copy)]
 enum End {
     /// The peer says that it has sent everything.
-    Said,
+    CloseNotify,
     /// The connection is broken.
     Broken(io::ErrorKind),
 }
@@ -98,7 +98,7 @@ impl TlsStream {
                 surplus: received.into(),
                 unsent: BytesMut::new(),
                 end: end.map(|end| match end {
-                    Ending::Said => End::Said,
+                    Ending::CloseNotify => End::CloseNotify,
                     Ending::Broken => End::Broken(io::ErrorKind::InvalidData),
                 }),
                 is_finished: false,
@@ -110,7 +110,7 @@ impl TlsStream {
         self.socket.as_ref()
     }
 
-    /// Reads text into `buffer`, as much as there is and as fits.
+    /// Reads text into `buffer`, as much as is available and fits.
     pub(super) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -135,8 +135,8 @@ impl TlsStream {
         }
     }
 
-    /// Sends what still waits, and gives out text that is decrypted already. True: there is no
-    /// room for more, or nothing more comes.
+    /// Sends what is still unsent, and returns text that is decrypted already. True if the buffer
+    /// is full, or the stream has ended.
     fn take_what_is_here(
         &self,
         cx: &mut Context<'_>,
@@ -152,7 +152,7 @@ impl TlsStream {
                         break;
                     }
                 }
-                // Whoever writes is told.
+                // The writing side gets the error.
                 Err(_) => break,
             }
         }
@@ -161,13 +161,13 @@ impl TlsStream {
         match state.end {
             _ if buffer.remaining() == 0 => Ok(true),
             Some(_) if buffer.filled().len() > start => Ok(true),
-            Some(End::Said) => Ok(true),
+            Some(End::CloseNotify) => Ok(true),
             Some(End::Broken(kind)) => Err(kind.into()),
             None => Ok(false),
         }
     }
 
-    /// Reads once from the socket and decrypts what that brings.
+    /// Reads once from the socket, and decrypts the bytes.
     fn read(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         SCRATCH.with_borrow_mut(|scratch| {
             let Scratch {
@@ -179,7 +179,7 @@ impl TlsStream {
                 .try_read(&mut incoming[MAX_PARTIAL..MAX_PARTIAL + limit])?;
             let mut state = self.state.lock();
             if count == 0 {
-                // Somebody else may have cut the connection: it isn't the peer's word.
+                // An attacker may have cut the connection: the peer has not sent `close_notify`.
                 let cut = End::Broken(io::ErrorKind::UnexpectedEof);
                 state.end = state.end.or(Some(cut));
                 return Ok(());
@@ -240,12 +240,12 @@ impl TlsStream {
         })
     }
 
-    /// Bytes that were taken and that the socket hasn't taken.
+    /// Bytes that were accepted and that the socket hasn't taken.
     pub(super) fn unsent(&self) -> usize {
         self.state.lock().unsent.len()
     }
 
-    /// Writes what the socket takes of them; `WouldBlock` if that is nothing.
+    /// Writes as much of them as the socket takes; `WouldBlock` if it takes none.
     pub(super) fn flush(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         match state.unsent.is_empty() {
@@ -254,7 +254,7 @@ impl TlsStream {
         }
     }
 
-    /// Says that nothing more comes, and closes the socket's sending side when that is sent.
+    /// Sends `close_notify`, and then closes the socket's sending side.
     pub(super) fn finish(&self) {
         let mut state = self.state.lock();
         if state.is_finished {
@@ -262,7 +262,7 @@ impl TlsStream {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let sealed = &mut scratch.sealed;
-            // What can't be said any more is seen by the socket's end.
+            // If it can't be sent any more, the peer sees the end of the socket.
             if let Ok(length) = state.seal(&[], Kind::CloseNotify, sealed) {
                 let _ = state.send(self.socket(), &sealed[..length]);
             }
@@ -274,7 +274,7 @@ impl TlsStream {
     }
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -282,7 +282,7 @@ enum Kind {
 }
 
 impl State {
-    /// Decrypts what has come, behind the partial record that was there before.
+    /// Decrypts the bytes that have come, after the incomplete record that was kept.
     fn decrypt(
         &mut self,
         socket: &TcpStream,
@@ -303,17 +303,17 @@ impl State {
             self.partial = rest.to_vec();
         }
         if processed.has_ended {
-            self.end = Some(End::Said);
+            self.end = Some(End::CloseNotify);
         } else if processed.failure.is_some() || rest.len() > MAX_PARTIAL {
             self.end = Some(End::Broken(io::ErrorKind::InvalidData));
         }
         if !outgoing.is_empty() {
-            // Whoever writes next is told that it can't be sent.
+            // The next write gets the error.
             let _ = self.send(socket, outgoing);
         }
     }
 
-    /// Encrypts a record into `sealed`; its length.
+    /// Encrypts a record into `sealed`, and returns its length.
     fn seal(&mut self, text: &[u8], kind: Kind, sealed: &mut Vec<u8>) -> io::Result<usize> {
         if let Some(End::Broken(kind)) = self.end {
             return Err(kind.into());
@@ -336,7 +336,7 @@ impl State {
                     data.done();
                     None
                 }
-                // It has ended, or doesn't understand its peer any more.
+                // The stream has ended, or can't be decrypted any further.
                 Ok(_) | Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
             };
             self.partial.drain(..discard);
@@ -379,7 +379,7 @@ impl State {
         let count = socket.try_write(&self.unsent)?;
         self.unsent.advance(count);
         if self.unsent.is_empty() {
-            // Its memory is given back.
+            // This frees its memory.
             self.unsent = BytesMut::new();
             if self.is_finished {
                 close_sending_side(socket);
@@ -398,6 +398,6 @@ impl State {
 }
 
 fn close_sending_side(socket: &TcpStream) {
-    // A peer that has gone already needs no word that nothing more comes.
+    // A peer that has gone needn't be told.
     let _ = SockRef::from(socket).shutdown(Shutdown::Write);
 }

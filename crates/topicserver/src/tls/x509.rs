@@ -1,12 +1,12 @@
-//! What the server needs to know of a certificate: from when to when it is valid, and
-//! whether it vouches for itself. Everything else in it is for clients.
+//! Reads what the server needs from a certificate: its validity, and whether it is self-signed.
+//! Everything else in it is for clients.
 
 /// A certificate's dates, in seconds since 1970, and its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) not_before: u64,
     pub(super) not_after: u64,
-    /// It names itself as the one who vouches for it.
+    /// Its issuer is its subject.
     pub(super) is_self_issued: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What publishers are told of their messages when those have been handed on.
+//! Acknowledgements and refusals, sent when messages are delivered.
 
 use wire::{ErrorCode, Event};
 
@@ -8,13 +8,13 @@ use crate::outbox::SharedOutbox;
 use crate::store::StoreError;
 use crate::topic::publication::{Publication, Reply, Unstored};
 
-/// What a publisher is to be told of a message.
+/// The acknowledgement of a message, or its refusal.
 pub(crate) struct Acknowledgement {
     /// Where the message came from.
     pub(crate) origin: Option<SharedOutbox>,
     pub(crate) reply: Reply,
     pub(crate) stored: Stored,
-    /// It isn't published, because an earlier one has its id and says something else.
+    /// The message isn't published, because an earlier one has the same id and another text.
     pub(crate) has_other_text: bool,
 }
 
@@ -24,8 +24,8 @@ impl Acknowledgement {
     }
 }
 
-/// Tells publishers that their messages couldn't be stored: of those with an id which
-/// ones, of the others that it was so.
+/// Tells publishers that their messages couldn't be stored. Messages with an id are refused one
+/// by one; for the others one error is sent.
 pub(crate) fn refuse(
     publications: &[Publication],
     mut refused: Vec<Acknowledgement>,
@@ -36,7 +36,7 @@ pub(crate) fn refuse(
     metrics::count(Count::NotStored, messages.sum());
     for Acknowledgement { origin, reply, .. } in &mut refused {
         match (std::mem::take(reply), origin) {
-            // Whoever wanted to know may have gone.
+            // The publisher may have gone.
             (Reply::Receipt(receipt), _) => drop(receipt.to.send(Err(unstored(error)))),
             (Reply::Acknowledge(id), Some(origin)) => {
                 origin.send_error(code, &text, Some(&id.id));
@@ -54,7 +54,7 @@ pub(crate) fn refuse(
     }
 }
 
-/// What a publisher is told of a message that wasn't stored.
+/// The error for a message that wasn't stored.
 fn unstored(error: &StoreError) -> Unstored {
     const DELIVERED: &str =
         "your message was delivered to those who are here now, but isn't stored";
@@ -71,12 +71,12 @@ fn unstored(error: &StoreError) -> Unstored {
     Unstored { code, text }
 }
 
-/// What a publisher is told of a message with an id that he has used for another one.
+/// The error for a message with an id that its publisher has used for another message.
 fn duplicate() -> Unstored {
     Unstored {
         code: ErrorCode::DuplicateId,
         text: "you have used this id for another message, so this one was discarded; each \
-               message takes an id of its own"
+               message needs its own id"
             .to_owned(),
     }
 }
@@ -85,8 +85,8 @@ fn duplicate() -> Unstored {
 const ACK_COST: usize =
     r#"{"extended":{"type":"ack","id":"","topic":"","seq":1000000000}}"#.len() + 1;
 
-/// Tells publishers that their messages are where they can't be lost, each in one
-/// write as far as they follow one another.
+/// Acknowledges messages that are stored, or in memory without `--data`. Consecutive
+/// acknowledgements for one publisher are one write.
 pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
     let mut lines = Vec::new();
     let mut all = acknowledgements.into_iter().peekable();
@@ -103,7 +103,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
                 continue;
             }
             (Reply::Acknowledge(id), Some(origin)) if has_other_text => {
-                // What was to be said before goes first.
+                // Earlier lines go first.
                 if !lines.is_empty() {
                     origin.send_reply(std::mem::take(&mut lines));
                 }
@@ -113,7 +113,7 @@ pub(crate) fn acknowledge(topic: &str, acknowledgements: Vec<Acknowledgement>) {
             }
             (Reply::Receipt(receipt), _) => {
                 metrics::count(Count::Acknowledgements, 1);
-                // Whoever wanted to know may have gone.
+                // The publisher may have gone.
                 let _ = receipt.to.send(Ok(stored));
                 continue;
             }

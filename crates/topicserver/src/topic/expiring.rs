@@ -1,5 +1,5 @@
-//! The topics that remember ids, so that these become too old where nothing is
-//! published any more. One task goes round; no topic has a timer of its own.
+//! The topics that remember ids. Their ids must expire also when nothing is published any more.
+//! One task tells all topics, so no topic has a timer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -12,26 +12,25 @@ use tokio::time::Instant;
 use crate::history::dedup::PARTS_OF_WINDOW;
 use crate::topic::handle::Topic;
 
-/// Topics that are woken before other tasks get their turn: some dozens of
-/// microseconds.
+/// How many topics are woken before other tasks run: some dozens of microseconds of work.
 const TOPICS_PER_TURN: usize = 64;
 
-/// The shortest time between two looks at a topic.
+/// The shortest time between two checks of a topic.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 
 /// Topics that remember ids.
 pub(crate) struct Expiring {
-    /// From now to the next look at a topic: the same for all, so that they are due
-    /// in the order in which they came.
+    /// The time until a topic is checked. It is the same for all topics, so they are due in the
+    /// order in which they were added.
     delay: Duration,
     topics: Mutex<VecDeque<(Instant, Weak<Topic>)>>,
-    /// Told of the first one.
+    /// Notified when the first topic is added.
     added: Notify,
 }
 
 impl Expiring {
     pub(crate) fn new(window: Duration) -> Self {
-        // A topic looks at its ids when more than a part of the window has passed.
+        // A topic checks its ids when more than a part of the window has passed.
         let part = window / u32::try_from(PARTS_OF_WINDOW).unwrap_or(1);
         Self {
             delay: part.max(MIN_DELAY) + Duration::from_millis(2),
@@ -40,7 +39,7 @@ impl Expiring {
         }
     }
 
-    /// A topic has ids, and wants to be told when some of them may be too old.
+    /// Adds a topic that has ids. It is told when some of them may be too old.
     pub(crate) fn add(&self, topic: &Arc<Topic>) {
         let due = Instant::now() + self.delay;
         let mut topics = self.topics.lock();
@@ -50,7 +49,7 @@ impl Expiring {
         }
     }
 
-    /// Tells topics, each when it is due; never ends.
+    /// Tells each topic when it is due; never ends.
     pub(crate) async fn run(&self) {
         loop {
             match self.next_due() {
@@ -68,7 +67,7 @@ impl Expiring {
         self.topics.lock().front().map(|(due, _)| *due)
     }
 
-    /// Takes out topics that are due, without those that have gone.
+    /// Takes out topics that are due. Topics that have ended are left out.
     fn take_due(&self) -> Vec<Arc<Topic>> {
         let now = Instant::now();
         let mut topics = self.topics.lock();

@@ -1,4 +1,4 @@
-//! A topic as sessions know it: where they put what they have for its task.
+//! The handle of a topic, by which sessions send commands to its task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -20,68 +20,68 @@ use crate::topic::spare::Spare;
 use crate::topic::subscriber::Fetched;
 
 thread_local! {
-    /// Room for the commands of the topics that have any.
+    /// Spare vectors for the commands of topics.
     pub(super) static COMMANDS: Spare<Command> = const { Spare::new() };
 }
 
-/// What a command counts as in the mailbox that carries no message: its own size,
-/// roughly, so that a flood of them slows whoever sends it.
+/// The cost in the mailbox of a command without a message: roughly its own size, so that a flood
+/// of commands slows its sender.
 const COMMAND_COST: usize = 64;
 
-/// A topic as sessions know it: a name, and where to put what they have for it.
+/// The handle of a topic: its name, its mailbox, and what its task has last published about
+/// itself.
 pub(crate) struct Topic {
     name: TopicName,
     pub(super) mailbox: Mailbox<Command>,
-    /// Connections that are registered, as its task counted them last.
+    /// How many connections are registered, as last counted by the task.
     pub(super) members: AtomicUsize,
     /// The newest message's sequence number.
     pub(super) newest: AtomicU64,
-    /// When it was published to, or joined, last, by the monotonic clock.
+    /// When a message was last published, or a connection last joined, by the monotonic clock.
     pub(super) used: AtomicU64,
-    /// Bytes that it remembers.
+    /// Bytes that the topic remembers.
     pub(super) remembered: Arc<AtomicUsize>,
-    /// It was asked to give some back and hasn't yet.
+    /// The topic was asked to give back memory, and has not answered yet.
     pub(super) is_giving: AtomicBool,
-    /// It waits for its ids to become too old.
+    /// The topic waits for its ids to become too old.
     pub(super) is_expiring: AtomicBool,
 }
 
-/// What a topic's task is to do.
+/// A command for a topic's task.
 pub(super) enum Command {
-    /// A classic connection comes.
+    /// A classic connection joins.
     Join(SharedOutbox),
-    /// An extended connection comes, or is here and asks for what it missed.
+    /// An extended connection joins, or is already here and asks for messages that it missed.
     Register(Box<Registration>),
-    /// The answer to a registration is on its way.
+    /// The answer to a registration was sent, so messages may follow.
     Open(SharedOutbox, Arc<RegistrationReply>),
     /// A connection whose outbox was full has room again.
     Room(SharedOutbox),
-    /// What a connection has missed was read from disk.
+    /// Messages that a connection missed were read from disk.
     Read(SharedOutbox, Fetched),
-    /// A connection leaves; somebody may wait for the answer.
+    /// A connection leaves, with a reply if it asked for one.
     Leave(SharedOutbox, Option<Arc<RegistrationReply>>),
-    /// A connection that may no longer be here leaves, and is told so.
+    /// A connection that may no longer be here is removed, and is told so.
     Remove(SharedOutbox),
-    /// A connection may no longer see who comes and goes.
+    /// A connection may no longer see who joins and leaves.
     HidePeople(SharedOutbox),
-    /// A connection that sends no more leaves when it has got what was published
-    /// before. Answered then.
+    /// A connection that has finished sending leaves when it has got everything published before.
+    /// Answered then.
     Finish(SharedOutbox, oneshot::Sender<()>),
     Publish(Publication),
-    /// Who is here? A page of them is asked for.
+    /// A request for a page of the members.
     Who(PendingReply, Box<Page>),
-    /// What was said before a message?
+    /// A request for older messages.
     Range(Box<RangeQuestion>),
-    /// There is no memory for what was said here: so many bytes are to be given back.
-    /// Answered then.
+    /// The memory budget is exceeded: this many bytes are to be given back. Answered then.
     GiveBack(usize, oneshot::Sender<()>),
     /// Ids may be too old.
     Expire,
-    /// Answered when everything before it has been handed on.
-    Settle(oneshot::Sender<()>),
+    /// Answered when every command before it has been carried out.
+    Barrier(oneshot::Sender<()>),
 }
 
-/// An extended connection that comes into a topic.
+/// An extended connection that joins a topic.
 pub(crate) struct Registration {
     pub(crate) outbox: SharedOutbox,
     pub(crate) identity: Arc<Identity>,
@@ -91,7 +91,7 @@ pub(crate) struct Registration {
 }
 
 impl Topic {
-    /// One that is used `now`, by the monotonic clock.
+    /// A topic that is used `now`, by the monotonic clock.
     pub(crate) fn new(name: TopicName, queues: Arc<QueueLimits>, now: u64) -> Self {
         Self {
             name,
@@ -114,12 +114,12 @@ impl Topic {
         (self.members.load(Relaxed), self.newest.load(Relaxed))
     }
 
-    /// When it was used last, by the monotonic clock.
+    /// When the topic was last used, by the monotonic clock.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Relaxed)
     }
 
-    /// Bytes that it can give back.
+    /// Bytes that the topic can give back.
     pub(crate) fn remembered(&self) -> usize {
         self.remembered.load(Relaxed)
     }
@@ -134,7 +134,7 @@ impl Topic {
         self.put(Command::Register(Box::new(registration)))
     }
 
-    /// Lets a connection have messages, whose registration was answered.
+    /// Starts to send messages to a connection whose registration was answered.
     pub(crate) fn open(&self, subscriber: SharedOutbox, answer: Arc<RegistrationReply>) {
         self.put_control(Command::Open(subscriber, answer));
     }
@@ -144,7 +144,7 @@ impl Topic {
         self.put_control(Command::Room(subscriber));
     }
 
-    /// Hands over what was read from disk for a connection.
+    /// Hands over messages that were read from disk for a connection.
     pub(crate) fn has_read_for(&self, subscriber: SharedOutbox, fetched: Fetched) {
         let bytes = fetched.bytes();
         // The topic reads no faster than its subscribers take.
@@ -161,7 +161,7 @@ impl Topic {
         self.put_control(Command::Remove(subscriber));
     }
 
-    /// A subscriber may no longer see who comes and goes.
+    /// Says that a subscriber may no longer see who joins and leaves.
     pub(crate) fn hide_people(&self, subscriber: SharedOutbox) {
         self.put_control(Command::HidePeople(subscriber));
     }
@@ -175,19 +175,19 @@ impl Topic {
         self.put(Command::Leave(subscriber, Some(answer)))
     }
 
-    /// Answers a connection's question who is here.
+    /// Asks for a page of the members. The topic sends the reply.
     pub(crate) fn who(&self, reply: PendingReply, page: &Page) -> Backpressure {
         self.put(Command::Who(reply, Box::new(page.clone())))
     }
 
-    /// Answers a question for a range of what was said.
+    /// Asks for a range of older messages. The topic sends the reply.
     pub(crate) fn range(&self, question: RangeQuestion) {
         // A session asks one at a time, and so does a request.
         self.put_control(Command::Range(Box::new(question)));
     }
 
-    /// Has the topic give back so many bytes, or all that it remembers, and resolves
-    /// then. `None`: it was asked before, and hasn't come to it yet.
+    /// Has the topic give back this many bytes, or everything that it remembers, and resolves
+    /// then. `None`: it was asked before, and has not answered yet.
     pub(crate) fn give_back(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
         if self.is_giving.swap(true, Relaxed) {
             return None;
@@ -213,22 +213,22 @@ impl Topic {
         self.mailbox.poll_room(cx)
     }
 
-    /// Removes a subscriber when everything that was published before has been handed
-    /// to it, and resolves then.
+    /// Removes a subscriber when everything published before has been sent to it, and resolves
+    /// then.
     pub(crate) fn finish(&self, subscriber: SharedOutbox) -> oneshot::Receiver<()> {
         let (done, finished) = oneshot::channel();
         self.put_control(Command::Finish(subscriber, done));
         finished
     }
 
-    /// Resolves when everything that was published before has been handed on.
-    pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
-        let (done, settled) = oneshot::channel();
-        self.put_control(Command::Settle(done));
-        settled
+    /// Resolves when everything published before has been delivered.
+    pub(crate) fn barrier(&self) -> oneshot::Receiver<()> {
+        let (done, passed) = oneshot::channel();
+        self.put_control(Command::Barrier(done));
+        passed
     }
 
-    /// Whether nothing waits for the topic's task.
+    /// Whether the mailbox is empty.
     pub(crate) fn is_idle(&self) -> bool {
         self.mailbox.is_empty()
     }
@@ -237,7 +237,7 @@ impl Topic {
         self.mailbox.put(command, COMMAND_COST)
     }
 
-    /// Puts in a command that no peer can repeat at will, so that nobody waits for room.
+    /// Puts in a command that no peer can repeat at will, so its sender needn't wait for room.
     fn put_control(&self, command: Command) {
         let _ = self.put(command);
     }

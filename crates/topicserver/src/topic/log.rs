@@ -1,8 +1,8 @@
-//! A topic's order: what number each message gets, what of it is remembered, and
-//! which messages were there before.
+//! A topic's order: which number each message gets, what is remembered, and which messages are
+//! duplicates.
 //!
-//! A message is remembered before anybody gets it: nobody has seen a message that a
-//! crash could take back.
+//! A message is remembered before it is delivered, so a crash never takes back a delivered
+//! message.
 
 mod kept;
 
@@ -27,16 +27,16 @@ use crate::topic::settings::TopicSettings;
 pub(crate) struct TopicLog {
     name: TopicName,
     settings: Arc<TopicSettings>,
-    /// One unbroken life of the topic.
+    /// Identifies one unbroken life of the topic.
     epoch: u64,
     history: History,
     ids: DedupWindow,
     /// The ids in the store have not been read into `ids` yet.
     has_unread_ids: bool,
     share: MemoryShare,
-    /// When the newest message came, as its index.
+    /// When the newest message came, by the index clock.
     time: u64,
-    /// Where its messages are on disk; `None` if they aren't, or can't be now.
+    /// The topic in the store. `None` without a store, or while the store fails.
     stored: Option<StoredTopic>,
     /// The store didn't answer in time: it may hold messages from this one on.
     in_doubt_from: Option<NonZeroU64>,
@@ -46,23 +46,23 @@ pub(crate) struct TopicLog {
 struct StoredTopic {
     store: Store,
     id: TopicId,
-    /// The oldest message that is there; the next one if there is none.
+    /// The number of the oldest stored message; the next number if there is none.
     first: Arc<AtomicU64>,
 }
 
 /// What was published, ready to be delivered.
 #[derive(Default)]
 pub(crate) struct Appended {
-    /// In their order; empty if nobody wants them.
+    /// In their order; empty if there is no extended subscriber.
     pub(crate) pieces: Vec<EncodedBatch>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
-    /// That they couldn't be stored; in a box, because that is rare.
+    /// The messages that couldn't be stored. In a box, because that is rare.
     pub(crate) unstored: Option<Box<Unstored>>,
 }
 
-/// What couldn't be stored.
+/// Messages that couldn't be stored.
 pub(crate) struct Unstored {
-    /// Whom to tell of which message.
+    /// Which publishers to tell, and of which messages.
     pub(crate) refused: Vec<Acknowledgement>,
     /// Why.
     pub(crate) error: StoreError,
@@ -85,8 +85,8 @@ impl TopicLog {
         }
     }
 
-    /// Goes on with what is in the store, if there is one and it can be read; it is
-    /// tried again with the next message.
+    /// Loads the topic from the store, if there is one. If that fails, it is tried again with the
+    /// next message.
     pub(crate) async fn open(&mut self) {
         if self.is_unloaded()
             && let Err(error) = Box::pin(self.load()).await
@@ -95,7 +95,7 @@ impl TopicLog {
         }
     }
 
-    /// What the topic has in common with others.
+    /// The settings that all topics share.
     pub(crate) fn settings(&self) -> &TopicSettings {
         &self.settings
     }
@@ -109,8 +109,8 @@ impl TopicLog {
         let Some(store) = self.settings.store.clone() else {
             return Ok(());
         };
-        // A topic that is made only now, because the disk was full before, keeps the
-        // epoch that its members know.
+        // A topic that is stored only now, because the disk was full before, keeps the epoch that
+        // its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
         self.history = History::new(self.settings.history, loaded.next);
@@ -139,9 +139,9 @@ impl TopicLog {
         Ok(())
     }
 
-    /// Gets everything from the store that these publications need.
+    /// Loads from the store what these publications need.
     async fn prepare(&mut self, publications: &[Publication]) -> Result<(), StoreError> {
-        // In boxes, because it happens once: the topic's task has no room for it.
+        // In boxes, because this happens once, and the topic's task should stay small.
         if self.is_unloaded() {
             Box::pin(self.load()).await?;
         }
@@ -152,25 +152,25 @@ impl TopicLog {
     }
 
     fn warn(&self, error: &StoreError) {
-        self.complain(error, "messages aren't stored");
+        self.log_store_error(error, "messages aren't stored");
     }
 
-    /// Logs a trouble with the store, unless there is too much of it.
-    pub(crate) fn complain(&self, error: &StoreError, what: &str) {
+    /// Logs an error of the store, at a limited rate.
+    pub(crate) fn log_store_error(&self, error: &StoreError, what: &str) {
         let topic = &self.name;
         let warn = || tracing::warn!(%topic, %error, "{what}");
         self.settings.troubles.log(|_| warn());
     }
 
-    /// The topic may be about to be forgotten altogether: should it come again, that
-    /// is another life, if there was a message in this one.
+    /// Called before the topic is forgotten. If it had a message, it begins a new epoch when it
+    /// is made again.
     pub(crate) fn start_new_epoch(&self) {
         if self.stored.is_none() && self.next() > 1 {
             self.settings.epoch_counter.fetch_add(1, Relaxed);
         }
     }
 
-    /// The life of the topic, as clients are told it.
+    /// The epoch, as clients get it.
     pub(crate) fn epoch(&self) -> String {
         format!("{:016x}", self.epoch)
     }
@@ -185,7 +185,7 @@ impl TopicLog {
         self.history.next()
     }
 
-    /// The oldest message that can still be had; the next one if there is none.
+    /// The number of the oldest message that is kept; the next number if there is none.
     pub(crate) fn first(&self) -> u64 {
         match &self.stored {
             Some(stored) => stored.first.load(Relaxed).min(self.history.first()),
@@ -193,12 +193,12 @@ impl TopicLog {
         }
     }
 
-    /// What is in memory.
+    /// The messages in memory.
     pub(crate) fn history(&self) -> &History {
         &self.history
     }
 
-    /// Where messages are read that aren't in memory any more.
+    /// The store and the topic's id in it, for messages that are no longer in memory.
     pub(crate) fn on_disk(&self) -> Option<(Store, TopicId)> {
         let stored = self.stored.as_ref()?;
         Some((stored.store.clone(), stored.id))
@@ -209,21 +209,20 @@ impl TopicLog {
         self.stored.is_some() || self.history.bytes() + self.ids.bytes() == 0
     }
 
-    /// Whether somebody is in the topic, which then stays whatever it forgets.
+    /// Says whether the topic has members. If so it stays, whatever it forgets.
     pub(crate) fn set_joined(&mut self, is_joined: bool) {
         self.share.set_joined(is_joined);
     }
 
-    /// When it is known again what is stored: from which message on there may be some that
-    /// nobody was given.
+    /// After the store was in doubt: the number from which on it may hold messages that were not
+    /// delivered.
     pub(crate) fn take_found(&mut self) -> Option<u64> {
         self.stored.as_ref()?;
         self.in_doubt_from.take().map(NonZeroU64::get)
     }
 
-    /// Gives the messages their numbers and remembers them. Those that were there
-    /// before are taken out of `publications`. Pieces are made if somebody wants
-    /// them.
+    /// Gives the messages their numbers and remembers them. Duplicates are removed from
+    /// `publications`. The messages are encoded if there is an extended subscriber.
     pub(crate) async fn append(
         &mut self,
         publications: &mut Vec<Publication>,
@@ -262,8 +261,7 @@ impl TopicLog {
         }
     }
 
-    /// Takes out what was there before; tells whom to acknowledge what, and which
-    /// ids are new.
+    /// Removes duplicates. Returns the acknowledgements, and the ids that are new.
     fn number(
         &mut self,
         publications: &mut Vec<Publication>,
@@ -305,7 +303,7 @@ impl TopicLog {
         (acknowledgements, ids)
     }
 
-    /// A piece as it is kept.
+    /// An encoded batch as the history keeps it.
     fn entry(&self, publications: &[Publication], piece: &EncodedBatch) -> Entry {
         let identity = publications.get(piece.publication);
         let identity = identity.and_then(|publication| publication.identity.as_ref());
@@ -318,7 +316,7 @@ impl TopicLog {
         }
     }
 
-    /// Resolves when the messages are where they can't be lost.
+    /// Resolves when the messages are stored.
     async fn store(
         &self,
         publications: &[Publication],
@@ -332,16 +330,15 @@ impl TopicLog {
                     entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
-                // In a box: there is a flush to wait for, and a topic's task has no room
-                // for what it isn't doing.
+                // In a box: it waits for a flush anyway, and the topic's task stays small.
                 Box::pin(stored.store.append(stored.id, batch)).await
             }
             _ => Ok(()),
         }
     }
 
-    /// Messages that couldn't be stored: those who are here get them all the same,
-    /// and are told; but not while that may only take longer, because then their
+    /// Handles messages that couldn't be stored. They are delivered all the same, and their
+    /// publishers are told. But if the store is only late they aren't delivered, because their
     /// publishers send them again.
     fn unstored(
         &mut self,
@@ -351,12 +348,12 @@ impl TopicLog {
     ) -> Appended {
         self.warn(&error);
         if error == StoreError::InDoubt {
-            // What is stored is found out with the next message.
+            // The next message finds out what is stored.
             self.stored = None;
             let next = NonZeroU64::new(self.next());
             self.in_doubt_from = self.in_doubt_from.or(next);
         }
-        // Also what came again together with the first one is refused.
+        // Duplicates that came together with a refused message are refused too.
         let next = self.next();
         let (mut refused, acknowledgements): (Vec<_>, Vec<_>) = acknowledgements
             .into_iter()

@@ -1,8 +1,8 @@
 //! The queue of a topic's task: bounded in bytes, emptied in batches.
 //!
-//! A publisher puts in what it has read in any case and learns whether the
-//! mailbox is full; then it reads no more until there is room. So nothing is
-//! dropped, and a publisher that is too fast is slowed by its own socket.
+//! A publisher puts in what it has already read, and learns whether the mailbox is full. If so,
+//! it reads no more until there is room. So nothing is dropped, and a publisher that is too fast
+//! is slowed by its own socket.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -11,21 +11,20 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::queues::{Kind, QueueLimits};
 
-/// Bytes of a mailbox that are not counted in the sum of all queues: a topic takes a kilobyte
-/// and a half in any case, and the sum is in one place of memory, for which processors would
-/// wait with each small message.
+/// Bytes of a mailbox that are not counted in the sum of all queues: a topic takes 1.5 KB in any
+/// case, and all processors share the memory of the sum, so each small message would wait for it.
 const UNCOUNTED: usize = 2 * 1024;
 
-/// A queue with one taker and many putters. `C` is what is put in.
+/// A queue with one consumer and many producers. `C` is a command.
 pub(crate) struct Mailbox<C> {
-    /// How many bytes may wait here, and in all mailboxes.
+    /// The limits in bytes of this mailbox, and of all mailboxes together.
     limits: Arc<QueueLimits>,
-    /// Where the room for commands comes from when there is none.
+    /// Makes the vector for commands when there is none.
     room: fn() -> Vec<C>,
     state: Mutex<State<C>>,
 }
 
-/// What a putter does after the mailbox has taken its command.
+/// What a producer does after the mailbox has taken its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Backpressure {
@@ -38,14 +37,14 @@ pub(crate) enum Backpressure {
 
 struct State<C> {
     commands: Vec<C>,
-    /// Bytes that wait, as their putters counted them.
+    /// Bytes that wait, as their producers counted them.
     bytes: usize,
-    /// Bytes that are counted in the sum of all queues: of what waits, and of what the taker
-    /// is dealing with.
+    /// Bytes that are counted in the sum of all queues: of the commands that wait, and of those
+    /// that the consumer is handling.
     counted: usize,
-    /// The taker, when it waits for commands.
+    /// Wakes the consumer, when it waits for commands.
     taker: Option<Waker>,
-    /// Those who wait for room.
+    /// Wakes the producers that wait for room.
     putters: Vec<Waker>,
 }
 
@@ -64,7 +63,7 @@ impl<C> Mailbox<C> {
         }
     }
 
-    /// Puts a command in, which counts as so many bytes, also if the mailbox is full.
+    /// Puts in a command that counts as this many bytes, even if the mailbox is full.
     pub(crate) fn put(&self, command: C, bytes: usize) -> Backpressure {
         let mut state = self.state.lock();
         if state.commands.capacity() == 0 {
@@ -105,14 +104,14 @@ impl<C> Mailbox<C> {
         Poll::Pending
     }
 
-    /// Whether more may be put in. An empty mailbox always has room: nobody would wake who
-    /// waits for it.
+    /// Whether more may be put in. An empty mailbox always has room, because nothing would wake a
+    /// producer that waits for it.
     fn has_room(&self, state: &State<C>) -> bool {
         state.bytes == 0 || state.bytes < self.limits.allowed_mailbox()
     }
 
-    /// Takes everything that waits, into `batch`, and waits if that is nothing. An empty batch
-    /// says that what was taken before is dealt with.
+    /// Takes all commands into `batch`; waits while there are none. An empty `batch` says that
+    /// the commands taken before are handled.
     pub(crate) async fn take(&self, batch: &mut Vec<C>) {
         std::future::poll_fn(|cx| self.poll_take(cx, batch)).await;
     }
@@ -137,7 +136,7 @@ impl<C> Mailbox<C> {
         if batch.is_empty() {
             let waiting = state.bytes.saturating_sub(UNCOUNTED);
             self.count(&mut state, waiting);
-            // Each side gets the room that the other one has.
+            // The two vectors are swapped, so neither side allocates.
             std::mem::swap(&mut state.commands, batch);
         } else {
             batch.append(&mut state.commands);
@@ -148,7 +147,7 @@ impl<C> Mailbox<C> {
         putters.into_iter().for_each(Waker::wake);
     }
 
-    /// What was taken before is dealt with: counts only this much.
+    /// The commands taken before are handled: counts only this many bytes.
     fn count(&self, state: &mut State<C>, bytes: usize) {
         let done = state.counted.saturating_sub(bytes);
         if done > 0 {
@@ -157,7 +156,7 @@ impl<C> Mailbox<C> {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether no command waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()
     }
@@ -240,14 +239,14 @@ mod tests {
         assert_eq!(limits.queued(), 0);
         assert_eq!(one.put(2, 30_000), Backpressure::Wait);
         assert_eq!(limits.queued(), 30_000);
-        // Half of what mailboxes may have is taken, by this one.
+        // This mailbox has half of what all mailboxes may have.
         assert_eq!(other.put(3, 10_000), Backpressure::Proceed);
         assert_eq!(other.put(4, 10_000), Backpressure::Wait);
         assert!(limits.poll_mailboxes(&mut cx).is_ready());
         assert_eq!(other.put(5, 10_000), Backpressure::Wait);
         assert!(limits.poll_mailboxes(&mut cx).is_pending());
         assert_eq!(take(&one), Some(vec![1, 2]));
-        // Nothing waits there, but somebody is still dealing with it.
+        // The mailbox is empty, but its commands are still being handled.
         assert!(one.poll_room(&mut cx).is_ready());
         assert!(limits.poll_mailboxes(&mut cx).is_pending());
         assert_eq!(take(&one), None);
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_on_both_sides() {
+    async fn both_sides_that_wait_are_woken() {
         let mailbox = Arc::new(mailbox(1));
         let taker = tokio::spawn({
             let mailbox = mailbox.clone();

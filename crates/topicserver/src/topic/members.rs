@@ -1,8 +1,8 @@
-//! Who is registered for one topic, and how each gets what is published.
+//! The members of one topic, and how each gets what is published.
 //!
-//! Nobody here waits for a receiver. A classic one whose outbox is full is
-//! disconnected by it. An extended one is sent nothing more at once, and is caught
-//! up from the history when its outbox has room again.
+//! Nothing here waits for a receiver. A classic one whose outbox is full is disconnected by it.
+//! An extended one is sent nothing more at once, and is caught up from the history when its
+//! outbox has room again.
 
 use std::sync::Arc;
 
@@ -15,37 +15,37 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::people::People;
-use crate::topic::presence::Told;
+use crate::topic::presence::PresenceState;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
 use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Progress, Subscriber};
 
-/// Receivers that are served before other tasks of the same thread get their
-/// turn: about half a millisecond of writing.
+/// How many receivers are served before other tasks of the thread run: about half a millisecond
+/// of writing.
 const RECEIVERS_PER_TURN: usize = 256;
 
-/// Readers that are caught up before new messages get their turn: each of them may
-/// take as long as a write of some ten kilobytes.
+/// How many subscribers are caught up before new messages are handled. Each may take as long as a
+/// write of some ten kilobytes.
 const READERS_PER_TURN: usize = 8;
 
-/// Steps of catching up that a connection gets at once when it has registered: more
-/// than an outbox of the default size takes.
+/// How many steps of catching up a connection gets directly after its registration: more than an
+/// outbox of the default size takes.
 const STEPS_AT_OPENING: usize = 16;
 
 /// Everyone who is registered for a topic.
 pub(crate) struct Members {
     classic: Vec<SharedOutbox>,
     extended: Vec<Subscriber>,
-    /// Those of them who have a name.
+    /// The members with a name.
     people: People,
-    /// How many comings were announced.
+    /// How many joins were announced.
     announcements: u64,
-    /// How many of the extended ones don't get what is published at once.
+    /// How many extended subscribers are behind.
     behind: Level,
-    /// Where the next turn of catching up begins.
+    /// The index at which the next turn of catching up begins.
     turn: usize,
-    /// Those that send no more and have just caught up.
+    /// Connections that have finished sending and have just caught up.
     finished: Vec<(SharedOutbox, oneshot::Sender<()>)>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Added {
-    /// The others do not know the user yet.
+    /// The other members don't know the user yet.
     NewUser,
     /// The same user was here before, over this connection.
     KnownUser,
@@ -82,7 +82,7 @@ impl Members {
         self.len() == 0
     }
 
-    /// Whether somebody gets messages with an envelope.
+    /// Whether there is an extended subscriber.
     pub(crate) fn has_extended(&self) -> bool {
         !self.extended.is_empty()
     }
@@ -94,8 +94,7 @@ impl Members {
         self.classic.push(outbox);
     }
 
-    /// Adds an extended connection, or changes its place in the order if it is in
-    /// the topic already.
+    /// Adds an extended connection, or moves its cursor if it is in the topic already.
     pub(crate) fn add_extended(&mut self, mut subscriber: Subscriber) -> Added {
         self.classic.retain(|known| !known.is(&subscriber.outbox));
         self.behind.add(subscriber.cursor.is_behind().into());
@@ -113,7 +112,7 @@ impl Members {
                 false => Added::NewUser,
             };
         }
-        subscriber.presence = Told::since(self.announcements);
+        subscriber.presence = PresenceState::since(self.announcements);
         if self.extended.capacity() == 0 {
             // Most topics have one or two members.
             self.extended.reserve_exact(1);
@@ -122,13 +121,13 @@ impl Members {
         Added::NewUser
     }
 
-    /// The place in the order of an extended connection.
+    /// The subscriber of an extended connection.
     pub(crate) fn find(&mut self, outbox: &SharedOutbox) -> Option<&mut Subscriber> {
         let mut all = self.extended.iter_mut();
         all.find(|known| known.outbox.is(outbox))
     }
 
-    /// Removes a connection; returns what it was, if it was an extended one.
+    /// Removes a connection. Returns its subscriber if it was extended.
     pub(crate) fn remove(&mut self, outbox: &SharedOutbox) -> Option<Subscriber> {
         if let Some(place) = self.classic.iter().position(|known| known.is(outbox)) {
             self.classic.swap_remove(place);
@@ -142,11 +141,11 @@ impl Members {
         Some(gone)
     }
 
-    /// Tells the extended ones that somebody has come, unless there are more than `max`:
-    /// each comes before all. A user who is here with another connection, which replaces
-    /// this one or is replaced by it, was here before.
+    /// Tells the extended members that a user has joined, unless there are more than `max`
+    /// members: then each join would go to all of them. A user who is here with another
+    /// connection, which replaces this one or is replaced by it, isn't announced again.
     ///
-    /// Who has much waiting isn't told: that can be asked for.
+    /// A member with much in its outbox isn't told; it can ask.
     pub(crate) fn announce_coming(&mut self, topic: &str, of: &SharedOutbox, max: usize) {
         if self.len() > max {
             return;
@@ -166,15 +165,15 @@ impl Members {
             if subscriber.outbox.is(of) {
                 subscriber.presence.set_announced(self.announcements);
             } else if subscriber.presence.is_hidden() {
-                // It may not know who is here.
+                // The subscriber missed this join.
             } else if !subscriber.outbox.send_best_effort(&line) {
                 subscriber.presence.miss(self.announcements);
             }
         }
     }
 
-    /// Tells those who were told of somebody's coming that he has gone; or leaves that to
-    /// another connection of the same user.
+    /// Tells the members that were told of a user's join that the user has left. If another
+    /// connection of the same user is here, nothing is announced.
     pub(crate) fn announce_going(&mut self, topic: &str, gone: &Subscriber) {
         let (Some(number), Some(user)) = (gone.presence.announced(), &gone.identity.user) else {
             return;
@@ -191,13 +190,14 @@ impl Members {
         };
         for subscriber in &mut self.extended {
             if subscriber.presence.take(number) {
-                // It was told the other half, so it is told this, too.
+                // The member got the `joined`, so it gets the `left` too, even if its outbox is
+                // full.
                 subscriber.outbox.send_notice(&line);
             }
         }
     }
 
-    /// A page of those who are here, for whoever asks.
+    /// A page of the members.
     pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
         let page = self.people.page(page);
         Event::Members(wire::Members {
@@ -208,8 +208,8 @@ impl Members {
         })
     }
 
-    /// An extended connection that wants nothing but what it gets already registers again.
-    /// Returns whether it is here, with the same name.
+    /// An extended connection registers again without asking for older messages. Returns whether
+    /// it is here, with the same name.
     pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
         let Some(known) = self.find(outbox) else {
             return false;
@@ -223,8 +223,8 @@ impl Members {
         true
     }
 
-    /// Hands messages to everyone but their publishers, to each in one write if its
-    /// socket takes it. `next` is the number of the message that comes after them.
+    /// Delivers messages to everyone but their publishers, each in one write if the socket takes
+    /// it. `next` is the number of the message that comes after them.
     pub(crate) async fn deliver(
         &mut self,
         publications: &[Publication],
@@ -252,8 +252,8 @@ impl Members {
         }
     }
 
-    /// From this message on there are some that nobody was given: the extended ones get
-    /// them from the history.
+    /// From this message on some were not delivered. Extended subscribers get them from the
+    /// history.
     pub(crate) fn fall_behind(&mut self, from: u64) {
         for subscriber in &mut self.extended {
             if !subscriber.cursor.is_behind() {
@@ -273,7 +273,7 @@ impl Members {
         }
     }
 
-    /// What a connection has missed was read from disk.
+    /// Messages that a connection missed were read from disk.
     pub(crate) fn has_read(
         &mut self,
         topic: &str,
@@ -286,15 +286,16 @@ impl Members {
         }
     }
 
-    /// The answer to a connection's registration has to wait for other topics.
+    /// Keeps what a connection was promised while the answer to its registration waits for other
+    /// topics.
     pub(crate) fn keep_snapshot(&mut self, outbox: &SharedOutbox, log: &TopicLog) {
         if let Some(subscriber) = self.find(outbox) {
             subscriber.keep_snapshot(log);
         }
     }
 
-    /// The answer to a connection's registration is on its way: what it asked for
-    /// follows at once, as far as there is room, before the history has moved on.
+    /// The answer to a connection's registration was sent. The messages that it asked for follow
+    /// at once, as far as its outbox has room, before the history moves on.
     pub(crate) fn open(
         &mut self,
         outbox: &SharedOutbox,
@@ -325,18 +326,18 @@ impl Members {
         None
     }
 
-    /// One that sends no more and has just caught up, if there is one.
+    /// A connection that has finished sending and has just caught up, if there is one.
     pub(crate) fn take_finished(&mut self) -> Option<(SharedOutbox, oneshot::Sender<()>)> {
         self.finished.pop()
     }
 
-    /// Whether somebody can be caught up now.
+    /// Whether some subscriber is behind and has room.
     pub(crate) fn has_ready(&self) -> bool {
         self.behind.get() > 0 && self.extended.iter().any(|known| known.cursor.is_ready())
     }
 
-    /// Sends those who are behind, and have room, some of what they missed. Returns what
-    /// has to be read from disk for them.
+    /// Sends some of the missed messages to subscribers that are behind and have room. Returns
+    /// what has to be read from disk for them.
     pub(crate) fn catch_up(&mut self, topic: &str, log: &TopicLog) -> Vec<Fetch> {
         let mut fetches = Vec::new();
         let count = self.extended.len();
@@ -399,7 +400,7 @@ fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) -> u64 {
     messages
 }
 
-/// That somebody has come or gone; `None` of somebody without a name.
+/// The event that a user has joined or left; `None` for a connection without a name.
 fn presence<'a>(
     topic: &'a str,
     identity: &'a Identity,

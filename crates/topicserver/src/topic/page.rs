@@ -2,17 +2,17 @@
 
 use wire::Page;
 
-/// Bytes of the names on a page, with what goes with each: it should fit into a frame of
-/// the default size, whatever JSON makes of the names.
+/// Bytes of the entries on a page: it should fit into a frame of the default size, even if JSON
+/// escapes make the names longer.
 const NAMES_BYTES: usize = 40 * 1024;
 
 /// Entries on a page: as many as fit if their names are short.
 pub(crate) const MAX_ENTRIES: usize = 500;
 
-/// What goes with a name, about.
+/// What an entry takes beside its name, roughly.
 const ENTRY_COST: usize = 64;
 
-/// What the answer to a request for a page counts as while it is being made.
+/// What the answer to a request for a page counts in the outbox while it is being made.
 pub(crate) const REPLY_BYTES: usize = NAMES_BYTES;
 
 /// The room that is left on a page.
@@ -29,8 +29,8 @@ impl PageRoom {
         }
     }
 
-    /// Takes the room for an entry with this name, if there is so much. The first entry
-    /// always gets it: names are short.
+    /// Takes the room for an entry with this name, if there is enough. The first entry always
+    /// gets its room: names are short.
     pub(crate) fn take(&mut self, name: &str) -> bool {
         let bytes = ENTRY_COST + name.len();
         if self.entries == 0 || self.bytes < bytes {

@@ -1,5 +1,5 @@
-//! The members of a topic who have a name, in its order: who is there is answered
-//! without a look at all members.
+//! The members of a topic who have a name, sorted by it, so that the request `who` needn't look
+//! at all members.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use wire::{Page, Person, UserName};
 use crate::identity::Identity;
 use crate::topic::page::PageRoom;
 
-/// Identities with a name, sorted by it. A user has one, or for a moment two: his
-/// connection and the one that it replaces.
+/// Identities with a name, sorted by it. A user has one, or for a moment two: the connection and
+/// the one that it replaces.
 #[derive(Default)]
 pub(crate) struct People(Vec<Arc<Identity>>);
 
 impl People {
-    /// Adds somebody who has come, if he has a name.
+    /// Adds a member that has joined, if it has a name.
     pub(crate) fn add(&mut self, identity: &Arc<Identity>) {
         if let Some(user) = name(identity) {
             let place = self.0.partition_point(|known| name(known) <= Some(user));
@@ -26,7 +26,7 @@ impl People {
         }
     }
 
-    /// Removes somebody who was added.
+    /// Removes a member that was added.
     pub(crate) fn remove(&mut self, identity: &Arc<Identity>) {
         let Some(user) = name(identity) else {
             return;
@@ -45,7 +45,7 @@ impl People {
         self.0[start..].partition_point(|known| name(known) <= user)
     }
 
-    /// A page of them.
+    /// A page of the people.
     pub(crate) fn page(&self, page: &Page) -> PeoplePage<'_> {
         let start = match &page.after {
             Some(after) => self
@@ -77,7 +77,7 @@ impl People {
 /// A page of the people of a topic, in the order of their names.
 pub(crate) struct PeoplePage<'a> {
     pub(crate) people: Vec<Person<'a>>,
-    /// There are others after it.
+    /// More entries follow after this page.
     pub(crate) more: bool,
 }
 
@@ -132,7 +132,7 @@ mod tests {
         let all: Vec<_> = ["c", "a", "d", "b"].iter().map(|n| identity(n)).collect();
         all.iter().for_each(|one| people.add(one));
         people.add(&identity(""));
-        // Her other connection is the same user.
+        // Another connection of the same user.
         let again = identity("a");
         people.add(&again);
         for limit in 1..6 {

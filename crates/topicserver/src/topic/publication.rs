@@ -12,12 +12,12 @@ use crate::identity::{Hashes, Identity};
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 
-/// Frames, and what the topic has to know of their publisher.
+/// Frames, and what the topic needs to know about their publisher.
 pub(crate) struct Publication {
-    /// The outbox of the connection that they came from, to which they don't go back;
-    /// `None` if no connection in the topic is theirs.
+    /// The outbox of the connection that they came from, to which they aren't sent back; `None`
+    /// if they came from no connection in the topic.
     pub(crate) origin: Option<SharedOutbox>,
-    /// Of an extended publisher.
+    /// The identity of an extended publisher.
     pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) batch: Batch,
     pub(crate) reply: Reply,
@@ -30,16 +30,16 @@ impl Publication {
     }
 }
 
-/// How a publisher is told what has become of a publication.
+/// How a publisher is told that a publication succeeded or failed.
 #[derive(Debug, Default)]
 pub(crate) enum Reply {
     /// Not at all, unless it can't be stored.
     #[default]
     None,
-    /// By an acknowledgement of the message with this id, to where it came from. The
-    /// batch is this message alone.
+    /// With an acknowledgement of the message with this id, to its connection. The batch is this
+    /// message alone.
     Acknowledge(Box<MessageId>),
-    /// By a receipt.
+    /// With a receipt, which a task waits for.
     Receipt(Box<Receipt>),
 }
 
@@ -54,10 +54,10 @@ impl Reply {
     }
 }
 
-/// A receipt that somebody waits for.
+/// A receipt that a task waits for.
 #[derive(Debug)]
 pub(crate) struct Receipt {
-    /// Of the message, if it has one; the batch is this message alone.
+    /// The id of the message, if it has one. The batch is this message alone.
     pub(crate) id: Option<MessageId>,
     pub(crate) to: oneshot::Sender<Result<Stored, Unstored>>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Receipt {
 #[derive(Clone, Debug)]
 pub(crate) struct Unstored {
     pub(crate) code: ErrorCode,
-    /// The same in words.
+    /// The reason as a sentence.
     pub(crate) text: String,
 }
 
@@ -75,15 +75,15 @@ pub(crate) struct Unstored {
 pub(crate) struct MessageId {
     /// As its sender wrote it.
     pub(crate) id: Box<str>,
-    /// Whose it is: hash.
+    /// A hash of the publisher.
     pub(crate) origin: u64,
-    /// The id: hash, with a short one of what the message says. Of a sender without a key,
-    /// the hash is of both: somebody else may use the same ids.
+    /// A hash of the id, with a short hash of the text. Of a sender without a key one hash covers
+    /// both, because another sender may use the same ids.
     pub(crate) hash: u64,
 }
 
 impl MessageId {
-    /// As it is remembered of a message that got this number at this time.
+    /// The id as it is remembered, of a message that got this number at this time.
     pub(crate) fn remembered(&self, seq: u64, time: u64) -> RememberedId {
         RememberedId {
             origin: self.origin,
@@ -93,7 +93,7 @@ impl MessageId {
         }
     }
 
-    /// The id of a message that says `text`, of whoever this is, or of somebody at an
+    /// The id of a message with this text, of an identity, or of a publisher known only by its
     /// address.
     pub(crate) fn new<T: AsRef<str>>(
         hashes: &Hashes,
@@ -118,8 +118,8 @@ impl MessageId {
         }
     }
 
-    /// The id of a message in a request over HTTP, by somebody at an address who says that
-    /// this is his name.
+    /// The id of a message in an HTTP request, of a publisher known only by its address and the
+    /// name that it gives.
     pub(crate) fn of_request(
         hashes: &Hashes,
         id: &str,

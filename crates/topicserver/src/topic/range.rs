@@ -1,7 +1,7 @@
 //! A range of a topic's past, which a client that shows older messages asks for.
 //!
-//! The answer is one frame of a bounded size. Reading from disk is spawned, so that the
-//! topic's task doesn't wait for it. A session has one question open at a time.
+//! The answer is one frame of a bounded size. Reading from disk is spawned, so that the topic's
+//! task doesn't wait for it. A session has one request open at a time.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -13,10 +13,10 @@ use crate::outbox::SharedOutbox;
 use crate::store::{Store, StoreError, TopicId};
 use crate::topic::log::TopicLog;
 
-/// Messages in an answer: more than a screen shows.
+/// The most messages in an answer: more than a screen shows.
 const MOST_MESSAGES: u64 = 1_000;
 
-/// Messages in an answer to a question without a limit.
+/// The messages in an answer to a request without a limit.
 const USUAL_MESSAGES: u64 = 100;
 
 /// Bytes of messages in an answer. The newest message is always in it.
@@ -31,14 +31,14 @@ const DEEPEST_MESSAGE: usize = Limits::DEEPEST - 4;
 const FIRST_STEP: u64 = 16;
 const LONGEST_STEP: u64 = 128;
 
-/// What is asked, and by whom.
+/// A request for a range, and who has sent it.
 pub(crate) struct RangeQuestion {
     pub(crate) asker: SharedOutbox,
     /// The messages with lower numbers; `None`: the newest ones.
     pub(crate) before: Option<u64>,
-    /// At most so many.
+    /// The most messages that are wanted.
     pub(crate) limit: Option<u64>,
-    /// Told when the answer is in the asker's outbox.
+    /// Notified when the answer is in the outbox.
     pub(crate) done: oneshot::Sender<()>,
 }
 
@@ -165,14 +165,14 @@ impl Head {
             messages: lines.iter().skip(left_out).filter_map(part).collect(),
         };
         let mut line = Event::History(answer).to_line();
-        // It has grown by doubling, and may wait for its peer for long.
+        // The vector has grown by doubling, and may stay in the outbox for long.
         line.shrink_to_fit();
         line
     }
 }
 
-/// A message as a part of an answer. One that is too deep for that is there without what only
-/// its sender has a use for.
+/// A message as a part of an answer. If it is too deep, only the parts that this protocol knows
+/// are kept.
 fn part(line: &Bytes) -> Option<Box<RawValue>> {
     let limits = Limits {
         max_frame: line.len(),

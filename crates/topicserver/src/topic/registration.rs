@@ -1,5 +1,5 @@
-//! A registration: from which message on it wants a topic, and its answer, which all
-//! topics make together.
+//! A registration: from which message on it wants a topic, and its reply, to which every topic
+//! contributes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use parking_lot::Mutex;
 use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
 
 use crate::outbox::SharedOutbox;
-use crate::outbox::places::Place;
+use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
 use crate::topic::log::TopicLog;
 
-/// What a registration says of one topic.
+/// From where on a registration wants one topic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StartPosition {
-    /// So many of the newest messages.
+    /// This many of the newest messages.
     last: Option<u64>,
-    /// Those that came at this time or later: milliseconds since the Unix epoch.
+    /// Messages that came at this time or later, in milliseconds since the Unix epoch.
     since: Option<u64>,
-    /// Those after this one.
+    /// Messages after this position.
     resume: Option<Position>,
 }
 
 impl StartPosition {
-    /// What `options` say of a topic.
+    /// What `options` ask of a topic.
     pub(crate) fn of(options: &RegistrationOptions, topic: &str) -> Self {
         Self {
             last: options.last,
@@ -33,12 +33,12 @@ impl StartPosition {
         }
     }
 
-    /// Whether it says anything.
+    /// Whether older messages are asked for.
     pub(crate) fn is_given(&self) -> bool {
         self.last.is_some() || self.since.is_some() || self.resume.is_some()
     }
 
-    /// Whether it says what the client has already.
+    /// Whether the client says what it has already.
     pub(crate) fn is_resume(&self) -> bool {
         self.resume.is_some()
     }
@@ -57,7 +57,7 @@ impl StartPosition {
             None => None,
         };
         let start = last.into_iter().chain(since).max();
-        // What isn't there any more was not asked for by its number.
+        // Deleted messages were not asked for by their numbers, so there is no gap to report.
         let start = start.unwrap_or(log.next());
         StartPoint::without_resume(log.first_from(start))
     }
@@ -67,13 +67,13 @@ impl StartPosition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StartPoint {
     pub(crate) next: u64,
-    /// Of a resume: whether nothing is missing between this message and those that the
-    /// client has.
+    /// With a resume: whether no message is missing between those that the client has and this
+    /// one.
     pub(crate) recovered: Option<bool>,
 }
 
 impl StartPoint {
-    /// Of a registration that isn't a resume.
+    /// The start of a registration that isn't a resume.
     pub(crate) fn without_resume(next: u64) -> Self {
         Self {
             next,
@@ -82,8 +82,8 @@ impl StartPoint {
     }
 }
 
-/// A position in another epoch, or after the newest message, says nothing: everything that
-/// is kept follows.
+/// Where a resume continues. A position in another epoch, or after the newest message, means
+/// nothing here, so everything that is kept follows.
 fn resume(position: &Position, log: &TopicLog) -> StartPoint {
     let is_known = position.epoch == log.epoch() && position.seq < log.next();
     let next = match is_known {
@@ -97,66 +97,67 @@ fn resume(position: &Position, log: &TopicLog) -> StartPoint {
     }
 }
 
-/// What a topic does when the answer is on its way.
+/// What a topic does when the reply was sent.
 type OnAnswered = Box<dyn FnOnce(&Arc<RegistrationReply>) + Send>;
 
-/// What the answer says of a topic, beside its name, in bytes.
+/// What a topic takes in the reply beside its name, in bytes.
 const STATE_COST: usize = 100;
 
-/// The answer to a registration, or to leaving: each topic that was named says how far it
-/// is, or that it was left, and the last one that does sends the answer off. Only then
-/// does any of them send messages.
+/// The reply to a registration, or to leaving topics. Each topic that was named reports its
+/// state, or that it was left. The last report sends the reply. Only then does any of the topics
+/// send messages.
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
     state: Mutex<State>,
 }
 
-/// What a topic says for the answer.
+/// What a topic reports for the reply.
 pub(crate) struct Report {
     pub(crate) state: TopicState,
-    /// The place after which the connection gets messages: an event stream that is cut off
-    /// before its first one goes on from here.
-    pub(crate) start: Place,
+    /// The position after which the connection gets messages. An event stream that is cut off
+    /// before its first message goes on from here.
+    pub(crate) start: StreamPosition,
 }
 
 impl Report {
-    /// Of a topic to which the connection only publishes: it learns nothing of it.
+    /// The report of a topic to which the connection only publishes: it tells nothing about the
+    /// topic.
     pub(crate) fn of_publisher() -> Self {
         let state = TopicState {
             epoch: String::new(),
             seq: 0,
             recovered: None,
         };
-        let start = Place { epoch: 0, seq: 0 };
+        let start = StreamPosition { epoch: 0, seq: 0 };
         Self { state, start }
     }
 }
 
 struct State {
-    /// Where the answer goes, until it is sent.
+    /// The reply, until it is sent.
     reply: Option<PendingReply>,
     topics: BTreeMap<String, Report>,
     left: Vec<String>,
-    /// Those that haven't said anything.
+    /// How many topics have not reported yet.
     missing: usize,
-    /// Those that wait for the answer to be sent.
+    /// Called when the reply is sent.
     waiting: Vec<OnAnswered>,
 }
 
-/// What has become of a reply when a topic has reported.
+/// The state of a reply after a topic has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum ReplyState {
-    /// It is sent: the topic may send messages.
+    /// The reply is sent, so the topic may send messages.
     Sent,
-    /// It waits for the reports of other topics.
+    /// The reply waits for the reports of other topics.
     Waiting,
 }
 
 impl RegistrationReply {
-    /// For a connection whose user has this name; these topics will report. If there are
-    /// none, the answer is sent at once.
+    /// A reply to a connection whose user has this name; these topics will report. If there are
+    /// none, the reply is sent at once.
     pub(crate) fn new<'a>(
         outbox: SharedOutbox,
         user: Option<UserName>,
@@ -184,23 +185,23 @@ impl RegistrationReply {
         })
     }
 
-    /// Of the connection that is answered.
+    /// The outbox of the connection that gets the reply.
     pub(crate) fn outbox(&self) -> &SharedOutbox {
         &self.outbox
     }
 
-    /// A topic says how far it is.
+    /// A topic reports its state.
     pub(crate) fn report(self: &Arc<Self>, topic: &TopicName, how: Report) {
         let _ = self.take(topic, Some(how), None::<fn(&Arc<Self>)>);
     }
 
-    /// A topic says that the connection has left it.
+    /// A topic reports that the connection has left it.
     pub(crate) fn report_left(self: &Arc<Self>, topic: &TopicName) {
         let _ = self.take(topic, None, None::<fn(&Arc<Self>)>);
     }
 
-    /// The same for a topic that sends nothing before the reply is sent. If that has to
-    /// wait for other topics, `on_answered` is called when it is sent.
+    /// A topic reports its state, and sends nothing before the reply is sent. If the reply waits
+    /// for other topics, `on_answered` is called when it is sent.
     pub(crate) fn report_and_wait(
         self: &Arc<Self>,
         topic: &TopicName,
@@ -227,8 +228,8 @@ impl RegistrationReply {
             state.waiting.extend(waiting);
             return ReplyState::Waiting;
         }
-        // They are told first: what is published by whoever has seen the answer comes
-        // after what was asked for, and can't push it out of the history.
+        // The topics are told before the reply is sent. So a message from a client that has seen
+        // the reply can't push the requested messages out of the history.
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
@@ -236,8 +237,8 @@ impl RegistrationReply {
         ReplyState::Sent
     }
 
-    /// Returns when the answer is in the outbox: those who were told to open may come
-    /// a moment before it, and this is that moment.
+    /// Returns when the reply is in the outbox. A topic that was told to open may run a moment
+    /// before the reply is queued, and waits here.
     pub(crate) fn pass(&self) {
         drop(self.state.lock());
     }
@@ -250,7 +251,7 @@ impl State {
         };
         let starts = self.topics.iter();
         let starts = starts.map(|(topic, report)| (topic.as_str(), report.start));
-        let id = reply.outbox().set_places(starts);
+        let id = reply.outbox().set_positions(starts);
         let user = user.map(|name| name.as_str().into());
         let topics = std::mem::take(&mut self.topics).into_iter();
         let topics = topics.map(|(topic, report)| (topic, report.state));

@@ -1,5 +1,5 @@
-//! Topic name → topic. A topic is there as long as somebody is registered for it, or
-//! something of it is remembered.
+//! Topic name → topic. A topic exists as long as a connection is registered for it, or something
+//! of it is remembered.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -28,24 +28,24 @@ use crate::topic::range::RangeQuestion;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
 
-/// Pages of topics that are read from disk at a time: whoever asks for many waits, and
-/// those who read messages don't.
+/// How many pages of topics are read from disk at a time. Many requests for lists wait for each
+/// other, and reads of messages don't wait for them.
 const LISTS: usize = 1;
 
-/// How long topics have to give back memory before others are asked.
+/// How long topics may take to give back memory before others are asked.
 const GIVING: Duration = Duration::from_secs(1);
 
-/// How long nobody is asked after that: all topics are looked at each time.
+/// The pause after that, because each round looks at all topics.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// All topics. Its lock is held for a look into a table, never across an await.
+/// All topics. Its lock is held for a look-up, never across an await.
 pub(crate) struct Registry {
     settings: Arc<TopicSettings>,
-    /// Those that have ids.
+    /// The topics that have ids.
     expiring: Arc<Expiring>,
-    /// In the order of their names, in which they are listed.
+    /// Sorted by name, because they are listed in that order.
     topics: Mutex<BTreeMap<TopicName, Arc<Topic>>>,
-    /// The turns of those who list what is on disk.
+    /// Limits how many list topics on disk at a time.
     lists: Semaphore,
 }
 
@@ -64,17 +64,17 @@ impl Registry {
         })
     }
 
-    /// Whether there is such a topic now. What is on disk alone isn't looked for.
+    /// Whether there is such a topic in memory.
     pub(crate) fn has(&self, name: &TopicName) -> bool {
         self.topics.lock().contains_key(name)
     }
 
-    /// Adds a classic subscriber to the topic of that name, which is made if need be.
+    /// Adds a classic subscriber to the topic of that name, which is made if there is none.
     pub(crate) fn join(self: &Arc<Self>, name: &TopicName, subscriber: SharedOutbox) -> Arc<Topic> {
         self.with(name, |topic| topic.join(subscriber)).0
     }
 
-    /// The same for an extended subscriber.
+    /// Adds an extended subscriber to the topic of that name, which is made if there is none.
     pub(crate) fn register(
         self: &Arc<Self>,
         name: &TopicName,
@@ -83,11 +83,12 @@ impl Registry {
         self.with(name, |topic| topic.register(registration))
     }
 
-    /// The topic of that name, for somebody who only publishes there. It goes away again if
-    /// nobody else is there. Resolves when what was published there before has been handed on.
+    /// The topic of that name, for a connection that only publishes there. It ends again if it
+    /// has no subscribers. The receiver resolves when everything published there before has been
+    /// delivered.
     pub(crate) fn visit(self: &Arc<Self>, name: &TopicName) -> (Arc<Topic>, oneshot::Receiver<()>) {
-        // Without anything to do the topic's task would not see that it may end.
-        self.with(name, Topic::settle)
+        // Without a command the topic's task would not notice that it may end.
+        self.with(name, Topic::barrier)
     }
 
     /// Publishes to the topic of that name, without being registered for it.
@@ -99,8 +100,8 @@ impl Registry {
         self.with(name, |topic| topic.publish(publication))
     }
 
-    /// Puts something into the topic of that name under the lock, so that the topic's
-    /// task can't find itself without anything to do and go away in between.
+    /// Puts a command into the topic of that name under the lock, so that the topic's task can't
+    /// end in between.
     fn with<T>(
         self: &Arc<Self>,
         name: &TopicName,
@@ -118,7 +119,7 @@ impl Registry {
         (topic.clone(), result)
     }
 
-    /// Starts a topic's task, which asks whether it may end when it has nothing to do.
+    /// Starts a topic's task. When it is idle it asks whether it may end.
     fn start(self: &Arc<Self>, topic: Arc<Topic>) {
         let (settings, expiring) = (self.settings.clone(), self.expiring.clone());
         let registry = self.clone();
@@ -126,8 +127,8 @@ impl Registry {
         tokio::spawn(task::run(topic, settings, expiring, retire));
     }
 
-    /// Asks the topic of that name who is there; `None` if there is no such topic, which
-    /// is answered at once.
+    /// Asks the topic of that name for its members. `None` if there is no such topic; then the
+    /// reply is sent at once.
     pub(crate) fn who(
         &self,
         name: &TopicName,
@@ -150,8 +151,8 @@ impl Registry {
         Some((topic.clone(), backpressure))
     }
 
-    /// Asks the topic of that name, which may only be on disk, for a range of what was
-    /// said there. Resolves when the answer is in the asker's outbox.
+    /// Asks the topic of that name, which may only be on disk, for a range of its messages.
+    /// Resolves when the answer is in the outbox.
     pub(crate) fn range(
         self: &Arc<Self>,
         name: &TopicName,
@@ -170,10 +171,9 @@ impl Registry {
         answered
     }
 
-    /// Answers which topics there are: a page of them. What is only on disk takes a
-    /// moment to find.
+    /// Answers with a page of the topics. Topics that are only on disk take a moment to find.
     ///
-    /// Only those that are visible are in it.
+    /// Only visible topics are listed.
     pub(crate) fn list(
         self: &Arc<Self>,
         page: Page,
@@ -204,7 +204,7 @@ impl Registry {
         let most = max_entries(page) + 1;
         let (mut found, mut after) = (Vec::new(), page.after.clone());
         loop {
-            // Others get their turn between two looks.
+            // Other requests get their turn between two reads.
             let turn = self.lists.acquire().await;
             let some = store.topics(after, most).await?;
             drop(turn);
@@ -220,9 +220,8 @@ impl Registry {
         }
     }
 
-    /// A page of the topics in memory and of those that were found on disk, from the
-    /// same name on. Of each there is one more than a page has, if there are so many: so
-    /// it is known whether others follow.
+    /// Merges the topics in memory and on disk, from the same name on, into a page. Each list has
+    /// one entry more than a page, if there are so many, which tells whether more topics follow.
     fn list_with(
         &self,
         stored: &[(TopicName, u64)],
@@ -246,7 +245,7 @@ impl Registry {
         Event::Topics(listed).to_line()
     }
 
-    /// The first topics of a page, at most so many.
+    /// The first visible topics of a page, at most `count`.
     fn topics_after(
         &self,
         page: &Page,
@@ -256,7 +255,7 @@ impl Registry {
         let mut visible = Vec::new();
         let mut after = page.after.clone();
         loop {
-            // Deciding takes longer than looking, so it is done without the lock.
+            // Checking visibility takes longer than a look-up, so it is done without the lock.
             let some = self.following(after.as_deref(), count);
             let is_last = some.len() < count;
             after = some.last().map(|topic| topic.name().to_string());
@@ -267,7 +266,7 @@ impl Registry {
         }
     }
 
-    /// The topics after this name, at most so many.
+    /// The topics after this name, at most `count`.
     pub(super) fn following(&self, after: Option<&str>, count: usize) -> Vec<Arc<Topic>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let topics = self.topics.lock();
@@ -286,13 +285,13 @@ impl Registry {
         self.settings.budget.kept()
     }
 
-    /// Has topics forget ids that are too old, also where nothing is published.
+    /// Has topics forget ids that are too old, also topics where nothing is published.
     pub(crate) async fn expire_ids(&self) {
         self.expiring.run().await;
     }
 
-    /// Has the topics that were not used for longest forget what they remember,
-    /// whenever all together take more memory than they may.
+    /// Whenever all topics together exceed the memory budget, has the topics that were not used
+    /// for longest forget what they remember.
     pub(crate) async fn keep_to_budget(&self) {
         loop {
             self.settings.budget.exceeded().await;
@@ -312,7 +311,7 @@ impl Registry {
             let pause = if giving.is_empty() { GIVING } else { PAUSE };
             let given = async {
                 for topic in giving {
-                    // A topic that has gone has nothing left to give.
+                    // A topic that has ended has nothing left to give back.
                     let _ = topic.await;
                 }
             };
@@ -322,7 +321,7 @@ impl Registry {
         }
     }
 
-    /// Forgets a topic that has no subscribers, unless somebody is just coming.
+    /// Removes a topic that has no subscribers, unless a command for it has just arrived.
     fn remove_if_idle(&self, topic: &Topic) -> bool {
         let mut topics = self.topics.lock();
         let idle = topic.is_idle();
@@ -332,23 +331,23 @@ impl Registry {
         idle
     }
 
-    /// Resolves when all topics have handed on what they have.
-    pub(crate) async fn settle(&self) {
-        let settling: Vec<_> = self
+    /// Resolves when all topics have delivered everything published before.
+    pub(crate) async fn barrier(&self) {
+        let barriers: Vec<_> = self
             .topics
             .lock()
             .values()
-            .map(|topic| topic.settle())
+            .map(|topic| topic.barrier())
             .collect();
-        for topic in settling {
-            // A topic that has gone has nothing left to hand on.
+        for topic in barriers {
+            // A topic that has ended has nothing left to deliver.
             let _ = topic.await;
         }
     }
 }
 
-/// The next of the topics in memory and of those on disk, in the order of their names.
-/// What is in memory is newer.
+/// The next of the topics in memory and of those on disk, in the order of their names. The entry
+/// in memory is newer.
 fn next_of<'a>(
     in_memory: &mut Peekable<impl Iterator<Item = &'a Arc<Topic>>>,
     stored: &mut Peekable<impl Iterator<Item = &'a (TopicName, u64)>>,
@@ -403,10 +402,10 @@ mod tests {
             first.join(&Admitted::for_tests(&format!("topic {n}")), &registry);
         }
         second.join(&Admitted::for_tests("topic 7"), &registry);
-        registry.settle().await;
+        registry.barrier().await;
         assert_eq!(registry.topics.lock().len(), 100);
         drop(first);
-        registry.settle().await;
+        registry.barrier().await;
         while registry.topics.lock().len() > 1 {
             tokio::task::yield_now().await;
         }
@@ -418,7 +417,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_topic_survives_when_one_comes_as_the_last_one_leaves() {
+    async fn a_topic_survives_when_a_member_joins_as_the_last_one_leaves() {
         let registry = registry();
         for _ in 0..1000 {
             let mut leaving = Subscriptions::new(endless_outbox());
@@ -427,7 +426,7 @@ mod tests {
             drop(leaving);
             let mut coming = Subscriptions::new(endless_outbox());
             coming.join(&Admitted::for_tests("T"), &registry);
-            registry.settle().await;
+            registry.barrier().await;
             assert!(registry.topics.lock().contains_key("T"));
         }
     }

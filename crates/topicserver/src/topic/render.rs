@@ -1,5 +1,5 @@
-//! Frames as they came → frames as extended connections get them, each with its
-//! envelope: made once, whoever gets them, and kept as they are.
+//! Encodes frames as extended connections get them, each with its envelope. They are encoded once
+//! for all receivers, and kept in this form.
 
 use std::sync::Arc;
 
@@ -10,22 +10,21 @@ use crate::identity::Identity;
 use crate::outbox::batch::Batch;
 use crate::topic::publication::Publication;
 
-/// Bytes that are rendered into one piece of memory, unless a single line is longer:
-/// what is forgotten at once, and what a reader keeps from being forgotten who is
-/// sent one line of it.
+/// Bytes that are encoded into one piece of memory, unless a single line is longer. A piece is
+/// freed as a whole: a reader to whom one line of it is still being sent keeps all of it.
 const PIECE: usize = 16 * 1024;
 
 /// What an envelope without a name adds to a frame, with a number of one digit.
 const ENVELOPE_COST: usize = r#""extended":{"seq":1,"time":1763796000123},"#.len();
 
-/// What a name adds, beside itself.
+/// What a name adds, without the name itself.
 const NAME_COST: usize = r#","user":"""#.len();
 
-/// What an account adds, beside itself.
+/// What an account adds, without the account itself.
 const ACCOUNT_COST: usize = r#","account":"""#.len();
 
-/// The messages as they are sent, published at this time in this epoch of their topic, and
-/// numbered from `first` on; `None` for messages that aren't stored.
+/// Encodes messages that were published at this time in this epoch of their topic, and numbered
+/// from `first` on; `None` for messages that aren't stored.
 pub(crate) fn render(
     publications: &[Publication],
     time: u64,
@@ -44,11 +43,10 @@ pub(crate) fn render(
     renderer.finish()
 }
 
-/// Renders what was published at one moment. What belongs together lies together, in
-/// few pieces of memory, because an allocation for each message costs more than its
-/// rendering.
+/// Encodes what was published at one moment into a few pieces of memory, because an allocation
+/// for each message costs more than its encoding.
 struct Renderer {
-    /// Bytes that are still to be rendered, about.
+    /// Roughly how many bytes are still to be encoded.
     expected: usize,
     /// The piece of memory that is being filled, and the parts in it.
     memory: Vec<u8>,
@@ -66,10 +64,10 @@ struct Open {
     start: usize,
 }
 
-/// Consecutive lines of one publication, in memory of their own.
+/// Consecutive lines of one publication, encoded.
 #[derive(Debug)]
 pub(crate) struct EncodedBatch {
-    /// Which publication it is a part of.
+    /// The index of the publication.
     pub(crate) publication: usize,
     /// The sequence number of its first message; `None` if it isn't stored.
     pub(crate) first: Option<u64>,
@@ -77,7 +75,8 @@ pub(crate) struct EncodedBatch {
 }
 
 impl Renderer {
-    /// For messages of so many bytes, with their envelopes, in an epoch of their topic.
+    /// A renderer for messages of this many bytes, with their envelopes, in an epoch of their
+    /// topic.
     fn new(expected: usize, epoch: u64) -> Self {
         Self {
             expected,
@@ -117,7 +116,7 @@ impl Renderer {
         self.end(count);
     }
 
-    /// Everything that was rendered, in its order.
+    /// Everything that was encoded, in its order.
     fn finish(mut self) -> Vec<EncodedBatch> {
         self.seal(0);
         self.done
@@ -139,8 +138,7 @@ impl Renderer {
         }
     }
 
-    /// Hands over what was rendered into this piece of memory, and takes another one,
-    /// in which there is room for `size` bytes at least.
+    /// Finishes this piece of memory, and begins another one with room for at least `size` bytes.
     fn seal(&mut self, size: usize) {
         let filled = Bytes::from(std::mem::take(&mut self.memory));
         self.expected = self.expected.saturating_sub(filled.len());
@@ -161,7 +159,7 @@ impl Renderer {
     }
 }
 
-/// The envelopes of one moment. Mostly, one publisher has said it all.
+/// The envelopes of one moment. Mostly all of them have the same publisher.
 struct Envelopes {
     time: u64,
     last: Option<(Option<Arc<Identity>>, EnvelopeWriter)>,
@@ -195,8 +193,8 @@ fn names(identity: Option<&Arc<Identity>>) -> (Option<&UserName>, Option<&UserNa
     })
 }
 
-/// Bytes that messages take with their envelopes, as far as that can be foreseen:
-/// exactly for a lone one, and without names.
+/// Estimates how many bytes messages take with their envelopes. For a single message without a
+/// name it is exact.
 fn rendered_size(publications: &[Publication], next: u64) -> usize {
     let size = |publication: &Publication| {
         let (user, account) = names(publication.identity.as_ref());

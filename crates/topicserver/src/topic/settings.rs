@@ -15,24 +15,24 @@ use crate::log_limit::LogLimiter;
 use crate::queues::QueueLimits;
 use crate::store::Store;
 
-/// What all topics are told at their beginning.
+/// The settings that all topics share.
 pub(crate) struct TopicSettings {
-    /// How much may wait for a topic's task before its publishers are slowed.
+    /// The limit of each mailbox, above which publishers are slowed.
     pub(crate) queues: Arc<QueueLimits>,
-    /// With more members, nobody is told who comes and goes.
+    /// With more members than this, nobody is told who joins and leaves.
     pub(crate) max_presence: usize,
     pub(crate) history: HistoryLimits,
     pub(crate) ids: IdLimits,
-    /// How often a topic that is only kept in memory was forgotten.
+    /// Counts how often a topic that is only kept in memory was forgotten.
     pub(crate) epoch_counter: AtomicU64,
-    /// Makes the epochs of topics that are only kept in memory.
+    /// The key for the epochs of topics that are only kept in memory.
     hashes: Hashes,
-    /// Of the memory of all histories.
+    /// The memory budget of all histories.
     pub(crate) budget: Arc<MemoryBudget>,
-    /// Where messages are kept on disk, if they are.
+    /// The store, with `--data`.
     pub(crate) store: Option<Store>,
     pub(crate) clock: Clock,
-    /// Log lines about it, which may come with every message.
+    /// Limits the log lines about the store, which may come with every message.
     pub(crate) troubles: LogLimiter,
 }
 
@@ -64,9 +64,9 @@ impl TopicSettings {
         })
     }
 
-    /// The epoch of a topic of this name that begins anew, in memory. As long as none
-    /// was forgotten in which something was said, that is the same one: whoever comes
-    /// back to a topic in which nothing was ever said has missed nothing.
+    /// The epoch of a topic of this name that is made in memory. It stays the same until a topic
+    /// with messages was forgotten, because a client that comes back to a topic without messages
+    /// has missed nothing.
     pub(crate) fn epoch_of(&self, name: &TopicName) -> u64 {
         let life = self.epoch_counter.load(Relaxed).to_string();
         self.hashes.of(&life, name.as_str().as_bytes())

@@ -1,16 +1,16 @@
-//! Empty vectors with room, kept by each thread for whoever needs one next: what
-//! thousands of topics need one after the other, they needn't all have.
+//! Empty vectors with capacity, kept by each thread. Thousands of topics need one, but one after
+//! the other, so they share them.
 
 use std::cell::RefCell;
 
-/// How many a thread keeps: those that are in use at a time, one for each topic that
-/// is woken before the first of them has run.
+/// How many a thread keeps: as many as are in use at a time, one for each topic that is woken
+/// before the first of them has run.
 const KEPT: usize = 16;
 
-/// Larger ones are given back, so that a burst isn't kept.
+/// Vectors with a larger capacity are freed, so that a burst doesn't keep its memory.
 const KEPT_CAPACITY: usize = 32;
 
-/// One thread's.
+/// The spare vectors of one thread.
 pub(crate) struct Spare<T>(RefCell<Vec<Vec<T>>>);
 
 impl<T> Spare<T> {
@@ -18,12 +18,12 @@ impl<T> Spare<T> {
         Self(RefCell::new(Vec::new()))
     }
 
-    /// An empty vector, with room if there is one.
+    /// An empty vector, with capacity if a spare one is there.
     pub(crate) fn take(&self) -> Vec<T> {
         self.0.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Keeps a vector's room, if that is worth it.
+    /// Keeps a vector for reuse, if it has a useful capacity.
     pub(crate) fn keep(&self, mut used: Vec<T>) {
         used.clear();
         let mut kept = self.0.borrow_mut();

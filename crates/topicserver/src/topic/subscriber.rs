@@ -1,5 +1,5 @@
-//! Where an extended connection is in a topic's order of messages, and how one that
-//! is behind gets what it missed: from the history, at its own pace.
+//! Where an extended connection is in a topic's order, and how one that is behind gets what it
+//! missed: from the history, at its own pace.
 //!
 //! Every connection begins so: it is behind from the first message that it asked
 //! for, even if that is the next one. So nothing can fall between what is replayed
@@ -17,59 +17,59 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
 use crate::store::StoreError;
 use crate::topic::log::TopicLog;
-use crate::topic::presence::Told;
+use crate::topic::presence::PresenceState;
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
 
-/// Bytes that a reader is given in one step: as much as a socket takes at once, and
-/// little enough that others hardly wait for it.
+/// Bytes that a subscriber is sent in one step: as much as a socket takes at once, and little
+/// enough that others hardly wait for it.
 const STEP: usize = 128 * 1024;
 
-/// Bytes that are read from disk for a reader at once. They are sent in one step.
+/// Bytes that are read from disk for a subscriber at once. They are sent in one step.
 pub(crate) const FETCH_BYTES: usize = STEP;
 
-/// A connection's place in a topic's order.
+/// The position of a connection in a topic's order.
 pub(crate) enum Cursor {
-    /// It has got, or been given the chance to get, everything so far.
+    /// The connection has been sent everything so far.
     Live,
-    /// It gets the message `next` next.
+    /// The connection is behind: the message `next` is the next that it gets.
     Behind {
         next: u64,
-        /// Until then it is sent nothing; `None` if it may be sent something now.
+        /// What it waits for; `None` if it can be sent something now.
         until: Option<Until>,
     },
 }
 
 /// What a connection that is behind waits for.
 pub(crate) enum Until {
-    /// The answer to its registration, which comes before all messages; and what was
-    /// promised with it, if that may be forgotten meanwhile.
+    /// The answer to its registration, which comes before all messages; and the messages promised
+    /// with it, if they may be forgotten meanwhile.
     Answer(Arc<RegistrationReply>, Option<Box<Snapshot>>),
     /// Room in its outbox.
     Room,
-    /// What it gets next, which is being read from disk.
+    /// The next messages, which are being read from disk.
     Read,
 }
 
-/// What the history had for a connection when it registered. Other topics may have to
-/// answer first, and a busy topic's history moves on quickly.
+/// What the history held for a connection when it registered. The reply may have to wait for
+/// other topics, and a busy topic's history moves on quickly.
 pub(crate) struct Snapshot {
-    /// The oldest message that there was.
+    /// The number of the oldest message at that time.
     first: u64,
     entries: Vec<Entry>,
     epoch: u64,
 }
 
-/// What was read from disk for a connection.
+/// Messages that were read from disk for a connection.
 pub(crate) struct Fetched {
-    /// From which message on.
+    /// The first number that was asked for.
     pub(crate) from: u64,
     pub(crate) entries: Result<Vec<Entry>, StoreError>,
 }
 
 impl Fetched {
-    /// How many bytes of messages that is.
+    /// The bytes of the messages.
     pub(crate) fn bytes(&self) -> usize {
         let lines = |entries: &Vec<Entry>| entries.iter().map(|entry| entry.lines.len()).sum();
         self.entries.as_ref().map_or(0, lines)
@@ -79,7 +79,7 @@ impl Fetched {
 /// How far a step has brought a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It gets what is published at once now.
+    /// It is caught up, and gets new messages at once.
     CaughtUp,
     /// There is more for it, now or when it has room.
     Behind,
@@ -87,22 +87,22 @@ pub(crate) enum Progress {
     Fetch(u64),
 }
 
-/// Messages that are to be read from disk.
+/// A request to read messages from disk.
 pub(crate) struct Fetch {
-    /// Of the connection that has missed them.
+    /// The outbox of the connection that has missed them.
     pub(crate) outbox: SharedOutbox,
-    /// From this one on.
+    /// The first number to read.
     pub(crate) from: u64,
 }
 
 impl Cursor {
-    /// Of a connection whose outbox has no room for the message `next`.
+    /// The cursor of a connection whose outbox has no room for the message `next`.
     pub(crate) fn behind(next: u64) -> Self {
         let until = Some(Until::Room);
         Self::Behind { next, until }
     }
 
-    /// Of a connection that waits for the answer to its registration.
+    /// The cursor of a connection that waits for the answer to its registration.
     pub(crate) fn unanswered(next: u64, answer: Arc<RegistrationReply>) -> Self {
         let until = Some(Until::Answer(answer, None));
         Self::Behind { next, until }
@@ -125,8 +125,8 @@ impl Cursor {
         }
     }
 
-    /// An answer to a registration was sent. It may not be the last one. What was
-    /// promised with it comes first.
+    /// An answer to a registration was sent, perhaps to an earlier one than the last. Returns
+    /// what was promised with it, which is sent first.
     pub(crate) fn open(&mut self, answer: &Arc<RegistrationReply>) -> Option<Box<Snapshot>> {
         if let Self::Behind { until, .. } = self
             && let Some(Until::Answer(awaited, snapshot)) = until
@@ -147,20 +147,20 @@ pub(crate) struct Subscriber {
     pub(crate) cursor: Cursor,
     /// The first message after it joined the topic.
     pub(crate) joined_at: u64,
-    /// Before this message it gets its own ones too: it asked for the last ones, not for
-    /// what it missed.
+    /// Before this message it gets its own messages too, because it asked for the newest messages
+    /// and not for what it missed.
     pub(crate) own_before: u64,
-    /// What it is told of who comes and goes.
-    pub(crate) presence: Told,
-    /// It sends no more, and leaves when it has caught up: who is told then.
+    /// What it was told of members that join and leave.
+    pub(crate) presence: PresenceState,
+    /// It has finished sending, and leaves when it has caught up. Notified then.
     pub(crate) finished: Option<oneshot::Sender<()>>,
 }
 
-/// What offering messages has changed.
+/// What sending messages has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Offered {
-    /// Nothing: the connection got all of them, or gets them from the history.
+    /// Nothing. The connection got all of them, or was behind before.
     AsBefore,
     /// The outbox took only some. The connection gets the rest from the history.
     FellBehind,
@@ -172,7 +172,7 @@ impl Subscriber {
         Some((self.outbox.clone(), done))
     }
 
-    /// Sends what others published, if this connection gets it at once.
+    /// Sends what others published, if this connection isn't behind.
     pub(crate) fn try_send(
         &mut self,
         publications: &[Publication],
@@ -198,8 +198,8 @@ impl Subscriber {
         Offered::FellBehind
     }
 
-    /// The answer to its registration has to wait for other topics: keeps what it is
-    /// promised, if that is only in memory.
+    /// Keeps what the connection is promised while the answer to its registration waits for other
+    /// topics, if it is only in memory.
     pub(crate) fn keep_snapshot(&mut self, log: &TopicLog) {
         if let Cursor::Behind { next, until } = &mut self.cursor
             && let Some(Until::Answer(_, snapshot)) = until
@@ -216,8 +216,8 @@ impl Subscriber {
         }
     }
 
-    /// Sends what was promised, as much as the outbox takes. The rest is sent from the
-    /// history as the reader takes it.
+    /// Sends what was promised, as much as the outbox takes. The remaining messages are sent from
+    /// the history as the reader takes them.
     pub(crate) fn send_snapshot(&mut self, topic: &str, snapshot: &Snapshot) {
         while let Cursor::Behind { next, until: None } = self.cursor {
             if next < snapshot.first {
@@ -255,7 +255,7 @@ impl Subscriber {
         self.advance(until, log)
     }
 
-    /// Takes what was read from disk, unless it isn't wanted any more.
+    /// Sends what was read from disk, unless it is no longer wanted.
     pub(crate) fn take_read(&mut self, topic: &str, log: &TopicLog, fetched: Fetched) {
         let next = match &self.cursor {
             Cursor::Behind {
@@ -267,14 +267,14 @@ impl Subscriber {
         match fetched.entries {
             Ok(entries) if entries.iter().any(|entry| entry.end() > next) => {
                 let reached = self.send_read(topic, next, &entries, log.epoch_number());
-                // Whether it has caught up is seen with the next step.
+                // The next step finds out whether it has caught up.
                 let (next, until) = reached;
                 self.cursor = Cursor::Behind { next, until };
             }
             Ok(_) | Err(_) => {
-                // What isn't there, though it should be, can't be had.
+                // Messages that should be on disk and aren't are lost.
                 if let Err(error) = &fetched.entries {
-                    log.complain(error, "older messages can't be read");
+                    log.log_store_error(error, "older messages can't be read");
                 }
                 let there = log.history().first();
                 if there > next {
@@ -286,7 +286,7 @@ impl Subscriber {
         }
     }
 
-    /// Sends entries that were read, the oldest of which may have gone meanwhile.
+    /// Sends entries that were read from disk. The oldest may have been deleted meanwhile.
     fn send_read(
         &self,
         topic: &str,
@@ -301,8 +301,8 @@ impl Subscriber {
         self.send(next.max(first), entries.iter(), epoch)
     }
 
-    /// Sends messages from `next` on, but not this connection's own; tells which one
-    /// is next then, and what must happen before.
+    /// Sends messages from `next` on, without this connection's own. Returns which one is next
+    /// then, and what it waits for.
     fn send<'a>(
         &self,
         next: u64,
@@ -320,8 +320,8 @@ impl Subscriber {
         }
     }
 
-    /// What comes next, without what this connection published itself and didn't ask
-    /// for, each part with the number of its first message; and up to which message that is.
+    /// The next batches, without what this connection published itself and didn't ask for, each
+    /// with the number of its first message; and the number after the last message looked at.
     fn next_batches<'a>(
         &self,
         next: u64,
@@ -349,9 +349,9 @@ impl Subscriber {
         (end, batches)
     }
 
-    /// Whether the connection isn't sent these messages, because they are its own: since it
-    /// joined, what it published itself, as if it weren't behind. Before that, all that its
-    /// client published, on whichever connection.
+    /// Whether the connection isn't sent these messages because they are its own. Since it
+    /// joined, these are the ones that it published itself, as for live messages. From before
+    /// that, everything that its client published, on any connection.
     fn is_own(&self, entry: &Entry) -> bool {
         let own = self.identity.publisher;
         if entry.first < self.own_before {
@@ -363,7 +363,7 @@ impl Subscriber {
         }
     }
 
-    /// The connection gets the message after these next.
+    /// Moves the cursor behind these messages.
     fn advance(&mut self, (next, until): (u64, Option<Until>), log: &TopicLog) -> Progress {
         if until.is_none() && next >= log.next() {
             self.cursor = Cursor::Live;
@@ -373,13 +373,13 @@ impl Subscriber {
         Progress::Behind
     }
 
-    /// What has to be read from disk for it.
+    /// A request to read messages for this connection from disk.
     pub(crate) fn fetch(&self, from: u64) -> Fetch {
         let outbox = self.outbox.clone();
         Fetch { outbox, from }
     }
 
-    /// Says that messages can't be had any more.
+    /// Tells the connection of a gap: messages that are no longer kept.
     fn tell_gap(&self, topic: &str, from: u64, to: u64) {
         metrics::count(Count::Gaps, 1);
         let topic = topic.into();

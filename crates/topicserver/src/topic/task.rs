@@ -6,18 +6,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use wire::TopicState;
+use wire::{Page, TopicState};
 
 use crate::history::budget::MemoryShare;
 use crate::metrics::{self, Count, Time};
 use crate::outbox::SharedOutbox;
-use crate::outbox::places::Place;
+use crate::outbox::positions::StreamPosition;
+use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members};
-use crate::topic::presence::{People, Told};
+use crate::topic::presence::{People, PresenceState};
 use crate::topic::publication::Publication;
 use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
@@ -27,15 +28,14 @@ use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
 use crate::turn::Turn;
 
 thread_local! {
-    /// Room for what topics are about to hand on.
+    /// Spare vectors for publications that topics are about to deliver.
     static PENDING: Spare<Publication> = const { Spare::new() };
 }
 
-/// The topic's task: lives as long as there are subscribers, or something to
-/// remember.
+/// The topic's task. It runs as long as the topic has subscribers, or something to remember.
 ///
-/// `retire` says whether the topic is forgotten, which it can't be while somebody
-/// has just put something into it.
+/// `retire` removes the topic, and returns whether it could: it can't if a command has just
+/// arrived.
 #[allow(clippy::manual_async_fn, reason = "it keeps the arguments twice")]
 pub(crate) fn run(
     topic: Arc<Topic>,
@@ -51,15 +51,15 @@ pub(crate) fn run(
         let mut batch = Vec::new();
         loop {
             if task.members.has_ready() {
-                // Others get their turn between two steps of catching up.
+                // Other tasks run between two steps of catching up.
                 tokio::task::yield_now().await;
                 task.topic.mailbox.take_more(&mut batch);
             } else {
                 task.topic.mailbox.take(&mut batch).await;
             }
             if task.has_several_publishers(&batch) {
-                // Others of them may have read something too: their sessions get
-                // their turn first, and every subscriber gets it all in one write.
+                // Other publishers may have read something too. Their sessions run first, so that
+                // every subscriber gets it all in one write.
                 tokio::task::yield_now().await;
                 task.topic.mailbox.take_more(&mut batch);
             }
@@ -85,16 +85,16 @@ pub(crate) fn run(
 /// What the topic's task owns.
 struct Task {
     topic: Arc<Topic>,
-    /// Where it says that it has ids.
+    /// The list of topics with ids, to which this one adds itself.
     expiring: Arc<Expiring>,
     members: Members,
     log: TopicLog,
-    /// What is to be handed on before anything else is done.
+    /// Publications that are delivered before any other command is carried out.
     pending: Vec<Publication>,
     /// When the commands were taken that are carried out now.
     began: Instant,
-    /// Who published last, as its outbox's address, or 0. Should somebody else have
-    /// got that since, nothing is lost but a turn of waiting.
+    /// The publisher of the last publication, as the address of its outbox, or 0. If another
+    /// outbox has got this address since, the only effect is one needless yield.
     last_publisher: Option<usize>,
 }
 
@@ -116,8 +116,8 @@ impl Task {
         self.topic.newest.store(self.log.next() - 1, Relaxed);
     }
 
-    /// Tells the budget whether the topic can go, and waits for its ids to become too
-    /// old if there are any.
+    /// Tells the memory budget whether the topic has members, and has its ids expire if there are
+    /// any.
     fn note_what_is_kept(&mut self) {
         self.log.set_joined(!self.members.is_empty());
         if self.log.has_ids() && !self.topic.is_expiring.swap(true, Relaxed) {
@@ -134,8 +134,8 @@ impl Task {
         self.members.is_empty() && self.log.is_empty()
     }
 
-    /// Whether the first of these publications is from another publisher than the
-    /// last one was.
+    /// Whether the first of these publications is from another publisher than the last one
+    /// before.
     fn has_several_publishers(&mut self, batch: &[Command]) -> bool {
         let address = |origin: &SharedOutbox| Arc::as_ptr(origin).cast::<()>().addr();
         let first = batch.iter().find_map(|command| match command {
@@ -144,11 +144,11 @@ impl Task {
         });
         let last = self.last_publisher;
         self.last_publisher = first.or(last);
-        // Each publication without an origin may be from somebody else.
+        // Publications without an origin may be from different publishers.
         first.is_some() && last.is_some() && (first != last || first == Some(0))
     }
 
-    /// Does what the commands say, in their order, and empties `batch`.
+    /// Carries out the commands in their order, and empties `batch`.
     async fn handle(&mut self, batch: &mut Vec<Command>) {
         if !batch.is_empty() {
             self.pending = PENDING.with(Spare::take);
@@ -157,7 +157,8 @@ impl Task {
         let mut commands = batch.drain(..);
         let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
-            // Nothing is held meanwhile: each topic's task would have room for it.
+            // No value is held across the await, because each topic's task would need room for
+            // it.
             if !matches!(next, Command::Publish(_)) {
                 self.deliver().await;
                 if turn.is_over() {
@@ -175,8 +176,8 @@ impl Task {
         PENDING.with(|spare| spare.keep(std::mem::take(&mut self.pending)));
     }
 
-    /// Does what a command says, or at least begins with it: a registration may have to
-    /// wait for the disk.
+    /// Carries out a command. A registration is returned, because it may have to wait for the
+    /// disk.
     fn change(&mut self, command: Command) -> Option<Box<Registration>> {
         if matches!(command, Command::Open(..) | Command::Range(_)) {
             self.log.forget_deleted();
@@ -195,42 +196,31 @@ impl Task {
                 self.members
                     .has_read(topic, &self.log, &subscriber, fetched);
             }
-            Command::Leave(subscriber, answer) => {
+            Command::Leave(subscriber, None) => self.leave(&subscriber),
+            Command::Leave(subscriber, Some(answer)) => {
                 self.leave(&subscriber);
-                if let Some(answer) = answer {
-                    answer.report_left(self.topic.name());
-                }
+                answer.report_left(self.topic.name());
             }
             Command::Remove(subscriber) => {
                 self.leave(&subscriber);
                 subscriber.send_removed(self.topic.name().as_str());
             }
-            Command::HidePeople(subscriber) => {
-                if let Some(known) = self.members.find(&subscriber) {
-                    known.presence.hide();
-                }
-            }
+            Command::HidePeople(subscriber) => self.hide_people(&subscriber),
             Command::Finish(subscriber, done) => self.finish(&subscriber, done),
-            Command::Who(reply, page) => {
-                if let Some(known) = self.members.find(reply.outbox()) {
-                    known.presence.set_listed();
-                }
-                let answer = self.members.who(self.topic.name().as_str(), &page);
-                reply.send(answer.to_line());
-            }
+            Command::Who(reply, page) => self.answer_who(reply, &page),
             Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
                 self.log.give_back(bytes);
-                // Whoever asked may have stopped waiting.
+                // The receiver may have stopped waiting.
                 let _ = done.send(());
             }
             Command::Expire => {
                 self.topic.is_expiring.store(false, Relaxed);
                 self.log.expire();
             }
-            Command::Settle(done) => {
-                // Whoever asked may have stopped waiting.
+            Command::Barrier(done) => {
+                // The receiver may have stopped waiting.
                 let _ = done.send(());
             }
         }
@@ -271,15 +261,13 @@ impl Task {
             } else {
                 self.log.next()
             },
-            presence: Told::default(),
+            presence: PresenceState::default(),
             finished: None,
         });
-        if people == People::Hidden
-            && let Some(known) = self.members.find(&outbox)
-        {
-            known.presence.hide();
+        if people == People::Hidden {
+            self.hide_people(&outbox);
         }
-        // Whoever has been answered is counted.
+        // The number is right before the answer is sent.
         self.note_members();
         let topic = self.topic.clone();
         let open = move |answer: &Arc<RegistrationReply>| {
@@ -297,7 +285,7 @@ impl Task {
         }
     }
 
-    /// A registration was answered: what the connection asked for follows.
+    /// A registration was answered. The messages that the connection asked for follow.
     fn open(&mut self, subscriber: &SharedOutbox, answer: &Arc<RegistrationReply>) {
         let name = self.topic.name().as_str();
         if let Some(fetch) = self.members.open(subscriber, answer, name, &self.log) {
@@ -305,7 +293,7 @@ impl Task {
         }
     }
 
-    /// Sends those who are behind some of what they missed.
+    /// Sends some of the missed messages to subscribers that are behind.
     fn catch_up(&mut self) {
         let name = self.topic.name().as_str();
         for fetch in self.members.catch_up(name, &self.log) {
@@ -313,7 +301,7 @@ impl Task {
         }
     }
 
-    /// Has messages read from disk, on a thread that may block.
+    /// Reads messages from disk in a new task.
     fn fetch(&self, Fetch { outbox, from }: Fetch) {
         let Some((store, id)) = self.log.on_disk() else {
             return;
@@ -325,27 +313,44 @@ impl Task {
         });
     }
 
-    /// One that is behind stays until it has caught up; others leave at once.
+    /// A subscriber that is behind leaves when it has caught up, others leave at once.
     fn finish(&mut self, subscriber: &SharedOutbox, done: oneshot::Sender<()>) {
         if let Some(known) = self.members.find(subscriber)
             && known.cursor.is_behind()
         {
-            // It gets what comes meanwhile, too.
+            // It also gets what is published meanwhile.
             known.finished = Some(done);
             return;
         }
         self.leave(subscriber);
-        // Whoever asked may have stopped waiting.
+        // The receiver may have stopped waiting.
         let _ = done.send(());
     }
 
-    /// Lets those go who have finished and have caught up.
+    /// Removes subscribers that have finished sending and have caught up.
     fn remove_finished(&mut self) {
         while let Some((subscriber, done)) = self.members.take_finished() {
             self.leave(&subscriber);
             let _ = done.send(());
             self.note_members();
         }
+    }
+
+    /// Stops telling a subscriber which members join and leave.
+    fn hide_people(&mut self, subscriber: &SharedOutbox) {
+        if let Some(known) = self.members.find(subscriber) {
+            known.presence.hide();
+        }
+    }
+
+    /// Answers with one page of the members. From then on the subscriber knows them, and is
+    /// told when they leave.
+    fn answer_who(&mut self, reply: PendingReply, page: &Page) {
+        if let Some(known) = self.members.find(reply.outbox()) {
+            known.presence.set_listed();
+        }
+        let answer = self.members.who(self.topic.name().as_str(), page);
+        reply.send(answer.to_line());
     }
 
     fn leave(&mut self, subscriber: &SharedOutbox) {
@@ -355,7 +360,7 @@ impl Task {
         }
     }
 
-    /// The state of the topic for a connection that gets messages from this point on.
+    /// The report of the topic for a connection that gets messages from this point on.
     fn report(&self, from: StartPoint) -> Report {
         let state = TopicState {
             epoch: self.log.epoch(),
@@ -364,12 +369,11 @@ impl Task {
         };
         let epoch = self.log.epoch_number();
         let seq = from.next.saturating_sub(1);
-        let start = Place { epoch, seq };
+        let start = StreamPosition { epoch, seq };
         Report { state, start }
     }
 
-    /// Hands what is pending to every subscriber, and then tells the publishers who
-    /// want to know.
+    /// Delivers what is pending to every subscriber, and then acknowledges it.
     async fn deliver(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -417,7 +421,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::queues::QueueLimits;
 
-    /// There may be 100,000 topics, each with a task: what is rarely done is in a box.
+    /// There may be 100,000 topics, each with a task, so rare work is boxed.
     #[test]
     fn a_topics_task_stays_small() {
         let queues = QueueLimits::of_one(1);

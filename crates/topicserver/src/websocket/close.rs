@@ -1,4 +1,4 @@
-//! Why a WebSocket is closed, as its peer is told.
+//! The status codes with which a WebSocket is closed.
 
 use wire::ErrorCode;
 
@@ -9,7 +9,7 @@ pub(crate) struct CloseCode(pub(crate) u16);
 impl CloseCode {
     pub(crate) const NORMAL: Self = Self(1000);
     pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
-    /// A kind of data that isn't taken.
+    /// A kind of data that isn't accepted.
     pub(crate) const UNSUPPORTED: Self = Self(1003);
     /// Text that is no UTF-8.
     pub(crate) const NOT_UTF8: Self = Self(1007);
@@ -18,13 +18,13 @@ impl CloseCode {
     /// The server ends, and another one takes its place: come back.
     pub(crate) const SERVICE_RESTART: Self = Self(1012);
 
-    /// What says the same as a reason of the protocol's own.
+    /// The status code for an error code of our protocol.
     pub(crate) fn of(reason: Option<ErrorCode>) -> Self {
         match reason {
             None => Self::NORMAL,
             Some(ErrorCode::ShuttingDown) => Self::SERVICE_RESTART,
             Some(ErrorCode::TooLong) => Self::TOO_LONG,
-            // Text is checked before it is a frame: this came as binary data.
+            // Text messages were checked before, so this came in a binary message.
             Some(ErrorCode::NotUtf8) => Self::UNSUPPORTED,
             Some(_) => Self::POLICY,
         }

@@ -10,7 +10,7 @@ const PONG: u8 = 0x8a;
 /// What a control frame carries at most (5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
-/// Each of these whole lines as a text message, without its line's end.
+/// Writes each of these lines as a text message, without its line's end.
 pub(crate) fn write_messages(lines: &[u8]) -> Vec<u8> {
     // Most lines are longer than 125 bytes: a header of four.
     let count = memchr::memchr_iter(b'\n', lines).count();
@@ -30,7 +30,7 @@ pub(crate) fn pong_frame(payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A closing that says why. Its text is cut to what a control frame carries.
+/// A close frame with a reason. The text is cut to what a control frame can carry.
 pub(crate) fn close_frame(code: CloseCode, text: &str) -> Vec<u8> {
     let text = &text[..text.floor_char_boundary(MAX_CONTROL - 2)];
     let payload = [&code.0.to_be_bytes(), text.as_bytes()].concat();

@@ -1,4 +1,4 @@
-//! What proves to a client that its request for a WebSocket was understood.
+//! The proof to a client that its request for a WebSocket was understood.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

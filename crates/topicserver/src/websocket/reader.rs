@@ -9,7 +9,7 @@ use crate::websocket::utf8::{NotUtf8, Utf8};
 /// The longest head: two bytes, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
 
-/// What a frame is (RFC 6455, 5.2).
+/// The opcodes of frames (RFC 6455, 5.2).
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -19,31 +19,31 @@ const PONG: u8 = 10;
 
 /// Reads the frames of one peer.
 pub(crate) struct FrameReader {
-    /// Bytes that a message may have.
+    /// The most bytes of a message.
     max: usize,
     head: [u8; LONGEST_HEAD],
-    /// Bytes of the head that have come; of a frame whose head is complete, none.
+    /// Bytes of the head that have come; 0 when it is complete.
     head_length: u8,
     opcode: u8,
     is_final: bool,
     mask: [u8; 4],
-    /// Bytes of the frame that haven't come; `None` before a frame's head is complete.
+    /// Bytes of the frame that are still to come; `None` until its head is complete.
     left: Option<u64>,
     /// The message that has begun and isn't complete: text or binary.
     message: Option<u8>,
     /// Bytes that it has so far.
     length: u64,
     utf8: Utf8,
-    /// What a control frame carries, as far as it has come.
+    /// The payload of a control frame, as far as it has come.
     control: Vec<u8>,
     /// A message has ended, and there was no room for its line's end.
     owes_line_end: bool,
 }
 
-/// What came of some bytes.
+/// The result of decoding some bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decoded {
-    /// Bytes of messages, which stand at the front now.
+    /// Bytes of messages, which are now at the front.
     pub(crate) length: usize,
     /// Frames to be sent back.
     pub(crate) pongs: Vec<u8>,
@@ -54,13 +54,13 @@ pub(crate) struct Decoded {
 /// Why nothing more is read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadEnd {
-    /// The peer has closed, with this code if it said one.
+    /// The peer has closed, with this code if it sent one.
     Closed(Option<CloseCode>),
-    /// The peer does what it mustn't.
+    /// The peer has violated the protocol.
     Violation(Violation),
 }
 
-/// What a peer mustn't do.
+/// A violation of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
     #[error("a reserved bit is set")]
@@ -92,7 +92,7 @@ pub(crate) enum Violation {
 }
 
 impl Violation {
-    /// With what the connection is closed.
+    /// The status code with which the connection is closed.
     pub(crate) fn close_code(&self) -> CloseCode {
         match self {
             Self::CloseReason | Self::NotUtf8 => CloseCode::NOT_UTF8,
@@ -101,7 +101,7 @@ impl Violation {
         }
     }
 
-    /// The same as the protocol of the messages says it, if it can.
+    /// The matching error code of our protocol, if there is one.
     pub(crate) fn error_code(&self) -> Option<ErrorCode> {
         match self {
             Self::NotUtf8 => Some(ErrorCode::NotUtf8),
@@ -112,7 +112,7 @@ impl Violation {
 }
 
 impl FrameReader {
-    /// For messages of at most `max` bytes.
+    /// A reader for messages of at most `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
@@ -135,13 +135,13 @@ impl FrameReader {
         self.head_length > 0 || self.left.is_some() || self.message.is_some()
     }
 
-    /// Whether the last message still needs its line's end: to be asked, and put there,
-    /// before more is decoded.
+    /// Whether the last message still needs its line's end, which the caller adds before more is
+    /// decoded.
     pub(crate) fn take_line_end(&mut self) -> bool {
         std::mem::take(&mut self.owes_line_end)
     }
 
-    /// Decodes what has come next, in place.
+    /// Decodes the next bytes in place.
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Decoded {
         let mut decoded = Decoded::default();
         if let Err(end) = self.read(bytes, &mut decoded) {
@@ -156,7 +156,7 @@ impl FrameReader {
             if self.left.is_none() {
                 at += self.read_head(&bytes[at..]).map_err(ReadEnd::Violation)?;
             }
-            // Of a head at least a byte is behind, so that there is room for the end.
+            // At least one byte of a head was read, so there is room for the line's end.
             if self.owes_line_end && decoded.length < at {
                 bytes[decoded.length] = b'\n';
                 decoded.length += 1;
@@ -186,7 +186,7 @@ impl FrameReader {
         }
     }
 
-    /// Takes the bytes of a head, and tells how many those were.
+    /// Takes the bytes of a head, and returns their number.
     fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
         for (at, byte) in bytes.iter().enumerate() {
             self.head[usize::from(self.head_length)] = *byte;
@@ -202,7 +202,7 @@ impl FrameReader {
         Ok(bytes.len())
     }
 
-    /// How long the head is, of which two bytes are there.
+    /// The length of the head, once its first two bytes are known.
     fn head_size(&self) -> u8 {
         match self.head[1] & 0x7f {
             126 => 2 + 2 + 4,
@@ -211,7 +211,7 @@ impl FrameReader {
         }
     }
 
-    /// What the first two bytes must be.
+    /// Checks the first two bytes.
     fn check_head(&self) -> Result<(), Violation> {
         let (first, second) = (self.head[0], self.head[1]);
         let opcode = first & 0x0f;
@@ -236,7 +236,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// The head is complete.
+    /// Begins a frame whose head is complete.
     fn begin_frame(&mut self) -> Result<(), Violation> {
         let (first, short) = (self.head[0], self.head[1] & 0x7f);
         let size = usize::from(std::mem::take(&mut self.head_length));
@@ -271,7 +271,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// A piece of a message; so many bytes of the frame come after it.
+    /// Handles a piece of a message. `left` bytes of the frame come after it.
     fn read_data(&mut self, piece: &mut [u8], left: u64) -> Result<(), Violation> {
         self.unmask(piece);
         let is_text = self.message == Some(TEXT);
@@ -289,7 +289,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// A piece of a control frame.
+    /// Handles a piece of a control frame.
     fn read_control(
         &mut self,
         piece: &mut [u8],
@@ -321,7 +321,7 @@ impl FrameReader {
     }
 }
 
-/// What a close frame says.
+/// The end that a close frame means.
 fn closed(payload: &[u8]) -> ReadEnd {
     let (code, reason) = match payload {
         [] => return ReadEnd::Closed(None),

@@ -1,18 +1,18 @@
-//! Whether text that comes in pieces is UTF-8.
+//! Checks that text that comes in pieces is UTF-8.
 
-/// The beginning of a character whose rest hasn't come.
+/// The beginning of an incomplete character.
 #[derive(Debug, Default)]
 pub(super) struct Utf8 {
     bytes: [u8; 4],
     length: u8,
 }
 
-/// Bytes that are no text.
+/// The bytes aren't UTF-8.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotUtf8;
 
 impl Utf8 {
-    /// Takes the next piece.
+    /// Checks the next piece.
     pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<(), NotUtf8> {
         while self.length > 0 {
             let Some((first, rest)) = piece.split_first() else {
@@ -39,7 +39,7 @@ impl Utf8 {
         }
     }
 
-    /// The text ends here.
+    /// Ends the text: an incomplete character is an error.
     pub(super) fn finish(&mut self) -> Result<(), NotUtf8> {
         match std::mem::take(&mut self.length) {
             0 => Ok(()),
@@ -80,7 +80,7 @@ mod tests {
         ] {
             assert!(!check(wrong), "{wrong:?}");
         }
-        // A surrogate is known by its second byte.
+        // A surrogate is detected at its second byte.
         let mut utf8 = Utf8::default();
         assert!(utf8.take(b"\xed").is_ok());
         assert_eq!(utf8.take(b"\xa0"), Err(NotUtf8));

@@ -1,5 +1,6 @@
 //! What is changed while people are connected takes effect now.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -180,85 +181,61 @@ fn a_revocation_reaches_a_hundred_busy_receivers_within_a_second() {
     let all = "\"read write lab\"";
     let files = Accounts::new(&accounts(all, &["one", "two"]));
     let server = files.serve();
-    let transports = [Transport::Tcp, Transport::WebSocket];
-    let receivers = transports.map(|transport| {
-        let join = |index: usize| {
-            let id = if index.is_multiple_of(2) {
-                "one"
-            } else {
-                "two"
-            };
-            join(&server, transport, id, &["lab"])
-        };
+    let token_of = |index: usize| ["one", "two"][index % 2];
+    let receivers = [Transport::Tcp, Transport::WebSocket].map(|transport| {
+        let join = |index| join(&server, transport, token_of(index), &["lab"]);
         (0..RECEIVERS).map(join).collect::<Vec<_>>()
     });
     let streams: Vec<_> = (0..RECEIVERS)
-        .map(|index| {
-            listen(
-                &server,
-                if index.is_multiple_of(2) {
-                    "one"
-                } else {
-                    "two"
-                },
-                "lab",
-            )
-        })
+        .map(|index| listen(&server, token_of(index), "lab"))
         .collect();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let is_over = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let mut publisher = join(&server, Transport::Tcp, "two", &["lab"]);
-        scope.spawn(move || {
-            let mut number = 0;
-            while !is_over() {
-                let message = json!({"topic": "lab", "text": format!("{number}")});
-                publisher
-                    .send(json!({"extended": {"id": format!("i{number}")}, "message": message}));
-                publisher.frame();
-                number += 1;
-            }
+        let publisher = join(&server, Transport::Tcp, "two", &["lab"]);
+        scope.spawn(|| publish_until(publisher, &stop));
+        // Every other connection has the token that is revoked.
+        let frames = receivers.into_iter().flat_map(|frames| {
+            let revoked = frames.into_iter().step_by(2);
+            revoked.map(move |frames| scope.spawn(|| read_until_revoked(frames)))
         });
-        // Everybody reads all the time.
-        let readers: Vec<_> = receivers
-            .into_iter()
-            .flat_map(|frames| frames.into_iter().enumerate())
-            .filter(|(index, _)| index.is_multiple_of(2))
-            .map(|(_, mut frames)| {
-                scope.spawn(move || {
-                    let mut last = None;
-                    while let Some(frame) = frames.next() {
-                        last = Some(frame);
-                    }
-                    let last = last.unwrap();
-                    assert_eq!(last["extended"]["error"]["code"], "revoked", "{last}");
-                    Instant::now()
-                })
-            })
-            .collect();
-        let streams: Vec<_> = streams
-            .into_iter()
-            .enumerate()
-            .filter(|(index, _)| index.is_multiple_of(2))
-            .map(|(_, mut stream)| {
-                scope.spawn(move || {
-                    let rest = stream.read_to_the_end();
-                    assert!(String::from_utf8_lossy(&rest).contains("\"revoked\""));
-                    Instant::now()
-                })
-            })
-            .collect();
+        let frames: Vec<_> = frames.collect();
+        let streams = streams.into_iter().step_by(2);
+        let streams = streams.map(|stream| scope.spawn(|| stream_until_revoked(stream)));
+        let streams: Vec<_> = streams.collect();
         let start = Instant::now();
         files.write(&accounts(all, &["two"]));
-        let ends: Vec<_> = readers
-            .into_iter()
-            .chain(streams)
-            .map(|reader| reader.join().unwrap())
-            .collect();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let readers = frames.into_iter().chain(streams);
+        let ends: Vec<_> = readers.map(|reader| reader.join().unwrap()).collect();
+        stop.store(true, Relaxed);
         assert_eq!(ends.len(), 3 * RECEIVERS / 2);
         let last = ends.iter().max().unwrap().duration_since(start);
         eprintln!("the last of {} was gone after {last:?}", ends.len());
         assert!(last < BOUND + SLACK, "{last:?}");
     });
+}
+
+/// Publishes one message after the other until it is told to stop.
+fn publish_until(mut publisher: Frames, stop: &AtomicBool) {
+    for number in 0.. {
+        if stop.load(Relaxed) {
+            return;
+        }
+        let message = json!({"topic": "lab", "text": format!("{number}")});
+        publisher.send(json!({"extended": {"id": format!("i{number}")}, "message": message}));
+        publisher.frame();
+    }
+}
+
+/// Reads until the server has ended the connection and given the reason. Returns when that was.
+fn read_until_revoked(mut frames: Frames) -> Instant {
+    let last = std::iter::from_fn(|| frames.next()).last().unwrap();
+    assert_eq!(last["extended"]["error"]["code"], "revoked", "{last}");
+    Instant::now()
+}
+
+/// The same for a stream of events.
+fn stream_until_revoked(mut stream: Http) -> Instant {
+    let rest = stream.read_to_the_end();
+    assert!(String::from_utf8_lossy(&rest).contains("\"revoked\""));
+    Instant::now()
 }

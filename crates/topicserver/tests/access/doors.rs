@@ -312,6 +312,7 @@ fn ask_all(frames: &mut Frames, visitor: Visitor, what: &str) {
 }
 
 /// Registers, reads and writes, with the token in the registration.
+#[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn take_part(server: &TestServer, transport: Transport, visitor: Visitor, what: &str) {
     let mut frames = Frames::to(server, transport);
     let auth = visitor.token();

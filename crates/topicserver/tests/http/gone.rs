@@ -33,6 +33,7 @@ struct Case {
     stays_after_fin: bool,
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn cases(host: SocketAddr) -> Vec<Case> {
     let get = |path: &str, rest: &str| {
         format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{rest}\r\n").into_bytes()

@@ -129,6 +129,7 @@ impl Speaker {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn people_and_programs_of_every_kind_see_each_other() {
     let Some(driver) = Driver::start() else {
         return;

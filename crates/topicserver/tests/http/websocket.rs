@@ -174,7 +174,7 @@ fn what_cant_be_read_is_told_and_closed() {
 }
 
 #[test]
-fn who_never_registers_is_told_and_closed() {
+fn a_peer_that_never_registers_is_told_and_closed() {
     let server = TestServer::with(Config {
         registration_timeout: Duration::from_millis(200),
         ..Config::default()

@@ -184,7 +184,7 @@ fn a_thousand_topics_are_allowed_by_default_and_one_more_isnt() {
 }
 
 #[test]
-fn who_floods_errors_without_reading_harms_nobody() {
+fn a_peer_that_floods_errors_without_reading_harms_nobody() {
     let server = TestServer::start();
     let mut bystanders = Bystanders::on(&server);
     let mut receiver = server.join(&["t"]);
@@ -208,7 +208,7 @@ fn who_floods_errors_without_reading_harms_nobody() {
 }
 
 #[test]
-fn who_floods_unregistered_topics_without_reading_harms_nobody() {
+fn a_peer_that_floods_unregistered_topics_without_reading_harms_nobody() {
     let server = TestServer::start();
     let mut bystanders = Bystanders::on(&server);
     let mut flooder = server.join(&["t"]);
@@ -220,7 +220,7 @@ fn who_floods_unregistered_topics_without_reading_harms_nobody() {
 }
 
 #[test]
-fn who_joins_again_and_again_harms_nobody() {
+fn a_peer_that_joins_again_and_again_harms_nobody() {
     let server = TestServer::start();
     let mut bystanders = Bystanders::on(&server);
     let mut client = server.connect();

@@ -164,7 +164,7 @@ fn a_line_that_never_ends_is_cut_off_though_its_sender_goes_on() {
 }
 
 #[test]
-fn who_sends_a_lot_before_it_reads_still_learns_why_it_was_closed() {
+fn a_peer_that_sends_a_lot_before_it_reads_still_learns_why_it_was_closed() {
     let server = TestServer::start();
     let mut sender = server.join(&["t"]);
     let mut write = b"nonsense ".to_vec();
@@ -196,7 +196,7 @@ fn good_frames_before_a_bad_byte_arrive_all() {
 }
 
 #[test]
-fn who_never_registers_is_told_and_closed() {
+fn a_peer_that_never_registers_is_told_and_closed() {
     let server = TestServer::with(Config {
         registration_timeout: Duration::from_millis(300),
         ..Config::default()
@@ -227,7 +227,7 @@ fn who_never_registers_is_told_and_closed() {
 }
 
 #[test]
-fn who_has_registered_may_be_silent_for_as_long_as_it_likes() {
+fn a_registered_peer_may_be_silent_for_as_long_as_it_likes() {
     let server = TestServer::with(Config {
         registration_timeout: Duration::from_millis(200),
         frame_timeout: Duration::from_millis(200),

@@ -48,7 +48,7 @@ fn one_connection_too_many_is_told_and_closed_and_places_are_given_back() {
 }
 
 #[test]
-fn who_is_refused_learns_why_though_it_has_begun_to_send() {
+fn a_refused_peer_learns_why_though_it_has_begun_to_send() {
     let server = TestServer::with(Config {
         max_connections: 1,
         ..Config::default()
@@ -94,7 +94,7 @@ fn one_address_cant_take_everyones_place() {
 }
 
 #[test]
-fn who_was_disconnected_gives_its_place_back() {
+fn a_disconnected_peer_gives_its_place_back() {
     let server = TestServer::with(Config {
         max_connections: 3,
         ..Config::default()

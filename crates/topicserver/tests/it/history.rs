@@ -69,7 +69,7 @@ fn a_resume_gets_exactly_what_was_missed() {
 }
 
 #[test]
-fn a_resume_of_another_life_gets_what_there_is_and_is_told() {
+fn a_resume_in_another_epoch_gets_everything_kept_and_is_told() {
     let server = TestServer::start();
     let (mut sender, answer) = server.extended(&["T"], json!({}));
     publish(&mut sender, "T", 3);
@@ -313,7 +313,7 @@ impl Drop for StopAtEnd<'_> {
 }
 
 #[test]
-fn who_sends_no_more_gets_all_of_what_it_asked_for() {
+fn a_client_that_has_finished_sending_gets_all_that_it_asked_for() {
     let server = TestServer::with(Config {
         history_messages: 100_000,
         history_bytes: 100 << 20,
@@ -331,7 +331,7 @@ fn who_sends_no_more_gets_all_of_what_it_asked_for() {
 }
 
 #[test]
-fn who_comes_back_to_a_topic_in_which_nothing_was_said_has_missed_nothing() {
+fn a_client_that_resumes_a_topic_without_messages_has_missed_nothing() {
     let server = TestServer::start();
     let (mut alone, answer) = server.extended(&["T"], json!({}));
     alone.finish_sending();
@@ -342,7 +342,7 @@ fn who_comes_back_to_a_topic_in_which_nothing_was_said_has_missed_nothing() {
 }
 
 #[test]
-fn a_topic_that_was_forgotten_begins_another_life() {
+fn a_topic_that_was_forgotten_begins_a_new_epoch() {
     let server = TestServer::with(Config {
         history_messages: 0,
         ..Config::default()

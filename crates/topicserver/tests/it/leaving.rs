@@ -40,7 +40,7 @@ fn a_script_that_registers_talks_and_leaves_in_one_write_is_heard() {
 }
 
 #[test]
-fn who_has_finished_sending_gets_what_was_published_before_and_then_the_end() {
+fn a_peer_that_has_finished_sending_gets_what_was_published_before_and_then_the_end() {
     let server = TestServer::start();
     let mut publisher = server.join(&["t"]);
     let mut audience: Vec<_> = (0..100).map(|_| server.join(&["t"])).collect();
@@ -67,7 +67,7 @@ fn who_has_finished_sending_gets_what_was_published_before_and_then_the_end() {
 }
 
 #[test]
-fn who_has_finished_sending_and_reads_late_gets_what_was_queued() {
+fn a_peer_that_has_finished_sending_and_reads_late_gets_what_was_queued() {
     let server = TestServer::start();
     let mut publisher = server.join(&["t"]);
     let mut watcher = server.join(&["t"]);
@@ -87,7 +87,7 @@ fn who_has_finished_sending_and_reads_late_gets_what_was_queued() {
 }
 
 #[test]
-fn errors_are_told_to_who_has_finished_sending() {
+fn errors_are_sent_to_a_peer_that_has_finished_sending() {
     let server = TestServer::start();
     let mut client = server.connect();
     client.send(b"{}[]");
@@ -98,7 +98,7 @@ fn errors_are_told_to_who_has_finished_sending() {
 }
 
 #[test]
-fn who_has_finished_sending_is_gone_from_its_topics() {
+fn a_peer_that_has_finished_sending_is_gone_from_its_topics() {
     let server = TestServer::start();
     let mut publisher = server.join(&["t"]);
     let mut leaving = server.join(&["t"]);

@@ -162,7 +162,7 @@ fn step(server: &TestServer, members: &mut Vec<Member>, numbers: &mut Numbers, n
 }
 
 #[test]
-fn comings_and_goings_are_pairs_whoever_comes_and_goes_how() {
+fn joins_and_leaves_are_pairs_however_members_come_and_go() {
     let mut crossed = 0;
     for seed in 0..30 {
         let server = server();
@@ -191,7 +191,7 @@ fn comings_and_goings_are_pairs_whoever_comes_and_goes_how() {
 }
 
 #[test]
-fn who_was_given_the_list_is_told_when_those_in_it_go() {
+fn a_member_that_got_the_list_is_told_when_those_in_it_leave() {
     let server = server();
     let (before, _) = server.extended(&["T"], json!({"user": "before"}));
     let (mut asker, _) = server.extended(&["T"], json!({"user": "asker"}));
@@ -207,7 +207,7 @@ fn who_was_given_the_list_is_told_when_those_in_it_go() {
 }
 
 #[test]
-fn a_slow_reader_is_told_of_the_going_of_those_whose_coming_it_was_told() {
+fn a_slow_reader_that_got_a_join_gets_the_leave() {
     let server = server();
     let mut slow = Client::connect_narrow(server.addr());
     slow.register_extended(&["T"], json!({}));

@@ -186,7 +186,7 @@ fn a_ping_is_answered_with_its_value() {
 }
 
 #[test]
-fn who_asks_for_ever_and_never_reads_is_slowed_and_harms_nobody() {
+fn a_peer_that_asks_for_ever_and_never_reads_is_slowed_and_harms_nobody() {
     let server = TestServer::start();
     let mut bystanders = crate::common::Bystanders::on(&server);
     let (mut greedy, _) = server.extended(&["T"], json!({}));

@@ -97,7 +97,7 @@ fn a_message_for_a_topic_that_its_sender_isnt_in_is_discarded_and_told() {
 }
 
 #[test]
-fn who_hasnt_registered_at_all_is_told_so() {
+fn a_peer_that_hasnt_registered_at_all_is_told_so() {
     let server = TestServer::start();
     let mut receiver = server.join(&["t"]);
     let mut sender = server.connect();
@@ -123,7 +123,7 @@ fn a_second_registration_adds_topics() {
 }
 
 #[test]
-fn who_registers_twice_for_a_topic_gets_each_message_once() {
+fn a_peer_that_registers_twice_for_a_topic_gets_each_message_once() {
     let server = TestServer::start();
     let mut sender = server.join(&["t"]);
     let mut receiver = server.join(&["t", "t"]);
@@ -283,7 +283,7 @@ fn registering_and_talking_in_one_write_works() {
 }
 
 #[test]
-fn who_has_left_is_missed_by_nobody() {
+fn a_topic_goes_on_when_a_member_leaves() {
     let server = TestServer::start();
     let mut sender = server.join(&["t"]);
     let mut stays = server.join(&["t"]);

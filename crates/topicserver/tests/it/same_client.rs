@@ -129,7 +129,7 @@ fn what_comes_at_once_is_what_others_published() {
 }
 
 #[test]
-fn who_has_fallen_behind_gets_the_same_as_live() {
+fn a_subscriber_that_is_behind_gets_the_same_as_live() {
     let server = TestServer::with(config());
     let mut room = Room::of(&server);
     room.publish(ROUNDS, 9_000);
@@ -140,7 +140,7 @@ fn who_has_fallen_behind_gets_the_same_as_live() {
 }
 
 #[test]
-fn who_has_fallen_behind_what_is_in_memory_gets_the_same_as_live() {
+fn a_subscriber_behind_the_memory_gets_the_same_as_live() {
     let directory = Directory::new();
     let server = TestServer::with(Config {
         data: Some(directory.path().to_owned()),

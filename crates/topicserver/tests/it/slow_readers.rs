@@ -65,7 +65,7 @@ fn a_stalled_reader_delays_nobody_and_is_told_why_it_is_disconnected() {
 }
 
 #[test]
-fn who_reads_late_but_within_its_outbox_gets_everything_in_order() {
+fn a_late_reader_within_its_outbox_gets_everything_in_order() {
     let server = TestServer::with(Config {
         max_outbox: 2 * TEXT * MESSAGES,
         ..Config::default()
@@ -98,7 +98,7 @@ fn a_slow_reader_may_go_on_talking_until_it_is_disconnected() {
 }
 
 #[test]
-fn who_publishes_to_its_own_stalled_self_only_slows_itself() {
+fn publishers_that_read_nothing_only_slow_themselves() {
     let server = TestServer::with(Config {
         max_outbox: 100_000,
         ..Config::default()
@@ -141,7 +141,7 @@ fn a_message_longer_than_the_outbox_can_be_received() {
 }
 
 #[test]
-fn who_takes_nothing_for_too_long_is_given_up() {
+fn a_reader_that_takes_nothing_for_too_long_is_disconnected() {
     let server = TestServer::with(Config {
         max_outbox: 2 * TEXT * MESSAGES,
         write_timeout: Duration::from_millis(500),

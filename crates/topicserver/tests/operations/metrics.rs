@@ -9,6 +9,7 @@ use crate::requests::{Http, Lines};
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn the_metrics_are_what_has_happened() {
     let server = Process::start(&ADMIN);
     let mut classic = server.join(&["lab"]);

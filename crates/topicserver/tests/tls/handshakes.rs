@@ -197,7 +197,7 @@ fn a_handshake_that_isnt_finished_has_a_deadline() {
 }
 
 #[test]
-fn who_offers_only_another_protocol_is_refused() {
+fn a_client_that_offers_only_another_protocol_is_refused() {
     let server = server::optional();
     let end = |protocols: &[&[u8]]| {
         let mut config = server::config();
@@ -247,7 +247,7 @@ fn a_handshake_within_tls_is_no_json() {
 }
 
 #[test]
-fn whoever_is_in_a_handshake_has_a_place_and_gives_it_back() {
+fn a_connection_in_a_handshake_is_counted_and_given_back() {
     let server = server::with(|config| {
         config.max_connections = 2;
         config.tls.handshake_timeout = Duration::from_secs(3600);

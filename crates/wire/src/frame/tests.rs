@@ -330,6 +330,7 @@ fn a_message_may_ask_for_an_acknowledgement() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn requests_are_read() {
     let shown = |extended: &str| match read(&format!(r#"{{"extended":{extended}}}"#)) {
         Ok(Frame::Request(request)) => format!("{request:?}"),

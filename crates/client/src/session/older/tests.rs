@@ -210,7 +210,7 @@ fn an_answer_that_ends_every_connection_is_given_up() {
 }
 
 #[test]
-fn numbers_of_another_life_of_the_history_mean_nothing() {
+fn numbers_of_another_epoch_mean_nothing() {
     let mut harness = Harness::new(100);
     harness.wants(Some(50), 3);
     harness.writes();

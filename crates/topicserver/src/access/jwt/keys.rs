@@ -1,5 +1,4 @@
-//! The keys by which signed tokens are checked: a public key in PEM, or a set of them
-//! (JWKS).
+//! The keys for checking signed tokens: a public key in PEM, or a set of keys (JWKS).
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Mark;
 
-/// Keys in a set: more than anybody turns over at a time.
+/// The most keys in a set: more than are rotated at a time.
 const MAX_KEYS: usize = 32;
 
 /// How a token is signed.
@@ -26,7 +25,7 @@ pub(in super::super) enum Algorithm {
     Rs256,
 }
 
-/// Keys, each for one algorithm: a token can't choose how it is checked.
+/// Keys, each for one algorithm, so that a token can't choose how it is checked.
 #[derive(Debug)]
 pub(in super::super) struct Keys(Vec<Key>);
 
@@ -43,7 +42,7 @@ pub enum JwtKeyError {
     /// It can't be read.
     #[error("{0} can't be read: {1}")]
     Unreadable(String, String),
-    /// It is something else.
+    /// The file holds something else.
     #[error(
         "this is neither a public key in PEM (\"-----BEGIN PUBLIC KEY-----\") nor a set of keys in \
          JSON ({{\"keys\":[…]}})"
@@ -55,7 +54,7 @@ pub enum JwtKeyError {
     /// The key is for something else.
     #[error("the key can't be used with any of the algorithms {0}")]
     Algorithm(String),
-    /// There is none.
+    /// There is no usable key.
     #[error("none of the keys can be used with any of the algorithms {0}")]
     None(String),
     /// There are too many.
@@ -66,7 +65,7 @@ pub enum JwtKeyError {
 impl Algorithm {
     pub(in super::super) const ALL: [Self; 3] = [Self::EdDsa, Self::Es256, Self::Rs256];
 
-    /// As tokens and files name it.
+    /// The algorithm of this name.
     pub(in super::super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == name)
     }
@@ -89,7 +88,7 @@ impl Algorithm {
 }
 
 impl Keys {
-    /// Reads the text of a file. Keys for other algorithms than these aren't taken.
+    /// Reads the text of a file. Keys for other algorithms are left out.
     pub(in super::super) fn parse(text: &str, allowed: &[Algorithm]) -> Result<Self, JwtKeyError> {
         let names = || {
             let names: Vec<_> = allowed.iter().map(|one| one.as_str()).collect();
@@ -116,7 +115,7 @@ impl Keys {
         }
     }
 
-    /// The key by which a signature is valid.
+    /// Checks a signature. Returns the key that verifies it.
     pub(super) fn verify(
         &self,
         algorithm: &str,
@@ -161,7 +160,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Stands for these parts.
+/// The hash of these parts.
 pub(super) fn mark_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Mark {
     let mut hash = Sha256::new();
     for part in parts {
@@ -208,7 +207,7 @@ struct Written {
 }
 
 impl Written {
-    /// `None`: it is for something else. A set may have keys for others.
+    /// `None` for a key with another purpose, because a set may have such keys.
     fn read(&self, allowed: &[Algorithm]) -> Result<Option<Key>, JwtKeyError> {
         if self.d.is_some() {
             return Err(JwtKeyError::Private);

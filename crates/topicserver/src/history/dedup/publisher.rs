@@ -23,14 +23,13 @@ const TAKEN_BACK: u32 = u32::MAX;
 /// The ids of one publisher.
 pub(super) struct Publisher {
     origin: u64,
-    /// What the numbers and times in `order` are counted from.
+    /// The base from which the numbers and times in `order` are counted.
     base: Stored,
-    /// The oldest first. Some may have been taken back, or come again, since.
+    /// The ids, oldest first. Some may have been taken back or used again since.
     order: VecDeque<Known>,
-    /// How many were forgotten, without the carry: the number of the first in `order`.
+    /// How many were forgotten, modulo 2³²: the number of the first in `order`.
     forgotten: u32,
-    /// The numbers of those in `order` that are known, by their ids; without room while
-    /// there are few.
+    /// The numbers in `order` by id. Empty, without capacity, while there are few ids.
     index: HashTable<u32>,
 }
 
@@ -42,7 +41,7 @@ struct Known {
 }
 
 impl Publisher {
-    /// A publisher with this first id, and as much room for older ids as for newer ones.
+    /// A publisher with this first id, and as much range for older ids as for newer ones.
     pub(super) fn new(first: &RememberedId) -> Self {
         Self {
             origin: first.origin,
@@ -61,7 +60,7 @@ impl Publisher {
         self.order.is_empty()
     }
 
-    /// Bytes that it takes.
+    /// Bytes that the publisher takes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + allocated(self.order.capacity() * size_of::<Known>())
@@ -116,7 +115,7 @@ impl Publisher {
         None
     }
 
-    /// Where an id is in the order, the newest of its messages if it came again.
+    /// The index of an id in the order; of its newest message if it was used again.
     fn find_unindexed(&self, id: u64) -> Option<usize> {
         self.order.iter().rposition(|known| known.is(id))
     }
@@ -163,7 +162,7 @@ impl Publisher {
             let (order, first) = (&self.order, self.forgotten);
             let is_same = |&known: &u32| is_same(id_of(order, first, known), older.id);
             let hash = |&known: &u32| hash_of(id_of(order, first, known));
-            // What the id was given to later counts.
+            // A later use of the id counts.
             if let Vacant(entry) = self.index.entry(hash_of(older.id), is_same, hash) {
                 entry.insert(number);
             }
@@ -178,7 +177,7 @@ impl Publisher {
         Insertion::Remembered
     }
 
-    /// Takes back an id, if it is known as this message's.
+    /// Takes back an id, if it is remembered for this message.
     pub(super) fn take_back(&mut self, id: &RememberedId) {
         let Some(at) = self.find(id.id) else {
             return;
@@ -196,7 +195,7 @@ impl Publisher {
         }
     }
 
-    /// Forgets what came before `time`.
+    /// Forgets ids of messages before `time`.
     pub(super) fn forget_before(&mut self, time: u64) {
         while let Some(oldest) = self.order.front() {
             if self.stored(oldest).time >= time {
@@ -220,7 +219,7 @@ impl Publisher {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.order.pop_front() {
-            // Unless it was taken back, or given to a later message.
+            // Unless the id was taken back, or used again later.
             let number = self.forgotten;
             self.forgotten = number.wrapping_add(1);
             self.remove_from_index(oldest.id, number);
@@ -243,13 +242,13 @@ impl Publisher {
             .wrapping_add(truncated(self.order.len() as u64))
     }
 
-    /// Makes room for one more in the index. The table would do so itself, but in its
-    /// own order: each id would be looked up in the queue, at a place like any other.
+    /// Makes room for one more in the index. The table could do so itself, but in its own order:
+    /// it would look up each id at a random place of the queue.
     fn make_room_in_index(&mut self) {
         let len = self.index.len();
         if len == self.index.capacity() {
-            // What was removed may take room until now: if that is half of it, it
-            // needn't grow. With less, it would have to be filled again too often.
+            // Removed entries may still take room. If they are half of the index, it needn't
+            // grow. With fewer, it would be filled again too often.
             let most = self.index.num_buckets() / 8 * 7;
             self.index.clear();
             if len > most / 2 {
@@ -270,7 +269,7 @@ impl Publisher {
             let is_same = |&other: &u32| is_same(id_of(order, first, other), known.id);
             let hash = |&other: &u32| hash_of(id_of(order, first, other));
             if known.seq != TAKEN_BACK {
-                // The later one counts.
+                // A later use of the id counts.
                 match self.index.entry(hash_of(known.id), is_same, hash) {
                     Occupied(mut entry) => *entry.get_mut() = number,
                     Vacant(entry) => drop(entry.insert(number)),
@@ -280,8 +279,8 @@ impl Publisher {
         }
     }
 
-    /// Makes room for more, and not for twice as many: the room that is kept free
-    /// counts, and there may be millions of ids.
+    /// Makes room for more ids, but not for twice as many, because there may be millions and
+    /// reserved room counts too.
     fn make_room(&mut self, limits: &IdLimits) {
         let len = self.order.len();
         if len == self.order.capacity() {
@@ -301,8 +300,8 @@ impl Publisher {
         }
     }
 
-    /// Counts from another base, because a message is too far from the old one.
-    /// What is too far from that is forgotten.
+    /// Counts from another base, because a message is too far from the old one. Ids too far from
+    /// the new base are forgotten.
     fn rebase(&mut self, newest: &RememberedId) {
         let base = base_before(newest.seq, newest.time);
         while let Some(oldest) = self.order.front() {
@@ -323,7 +322,7 @@ impl Publisher {
         self.base = base;
     }
 
-    /// Whether a message can be counted from the base.
+    /// Whether the distance of a message from the base fits.
     fn is_near(&self, id: &RememberedId) -> bool {
         let is_near = |from: u64, to: u64| {
             to.checked_sub(from)
@@ -351,7 +350,7 @@ impl Known {
     }
 }
 
-/// Whether two ids are the same, whatever their messages say.
+/// Whether two ids are the same, whatever the texts of their messages.
 fn is_same(one: u64, other: u64) -> bool {
     without_text(one) == without_text(other)
 }
@@ -366,7 +365,7 @@ fn hash_of(id: u64) -> u64 {
     without_text(id).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Where a message is, from what is kept of that.
+/// The number and time of a message, from its distances to the base.
 fn stored(base: Stored, known: &Known) -> Stored {
     Stored {
         seq: base.seq + u64::from(known.seq),
@@ -374,7 +373,7 @@ fn stored(base: Stored, known: &Known) -> Stored {
     }
 }
 
-/// What a publisher counts from whose newest message this is.
+/// The base of a publisher whose newest message this is.
 fn base_before(seq: u64, time: u64) -> Stored {
     Stored {
         seq: seq.saturating_sub(MAX_SPAN),
@@ -382,22 +381,22 @@ fn base_before(seq: u64, time: u64) -> Stored {
     }
 }
 
-/// Where something with this number is, if the first one has the number `first`.
+/// The index of the number, if the first one is `first`.
 fn place(first: u32, number: u32) -> usize {
     number.wrapping_sub(first) as usize
 }
 
-/// The id with this number. What is in the index is in the order too.
+/// The id with this number. Every number in the index is in the order too.
 fn id_of(order: &VecDeque<Known>, first: u32, number: u32) -> u64 {
     order.get(place(first, number)).map_or(0, |known| known.id)
 }
 
-/// Of numbers that are small enough, as long as nothing is wrong.
+/// Shortens a number that always fits, unless there is a bug.
 fn truncated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(TAKEN_BACK - 1)
 }
 
-/// How many ids are kept at most.
+/// The most ids that are kept.
 fn most(limits: &IdLimits) -> usize {
     limits.per_publisher.min(u32::MAX as usize / 2)
 }

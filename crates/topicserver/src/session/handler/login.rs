@@ -1,4 +1,4 @@
-//! Who a connection belongs to: it logs in, and what it may do changes while it is there.
+//! The login of a connection. What it may do can change while it is open.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::session::handler::Handler;
 /// Nothing was proven.
 static EVERYONE: Visitor = Visitor::Everyone;
 
-/// What has come of a login.
+/// The result of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogIn {
-    /// The peer was told who it is now.
+    /// The peer is logged in, and was told so.
     Accepted,
-    /// It was told why not.
+    /// The login was refused, and the peer was told why.
     Refused,
-    /// A password is being checked; nothing else is read meanwhile.
+    /// A password is being checked. Meanwhile nothing is read from the peer.
     Checking,
 }
 
@@ -30,13 +30,13 @@ impl Handler {
         extended.map_or(&EVERYONE, |extended| &extended.visitor)
     }
 
-    /// Takes the peer for somebody.
+    /// Sets who the peer has proven to be.
     pub(crate) fn set_visitor(&mut self, visitor: Visitor) {
         let meter = self
             .state()
             .access()
             .meter(&visitor, self.outbox().peer().ip());
-        // Nobody needs no room, if nothing is to be measured.
+        // A peer that has proven nothing and has no limits needs no memory here.
         if matches!(visitor, Visitor::Everyone) && self.extended.is_none() && meter.is_none() {
             return;
         }
@@ -58,14 +58,14 @@ impl Handler {
         self.set_meter(meter);
     }
 
-    /// By whom a connection publishes that has said nothing of itself, but has an account.
+    /// The publisher's identity of a connection that has given no name but has an account.
     fn classic_publisher(&self, account: Option<UserName>) -> Arc<Identity> {
         let (hashes, peer) = (self.state().hashes(), self.outbox().peer());
         let identity = Identity::new(hashes, peer, None, None, None);
         Arc::new(identity.with_account(account))
     }
 
-    /// By whom messages are published.
+    /// The publisher's identity of the messages.
     pub(super) fn publisher(&self) -> Option<&Arc<Identity>> {
         let extended = self.extended.as_ref()?;
         extended.identity.as_ref().or(extended.publisher.as_ref())
@@ -76,12 +76,12 @@ impl Handler {
         Gate::new(self.state(), self.visitor(), self.outbox().peer())
     }
 
-    /// Tells the peer what it may not do.
+    /// Tells the peer that something is denied.
     pub(super) fn refuse(&self, denied: &Denied, id: Option<&str>) {
         self.outbox().send_error(denied.code, &denied.text, id);
     }
 
-    /// Finds out who the peer is, and tells it.
+    /// Checks a credential, and tells the peer the result.
     pub(super) fn log_in(&mut self, credential: &Credential) -> LogIn {
         let state = self.state().clone();
         let now = state.clock().read().stamp;
@@ -97,7 +97,7 @@ impl Handler {
         }
     }
 
-    /// Tells the peer what has come of its login.
+    /// Tells the peer the result of its login.
     pub(super) fn finish_login(&mut self, done: Result<Visitor, LoginError>) -> LogIn {
         let now = self.state().clock().read().stamp;
         let peer = self.outbox().peer();
@@ -149,7 +149,7 @@ impl Handler {
         self.end_idle_listener();
     }
 
-    /// Ends a connection that only listens, and may listen to nothing.
+    /// Ends a connection that only listens if it may no longer listen to any topic.
     fn end_idle_listener(&self) {
         let extended = self.extended.as_ref();
         if extended.is_some_and(|extended| extended.is_listener) && self.subscriptions.len() == 0 {
@@ -158,7 +158,7 @@ impl Handler {
         }
     }
 
-    /// Decides again, if there is another policy than when it was decided last.
+    /// Checks the permissions again if the policy has changed since the last check.
     pub(super) fn follow_policy(&mut self) {
         let version = self.state().access().version();
         if self
@@ -170,7 +170,7 @@ impl Handler {
         }
     }
 
-    /// Decides again who the peer is, and what it may do.
+    /// Checks again who the peer is and what it may do.
     pub(crate) fn recheck(&mut self) {
         let now = self.state().clock().read().stamp;
         let (peer, access) = (self.outbox().peer(), self.state().access());
@@ -194,7 +194,7 @@ impl Handler {
         }
     }
 
-    /// Where a message goes that has no place, or not since the policy has changed.
+    /// Routes a message again when its topic was not found, or when the policy has changed.
     pub(super) fn route_again(&mut self, topic: &str, id: Option<&str>) -> Option<usize> {
         self.follow_policy();
         let Some(place) = self.subscriptions.find(topic) else {

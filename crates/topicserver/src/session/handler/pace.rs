@@ -1,4 +1,4 @@
-//! How fast a connection may go: one that publishes more than it may is read later.
+//! The rate of a connection: one that publishes more than its limit is read later.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,7 @@ use crate::session::handler::Handler;
 /// How often a peer is told that it is slowed.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// What a connection may do at most.
+/// The limits of a connection.
 pub(super) struct Pace {
     meter: Meter,
     /// Counts the connection, from its registration on.
@@ -23,11 +23,11 @@ pub(super) struct Pace {
     told: Option<Instant>,
 }
 
-/// Whether there is a place for a connection.
+/// Whether one more connection is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Taken,
-    /// There is none, and the peer was told so: the connection ends.
+    /// There are too many. The peer was told so, and the connection ends.
     Full,
 }
 
@@ -43,7 +43,7 @@ impl Pace {
 }
 
 impl Handler {
-    /// From now on this measures what the peer does.
+    /// Sets the meter that measures what the peer does.
     pub(super) fn set_meter(&mut self, meter: Option<Meter>) {
         let Some(extended) = &mut self.extended else {
             return;
@@ -67,7 +67,7 @@ impl Handler {
         }
     }
 
-    /// The connection is counted by this already.
+    /// Keeps a permit that was taken before, so that the connection isn't counted twice.
     pub(crate) fn set_place(&mut self, place: Option<ConnectionPlace>) {
         let extended = self.extended.as_mut();
         if let Some(pace) = extended.and_then(|extended| extended.pace.as_mut())
@@ -99,8 +99,8 @@ impl Handler {
         }
     }
 
-    /// Counts what the peer has published. If that was too much, it is read later, and told
-    /// so once a minute.
+    /// Counts what the peer has published. If it was too much, the peer is read later, and is
+    /// told so at most once a minute.
     pub(super) fn charge(&mut self, messages: u32, bytes: usize) {
         let extended = self.extended.as_mut();
         let Some(pace) = extended.and_then(|extended| extended.pace.as_mut()) else {
@@ -122,6 +122,6 @@ impl Handler {
 
     fn note(&self, exceeded: &Exceeded) {
         let (state, peer) = (self.state(), self.outbox().peer());
-        state.complain(peer, exceeded.code(), &exceeded.to_string());
+        state.log_peer_error(peer, exceeded.code(), &exceeded.to_string());
     }
 }

@@ -1,4 +1,4 @@
-//! A login whose password is being checked, and what waits for it.
+//! A login whose password is being checked, and the registration that waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,7 +20,7 @@ pub(super) struct PendingLogin {
 }
 
 impl Handler {
-    /// Nothing is read until the peer is known.
+    /// Keeps a login that is being checked. Nothing is read until it is done.
     pub(super) fn check_login(&mut self, checking: Checking) {
         let pending = PendingLogin {
             checking,
@@ -29,7 +29,7 @@ impl Handler {
         self.extended.get_or_insert_default().login = Some(Box::new(pending));
     }
 
-    /// Registers when the peer is known.
+    /// Registers when the login is done.
     pub(super) fn register_later(
         &mut self,
         topics: Vec<TopicName>,
@@ -41,7 +41,7 @@ impl Handler {
         }
     }
 
-    /// Waits until the peer is known, if it is being found out, and goes on then.
+    /// Waits for the login, if one is being checked, and then carries on.
     pub(super) fn poll_login(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let extended = self.extended.as_mut();
         let Some(slot) = extended.map(|extended| &mut extended.login) else {

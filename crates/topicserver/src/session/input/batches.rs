@@ -14,47 +14,47 @@ use crate::queues::QueueLimits;
 use crate::topic::publication::MessageId;
 use crate::turn::Turn;
 
-/// What becomes of the frames: a session, or a test.
+/// Receives the frames: a session, or a test.
 pub(crate) trait FrameSink {
-    /// The peer registers for these; with options, as an extended one.
+    /// The peer registers for topics; with options, as an extended connection.
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>);
 
-    /// Where a message for `topic` goes, as a number of the sink's own; `None`
-    /// if it mustn't go there.
+    /// The sink's own number for the topic of a message; `None` if the peer may not publish
+    /// there.
     fn route(&mut self, topic: &str, id: Option<&str>) -> Option<usize>;
 
-    /// What has to be known of a message that is to be acknowledged.
+    /// Prepares the id of a message that is to be acknowledged.
     fn message_id(&mut self, id: &str, text: JsonStr<'_>) -> Box<MessageId>;
 
-    /// Messages that go to one place.
+    /// Publishes messages to the topic with the number `place`.
     fn publish(&mut self, place: usize, frames: Batch, id: Option<Box<MessageId>>);
 
-    /// The peer asks something.
+    /// Answers a request.
     fn request(&mut self, request: Request);
 
-    /// An object that is no frame; the stream goes on.
+    /// Rejects an object that is no frame. The stream goes on.
     fn reject(&mut self, error: &FrameError);
 
-    /// Whether frames that have to be answered may follow now.
+    /// Whether the outbox has room for the answers to further frames.
     fn has_room(&self) -> bool;
 
-    /// How much may wait, of all connections.
+    /// The limits of all queues together.
     fn queue_limits(&self) -> &Arc<QueueLimits>;
 }
 
-/// What the bytes are that remain after frames were carried out.
+/// What remains of the bytes after frames were carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// The beginning of a frame, or nothing.
+    /// The beginning of an unfinished frame, or nothing.
     Unfinished,
-    /// There may be whole frames, which are carried out before more is read: the sink had no
-    /// room for them, or it is the turn of other tasks.
+    /// There may be whole frames. The sink had no room for them, or other tasks must run first.
+    /// They are carried out before more is read.
     Deferred,
 }
 
-/// How far the frames in some bytes were dealt with.
-pub(super) struct Taken {
-    /// One was complete, at least.
+/// How far `take_frames` has come.
+pub(super) struct Progress {
+    /// At least one frame was complete.
     pub(super) finished: bool,
     pub(super) rest: Rest,
 }
@@ -62,13 +62,13 @@ pub(super) struct Taken {
 /// Hands over the complete frames in `buffer`, which keeps the unfinished rest, and
 /// those for which there is no room or no time.
 ///
-/// A frame that isn't a message can be very short and cost much. So after each of them
-/// it is asked whether the next one may follow.
+/// A frame that isn't a message can be very short and cost much. So after each of them the sink
+/// is asked whether it has room for the next one.
 pub(super) fn take_frames(
     buffer: &mut BytesMut,
     scanner: &mut Scanner,
     sink: &mut impl FrameSink,
-) -> Result<Taken, ScanError> {
+) -> Result<Progress, ScanError> {
     let mut finished = false;
     let mut turn = Turn::default();
     let mut batches = Batches {
@@ -84,7 +84,7 @@ pub(super) fn take_frames(
                 let is_message = batches.frame(&value);
                 if !is_message && (!batches.sink.has_room() || turn.is_over()) {
                     batches.flush();
-                    return Ok(Taken {
+                    return Ok(Progress {
                         finished,
                         rest: Rest::Deferred,
                     });
@@ -92,7 +92,7 @@ pub(super) fn take_frames(
             }
             Ok(Scan::Partial) => {
                 batches.flush();
-                return Ok(Taken {
+                return Ok(Progress {
                     finished,
                     rest: Rest::Unfinished,
                 });
@@ -100,7 +100,7 @@ pub(super) fn take_frames(
             Ok(Scan::Blank) => {
                 batches.flush();
                 batches.buffer.clear();
-                return Ok(Taken {
+                return Ok(Progress {
                     finished,
                     rest: Rest::Unfinished,
                 });
@@ -117,7 +117,7 @@ pub(super) fn take_frames(
 struct Batches<'a, S> {
     buffer: &'a mut BytesMut,
     sink: &'a mut S,
-    /// Everything before is dealt with, or lies in `open`.
+    /// Everything before this index is handled, or is in `open`.
     at: usize,
     /// The batch that ends at `at`.
     open: Option<Open>,
@@ -133,8 +133,7 @@ struct Open {
 }
 
 impl<S: FrameSink> Batches<'_, S> {
-    /// Deals with the value that was found from `at` on. True if it is a message that
-    /// was routed.
+    /// Handles the value that begins at `at`. True if it is a message that was routed.
     fn frame(&mut self, value: &Value) -> bool {
         let unread = &self.buffer[self.at..];
         match Frame::read(unread, value) {
@@ -166,7 +165,7 @@ impl<S: FrameSink> Batches<'_, S> {
         false
     }
 
-    /// A message to be relayed: where it is, if it can stay there.
+    /// Adds a message to a batch: without a copy if it can stay in the buffer.
     fn message(&mut self, place: usize, value: &Value, id: Option<Box<MessageId>>) {
         let continues = value.start == 0 && self.open.is_some_and(|open| open.place == place);
         if !continues {
@@ -194,7 +193,7 @@ impl<S: FrameSink> Batches<'_, S> {
         open.count += 1;
     }
 
-    /// Makes the byte after a frame a line's end, if there is room for one.
+    /// Makes the byte after a frame a line's end, if that byte is white space.
     fn end_line(&mut self, end: usize) -> bool {
         match self.buffer.get_mut(end) {
             Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) => *byte = b'\n',
@@ -204,14 +203,14 @@ impl<S: FrameSink> Batches<'_, S> {
         true
     }
 
-    /// Passes over a value that is no part of a batch.
+    /// Skips a value that is no part of a batch.
     fn skip(&mut self, value: &Value) {
         self.flush();
         self.at = value.end;
     }
 
-    /// Hands over the batch, and removes from the buffer what was dealt with: what
-    /// stood at `at` is now at its front.
+    /// Hands over the batch, and removes from the buffer what was handled. What was at `at` is
+    /// now at the front.
     fn flush(&mut self) {
         let dealt_with = self.buffer.split_to(std::mem::take(&mut self.at));
         if let Some(Open {

@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which say what it speaks.
+//! The first bytes of a connection, from which its protocol is detected.
 
 use std::io;
 use std::pin::Pin;
@@ -13,23 +13,23 @@ use wire::{Limits, Scanner};
 use super::{FrameSink, Input, InputError, Partial, READ_BUFFER, Read, Rest, make_room};
 use crate::metrics::{self, Count};
 use crate::queues::QueueLimits;
-use crate::session::protocol::{Protocol, Spoken};
+use crate::session::protocol::{Allowed, Protocol};
 
-/// What came of a connection's first read.
+/// The result of a connection's first read.
 #[derive(Debug)]
 pub(crate) enum First {
     Json(Read),
-    /// Something else; the bytes are kept.
+    /// Another protocol; the bytes are kept.
     Other(Protocol),
 }
 
 impl Input {
-    /// What was read and isn't dealt with.
+    /// What was read and not handled yet.
     pub(crate) fn rest(&self) -> &[u8] {
         self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
     }
 
-    /// What was read and isn't JSON.
+    /// The bytes of the other protocol.
     pub(crate) fn into_bytes(self) -> Bytes {
         let partial = self.partial.map(|partial| partial.bytes.freeze());
         partial.unwrap_or_default()
@@ -45,14 +45,14 @@ impl Input {
         self.keep(bytes, Scanner::new(limits), Rest::Deferred, queues);
     }
 
-    /// Deals with the bytes of [`begin_with`](Self::begin_with).
+    /// Handles the bytes of [`begin_with`](Self::begin_with).
     fn handle_first(
         &mut self,
         mut first: Box<Partial>,
-        spoken: Spoken,
+        allowed: Allowed,
         sink: &mut impl FrameSink,
     ) -> Result<First, InputError> {
-        let protocol = Protocol::of(&first.bytes, spoken);
+        let protocol = Protocol::of(&first.bytes, allowed);
         if protocol == Protocol::Json {
             return self.go_on(first, sink).map(First::Json);
         }
@@ -61,27 +61,27 @@ impl Input {
         Ok(First::Other(protocol))
     }
 
-    /// Reads the first bytes of a connection: a session's if they are JSON, and else
-    /// what they are, untouched.
+    /// Reads the first bytes of a connection. If they are JSON they are handled; the bytes of
+    /// another protocol stay as they are.
     pub(crate) fn poll_first<R: AsyncRead + Unpin>(
         &mut self,
         reader: &mut R,
         cx: &mut Context<'_>,
-        (limits, spoken): (Limits, Spoken),
+        (limits, allowed): (Limits, Allowed),
         sink: &mut impl FrameSink,
     ) -> Poll<io::Result<Result<First, InputError>>> {
         if let Some(first) = self
             .partial
             .take_if(|partial| partial.rest == Rest::Deferred)
         {
-            return Poll::Ready(Ok(self.handle_first(first, spoken, sink)));
+            return Poll::Ready(Ok(self.handle_first(first, allowed, sink)));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
             make_room(buffer);
             let room = buffer.capacity();
             let count = ready!(poll_read_buf(Pin::new(reader), cx, buffer))?;
             metrics::count(Count::ReceivedBytes, count as u64);
-            let protocol = Protocol::of(buffer, spoken);
+            let protocol = Protocol::of(buffer, allowed);
             if count > 0 && protocol != Protocol::Json {
                 let queues = sink.queue_limits();
                 self.keep(buffer, Scanner::new(limits), Rest::Unfinished, queues);

@@ -1,12 +1,12 @@
-//! A frame as it is relayed: on a line of its own.
+//! A frame as it is relayed: on one line.
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use wire::Value;
 
-/// A copy of a frame as it is relayed: on a line of its own, and without what its
-/// sender put under `extended`, which only the server writes.
+/// A copy of a frame as it is relayed: on one line, and without `extended`, which only the server
+/// writes.
 pub(super) fn line_of(frame: &[u8], value: &Value) -> Bytes {
     let mut line = BytesMut::with_capacity(frame.len() + 1);
     match value.notes.extended {

@@ -86,7 +86,7 @@ async fn when_the_databases_threads_stall_publishers_are_told_and_nothing_is_los
 }
 
 #[tokio::test]
-async fn whoever_gets_no_answer_in_time_finds_out_afterwards_what_was_stored() {
+async fn after_a_timeout_a_topic_learns_what_was_stored() {
     let directory = Directory::new();
     let (store, floors) = open_small(&directory, TIMEOUT, 20 * SHORT);
     let topics = load_two(&store).await;

@@ -4,25 +4,25 @@ use std::time::{Duration, Instant};
 
 use crate::store::types::TopicId;
 
-/// Time between two looks for unused topics in memory.
+/// Time between two checks for unused topics in memory.
 pub(super) const FORGET_PERIOD: Duration = Duration::from_secs(10 * 60);
 
-/// Time between two looks whether space should be returned, or has been.
+/// Time between two checks whether space should be returned, or has been.
 pub(super) const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
 
-/// What retention has to do, and how far it is.
+/// The chores, and how far they have come.
 pub(crate) struct Chores {
-    /// The next topic that is looked at after the start; `None` when all have been.
+    /// The next topic to survey after the start; `None` when all have been surveyed.
     pub(in crate::store) survey: Option<u32>,
-    /// When topics in memory are looked through.
+    /// When topics in memory are next checked.
     pub(in crate::store) forget_due: Instant,
-    /// When it is looked at again whether space should be given back.
+    /// When it is next checked whether space should be returned.
     pub(super) reclaim_due: Instant,
-    /// Bytes that are kept, of all topics that were surveyed.
+    /// Bytes that are kept by all topics surveyed so far.
     pub(super) kept: u64,
-    /// Bytes that were deleted since files were merged for their sake.
+    /// Bytes that were deleted since the last merge for returning space.
     pub(super) deleted: u64,
-    /// Bytes that were written since the last look.
+    /// Bytes that were written since the last check.
     pub(super) written: u64,
     /// Merged files may still be there, because a reader was using them.
     pub(super) has_replaced_files: bool,

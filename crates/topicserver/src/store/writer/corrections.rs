@@ -1,5 +1,5 @@
-//! What is known to be wrong of the times of messages, kept over restarts: a machine may
-//! start with a wrong clock, and learn the right time when messages have come.
+//! Corrections of the times of messages, kept over restarts. A machine may start with a wrong
+//! clock, and learn the right time when messages have already come.
 
 use bytes::{Buf, BufMut};
 
@@ -8,13 +8,13 @@ use crate::store::database::{CommitError, Tables};
 use crate::store::error::StoreError;
 use crate::store::writer::Writer;
 
-/// The key in the table of what is there once.
+/// The key in the table `meta`.
 const KEY: &str = "clock corrections";
 
 /// From, to, shift.
 const BYTES: usize = 3 * 8;
 
-/// Reads what was noted.
+/// Reads the corrections.
 pub(super) fn read(tables: &Tables) -> Result<Vec<Correction>, StoreError> {
     let Some(noted) = tables.meta.get(KEY)? else {
         return Ok(Vec::new());
@@ -38,7 +38,7 @@ fn write(corrections: &[Correction]) -> Vec<u8> {
 }
 
 impl Writer {
-    /// Notes what the clock has learnt, before anything is deleted by it.
+    /// Notes the clock's corrections, before anything is deleted by the corrected time.
     pub(super) fn note_corrections(&mut self) -> Result<(), CommitError> {
         let corrections = self.clock.corrections();
         if corrections == self.corrections {

@@ -23,7 +23,7 @@ struct Group {
     bytes: usize,
     /// Topics that get messages.
     appended: Vec<TopicId>,
-    /// Topics that are in memory only since this group, and change with it.
+    /// Topics that this group has loaded into memory or changed.
     changed: Vec<TopicId>,
 }
 
@@ -37,8 +37,7 @@ pub(in crate::store) enum Access {
 }
 
 impl Writer {
-    /// Writes a group, all or nothing, and flushes it. Says for each request
-    /// which topic it is about.
+    /// Writes a group, all or nothing, and flushes it. Returns the topic of each request.
     pub(in crate::store) fn write(
         &mut self,
         requests: &[Request],
@@ -75,7 +74,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.flushed = if is_empty { 0 } else { group.bytes as u64 };
-                self.settle(&group);
+                self.note_durable(&group);
             }
             Err(error) => {
                 self.undo(&group, &error);
@@ -171,8 +170,7 @@ impl Writer {
         Ok(id)
     }
 
-    /// Brings a topic into memory. If it has lost something, its new epoch goes
-    /// into the group.
+    /// Loads a topic into memory. If it has lost messages, its new epoch goes into the group.
     fn bring(&mut self, tables: &Tables, group: &mut Group, id: TopicId) -> Result<(), StoreError> {
         let Found { state, lost } = catalogue::read(tables, &self.high_water_marks, id)?;
         if let Some(lost) = lost {
@@ -200,7 +198,7 @@ impl Writer {
         self.topics.insert(id, state);
     }
 
-    /// Forgets what is in memory of a topic.
+    /// Removes a topic from memory.
     pub(in crate::store) fn forget(&mut self, id: TopicId) {
         self.shared.bounds.lock().remove(&id);
         if let Some(state) = self.topics.remove(&id) {
@@ -208,8 +206,8 @@ impl Writer {
         }
     }
 
-    /// The group is durable.
-    fn settle(&mut self, group: &Group) {
+    /// Notes that the group is durable.
+    fn note_durable(&mut self, group: &Group) {
         let mut marks = Vec::with_capacity(group.appended.len());
         for &id in &group.appended {
             let Some(state) = self.topics.get_mut(&id) else {
@@ -242,8 +240,8 @@ impl Writer {
             Err(error) => {
                 self.marks_failed = true;
                 tracing::warn!(
-                    "can't note the newest sequence numbers: {error}; should the history be \
-                     damaged now, nobody could tell what it lost"
+                    "can't note the newest sequence numbers: {error}; if the history is damaged \
+                     now, a loss can't be detected"
                 );
             }
         }

@@ -1,5 +1,5 @@
-//! Where a topic begins that is trimmed to its limits. A message is deleted for its age only
-//! by a clock that is trusted, and only with all that came before it.
+//! Where a topic begins after it was trimmed to its limits. A message is deleted for its age only
+//! by a trusted clock, and only with all messages before it.
 
 use crate::clock::{Correction, corrected, is_plausible};
 use crate::store::catalogue;
@@ -13,10 +13,10 @@ use crate::store::types::TopicId;
 /// Milliseconds: a message that is further in the future has a wrong time.
 const FUTURE: u64 = 60_000;
 
-/// How much a topic may hold, at one moment.
+/// The limits of a topic at one moment.
 pub(super) struct Limit<'a> {
     pub(super) limits: &'a RetentionLimits,
-    /// By a clock that is trusted; `None` deletes nothing for its age.
+    /// The time by a trusted clock. With `None` nothing is deleted for its age.
     pub(super) now: Option<u64>,
     pub(super) corrections: &'a [Correction],
 }
@@ -26,7 +26,7 @@ pub(super) struct Limit<'a> {
 enum Age {
     Young,
     TooOld,
-    /// Its time is wrong: it goes when something after it is too old.
+    /// Its time is wrong. It is deleted when something after it is too old.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ struct Kept {
 }
 
 impl Limit<'_> {
-    /// Whether a topic that begins with the message `first` holds too much.
+    /// Whether a topic that begins with the message `first` exceeds its limits.
     pub(super) fn is_exceeded(&self, extent: &Extent, first: u64) -> bool {
         extent.oldest.is_some_and(|oldest| {
             self.age_of(oldest.time) == Age::TooOld
@@ -47,7 +47,7 @@ impl Limit<'_> {
         })
     }
 
-    /// Where a topic begins that is trimmed, and what is its oldest record then.
+    /// Where a trimmed topic begins, and its oldest record then.
     pub(super) fn begin(
         &self,
         tables: &Tables,
@@ -62,7 +62,7 @@ impl Limit<'_> {
                 continue;
             };
             let age = found.age;
-            // Of what came before, nothing is younger than what goes here.
+            // No earlier record is younger than those deleted here.
             if found.seq > begin || kept.is_none() {
                 kept = Some(found);
             }
@@ -76,8 +76,8 @@ impl Limit<'_> {
         })
     }
 
-    /// The first record that is kept, of a part of the topic in which times go up: found by
-    /// halves, because each record says how many bytes were before it.
+    /// The first record that is kept in a part of the topic in which times rise. A binary search
+    /// finds it, because each record says how many bytes were before it.
     fn begin_within(
         &self,
         tables: &Tables,
@@ -110,7 +110,7 @@ impl Limit<'_> {
         Ok(kept)
     }
 
-    /// Whether a record, the oldest of its topic, is too much.
+    /// Whether the oldest record of a topic exceeds the limits.
     fn is_too_much(&self, extent: &Extent, seq: u64, header: &Header, len: u64) -> bool {
         let end = seq + u64::from(header.messages);
         let newer = extent.next.saturating_sub(end);
@@ -123,7 +123,7 @@ impl Limit<'_> {
         let Some(now) = self.now else {
             return Age::Unknown;
         };
-        // A clock that isn't trusted makes nothing older than it says of itself.
+        // Corrections never make a record older than its own time.
         let time = corrected(time, self.corrections).max(time);
         if !is_plausible(time) || time > now.saturating_add(FUTURE) {
             Age::Unknown

@@ -32,31 +32,31 @@ const MIN_GROUP_KIB: u32 = 48;
 /// How long the writer waits for that at most: what a slow flush takes.
 const MAX_DELAY: Duration = Duration::from_millis(1);
 
-/// Something to do for the writer.
+/// A request to the writer.
 pub(crate) enum Request {
     /// Store a batch.
     Append {
         topic: TopicId,
         batch: RecordBatch,
         done: oneshot::Sender<Result<(), StoreError>>,
-        /// Its room in the queue.
+        /// The KiB that it takes in the queue.
         kib: u32,
     },
-    /// Say what is known of a topic.
+    /// Load a topic.
     Load {
         name: TopicName,
-        /// Of the topic if it is new.
+        /// The epoch of the topic if it is new.
         epoch: u64,
         done: oneshot::Sender<Result<Loaded, StoreError>>,
     },
-    /// Delete what is too old in a topic.
+    /// Delete messages of a topic that are too old.
     Trim {
         topic: TopicId,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Say that the writer is there.
     Ping(oneshot::Sender<()>),
-    /// End.
+    /// Close the store.
     Close(oneshot::Sender<()>),
 }
 
@@ -73,7 +73,7 @@ impl Request {
     }
 }
 
-/// The way to the writer. Cloning shares it; the last one that is dropped ends it.
+/// The handle to the writer. Cloning shares it. Dropping the last one ends the writer.
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Sender>);
 
@@ -93,7 +93,7 @@ struct Channel {
 #[derive(Default)]
 struct QueueState {
     requests: Vec<Request>,
-    /// Their room.
+    /// The KiB that they take.
     kib: u32,
     /// The waiting requests are worth a flush, or one of them is urgent.
     is_due: bool,
@@ -106,7 +106,7 @@ struct QueueState {
 }
 
 impl QueueState {
-    /// Whether there is nothing for the writer yet.
+    /// Whether no request waits.
     fn is_empty(&self) -> bool {
         self.requests.is_empty() && !self.is_wake_deferred && !self.is_due
     }
@@ -115,7 +115,7 @@ impl QueueState {
         self.requests.len() >= MIN_GROUP || self.kib >= MIN_GROUP_KIB
     }
 
-    /// Whether it would be too early to begin.
+    /// Whether the writer should wait for more requests.
     fn may_grow(&self) -> bool {
         self.is_wake_deferred && !self.is_due
     }
@@ -141,7 +141,7 @@ impl Queue {
     ) -> Result<(), StoreError> {
         let kib = kib(&batch);
         let room = self.0.0.permits.acquire_many(kib).await;
-        // It is given back when the batch is stored.
+        // The room is given back when the batch is stored.
         room.map_err(|_| StoreError::Closed)?.forget();
         let wake = self.put(Request::Append {
             topic,
@@ -165,7 +165,7 @@ impl Queue {
         self.put(Request::Load { name, epoch, done }).map(drop)
     }
 
-    /// Puts in the request to delete what is too old in a topic.
+    /// Puts in the request to delete messages of a topic that are too old.
     pub(crate) fn trim(
         &self,
         topic: TopicId,
@@ -277,7 +277,7 @@ impl Drop for Waiting {
     }
 }
 
-/// The room that requests have.
+/// The KiB that requests take in the queue.
 pub(crate) fn kib_of(requests: &[Request]) -> u32 {
     requests.iter().map(Request::kib).sum()
 }
@@ -297,8 +297,8 @@ fn group_len(requests: &[Request]) -> usize {
         .count()
 }
 
-/// What a batch counts, by the bytes of its lines, about what it takes on disk; one
-/// that is larger than the queue gets all of it.
+/// The KiB that a batch takes in the queue, by the bytes of its lines: roughly its size on disk.
+/// A batch larger than the queue takes all of it.
 fn kib(batch: &RecordBatch) -> u32 {
     let bytes: usize = batch.entries.iter().map(|entry| entry.lines.len()).sum();
     let kib = 1 + bytes / 1024;
@@ -347,7 +347,7 @@ mod tests {
         append
     }
 
-    /// A writer that takes once, and how much that was. It waits when this returns.
+    /// A writer that takes one group and returns its length. It waits when this returns.
     fn writer(waiting: Waiting) -> std::thread::JoinHandle<usize> {
         let shared = waiting.0.clone();
         let writer = std::thread::spawn(move || waiting.take(LONG).unwrap().len());
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_wakes_the_writer_may_be_gone_before() {
+    async fn the_writer_is_woken_even_if_its_caller_has_gone() {
         let (queue, waiting) = queue();
         let writer = writer(waiting);
         drop(begin(&queue, 1));
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_worth_a_flush_waits_for_nobody() {
+    fn a_group_that_is_worth_a_flush_is_written_at_once() {
         for (count, bytes) in [(MIN_GROUP, 1), (1, MIN_GROUP_KIB as usize * 1024)] {
             let (queue, waiting) = queue();
             let _deferred = waiting.defer_wake();
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_waits_for_nobody() {
+    fn a_load_is_served_at_once() {
         let (queue, waiting) = queue();
         let _deferred = waiting.defer_wake();
         let (done, _) = oneshot::channel();
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_that_is_not_kept_delays_what_waits_only_a_little() {
+    fn a_deferred_wake_that_is_late_delays_a_group_only_a_little() {
         let (queue, waiting) = queue();
         let _deferred = waiting.defer_wake();
         let append = begin(&queue, 1);

@@ -12,21 +12,22 @@ use crate::store::error::StoreError;
 use crate::store::types::TopicId;
 use crate::store::writer::Writer;
 
-/// Between two attempts to write again. Each may have to read the journal.
+/// Time between two attempts to write again. Each may have to read the journal.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Why nothing can be written now.
 pub(crate) struct Unavailable {
     error: StoreError,
-    /// When it is tried again.
+    /// When writing is tried again.
     retry: Instant,
     /// The room that the next attempt needs.
     room: u64,
 }
 
 impl Writer {
-    /// Opens the database again after a failure, and returns the reason of the failure. An
-    /// error means that the database cannot be opened, or the rest of a group not removed.
+    /// Opens the database again after a failure, and returns the reason of the failure. An error
+    /// means that the database cannot be opened, or that what is left of a group cannot be
+    /// removed.
     pub(in crate::store) fn recover(
         &mut self,
         error: CommitError,
@@ -35,7 +36,7 @@ impl Writer {
         let (error, room) = match error {
             CommitError::Failed(error) => (Some(error), ROOM_FOR_A_GROUP),
             CommitError::Stalled => (Some(StoreError::Busy), ROOM_FOR_A_GROUP),
-            // It was the database's own threads that failed, which write tables.
+            // The database's own threads, which write tables, have failed.
             CommitError::Poisoned => {
                 let room = self.directory.has_room(ROOM_FOR_A_TABLE);
                 (room.err().map(StoreError::from), ROOM_FOR_A_TABLE)

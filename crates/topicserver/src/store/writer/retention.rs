@@ -23,44 +23,44 @@ use crate::store::writer::{Trim, Writer};
 /// How long a group of messages may have to wait for it.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Topics that are trimmed with one flush, at most: what there is room for in a slice.
+/// The most topics that are trimmed with one flush: as many as a slice has time for.
 const TRIMS: usize = 256;
 
-/// Topics that the survey reads between two looks at the clock.
+/// Topics that the survey reads between two checks of the clock.
 const SURVEYED: usize = 16;
 
-/// A topic isn't trimmed again for age within this part of the age, so that a busy one
-/// isn't trimmed for each of its messages. What is too old isn't sent, in any case.
+/// A topic isn't trimmed again for age within this part of the age, so that a busy one isn't
+/// trimmed for each of its messages. Messages that are too old aren't sent anyway.
 const AGE_STEP: u64 = 8;
 
-/// How often it is looked whether the clock is trusted, as long as it isn't.
+/// How often it is checked whether the clock is trusted, as long as it isn't.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
-/// Milliseconds until it is tried again to trim a topic that can't be read.
+/// Milliseconds until trimming a topic that can't be read is tried again.
 const TRY_AGAIN: u64 = 10 * 60 * 1000;
 
-/// Bytes that must have been deleted before files are merged for their sake.
+/// Bytes that must have been deleted before files are merged to return their space.
 const WORTH_RECLAIMING: u64 = 64 * 1024 * 1024;
 
-/// The same, as a part of what is kept.
+/// The same, as a part of the bytes that are kept.
 const RECLAIMED_PART: u64 = 4;
 
-/// While more is written than this between two looks, the database mostly merges by
-/// itself: it is made to only when twice as much has been deleted. Of a lone topic its
-/// tables never overlap, so that it never would.
+/// While more than this is written between two checks, the database mostly merges by itself, so
+/// it is made to merge only when twice as much has been deleted. With a single topic the tables
+/// never overlap, so the database would never merge by itself.
 const BUSY_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What is left of a topic.
+/// The result of trimming a topic.
 struct Trimmed {
     id: TopicId,
     first: u64,
     oldest: Option<Oldest>,
-    /// Bytes that are gone.
+    /// Bytes that were deleted.
     deleted: u64,
 }
 
 impl Writer {
-    /// How long there is nothing to do but what is asked for.
+    /// How long the writer has no chores.
     pub(in crate::store) fn time_to_chores(&self) -> Duration {
         if let Some(time) = self.time_to_retry() {
             return time;
@@ -81,7 +81,7 @@ impl Writer {
                 None => TRUST_PERIOD,
             });
         }
-        // What is overdue during an outage waits for its end.
+        // Chores that are overdue during an outage wait for its end.
         time.max(Duration::from_millis(1))
     }
 
@@ -102,10 +102,10 @@ impl Writer {
         }
         self.find_too_old();
         match self.note_corrections().and_then(|()| self.trim_some()) {
-            // Later: what waits to be stored comes first.
+            // It is tried later: messages that wait to be stored come first.
             Ok(()) | Err(CommitError::Stalled) => {}
             Err(error) => {
-                // It was logged, and is tried again when it is over.
+                // The error was logged. The chore is tried again later.
                 let _ = self.recover(error);
                 return;
             }
@@ -121,7 +121,7 @@ impl Writer {
         }
     }
 
-    /// Puts those topics into the queue to be trimmed in which something is too old.
+    /// Queues the topics with messages that are too old to be trimmed.
     fn find_too_old(&mut self) {
         if self.trims.len() >= TRIMS {
             return;
@@ -137,7 +137,7 @@ impl Writer {
         }
     }
 
-    /// Has a topic trimmed, unless it waits for that already.
+    /// Queues a topic to be trimmed, unless it is queued already.
     pub(in crate::store) fn queue_trim(&mut self, id: TopicId) {
         if let Some(state) = self.topics.get_mut(&id)
             && std::mem::replace(&mut state.is_trimmed, true)
@@ -147,7 +147,7 @@ impl Writer {
         self.trims.push_back(id);
     }
 
-    /// Deletes what is too old in some topics at once, and says when that is done.
+    /// Deletes messages that are too old in some topics at once, and reports when that is done.
     pub(in crate::store) fn trim_asked(&mut self, trims: Vec<Trim>) {
         if trims.is_empty() {
             return;
@@ -160,7 +160,7 @@ impl Writer {
             result = self.trim_some().map_err(CommitError::into_error);
         }
         for (_, done) in trims {
-            // Whoever asked may have stopped waiting.
+            // The receiver may have stopped waiting.
             let _ = done.send(result.clone());
         }
     }
@@ -179,7 +179,7 @@ impl Writer {
         }
     }
 
-    /// Deletes what some topics hold too much, and notes it with one flush.
+    /// Trims some topics, and notes it with one flush.
     fn trim_some(&mut self) -> Result<(), CommitError> {
         if self.trims.is_empty() {
             return Ok(());
@@ -215,8 +215,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What a topic is to be trimmed to. What changes in the catalogue goes into the
-    /// batch.
+    /// Trims a topic. The change of its record in the catalogue goes into the batch.
     fn trim(
         &self,
         tables: &Tables,
@@ -254,7 +253,7 @@ impl Writer {
         }))
     }
 
-    /// What was trimmed is durable: says so to the readers and to the database.
+    /// A trim is durable: publishes it to the readers and to the database.
     fn note_trimmed(&mut self, trimmed: &Trimmed) {
         let id = trimmed.id;
         if let Some(state) = self.topics.get_mut(&id) {
@@ -278,7 +277,7 @@ impl Writer {
         earliest: u64,
     ) {
         let age = self.limits.age;
-        // One that is in the future is looked at again, too.
+        // A time in the future is checked again, too.
         let newest = self.clock.read().index;
         if let Some(oldest) = oldest
             && let Some(time) = oldest.time.min(newest).checked_add(age)
@@ -288,8 +287,8 @@ impl Writer {
         }
     }
 
-    /// After a start: looks at some of the topics that there are, to know when their
-    /// messages become too old, whether they hold too much, and how much that is.
+    /// After a start: reads some of the topics, to know when their messages become too old,
+    /// whether they exceed their limits, and how much they hold.
     fn survey(&mut self) -> Result<(), StoreError> {
         let tables = self.tables()?;
         let end = Instant::now() + SLICE;
@@ -305,7 +304,7 @@ impl Writer {
             }
             if seen < SURVEYED {
                 self.chores.survey = None;
-                // What was deleted before the start may still lie there.
+                // Records that were deleted before the start may still take space.
                 let space = tables.history_space();
                 self.chores.deleted += space.saturating_sub(self.chores.kept);
             }
@@ -358,8 +357,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the files merged of which much was deleted, if the database doesn't merge
-    /// them by itself for what is written meanwhile.
+    /// Has files merged if much of them was deleted, unless writing makes the database merge them
+    /// by itself.
     fn reclaim_space(&mut self) {
         let written = std::mem::take(&mut self.chores.written);
         self.chores.has_replaced_files |= self.reclaimer.take_done();
@@ -367,7 +366,7 @@ impl Writer {
             && let Err(error) = self.drop_replaced_files()
             && !matches!(error, CommitError::Stalled)
         {
-            // It was logged, and is tried again when it is over.
+            // The error was logged. The chore is tried again later.
             let _ = self.recover(error);
         }
         let worth = (self.chores.kept / RECLAIMED_PART).max(WORTH_RECLAIMING);

@@ -1,4 +1,4 @@
-//! What is kept of a topic: from where on it can be had, and what is forgotten.
+//! What is kept of a topic: its oldest message, and what is forgotten.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,7 +15,7 @@ impl TopicLog {
                 match stored.store.first_since(stored.id, time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
-                        self.complain(&error, "older messages can't be found");
+                        self.log_store_error(&error, "older messages can't be found");
                         in_memory
                     }
                 }
@@ -24,18 +24,18 @@ impl TopicLog {
         }
     }
 
-    /// The first message from `from` on that can still be had.
+    /// The number of the first message from `from` on that is still kept.
     pub(crate) fn first_from(&self, from: u64) -> u64 {
         self.first().max(from)
     }
 
-    /// Has what is too old deleted. It isn't sent any more when that is durable, and not
-    /// before: nothing that has gone comes back after a crash.
+    /// Has messages deleted that are too old. They are left out of replays only when the deletion
+    /// is durable, so that no deleted message comes back after a crash.
     pub(crate) async fn delete_too_old(&mut self) {
         if let Some(stored) = &self.stored
             && let Err(error) = stored.store.delete_too_old(stored.id).await
         {
-            self.complain(&error, "what is too old can't be deleted");
+            self.log_store_error(&error, "what is too old can't be deleted");
         }
         self.forget_deleted();
     }
@@ -49,8 +49,8 @@ impl TopicLog {
         }
     }
 
-    /// Gives back so many bytes, or all that it takes: first its messages in memory,
-    /// then as many of its oldest ids as it must.
+    /// Gives back this many bytes, or everything: first the messages in memory, then as many of
+    /// the oldest ids as needed.
     pub(crate) fn give_back(&mut self, wanted: usize) {
         let wanted = wanted.saturating_sub(self.history.bytes());
         self.history.forget();
@@ -60,13 +60,13 @@ impl TopicLog {
         self.count_bytes();
     }
 
-    /// Forgets the ids that are too old, though nothing is published.
+    /// Forgets the ids that are too old. Needed because without publications nothing else does.
     pub(crate) fn expire(&mut self) {
         self.ids.expire(self.settings.clock.read().elapsed);
         self.count_bytes();
     }
 
-    /// Whether there are ids, which become too old some time.
+    /// Whether the topic remembers any ids.
     pub(crate) fn has_ids(&self) -> bool {
         !self.ids.is_empty()
     }

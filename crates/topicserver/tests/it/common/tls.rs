@@ -175,7 +175,7 @@ fn client(config: ClientConfig) -> ClientConnection {
     ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
-/// What clients of a test trust: every certificate, if it is the server's own.
+/// The settings of a test's clients: they trust every certificate, if the server has its key.
 pub fn config() -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
@@ -186,7 +186,10 @@ pub fn config() -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// Trusts every certificate, if it is the server's own.
+/// Trusts every certificate, if the server has its key.
+///
+/// The benchmark has the same verifier. Neither can import the other: the benchmark depends on
+/// no crate here, and the server's tests don't depend on `client`, whose verifier checks more.
 pub fn verifier() -> Arc<dyn ServerCertVerifier> {
     Arc::new(AnyCertificate(Arc::new(aws_lc_rs::default_provider())))
 }

@@ -1,5 +1,5 @@
-//! Where a stream of several topics is in each of them. The id of each of its events says
-//! all these places, so that a browser can go on in all topics after any event.
+//! The positions of a stream in its topics. The id of each event has all positions, so that a
+//! browser can resume all topics after any event.
 
 use std::fmt;
 
@@ -8,53 +8,53 @@ use serde::Deserialize;
 use crate::outbox::batch::Batch;
 use crate::outbox::events::IdParts;
 
-/// A place in a topic's order: after this message.
+/// A position in a topic's order: after this message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// In which unbroken life of the topic.
+pub(crate) struct StreamPosition {
+    /// The epoch of the topic.
     pub(crate) epoch: u64,
     /// The number of the message; 0 before the first one.
     pub(crate) seq: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StreamPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}:{}", self.epoch, self.seq)
     }
 }
 
-/// The places of a stream, in the order in which its request names the topics.
+/// The positions of a stream, in the order in which its request names the topics.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Vec<(String, Place)>);
+pub(crate) struct StreamPositions(Vec<(String, StreamPosition)>);
 
-impl Places {
-    /// In these topics, before anything is known of them.
+impl StreamPositions {
+    /// StreamPositions in these topics, before the first report of any of them.
     pub(crate) fn of<'a>(topics: impl Iterator<Item = &'a str>) -> Self {
         Self(
             topics
-                .map(|name| (name.to_owned(), Place::default()))
+                .map(|name| (name.to_owned(), StreamPosition::default()))
                 .collect(),
         )
     }
 
-    /// The stream gets what comes after this place.
-    pub(super) fn set(&mut self, topic: &str, place: Place) {
+    /// Sets the position after which the stream gets a topic.
+    pub(super) fn set(&mut self, topic: &str, position: StreamPosition) {
         if let Some((_, known)) = self.0.iter_mut().find(|(name, _)| name == topic) {
-            *known = place;
+            *known = position;
         }
     }
 
-    /// All places, as an event's id.
+    /// The positions as an event's id.
     pub(super) fn id(&self) -> String {
         join(&self.0)
     }
 
-    /// Where in the order the topic of these messages is. Its epoch tells, unless the topic
-    /// has begun a new one.
+    /// The index of the topic of these messages. It is found by the epoch; if the topic has begun
+    /// a new one, by the name.
     pub(super) fn find(&self, batch: &Batch) -> Option<usize> {
-        let mut places = self.0.iter();
-        places
-            .position(|(_, place)| place.epoch == batch.epoch())
+        let mut positions = self.0.iter();
+        positions
+            .position(|(_, position)| position.epoch == batch.epoch())
             .or_else(|| {
                 let topic = topic_of(batch.bytes())?;
                 self.0.iter().position(|(name, _)| *name == topic)
@@ -74,17 +74,20 @@ impl Places {
         parts
     }
 
-    /// The stream has got the topic at `index` up to this place.
-    pub(super) fn advance(&mut self, index: usize, place: Place) {
+    /// Notes that the stream was sent the topic at `index` up to this position.
+    pub(super) fn advance(&mut self, index: usize, position: StreamPosition) {
         if let Some((_, known)) = self.0.get_mut(index) {
-            *known = place;
+            *known = position;
         }
     }
 }
 
-fn join(places: &[(String, Place)]) -> String {
-    let places: Vec<String> = places.iter().map(|(_, place)| place.to_string()).collect();
-    places.join(",")
+fn join(positions: &[(String, StreamPosition)]) -> String {
+    let positions: Vec<String> = positions
+        .iter()
+        .map(|(_, position)| position.to_string())
+        .collect();
+    positions.join(",")
 }
 
 /// The topic of the first of these lines.
@@ -108,27 +111,27 @@ mod tests {
 
     use super::*;
 
-    fn places() -> Places {
-        let mut places = Places::of(["b", "a", "c"].into_iter());
+    fn positions() -> StreamPositions {
+        let mut positions = StreamPositions::of(["b", "a", "c"].into_iter());
         for (topic, epoch, seq) in [("a", 1, 10), ("b", 2, 20), ("c", 3, 0)] {
-            places.set(topic, Place { epoch, seq });
+            positions.set(topic, StreamPosition { epoch, seq });
         }
-        places
+        positions
     }
 
     #[test]
-    fn an_id_has_the_places_in_the_order_of_the_request() {
+    fn an_id_has_the_positions_in_the_order_of_the_request() {
         let id = "0000000000000002:20,0000000000000001:10,0000000000000003:0";
-        assert_eq!(places().id(), id);
+        assert_eq!(positions().id(), id);
     }
 
     #[test]
-    fn the_number_of_a_message_stands_in_its_topics_place() {
-        let mut places = places();
+    fn the_number_of_a_message_stands_in_its_topics_position() {
+        let mut positions = positions();
         for (index, epoch, seq) in [(0, 2, 21), (1, 1, 11), (2, 3, 1)] {
-            let IdParts { before, after } = places.id_parts(index, epoch);
-            places.advance(index, Place { epoch, seq });
-            assert_eq!(format!("{before}{seq}{after}"), places.id());
+            let IdParts { before, after } = positions.id_parts(index, epoch);
+            positions.advance(index, StreamPosition { epoch, seq });
+            assert_eq!(format!("{before}{seq}{after}"), positions.id());
         }
     }
 
@@ -138,8 +141,8 @@ mod tests {
             b"{\"extended\":{\"seq\":1,\"time\":5},\"message\":{\"topic\":\"a\",\"text\":\"b\"}}\n",
         );
         let batch = |epoch| Batch::owned(lines.clone(), 1).of_epoch(epoch);
-        let places = places();
-        assert_eq!(places.find(&batch(3)), Some(2));
-        assert_eq!(places.find(&batch(9)), Some(1));
+        let positions = positions();
+        assert_eq!(positions.find(&batch(3)), Some(2));
+        assert_eq!(positions.find(&batch(9)), Some(1));
     }
 }

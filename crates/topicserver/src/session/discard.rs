@@ -1,4 +1,4 @@
-//! What becomes of the frames of a peer that isn't served: nothing.
+//! A sink that discards the frames of a peer that isn't served.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::queues::QueueLimits;
 use crate::session::input::FrameSink;
 use crate::topic::publication::MessageId;
 
-/// Carries out nothing.
-pub(crate) struct Unheard {
+/// Discards every frame.
+pub(crate) struct DiscardSink {
     pub(crate) queues: Arc<QueueLimits>,
 }
 
-impl FrameSink for Unheard {
+impl FrameSink for DiscardSink {
     fn register(&mut self, _: Vec<TopicName>, _: Option<Box<RegistrationOptions>>) {}
 
     fn route(&mut self, _: &str, _: Option<&str>) -> Option<usize> {
@@ -35,7 +35,7 @@ impl FrameSink for Unheard {
 
     fn reject(&mut self, _: &FrameError) {}
 
-    /// One frame says enough.
+    /// After one frame it is known what the peer speaks.
     fn has_room(&self) -> bool {
         false
     }

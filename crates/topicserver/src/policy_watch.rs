@@ -1,5 +1,5 @@
-//! Watches over what those who are connected may do: a change of the file, and the expiry of
-//! what they logged in with, reach them within a second.
+//! Watches the policy: a change of its file, and the expiry of a login, reach open connections
+//! within a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,22 @@ use tokio::sync::watch;
 use crate::access::Changed;
 use crate::state::ServerState;
 
-/// How often it is looked: those who have to go are told within a second, also by a machine
-/// that is busy.
+/// How often the file is checked. Connections are ended within a second, also on a busy machine.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// Looks for ever, and at once when it is asked.
-pub(crate) async fn keep(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
+/// Checks periodically, and at once when asked; never ends.
+pub(crate) async fn run(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
     loop {
-        // Not before it has passed: nobody waits for longer than that.
+        // Not sooner than the interval: a change waits for no longer than that.
         let _ = tokio::time::timeout(INTERVAL, asked.changed()).await;
-        if look(state).await {
+        if check(state).await {
             state.connections().recheck_all();
         }
     }
 }
 
-/// Whether those who are connected have to be looked at.
-async fn look(state: &Arc<ServerState>) -> bool {
+/// Whether open connections have to be checked again.
+async fn check(state: &Arc<ServerState>) -> bool {
     let now = state.clock().read().stamp;
     let has_expired = state.access().has_expired(now);
     if state.access().path().is_none() {
