@@ -250,6 +250,29 @@ pub(crate) fn hang_up() {
 #[cfg(windows)]
 pub(crate) fn hang_up() {}
 
+/// The terminal can't be written to, because it is gone.
+#[cfg(unix)]
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EIO)
+}
+
+/// That can't be told here.
+#[cfg(windows)]
+pub(crate) fn is_hang_up(_error: &io::Error) -> bool {
+    false
+}
+
+/// Waits for the signal of a terminal that is gone to end the program, so that its exit code
+/// says so.
+#[cfg(unix)]
+pub(crate) async fn hung_up() {
+    std::future::pending::<()>().await;
+}
+
+/// There is no such signal here.
+#[cfg(windows)]
+pub(crate) async fn hung_up() {}
+
 /// Standard input without a buffer of the library's.
 #[cfg(unix)]
 pub(crate) fn stdin_file() -> io::Result<std::fs::File> {

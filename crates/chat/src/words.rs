@@ -62,7 +62,7 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
         }
         Event::Joined { topics, again } => info(joined(topics, server, *again)),
         Event::Left(topic) => info(format_args!("left {topic}")),
-        Event::NameTaken(name) => info(format_args!("somebody else is called {name} here")),
+        Event::NameTaken(name) => info(format_args!("the name {name} is taken")),
         Event::NameReserved(_)
         | Event::Authenticated { .. }
         | Event::NotAuthenticated

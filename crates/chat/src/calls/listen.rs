@@ -36,7 +36,7 @@ impl BusyNotices {
     }
 }
 
-/// A port on which calls are taken.
+/// A listening port for direct calls.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
@@ -79,7 +79,7 @@ impl Listener {
         }
     }
 
-    /// A caller who has hung up already is none.
+    /// A connection from a caller; `None` if the caller has hung up already.
     fn greet(&self, stream: TcpStream) -> Option<Link> {
         Link::new(stream, self.max_frame).ok()
     }
@@ -96,7 +96,7 @@ fn bind(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-/// Another address wouldn't help.
+/// Whether the error is about the port, so that another address wouldn't help.
 fn is_about_the_port(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -118,7 +118,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A caller vanished before it was accepted; the listener is sound.
+/// Whether the error is about one caller that vanished before it was accepted.
 fn is_callers_fault(error: &io::Error) -> bool {
     matches!(
         error.kind(),

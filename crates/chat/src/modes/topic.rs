@@ -1,8 +1,8 @@
-//! Topic mode: everybody who is registered for some topics at one server.
+//! Topic mode: talks to all members of some topics at one server.
 //!
-//! The loop between a person or a pipe and the client: keyboard × events × screen. The
-//! client library connects, registers and connects again; here its events become what is
-//! shown, and what was typed becomes its commands. Never speaks direct mode.
+//! The loop between a person or a pipe and the client: keyboard × events × screen. The client
+//! library connects, registers and reconnects. Here its events become items on the screen, and
+//! typed lines become its commands. Never speaks direct mode.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -24,40 +24,40 @@ use crate::output::people::People;
 use crate::output::screen::Screen;
 use crate::words::{self, Words};
 
-/// Everything that topic mode works with.
+/// The parts of topic mode.
 pub(crate) struct TopicMode {
     pub(crate) client: Client,
     pub(crate) events: Events,
     pub(crate) server: Address,
-    /// Where its key is kept.
+    /// The file of known servers.
     pub(crate) known: KnownServers,
     pub(crate) input: Input,
     pub(crate) screen: Screen,
     pub(crate) notices: Notices,
     pub(crate) people: People,
-    /// Direct calls beside the topics.
+    /// Direct calls during the topics.
     pub(crate) calls: Option<Calls>,
-    /// Who reads what is shown.
+    /// Who reads the output.
     pub(crate) audience: Audience,
-    /// What the server can be asked.
+    /// Whether the server can be sent requests.
     pub(crate) requests: Requests,
-    /// Not to end with the input.
+    /// Go on after the end of the input.
     pub(crate) stays: bool,
     /// The number of topics at the beginning.
     pub(crate) topics: usize,
 }
 
-/// Who reads what is shown.
+/// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// A person at a terminal, who wants to know who is there.
+    /// A person at a terminal, who also wants to see who is there.
     Person,
     /// A program.
     Pipe,
 }
 
 impl Audience {
-    /// Only a person's notices are shown among the messages.
+    /// A person, if notices are shown among the messages.
     pub(crate) fn of(reader: Option<&NoticeReader>) -> Self {
         match reader {
             Some(_) => Self::Person,
@@ -66,16 +66,16 @@ impl Audience {
     }
 }
 
-/// What the server can be asked.
+/// Whether the server can be sent requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requests {
-    /// All that the extended protocol has.
+    /// All requests of the extended protocol.
     Possible,
-    /// Nothing, because it is spoken to as the original specification has it.
+    /// None, because the original protocol has no requests.
     Impossible,
 }
 
-/// What is left of topic mode when it has ended.
+/// What topic mode returns when it has ended.
 pub(crate) struct Ended {
     pub(crate) input: Input,
     pub(crate) screen: Screen,
@@ -88,9 +88,9 @@ pub(crate) struct Ended {
 struct Chat {
     all: TopicMode,
     connection: Connection,
-    /// Call actions that wait to be handed over.
+    /// A call action that waits to be handed over.
     to_calls: Option<CallAction>,
-    /// Whom to call when the server says where they are.
+    /// The user to call when the server has said where they are.
     to_call: Option<UserName>,
     /// The connection is lost, and no topic has been joined since.
     is_away: bool,
@@ -105,12 +105,12 @@ struct Chat {
     refused: u64,
 }
 
-/// What is known of the connection.
+/// The state of the connection, for notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connection {
-    /// There is one, or there never was.
+    /// There is a connection, or there never was one.
     Usual,
-    /// It is lost, and that typed lines are kept has not been said.
+    /// It is lost, and no notice has said yet that typed lines are kept.
     Lost,
 }
 
@@ -123,7 +123,7 @@ enum Woken {
     /// The client takes no more commands.
     CommandsClosed,
     Event(Option<Event>),
-    /// Something was displayed, or nothing can be any more.
+    /// Something was displayed, or the screen is closed.
     Shown(Result<(), Closed>),
 }
 
@@ -169,7 +169,7 @@ impl Chat {
         }
     }
 
-    /// A program takes part in nothing any more. A person can join another topic.
+    /// Whether a program has no topic left. A person can join another one.
     fn has_no_topic(&self) -> bool {
         self.all.topics == 0 && self.all.audience == Audience::Pipe
     }
@@ -205,13 +205,13 @@ impl Chat {
         }
     }
 
-    /// Nothing more is to be sent or received.
+    /// Whether nothing more is to be sent or received.
     fn has_ended(&self) -> bool {
         let has_ended = self.all.input.has_ended() && !self.all.stays;
         has_ended || self.all.screen.is_done()
     }
 
-    /// The client is to be told something.
+    /// Whether there is a command for the client.
     fn has_command(&self) -> bool {
         match self.all.input.first() {
             Some(Entry::Line(_) | Entry::Action(Action::Request(_))) => true,
@@ -220,7 +220,7 @@ impl Chat {
         }
     }
 
-    /// Performs what the client has nothing to do with, up to what it has.
+    /// Performs the entries that don't concern the client, up to the first that does.
     fn perform_here(&mut self) {
         let is_possible = self.all.requests == Requests::Possible;
         while let Some(Entry::Action(action)) = self.all.input.first() {
@@ -342,14 +342,14 @@ impl Chat {
         }
     }
 
-    /// Says once for each lost connection that what is typed is kept.
+    /// Shows a notice, once for each lost connection, that typed lines are kept.
     fn say_kept(&mut self) {
         if std::mem::replace(&mut self.connection, Connection::Usual) == Connection::Lost {
             self.all.notices.say(words::KEPT);
         }
     }
 
-    /// What only a person wants to know.
+    /// Shows events that only a person wants to see.
     fn on_news(&mut self, event: &Event) {
         match event {
             Event::Registered { user: Some(user) } if self.all.people.set_me(user) => {
@@ -384,7 +384,7 @@ impl Chat {
         }
     }
 
-    /// Calls somebody who was found, if they were looked up for that.
+    /// Calls a user who was found, if the lookup was for a call.
     fn call_found(&mut self, user: &str, ip: &str, port: &str) -> bool {
         let is_wanted = self
             .to_call
@@ -397,7 +397,7 @@ impl Chat {
         self.to_call = None;
         let name = user.to_owned();
         let dial = CallAction::Dial { name, address };
-        // Before what waits: that was typed later.
+        // It goes before the action that waits, which was typed later.
         if let Some(next) = self.to_calls.replace(dial) {
             self.all
                 .input
@@ -406,7 +406,7 @@ impl Chat {
         true
     }
 
-    /// Says something, about some topics or in general.
+    /// Shows a notice, about some topics or in general.
     fn say(&mut self, words: Words, about: &[&str]) {
         let (text, severity) = match words {
             Words::Info(text) => (text, Severity::Info),
@@ -427,7 +427,7 @@ impl Chat {
         }
     }
 
-    /// Shows a person what has become of topics, people and the connection.
+    /// Shows a person changes of topics, people and the connection.
     fn show_facts(&mut self, event: &Event) {
         let item = match event {
             Event::LineRefused { line, .. } => Item::Refused(line.clone()),
@@ -467,7 +467,7 @@ impl Chat {
         }
     }
 
-    /// The client has ended.
+    /// Handles the end of the client.
     fn ended(&mut self, outcome: client::Outcome) -> Result<(), Failure> {
         match outcome {
             Ok(Finished { closing, .. }) => {
@@ -477,7 +477,7 @@ impl Chat {
                 Ok(())
             }
             Err(mut error) => {
-                // What the client never got is not delivered either.
+                // Lines that the client never got are undelivered too.
                 error.add_undelivered(&self.all.input.take_lines());
                 let server = self.all.server.clone();
                 Err(Failure::of_client(error, server, &self.all.known))
@@ -486,7 +486,7 @@ impl Chat {
     }
 }
 
-/// Tells the client what was typed first, or that nothing more will be.
+/// Sends the client the first typed lines, or that nothing more will be typed.
 fn send(permit: Permit<'_>, input: &mut Input, is_finishing: &mut bool) {
     match input.first() {
         Some(Entry::Line(_)) => permit.send(input.take_lines()),
@@ -502,7 +502,7 @@ fn send(permit: Permit<'_>, input: &mut Input, is_finishing: &mut bool) {
     }
 }
 
-/// Waits until a call's action can be performed, or for ever where there are no calls.
+/// Waits until a call action can be handed over; for ever without calls.
 async fn reserve(calls: Option<&Calls>) -> Option<mpsc::Permit<'_, CallAction>> {
     match calls {
         Some(calls) => calls.reserve().await,

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::sanitize::push_name;
 
-/// Names that are remembered: more than anybody completes. Further ones are not.
+/// The most names that are remembered: more than anybody completes.
 const MOST: usize = 1_000;
 
-/// A handle to them; each clone is the same.
+/// A handle to the names, shared by all clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct People(Arc<Mutex<Known>>);
 
@@ -30,7 +30,7 @@ struct Known {
     caller: Option<String>,
 }
 
-/// It looks the same whether it is escaped or not, so that it can be typed.
+/// Whether a name looks the same with and without escapes, so that it can be typed.
 fn is_harmless(name: &str) -> bool {
     let mut escaped = String::new();
     push_name(&mut escaped, name);
@@ -54,18 +54,18 @@ impl People {
         }
     }
 
-    /// This is what we are called: true if that is new.
+    /// Sets our own name. True if it is new.
     pub(crate) fn set_me(&self, name: &str) -> bool {
         let before = self.lock().me.replace(name.into());
         before.as_deref() != Some(name)
     }
 
-    /// What we are called.
+    /// Our own name.
     pub(crate) fn me(&self) -> Option<String> {
         self.lock().me.clone()
     }
 
-    /// Somebody is calling, or nobody is any more.
+    /// Sets who is calling, or that nobody is.
     pub(crate) fn set_caller(&self, caller: Option<&str>) {
         self.lock().caller = caller.map(Into::into);
     }

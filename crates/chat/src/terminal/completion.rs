@@ -1,4 +1,4 @@
-//! What Tab makes of the word before the cursor.
+//! Completion of the word before the cursor with Tab.
 
 use super::commands;
 use crate::output::people::People;

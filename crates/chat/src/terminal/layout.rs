@@ -295,25 +295,30 @@ impl Formatter<'_> {
 
     /// The rows to be seen in a window of that height.
     pub(super) fn window(&self, view: &View, height: usize) -> Vec<Row> {
-        match view.position {
+        let (mut rows, first, hidden) = match view.position {
             Position::End => self.end(view, height),
             Position::At { id, row } => {
                 let mut rows = self.rows(view, id);
-                rows.drain(..row.min(rows.len()));
+                let row = row.min(rows.len());
                 for next in id + 1..view.ids().end {
-                    if rows.len() >= height {
+                    if rows.len() >= row + height {
                         break;
                     }
                     rows.extend(self.rows(view, next));
                 }
-                rows.truncate(height);
-                rows
+                (rows, id, row)
             }
-        }
+        };
+        self.name_first(view, &mut rows, first, hidden);
+        rows.drain(..hidden.min(rows.len()));
+        rows.truncate(height);
+        rows
     }
 
-    fn end(&self, view: &View, height: usize) -> Vec<Row> {
+    /// The rows at the end, the entry that they begin with, and how many of them are too many.
+    fn end(&self, view: &View, height: usize) -> (Vec<Row>, i64, usize) {
         let pending = self.pending(view, height);
+        let mut first = view.ids().end;
         let mut blocks = vec![pending];
         let mut count = blocks[0].len();
         for id in view.ids().rev() {
@@ -323,9 +328,40 @@ impl Formatter<'_> {
             let rows = self.rows(view, id);
             count += rows.len();
             blocks.push(rows);
+            first = id;
         }
         let rows: Vec<Row> = blocks.into_iter().rev().flatten().collect();
-        rows[rows.len().saturating_sub(height)..].to_vec()
+        let hidden = rows.len().saturating_sub(height);
+        (rows, first, hidden)
+    }
+
+    /// The first message that begins in the window says whose it is, also if the one before it
+    /// does: that can't be seen.
+    fn name_first(&self, view: &View, rows: &mut [Row], first: i64, hidden: usize) {
+        let (at, id) = match hidden {
+            0 => (0, first),
+            _ => (self.rows(view, first).len(), first + 1),
+        };
+        let (Some(row), Some(entry)) = (rows.get_mut(at), view.get(id)) else {
+            return;
+        };
+        let (time, room) = self.margins(view);
+        let Body::Message(Message {
+            user: Some(user), ..
+        }) = &entry.body
+        else {
+            return;
+        };
+        let is_blank = |span: &Span| span.text.len() == room && span.text.trim().is_empty();
+        if time == 0 || room == 0 || !row.get(1).is_some_and(is_blank) {
+            return;
+        }
+        let mut name = Row::new();
+        self.name(&mut name, view, user, room);
+        // A longer one would move what stands behind it.
+        if name.iter().map(|span| columns(&span.text)).sum::<usize>() == room {
+            row.splice(1..2, name);
+        }
     }
 
     /// Scrolls by rows, up if negative. True if there is nothing more above.

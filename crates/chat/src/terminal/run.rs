@@ -98,7 +98,18 @@ impl Screen {
     /// Shows and takes everything until the conversation is over. What was on the screen
     /// last stands on the normal screen then.
     pub(super) async fn run(mut self) -> io::Result<()> {
-        let result = self.go().await;
+        let mut result = self.go().await;
+        if let Err(error) = &result
+            && (error.kind() == io::ErrorKind::BrokenPipe || system::is_hang_up(error))
+        {
+            system::hang_up();
+            tokio::select! {
+                () = system::hung_up() => {}
+                // A sender that is gone wants the same.
+                _ = &mut self.ends.stop => {}
+            }
+            result = Err(io::ErrorKind::BrokenPipe.into());
+        }
         let last = match &result {
             Ok(()) => self.last_words(),
             Err(_) => String::new(),
@@ -109,6 +120,8 @@ impl Screen {
 
     async fn go(&mut self) -> io::Result<()> {
         let mut signals = system::ScreenSignals::new()?;
+        // Nobody has told us of a window that changed its size before that.
+        self.ui.resize(super::size());
         self.window.take()?;
         self.draw()?;
         loop {
@@ -208,10 +221,7 @@ impl Screen {
                 Read::Bytes(bytes) => self.parser.push(&bytes, &mut inputs),
                 #[cfg(windows)]
                 Read::Inputs(keys) => inputs = keys,
-                Read::Gone => {
-                    system::hang_up();
-                    return Err(io::ErrorKind::BrokenPipe.into());
-                }
+                Read::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
             }
             self.push(with_wheel(inputs), self.heard);
             next = self.ends.keys.try_recv().ok();

@@ -18,6 +18,31 @@ fn lines_in_one_write_are_asked_about_and_none_is_lost() {
     person.sees_above("3 lines: Enter asks", "  half a line");
 }
 
+/// The machine is busy with others. This is about the model of a person more than about the
+/// program: tests that type line after line would paste.
+#[test]
+fn lines_one_after_another_are_no_paste_while_the_machine_stands_still() {
+    use nix::sys::signal::{Signal, kill};
+    let server = start_server();
+    let person = joined(20, 80, &server, &[]);
+    let mut bob = Other::named("bob", &server, "t");
+    person.sees("bob has joined");
+    kill(person.process(), Signal::SIGSTOP).unwrap();
+    let process = person.process();
+    let machine = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        kill(process, Signal::SIGCONT).unwrap();
+    });
+    for text in ["one", "two"] {
+        person.types(&format!("{text}\r"));
+    }
+    machine.join().unwrap();
+    for text in ["one", "two"] {
+        person.sees_above(&format!("t:{text}"), ">");
+        assert_eq!(bob.hears(), text);
+    }
+}
+
 #[test]
 fn a_key_in_pieces_is_that_key() {
     let server = start_server();

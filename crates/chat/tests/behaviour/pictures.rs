@@ -80,7 +80,7 @@ fn a_login_name_that_is_taken_is_numbered_and_said() {
     let server = start_server();
     let _other = Other::named("alice", &server, "t");
     let person = joined(14, 60, &server, &[]);
-    person.sees("-- somebody else is called alice here");
+    person.sees("-- the name alice is taken");
     person.sees("-- you are alice-2");
     person.types("hi\r");
     person.sees("t:hi");

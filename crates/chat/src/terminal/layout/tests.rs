@@ -142,3 +142,38 @@ fn what_is_found_is_marked() {
     let marked: Vec<&str> = marked.map(|span| span.text.as_str()).collect();
     assert_eq!(marked, ["Pizza", "pizza"]);
 }
+
+#[test]
+fn the_first_message_in_a_window_says_whose_it_is_where_that_moves_nothing() {
+    let mut view = view();
+    for number in 0..4 {
+        push(
+            &mut view,
+            "lab",
+            Some("bob"),
+            &format!("{number} and so on to the end"),
+        );
+    }
+    let seen = |view: &View, width: usize, height: usize| texts(&look(width).window(view, height));
+    assert_eq!(
+        seen(&view, 60, 2),
+        [
+            "12:00 bob  lab:2 and so on to the end",
+            "12:00      lab:3 and so on to the end"
+        ]
+    );
+    // Where names have no column, nothing can stand there.
+    assert_eq!(seen(&view, 50, 1), ["12:00 lab:3 and so on to the end"]);
+    // What begins above the window is not it, but the next one is.
+    push(&mut view, "lab", Some("bob"), "one\ntwo");
+    push(&mut view, "lab", Some("bob"), "last");
+    assert_eq!(
+        seen(&view, 60, 2),
+        ["         │ two", "12:00 bob  lab:last"]
+    );
+    view.position = Position::At { id: 1, row: 0 };
+    assert_eq!(
+        seen(&view, 60, 1),
+        ["12:00 bob  lab:1 and so on to the end"]
+    );
+}
