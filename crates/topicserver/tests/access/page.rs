@@ -100,11 +100,15 @@ fn a_person_logs_in_with_a_password_stays_so_and_logs_out() {
     expect_login(&browser, "Logged in as alice");
     assert_eq!(browser.run("return document.cookie"), "");
     expect_to_say(&browser, server.addr(), "lab", "after a reload");
-    // A second tab is the same person.
+    log_out_in_another_tab(&browser, &server);
+}
+
+/// A second tab is the same person, and when she logs out there, nothing is left of her.
+fn log_out_in_another_tab(browser: &Browser, server: &TestServer) {
     let first = browser.tab();
     browser.open_tab();
     browser.open(&format!("http://{}/lab", server.addr()));
-    expect_login(&browser, "Logged in as alice");
+    expect_login(browser, "Logged in as alice");
     browser.click("#log");
     // Nothing of her is left, in any tab.
     browser.wait(
@@ -112,10 +116,10 @@ fn a_person_logs_in_with_a_password_stays_so_and_logs_out() {
     );
     browser.use_tab(&first);
     browser.wait("document.querySelector('#join').open");
-    expect_login(&browser, "Not logged in");
+    expect_login(browser, "Not logged in");
     let kept = browser.run("return Object.values(localStorage).join()");
     assert!(!kept.as_str().unwrap().contains("al"), "{kept}");
-    give_name(&browser, "eve");
+    give_name(browser, "eve");
     browser.wait(LOGIN_IS_OPEN);
     browser.press(&[ESCAPE]);
     browser.wait("document.body.innerText.includes('can\\'t be joined')");
@@ -239,6 +243,21 @@ fn site() -> SocketAddr {
     addr
 }
 
+/// What a page does to listen with a ticket, and to try one twice.
+const USES_TICKETS: &str = "const give = async () => {
+            const headers = { authorization: `Bearer ${token}` };
+            const answer = await fetch(`http://${server}/-/ticket`, { method: 'POST', headers });
+            return (await answer.json()).ticket;
+        };
+        const listen = (ticket) => new Promise((resolve) => {
+            const events = new EventSource(`http://${server}/lab?last=1&ticket=${ticket}`);
+            events.onerror = () => { events.close(); resolve('refused'); };
+            events.addEventListener('registered', () => { events.close(); resolve('listens'); });
+        });
+        const [one, two] = [await give(), await give()];
+        return [await listen(one), await listen(one), await socket(`?ticket=${two}`),
+            await socket(`?ticket=${two}`), await listen('ntk_nothing')].join()";
+
 /// Another port is another site's page, but the browser sends it the same cookies.
 #[test]
 fn a_page_of_another_site_has_no_use_of_the_cookie_and_uses_a_ticket() {
@@ -293,18 +312,5 @@ fn a_page_of_another_site_has_no_use_of_the_cookie_and_uses_a_ticket() {
     assert_eq!(run(opens), "unauthenticated");
     assert_eq!(run(reads), 401);
     assert_eq!(run(reads_with_cookie), "TypeError");
-    let uses_tickets = "const give = async () => {
-            const headers = { authorization: `Bearer ${token}` };
-            const answer = await fetch(`http://${server}/-/ticket`, { method: 'POST', headers });
-            return (await answer.json()).ticket;
-        };
-        const listen = (ticket) => new Promise((resolve) => {
-            const events = new EventSource(`http://${server}/lab?last=1&ticket=${ticket}`);
-            events.onerror = () => { events.close(); resolve('refused'); };
-            events.addEventListener('registered', () => { events.close(); resolve('listens'); });
-        });
-        const [one, two] = [await give(), await give()];
-        return [await listen(one), await listen(one), await socket(`?ticket=${two}`),
-            await socket(`?ticket=${two}`), await listen('ntk_nothing')].join()";
-    assert_eq!(run(uses_tickets), "listens,refused,object,refused,refused");
+    assert_eq!(run(USES_TICKETS), "listens,refused,object,refused,refused");
 }
