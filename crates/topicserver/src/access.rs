@@ -1,8 +1,8 @@
-//! Who may come in, as whom, and what they may do.
+//! Authentication and permissions: who a client is, and what it may do.
 //!
-//! [`Policy`] is the file `--auth` as it was understood, and answers without looking
-//! anything up: a [`Visitor`] and a topic give [`Verbs`]. [`Access`] holds the policy of
-//! the moment. Nothing here knows of connections, topics or HTTP: `gate.rs` asks.
+//! [`Policy`] is the parsed file `--auth`: for a [`Visitor`] and a topic it gives [`Verbs`].
+//! [`Access`] holds the policy in force. Nothing here knows of connections, topics or HTTP:
+//! `gate.rs` asks.
 
 mod audit;
 mod checker;

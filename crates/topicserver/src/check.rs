@@ -1,4 +1,4 @@
-//! Looks whether a server would start: everything that a configuration names outside itself.
+//! Checks whether a server would start: the files and directories that a configuration names.
 
 use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::config::Config;
@@ -12,7 +12,7 @@ pub enum CheckError {
     /// The directory of the history.
     #[error("--data: {0}")]
     Data(#[from] OpenError),
-    /// The file that says who may do what.
+    /// The policy's file.
     #[error("--auth: {0}")]
     Auth(#[from] AuthFileError),
     /// The certificate.
@@ -20,9 +20,8 @@ pub enum CheckError {
     Tls(#[from] TlsError),
 }
 
-/// Everything that would keep a server with this configuration from starting, as far as it
-/// can be seen without starting one: nothing is made, written or locked, and the port isn't
-/// tried.
+/// The errors that would keep a server with this configuration from starting, as far as they can
+/// be found without starting it: nothing is created, written or locked, and the port isn't tried.
 pub fn check(config: &Config) -> Vec<CheckError> {
     let data = config.data.as_deref().map(Directory::look);
     let data = data.and_then(Result::err).map(CheckError::from);

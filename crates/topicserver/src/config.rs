@@ -1,5 +1,5 @@
-//! Options → a [`Config`] that is known to make sense. Each option stands in the file of
-//! its group, beside its default and the reason for it.
+//! Options → a [`Config`] that is known to make sense. Each option is in the file of its group,
+//! beside its default and the reason for it.
 
 mod access;
 mod admin;
@@ -48,9 +48,9 @@ pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 pub struct Config {
     /// The address to listen on; `None`: all of them, IPv4 and IPv6.
     pub bind: Option<IpAddr>,
-    /// 0 lets the system choose one.
+    /// The port; with 0 the system chooses one.
     pub port: u16,
-    /// What one frame may be.
+    /// The limits of a frame.
     pub frame_limits: Limits,
     /// Maximum topics of one connection.
     pub max_topics: usize,
@@ -95,7 +95,7 @@ pub struct Config {
     /// Names under which browsers may reach the server, beside its addresses,
     /// `localhost`, and `host_name`.
     pub allow_hosts: Vec<String>,
-    /// Proxies that are believed when they say whom they forward.
+    /// Proxies that are trusted to name the client that they forward.
     pub trust_proxies: Vec<Network>,
     /// The machine's own name.
     pub host_name: Option<String>,
@@ -115,7 +115,7 @@ pub struct Config {
     pub clock_settle: Duration,
     /// For how long a name is kept for the client whose connection has ended.
     pub name_grace: Duration,
-    /// The file that says who may do what; `None`: everybody everything.
+    /// The policy's file. Without it everybody may do everything.
     pub auth: Option<PathBuf>,
     /// Without such a file, peers from outside of the server's own network are served too.
     pub open_to_all: bool,
@@ -123,7 +123,7 @@ pub struct Config {
     pub login_lifetime: Duration,
     /// For how long a ticket is good.
     pub ticket_lifetime: Duration,
-    /// Where logins, refusals and changes are noted, beside the log.
+    /// A file for logins, refusals and changes, in addition to the log.
     pub audit_log: Option<PathBuf>,
     /// How the server speaks TLS.
     pub tls: TlsConfig,
@@ -262,7 +262,7 @@ impl Options {
         self.connections.max_connections
     }
 
-    /// Messages are kept on disk.
+    /// Whether messages are kept on disk.
     pub fn keeps_on_disk(&self) -> bool {
         self.storage.data.is_some()
     }

@@ -1,9 +1,8 @@
-//! HTTP on the same port: topics are paths, and the page lives here too.
+//! HTTP on the same port: topics are paths, and the page is served here too.
 //!
-//! A connection's requests come here one after another. A stream or a WebSocket leaves
-//! the HTTP library when its request is known, and becomes a session straight on the
-//! socket, with the outbox and the rules of every other one: nothing in here knows how
-//! messages are delivered.
+//! A connection's requests come here one after another. A stream or a WebSocket leaves the HTTP
+//! library when its request is known, and becomes a session straight on the socket, with the same
+//! outbox and rules as every other session. So nothing here knows how messages are delivered.
 
 mod accept;
 mod answer;
@@ -35,7 +34,7 @@ mod websocket_reader;
 
 pub(crate) use serve::HttpService;
 
-/// What the handlers read of a request's head, for the fuzz target.
+/// What the handlers read from a request's head, for the fuzz target.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn fuzz_head(request: &axum::extract::Request<()>, config: &crate::config::Config) {
     use axum::extract::Query;

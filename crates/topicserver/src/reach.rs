@@ -1,4 +1,4 @@
-//! What the log says at the start: which addresses to open, and who may read what there.
+//! Log lines at the start: which addresses to open, and who may read what there.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::access::Access;
 use crate::access::locality::{Interface, interfaces, is_private};
 
-/// Addresses that are named: more than a machine has that people use.
+/// The most addresses that are logged.
 const MOST_ADDRESSES: usize = 4;
 
-/// Tells the log.
+/// Writes the log lines.
 pub(crate) fn log(access: &Access, listening: SocketAddr) {
     let own = interfaces();
     for address in addresses(&own, listening) {
@@ -67,13 +67,13 @@ fn others_can_read(path: &Path) -> bool {
     }
 }
 
-/// Where the server is reached, the addresses of its network first.
+/// The addresses of the server, those of its own network first.
 fn addresses(own: &[Interface], listening: SocketAddr) -> Vec<SocketAddr> {
     let at = |ip| SocketAddr::new(ip, listening.port());
     if !listening.ip().is_unspecified() {
         return vec![listening];
     }
-    // Of an IPv6 address that holds on one cable only, the name of the cable is missing.
+    // A link-local IPv6 address would need the name of its interface.
     let is_usable = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
@@ -83,13 +83,13 @@ fn addresses(own: &[Interface], listening: SocketAddr) -> Vec<SocketAddr> {
         .map(|own| own.address)
         .filter(|ip| is_usable(*ip));
     let mut usable: Vec<_> = usable.collect();
-    // People can type those of IPv4.
+    // IPv4 addresses come first, because people can type them.
     usable.sort_by_key(|ip| (!is_private(*ip), ip.is_ipv6()));
     usable.truncate(MOST_ADDRESSES);
     usable.into_iter().map(at).collect()
 }
 
-/// The networks of the machine that anybody in the world may be in.
+/// The machine's networks with public addresses.
 fn public_networks(own: &[Interface], listening: SocketAddr) -> BTreeSet<String> {
     let is_heard = |ip: IpAddr| listening.ip().is_unspecified() || listening.ip() == ip;
     let public = own

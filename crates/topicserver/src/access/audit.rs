@@ -13,8 +13,8 @@ use crate::metrics::{self, ByCode};
 
 use super::visitor::Visitor;
 
-/// Writes what is worth knowing later into the log, and into a file of its own if there is
-/// one. What peers can cause at will is held to a rate.
+/// Writes to the log, and to the audit file if there is one. Lines that peers can cause at will
+/// are limited in rate.
 #[derive(Default)]
 pub(crate) struct Audit {
     file: Option<Mutex<File>>,
@@ -42,7 +42,7 @@ struct Line<'a> {
 }
 
 impl Audit {
-    /// Appends to a file, which is made if it isn't there.
+    /// Appends to a file, which is created if there is none.
     pub(crate) fn to_file(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
@@ -54,7 +54,7 @@ impl Audit {
         })
     }
 
-    /// Somebody has logged in.
+    /// A client has logged in.
     pub(crate) fn login(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
         tracing::info!(target: "audit", %peer, "logged in as {visitor}");
         self.write(&Line::new("login", Some(peer), now).of(visitor));
@@ -75,7 +75,7 @@ impl Audit {
         });
     }
 
-    /// Somebody could not log in.
+    /// A login has failed.
     pub(crate) fn failure(&self, peer: SocketAddr, code: ErrorCode, text: &str, now: u64) {
         metrics::count_code(ByCode::AuthFailures, code);
         self.failures.log(|left_out| {
@@ -85,7 +85,7 @@ impl Audit {
         });
     }
 
-    /// Somebody was refused something, or sent away.
+    /// A client was refused something, or disconnected.
     pub(crate) fn refusal(
         &self,
         peer: SocketAddr,
@@ -116,7 +116,7 @@ impl Audit {
         let Some(file) = &self.file else {
             return;
         };
-        // Strings and numbers can be written, and one write is one whole line.
+        // Strings and numbers can always be written. One write writes a whole line.
         let mut bytes = serde_json::to_vec(line).unwrap_or_default();
         bytes.push(b'\n');
         if let Err(error) = file.lock().write_all(&bytes) {

@@ -1,4 +1,4 @@
-//! The policy of the moment, and what changes it: the file, and the clock.
+//! The policy in force, and what changes it: the file, and the clock.
 
 use std::net::IpAddr;
 use std::num::NonZero;
@@ -23,24 +23,24 @@ use super::tickets::Tickets;
 use super::verbs::Verbs;
 use super::visitor::{Ended, Visitor};
 
-/// Says who may do what.
+/// The policy in force, with logins, limits and the audit log.
 pub(crate) struct Access {
     policy: RwLock<Arc<Policy>>,
     /// The policy's version, to be compared without the lock.
     version: AtomicU32,
-    /// When the first of those who are connected has to go, in milliseconds since the Unix
-    /// epoch; `u64::MAX`: none of them.
+    /// When the first login of a connection expires, in milliseconds since the Unix epoch;
+    /// `u64::MAX` if none does.
     next_expiry: AtomicU64,
-    /// Where the policy comes from.
+    /// The file of the policy.
     source: Option<Source>,
-    /// Who is let in at all; `None`: everybody.
+    /// The networks that are served; `None` for all.
     locality: Option<Locality>,
     guessing: Arc<Guessing>,
     limiter: Limiter,
     audit: Audit,
 }
 
-/// A file, and how it was when it was read.
+/// A file, and its state when it was read.
 struct Source {
     path: PathBuf,
     seen: Mutex<Seen>,
@@ -58,51 +58,51 @@ pub(crate) struct Lifetimes {
     pub(crate) ticket: Duration,
 }
 
-/// What tells a file from what it was before.
+/// A mark of a file's state, to notice changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     mark: Option<Mark>,
     text: String,
-    /// Of the file with the keys of signed tokens.
+    /// The mark of the file with the keys of signed tokens.
     keys: Option<Mark>,
 }
 
-/// What the system says of a file.
+/// A file's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     modified: Option<SystemTime>,
     length: u64,
-    /// Device and number: a file that was renamed to this name is another one.
+    /// Device and inode: a file that was renamed to this name has another one.
     file: (u64, u64),
     changed: (i64, i64),
 }
 
-/// What somebody may do in a topic, by a policy.
+/// What a principal may do in a topic, by one version of the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grant {
-    /// Of the policy that was asked.
+    /// The version of the policy.
     pub(crate) version: u32,
     pub(crate) verbs: Verbs,
 }
 
-/// Whether something has changed, so that those who are connected are looked at again.
+/// Whether something has changed, so that connections must be checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Changed {
     No,
-    /// There is another policy.
+    /// The policy has changed.
     Policy,
-    /// Somebody's proof has expired.
+    /// A login has expired.
     Expiry,
 }
 
 impl Access {
-    /// For a server that asks nobody anything, and serves these.
+    /// For a server without accounts that serves these networks.
     pub(crate) fn open(locality: Option<Locality>, audit: Audit) -> Self {
         Self::new(Policy::open(), None, locality, audit)
     }
 
-    /// As the file says. Who is let in at all is then decided by the file alone.
+    /// Reads the policy from a file, which then also decides who is let in.
     pub(crate) fn from_file(
         path: &Path,
         audit: Audit,
@@ -147,12 +147,12 @@ impl Access {
         }
     }
 
-    /// Where logins, refusals and changes are noted.
+    /// The audit log of logins, refusals and changes.
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// The file that says who may do what, if there is one.
+    /// The file of the policy, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.source.as_ref().map(|source| &*source.path)
     }
@@ -162,7 +162,7 @@ impl Access {
         self.policy.read().has_accounts
     }
 
-    /// What everybody may do, as rules say it; empty: nothing.
+    /// The rules for everyone; empty if nothing is allowed.
     pub(crate) fn rules_for_everyone(&self) -> Vec<String> {
         let policy = self.policy();
         policy
@@ -184,7 +184,7 @@ impl Access {
         locality.is_none_or(|locality| locality.is_local(peer))
     }
 
-    /// Which policy it is: what was granted by another one has to be decided again.
+    /// The version of the policy. Grants by another version have to be checked again.
     pub(crate) fn version(&self) -> u32 {
         self.version.load(Ordering::Acquire)
     }
@@ -193,7 +193,7 @@ impl Access {
         self.policy.read().clone()
     }
 
-    /// What somebody may do in a topic.
+    /// What a principal may do in a topic.
     pub(crate) fn grant(&self, visitor: &Visitor, topic: &str) -> Grant {
         let policy = self.policy.read();
         Grant {
@@ -202,7 +202,7 @@ impl Access {
         }
     }
 
-    /// Lets somebody do something in a topic, or says why not.
+    /// Checks that a principal may do something in a topic.
     pub(crate) fn require(
         &self,
         visitor: &Visitor,
@@ -216,33 +216,33 @@ impl Access {
         }
     }
 
-    /// That somebody may not do something in a topic.
+    /// The error that a principal may not do something in a topic.
     pub(crate) fn denial(&self, visitor: &Visitor, verbs: Verbs, topic: &str) -> Denied {
         self.policy.read().denial(visitor, verbs, topic)
     }
 
-    /// What somebody may do in all topics.
+    /// What a principal may do in all topics.
     pub(crate) fn grant_everywhere(&self, visitor: &Visitor) -> Verbs {
         self.policy.read().decide_everywhere(visitor)
     }
 
-    /// Which topics somebody may see in a list.
+    /// Which topics a principal may see in a list.
     pub(crate) fn lister(&self, visitor: &Visitor) -> impl Fn(&str) -> bool + Send + Sync + use<> {
         let (policy, visitor) = (self.policy(), visitor.clone());
         move |topic| policy.decide(&visitor, topic).contains(Verbs::LIST)
     }
 
-    /// Whether somebody may call himself so.
+    /// Whether a principal may use a name.
     pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
         self.policy.read().check_name(visitor, name)
     }
 
-    /// Whom somebody is taken for who has said nothing yet.
+    /// The principal of a client that has not logged in, by its address.
     pub(crate) fn visitor_at(&self, peer: IpAddr) -> Visitor {
         self.policy.read().visitor_at(peer)
     }
 
-    /// Measures what somebody at an address does; `None` if nothing is limited.
+    /// The meter of a principal at an address; `None` if nothing is limited.
     pub(crate) fn meter(&self, visitor: &Visitor, peer: IpAddr) -> Option<Meter> {
         let limits = self.policy.read().limits(visitor);
         let owner = Owner::of(visitor, peer);
@@ -253,7 +253,7 @@ impl Access {
         &self.guessing
     }
 
-    /// Checks passwords, where there are any.
+    /// The checker of passwords, if there are accounts.
     pub(super) fn checker(&self) -> Option<&PasswordChecker> {
         self.source.as_ref().map(|source| &source.checker)
     }
@@ -273,14 +273,14 @@ impl Access {
         self.next_expiry.store(0, Ordering::Release);
     }
 
-    /// Somebody stays for longer: he is looked at when his proof expires.
+    /// Notes when a principal's login expires, so that it is checked then.
     pub(super) fn watch(&self, visitor: &Visitor) {
         if let Some(expires) = visitor.expires() {
             self.next_expiry.fetch_min(expires, Ordering::AcqRel);
         }
     }
 
-    /// Who somebody is now, who was `visitor` and comes from `peer`.
+    /// The principal of a connection from `peer`, checked again by the policy in force.
     pub(crate) fn check(
         &self,
         visitor: &Visitor,
@@ -304,9 +304,9 @@ impl Access {
         Ok(visitor.clone())
     }
 
-    /// Whether the proof of somebody who is connected has expired by now.
+    /// Whether the login of a connection has expired by now.
     pub(crate) fn has_expired(&self, now: u64) -> Changed {
-        // Those who stay say again until when, as they are looked at.
+        // Connections that stay note their next expiry when they are checked.
         let next = self.next_expiry.load(Ordering::Acquire);
         if next > now {
             return Changed::No;
@@ -315,8 +315,8 @@ impl Access {
         Changed::Expiry
     }
 
-    /// Looks whether the file has changed, and takes it over if it can be understood. A
-    /// file that is the same, or that was already found to be broken, changes nothing.
+    /// Reads the file again if it has changed, and puts it in force if it is valid. An error is
+    /// returned once for each content.
     pub(crate) fn reload(&self) -> Result<Changed, AuthFileError> {
         let Some(source) = &self.source else {
             return Ok(Changed::No);
@@ -331,7 +331,7 @@ impl Access {
             Ok(now) => now,
             Err(error) => {
                 let known = seen.mark.take().is_none();
-                // It is said once that it is gone.
+                // That the file is missing is reported once.
                 return if known { Ok(Changed::No) } else { Err(error) };
             }
         };
@@ -357,7 +357,7 @@ fn parse(path: &Path, text: &str) -> Result<Policy, AuthFileError> {
 }
 
 fn read(path: &Path) -> Result<Seen, AuthFileError> {
-    // Before it is read: what changes meanwhile is seen the next time.
+    // The mark is taken before the file is read, so a change meanwhile is noticed the next time.
     let mark = mark(path);
     let text = std::fs::read_to_string(path).map_err(|cause| AuthFileError::Io {
         path: path.to_owned(),

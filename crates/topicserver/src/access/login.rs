@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::sealed::Sealed;
 use super::visitor::Visitor;
 
-/// What has come of a credential.
+/// The state of a login.
 pub(crate) enum Login {
     /// It is decided.
     Done(Result<Visitor, LoginError>),
@@ -25,13 +25,13 @@ pub(crate) enum Login {
 pub(crate) struct PasswordLogin {
     user: String,
     password: Secret,
-    /// `None`: there is no such user, or he has no password.
+    /// `None` for an unknown user, or one without a password.
     kept: Option<PasswordHash>,
     attempt: Attempt,
 }
 
 impl Login {
-    /// Who somebody is.
+    /// The result of the login.
     pub(crate) async fn finish(self, access: &Access) -> Result<Visitor, LoginError> {
         match self {
             Self::Done(done) => done,
@@ -41,14 +41,14 @@ impl Login {
 }
 
 impl Access {
-    /// Finds out who somebody at `peer` is by what he brings. `now` is in milliseconds since
-    /// the Unix epoch.
+    /// Checks the credential of a client at `peer`. `now` is in milliseconds since the Unix
+    /// epoch.
     pub(crate) fn log_in(&self, credential: &Credential, peer: IpAddr, now: u64) -> Login {
         let policy = self.policy();
         match credential {
             Credential::Token(token) => Login::Done(self.by_token(&policy, token.expose(), now)),
             Credential::Password { user, password } => {
-                // A token stands in the password's place where a program has no other.
+                // A program that only supports passwords may send a token as the password.
                 let by_token = match policy.visitor_with(password.expose(), now) {
                     Err(LoginError::UnknownToken) => {
                         return self.by_password(&policy, user, password, peer);
@@ -108,8 +108,8 @@ impl Access {
         self.check(&visitor, peer, now).map_err(LoginError::Ended)
     }
 
-    /// Nobody can guess a token, so failures aren't counted: otherwise somebody whose token
-    /// was revoked would sometimes be told something else.
+    /// Tokens can't be guessed, so failures aren't counted. Otherwise a client with a revoked
+    /// token would sometimes get another error.
     fn by_token(&self, policy: &Policy, token: &str, now: u64) -> Result<Visitor, LoginError> {
         let visitor = policy.visitor_with(token, now)?;
         Ok(self.watched(visitor))
@@ -135,7 +135,7 @@ impl Access {
         }
     }
 
-    /// Counts a failure, and says what is to be told.
+    /// Counts a failure, and returns the error for the client.
     fn failed(&self, error: LoginError, peer: IpAddr, account: &str) -> LoginError {
         match self.guessing().begin(peer, account, Instant::now()) {
             Ok(attempt) => {
@@ -166,7 +166,7 @@ impl PasswordLogin {
         let checked = checker.check(&user, password.expose(), kept.as_ref());
         let is_right = checked.await?;
         let visitor = match kept {
-            // It may have been changed meanwhile.
+            // The password may have been changed meanwhile.
             Some(kept) if is_right => access.policy().visitor_by_password(&user, &kept),
             _ => None,
         };
@@ -183,7 +183,7 @@ impl PasswordLogin {
     }
 }
 
-/// Whether somebody is this user; a token that is nobody's is anybody's.
+/// Whether the principal is this user. A token without a user fits every name.
 fn is_of(visitor: &Visitor, user: &str) -> bool {
     let is_user = |account: &UserName| account.as_str() == user;
     visitor.account().is_none_or(is_user)

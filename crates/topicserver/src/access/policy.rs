@@ -1,4 +1,4 @@
-//! Who may do what: the file as it was understood, ready to be asked.
+//! The policy: who may do what, as parsed from the file.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,26 +16,26 @@ use super::verbs::Verbs;
 use super::visitor::{Ended, Known, Proof, Visitor};
 use crate::network::Network;
 
-/// Everything that was decided about who may do what.
+/// The parsed policy.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
-    /// Tells this policy from the one before.
+    /// A number that each new policy increases.
     pub(super) version: u32,
-    /// What is allowed to all, and what to those who have logged in.
+    /// The rules for everyone, and those for members.
     pub(super) everyone: RuleSet,
     pub(super) members: RuleSet,
     pub(super) users: HashMap<UserName, User>,
     pub(super) tokens: HashMap<String, Token>,
-    /// Accounts of those who come from somewhere.
+    /// Accounts of clients from these networks.
     pub(super) addresses: Vec<(Network, UserName)>,
-    /// Whose signed tokens are taken.
+    /// The settings of signed tokens, if any are accepted.
     pub(super) jwt: Option<Jwt>,
-    /// What those may do at most who have not logged in, and those who have.
+    /// The limits for everyone, and those for members.
     pub(super) everyone_limits: Limits,
     pub(super) member_limits: Limits,
-    /// Names as they look → whose they are.
+    /// Folded names → the accounts that own them.
     pub(super) reserved: HashMap<String, UserName>,
-    /// Whether somebody can log in at all.
+    /// Whether there are accounts or tokens at all.
     pub(super) has_accounts: bool,
 }
 
@@ -52,18 +52,18 @@ pub(super) struct User {
 pub(super) struct Token {
     pub(super) hash: SecretHash,
     pub(super) user: Option<UserName>,
-    /// What it may do at most; without, what its user may.
+    /// The rules that bound it. Without them it may do what its user may.
     pub(super) rules: Option<RuleSet>,
-    /// In milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     pub(super) expires: Option<u64>,
 }
 
-/// What somebody may not do.
+/// A refusal: what a principal may not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Denied {
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
-    /// The limit that was the reason.
+    /// The limit that was exceeded.
     pub(crate) exceeded: Option<Box<Exceeded>>,
 }
 
@@ -88,7 +88,7 @@ impl From<Exceeded> for Denied {
 }
 
 impl Policy {
-    /// The one of a server that asks nobody anything.
+    /// The policy of a server without accounts.
     pub(crate) fn open() -> Self {
         let everything = Rule::new(Verbs::ALL, "*");
         let everyone = RuleSet {
@@ -101,7 +101,7 @@ impl Policy {
         }
     }
 
-    /// What somebody may do in a topic.
+    /// What a principal may do in a topic.
     pub(crate) fn decide(&self, visitor: &Visitor, topic: &str) -> Verbs {
         let Some(known) = visitor.known() else {
             let (allowed, denied) = self.of_account(None, topic);
@@ -120,7 +120,7 @@ impl Policy {
         }
     }
 
-    /// What an account is allowed and denied.
+    /// The verbs that an account is allowed and denied.
     fn of_account(&self, account: Option<&UserName>, topic: &str) -> (Verbs, Verbs) {
         let user = account.and_then(|account| self.users.get(account));
         let rules = match user {
@@ -130,8 +130,8 @@ impl Policy {
         sum(rules, account, topic)
     }
 
-    /// A signed token may do what it says itself, or what its account may. The account need
-    /// not be in the file: it is a member all the same.
+    /// A signed token may do what its own rules say, or what its account may. The account needn't
+    /// be in the file: it is a member all the same.
     fn of_jwt(&self, known: &Known, own: Option<&RuleSet>, topic: &str) -> Verbs {
         let account = known.account.as_ref();
         let (allowed, denied) = sum(&self.rules_of_jwt(account), account, topic);
@@ -149,7 +149,7 @@ impl Policy {
             .collect()
     }
 
-    /// A token may do what both its user and itself allow.
+    /// A token may do what both its user's rules and its own rules allow.
     fn of_token(&self, token: &Token, topic: &str) -> Verbs {
         let name = token.user.as_ref().map(UserName::as_str);
         let (allowed, denied) = self.of_account(token.user.as_ref(), topic);
@@ -162,14 +162,14 @@ impl Policy {
         let of_user = match &token.user {
             Some(user) if self.users.contains_key(user) => allowed,
             Some(_) => Verbs::NONE,
-            // It belongs to nobody, so nobody's rights bound it.
+            // It belongs to no user, so only its own rules bound it.
             None => Verbs::ALL,
         };
         of_user.and(own).without(denied)
     }
 
-    /// What somebody may do in every topic, whatever its name: a careful answer, which says
-    /// no where only the sum of several rules allows it.
+    /// What a principal may do in every topic, whatever its name. The answer is on the safe side:
+    /// it says no where only several rules together allow it.
     pub(crate) fn decide_everywhere(&self, visitor: &Visitor) -> Verbs {
         if let Some(Proof::Jwt { rules: own, .. }) = visitor.known().map(|known| &known.proof) {
             let rules = self.rules_of_jwt(visitor.account());
@@ -205,7 +205,7 @@ impl Policy {
         }
     }
 
-    /// Who is taken for whom because of where he comes from.
+    /// The principal for clients from an address.
     pub(crate) fn visitor_at(&self, peer: IpAddr) -> Visitor {
         let fitting = self.addresses.iter();
         let fitting = fitting.filter(|(network, _)| network.contains(peer));
@@ -216,7 +216,7 @@ impl Policy {
         }
     }
 
-    /// Who brings this token.
+    /// The principal of a token.
     pub(crate) fn visitor_with(&self, token: &str, now: u64) -> Result<Visitor, LoginError> {
         if !self.has_accounts {
             return Err(LoginError::NoAccounts);
@@ -237,12 +237,12 @@ impl Policy {
         Ok(visitor)
     }
 
-    /// What is kept of a user's password.
+    /// The hash of a user's password.
     pub(super) fn password_of(&self, user: &str) -> Option<&PasswordHash> {
         self.users.get(user)?.password.as_ref()
     }
 
-    /// Who has brought the password of which this is kept, if it still is.
+    /// The principal of a user whose password had this hash, if it still has.
     pub(super) fn visitor_by_password(&self, user: &str, kept: &PasswordHash) -> Option<Visitor> {
         let (account, _) = self.users.get_key_value(user)?;
         (self.password_of(user)? == kept).then(|| {
@@ -251,7 +251,7 @@ impl Policy {
         })
     }
 
-    /// What somebody may do at most.
+    /// The limits of a principal.
     pub(crate) fn limits(&self, visitor: &Visitor) -> Limits {
         let Some(account) = visitor.account() else {
             return self.everyone_limits;
@@ -265,7 +265,7 @@ impl Policy {
         self.jwt.as_ref().map(|jwt| &*jwt.file)
     }
 
-    /// Whether somebody is still who he was.
+    /// Checks whether a principal's login is still valid.
     pub(crate) fn check(&self, visitor: &Visitor, now: u64) -> Result<(), Ended> {
         let Some(known) = visitor.known() else {
             return Ok(());
@@ -307,7 +307,7 @@ impl Policy {
             if !jwt.is_some_and(|jwt| jwt.accepts(mark)) {
                 return Err(revoked("the signed token".to_owned()));
             }
-            // Its account need not be in the file.
+            // The account needn't be in the file.
             return match known.expires.is_some_and(|expires| expires <= now) {
                 true => Err(Ended {
                     code: ErrorCode::Expired,
@@ -324,7 +324,7 @@ impl Policy {
         }
     }
 
-    /// Whether somebody may call himself so.
+    /// Whether a principal may use a name.
     pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
         match self.reserved.get(&folded(name.as_str())) {
             Some(owner) if visitor.account() != Some(owner) => {
@@ -339,7 +339,7 @@ impl Policy {
         }
     }
 
-    /// That somebody may not do something in a topic.
+    /// The refusal that a principal may not do something in a topic.
     pub(crate) fn denial(&self, visitor: &Visitor, verbs: Verbs, topic: &str) -> Denied {
         let what = match verbs {
             Verbs::WRITE => "write to",
@@ -356,7 +356,7 @@ impl Policy {
     }
 }
 
-/// What rules allow and deny together.
+/// The verbs that several rule sets allow and deny together.
 fn sum(rules: &[&RuleSet], account: Option<&UserName>, topic: &str) -> (Verbs, Verbs) {
     let name = account.map(UserName::as_str);
     let add = |(allowed, denied): (Verbs, Verbs), rules: &&RuleSet| {
@@ -385,7 +385,7 @@ fn jwt_visitor(claimed: Claimed) -> Visitor {
     Visitor::new(Some(account), proof, Some(expires))
 }
 
-/// A name as it looks: without case, white space, and characters that nobody sees.
+/// Folds a name to how it looks: without case, white space and invisible characters.
 pub(super) fn folded(name: &str) -> String {
     let is_invisible = |c: char| {
         matches!(

@@ -1,5 +1,5 @@
-//! Rules: `VERBS PATTERN`, which are allowed or denied. Denying beats allowing, their order
-//! means nothing, and what no rule allows is not allowed.
+//! Rules: `VERBS PATTERN`, allowed or denied. Denying beats allowing, the order has no meaning,
+//! and anything that no rule allows is forbidden.
 
 use super::pattern::Pattern;
 use super::verbs::Verbs;
@@ -20,7 +20,7 @@ pub enum RuleError {
          topic, as in \"read write lab-*\""
     )]
     UnknownVerb(String),
-    /// One of the two is missing.
+    /// The verbs or the pattern are missing.
     #[error("a rule has verbs and then the topic, as in \"read write lab-*\"")]
     Incomplete,
 }
@@ -48,8 +48,8 @@ impl std::fmt::Display for Rule {
 impl std::str::FromStr for Rule {
     type Err = RuleError;
 
-    /// The topic is the last word; one with a space in its name stands in quotation marks:
-    /// `read 'my topic'`.
+    /// The topic is the last word. A name with a space is put in quotation marks: `read 'my
+    /// topic'`.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let text = text.trim();
         let (words, pattern) = match text.strip_suffix('\'') {
@@ -70,7 +70,7 @@ impl std::str::FromStr for Rule {
     }
 }
 
-/// What somebody is allowed and denied.
+/// A set of rules that allow and deny.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RuleSet {
     pub(super) allow: Vec<Rule>,
@@ -78,23 +78,23 @@ pub(super) struct RuleSet {
 }
 
 impl RuleSet {
-    /// What is allowed, were nothing denied.
+    /// The verbs that are allowed, without regard to denials.
     pub(super) fn allowed(&self, topic: &str, user: Option<&str>) -> Verbs {
         verbs(&self.allow, topic, user)
     }
 
-    /// What is denied.
+    /// The verbs that are denied.
     pub(super) fn denied(&self, topic: &str, user: Option<&str>) -> Verbs {
         verbs(&self.deny, topic, user)
     }
 
-    /// What is allowed in every topic, whatever its name.
+    /// The verbs that are allowed in every topic, whatever its name.
     pub(super) fn allowed_anywhere(&self) -> Verbs {
         let general = self.allow.iter().filter(|rule| rule.pattern.is_any());
         general.fold(Verbs::NONE, |all, rule| all.or(rule.verbs))
     }
 
-    /// What is denied in some topic.
+    /// The verbs that are denied in at least one topic.
     pub(super) fn denied_somewhere(&self) -> Verbs {
         let rules = self.deny.iter();
         rules.fold(Verbs::NONE, |all, rule| all.or(rule.verbs))

@@ -1,4 +1,4 @@
-//! Who a connection, or a request, has proven to come from.
+//! The principal of a connection or a request: who it has proven to be.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use super::password::PasswordHash;
 use super::rules::RuleSet;
 use super::token::SecretHash;
 
-/// Whom the server takes somebody for.
+/// Who a client has proven to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Visitor {
-    /// Anybody: nothing was proven.
+    /// Nothing was proven.
     #[default]
     Everyone,
-    /// Somebody with an account, a token, or a known address.
+    /// A client with an account, a token, or a known address.
     Known(Arc<Known>),
 }
 
-/// Somebody who has proven something.
+/// A client that has proven something.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// The account; none for a token that belongs to nobody.
+    /// The account; `None` for a token that belongs to no user.
     pub(crate) account: Option<UserName>,
     pub(super) proof: Proof,
     /// When the proof expires, in milliseconds since the Unix epoch.
@@ -40,16 +40,16 @@ pub(super) struct KeptLogin {
     pub(super) until: u64,
 }
 
-/// What was proven, so that it can be seen later whether it still holds.
+/// What was proven, so that it can be checked later whether it still holds.
 #[derive(Debug)]
 pub(super) enum Proof {
     /// The connection comes from an address that stands for the account.
     Address,
     /// It knows the secret of a token.
     Token { id: Box<str>, hash: SecretHash },
-    /// It knows the account's password, of which this is kept.
+    /// It knows the account's password, which has this hash.
     Password { kept: PasswordHash },
-    /// It has brought a signed token.
+    /// It has sent a signed token.
     Jwt {
         name: Option<UserName>,
         rules: Option<RuleSet>,
@@ -57,7 +57,7 @@ pub(super) enum Proof {
     },
 }
 
-/// Why somebody isn't who he was any more.
+/// Why a login is no longer valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) code: ErrorCode,
@@ -103,7 +103,7 @@ impl Visitor {
         }
     }
 
-    /// The name that somebody has where he doesn't say another one.
+    /// The name from the login, for a client that gives no other.
     pub(crate) fn name(&self) -> Option<&UserName> {
         match &self.known()?.proof {
             Proof::Jwt { name, .. } => name.as_ref(),
@@ -123,13 +123,13 @@ impl Visitor {
         self.known()?.login
     }
 
-    /// Whether the connection has logged in itself: where it comes from can be overruled.
+    /// Whether the client has logged in. If only its address was recognised, it hasn't.
     pub(crate) fn has_logged_in(&self) -> bool {
         self.known()
             .is_some_and(|known| !matches!(known.proof, Proof::Address))
     }
 
-    /// Whether both are the same account, or the same token of nobody.
+    /// Whether both are the same account, or the same token without an account.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let is_account = self.account().is_some() || other.account().is_some();
         match is_account {

@@ -1,4 +1,4 @@
-//! Who is served.
+//! Options about who is served, and what clients may do.
 
 use std::path::PathBuf;
 use std::time::Duration;

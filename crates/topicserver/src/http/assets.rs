@@ -1,4 +1,4 @@
-//! The page, and what else lies ready in the program.
+//! The page and the other static files, which are part of the program.
 
 use axum::Extension;
 use axum::extract::Path;
@@ -15,11 +15,11 @@ use crate::http::guard::CheckedHost;
 use crate::http::lean;
 use crate::http::problem::Problem;
 
-/// What the page may do: load what is this server's, and talk to it. No script or
-/// style within the page itself, so that nothing that somebody writes can become one.
+/// The content security policy of the page: it may load files of this server, and connect to it.
+/// Inline scripts and styles are forbidden, so that no text of a user can become one.
 fn page_policy(CheckedHost(host): &CheckedHost) -> String {
-    // To some browsers, the page's own host over WebSocket is another one. The name was
-    // checked: it is a host's and nothing else.
+    // Some browsers take the page's own host over WebSocket for another site. The name was
+    // checked, so it is a host and nothing else.
     let host = host.as_deref();
     let sockets = host.map_or(String::new(), |host| format!(" ws://{host} wss://{host}"));
     format!(
@@ -43,7 +43,7 @@ natter: talk by topic. This port speaks HTTP, WebSocket, and JSON over TCP.
 In a browser this address is a page.
 ";
 
-/// A file of the page, as it is written.
+/// A file of the page.
 struct Asset {
     name: &'static str,
     kind: &'static str,
@@ -72,14 +72,14 @@ macro_rules! assets {
     };
 }
 
-/// The page's connection, which is a library of its own.
+/// The client library that the page uses.
 static LIBRARY: Asset = Asset {
     name: "natter.js",
     kind: SCRIPT,
     bytes: include_bytes!("../../../../clients/js/natter.js"),
 };
 
-/// What runs once for all tabs of a browser.
+/// The shared worker: one for all tabs of a browser.
 const WORKER: &str = "worker.js";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -123,7 +123,7 @@ fn assets() -> impl Iterator<Item = &'static Asset> {
     ASSETS.iter().chain(std::iter::once(&LIBRARY))
 }
 
-/// At the root: the page for a browser, and a few words for everything else.
+/// The root path: the page for a browser, a short text for other clients.
 pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: HeaderMap) -> Response {
     match Wanted::of(&headers) {
         Wanted::Page => page(&host),
@@ -131,7 +131,7 @@ pub(crate) async fn index(Extension(host): Extension<CheckedHost>, headers: Head
     }
 }
 
-/// The page, which finds out from its own address which topic it is at.
+/// The page. It reads the topic from its own address.
 pub(crate) fn page(host: &CheckedHost) -> Response {
     with_policy(asset("index.html"), host)
 }
@@ -153,7 +153,7 @@ pub(crate) async fn file(
     Path(name): Path<String>,
     Extension(host): Extension<CheckedHost>,
 ) -> Response {
-    // A shared worker has a policy of its own.
+    // A shared worker needs its own policy.
     match name.as_str() {
         WORKER => with_policy(asset(WORKER), &host),
         name => asset(name),
@@ -176,7 +176,7 @@ fn asset(name: &str) -> Response {
     };
     let headers = [
         (CONTENT_TYPE, asset.kind),
-        // Asked for again each time: a new server brings a new page.
+        // Browsers ask again each time, because a new server has a new page.
         (CACHE_CONTROL, "no-cache"),
     ];
     (headers, asset.served()).into_response()
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// What is left out may be nothing but comments and indentation.
+    /// Only comments and indentation may be removed.
     #[test]
     fn no_text_of_a_script_goes_over_several_lines() {
         for Asset { name, kind, bytes } in assets().filter(|asset| asset.kind == SCRIPT) {
@@ -218,7 +218,7 @@ mod tests {
             for line in text.lines().map(str::trim) {
                 let code = line.split(" // ").next().unwrap();
                 let is_comment = code.starts_with("//");
-                // A regular expression and a text may hold one.
+                // A regular expression or a string may hold one.
                 let exempt =
                     code.contains("/^```") || code.contains("\"`\"") || code.contains("'`");
                 let ticks = code.matches('`').count();

@@ -17,7 +17,7 @@ use crate::http::context::RequestContext;
 use crate::http::guard::Site;
 use crate::http::problem::Problem;
 
-/// What browsers send, and nobody else.
+/// A header that only browsers send.
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Nothing was proven.
@@ -58,13 +58,13 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestVisitor {
 }
 
 impl RequestVisitor {
-    /// What whoever has sent the request may do.
+    /// The gate for what the request may do.
     pub(crate) fn gate<'a>(&'a self, context: &'a RequestContext) -> Gate<'a> {
         Gate::new(context.state(), &self.0, context.peer)
     }
 }
 
-/// Finds out who has sent a request.
+/// Authenticates a request.
 pub(crate) async fn caller(
     context: &RequestContext,
     method: &Method,
@@ -133,7 +133,7 @@ fn audit(context: &RequestContext, error: &LoginError, now: u64) {
     audit.failure(context.peer, error.code(), &error.to_string(), now);
 }
 
-/// What the header says. What is wrong in it isn't quoted.
+/// The credential in the header. An error doesn't quote it.
 fn credential(value: &HeaderValue) -> Result<Credential, Problem> {
     let wrong = || Problem::bad_request("Authorization is \"Bearer TOKEN\", or \"Basic\"");
     let text = value.to_str().map_err(|_| wrong())?;
@@ -150,7 +150,7 @@ fn credential(value: &HeaderValue) -> Result<Credential, Problem> {
     let (user, password) = text.split_once(':').ok_or_else(wrong)?;
     let password = Secret::new(password).ok_or_else(wrong)?;
     Ok(match user {
-        // A program that has nothing but a token may leave the name out.
+        // A program that has only a token may leave the name out.
         "" => Credential::Token(password),
         user => Credential::Password {
             user: user.to_owned(),
@@ -159,12 +159,12 @@ fn credential(value: &HeaderValue) -> Result<Credential, Problem> {
     })
 }
 
-/// Whether it is a browser that asks, which would open a dialog of its own.
+/// Whether the client is a browser. A browser would open its own login dialog.
 pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(SEC_FETCH_MODE)
 }
 
-/// Says in an answer that one must log in, how one can.
+/// Adds to an answer that requires a login how to log in.
 pub(crate) fn challenge(response: &mut Response, is_browser: bool) {
     if response.status() != StatusCode::UNAUTHORIZED {
         return;

@@ -1,4 +1,4 @@
-//! What a request's handler knows of the request and of the connection on which it came.
+//! What a request's handler knows about the request and its connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use crate::http::cookie::Cookie;
 use crate::http::guard::Site;
 use crate::state::{ConnectionGuard, ServerState};
 
-/// A connection on which requests come.
+/// A connection that speaks HTTP.
 pub(crate) struct HttpConnection {
     pub(super) guard: ConnectionGuard,
-    /// The other end of the connection: a client, or a proxy.
+    /// The address at the other end: a client's or a proxy's.
     pub(super) peer: SocketAddr,
-    /// The server's end.
+    /// The server's address of the connection.
     pub(super) local: SocketAddr,
-    /// Nobody on the way can read along.
+    /// The connection is encrypted.
     pub(super) is_secure: bool,
 }
 
 /// A request.
 pub(crate) struct RequestContext {
     pub(super) connection: Arc<HttpConnection>,
-    /// The client, whom a trusted proxy may have forwarded.
+    /// The client's address, which may come from a trusted proxy.
     pub(super) peer: SocketAddr,
     /// Whose page sends it.
     pub(super) site: Site,
@@ -47,7 +47,7 @@ impl RequestContext {
         self.state().config()
     }
 
-    /// The server's end of the connection.
+    /// The server's address of the connection.
     pub(super) fn local(&self) -> SocketAddr {
         self.connection.local
     }

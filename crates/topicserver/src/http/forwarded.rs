@@ -1,7 +1,7 @@
-//! Whom a trusted proxy forwards, as it says in the headers of a request.
+//! The client that a trusted proxy forwards, from the headers of a request.
 //!
-//! Each proxy adds the address of its own peer at the end, so the list is read from there,
-//! past the proxies that are trusted. What stands before that is what a client claims.
+//! Each proxy appends the address of its own peer, so the list is read from the end, past the
+//! trusted proxies. Anything before that is only a client's claim.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,7 +26,7 @@ pub(crate) fn client(
     let plain = walk(lines(headers, &X_FORWARDED_FOR, plain_hops), config)?;
     let standard = walk(lines(headers, &header::FORWARDED, standard_hops), config)?;
     match (plain, standard) {
-        // Most proxies write one header, and let the other pass as the client sent it.
+        // Most proxies write one of the headers, and pass the other on as the client sent it.
         (Some(plain), Some(standard)) if plain.ip() != standard.ip() => Err(Problem::bad_request(
             "Forwarded and X-Forwarded-For name different clients; the proxy must remove \
                  the one that it doesn't write",
@@ -74,7 +74,7 @@ fn walk(
     Ok(client)
 }
 
-/// The addresses in all lines of a header, from the end. `None`: there is something else.
+/// The addresses in all lines of a header, from the end. `None` if there is anything else.
 fn lines<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -101,7 +101,7 @@ fn standard_hops(line: &str) -> Vec<Option<SocketAddr>> {
         let pairs = split_unquoted(element, ';')?;
         let mut pairs = pairs.into_iter().filter_map(|pair| pair.split_once('='));
         let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
-        // In an address there is nothing to be escaped.
+        // An address has no character that needs an escape.
         address(value.trim().trim_matches('"'))
     };
     elements.into_iter().rev().map(hop).collect()
@@ -128,7 +128,7 @@ fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     (!is_quoted).then_some(parts)
 }
 
-/// An address with or without a port, which is 0 then; IPv6 maybe in brackets.
+/// An address with or without a port; IPv6 may be in brackets. A missing port is 0.
 fn address(text: &str) -> Option<SocketAddr> {
     let alone = || {
         let inner = text
@@ -148,7 +148,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// Who asked, if the connection comes from `peer` and these are the headers.
+    /// The client of a request with these headers, on a connection from `peer`.
     fn client_of(peer: &str, lines: &[(&'static str, &str)]) -> Result<String, String> {
         let config = Config {
             trust_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
@@ -190,7 +190,7 @@ mod tests {
             ("[2001:db8::9]", "2001:db8::9"),
             ("203.0.113.9:80", "203.0.113.9"),
             ("::ffff:203.0.113.9", "203.0.113.9"),
-            // Somebody within.
+            // A client inside the network.
             ("10.0.0.7, 10.0.0.2", "10.0.0.7"),
         ] {
             let client = trusted("x-forwarded-for", line);

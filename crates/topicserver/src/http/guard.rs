@@ -1,10 +1,10 @@
-//! Who may ask: any program may; a web page may if it comes from this server, or from
-//! a site that is allowed. Otherwise, any page that somebody looks at could read and
-//! write what is said in his network.
+//! Which requests are served: those of every program, and those of web pages from this server or
+//! from an allowed site. Without this, any page that a user opens could read and write in the
+//! user's network.
 //!
-//! Two checks do it, and both only concern browsers. `Origin` says which site's page
-//! asks. `Host` says under which name the server was reached: a name that isn't its own
-//! may be a site's that lets its name lead here (DNS rebinding).
+//! There are two checks, and both only concern browsers. `Origin` names the site of the page that
+//! sends the request. `Host` is the name under which the server was reached: another name than
+//! its own may belong to a site that points its name here (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -20,16 +20,17 @@ use crate::http::problem::Problem;
 /// By which a browser says whether a page of another site asks.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What load balancers ask, under any name; it says nothing of what is talked about.
+/// Load balancers request this path, under any host name. The answer tells nothing about
+/// messages.
 const ASKED_BY_BALANCERS: [&str; 2] = ["/-/health", "/-/ready"];
 
-/// What is allowed beyond the server's own page and names.
+/// The sites and names that are allowed in addition to the server's own.
 pub(crate) struct Guard {
     origins: Vec<String>,
     hosts: Vec<String>,
 }
 
-/// What of a request was checked. Nothing else of it may stand in a header of its answer.
+/// The checked parts of a request. No other part of it may go into a header of the answer.
 #[derive(Debug)]
 pub(crate) struct Checked {
     /// The host and port under which the server was reached.
@@ -64,7 +65,7 @@ impl Site {
     }
 }
 
-/// The same for a request's handler.
+/// The checked host, for a request's handler.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedHost(pub(crate) Option<String>);
 
@@ -90,7 +91,7 @@ impl Guard {
         }
     }
 
-    /// What may be said of the request in its answer.
+    /// Checks a request. Returns the parts that may go into the answer.
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Checked, Problem> {
         let host = host_of(request)?;
         if let Some(host) = &host
@@ -157,8 +158,8 @@ fn forbidden_origin(origin: &str) -> Problem {
     )
 }
 
-/// Whether a browser says that a page of another site loads this as if it were a part
-/// of it, such as a picture. It doesn't say whose then. Following a link is no such thing.
+/// Whether a browser says that a page of another site loads this as a part of itself, such as a
+/// picture. The browser doesn't name the site then. Following a link doesn't count.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     let says = |name: &str, values: &[&str]| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
@@ -167,7 +168,7 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
     says("sec-fetch-site", &["cross-site", "same-site"]) && !says("sec-fetch-mode", &["navigate"])
 }
 
-/// The host and port under which the server was reached; HTTP/1.0 needn't say.
+/// The host and port under which the server was reached; HTTP/1.0 may leave them out.
 fn host_of<B>(request: &Request<B>) -> Result<Option<String>, Problem> {
     let host = single(request.headers(), &header::HOST)?;
     if let Some(authority) = request.uri().authority() {
@@ -182,7 +183,7 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<String>, Problem> {
     }
 }
 
-/// A host that consists of what a host may consist of.
+/// Checks that a host has only allowed characters.
 fn checked_host(host: Option<&str>) -> Result<Option<String>, Problem> {
     match host {
         Some(host) if host.bytes().all(is_of_host) => Ok(Some(host.to_owned())),
@@ -190,12 +191,12 @@ fn checked_host(host: Option<&str>) -> Result<Option<String>, Problem> {
     }
 }
 
-/// What a host and its port consist of.
+/// The characters of a host and its port.
 fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
 }
 
-/// A header that may come once: of two, two readers could take either.
+/// A header that may come only once. If it came twice, two programs could each take another one.
 fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -227,7 +228,7 @@ fn is_same(origin: &str, host: &str) -> bool {
     rest.eq_ignore_ascii_case(host)
 }
 
-/// The answer to a browser that asks whether a page of another site may ask.
+/// The answer to a browser's preflight request for a page of another site.
 pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -> Option<Response> {
     let is_preflight = request.method() == Method::OPTIONS
         && request
@@ -246,8 +247,8 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -
     })
 }
 
-/// The answer to who may not ask. What comes after on the same connection isn't looked
-/// at: somebody else may have put it there.
+/// The answer to a request that isn't allowed. Later bytes of the connection aren't read, because
+/// another site may have smuggled them in.
 pub(crate) fn refuse(problem: Problem) -> Response {
     close(secure(problem.into_response(), None))
 }
@@ -259,7 +260,7 @@ pub(crate) fn close(mut response: Response) -> Response {
     response
 }
 
-/// What every answer says to a browser.
+/// Adds the headers that every answer has for browsers.
 pub(crate) fn secure(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {

@@ -1,4 +1,4 @@
-//! What can be asked over HTTP: the same questions as on the wire, and their answers.
+//! Information over HTTP: the same requests as on the wire, and their answers.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
 use crate::outbox::reply::PendingReply;
 
-/// Far more than a topic takes for what waits for it.
+/// Far longer than a topic takes to handle a full mailbox.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which part of a list is asked for.
+/// Which page of a list is requested.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
-    /// It begins after this name.
+    /// The page begins after this name.
     after: Option<String>,
-    /// So many entries at most.
+    /// The most entries of the page.
     limit: Option<NonZeroU32>,
 }
 
@@ -72,12 +72,12 @@ pub(crate) async fn who(
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let reply = PendingReply::new(asker, 0);
-    // A topic that has enough to do answers later.
+    // A busy topic answers later.
     let _ = visitor.gate(&context).who(&topic, &query.into(), reply)?;
     answered(answer).await
 }
 
-/// The answer, out of the frame in which it comes.
+/// The answer, taken out of its frame.
 async fn answered(answer: oneshot::Receiver<Vec<u8>>) -> Result<Response, Problem> {
     #[derive(serde::Deserialize)]
     struct Frame<'a> {

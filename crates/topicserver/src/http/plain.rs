@@ -1,5 +1,5 @@
-//! What a request gets that isn't encrypted, where the server takes only what is; and how
-//! browsers are told to use nothing else.
+//! Requests in plain text where TLS is required: how they are answered, and how browsers are told
+//! to use only https.
 
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
@@ -14,9 +14,9 @@ use crate::http::ticket;
 /// Where browsers send passwords and tokens to.
 const LOGIN: &str = "/-/login";
 
-/// The answer to a request that must be encrypted and isn't. Reading requests are sent to the
-/// same place by https. Others aren't: their body has been sent in plain already, and nobody
-/// would notice.
+/// The answer to a plain-text request where TLS is required. Reading requests are redirected to
+/// https. Others are refused, because their body has been sent in plain text already, and after a
+/// redirect nobody would notice.
 pub(super) fn refuse<B>(
     context: &HttpConnection,
     request: &Request<B>,
@@ -49,7 +49,7 @@ pub(super) fn refuse<B>(
     Some(problem.into_response())
 }
 
-/// Tells a browser to use https only for this host, if that is wanted.
+/// Tells a browser to use only https for this host, with `--hsts`.
 pub(super) fn forbid(context: &HttpConnection, response: &mut Response) {
     let tls = context.state().tls().filter(|_| context.is_secure);
     if let Some(time) = tls.and_then(|tls| tls.hsts())

@@ -1,5 +1,4 @@
-//! What went wrong with a request: a code as on the wire, and the status that says
-//! the same to HTTP.
+//! Errors of requests: a code as on the wire, and the matching HTTP status.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -9,15 +8,15 @@ use wire::{ErrorCode, FrameError, TopicNameError};
 use crate::access::{Denied, Exceeded, LoginError};
 use crate::metrics::{self, ByCode};
 
-/// An error as a client is told it.
+/// An error as clients get it.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
-    /// The limit that was the reason.
+    /// The limit that was exceeded.
     exceeded: Option<Box<Exceeded>>,
-    /// After how many seconds the same may be asked again.
+    /// After how many seconds the client may try again.
     retry_after: Option<u64>,
 }
 
@@ -32,13 +31,13 @@ impl Problem {
         }
     }
 
-    /// The same; it may be tried again after so many seconds.
+    /// Sets after how many seconds the client may try again.
     pub(crate) fn after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after = seconds;
         self
     }
 
-    /// The request can't be understood.
+    /// An error for a malformed request.
     pub(crate) fn bad_request(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text)
     }

@@ -1,4 +1,5 @@
-//! `POST /TOPIC`, and `PUT` as programs upload: the body becomes a message, or each of its lines one.
+//! `POST /TOPIC`, and `PUT` for upload programs: the body becomes a message, or each of its lines
+//! becomes one.
 
 use std::sync::Arc;
 
@@ -26,17 +27,17 @@ use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishQuery {
-    /// `lines`: one of each line.
+    /// `lines`: each line is a message.
     split: Option<String>,
-    /// Who says it.
+    /// The publisher's name.
     user: Option<String>,
-    /// Under which it is only published once, however often it is sent.
+    /// The id under which the message is published only once.
     id: Option<String>,
-    /// `whole`: a body in JSON is the message, as it is.
+    /// `whole`: the message is the whole JSON body.
     json: Option<String>,
 }
 
-/// A body in JSON. What else is in it is no concern of ours: webhooks send more.
+/// A body in JSON. Other members are ignored, because webhooks send more.
 #[derive(Debug, Deserialize)]
 struct JsonBody {
     text: String,
@@ -44,7 +45,7 @@ struct JsonBody {
     id: Option<String>,
 }
 
-/// What is to be published.
+/// The messages to publish.
 struct Publish {
     texts: Vec<String>,
     user: Option<String>,
@@ -59,7 +60,7 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    // Before the body is read: a client that may not publish needn't send it.
+    // This comes before the body is read: a client that may not publish needn't send it.
     visitor.gate(&context).check_publish(&topic)?;
     let body = WholeBody::read(&context, &headers, body).await?;
     let request = parse_body(query, &headers, &body.bytes)?;
@@ -106,7 +107,7 @@ pub(crate) async fn publish(
     }
 }
 
-/// Where the message is; of several, the last one, and how many there are.
+/// The answer: where the message is. For several, where the last one is, and how many there are.
 fn answer(topic: &TopicName, stored: Stored, count: usize) -> Response {
     #[derive(serde::Serialize)]
     struct Published<'a> {
@@ -125,7 +126,7 @@ fn answer(topic: &TopicName, stored: Stored, count: usize) -> Response {
     json(StatusCode::OK, &published)
 }
 
-/// What the body says.
+/// Parses the body.
 fn parse_body(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result<Publish, Problem> {
     let kind = headers
         .get(CONTENT_TYPE)
@@ -184,7 +185,7 @@ fn parse_body(query: PublishQuery, headers: &HeaderMap, bytes: &Bytes) -> Result
     }
 }
 
-/// Whether a body in JSON is the message itself.
+/// Whether the message is the whole JSON body.
 fn is_whole(query: &PublishQuery) -> Result<bool, Problem> {
     match query.json.as_deref() {
         None => Ok(false),
@@ -212,7 +213,7 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
             text,
         };
         let line = message.to_line();
-        // The line's end doesn't count, and quotation marks take two bytes in JSON.
+        // The line's end doesn't count, and the quotation marks of a JSON string take two bytes.
         if line.len() > max + 1 {
             return Err(too_long(max));
         }
@@ -221,7 +222,8 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
     Ok(lines.into())
 }
 
-/// Who says it, if that is said or was proven: nobody who is connected under that name.
+/// The publisher's identity, if the request gives a name or has proven one. A name that a
+/// connected client holds is refused.
 fn identify(
     context: &RequestContext,
     visitor: &RequestVisitor,
@@ -234,7 +236,7 @@ fn identify(
         Some(Arc::new(identity.with_account(account.clone())))
     };
     let Some(user) = user else {
-        // A name that comes with the login, unless somebody, maybe the same, has it now.
+        // The login's name, unless a connection, maybe of the same user, holds it now.
         let directory = context.state().directory();
         let named = visitor.0.name().filter(|name| !directory.has(name));
         let named = named.filter(|name| visitor.gate(context).check_name(name).is_ok());

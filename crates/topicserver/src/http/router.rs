@@ -1,5 +1,4 @@
-//! Which request goes where. `openapi.json` says the same for people and programs, and
-//! a test holds it against this.
+//! The routes. `openapi.json` describes them for people and programs, and a test compares both.
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
@@ -10,7 +9,7 @@ use crate::http::problem::Problem;
 use crate::http::publish::publish;
 use crate::http::{assets, info, login, stream, websocket};
 
-/// Topics are paths; what is the server's own lies under `/-/`.
+/// Topics are paths. The server's own routes are under `/-/`.
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(assets::index).post(no_topic).put(no_topic))

@@ -42,7 +42,7 @@ const MAX_HEADER_LINES: usize = 64;
 /// The smallest read buffer that the HTTP library takes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
-/// What requests are answered with: made once for a server.
+/// The HTTP service, made once for a server.
 pub(crate) struct HttpService {
     router: Router,
     guard: Guard,
@@ -63,16 +63,15 @@ impl HttpService {
     }
 }
 
-/// Answers requests, and goes on with what the connection has become then, if it has.
-/// For that, nothing of the HTTP library is kept.
+/// Answers requests. If the connection becomes a stream or a WebSocket, runs that; nothing of the
+/// HTTP library is kept meanwhile.
 async fn serve(service: Arc<HttpService>, connection: Handover) {
     if let Some(session) = Box::pin(answer_all(service, connection)).await {
         session.await;
     }
 }
 
-/// Answers requests until the connection ends, or becomes something else, or the server
-/// ends.
+/// Answers requests until the connection ends, leaves HTTP, or the server ends.
 async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<Serving> {
     let Handover {
         reader,
@@ -189,7 +188,7 @@ async fn answer(
     auth::challenge(&mut response, is_browser);
     plain::forbid(&connection, &mut response);
     if slot.fill(&mut response, seats) {
-        // The connection leaves the HTTP library, which waits for an answer till then.
+        // The connection leaves the HTTP library, which waits for an answer until then.
         std::future::pending::<()>().await;
     }
     Ok(response)
@@ -252,16 +251,16 @@ fn server_is_protected() -> Problem {
     Problem::new(status, code, locality::REFUSAL)
 }
 
-/// The answer to a request that isn't let in.
+/// Logs that a request is refused, and answers it.
 fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Response {
     let state = connection.state();
     state.log_peer_error(peer, problem.code, &problem.text);
     guard::refuse(problem)
 }
 
-/// A connection that becomes something else counts from now on for whoever has opened that,
-/// and a proxy's as one of the client whom the proxy forwards. If they have too many, they
-/// are told so instead.
+/// Counts a connection that leaves HTTP for the principal that has opened it. A proxy's
+/// connection also counts for the client that the proxy forwards. If there are too many, the
+/// answer is an error.
 fn take_seats(
     connection: &HttpConnection,
     client: SocketAddr,

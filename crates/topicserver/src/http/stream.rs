@@ -1,5 +1,5 @@
-//! `GET /TOPIC`, and `GET /-/stream` for several topics: what is said there, as it comes, by
-//! a session like every other.
+//! `GET /TOPIC`, and `GET /-/stream` for several topics: messages as they come, from a session
+//! like every other.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use crate::http::several::SeveralTopics;
 use crate::http::takeover::{Listening, Takeover};
 use crate::outbox::form::Form;
 
-/// By which a browser says what it has already.
+/// The header in which a browser sends its position.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// By which a proxy is told to hand on what it gets at once.
+/// The header that tells a proxy not to buffer.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(crate) async fn open(
@@ -47,7 +47,7 @@ pub(crate) async fn open(
     listen(&context, visitor, vec![topic], &query, &parts)
 }
 
-/// The same of several topics.
+/// Opens a stream of several topics.
 pub(crate) async fn open_several(
     Extension(context): Extension<Arc<RequestContext>>,
     visitor: RequestVisitor,
@@ -91,7 +91,7 @@ fn listen(
     Ok(response)
 }
 
-/// What a browser has already.
+/// The position that a browser sends.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     match headers.get(LAST_EVENT_ID).map(|id| id.to_str()) {
         // A browser sends an empty one if it has none.
@@ -101,7 +101,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// HTTP 1.0 has no chunks: the end of the connection is that of the answer.
+/// HTTP 1.0 has no chunks, so the answer ends with the connection.
 fn form(wanted: Wanted, version: Version, topics: usize) -> Form {
     match (wanted, version >= Version::HTTP_11) {
         (Wanted::Events, true) => Form::ChunkedEvents,

@@ -1,5 +1,4 @@
-//! `/-/ws`: the same frames as over TCP, one a text message, by a session like every
-//! other.
+//! `/-/ws`: the same frames as over TCP, each in a text message, with a session like every other.
 
 use axum::http::header::{
     CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -13,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::takeover::Takeover;
 use crate::websocket::handshake;
 
-/// The only version that there is.
+/// The only version of the protocol.
 const VERSION: &str = "13";
 
 pub(crate) async fn open(
@@ -50,7 +49,7 @@ pub(crate) async fn open(
     Ok(response)
 }
 
-/// Whether one of a header's words is this one.
+/// Whether a header's list has this word.
 fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter();
     let mut words = values
