@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, Page, TopicName, UserName};
 
-use crate::access::{ConnectionPlace, Denied, Grant, Meter, Verbs, Visitor};
+use crate::access::{ConnectionPermit, Denied, Grant, Meter, Principal, Verbs};
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::state::ServerState;
@@ -24,7 +24,7 @@ use crate::topic::registry::Registry;
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'a> {
     state: &'a ServerState,
-    visitor: &'a Visitor,
+    principal: &'a Principal,
     peer: SocketAddr,
 }
 
@@ -55,10 +55,10 @@ impl Admitted {
 }
 
 impl<'a> Gate<'a> {
-    pub(crate) fn new(state: &'a ServerState, visitor: &'a Visitor, peer: SocketAddr) -> Self {
+    pub(crate) fn new(state: &'a ServerState, principal: &'a Principal, peer: SocketAddr) -> Self {
         Self {
             state,
-            visitor,
+            principal,
             peer,
         }
     }
@@ -98,14 +98,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Counts a connection, where connections are limited.
-    pub(crate) fn connect(&self) -> Result<Option<ConnectionPlace>, Denied> {
+    pub(crate) fn connect(&self) -> Result<Option<ConnectionPermit>, Denied> {
         let place = self.meter().map(|meter| meter.connect()).transpose();
         place.map_err(|exceeded| self.noted(exceeded.into()))
     }
 
     /// The meter; `None` if nothing is limited.
     fn meter(&self) -> Option<Meter> {
-        self.state.access().meter(self.visitor, self.peer.ip())
+        self.state.access().meter(self.principal, self.peer.ip())
     }
 
     /// Admits the principal as a listener to all of these topics, or to none of them.
@@ -116,7 +116,7 @@ impl<'a> Gate<'a> {
 
     /// What the principal may do in a topic.
     pub(crate) fn grant(&self, name: &TopicName) -> Grant {
-        self.state.access().grant(self.visitor, name.as_str())
+        self.state.access().grant(self.principal, name.as_str())
     }
 
     /// Publishes to a topic without being a member of it.
@@ -155,14 +155,14 @@ impl<'a> Gate<'a> {
     /// Looks a user up. This needs the permission to see the members of all topics.
     pub(crate) fn look_up(&self, user: &str) -> Result<Option<Vec<u8>>, Denied> {
         let access = self.state.access();
-        if !access.grant_everywhere(self.visitor).contains(Verbs::WHO) {
-            let code = match self.visitor {
-                Visitor::Everyone => ErrorCode::Unauthenticated,
-                Visitor::Known(_) => ErrorCode::Forbidden,
+        if !access.grant_everywhere(self.principal).contains(Verbs::WHO) {
+            let code = match self.principal {
+                Principal::Everyone => ErrorCode::Unauthenticated,
+                Principal::Known(_) => ErrorCode::Forbidden,
             };
             let text = format!(
                 "you may not look anybody up as {}; that takes the right \"who *\"",
-                self.visitor
+                self.principal
             );
             return Err(self.noted(Denied::new(code, text)));
         }
@@ -171,7 +171,7 @@ impl<'a> Gate<'a> {
 
     /// Requests the topics that the principal may see.
     pub(crate) fn list(&self, page: Page, reply: PendingReply) {
-        let is_visible = self.state.access().lister(self.visitor);
+        let is_visible = self.state.access().lister(self.principal);
         self.registry().list(page, reply, is_visible);
     }
 
@@ -189,24 +189,24 @@ impl<'a> Gate<'a> {
 
     /// Checks that the principal may use a name.
     pub(crate) fn check_name(&self, name: &UserName) -> Result<(), Denied> {
-        let checked = self.state.access().check_name(self.visitor, name);
+        let checked = self.state.access().check_name(self.principal, name);
         checked.map_err(|denied| self.noted(denied))
     }
 
     /// The refusal that the principal may not do something.
     pub(crate) fn denied(&self, verbs: Verbs, topic: &str) -> Denied {
-        self.noted(self.state.access().denial(self.visitor, verbs, topic))
+        self.noted(self.state.access().denial(self.principal, verbs, topic))
     }
 
     fn require(&self, verbs: Verbs, topic: &str) -> Result<Grant, Denied> {
-        let required = self.state.access().require(self.visitor, verbs, topic);
+        let required = self.state.access().require(self.principal, verbs, topic);
         required.map_err(|denied| self.noted(denied))
     }
 
     fn noted(&self, denied: Denied) -> Denied {
         let now = self.state.clock().read().stamp;
         let audit = self.state.access().audit();
-        audit.refusal(self.peer, self.visitor, denied.code, &denied.text, now);
+        audit.refusal(self.peer, self.principal, denied.code, &denied.text, now);
         denied
     }
 }

@@ -24,7 +24,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 use wire::{ErrorCode, RegistrationOptions, TopicName};
 
-use crate::access::{ConnectionPlace, Visitor};
+use crate::access::{ConnectionPermit, Principal};
 use crate::config::Config;
 use crate::outbox::{Drain, SharedOutbox};
 use crate::session::discard::DiscardSink;
@@ -122,9 +122,9 @@ impl<R: Source> Session<R> {
 
     /// Sets the principal that has opened the connection, as proven by the HTTP request, and the
     /// permit that counts it.
-    pub(crate) fn of(mut self, visitor: Visitor, place: Option<ConnectionPlace>) -> Self {
-        self.handler.set_visitor(visitor);
-        self.handler.set_place(place);
+    pub(crate) fn of(mut self, principal: Principal, permit: Option<ConnectionPermit>) -> Self {
+        self.handler.set_principal(principal);
+        self.handler.set_permit(permit);
         self
     }
 

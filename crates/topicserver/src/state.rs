@@ -191,11 +191,11 @@ impl ServerState {
 
     /// Counts a connection of a trusted proxy for the client that it forwards, unless that client
     /// has too many.
-    pub(crate) fn assign(self: &Arc<Self>, client: SocketAddr) -> Result<AddressPlace, Refusal> {
+    pub(crate) fn assign(self: &Arc<Self>, client: SocketAddr) -> Result<AddressPermit, Refusal> {
         let ip = client.ip().to_canonical();
         self.connections.assign(ip)?;
         let state = self.clone();
-        Ok(AddressPlace {
+        Ok(AddressPermit {
             state,
             ip: Some(ip),
         })
@@ -246,12 +246,12 @@ pub(crate) struct ConnectionGuard {
 }
 
 /// Counts a forwarded connection for its client until a [`ConnectionGuard`] does.
-pub(crate) struct AddressPlace {
+pub(crate) struct AddressPermit {
     state: Arc<ServerState>,
     ip: Option<IpAddr>,
 }
 
-impl Drop for AddressPlace {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         if let Some(ip) = self.ip {
             self.state.connections.unassign(ip);
@@ -275,8 +275,8 @@ impl ConnectionGuard {
     }
 
     /// From now on this counts the connection for its client.
-    pub(crate) fn take_place(&mut self, mut place: AddressPlace) {
-        let ip = std::mem::replace(&mut self.ip, place.ip.take());
+    pub(crate) fn take_permit(&mut self, mut permit: AddressPermit) {
+        let ip = std::mem::replace(&mut self.ip, permit.ip.take());
         if let Some(ip) = ip {
             self.state.connections.unassign(ip);
         }

@@ -11,7 +11,7 @@ use wire::ErrorCode;
 use crate::log_limit::LogLimiter;
 use crate::metrics::{self, ByCode};
 
-use super::visitor::Visitor;
+use super::principal::Principal;
 
 /// Writes to the log, and to the audit file if there is one. Lines that peers can cause at will
 /// are limited in rate.
@@ -55,23 +55,23 @@ impl Audit {
     }
 
     /// A client has logged in.
-    pub(crate) fn login(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
-        tracing::info!(target: "audit", %peer, "logged in as {visitor}");
-        self.write(&Line::new("login", Some(peer), now).of(visitor));
+    pub(crate) fn login(&self, peer: SocketAddr, principal: &Principal, now: u64) {
+        tracing::info!(target: "audit", %peer, "logged in as {principal}");
+        self.write(&Line::new("login", Some(peer), now).of(principal));
     }
 
     /// Somebody has logged out.
-    pub(crate) fn logout(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
-        tracing::info!(target: "audit", %peer, "{visitor} has logged out");
-        self.write(&Line::new("logout", Some(peer), now).of(visitor));
+    pub(crate) fn logout(&self, peer: SocketAddr, principal: &Principal, now: u64) {
+        tracing::info!(target: "audit", %peer, "{principal} has logged out");
+        self.write(&Line::new("logout", Some(peer), now).of(principal));
     }
 
-    /// Somebody got a ticket. A site fetches one for each of its visitors, so this is held to
+    /// Somebody got a ticket. A site fetches one for each of its principals, so this is held to
     /// a rate.
-    pub(crate) fn ticket(&self, peer: SocketAddr, visitor: &Visitor, now: u64) {
+    pub(crate) fn ticket(&self, peer: SocketAddr, principal: &Principal, now: u64) {
         self.tickets.log(|left_out| {
-            tracing::info!(target: "audit", %peer, left_out, "a ticket for {visitor}");
-            self.write(&Line::new("ticket", Some(peer), now).of(visitor));
+            tracing::info!(target: "audit", %peer, left_out, "a ticket for {principal}");
+            self.write(&Line::new("ticket", Some(peer), now).of(principal));
         });
     }
 
@@ -89,14 +89,14 @@ impl Audit {
     pub(crate) fn refusal(
         &self,
         peer: SocketAddr,
-        visitor: &Visitor,
+        principal: &Principal,
         code: ErrorCode,
         text: &str,
         now: u64,
     ) {
         self.refusals.log(|left_out| {
             tracing::warn!(target: "audit", %peer, %code, left_out, "{text}");
-            let line = Line::new("refusal", Some(peer), now).of(visitor);
+            let line = Line::new("refusal", Some(peer), now).of(principal);
             self.write(&line.because(code, text));
         });
     }
@@ -139,10 +139,10 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn of(self, visitor: &'a Visitor) -> Self {
+    fn of(self, principal: &'a Principal) -> Self {
         Self {
-            account: visitor.account().map(wire::UserName::as_str),
-            token: visitor.token(),
+            account: principal.account().map(wire::UserName::as_str),
+            token: principal.token(),
             ..self
         }
     }

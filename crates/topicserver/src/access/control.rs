@@ -18,10 +18,10 @@ use super::limiter::{Limiter, Meter, Owner};
 use super::locality::Locality;
 use super::mistake::AuthFileError;
 use super::policy::{Denied, Policy};
+use super::principal::{Ended, Principal};
 use super::sealed::Sealer;
 use super::tickets::Tickets;
 use super::verbs::Verbs;
-use super::visitor::{Ended, Visitor};
 
 /// The policy in force, with logins, limits and the audit log.
 pub(crate) struct Access {
@@ -194,58 +194,61 @@ impl Access {
     }
 
     /// What a principal may do in a topic.
-    pub(crate) fn grant(&self, visitor: &Visitor, topic: &str) -> Grant {
+    pub(crate) fn grant(&self, principal: &Principal, topic: &str) -> Grant {
         let policy = self.policy.read();
         Grant {
             version: policy.version,
-            verbs: policy.decide(visitor, topic),
+            verbs: policy.decide(principal, topic),
         }
     }
 
     /// Checks that a principal may do something in a topic.
     pub(crate) fn require(
         &self,
-        visitor: &Visitor,
+        principal: &Principal,
         verbs: Verbs,
         topic: &str,
     ) -> Result<Grant, Denied> {
-        let grant = self.grant(visitor, topic);
+        let grant = self.grant(principal, topic);
         match grant.verbs.contains(verbs) {
             true => Ok(grant),
-            false => Err(self.denial(visitor, verbs, topic)),
+            false => Err(self.denial(principal, verbs, topic)),
         }
     }
 
     /// The error that a principal may not do something in a topic.
-    pub(crate) fn denial(&self, visitor: &Visitor, verbs: Verbs, topic: &str) -> Denied {
-        self.policy.read().denial(visitor, verbs, topic)
+    pub(crate) fn denial(&self, principal: &Principal, verbs: Verbs, topic: &str) -> Denied {
+        self.policy.read().denial(principal, verbs, topic)
     }
 
     /// What a principal may do in all topics.
-    pub(crate) fn grant_everywhere(&self, visitor: &Visitor) -> Verbs {
-        self.policy.read().decide_everywhere(visitor)
+    pub(crate) fn grant_everywhere(&self, principal: &Principal) -> Verbs {
+        self.policy.read().decide_everywhere(principal)
     }
 
     /// Which topics a principal may see in a list.
-    pub(crate) fn lister(&self, visitor: &Visitor) -> impl Fn(&str) -> bool + Send + Sync + use<> {
-        let (policy, visitor) = (self.policy(), visitor.clone());
-        move |topic| policy.decide(&visitor, topic).contains(Verbs::LIST)
+    pub(crate) fn lister(
+        &self,
+        principal: &Principal,
+    ) -> impl Fn(&str) -> bool + Send + Sync + use<> {
+        let (policy, principal) = (self.policy(), principal.clone());
+        move |topic| policy.decide(&principal, topic).contains(Verbs::LIST)
     }
 
     /// Whether a principal may use a name.
-    pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
-        self.policy.read().check_name(visitor, name)
+    pub(crate) fn check_name(&self, principal: &Principal, name: &UserName) -> Result<(), Denied> {
+        self.policy.read().check_name(principal, name)
     }
 
     /// The principal of a client that has not logged in, by its address.
-    pub(crate) fn visitor_at(&self, peer: IpAddr) -> Visitor {
-        self.policy.read().visitor_at(peer)
+    pub(crate) fn principal_at(&self, peer: IpAddr) -> Principal {
+        self.policy.read().principal_at(peer)
     }
 
     /// The meter of a principal at an address; `None` if nothing is limited.
-    pub(crate) fn meter(&self, visitor: &Visitor, peer: IpAddr) -> Option<Meter> {
-        let limits = self.policy.read().limits(visitor);
-        let owner = Owner::of(visitor, peer);
+    pub(crate) fn meter(&self, principal: &Principal, peer: IpAddr) -> Option<Meter> {
+        let limits = self.policy.read().limits(principal);
+        let owner = Owner::of(principal, peer);
         self.limiter.meter(owner, limits, Instant::now())
     }
 
@@ -274,8 +277,8 @@ impl Access {
     }
 
     /// Notes when a principal's login expires, so that it is checked then.
-    pub(super) fn watch(&self, visitor: &Visitor) {
-        if let Some(expires) = visitor.expires() {
+    pub(super) fn watch(&self, principal: &Principal) {
+        if let Some(expires) = principal.expires() {
             self.next_expiry.fetch_min(expires, Ordering::AcqRel);
         }
     }
@@ -283,16 +286,16 @@ impl Access {
     /// The principal of a connection from `peer`, checked again by the policy in force.
     pub(crate) fn check(
         &self,
-        visitor: &Visitor,
+        principal: &Principal,
         peer: IpAddr,
         now: u64,
-    ) -> Result<Visitor, Ended> {
+    ) -> Result<Principal, Ended> {
         let policy = self.policy();
-        if !visitor.has_logged_in() {
-            return Ok(policy.visitor_at(peer));
+        if !principal.has_logged_in() {
+            return Ok(policy.principal_at(peer));
         }
-        policy.check(visitor, now)?;
-        let login = visitor.login();
+        policy.check(principal, now)?;
+        let login = principal.login();
         let sealer = self.sealer();
         if login.is_some_and(|login| sealer.is_some_and(|sealer| sealer.has_ended(login))) {
             return Err(Ended {
@@ -300,8 +303,8 @@ impl Access {
                 text: "you have logged out".to_owned(),
             });
         }
-        self.watch(visitor);
-        Ok(visitor.clone())
+        self.watch(principal);
+        Ok(principal.clone())
     }
 
     /// Whether the login of a connection has expired by now.

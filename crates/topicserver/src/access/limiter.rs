@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use wire::{ErrorCode, UserName};
 
 use super::guessing::whole_seconds;
+use super::principal::Principal;
 use super::rate::{Bucket, Rate};
-use super::visitor::Visitor;
 use crate::metrics::{self, Count};
 use crate::network::Network;
 
@@ -95,9 +95,9 @@ pub(crate) struct Meter {
 }
 
 /// A counted connection. Dropping it ends the count.
-pub(crate) struct ConnectionPlace(Arc<Owned>);
+pub(crate) struct ConnectionPermit(Arc<Owned>);
 
-impl Drop for ConnectionPlace {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut used = self.0.used.lock();
         used.connections = used.connections.saturating_sub(1);
@@ -123,8 +123,8 @@ impl Limits {
 impl Owner {
     /// A client with an account is never counted by its address, because others may share the
     /// address.
-    pub(crate) fn of(visitor: &Visitor, peer: IpAddr) -> Self {
-        match visitor.account() {
+    pub(crate) fn of(principal: &Principal, peer: IpAddr) -> Self {
+        match principal.account() {
             Some(account) => Self::Account(account.clone()),
             None => Self::Client(Network::of_client(peer)),
         }
@@ -219,7 +219,7 @@ impl Meter {
     }
 
     /// Counts a connection.
-    pub(crate) fn connect(&self) -> Result<ConnectionPlace, Exceeded> {
+    pub(crate) fn connect(&self) -> Result<ConnectionPermit, Exceeded> {
         let mut used = self.owned.used.lock();
         match self.limits.connections {
             Some(max) if used.connections >= max => {
@@ -227,7 +227,7 @@ impl Meter {
             }
             _ => {
                 used.connections += 1;
-                Ok(ConnectionPlace(self.owned.clone()))
+                Ok(ConnectionPermit(self.owned.clone()))
             }
         }
     }

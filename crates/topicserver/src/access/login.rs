@@ -10,13 +10,13 @@ use super::guessing::Attempt;
 use super::login_error::LoginError;
 use super::password::PasswordHash;
 use super::policy::Policy;
+use super::principal::Principal;
 use super::sealed::Sealed;
-use super::visitor::Visitor;
 
 /// The state of a login.
 pub(crate) enum Login {
     /// It is decided.
-    Done(Result<Visitor, LoginError>),
+    Done(Result<Principal, LoginError>),
     /// A password has to be checked.
     Password(Box<PasswordLogin>),
 }
@@ -32,7 +32,7 @@ pub(crate) struct PasswordLogin {
 
 impl Login {
     /// The result of the login.
-    pub(crate) async fn finish(self, access: &Access) -> Result<Visitor, LoginError> {
+    pub(crate) async fn finish(self, access: &Access) -> Result<Principal, LoginError> {
         match self {
             Self::Done(done) => done,
             Self::Password(login) => login.finish(access).await,
@@ -49,14 +49,14 @@ impl Access {
             Credential::Token(token) => Login::Done(self.by_token(&policy, token.expose(), now)),
             Credential::Password { user, password } => {
                 // A program that only supports passwords may send a token as the password.
-                let by_token = match policy.visitor_with(password.expose(), now) {
+                let by_token = match policy.principal_by_token(password.expose(), now) {
                     Err(LoginError::UnknownToken) => {
                         return self.by_password(&policy, user, password, peer);
                     }
-                    Ok(visitor) if !is_of(&visitor, user) => {
+                    Ok(principal) if !is_of(&principal, user) => {
                         Err(self.failed(LoginError::WrongPassword, peer, user))
                     }
-                    Ok(visitor) => Ok(self.watched(visitor)),
+                    Ok(principal) => Ok(self.watched(principal)),
                     other => other,
                 };
                 Login::Done(by_token)
@@ -65,22 +65,22 @@ impl Access {
     }
 
     /// Seals a login, for a browser to keep.
-    pub(crate) fn seal_login(&self, visitor: &Visitor, now: u64) -> Result<Sealed, LoginError> {
+    pub(crate) fn seal_login(&self, principal: &Principal, now: u64) -> Result<Sealed, LoginError> {
         let sealer = self.sealer().ok_or(LoginError::NoAccounts)?;
-        sealer.seal(visitor, now)
+        sealer.seal(principal, now)
     }
 
     /// Who brings a login that a browser keeps.
-    pub(crate) fn open_login(&self, text: &str, now: u64) -> Result<Visitor, LoginError> {
+    pub(crate) fn open_login(&self, text: &str, now: u64) -> Result<Principal, LoginError> {
         let sealer = self.sealer().ok_or(LoginError::Over)?;
-        let visitor = sealer.open(text, &self.policy(), now)?;
-        Ok(self.watched(visitor))
+        let principal = sealer.open(text, &self.policy(), now)?;
+        Ok(self.watched(principal))
     }
 
     /// Ends the login that somebody's browser keeps, and what was opened by it.
     /// False if no browser keeps one.
-    pub(crate) fn end_login(&self, visitor: &Visitor, now: u64) -> bool {
-        let (Some(login), Some(sealer)) = (visitor.login(), self.sealer()) else {
+    pub(crate) fn end_login(&self, principal: &Principal, now: u64) -> bool {
+        let (Some(login), Some(sealer)) = (principal.login(), self.sealer()) else {
             return false;
         };
         sealer.end(login, now);
@@ -89,9 +89,12 @@ impl Access {
     }
 
     /// Gives somebody who has logged in a ticket, and says for how long it is good.
-    pub(crate) fn give_ticket(&self, visitor: &Visitor) -> Result<(String, Duration), LoginError> {
+    pub(crate) fn give_ticket(
+        &self,
+        principal: &Principal,
+    ) -> Result<(String, Duration), LoginError> {
         let tickets = self.tickets().ok_or(LoginError::NoAccounts)?;
-        let ticket = tickets.give(visitor, Instant::now())?;
+        let ticket = tickets.give(principal, Instant::now())?;
         Ok((ticket, tickets.lifetime()))
     }
 
@@ -101,18 +104,18 @@ impl Access {
         ticket: &str,
         peer: IpAddr,
         now: u64,
-    ) -> Result<Visitor, LoginError> {
+    ) -> Result<Principal, LoginError> {
         let tickets = self.tickets().ok_or(LoginError::NoAccounts)?;
-        let visitor = tickets.take(ticket, Instant::now())?;
+        let principal = tickets.take(ticket, Instant::now())?;
         // Since it was given out, something may have changed.
-        self.check(&visitor, peer, now).map_err(LoginError::Ended)
+        self.check(&principal, peer, now).map_err(LoginError::Ended)
     }
 
     /// Tokens can't be guessed, so failures aren't counted. Otherwise a client with a revoked
     /// token would sometimes get another error.
-    fn by_token(&self, policy: &Policy, token: &str, now: u64) -> Result<Visitor, LoginError> {
-        let visitor = policy.visitor_with(token, now)?;
-        Ok(self.watched(visitor))
+    fn by_token(&self, policy: &Policy, token: &str, now: u64) -> Result<Principal, LoginError> {
+        let principal = policy.principal_by_token(token, now)?;
+        Ok(self.watched(principal))
     }
 
     fn by_password(&self, policy: &Policy, user: &str, password: &Secret, peer: IpAddr) -> Login {
@@ -121,8 +124,8 @@ impl Access {
             && let Some(checker) = self.checker()
             && checker.remembers(user, password.expose(), kept)
         {
-            let visitor = policy.visitor_by_password(user, kept);
-            return Login::Done(visitor.ok_or(LoginError::WrongPassword));
+            let principal = policy.principal_by_password(user, kept);
+            return Login::Done(principal.ok_or(LoginError::WrongPassword));
         }
         match self.guessing().begin(peer, user, Instant::now()) {
             Err(error) => Login::Done(Err(error.into())),
@@ -146,14 +149,14 @@ impl Access {
         }
     }
 
-    fn watched(&self, visitor: Visitor) -> Visitor {
-        self.watch(&visitor);
-        visitor
+    fn watched(&self, principal: Principal) -> Principal {
+        self.watch(&principal);
+        principal
     }
 }
 
 impl PasswordLogin {
-    async fn finish(self, access: &Access) -> Result<Visitor, LoginError> {
+    async fn finish(self, access: &Access) -> Result<Principal, LoginError> {
         let Self {
             user,
             password,
@@ -165,15 +168,15 @@ impl PasswordLogin {
         };
         let checked = checker.check(&user, password.expose(), kept.as_ref());
         let is_right = checked.await?;
-        let visitor = match kept {
+        let principal = match kept {
             // The password may have been changed meanwhile.
-            Some(kept) if is_right => access.policy().visitor_by_password(&user, &kept),
+            Some(kept) if is_right => access.policy().principal_by_password(&user, &kept),
             _ => None,
         };
-        match visitor {
-            Some(visitor) => {
+        match principal {
+            Some(principal) => {
                 attempt.succeeded(Instant::now());
-                Ok(visitor)
+                Ok(principal)
             }
             None => {
                 attempt.failed();
@@ -184,9 +187,9 @@ impl PasswordLogin {
 }
 
 /// Whether the principal is this user. A token without a user fits every name.
-fn is_of(visitor: &Visitor, user: &str) -> bool {
+fn is_of(principal: &Principal, user: &str) -> bool {
     let is_user = |account: &UserName| account.as_str() == user;
-    visitor.account().is_none_or(is_user)
+    principal.account().is_none_or(is_user)
 }
 
 #[cfg(test)]

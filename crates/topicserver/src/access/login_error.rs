@@ -5,7 +5,7 @@ use wire::ErrorCode;
 use super::checker::{self, TooBusy};
 use super::guessing::TooManyAttempts;
 use super::jwt::JwtError;
-use super::visitor::Ended;
+use super::principal::Ended;
 
 /// Why a login isn't valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

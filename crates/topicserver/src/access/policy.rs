@@ -10,10 +10,10 @@ use super::jwt::{Claimed, Jwt, JwtError, is_jwt};
 use super::limiter::{Exceeded, Limits};
 use super::login_error::LoginError;
 use super::password::PasswordHash;
+use super::principal::{Ended, Known, Principal, Proof};
 use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
 use super::verbs::Verbs;
-use super::visitor::{Ended, Known, Proof, Visitor};
 use crate::network::Network;
 
 /// The parsed policy.
@@ -102,8 +102,8 @@ impl Policy {
     }
 
     /// What a principal may do in a topic.
-    pub(crate) fn decide(&self, visitor: &Visitor, topic: &str) -> Verbs {
-        let Some(known) = visitor.known() else {
+    pub(crate) fn decide(&self, principal: &Principal, topic: &str) -> Verbs {
+        let Some(known) = principal.known() else {
             let (allowed, denied) = self.of_account(None, topic);
             return allowed.without(denied);
         };
@@ -170,9 +170,9 @@ impl Policy {
 
     /// What a principal may do in every topic, whatever its name. The answer is on the safe side:
     /// it says no where only several rules together allow it.
-    pub(crate) fn decide_everywhere(&self, visitor: &Visitor) -> Verbs {
-        if let Some(Proof::Jwt { rules: own, .. }) = visitor.known().map(|known| &known.proof) {
-            let rules = self.rules_of_jwt(visitor.account());
+    pub(crate) fn decide_everywhere(&self, principal: &Principal) -> Verbs {
+        if let Some(Proof::Jwt { rules: own, .. }) = principal.known().map(|known| &known.proof) {
+            let rules = self.rules_of_jwt(principal.account());
             let all = |of: fn(&RuleSet) -> Verbs| all(&rules, of);
             let allowed = match own {
                 Some(own) => own.allowed_anywhere(),
@@ -180,8 +180,8 @@ impl Policy {
             };
             return allowed.without(all(RuleSet::denied_somewhere));
         }
-        let account = visitor.account().and_then(|name| self.users.get(name));
-        let token = visitor.token().map(|id| self.tokens.get(id));
+        let account = principal.account().and_then(|name| self.users.get(name));
+        let token = principal.token().map(|id| self.tokens.get(id));
         let mut rules = vec![&self.everyone];
         if let Some(user) = account {
             rules.extend([&self.members, &user.rules]);
@@ -206,23 +206,27 @@ impl Policy {
     }
 
     /// The principal for clients from an address.
-    pub(crate) fn visitor_at(&self, peer: IpAddr) -> Visitor {
+    pub(crate) fn principal_at(&self, peer: IpAddr) -> Principal {
         let fitting = self.addresses.iter();
         let fitting = fitting.filter(|(network, _)| network.contains(peer));
         let narrowest = fitting.max_by_key(|(network, _)| network.length());
         match narrowest {
-            Some((_, account)) => Visitor::new(Some(account.clone()), Proof::Address, None),
-            None => Visitor::Everyone,
+            Some((_, account)) => Principal::new(Some(account.clone()), Proof::Address, None),
+            None => Principal::Everyone,
         }
     }
 
     /// The principal of a token.
-    pub(crate) fn visitor_with(&self, token: &str, now: u64) -> Result<Visitor, LoginError> {
+    pub(crate) fn principal_by_token(
+        &self,
+        token: &str,
+        now: u64,
+    ) -> Result<Principal, LoginError> {
         if !self.has_accounts {
             return Err(LoginError::NoAccounts);
         }
         if let Some(jwt) = self.jwt.as_ref().filter(|_| is_jwt(token)) {
-            return Ok(jwt_visitor(jwt.check(token, now)?));
+            return Ok(jwt_principal(jwt.check(token, now)?));
         }
         let presented = Presented::parse(token).ok_or(LoginError::UnknownToken)?;
         let known = self.tokens.get(presented.id);
@@ -232,9 +236,9 @@ impl Policy {
             id: presented.id.into(),
             hash: token.hash,
         };
-        let visitor = Visitor::new(token.user.clone(), proof, token.expires);
-        self.check(&visitor, now).map_err(LoginError::Ended)?;
-        Ok(visitor)
+        let principal = Principal::new(token.user.clone(), proof, token.expires);
+        self.check(&principal, now).map_err(LoginError::Ended)?;
+        Ok(principal)
     }
 
     /// The hash of a user's password.
@@ -243,17 +247,21 @@ impl Policy {
     }
 
     /// The principal of a user whose password had this hash, if it still has.
-    pub(super) fn visitor_by_password(&self, user: &str, kept: &PasswordHash) -> Option<Visitor> {
+    pub(super) fn principal_by_password(
+        &self,
+        user: &str,
+        kept: &PasswordHash,
+    ) -> Option<Principal> {
         let (account, _) = self.users.get_key_value(user)?;
         (self.password_of(user)? == kept).then(|| {
             let proof = Proof::Password { kept: kept.clone() };
-            Visitor::new(Some(account.clone()), proof, None)
+            Principal::new(Some(account.clone()), proof, None)
         })
     }
 
     /// The limits of a principal.
-    pub(crate) fn limits(&self, visitor: &Visitor) -> Limits {
-        let Some(account) = visitor.account() else {
+    pub(crate) fn limits(&self, principal: &Principal) -> Limits {
+        let Some(account) = principal.account() else {
             return self.everyone_limits;
         };
         let own = self.users.get(account).map(|user| user.limits);
@@ -266,8 +274,8 @@ impl Policy {
     }
 
     /// Checks whether a principal's login is still valid.
-    pub(crate) fn check(&self, visitor: &Visitor, now: u64) -> Result<(), Ended> {
-        let Some(known) = visitor.known() else {
+    pub(crate) fn check(&self, principal: &Principal, now: u64) -> Result<(), Ended> {
+        let Some(known) = principal.known() else {
             return Ok(());
         };
         let revoked = |what: String| Ended {
@@ -325,9 +333,9 @@ impl Policy {
     }
 
     /// Whether a principal may use a name.
-    pub(crate) fn check_name(&self, visitor: &Visitor, name: &UserName) -> Result<(), Denied> {
+    pub(crate) fn check_name(&self, principal: &Principal, name: &UserName) -> Result<(), Denied> {
         match self.reserved.get(&folded(name.as_str())) {
-            Some(owner) if visitor.account() != Some(owner) => {
+            Some(owner) if principal.account() != Some(owner) => {
                 let text = format!(
                     "the name {:?} belongs to an account; log in as its owner, or register with \
                      another name",
@@ -340,18 +348,18 @@ impl Policy {
     }
 
     /// The refusal that a principal may not do something in a topic.
-    pub(crate) fn denial(&self, visitor: &Visitor, verbs: Verbs, topic: &str) -> Denied {
+    pub(crate) fn denial(&self, principal: &Principal, verbs: Verbs, topic: &str) -> Denied {
         let what = match verbs {
             Verbs::WRITE => "write to",
             Verbs::WHO => "see who is in",
             Verbs::HISTORY => "read older messages of",
             _ => "read",
         };
-        let (code, advice) = match visitor {
-            Visitor::Everyone => (ErrorCode::Unauthenticated, "; log in with a token"),
-            Visitor::Known(_) => (ErrorCode::Forbidden, ""),
+        let (code, advice) = match principal {
+            Principal::Everyone => (ErrorCode::Unauthenticated, "; log in with a token"),
+            Principal::Known(_) => (ErrorCode::Forbidden, ""),
         };
-        let text = format!("you may not {what} {topic:?} as {visitor}{advice}");
+        let text = format!("you may not {what} {topic:?} as {principal}{advice}");
         Denied::new(code, text)
     }
 }
@@ -373,7 +381,7 @@ fn all(rules: &[&RuleSet], of: fn(&RuleSet) -> Verbs) -> Verbs {
     rules.iter().fold(Verbs::NONE, add)
 }
 
-fn jwt_visitor(claimed: Claimed) -> Visitor {
+fn jwt_principal(claimed: Claimed) -> Principal {
     let Claimed {
         account,
         name,
@@ -382,7 +390,7 @@ fn jwt_visitor(claimed: Claimed) -> Visitor {
         mark,
     } = claimed;
     let proof = Proof::Jwt { name, rules, mark };
-    Visitor::new(Some(account), proof, Some(expires))
+    Principal::new(Some(account), proof, Some(expires))
 }
 
 /// Folds a name to how it looks: without case, white space and invisible characters.

@@ -20,8 +20,8 @@ use wire::{ErrorCode, UserName};
 
 use super::login_error::LoginError;
 use super::policy::Policy;
+use super::principal::{Ended, KeptLogin, Principal, Proof};
 use super::rules::{Rule, RuleSet};
-use super::visitor::{Ended, KeptLogin, Proof, Visitor};
 
 /// The longest text: browsers take 4,096 bytes of a cookie with its name and what else is said
 /// of it. Only signed tokens with many rules come near.
@@ -90,15 +90,15 @@ impl Sealer {
 
     /// Seals the login of somebody who has logged in at `now`, in milliseconds since the Unix
     /// epoch.
-    pub(super) fn seal(&self, visitor: &Visitor, now: u64) -> Result<Sealed, LoginError> {
+    pub(super) fn seal(&self, principal: &Principal, now: u64) -> Result<Sealed, LoginError> {
         let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
         let until = now.saturating_add(lifetime);
-        let until = visitor
+        let until = principal
             .expires()
             .map_or(until, |expires| expires.min(until));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| LoginError::NoRandomness)?;
-        let (by, mark) = self.by(visitor).ok_or(LoginError::Over)?;
+        let (by, mark) = self.by(principal).ok_or(LoginError::Over)?;
         let kept = Kept {
             id,
             until,
@@ -122,7 +122,7 @@ impl Sealer {
         text: &str,
         policy: &Policy,
         now: u64,
-    ) -> Result<Visitor, LoginError> {
+    ) -> Result<Principal, LoginError> {
         let kept = self.unseal(text).ok_or(LoginError::Over)?;
         let login = KeptLogin {
             id: kept.id,
@@ -131,9 +131,9 @@ impl Sealer {
         if kept.until <= now || self.has_ended(login) {
             return Err(LoginError::Over);
         }
-        let visitor = self.restore(&kept, login, policy)?;
-        policy.check(&visitor, now).map_err(LoginError::Ended)?;
-        Ok(visitor)
+        let principal = self.restore(&kept, login, policy)?;
+        policy.check(&principal, now).map_err(LoginError::Ended)?;
+        Ok(principal)
     }
 
     /// Takes a login back.
@@ -159,8 +159,8 @@ impl Sealer {
     }
 
     /// By what somebody has logged in, and the mark of that.
-    fn by(&self, visitor: &Visitor) -> Option<(By, [u8; 32])> {
-        let known = visitor.known()?;
+    fn by(&self, principal: &Principal) -> Option<(By, [u8; 32])> {
+        let known = principal.known()?;
         let account = || known.account.as_ref().map(ToString::to_string);
         Some(match &known.proof {
             Proof::Address => return None,
@@ -190,7 +190,7 @@ impl Sealer {
         kept: &Kept,
         login: KeptLogin,
         policy: &Policy,
-    ) -> Result<Visitor, LoginError> {
+    ) -> Result<Principal, LoginError> {
         let is_mark = |mark: [u8; 32]| bool::from(mark.ct_eq(&kept.mark));
         match &kept.by {
             By::Token(id) => {
@@ -202,7 +202,7 @@ impl Sealer {
                     id: id.as_str().into(),
                     hash: token.hash,
                 };
-                Ok(Visitor::kept(
+                Ok(Principal::kept(
                     token.user.clone(),
                     proof,
                     token.expires,
@@ -218,7 +218,7 @@ impl Sealer {
                     kept: password.clone(),
                 };
                 let account = UserName::new(user).map_err(|_| LoginError::Over)?;
-                Ok(Visitor::kept(Some(account), proof, None, login))
+                Ok(Principal::kept(Some(account), proof, None, login))
             }
             By::Jwt {
                 user,
@@ -239,7 +239,7 @@ impl Sealer {
                 let rules = allow.transpose().map_err(|_| LoginError::Over)?;
                 let mark = kept.mark;
                 let proof = Proof::Jwt { name, rules, mark };
-                Ok(Visitor::kept(Some(account), proof, Some(*expires), login))
+                Ok(Principal::kept(Some(account), proof, Some(*expires), login))
             }
         }
     }

@@ -7,9 +7,9 @@ use super::file;
 use super::login_error::LoginError;
 use super::mistake::LocatedMistake;
 use super::policy::Policy;
+use super::principal::Principal;
 use super::token;
 use super::verbs::Verbs;
-use super::visitor::Visitor;
 
 fn parse(text: &str) -> Result<Policy, LocatedMistake> {
     file::parse(text, std::path::Path::new(""))
@@ -169,15 +169,15 @@ proptest! {
     ) {
         let (secret, hash) = token::generate("t").unwrap();
         let policy = policy(&model.text(&hash.to_text()));
-        let with_token = policy.visitor_with(&secret, 0).unwrap();
+        let with_token = policy.principal_by_token(&secret, 0).unwrap();
         let everywhere = policy.decide_everywhere(&with_token);
         for topic in &topics {
             for (_, right) in VERBS {
                 if right == Verbs::READ {
                     continue;
                 }
-                let may = |visitor: &Visitor| policy.decide(visitor, topic).contains(right);
-                prop_assert_eq!(may(&Visitor::Everyone), model.everyone_may(right, topic));
+                let may = |principal: &Principal| policy.decide(principal, topic).contains(right);
+                prop_assert_eq!(may(&Principal::Everyone), model.everyone_may(right, topic));
                 prop_assert_eq!(may(&with_token), model.token_may(right, topic));
                 if everywhere.contains(right) {
                     prop_assert!(may(&with_token), "{:?} {}", right, topic);
@@ -218,20 +218,24 @@ const END: u64 = 1_798_761_600_000;
 fn a_token_does_what_both_allow_until_it_expires() {
     let (secret, hash) = token::generate("ci").unwrap();
     let policy = policy(&FILE.replace("HASH", &hash.to_text()));
-    let visitor = policy.visitor_with(&secret, END - 1).unwrap();
-    assert_eq!(policy.decide(&visitor, "team-x"), Verbs::WRITE);
-    assert_eq!(policy.decide(&visitor, "team-announcements"), Verbs::NONE);
-    assert_eq!(policy.decide(&visitor, "lab"), Verbs::NONE, "alice may not");
-    let late = policy.visitor_with(&secret, END).unwrap_err();
+    let principal = policy.principal_by_token(&secret, END - 1).unwrap();
+    assert_eq!(policy.decide(&principal, "team-x"), Verbs::WRITE);
+    assert_eq!(policy.decide(&principal, "team-announcements"), Verbs::NONE);
+    assert_eq!(
+        policy.decide(&principal, "lab"),
+        Verbs::NONE,
+        "alice may not"
+    );
+    let late = policy.principal_by_token(&secret, END).unwrap_err();
     assert_eq!(late.code(), ErrorCode::Expired);
     assert_eq!(
         late.to_string(),
         "the token ci has expired; ask for a new one"
     );
     let (other, _) = token::generate("ci").unwrap();
-    let unknown = policy.visitor_with(&other, 0).unwrap_err();
+    let unknown = policy.principal_by_token(&other, 0).unwrap_err();
     assert_eq!(unknown, LoginError::UnknownToken);
-    let ended = Policy::open().check(&visitor, 0).unwrap_err();
+    let ended = Policy::open().check(&principal, 0).unwrap_err();
     assert_eq!(ended.code, ErrorCode::Revoked);
 }
 
@@ -239,7 +243,7 @@ fn a_token_does_what_both_allow_until_it_expires() {
 fn the_narrowest_network_says_who_somebody_is() {
     let hash = format!("sha256:{}", "0".repeat(64));
     let policy = policy(&FILE.replace("HASH", &hash));
-    let at = |ip: &str| policy.visitor_at(ip.parse().unwrap()).to_string();
+    let at = |ip: &str| policy.principal_at(ip.parse().unwrap()).to_string();
     assert_eq!(at("192.168.7.1"), "lab-devices");
     assert_eq!(at("192.168.8.1"), "alice");
     assert_eq!(at("10.0.0.1"), "everyone");
@@ -249,28 +253,28 @@ fn the_narrowest_network_says_who_somebody_is() {
 fn a_name_belongs_to_its_account_however_it_is_written() {
     let hash = format!("sha256:{}", "0".repeat(64));
     let policy = policy(&FILE.replace("HASH", &hash));
-    let alice = policy.visitor_at("192.168.8.1".parse().unwrap());
-    let may = |visitor: &Visitor, name: &str| {
+    let alice = policy.principal_at("192.168.8.1".parse().unwrap());
+    let may = |principal: &Principal, name: &str| {
         let name = UserName::new(name).unwrap();
-        policy.check_name(visitor, &name).is_ok()
+        policy.check_name(principal, &name).is_ok()
     };
     for name in ["alice", "ALICE", "a lice", "al", "AL", "al\u{200b}ice"] {
-        assert!(!may(&Visitor::Everyone, name), "{name}");
+        assert!(!may(&Principal::Everyone, name), "{name}");
         assert!(may(&alice, name), "{name}");
     }
     assert!(!may(&alice, "Lab-Devices"));
-    assert!(may(&Visitor::Everyone, "bob"));
+    assert!(may(&Principal::Everyone, "bob"));
 }
 
 #[test]
 fn what_is_refused_says_as_whom() {
     let hash = format!("sha256:{}", "0".repeat(64));
     let policy = policy(&FILE.replace("HASH", &hash));
-    let alice = policy.visitor_at("192.168.8.1".parse().unwrap());
+    let alice = policy.principal_at("192.168.8.1".parse().unwrap());
     let denied = policy.denial(&alice, Verbs::WRITE, "lab");
     assert_eq!(denied.code, ErrorCode::Forbidden);
     assert_eq!(denied.text, "you may not write to \"lab\" as alice");
-    let denied = policy.denial(&Visitor::Everyone, Verbs::LIVE, "lab");
+    let denied = policy.denial(&Principal::Everyone, Verbs::LIVE, "lab");
     assert_eq!(denied.code, ErrorCode::Unauthenticated);
     let text = "you may not read \"lab\" as everyone; log in with a token";
     assert_eq!(denied.text, text);

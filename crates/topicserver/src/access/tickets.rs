@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::guessing::whole_seconds;
 use super::login_error::LoginError;
-use super::visitor::Visitor;
+use super::principal::Principal;
 
 /// What every ticket begins with, so that scanners for leaked secrets recognise one.
 const PREFIX: &str = "ntk_";
@@ -21,7 +21,7 @@ const PREFIX: &str = "ntk_";
 /// Tickets that are given out within their lifetime, at about 250 bytes each.
 const MAX_TICKETS: usize = 10_000;
 
-/// The same of one account, or of one token of nobody: 33 visitors a second of a site that
+/// The same of one account, or of one token of nobody: 33 principals a second of a site that
 /// fetches a ticket for each of them.
 const MAX_OF_ONE: usize = 1_000;
 
@@ -34,7 +34,7 @@ pub(super) struct Tickets {
 #[derive(Default)]
 struct Table {
     /// Those that weren't used yet. The ticket itself isn't kept.
-    unused: HashMap<[u8; 32], Visitor>,
+    unused: HashMap<[u8; 32], Principal>,
     /// All that were given out within their lifetime, in that order.
     given: VecDeque<Given>,
     /// How many of those were given to whom.
@@ -60,11 +60,11 @@ impl Tickets {
     }
 
     /// Gives somebody a ticket.
-    pub(super) fn give(&self, visitor: &Visitor, now: Instant) -> Result<String, LoginError> {
+    pub(super) fn give(&self, principal: &Principal, now: Instant) -> Result<String, LoginError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|_| LoginError::NoRandomness)?;
         let ticket = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-        let owner: Arc<str> = match (visitor.account(), visitor.token()) {
+        let owner: Arc<str> = match (principal.account(), principal.token()) {
             (Some(account), _) => format!("account {account}"),
             (None, token) => format!("token {}", token.unwrap_or_default()),
         }
@@ -79,7 +79,7 @@ impl Tickets {
         }
         table.owned.insert(owner.clone(), owned + 1);
         let hash = hash(&ticket);
-        table.unused.insert(hash, visitor.clone());
+        table.unused.insert(hash, principal.clone());
         table.given.push_back(Given {
             until: now + self.lifetime,
             hash,
@@ -89,11 +89,11 @@ impl Tickets {
     }
 
     /// Whose ticket it is. From now on it is nobody's.
-    pub(super) fn take(&self, ticket: &str, now: Instant) -> Result<Visitor, LoginError> {
+    pub(super) fn take(&self, ticket: &str, now: Instant) -> Result<Principal, LoginError> {
         let mut table = self.table.lock();
         table.expire(now);
-        let visitor = table.unused.remove(&hash(ticket));
-        visitor.ok_or(LoginError::Ticket(self.lifetime.as_secs()))
+        let principal = table.unused.remove(&hash(ticket));
+        principal.ok_or(LoginError::Ticket(self.lifetime.as_secs()))
     }
 }
 
@@ -121,13 +121,13 @@ fn hash(ticket: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::visitor::Proof;
+    use crate::access::principal::Proof;
 
     const LIFETIME: Duration = Duration::from_secs(30);
 
-    fn somebody(name: &str) -> Visitor {
+    fn somebody(name: &str) -> Principal {
         let name = wire::UserName::new(name).unwrap();
-        Visitor::new(Some(name), Proof::Address, None)
+        Principal::new(Some(name), Proof::Address, None)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use wire::{Credential, ErrorCode, Secret};
 
-use crate::access::{LoginError, Visitor};
+use crate::access::{LoginError, Principal};
 use crate::gate::Gate;
 use crate::http::context::RequestContext;
 use crate::http::guard::Site;
@@ -21,16 +21,16 @@ use crate::http::problem::Problem;
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Nothing was proven.
-static EVERYONE: Visitor = Visitor::Everyone;
+static EVERYONE: Principal = Principal::Everyone;
 
 /// Who has sent a request; or why the login that his browser keeps is over. What belongs to the
 /// page is answered all the same: on it he logs in again.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Result<Visitor, LoginError>);
+pub(crate) struct Caller(pub(crate) Result<Principal, LoginError>);
 
 impl Caller {
     /// For whom a connection counts.
-    pub(crate) fn visitor(&self) -> &Visitor {
+    pub(crate) fn principal(&self) -> &Principal {
         self.0.as_ref().unwrap_or(&EVERYONE)
     }
 
@@ -43,21 +43,21 @@ impl Caller {
 /// Who has sent a request, as those of its handlers get it that ask. Nobody goes on as nobody
 /// whose login is over: that would be noticed too late.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestVisitor(pub(crate) Visitor);
+pub(crate) struct RequestPrincipal(pub(crate) Principal);
 
-impl<S: Send + Sync> FromRequestParts<S> for RequestVisitor {
+impl<S: Send + Sync> FromRequestParts<S> for RequestPrincipal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match parts.extensions.get::<Caller>() {
-            Some(Caller(Ok(visitor))) => Ok(Self(visitor.clone())),
+            Some(Caller(Ok(principal))) => Ok(Self(principal.clone())),
             Some(Caller(Err(error))) => Err(error.clone().into()),
-            None => Ok(Self(Visitor::Everyone)),
+            None => Ok(Self(Principal::Everyone)),
         }
     }
 }
 
-impl RequestVisitor {
+impl RequestPrincipal {
     /// The gate for what the request may do.
     pub(crate) fn gate<'a>(&'a self, context: &'a RequestContext) -> Gate<'a> {
         Gate::new(context.state(), &self.0, context.peer)
@@ -86,7 +86,7 @@ pub(crate) async fn caller(
         (None, None) => return by_cookie(context, method, headers, now),
     };
     match proven {
-        Ok(visitor) => Ok(Caller(Ok(visitor))),
+        Ok(principal) => Ok(Caller(Ok(principal))),
         Err(error) => {
             audit(context, &error, now);
             Err(error.into())
@@ -103,7 +103,7 @@ fn by_cookie(
     now: u64,
 ) -> Result<Caller, Problem> {
     let access = context.state().access();
-    let here = || Caller(Ok(access.visitor_at(context.peer.ip())));
+    let here = || Caller(Ok(access.principal_at(context.peer.ip())));
     let mut kept = context.cookie.values(headers).peekable();
     if context.site == Site::Other || !access.has_accounts() || kept.peek().is_none() {
         return Ok(here());
@@ -120,7 +120,7 @@ fn by_cookie(
     let mut over = LoginError::Over;
     for text in kept {
         match access.open_login(text, now) {
-            Ok(visitor) => return Ok(Caller(Ok(visitor))),
+            Ok(principal) => return Ok(Caller(Ok(principal))),
             Err(error) => over = error,
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use wire::{ErrorCode, Page};
 
 use crate::http::answer::asker;
-use crate::http::auth::RequestVisitor;
+use crate::http::auth::RequestPrincipal;
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
@@ -55,25 +55,25 @@ pub(crate) async fn ready(Extension(context): Extension<Arc<RequestContext>>) ->
 
 pub(crate) async fn topics(
     Extension(context): Extension<Arc<RequestContext>>,
-    visitor: RequestVisitor,
+    principal: RequestPrincipal,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let reply = PendingReply::new(asker, 0);
-    visitor.gate(&context).list(query.into(), reply);
+    principal.gate(&context).list(query.into(), reply);
     answered(answer).await
 }
 
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
-    visitor: RequestVisitor,
+    principal: RequestPrincipal,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PageQuery>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
     let reply = PendingReply::new(asker, 0);
     // A busy topic answers later.
-    let _ = visitor.gate(&context).who(&topic, &query.into(), reply)?;
+    let _ = principal.gate(&context).who(&topic, &query.into(), reply)?;
     answered(answer).await
 }
 

@@ -13,8 +13,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use wire::{Authenticated, Credential, ErrorCode, Secret};
 
-use crate::access::Visitor;
-use crate::http::auth::{Caller, RequestVisitor};
+use crate::access::Principal;
+use crate::http::auth::{Caller, RequestPrincipal};
 use crate::http::body::WholeBody;
 use crate::http::context::RequestContext;
 use crate::http::guard::Site;
@@ -41,15 +41,15 @@ struct Who<'a> {
 /// `GET /-/login`: who the browser is logged in as.
 pub(crate) async fn who(
     Extension(context): Extension<Arc<RequestContext>>,
-    RequestVisitor(visitor): RequestVisitor,
+    RequestPrincipal(principal): RequestPrincipal,
 ) -> Response {
-    answer(&context, &visitor)
+    answer(&context, &principal)
 }
 
-fn answer(context: &RequestContext, visitor: &Visitor) -> Response {
-    let authenticated = visitor.has_logged_in().then(|| Authenticated {
-        user: visitor.account().map(|name| name.as_str().into()),
-        expires: visitor.expires(),
+fn answer(context: &RequestContext, principal: &Principal) -> Response {
+    let authenticated = principal.has_logged_in().then(|| Authenticated {
+        user: principal.account().map(|name| name.as_str().into()),
+        expires: principal.expires(),
     });
     let accounts = context.state().access().has_accounts();
     let who = Who {
@@ -73,17 +73,19 @@ pub(crate) async fn log_in(
     let now = context.state().clock().read().stamp;
     let login = access.log_in(&credential, context.peer.ip(), now);
     let kept = match login.finish(access).await {
-        Ok(visitor) => access.seal_login(&visitor, now).map(|kept| (visitor, kept)),
+        Ok(principal) => access
+            .seal_login(&principal, now)
+            .map(|kept| (principal, kept)),
         Err(error) => Err(error),
     };
-    let (visitor, kept) = kept.map_err(|error| {
+    let (principal, kept) = kept.map_err(|error| {
         let (code, text) = (error.code(), error.to_string());
         access.audit().failure(context.peer, code, &text, now);
         Problem::from(error)
     })?;
-    access.audit().login(context.peer, &visitor, now);
-    let visitor = access.open_login(&kept.text, now)?;
-    let mut response = answer(&context, &visitor);
+    access.audit().login(context.peer, &principal, now);
+    let principal = access.open_login(&kept.text, now)?;
+    let mut response = answer(&context, &principal);
     let time = Duration::from_millis(kept.until.saturating_sub(now));
     context.cookie.set(&mut response, &kept.text, time);
     Ok(response)
@@ -97,13 +99,13 @@ pub(crate) async fn log_out(
     refuse_other_sites(&context)?;
     let access = context.state().access();
     // One that is over already is forgotten all the same.
-    if let Ok(visitor) = &caller.0 {
+    if let Ok(principal) = &caller.0 {
         let now = context.state().clock().read().stamp;
-        if access.end_login(visitor, now) {
-            access.audit().logout(context.peer, visitor, now);
+        if access.end_login(principal, now) {
+            access.audit().logout(context.peer, principal, now);
         }
     }
-    let here = access.visitor_at(context.peer.ip());
+    let here = access.principal_at(context.peer.ip());
     let mut response = answer(&context, &here);
     context.cookie.clear(&mut response);
     Ok(response)
@@ -112,7 +114,7 @@ pub(crate) async fn log_out(
 /// `POST /-/ticket`: what stands for a login in the address of one stream or WebSocket.
 pub(crate) async fn ticket(
     Extension(context): Extension<Arc<RequestContext>>,
-    RequestVisitor(visitor): RequestVisitor,
+    RequestPrincipal(principal): RequestPrincipal,
 ) -> Result<Response, Problem> {
     #[derive(serde::Serialize)]
     struct Given {
@@ -121,14 +123,14 @@ pub(crate) async fn ticket(
         expires_in: u64,
     }
     let access = context.state().access();
-    if !visitor.has_logged_in() {
+    if !principal.has_logged_in() {
         let text = "a ticket stands for a login: bring a token or a password";
         let code = ErrorCode::Unauthenticated;
         return Err(Problem::new(StatusCode::UNAUTHORIZED, code, text));
     }
-    let (ticket, lifetime) = access.give_ticket(&visitor)?;
+    let (ticket, lifetime) = access.give_ticket(&principal)?;
     let now = context.state().clock().read().stamp;
-    access.audit().ticket(context.peer, &visitor, now);
+    access.audit().ticket(context.peer, &principal, now);
     let expires_in = lifetime.as_secs();
     Ok(json(StatusCode::OK, &Given { ticket, expires_in }))
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use wire::{ErrorCode, MAX_ID_BYTES, Message, TopicName, UserName};
 
 use crate::history::entry::Stored;
-use crate::http::auth::RequestVisitor;
+use crate::http::auth::RequestPrincipal;
 use crate::http::body::{WholeBody, too_long};
 use crate::http::context::RequestContext;
 use crate::http::problem::{Problem, json};
@@ -54,19 +54,19 @@ struct Publish {
 
 pub(crate) async fn publish(
     Extension(context): Extension<Arc<RequestContext>>,
-    visitor: RequestVisitor,
+    principal: RequestPrincipal,
     Topic(topic): Topic,
     ValidQuery(query): ValidQuery<PublishQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     // This comes before the body is read: a client that may not publish needn't send it.
-    visitor.gate(&context).check_publish(&topic)?;
+    principal.gate(&context).check_publish(&topic)?;
     let body = WholeBody::read(&context, &headers, body).await?;
     let request = parse_body(query, &headers, &body.bytes)?;
     let lines = lines(&context, &topic, &request.texts)?;
     let count = request.texts.len();
-    let identity = identify(&context, &visitor, request.user.as_deref())?;
+    let identity = identify(&context, &principal, request.user.as_deref())?;
     let id = match request.id.as_deref() {
         Some(id) => Some(message_id(
             &context,
@@ -87,7 +87,7 @@ pub(crate) async fn publish(
     std::future::poll_fn(|cx| queues.poll_mailboxes(cx)).await;
     drop(body);
     // The client waits for the receipt, which slows it.
-    let (_topic, _has_room) = visitor.gate(&context).publish(&topic, publication)?;
+    let (_topic, _has_room) = principal.gate(&context).publish(&topic, publication)?;
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
         Ok(Err(Unstored { code, text })) => Err(Problem::new(
@@ -226,10 +226,10 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
 /// connected client holds is refused.
 fn identify(
     context: &RequestContext,
-    visitor: &RequestVisitor,
+    principal: &RequestPrincipal,
     user: Option<&str>,
 ) -> Result<Option<Arc<Identity>>, Problem> {
-    let account = visitor.0.account().cloned();
+    let account = principal.0.account().cloned();
     let hashes = context.state().hashes();
     let identity = |name| {
         let identity = Identity::new(hashes, context.peer, name, None, None);
@@ -238,12 +238,12 @@ fn identify(
     let Some(user) = user else {
         // The login's name, unless a connection, maybe of the same user, holds it now.
         let directory = context.state().directory();
-        let named = visitor.0.name().filter(|name| !directory.has(name));
-        let named = named.filter(|name| visitor.gate(context).check_name(name).is_ok());
+        let named = principal.0.name().filter(|name| !directory.has(name));
+        let named = named.filter(|name| principal.gate(context).check_name(name).is_ok());
         return Ok(account.as_ref().and_then(|_| identity(named.cloned())));
     };
     let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
-    visitor.gate(context).check_name(&name)?;
+    principal.gate(context).check_name(&name)?;
     if context.state().directory().has(&name) {
         return Err(Problem::new(
             StatusCode::CONFLICT,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use wire::{ErrorCode, Event, HistoryRange, TopicName};
 
 use crate::http::answer::asker;
-use crate::http::auth::RequestVisitor;
+use crate::http::auth::RequestPrincipal;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 
@@ -20,13 +20,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// oldest number that is kept; the messages follow.
 pub(crate) async fn answer(
     context: &RequestContext,
-    visitor: &RequestVisitor,
+    principal: &RequestPrincipal,
     topic: &TopicName,
     before: u64,
     limit: Option<u64>,
 ) -> Result<Response, Problem> {
     let (asker, answer) = asker(context.peer);
-    let gate = visitor.gate(context);
+    let gate = principal.gate(context);
     // The answer comes through the channel, so this result isn't needed.
     drop(gate.range(topic, asker, Some(before), limit)?);
     let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;

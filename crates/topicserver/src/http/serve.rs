@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use wire::ErrorCode;
 
-use crate::access::{Visitor, locality};
+use crate::access::{Principal, locality};
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::http::auth::{self, Caller};
@@ -31,7 +31,7 @@ use crate::http::guard::{self, Checked, CheckedHost, Guard, Site};
 use crate::http::plain;
 use crate::http::problem::Problem;
 use crate::http::router;
-use crate::http::takeover::{Forwarded, Seats, Slot, Takeover};
+use crate::http::takeover::{Forwarded, Permits, Slot, Takeover};
 use crate::http::ticket;
 use crate::metrics::Speaks;
 use crate::state::{Handover, ServeHttp, Serving};
@@ -171,11 +171,11 @@ async fn answer(
     request.extensions_mut().insert(CheckedHost(host));
     let mut router = service.router.clone();
     let mut response = router.call(request).await?;
-    let seats = match take_seats(&connection, peer, caller.visitor(), &response) {
-        Ok(seats) => seats,
+    let permits = match take_permits(&connection, peer, caller.principal(), &response) {
+        Ok(permits) => permits,
         Err(problem) => {
             response = problem.into_response();
-            Seats::default()
+            Permits::default()
         }
     };
     // Not before the page was told: it couldn't say why it asks who one is.
@@ -187,7 +187,7 @@ async fn answer(
     let mut response = guard::secure(response, origin);
     auth::challenge(&mut response, is_browser);
     plain::forbid(&connection, &mut response);
-    if slot.fill(&mut response, seats) {
+    if slot.fill(&mut response, permits) {
         // The connection leaves the HTTP library, which waits for an answer until then.
         std::future::pending::<()>().await;
     }
@@ -261,27 +261,27 @@ fn refuse(connection: &HttpConnection, peer: SocketAddr, problem: Problem) -> Re
 /// Counts a connection that leaves HTTP for the principal that has opened it. A proxy's
 /// connection also counts for the client that the proxy forwards. If there are too many, the
 /// answer is an error.
-fn take_seats(
+fn take_permits(
     connection: &HttpConnection,
     client: SocketAddr,
-    visitor: &Visitor,
+    principal: &Principal,
     response: &Response,
-) -> Result<Seats, Problem> {
+) -> Result<Permits, Problem> {
     if response.extensions().get::<Takeover>().is_none() {
-        return Ok(Seats::default());
+        return Ok(Permits::default());
     }
     let state = connection.state();
-    let limited = Gate::new(state, visitor, client).connect()?;
+    let limited = Gate::new(state, principal, client).connect()?;
     if client == connection.peer {
-        return Ok(Seats {
+        return Ok(Permits {
             limited,
             forwarded: None,
         });
     }
     match state.assign(client) {
-        Ok(place) => Ok(Seats {
+        Ok(permit) => Ok(Permits {
             limited,
-            forwarded: Some(Forwarded { client, place }),
+            forwarded: Some(Forwarded { client, permit }),
         }),
         Err(refusal) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;

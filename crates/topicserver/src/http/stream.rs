@@ -12,7 +12,7 @@ use wire::TopicName;
 
 use crate::http::accept::Wanted;
 use crate::http::assets;
-use crate::http::auth::RequestVisitor;
+use crate::http::auth::RequestPrincipal;
 use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
@@ -31,7 +31,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) async fn open(
     Extension(host): Extension<CheckedHost>,
     Extension(context): Extension<Arc<RequestContext>>,
-    visitor: Result<RequestVisitor, Problem>,
+    principal: Result<RequestPrincipal, Problem>,
     Topic(topic): Topic,
     query: Result<ValidQuery<StreamQuery>, Problem>,
     parts: Parts,
@@ -40,17 +40,17 @@ pub(crate) async fn open(
         return Ok(assets::page(&host));
     }
     // Only now: links to the page carry what others have added to them, and on it one logs in.
-    let (visitor, ValidQuery(query)) = (visitor?, query?);
+    let (principal, ValidQuery(query)) = (principal?, query?);
     if let Some((before, limit)) = query.range()? {
-        return range::answer(&context, &visitor, &topic, before, limit).await;
+        return range::answer(&context, &principal, &topic, before, limit).await;
     }
-    listen(&context, visitor, vec![topic], &query, &parts)
+    listen(&context, principal, vec![topic], &query, &parts)
 }
 
 /// Opens a stream of several topics.
 pub(crate) async fn open_several(
     Extension(context): Extension<Arc<RequestContext>>,
-    visitor: RequestVisitor,
+    principal: RequestPrincipal,
     SeveralTopics { topics, query }: SeveralTopics,
     parts: Parts,
 ) -> Result<Response, Problem> {
@@ -58,13 +58,13 @@ pub(crate) async fn open_several(
         let text = "before asks for one topic; ask at its path, as in /lab?poll=1&before=100";
         return Err(Problem::bad_request(text));
     }
-    listen(&context, visitor, topics, &query, &parts)
+    listen(&context, principal, topics, &query, &parts)
 }
 
 /// Begins a stream.
 fn listen(
     context: &RequestContext,
-    visitor: RequestVisitor,
+    principal: RequestPrincipal,
     topics: Vec<TopicName>,
     query: &StreamQuery,
     parts: &Parts,
@@ -72,13 +72,13 @@ fn listen(
     let now = context.state().clock().read().index;
     let options = query.options(&topics, last_event_id(&parts.headers)?, now)?;
     let ending = query.ending()?;
-    visitor.gate(context).admit_listener(&topics)?;
+    principal.gate(context).admit_listener(&topics)?;
     let wanted = Wanted::of(&parts.headers);
     let form = form(wanted, parts.version, topics.len());
     let mut response = head(wanted, form);
     if parts.method != Method::HEAD {
         let listening = Listening {
-            visitor: visitor.0,
+            principal: principal.0,
             topics,
             options,
             form,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wire::{RegistrationOptions, TopicName};
 
-use crate::access::{ConnectionPlace, Visitor};
+use crate::access::{ConnectionPermit, Principal};
 use crate::clock;
 use crate::http::connection::Io;
 use crate::http::query::Ending;
@@ -23,14 +23,14 @@ use crate::outbox::form::Form;
 use crate::outbox::individual::Individual;
 use crate::outbox::positions::StreamPositions;
 use crate::session::Session;
-use crate::state::{AddressPlace, ConnectionGuard, Serving};
+use crate::state::{AddressPermit, ConnectionGuard, Serving};
 
 /// What the connection becomes. The request's handler puts it into the answer's extensions.
 #[derive(Clone, Debug)]
 pub(crate) enum Takeover {
     /// A session that only listens.
     Stream(Box<Listening>),
-    WebSocket(Visitor),
+    WebSocket(Principal),
 }
 
 impl Takeover {
@@ -46,7 +46,7 @@ impl Takeover {
 /// What a stream listens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Listening {
-    pub(crate) visitor: Visitor,
+    pub(crate) principal: Principal,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) options: RegistrationOptions,
     pub(crate) form: Form,
@@ -69,21 +69,21 @@ impl Listening {
 pub(crate) struct Pending {
     takeover: Takeover,
     head: Vec<u8>,
-    seats: Seats,
+    permits: Permits,
 }
 
 /// The permits that count the connection from now on.
 #[derive(Default)]
-pub(crate) struct Seats {
+pub(crate) struct Permits {
     /// For the account's, or the address's, limit of connections.
-    pub(crate) limited: Option<ConnectionPlace>,
+    pub(crate) limited: Option<ConnectionPermit>,
     pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// The client that a proxy forwards.
 pub(crate) struct Forwarded {
     pub(crate) client: SocketAddr,
-    pub(crate) place: AddressPlace,
+    pub(crate) permit: AddressPermit,
 }
 
 /// Where the service puts it.
@@ -92,7 +92,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Pending>>>);
 
 impl Slot {
     /// Puts it in, if the answer's extensions have a takeover.
-    pub(crate) fn fill(&self, response: &mut Response, seats: Seats) -> bool {
+    pub(crate) fn fill(&self, response: &mut Response, permits: Permits) -> bool {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return false;
         };
@@ -103,7 +103,7 @@ impl Slot {
         *self.0.lock() = Some(Pending {
             takeover,
             head,
-            seats,
+            permits,
         });
         true
     }
@@ -130,11 +130,11 @@ impl Pending {
         let Self {
             takeover,
             head,
-            seats: Seats { limited, forwarded },
+            permits: Permits { limited, forwarded },
         } = self;
-        if let Some(Forwarded { client, place }) = forwarded {
+        if let Some(Forwarded { client, permit }) = forwarded {
             outbox.set_peer(client);
-            guard.take_place(place);
+            guard.take_permit(permit);
         }
         let (form, individual) = match &takeover {
             Takeover::Stream(listening) => (listening.form, listening.individual()),
@@ -154,7 +154,7 @@ impl Pending {
         Some(match takeover {
             Takeover::Stream(listening) => {
                 let Listening {
-                    visitor,
+                    principal,
                     topics,
                     options,
                     ending,
@@ -162,12 +162,12 @@ impl Pending {
                 } = *listening;
                 // Whatever the peer sends from now on is discarded.
                 let reader = StreamReader::new(reader, outbox.clone(), interval, ending.until);
-                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                let session = Session::new(reader, outbox, guard).of(principal, limited);
                 Box::pin(session.listening(topics, options).run())
             }
-            Takeover::WebSocket(visitor) => {
+            Takeover::WebSocket(principal) => {
                 let reader = WebSocketReader::new(reader, first, outbox.clone(), interval, max);
-                let session = Session::new(reader, outbox, guard).of(visitor, limited);
+                let session = Session::new(reader, outbox, guard).of(principal, limited);
                 Box::pin(session.run())
             }
         })

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use wire::ErrorCode;
 
-use crate::http::auth::RequestVisitor;
+use crate::http::auth::RequestPrincipal;
 use crate::http::problem::Problem;
 use crate::http::takeover::Takeover;
 use crate::websocket::handshake;
@@ -16,7 +16,7 @@ use crate::websocket::handshake;
 const VERSION: &str = "13";
 
 pub(crate) async fn open(
-    RequestVisitor(visitor): RequestVisitor,
+    RequestPrincipal(principal): RequestPrincipal,
     method: Method,
     version: Version,
     headers: HeaderMap,
@@ -45,7 +45,7 @@ pub(crate) async fn open(
     answer.insert(SEC_WEBSOCKET_ACCEPT, accepted);
     response
         .extensions_mut()
-        .insert(Takeover::WebSocket(visitor));
+        .insert(Takeover::WebSocket(principal));
     Ok(response)
 }
 

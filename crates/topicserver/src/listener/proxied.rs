@@ -64,7 +64,7 @@ pub(super) async fn serve(
     };
     if let Some(client) = client {
         match state.assign(client) {
-            Ok(place) => guard.take_place(place),
+            Ok(permit) => guard.take_permit(permit),
             Err(refusal) => {
                 let code = ErrorCode::TooManyConnections;
                 let text = refusal.to_string();

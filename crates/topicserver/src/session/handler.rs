@@ -31,7 +31,7 @@ mod pending;
 
 use extended::Extended;
 use login::LogIn;
-use pace::Place;
+use pace::Permit;
 
 /// The state of a connection: its topics, its identity and its permissions.
 pub(crate) struct Handler {
@@ -49,8 +49,8 @@ impl Handler {
             extended: None,
         };
         let ip = handler.outbox().peer().ip();
-        let visitor = handler.state().access().visitor_at(ip);
-        handler.set_visitor(visitor);
+        let principal = handler.state().access().principal_at(ip);
+        handler.set_principal(principal);
         handler
     }
 
@@ -103,7 +103,7 @@ impl Handler {
                 extended.slowed_by = None;
             }
             let asker = self.subscriptions.outbox();
-            let gate = Gate::new(self.guard.state(), &extended.visitor, asker.peer());
+            let gate = Gate::new(self.guard.state(), &extended.principal, asker.peer());
             ready!(extended.ranges.poll(cx, &gate, asker));
         }
         ready!(self.subscriptions.poll_room(cx));
@@ -124,9 +124,9 @@ impl Handler {
 
     /// Releases the name. The identity stays until everything is sent.
     fn say_goodbye(&mut self) {
-        let visitor = self.visitor().clone();
+        let principal = self.principal().clone();
         self.extended = None;
-        self.set_visitor(visitor);
+        self.set_principal(principal);
     }
 
     /// Whether the peer has said in a frame that it has sent everything.
@@ -159,7 +159,7 @@ impl Handler {
                 .outbox()
                 .send_error(ErrorCode::TooManyTopics, &text, None);
         }
-        if self.take_place() == Place::Full {
+        if self.take_permit() == Permit::Refused {
             return;
         }
         let admitted = match self.gate().admit(topics) {

@@ -1,4 +1,4 @@
-//! The table: every door, with what it takes to go through it, and every kind of visitor.
+//! The table: every door, with what it takes to go through it, and every kind of principal.
 //! A route or a kind of frame that isn't in it fails a test.
 
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub enum Takes {
 
 /// Somebody, with the token that he brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Visitor {
+pub enum Principal {
     Nobody,
     /// May do everything.
     Member,
@@ -51,14 +51,14 @@ pub enum Visitor {
     Revoked,
 }
 
-pub const VISITORS: [Visitor; 7] = [
-    Visitor::Nobody,
-    Visitor::Member,
-    Visitor::Reader,
-    Visitor::Listener,
-    Visitor::Writer,
-    Visitor::Expired,
-    Visitor::Revoked,
+pub const PRINCIPALS: [Principal; 7] = [
+    Principal::Nobody,
+    Principal::Member,
+    Principal::Reader,
+    Principal::Listener,
+    Principal::Writer,
+    Principal::Expired,
+    Principal::Revoked,
 ];
 
 /// What can be done over HTTP: the route as the router has it, what it takes, and a request.
@@ -137,7 +137,7 @@ fn questions() -> Vec<(&'static str, Takes, Value)> {
     ]
 }
 
-impl Visitor {
+impl Principal {
     fn may(self, takes: Takes) -> bool {
         match self {
             Self::Member => true,
@@ -230,7 +230,7 @@ fn file(more: &str) -> String {
 /// A server where something was said in the topic.
 pub fn serve(accounts: &Accounts) -> TestServer {
     let server = accounts.serve();
-    let member = bearer(&Visitor::Member.token().unwrap());
+    let member = bearer(&Principal::Member.token().unwrap());
     let mut http = Http::to(&server);
     http.ask("POST", "/lab", &[&member], b"hello");
     assert_eq!(http.answer().status, 200);
@@ -272,14 +272,14 @@ fn every_question_is_in_the_table() {
 fn http_lets_through_who_may() {
     let accounts = accounts();
     let server = serve(&accounts);
-    for visitor in VISITORS {
-        let header = visitor.token().map(|token| bearer(&token));
-        try_routes(&server, visitor, By::Header, header.as_slice());
+    for principal in PRINCIPALS {
+        let header = principal.token().map(|token| bearer(&token));
+        try_routes(&server, principal, By::Header, header.as_slice());
     }
 }
 
 /// Tries every route.
-fn try_routes(server: &TestServer, visitor: Visitor, by: By, headers: &[String]) {
+fn try_routes(server: &TestServer, principal: Principal, by: By, headers: &[String]) {
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     for (route, takes, method, path) in ROUTES {
         // It would be over after that.
@@ -288,8 +288,8 @@ fn try_routes(server: &TestServer, visitor: Visitor, by: By, headers: &[String])
         }
         let mut http = Http::to(server);
         http.ask(method, path, &headers, b"x");
-        let what = format!("{method} {path} by {visitor:?} with a {by:?}");
-        let may = visitor.may_by(by, *takes);
+        let what = format!("{method} {path} by {principal:?} with a {by:?}");
+        let may = principal.may_by(by, *takes);
         if *method == "HEAD" {
             let status = http.head().status;
             assert_eq!(status == 200, may, "{what}: {status}");
@@ -301,13 +301,13 @@ fn try_routes(server: &TestServer, visitor: Visitor, by: By, headers: &[String])
             assert!(answer.status == 200 || is_missing, "{what}: {answer:?}");
             if *takes == Takes::List {
                 let sees = String::from_utf8_lossy(&answer.body).contains("lab");
-                assert_eq!(sees, visitor.sees_the_topic(), "{what}");
+                assert_eq!(sees, principal.sees_the_topic(), "{what}");
             }
             continue;
         }
         let error = &answer.json()["error"];
-        assert_eq!(error["code"], visitor.refusal_by(by), "{what}: {error}");
-        let status = match visitor.refusal_by(by) {
+        assert_eq!(error["code"], principal.refusal_by(by), "{what}: {error}");
+        let status = match principal.refusal_by(by) {
             "forbidden" => 403,
             _ => 401,
         };
@@ -322,28 +322,28 @@ fn frames_do_what_their_sender_may() {
     let accounts = accounts();
     let server = serve(&accounts);
     for transport in [Transport::Tcp, Transport::WebSocket] {
-        for visitor in VISITORS {
-            let what = format!("{visitor:?} over {transport:?}");
+        for principal in PRINCIPALS {
+            let what = format!("{principal:?} over {transport:?}");
             let mut frames = Frames::to(&server, transport);
-            if let Some(token) = visitor.token() {
+            if let Some(token) = principal.token() {
                 let answer = frames.log_in(&token);
-                if !visitor.may(Takes::Login) {
-                    assert_eq!(answer["error"]["code"], visitor.refusal(), "{what}");
-                    if visitor == Visitor::Expired {
+                if !principal.may(Takes::Login) {
+                    assert_eq!(answer["error"]["code"], principal.refusal(), "{what}");
+                    if principal == Principal::Expired {
                         assert!(frames.next().is_none(), "{what}");
                     }
                     continue;
                 }
                 assert_eq!(answer["authenticated"]["user"], "alice", "{what}");
             }
-            ask_all(&mut frames, visitor, &what);
-            take_part(&server, transport, visitor, &what);
+            ask_all(&mut frames, principal, &what);
+            take_part(&server, transport, principal, &what);
         }
     }
 }
 
 /// Asks each question.
-fn ask_all(frames: &mut Frames, visitor: Visitor, what: &str) {
+fn ask_all(frames: &mut Frames, principal: Principal, what: &str) {
     for (key, takes, question) in questions() {
         if matches!(key, "auth" | "pong" | "end") {
             continue;
@@ -353,23 +353,23 @@ fn ask_all(frames: &mut Frames, visitor: Visitor, what: &str) {
         let code = answer["error"]["code"].as_str().unwrap_or("");
         let what = format!("{question} by {what}: {answer}");
         // Whoever may ask learns that there is nobody of that name.
-        if visitor.may(takes) {
+        if principal.may(takes) {
             assert!(matches!(code, "" | "unknown-user"), "{what}");
         } else {
-            assert_eq!(code, visitor.refusal(), "{what}");
+            assert_eq!(code, principal.refusal(), "{what}");
         }
         if takes == Takes::List {
             let sees = answer.to_string().contains("\"lab\"");
-            assert_eq!(sees, visitor.sees_the_topic(), "{what}");
+            assert_eq!(sees, principal.sees_the_topic(), "{what}");
         }
     }
 }
 
 /// Registers, reads and writes, with the token in the registration.
 #[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
-fn take_part(server: &TestServer, transport: Transport, visitor: Visitor, what: &str) {
+fn take_part(server: &TestServer, transport: Transport, principal: Principal, what: &str) {
     let mut frames = Frames::to(server, transport);
-    let auth = visitor.token();
+    let auth = principal.token();
     let mut options = json!({"last": 1});
     if let Some(token) = &auth {
         options["auth"] = json!(token);
@@ -382,10 +382,10 @@ fn take_part(server: &TestServer, transport: Transport, visitor: Visitor, what: 
         );
     }
     let answer = frames.frame()["extended"].clone();
-    if !visitor.may(Takes::Live) && !visitor.may(Takes::Write) {
+    if !principal.may(Takes::Live) && !principal.may(Takes::Write) {
         assert_eq!(
             answer["error"]["code"],
-            visitor.refusal(),
+            principal.refusal(),
             "{what}: {answer}"
         );
         return;
@@ -395,15 +395,15 @@ fn take_part(server: &TestServer, transport: Transport, visitor: Visitor, what: 
         "{what}: {answer}"
     );
     let learns = answer["registered"]["topics"]["lab"]["seq"] != 0;
-    assert_eq!(learns, visitor.may(Takes::Live), "{what}: {answer}");
-    if visitor.may(Takes::History) {
+    assert_eq!(learns, principal.may(Takes::Live), "{what}: {answer}");
+    if principal.may(Takes::History) {
         let text = frames.frame()["message"]["text"].clone();
         assert_eq!(
             text, "hello",
             "{what}: what was said last, and never what was refused"
         );
     }
-    let sent = if visitor.may(Takes::Write) {
+    let sent = if principal.may(Takes::Write) {
         "hello"
     } else {
         "this is refused"
@@ -411,22 +411,22 @@ fn take_part(server: &TestServer, transport: Transport, visitor: Visitor, what: 
     let message = json!({"topic": "lab", "text": sent});
     frames.send(json!({"extended": {"id": format!("{what}")}, "message": message}));
     let answer = frames.frame()["extended"].clone();
-    match visitor.may(Takes::Write) {
+    match principal.may(Takes::Write) {
         true => assert!(answer["ack"].is_object(), "{what}: {answer}"),
         false => assert_eq!(
             answer["error"]["code"],
-            visitor.refusal(),
+            principal.refusal(),
             "{what}: {answer}"
         ),
     }
     // Nothing comes back that it may not read.
-    let member = bearer(&Visitor::Member.token().unwrap());
+    let member = bearer(&Principal::Member.token().unwrap());
     let mut http = Http::to(server);
     http.ask("POST", "/lab?user=al", &[&member], b"hello");
     assert_eq!(http.answer().status, 200);
     frames.send(json!({"extended": {"ping": 1}}));
     let next = frames.frame();
-    if visitor.may(Takes::Live) {
+    if principal.may(Takes::Live) {
         assert_eq!(next["message"]["text"], "hello", "{what}: {next}");
         assert_eq!(next["extended"]["account"], "alice", "{what}: {next}");
         assert_eq!(next["extended"]["user"], "al", "{what}: {next}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::accounts::{bearer, token};
-use crate::doors::{VISITORS, Visitor, accounts, serve};
+use crate::doors::{PRINCIPALS, Principal, accounts, serve};
 use crate::frames::{Frames, Transport};
 use crate::requests::Http;
 
@@ -11,8 +11,8 @@ use crate::requests::Http;
 fn a_websocket_is_whoever_has_opened_it() {
     let accounts = accounts();
     let server = serve(&accounts);
-    let open = |visitor: Visitor| {
-        let header = visitor.token().map(|token| bearer(&token));
+    let open = |principal: Principal| {
+        let header = principal.token().map(|token| bearer(&token));
         let mut headers = vec![
             "connection: upgrade",
             "upgrade: websocket",
@@ -24,12 +24,12 @@ fn a_websocket_is_whoever_has_opened_it() {
         http.ask("GET", "/-/ws", &headers, b"");
         http.head().status
     };
-    for visitor in VISITORS {
-        let status = match visitor {
-            Visitor::Expired | Visitor::Revoked => 401,
+    for principal in PRINCIPALS {
+        let status = match principal {
+            Principal::Expired | Principal::Revoked => 401,
             _ => 101,
         };
-        assert_eq!(open(visitor), status, "{visitor:?}");
+        assert_eq!(open(principal), status, "{principal:?}");
     }
 }
 
@@ -44,7 +44,7 @@ fn a_program_may_bring_a_token_as_its_password_and_a_browser_opens_no_dialog() {
     };
     let basic = |user: &str| {
         use base64::Engine as _;
-        let token = Visitor::Member.token().unwrap();
+        let token = Principal::Member.token().unwrap();
         let text = format!("{user}:{token}");
         let text = base64::engine::general_purpose::STANDARD.encode(text);
         format!("Authorization: Basic {text}")
@@ -69,22 +69,22 @@ fn a_program_may_bring_a_token_as_its_password_and_a_browser_opens_no_dialog() {
 fn a_reserved_name_is_its_owners() {
     let accounts = accounts();
     let server = serve(&accounts);
-    let post = |user: &str, visitor: Visitor| {
-        let header = visitor.token().map(|token| bearer(&token));
+    let post = |user: &str, principal: Principal| {
+        let header = principal.token().map(|token| bearer(&token));
         let headers: Vec<&str> = header.iter().map(String::as_str).collect();
         let mut http = Http::to(&server);
         http.ask("POST", &format!("/lab?user={user}"), &headers, b"hello");
         http.answer()
     };
-    assert_eq!(post("Alice", Visitor::Member).status, 200);
-    assert_eq!(post("alice", Visitor::Writer).status, 200);
+    assert_eq!(post("Alice", Principal::Member).status, 200);
+    assert_eq!(post("alice", Principal::Writer).status, 200);
     for (transport, name) in [(Transport::Tcp, "ALICE"), (Transport::WebSocket, "aLICE")] {
         let mut frames = Frames::to(&server, transport);
         let register = json!({"topics": ["lobby"], "extended": {"user": name}});
         frames.send(register.clone());
         let code = frames.frame()["extended"]["error"]["code"].clone();
         assert_eq!(code, "name-reserved");
-        frames.log_in(&Visitor::Member.token().unwrap());
+        frames.log_in(&Principal::Member.token().unwrap());
         frames.send(register);
         assert_eq!(frames.frame()["extended"]["registered"]["user"], name);
     }
@@ -98,8 +98,8 @@ fn a_connection_renews_its_login_and_never_changes_it() {
     accounts.write(&(text + &bob));
     let server = serve(&accounts);
     let mut frames = Frames::to(&server, Transport::Tcp);
-    for visitor in [Visitor::Member, Visitor::Writer, Visitor::Member] {
-        let answer = frames.log_in(&visitor.token().unwrap());
+    for principal in [Principal::Member, Principal::Writer, Principal::Member] {
+        let answer = frames.log_in(&principal.token().unwrap());
         assert_eq!(answer["authenticated"]["user"], "alice");
     }
     let error = &frames.log_in(&token("bob").0)["error"];

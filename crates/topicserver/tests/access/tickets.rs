@@ -8,11 +8,11 @@ use topicserver::Config;
 use crate::accounts::bearer;
 use crate::browsers::{WEBSOCKET, cookie, log_in, own_origin, ticket};
 use crate::common::TestServer;
-use crate::doors::{Visitor, accounts, serve};
+use crate::doors::{Principal, accounts, serve};
 use crate::requests::{Http, Lines};
 
 fn member() -> String {
-    bearer(&Visitor::Member.token().unwrap())
+    bearer(&Principal::Member.token().unwrap())
 }
 
 fn read(server: &TestServer, ticket: &str) -> crate::requests::Answer {
@@ -25,7 +25,10 @@ fn a_ticket_opens_one_stream_or_one_websocket() {
     let accounts = accounts();
     let server = serve(&accounts);
     let own = own_origin(&server);
-    let kept = cookie(&log_in(&server, &json!({"token": Visitor::Member.token()})));
+    let kept = cookie(&log_in(
+        &server,
+        &json!({"token": Principal::Member.token()}),
+    ));
     for headers in [&[&*member()][..], &[&kept, &own]] {
         let one = ticket(&server, headers);
         assert!(one.starts_with("ntk_"), "{one}");

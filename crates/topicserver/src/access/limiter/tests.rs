@@ -14,7 +14,7 @@ fn limits() -> Limits {
 }
 
 fn client(ip: &str) -> Owner {
-    Owner::of(&Visitor::Everyone, ip.parse().unwrap())
+    Owner::of(&Principal::Everyone, ip.parse().unwrap())
 }
 
 fn account(name: &str) -> Owner {

@@ -53,13 +53,13 @@ impl Accounts {
         assert_eq!(self.access.reload().unwrap(), Changed::Policy);
     }
 
-    async fn log_in(&self, credential: &Credential) -> Result<Visitor, LoginError> {
+    async fn log_in(&self, credential: &Credential) -> Result<Principal, LoginError> {
         let peer = "203.0.113.9".parse().unwrap();
         let login = self.access.log_in(credential, peer, NOW);
         login.finish(&self.access).await
     }
 
-    async fn by_password(&self, user: &str, password: &str) -> Result<Visitor, LoginError> {
+    async fn by_password(&self, user: &str, password: &str) -> Result<Principal, LoginError> {
         self.log_in(&Credential::Password {
             user: user.to_owned(),
             password: Secret::new(password).unwrap(),
@@ -67,7 +67,7 @@ impl Accounts {
         .await
     }
 
-    async fn by_token(&self, token: &str) -> Result<Visitor, LoginError> {
+    async fn by_token(&self, token: &str) -> Result<Principal, LoginError> {
         let token = Secret::new(token).unwrap();
         self.log_in(&Credential::Token(token)).await
     }
@@ -166,25 +166,25 @@ async fn a_signed_token_says_what_it_may_and_denials_hold() {
         std::fs::write(folder.join("key.pem"), &pem).unwrap();
     });
     let expires = NOW / 1000 + 60;
-    let visitor = async |sub: &str, allow: Option<&[&str]>| {
+    let principal = async |sub: &str, allow: Option<&[&str]>| {
         let mut claims = json!({"sub": sub, "exp": expires, "name": "Ms. A."});
         if let Some(allow) = allow {
             claims["allow"] = json!(allow);
         }
         accounts.by_token(&signer.token(&claims)).await.unwrap()
     };
-    let verbs = |visitor: &Visitor, topic: &str| accounts.access.grant(visitor, topic).verbs;
+    let verbs = |principal: &Principal, topic: &str| accounts.access.grant(principal, topic).verbs;
     // Without rules of its own, it may what its account may, which need not be in the file.
-    let alice = visitor("alice", None).await;
+    let alice = principal("alice", None).await;
     assert_eq!(alice.to_string(), "alice with a signed token");
     assert_eq!(alice.name().map(UserName::as_str), Some("Ms. A."));
     assert_eq!(alice.expires(), Some(expires * 1000));
     assert_eq!(verbs(&alice, "lab"), Verbs::READ.or(Verbs::WRITE));
     assert_eq!(verbs(&alice, "lab-old"), Verbs::READ);
-    let guest = visitor("guest", None).await;
+    let guest = principal("guest", None).await;
     assert_eq!(verbs(&guest, "lab"), Verbs::READ);
     // With rules of its own, just this; what is denied stays denied.
-    let writer = visitor("guest", Some(&["write *", "read {user}-x"])).await;
+    let writer = principal("guest", Some(&["write *", "read {user}-x"])).await;
     assert_eq!(verbs(&writer, "lab"), Verbs::WRITE);
     assert_eq!(verbs(&writer, "guest-x"), Verbs::READ.or(Verbs::WRITE));
     assert_eq!(verbs(&writer, "lab-rules"), Verbs::NONE);
@@ -269,7 +269,7 @@ async fn an_account_has_its_own_limits_or_those_of_members() {
                 [[addresses]]\nfrom = \"10.1.0.0/16\"\nas = \"bob\"\n";
     let accounts = Accounts::new(text);
     let policy = accounts.access.policy();
-    let limits = |from: &str| policy.limits(&policy.visitor_at(from.parse().unwrap()));
+    let limits = |from: &str| policy.limits(&policy.principal_at(from.parse().unwrap()));
     let rate = |rate: Option<crate::access::rate::Rate>| rate.map(|rate| rate.to_string());
     let nobody = limits("203.0.113.9");
     assert_eq!(rate(nobody.messages).as_deref(), Some("1/s"));
@@ -282,7 +282,7 @@ async fn an_account_has_its_own_limits_or_those_of_members() {
     assert_eq!(rate(bob.messages).as_deref(), Some("10/s"));
     let meter = |from: &str| {
         let peer = from.parse().unwrap();
-        accounts.access.meter(&policy.visitor_at(peer), peer)
+        accounts.access.meter(&policy.principal_at(peer), peer)
     };
     let now = Instant::now();
     // Of an account, however many addresses it has.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::{ErrorCode, RegistrationOptions, UserName};
 
-use crate::access::Visitor;
+use crate::access::Principal;
 use crate::gate::Admitted;
 use crate::identity::Identity;
 use crate::identity::names::{HeldName, NameTaken};
@@ -19,7 +19,7 @@ use crate::topic::handle::Topic;
 #[derive(Default)]
 pub(super) struct Extended {
     /// Who the peer has proven to be.
-    pub(super) visitor: Visitor,
+    pub(super) principal: Principal,
     /// The connection only listens. It ends when it may no longer listen to any topic.
     pub(super) is_listener: bool,
     /// The publisher's identity of a classic connection whose address belongs to an account.
@@ -103,9 +103,9 @@ impl Handler {
         if options.user.is_some() || self.identity().is_some() {
             return None;
         }
-        let name = self.visitor().name().cloned()?;
+        let name = self.principal().name().cloned()?;
         let access = self.state().access();
-        access.check_name(self.visitor(), &name).ok()?;
+        access.check_name(self.principal(), &name).ok()?;
         self.take_name(Some(name), options).ok()
     }
 
@@ -123,7 +123,7 @@ impl Handler {
             options.port,
         );
         let identity = identity.going_on(self.identity().map(Arc::as_ref));
-        let identity = Arc::new(identity.with_account(self.visitor().account().cloned()));
+        let identity = Arc::new(identity.with_account(self.principal().account().cloned()));
         let directory = self.state().directory();
         let name = directory.take(&identity, options.client.is_some(), outbox)?;
         let extended = self.extended.get_or_insert_default();

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use wire::{Authenticated, Credential, ErrorCode, Event, UserName};
 
-use crate::access::{Denied, Login, LoginError, Verbs, Visitor};
+use crate::access::{Denied, Login, LoginError, Principal, Verbs};
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::session::handler::Handler;
 
 /// Nothing was proven.
-static EVERYONE: Visitor = Visitor::Everyone;
+static EVERYONE: Principal = Principal::Everyone;
 
 /// The result of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,29 +25,29 @@ pub(super) enum LogIn {
 
 impl Handler {
     /// Who the peer has proven to be.
-    pub(super) fn visitor(&self) -> &Visitor {
+    pub(super) fn principal(&self) -> &Principal {
         let extended = self.extended.as_ref();
-        extended.map_or(&EVERYONE, |extended| &extended.visitor)
+        extended.map_or(&EVERYONE, |extended| &extended.principal)
     }
 
     /// Sets who the peer has proven to be.
-    pub(crate) fn set_visitor(&mut self, visitor: Visitor) {
+    pub(crate) fn set_principal(&mut self, principal: Principal) {
         let meter = self
             .state()
             .access()
-            .meter(&visitor, self.outbox().peer().ip());
+            .meter(&principal, self.outbox().peer().ip());
         // A peer that has proven nothing and has no limits needs no memory here.
-        if matches!(visitor, Visitor::Everyone) && self.extended.is_none() && meter.is_none() {
+        if matches!(principal, Principal::Everyone) && self.extended.is_none() && meter.is_none() {
             return;
         }
-        let account = visitor.account().cloned();
+        let account = principal.account().cloned();
         let identity = self.identity().cloned();
         let publisher = match (&identity, &account) {
             (None, Some(_)) => Some(self.classic_publisher(account.clone())),
             _ => None,
         };
         let extended = self.extended.get_or_insert_default();
-        extended.visitor = visitor;
+        extended.principal = principal;
         extended.publisher = publisher;
         if let Some(identity) = identity
             && identity.account != account
@@ -73,7 +73,7 @@ impl Handler {
 
     /// What the peer may do.
     pub(super) fn gate(&self) -> Gate<'_> {
-        Gate::new(self.state(), self.visitor(), self.outbox().peer())
+        Gate::new(self.state(), self.principal(), self.outbox().peer())
     }
 
     /// Tells the peer that something is denied.
@@ -98,12 +98,12 @@ impl Handler {
     }
 
     /// Tells the peer the result of its login.
-    pub(super) fn finish_login(&mut self, done: Result<Visitor, LoginError>) -> LogIn {
+    pub(super) fn finish_login(&mut self, done: Result<Principal, LoginError>) -> LogIn {
         let now = self.state().clock().read().stamp;
         let peer = self.outbox().peer();
         let access = self.state().access();
-        let visitor = match done {
-            Ok(visitor) => visitor,
+        let principal = match done {
+            Ok(principal) => principal,
             Err(error) => {
                 access
                     .audit()
@@ -112,24 +112,24 @@ impl Handler {
                 return LogIn::Refused;
             }
         };
-        let known = self.visitor();
-        if known.has_logged_in() && !known.is_same(&visitor) {
+        let known = self.principal();
+        if known.has_logged_in() && !known.is_same(&principal) {
             let text = format!(
-                "you are {known} on this connection and can't become {visitor}; connect again \
+                "you are {known} on this connection and can't become {principal}; connect again \
                  for that"
             );
             self.outbox()
                 .send_error(ErrorCode::Unauthenticated, &text, None);
             return LogIn::Refused;
         }
-        access.audit().login(peer, &visitor, now);
+        access.audit().login(peer, &principal, now);
         let authenticated = Authenticated {
-            user: visitor.account().map(|name| name.as_str().into()),
-            expires: visitor.expires(),
+            user: principal.account().map(|name| name.as_str().into()),
+            expires: principal.expires(),
         };
         let answer = Event::Authenticated(authenticated).to_line();
         self.outbox().send_reply(answer);
-        self.set_visitor(visitor);
+        self.set_principal(principal);
         self.recheck();
         LogIn::Accepted
     }
@@ -153,7 +153,7 @@ impl Handler {
     fn end_idle_listener(&self) {
         let extended = self.extended.as_ref();
         if extended.is_some_and(|extended| extended.is_listener) && self.subscriptions.len() == 0 {
-            let text = format!("you may no longer read this as {}", self.visitor());
+            let text = format!("you may no longer read this as {}", self.principal());
             self.outbox().close(ErrorCode::Forbidden, &text);
         }
     }
@@ -174,22 +174,22 @@ impl Handler {
     pub(crate) fn recheck(&mut self) {
         let now = self.state().clock().read().stamp;
         let (peer, access) = (self.outbox().peer(), self.state().access());
-        let visitor = match access.check(self.visitor(), peer.ip(), now) {
-            Ok(visitor) => visitor,
+        let principal = match access.check(self.principal(), peer.ip(), now) {
+            Ok(principal) => principal,
             Err(ended) => {
                 let audit = access.audit();
-                audit.refusal(peer, self.visitor(), ended.code, &ended.text, now);
+                audit.refusal(peer, self.principal(), ended.code, &ended.text, now);
                 return self.outbox().close(ended.code, &ended.text);
             }
         };
-        self.set_visitor(visitor.clone());
+        self.set_principal(principal.clone());
         let state = self.state().clone();
-        let decide = |topic: &wire::TopicName| state.access().grant(&visitor, topic.as_str());
+        let decide = |topic: &wire::TopicName| state.access().grant(&principal, topic.as_str());
         let removed = self.subscriptions.recheck(decide);
         if removed > 0 {
-            let text = format!("{removed} topics may no longer be read as {visitor}");
+            let text = format!("{removed} topics may no longer be read as {principal}");
             let audit = state.access().audit();
-            audit.refusal(peer, &visitor, ErrorCode::Forbidden, &text, now);
+            audit.refusal(peer, &principal, ErrorCode::Forbidden, &text, now);
             self.end_idle_listener();
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use crate::access::{ConnectionPlace, Exceeded, Meter};
+use crate::access::{ConnectionPermit, Exceeded, Meter};
 use crate::session::handler::Handler;
 
 /// How often a peer is told that it is slowed.
@@ -16,7 +16,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Pace {
     meter: Meter,
     /// Counts the connection, from its registration on.
-    place: Option<ConnectionPlace>,
+    permit: Option<ConnectionPermit>,
     /// Until when nothing is read.
     wait: Option<Pin<Box<Sleep>>>,
     /// When the peer was last told that it is slowed.
@@ -25,10 +25,10 @@ pub(super) struct Pace {
 
 /// Whether one more connection is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Taken,
+pub(super) enum Permit {
+    Granted,
     /// There are too many. The peer was told so, and the connection ends.
-    Full,
+    Refused,
 }
 
 impl Pace {
@@ -52,49 +52,49 @@ impl Handler {
         let Some(meter) = meter else {
             return;
         };
-        let is_counted = old.as_ref().is_some_and(|pace| pace.place.is_some());
+        let is_counted = old.as_ref().is_some_and(|pace| pace.permit.is_some());
         extended.pace = match old {
             Some(pace) if pace.meter.is_same(&meter) => Some(pace),
             old => Some(Box::new(Pace {
                 meter,
-                place: None,
+                permit: None,
                 wait: None,
                 told: old.and_then(|pace| pace.told),
             })),
         };
         if is_counted || self.is_registered() {
-            self.take_place();
+            self.take_permit();
         }
     }
 
     /// Keeps a permit that was taken before, so that the connection isn't counted twice.
-    pub(crate) fn set_place(&mut self, place: Option<ConnectionPlace>) {
+    pub(crate) fn set_permit(&mut self, permit: Option<ConnectionPermit>) {
         let extended = self.extended.as_mut();
         if let Some(pace) = extended.and_then(|extended| extended.pace.as_mut())
-            && place.is_some()
+            && permit.is_some()
         {
-            pace.place = place;
+            pace.permit = permit;
         }
     }
 
     /// Counts the connection, where connections are limited, unless it is counted already.
-    pub(super) fn take_place(&mut self) -> Place {
+    pub(super) fn take_permit(&mut self) -> Permit {
         let extended = self.extended.as_mut();
         let Some(pace) = extended.and_then(|extended| extended.pace.as_mut()) else {
-            return Place::Taken;
+            return Permit::Granted;
         };
-        if pace.place.is_some() {
-            return Place::Taken;
+        if pace.permit.is_some() {
+            return Permit::Granted;
         }
         match pace.meter.connect() {
-            Ok(place) => {
-                pace.place = Some(place);
-                Place::Taken
+            Ok(permit) => {
+                pace.permit = Some(permit);
+                Permit::Granted
             }
             Err(exceeded) => {
                 self.note(&exceeded);
                 self.outbox().close(exceeded.code(), &exceeded.to_string());
-                Place::Full
+                Permit::Refused
             }
         }
     }

@@ -5,12 +5,12 @@ use std::task::{Context, Poll, ready};
 
 use wire::{RegistrationOptions, TopicName};
 
-use crate::access::{LoginError, Visitor};
+use crate::access::{LoginError, Principal};
 use crate::session::handler::Handler;
 use crate::session::handler::login::LogIn;
 
 /// Resolves with who the peer is.
-pub(super) type Checking = Pin<Box<dyn Future<Output = Result<Visitor, LoginError>> + Send>>;
+pub(super) type Checking = Pin<Box<dyn Future<Output = Result<Principal, LoginError>> + Send>>;
 
 /// A login that is being checked. Nothing is read meanwhile, so there is one.
 pub(super) struct PendingLogin {

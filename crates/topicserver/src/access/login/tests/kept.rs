@@ -25,22 +25,22 @@ async fn a_kept_login_is_that_of_whoever_has_logged_in() {
     let claims = json!({"sub": "guest", "exp": expires, "name": "Ms. G.", "allow": rules});
     let jwt = signer.token(&claims);
     let in_an_hour = NOW + 3_600_000;
-    for (visitor, until) in [
+    for (principal, until) in [
         (accounts.by_password("alice", "password").await, in_an_hour),
         (accounts.by_token(&token).await, in_an_hour),
         (accounts.by_token(&jwt).await, expires * 1000),
     ] {
-        let visitor = visitor.unwrap();
-        let sealed = accounts.access.seal_login(&visitor, NOW).unwrap();
-        assert_eq!(sealed.until, until, "{visitor}");
+        let principal = principal.unwrap();
+        let sealed = accounts.access.seal_login(&principal, NOW).unwrap();
+        assert_eq!(sealed.until, until, "{principal}");
         let kept = accounts.access.open_login(&sealed.text, NOW).unwrap();
-        assert_eq!(kept.to_string(), visitor.to_string());
-        assert_eq!(kept.name(), visitor.name());
+        assert_eq!(kept.to_string(), principal.to_string());
+        assert_eq!(kept.name(), principal.name());
         assert_eq!(kept.expires(), Some(until));
-        assert!(kept.is_same(&visitor) && kept.has_logged_in());
+        assert!(kept.is_same(&principal) && kept.has_logged_in());
         for topic in ["lab", "ci", "a b", "it's", "x'", "guest-1", "other"] {
-            let verbs = |visitor| accounts.access.grant(visitor, topic).verbs;
-            assert_eq!(verbs(&kept), verbs(&visitor), "{topic} as {visitor}");
+            let verbs = |principal| accounts.access.grant(principal, topic).verbs;
+            assert_eq!(verbs(&kept), verbs(&principal), "{topic} as {principal}");
         }
         let error = accounts.access.open_login(&sealed.text, until);
         assert_eq!(error.unwrap_err(), LoginError::Over);
@@ -95,7 +95,7 @@ async fn a_kept_login_ends_with_what_it_was_made_from() {
         hash.to_text()
     );
     let accounts = Accounts::new(&with_token);
-    let keep = |visitor: &Visitor| accounts.access.seal_login(visitor, NOW).unwrap().text;
+    let keep = |principal: &Principal| accounts.access.seal_login(principal, NOW).unwrap().text;
     let by_password = keep(&accounts.by_password("alice", "password").await.unwrap());
     let by_token = keep(&accounts.by_token(&token).await.unwrap());
     let open = |text: &str| accounts.access.open_login(text, NOW);
@@ -106,9 +106,9 @@ async fn a_kept_login_ends_with_what_it_was_made_from() {
     assert!(open(&by_password).is_ok() && open(&by_token).is_ok());
     let other = PasswordHash::of("password").unwrap().to_string();
     accounts.write(&file(&other));
-    for (text, visitor) in [&by_password, &by_token].into_iter().zip(here) {
+    for (text, principal) in [&by_password, &by_token].into_iter().zip(here) {
         assert_eq!(open(text).unwrap_err().code(), ErrorCode::Revoked);
-        let ended = accounts.access.check(&visitor, peer, NOW).unwrap_err();
+        let ended = accounts.access.check(&principal, peer, NOW).unwrap_err();
         assert_eq!(ended.code, ErrorCode::Revoked);
     }
     // A token of the same name with another secret is another token.
@@ -154,8 +154,8 @@ async fn a_login_that_is_too_long_for_a_browser_is_refused() {
         .map(|n| format!("read {n}-{}", "x".repeat(34)))
         .collect();
     let claims = json!({"sub": "a", "exp": NOW / 1000 + 9, "allow": rules});
-    let visitor = accounts.by_token(&signer.token(&claims)).await.unwrap();
-    let error = accounts.access.seal_login(&visitor, NOW).map(drop);
+    let principal = accounts.by_token(&signer.token(&claims)).await.unwrap();
+    let error = accounts.access.seal_login(&principal, NOW).map(drop);
     assert_eq!(error.unwrap_err(), LoginError::TooLong);
 }
 
@@ -167,15 +167,15 @@ async fn a_ticket_is_whoever_got_it_if_that_still_holds() {
         hash.to_text()
     );
     let accounts = Accounts::new(&with_token);
-    let visitor = accounts.by_token(&token).await.unwrap();
+    let principal = accounts.by_token(&token).await.unwrap();
     let peer = "203.0.113.9".parse().unwrap();
-    let (ticket, lifetime) = accounts.access.give_ticket(&visitor).unwrap();
+    let (ticket, lifetime) = accounts.access.give_ticket(&principal).unwrap();
     assert_eq!(lifetime, LIFETIMES.ticket);
     let taken = accounts.access.take_ticket(&ticket, peer, NOW).unwrap();
     assert_eq!(taken.token(), Some("ci"));
     let error = accounts.access.take_ticket(&ticket, peer, NOW).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unauthenticated);
-    let (ticket, _) = accounts.access.give_ticket(&visitor).unwrap();
+    let (ticket, _) = accounts.access.give_ticket(&principal).unwrap();
     accounts.write("[users.bob]\n");
     let error = accounts.access.take_ticket(&ticket, peer, NOW).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Revoked);

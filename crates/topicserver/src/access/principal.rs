@@ -12,7 +12,7 @@ use super::token::SecretHash;
 
 /// Who a client has proven to be.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Visitor {
+pub(crate) enum Principal {
     /// Nothing was proven.
     #[default]
     Everyone,
@@ -64,7 +64,7 @@ pub(crate) struct Ended {
     pub(crate) text: String,
 }
 
-impl Visitor {
+impl Principal {
     pub(super) fn new(account: Option<UserName>, proof: Proof, expires: Option<u64>) -> Self {
         Self::Known(Arc::new(Known {
             account,
@@ -151,7 +151,7 @@ impl Visitor {
     }
 }
 
-impl fmt::Display for Visitor {
+impl fmt::Display for Principal {
     /// As it stands in "you may not read it as …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.account(), self.token()) {
