@@ -169,19 +169,12 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::new().context("can't watch for signals")?;
-    let drain_timeout = config.drain_timeout;
-    // Without files to be read again, it ends a server as it ends other programs; but not a
-    // service, which is told to reload by it.
-    let has_files = config.auth.is_some() || config.tls.mode() != TlsMode::Off;
-    if has_files || systemd::is_there() {
-        signals.catch_hangup().context("can't watch for signals")?;
-    }
+/// Opens the server, and says in the log where it is.
+fn bind(config: Config) -> anyhow::Result<Server> {
     let data = config.data.clone();
     let place = place(&config);
     let inherited = systemd::inherited_listener().context("can't use the socket of systemd")?;
-    let mut server = match inherited {
+    let server = match inherited {
         Some(listener) => Server::bind_to(config, listener)?,
         None => Server::bind(config)?,
     };
@@ -194,6 +187,19 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     server.log_reach();
     say_fingerprint(&server, &place);
+    Ok(server)
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new().context("can't watch for signals")?;
+    let drain_timeout = config.drain_timeout;
+    // Without files to be read again, it ends a server as it ends other programs; but not a
+    // service, which is told to reload by it.
+    let has_files = config.auth.is_some() || config.tls.mode() != TlsMode::Off;
+    if has_files || systemd::is_there() {
+        signals.catch_hangup().context("can't watch for signals")?;
+    }
+    let mut server = bind(config)?;
     let reloader = server.reloader();
     let vitals = server.take_vitals();
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();

@@ -32,6 +32,8 @@ mod openapi;
 #[cfg(unix)]
 mod page;
 #[cfg(unix)]
+mod page_accessible;
+#[cfg(unix)]
 mod page_away;
 #[cfg(unix)]
 mod page_comfort;
