@@ -65,7 +65,7 @@ impl AdminListener {
     /// Answers administrators for ever.
     pub(crate) async fn serve(self, control: Arc<Control>) {
         let router = router::router(control);
-        // It only ends with an error of the listener, which hyper doesn't have.
+        // Neither listener reports an error: accepting is tried again.
         let served = match self {
             Self::Tcp(listener) => axum::serve(listener, router).await,
             Self::Unix(listener, _file) => axum::serve(listener, router).await,
