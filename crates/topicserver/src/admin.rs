@@ -12,12 +12,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
 use crate::config::AdminAddress;
 use crate::state::ServerState;
+
+/// Administrators that may wait to be accepted: few come, and rarely.
+const BACKLOG: i32 = 16;
 
 /// What administrators can do to a server.
 pub(crate) struct Control {
@@ -97,15 +101,17 @@ impl Drop for SocketFile {
 /// which nobody listens on, is replaced.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-    use std::os::unix::net::{UnixListener as StdListener, UnixStream};
+    use std::os::unix::net::UnixStream;
 
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket && UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
-    // Nobody can connect before the rights are set: then it listens to nobody yet.
-    let listener = StdListener::bind(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    // Nobody can connect before this is set: the socket doesn't listen yet.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
 }

@@ -201,20 +201,23 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     let mut server = bind(config)?;
     let reloader = server.reloader();
-    let vitals = server.take_vitals();
+    let (vitals, drain_asked) = (server.take_vitals(), server.drain_asked());
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async move {
         // The sender lives until the server has ended.
         let _ = shutdown.await;
     });
     tokio::pin!(serving);
-    if let Some(vitals) = vitals {
-        tokio::spawn(systemd::feed_watchdog(vitals));
-    }
+    tokio::pin!(drain_asked);
+    let watchdog = vitals.map(|vitals| tokio::spawn(systemd::feed_watchdog(vitals)));
     systemd::say_ready();
     loop {
         tokio::select! {
-            ended = &mut serving => return Ok(report(ended)),
+            _ = &mut serving => return Ok(ExitCode::FAILURE),
+            () = &mut drain_asked => {
+                tracing::info!("an administrator asks for the end");
+                break;
+            }
             caught = signals.next() => match caught {
                 Caught::End(_) => break,
                 Caught::Reload => {
@@ -223,6 +226,10 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
                 }
             },
         }
+    }
+    // Who is ending answers no more, and isn't stuck.
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
     }
     systemd::say_stopping();
     tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");

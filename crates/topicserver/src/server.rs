@@ -32,6 +32,8 @@ pub struct Server {
     state: Arc<ServerState>,
     reloads: watch::Sender<()>,
     admin: Option<AdminListener>,
+    /// Told when an administrator asks for the end.
+    drain: Arc<Notify>,
     vitals: Option<Vitals>,
     pings: Pings,
 }
@@ -171,6 +173,7 @@ impl Server {
             state: ServerState::new(config, store, tls, http, clock, access)?,
             reloads: watch::Sender::new(()),
             admin,
+            drain: Arc::default(),
             vitals: Some(vitals),
             pings,
         })
@@ -179,6 +182,13 @@ impl Server {
     /// What tells whether the server goes on; once.
     pub fn take_vitals(&mut self) -> Option<Vitals> {
         self.vitals.take()
+    }
+
+    /// Resolves when an administrator asks for the server's end. It is for whoever runs the
+    /// server to end it then, as at any other time.
+    pub fn drain_asked(&self) -> impl Future<Output = ()> + Send + 'static {
+        let drain = self.drain.clone();
+        async move { drain.notified().await }
     }
 
     /// Where administrators reach it, with the port that it got.
@@ -207,11 +217,10 @@ impl Server {
         reach::log(self.state.access(), self.local_addr);
     }
 
-    /// Serves until `shutdown` resolves, or an administrator ends it, and then lets everyone
-    /// have what is queued for them, for as long as the configuration allows.
+    /// Serves until `shutdown` resolves, and then lets everyone have what is queued for them,
+    /// for as long as the configuration allows.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Ended {
-        let asked = Arc::new(Notify::new());
-        let admin = self.serve_admin(asked.clone());
+        let admin = self.serve_admin();
         tokio::pin!(admin);
         tokio::select! {
             () = listener::accept_all(self.listener, self.state.clone(), self.pings) => {}
@@ -221,7 +230,7 @@ impl Server {
             () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = &mut admin => {}
-            () = announced_end(&self.state, shutdown, asked) => {}
+            () = announced_end(&self.state, shutdown) => {}
         }
         let ended = tokio::select! {
             ended = drain(&self.state) => ended,
@@ -234,12 +243,12 @@ impl Server {
     }
 
     /// Answers administrators for ever.
-    fn serve_admin(&mut self, drain: Arc<Notify>) -> impl Future<Output = ()> + 'static {
+    fn serve_admin(&mut self) -> impl Future<Output = ()> + 'static {
         let reloader = self.reloader();
         let control = Arc::new(Control {
             state: self.state.clone(),
             reload: Box::new(move || reloader.reload()),
-            drain,
+            drain: self.drain.clone(),
         });
         let admin = self.admin.take();
         async move {
@@ -252,15 +261,8 @@ impl Server {
 }
 
 /// Resolves when the server is to end, and that has been announced for long enough.
-async fn announced_end(
-    state: &ServerState,
-    shutdown: impl Future<Output = ()>,
-    asked: Arc<Notify>,
-) {
-    tokio::select! {
-        () = shutdown => {}
-        () = asked.notified() => tracing::info!("ending: an administrator asks for it"),
-    }
+async fn announced_end(state: &ServerState, shutdown: impl Future<Output = ()>) {
+    shutdown.await;
     state.start_draining();
     tokio::time::sleep(state.config().drain_announce).await;
 }

@@ -159,7 +159,7 @@ fn the_commands_do_what_they_say() {
     assert!(drain.status.success(), "{drain:?}");
     client.expect_error("shutting-down");
     assert_eq!(server.wait().code(), Some(0));
-    server.wait_for("an administrator asks for it");
+    server.wait_for("an administrator asks for the end");
     server.wait_for("everything that was queued has gone out");
 
     let nobody = finish(program().args(["top", &address]));

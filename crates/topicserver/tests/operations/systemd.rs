@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, Directory, LIMIT, LoopDisk, Process, program};
+use crate::common::{Client, Directory, LIMIT, LoopDisk, Process, finish, program};
+use crate::exposition::admin;
 
 const UNIT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -69,6 +70,25 @@ fn it_says_when_it_is_ready_reloads_and_stops() {
     server.signal("TERM");
     assert_eq!(manager.hear(), "STOPPING=1\n");
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Whoever ends it: systemd would kill a service for silence that has not said that it ends.
+#[test]
+fn a_server_that_an_administrator_ends_says_so_and_is_not_taken_for_stuck() {
+    let manager = Manager::new();
+    let options = ["--admin", "127.0.0.1:0", "--drain-spread", "1"];
+    let mut server = Process::start_after(&manager.environment(Some(300_000)), &options);
+    let _clients = [server.join(&["t"]), server.join(&["t"])];
+    let address = admin(&server).to_string();
+    assert!(finish(program().args(["drain", &address])).status.success());
+    let mut said = std::iter::from_fn(|| manager.try_hear());
+    assert!(said.any(|text| text == "STOPPING=1\n"));
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.log();
+    assert!(
+        !log.iter().any(|line| line.contains("no sign of life")),
+        "{log:#?}"
+    );
 }
 
 #[test]
