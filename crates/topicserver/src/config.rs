@@ -196,7 +196,9 @@ impl Default for Config {
                   Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation\n\
                   To see which options are in force, and whether the server would start:\n\
                   topicserver check-config [FILE] [PORT] [OPTIONS]\n\
-                  To say who may do what: topicserver user|token|allow|deny|link --help"
+                  To say who may do what: topicserver user|token|allow|deny|link --help\n\
+                  To see and end a server that was started with --admin: \
+                  topicserver top|reload|drain --help"
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one

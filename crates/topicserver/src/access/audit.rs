@@ -66,7 +66,7 @@ impl Audit {
         self.write(&Line::new("logout", Some(peer), now).of(principal));
     }
 
-    /// Somebody got a ticket. A site fetches one for each of its principals, so this is held to
+    /// Somebody got a ticket. A site fetches one for each of its visitors, so this is held to
     /// a rate.
     pub(crate) fn ticket(&self, peer: SocketAddr, principal: &Principal, now: u64) {
         self.tickets.log(|left_out| {

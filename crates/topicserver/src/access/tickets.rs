@@ -21,7 +21,7 @@ const PREFIX: &str = "ntk_";
 /// Tickets that are given out within their lifetime, at about 250 bytes each.
 const MAX_TICKETS: usize = 10_000;
 
-/// The same of one account, or of one token of nobody: 33 principals a second of a site that
+/// The same of one account, or of one token of nobody: 33 visitors a second of a site that
 /// fetches a ticket for each of them.
 const MAX_OF_ONE: usize = 1_000;
 
