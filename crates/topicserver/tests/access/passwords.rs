@@ -8,24 +8,20 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use topicserver::Config;
 
-use crate::accounts::{Accounts, token};
+use crate::accounts::{Accounts, GUESS, KEPT, PASSWORD, token};
 use crate::common::{Client, TestServer, message};
 use crate::frames::{Frames, Transport};
 use crate::requests::Http;
 
 /// What is kept of a password that nobody knows, as the program makes it: 19 MiB, two
 /// passes.
-const KEPT: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRvZjE2Ynl0$\
-                        4xt4KEZZAdQZtI5TfUuPQqN8oHfO4YmQEJgPxVJ2WY8";
-
-/// What is kept of "password", quick to check.
-const CHEAP: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
-                     nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+const SLOW: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRvZjE2Ynl0$\
+                    4xt4KEZZAdQZtI5TfUuPQqN8oHfO4YmQEJgPxVJ2WY8";
 
 fn accounts() -> Accounts {
     let token = token("ci").1;
     Accounts::new(&format!(
-        "[users.alice]\npassword = \"{CHEAP}\"\nallow = [\"read write who list *\"]\n\
+        "[users.alice]\npassword = \"{KEPT}\"\nallow = [\"read write who list *\"]\n\
          {token}user = \"alice\"\n"
     ))
 }
@@ -46,7 +42,7 @@ fn a_password_opens_every_door() {
     for transport in [Transport::Tcp, Transport::WebSocket] {
         // In the registration, with messages right behind it.
         let mut frames = Frames::to(&server, transport);
-        let auth = auth("alice", "password");
+        let auth = auth("alice", PASSWORD);
         frames.send(json!({"topics": ["lab"], "extended": {"auth": auth}}));
         frames.send(json!({"message": {"topic": "lab", "text": "hi"}, "extended": {"id": "1"}}));
         let authenticated = &frames.frame()["extended"]["authenticated"];
@@ -61,7 +57,7 @@ fn a_password_opens_every_door() {
         assert!(frames.frame()["extended"]["members"].is_object());
     }
     let mut http = Http::to(&server);
-    let answer = http.post("/lab", &[&basic("alice", "password")], b"hi");
+    let answer = http.post("/lab", &[&basic("alice", PASSWORD)], b"hi");
     assert_eq!(answer.status, 200);
 }
 
@@ -69,7 +65,8 @@ fn a_password_opens_every_door() {
 fn a_wrong_password_is_refused_and_the_connection_goes_on() {
     let accounts = accounts();
     let server = accounts.serve();
-    for (user, password) in [("alice", "Password"), ("bob", "password")] {
+    let wrong = PASSWORD.to_uppercase();
+    for (user, password) in [("alice", &*wrong), ("bob", PASSWORD)] {
         let mut frames = Frames::to(&server, Transport::Tcp);
         let auth = auth(user, password);
         frames.send(json!({"topics": ["lab"], "extended": {"auth": auth}}));
@@ -95,26 +92,26 @@ fn who_guesses_is_slowed_by_every_door_and_others_are_not() {
         http.post("/lab", &[&basic("alice", password)], b"hi")
     };
     for _ in 0..10 {
-        post("127.0.0.2", "guess").expect_problem(401, "unauthenticated");
+        post("127.0.0.2", GUESS).expect_problem(401, "unauthenticated");
     }
-    let answer = post("127.0.0.2", "guess");
+    let answer = post("127.0.0.2", GUESS);
     answer.expect_problem(429, "too-many-attempts");
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(answer.json()["error"]["retry_after"], 1);
     assert_eq!(answer.header("www-authenticate"), None);
     // The right one would have to wait, too, or it would be told from the others.
-    post("127.0.0.2", "password").expect_problem(429, "too-many-attempts");
+    post("127.0.0.2", PASSWORD).expect_problem(429, "too-many-attempts");
     let mut client = Client::connect_from("127.0.0.2".parse().unwrap(), server.addr());
-    let auth = auth("alice", "guess");
+    let auth = auth("alice", GUESS);
     client.send(format!("{{\"extended\":{{\"auth\":{auth}}}}}\n").as_bytes());
     let error = client.expect_extended_error("too-many-attempts");
     assert!(error["text"].as_str().unwrap().contains(" s"), "{error}");
     client.finish_sending();
     client.expect_end();
     // From elsewhere, and as somebody else, nothing is slowed.
-    assert_eq!(post("127.0.0.3", "password").status, 200);
+    assert_eq!(post("127.0.0.3", PASSWORD).status, 200);
     let mut http = Http::from("127.0.0.2".parse().unwrap(), &server);
-    let answer = http.post("/lab", &[&basic("bob", "guess")], b"hi");
+    let answer = http.post("/lab", &[&basic("bob", GUESS)], b"hi");
     answer.expect_problem(401, "unauthenticated");
     // A token is none of this.
     let mut http = Http::from("127.0.0.2".parse().unwrap(), &server);
@@ -127,7 +124,7 @@ fn refusal(server: &TestServer, user: &str, number: usize) -> Duration {
     // Nobody guesses that often from one address without being slowed.
     let from = format!("127.2.0.{}", number + 1);
     let mut http = Http::from(from.parse().unwrap(), server);
-    let header = basic(user, &format!("guess {number}"));
+    let header = basic(user, &format!("{GUESS} {number}"));
     let start = Instant::now();
     let answer = http.post("/lab", &[&header], b"hi");
     let time = start.elapsed();
@@ -138,7 +135,7 @@ fn refusal(server: &TestServer, user: &str, number: usize) -> Duration {
 #[test]
 fn the_time_does_not_tell_whether_there_is_such_a_user() {
     let accounts = Accounts::new(&format!(
-        "[users.alice]\npassword = \"{KEPT}\"\n[users.bob]\n"
+        "[users.alice]\npassword = \"{SLOW}\"\n[users.bob]\n"
     ));
     let server = accounts.serve();
     // One with a password, one without, and one that there isn't: in turn, so that whatever
@@ -165,7 +162,7 @@ fn the_time_does_not_tell_whether_there_is_such_a_user() {
 fn log_in(server: &TestServer, number: usize) -> u16 {
     let from = format!("127.1.{}.{}", number / 200, 1 + number % 200);
     let mut http = Http::from(from.parse().unwrap(), server);
-    let header = basic(&format!("user{number}"), "guess");
+    let header = basic(&format!("user{number}"), GUESS);
     let answer = http.post("/lab", &[&header], b"hi");
     let is_told = answer.header("retry-after").is_some();
     assert_eq!(is_told, answer.status != 401, "{answer:?}");
@@ -174,7 +171,7 @@ fn log_in(server: &TestServer, number: usize) -> u16 {
 
 #[test]
 fn two_hundred_logins_at_once_are_served_or_told_to_try_later() {
-    let accounts = Accounts::new(&format!("[users.alice]\npassword = \"{KEPT}\"\n"));
+    let accounts = Accounts::new(&format!("[users.alice]\npassword = \"{SLOW}\"\n"));
     let server = Arc::new(accounts.serve());
     let start = Arc::new(Barrier::new(200));
     let logins: Vec<_> = (0..200)
@@ -201,13 +198,13 @@ fn two_hundred_logins_at_once_are_served_or_told_to_try_later() {
 #[cfg(target_os = "linux")]
 fn memory_of_logins(count: usize) -> usize {
     use crate::common::Process;
-    let accounts = Accounts::new(&format!("[users.alice]\npassword = \"{KEPT}\"\n"));
+    let accounts = Accounts::new(&format!("[users.alice]\npassword = \"{SLOW}\"\n"));
     let path = accounts.path();
     let process = Process::start(&["--auth", path.to_str().unwrap()]);
     let addr = process.v4();
     let ask = |number: usize| {
         let mut http = Http::at(addr);
-        http.post("/lab", &[&basic(&format!("user{number}"), "guess")], b"hi")
+        http.post("/lab", &[&basic(&format!("user{number}"), GUESS)], b"hi")
             .status
     };
     let before = process.memory();
@@ -238,7 +235,7 @@ fn two_hundred_logins_at_once_take_the_memory_of_one_for_each_core() {
 #[test]
 fn others_are_served_while_passwords_are_checked() {
     let accounts = Accounts::new(&format!(
-        "[everyone]\nallow = [\"read write lobby\"]\n[users.alice]\npassword = \"{KEPT}\"\n"
+        "[everyone]\nallow = [\"read write lobby\"]\n[users.alice]\npassword = \"{SLOW}\"\n"
     ));
     let server = accounts.serve();
     let mut one = server.join(&["lobby"]);
@@ -246,7 +243,7 @@ fn others_are_served_while_passwords_are_checked() {
     let mut logins: Vec<_> = (0..20)
         .map(|number| {
             let mut frames = Frames::to(&server, Transport::Tcp);
-            let auth = auth("alice", &format!("guess {number}"));
+            let auth = auth("alice", &format!("{GUESS} {number}"));
             frames.send(json!({"extended": {"auth": auth}}));
             frames
         })
