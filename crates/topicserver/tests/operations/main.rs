@@ -23,4 +23,6 @@ mod admin;
 mod documented;
 mod draining;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod packages;
 mod systemd;
