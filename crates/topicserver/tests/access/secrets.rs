@@ -15,134 +15,129 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\nAgEGCCqGSM
                    -----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nMIIBbTCCARSgAwIB\n\
                    -----END CERTIFICATE-----\n";
 
-const DIGITS: &str = "6c8e1f0c7c4b3f1c6a5e3b0f6f8f0f5a4b6d3e2c1a0918273645546372819aab";
-
 /// What a test sends, receives or writes, and the secrets in it.
-fn table() -> Vec<(Kind, String, Vec<&'static str>)> {
-    let row = |kind, text: &str, secrets: &[&'static str]| (kind, text.to_owned(), secrets.into());
-    vec![
-        // Tokens: as frames, headers, forms and links have them.
-        row(
-            Kind::Token,
-            r#"{"topics":["lab"],"extended":{"auth":"ntr_k3f9_hush-hush_hush"}}"#,
-            &["hush-hush_hush"],
-        ),
-        row(
-            Kind::Token,
-            "GET / HTTP/1.1\r\nAuthorization: Bearer ntr_k3f9_hush-hush-hush\r\n\r\n",
-            &["hush-hush-hush"],
-        ),
-        row(
-            Kind::Token,
-            "http://box/lab#t=ntr_a-b_hush-hush-hush and more",
-            &["hush-hush-hush"],
-        ),
-        row(
-            Kind::Token,
-            r#"{"extended":{"auth" : "no \"token\" at all"}}"#,
-            &["no \"token\" at all"],
-        ),
-        row(
-            Kind::Token,
-            "token=what+is%20that%3F&x=y",
-            &["what+is%20that%3F", "what is that?"],
-        ),
-        row(
-            Kind::SignedToken,
-            r#"{"extended":{"auth":"eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"}}"#,
-            &["eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "c2lnbmF0dXJl"],
-        ),
-        row(
-            Kind::Ticket,
-            r#"{"ticket":"ntk_hush-hush","expires_in":30}"#,
-            &["ntk_hush-hush"],
-        ),
-        row(
-            Kind::Ticket,
-            "GET /lab?poll=1&ticket=ntk_hush-hush HTTP/1.1",
-            &["ntk_hush-hush"],
-        ),
-        row(
-            Kind::Password,
-            r#"{"extended":{"auth":{"user":"alice","password":"a&b=c and é"}}}"#,
-            &["a&b=c and é"],
-        ),
-        row(
-            Kind::Password,
-            "user=alice&password=a%26b%3Dc+and+%c3%a9",
-            &["a%26b%3Dc+and+%c3%a9", "a&b=c and é"],
-        ),
-        row(
-            Kind::Password,
-            "authorization: Basic YWxpY2U6aHVzaCBvZiBhbGljZQ==\r\n",
-            &["hush of alice"],
-        ),
-        row(
-            Kind::Token,
-            "authorization: Basic Om50cl9rM2Y5X2h1c2gtaHVzaA==\r\n",
-            &["hush-hush"],
-        ),
-        row(
-            Kind::Credentials,
-            "authorization: Basic YWxpY2U6aHVzaCBvZiBhbGljZQ==\r\n",
-            &["YWxpY2U6aHVzaCBvZiBhbGljZQ=="],
-        ),
-        row(
-            Kind::Credentials,
-            "AUTHORIZATION:just-something\r\n",
-            &["just-something"],
-        ),
-        row(
-            Kind::Cookie,
-            "GET / HTTP/1.1\r\ncookie: a=b; natter-20000=eyJpZCI6W10.tag\r\n\r\n",
-            &["b", "eyJpZCI6W10.tag"],
-        ),
-        row(
-            Kind::Cookie,
-            "HTTP/1.1 200 OK\r\nset-cookie: natter-20000=eyJpZCI6W10.tag; Path=/; HttpOnly\r\n",
-            &["eyJpZCI6W10.tag"],
-        ),
-        row(
-            Kind::PasswordHash,
-            "password = \"$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIP\"\n",
-            &["c29tZXNhbHQ", "nf65EOgLrQMR/uIP"],
-        ),
-        (
-            Kind::TokenHash,
-            format!("secret = \"sha256:{DIGITS}\"\nfingerprint sha256:YIycXuQL1Vh1Q9GtT73="),
-            vec![DIGITS, DIGITS_AS_BYTES],
-        ),
-        row(
-            Kind::ClientKey,
-            r#"{"topics":["lab"],"extended":{"client":"9f86d081884c7d65"}}"#,
-            &["9f86d081884c7d65"],
-        ),
-        row(
-            Kind::PrivateKey,
-            KEY,
-            &["MIGHAgEAMBMGByqGSM49", "AgEGCCqGSM49AwEHBG0w"],
-        ),
-    ]
-}
-
-const DIGITS_AS_BYTES: &str = "108, 142, 31, 12, 124, 75, 63, 28, 106, 94, 59, 15, 111, 143, 15, \
-                               90, 75, 109, 62, 44, 26, 9, 24, 39, 54, 69, 84, 99, 114, 129, \
-                               154, 171";
+const TABLE: &[(Kind, &str, &[&str])] = &[
+    // Tokens: as frames, headers, forms and links have them.
+    (
+        Kind::Token,
+        r#"{"topics":["lab"],"extended":{"auth":"ntr_k3f9_hush-hush_hush"}}"#,
+        &["hush-hush_hush"],
+    ),
+    (
+        Kind::Token,
+        "GET / HTTP/1.1\r\nAuthorization: Bearer ntr_k3f9_hush-hush-hush\r\n\r\n",
+        &["hush-hush-hush"],
+    ),
+    (
+        Kind::Token,
+        "http://box/lab#t=ntr_a-b_hush-hush-hush and more",
+        &["hush-hush-hush"],
+    ),
+    (
+        Kind::Token,
+        r#"{"extended":{"auth" : "no \"token\" at all"}}"#,
+        &["no \"token\" at all"],
+    ),
+    (
+        Kind::Token,
+        "token=what+is%20that%3F&x=y",
+        &["what+is%20that%3F", "what is that?"],
+    ),
+    (
+        Kind::SignedToken,
+        r#"{"extended":{"auth":"eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"}}"#,
+        &["eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "c2lnbmF0dXJl"],
+    ),
+    (
+        Kind::Ticket,
+        r#"{"ticket":"ntk_hush-hush","expires_in":30}"#,
+        &["ntk_hush-hush"],
+    ),
+    (
+        Kind::Ticket,
+        "GET /lab?poll=1&ticket=ntk_hush-hush HTTP/1.1",
+        &["ntk_hush-hush"],
+    ),
+    (
+        Kind::Password,
+        r#"{"extended":{"auth":{"user":"alice","password":"a&b=c and é"}}}"#,
+        &["a&b=c and é"],
+    ),
+    (
+        Kind::Password,
+        "user=alice&password=a%26b%3Dc+and+%c3%a9",
+        &["a%26b%3Dc+and+%c3%a9", "a&b=c and é"],
+    ),
+    (
+        Kind::Password,
+        "authorization: Basic YWxpY2U6aHVzaCBvZiBhbGljZQ==\r\n",
+        &["hush of alice"],
+    ),
+    (
+        Kind::Token,
+        "authorization: Basic Om50cl9rM2Y5X2h1c2gtaHVzaA==\r\n",
+        &["hush-hush"],
+    ),
+    (
+        Kind::Credentials,
+        "authorization: Basic YWxpY2U6aHVzaCBvZiBhbGljZQ==\r\n",
+        &["YWxpY2U6aHVzaCBvZiBhbGljZQ=="],
+    ),
+    (
+        Kind::Credentials,
+        "AUTHORIZATION:just-something\r\n",
+        &["just-something"],
+    ),
+    (
+        Kind::Cookie,
+        "GET / HTTP/1.1\r\ncookie: a=b; natter-20000=eyJpZCI6W10.tag\r\n\r\n",
+        &["b", "eyJpZCI6W10.tag"],
+    ),
+    (
+        Kind::Cookie,
+        "HTTP/1.1 200 OK\r\nset-cookie: natter-20000=eyJpZCI6W10.tag; Path=/; HttpOnly\r\n",
+        &["eyJpZCI6W10.tag"],
+    ),
+    (
+        Kind::PasswordHash,
+        "password = \"$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIP\"\n",
+        &["c29tZXNhbHQ", "nf65EOgLrQMR/uIP"],
+    ),
+    (
+        Kind::TokenHash,
+        "secret = \"sha256:6c8e1f0c7c4b3f1c6a5e3b0f6f8f0f5a4b6d3e2c1a0918273645546372819aab\"
+\
+             fingerprint sha256:YIycXuQL1Vh1Q9GtT73h64Uk11JOv74VrYdC/w9ioAo=",
+        &[
+            "6c8e1f0c7c4b3f1c6a5e3b0f6f8f0f5a4b6d3e2c1a0918273645546372819aab",
+            "108, 142, 31, 12, 124, 75, 63, 28, 106, 94, 59, 15, 111, 143, 15, 90, 75, 109, \
+                 62, 44, 26, 9, 24, 39, 54, 69, 84, 99, 114, 129, 154, 171",
+        ],
+    ),
+    (
+        Kind::ClientKey,
+        r#"{"topics":["lab"],"extended":{"client":"9f86d081884c7d65"}}"#,
+        &["9f86d081884c7d65"],
+    ),
+    (
+        Kind::PrivateKey,
+        KEY,
+        &["MIGHAgEAMBMGByqGSM49", "AgEGCCqGSM49AwEHBG0w"],
+    ),
+];
 
 #[test]
 fn each_kind_of_secret_is_found_where_tests_have_it() {
     for kind in Kind::ALL {
-        let is_there = table().iter().any(|(known, ..)| *known == kind);
+        let is_there = TABLE.iter().any(|(known, ..)| *known == kind);
         assert!(is_there, "{kind:?} isn't in the table");
     }
-    for (kind, text, secrets) in table() {
+    for (kind, text, secrets) in TABLE {
         let found = found_in(text.as_bytes());
-        let found = found.iter().filter(|(known, _)| *known == kind);
+        let found = found.iter().filter(|(known, _)| known == kind);
         let found: BTreeSet<_> = found.map(|(_, secret)| secret.as_str()).collect();
-        let is_told: BTreeSet<_> = secrets.into_iter().collect();
-        let is_part = |secret: &&str| !secret.is_empty();
-        let found: BTreeSet<_> = found.into_iter().filter(is_part).collect();
-        assert_eq!(found, is_told, "{kind:?} in {text}");
+        let expected: BTreeSet<_> = secrets.iter().copied().collect();
+        assert_eq!(found, expected, "{kind:?} in {text}");
     }
 }
 
@@ -177,22 +172,20 @@ fn a_secret_that_is_received_in_pieces_is_found() {
 /// Whenever it was logged, cut or whole, escaped or not.
 #[test]
 fn a_line_with_a_secret_in_it_is_found() {
-    for (kind, _, all) in table() {
-        for secret in all
-            .into_iter()
-            .filter(|text| text.chars().count() >= SEARCHED)
-        {
+    let is_searched = |text: &&&str| text.chars().count() >= SEARCHED;
+    for (kind, _, all) in TABLE {
+        for secret in all.iter().filter(is_searched) {
             let cut: String = secret.chars().take(SEARCHED).collect();
             let bytes = format!("{:?}", secret.as_bytes());
-            for shown in [secret, &cut, &format!("{secret:?}"), &bytes] {
+            for shown in [*secret, &cut, &format!("{secret:?}"), &bytes] {
                 let line = format!("WARN a login failed: {shown} isn't known");
                 for is_logged_first in [true, false] {
                     let mut watch = Watch::default();
                     if is_logged_first {
                         watch.see("the log", &line);
-                        watch.note(kind, secret);
+                        watch.note(*kind, secret);
                     } else {
-                        watch.note(kind, secret);
+                        watch.note(*kind, secret);
                         watch.see("the log", &line);
                     }
                     assert_eq!(watch.leaks().len(), 1, "{kind:?}: {line}");
