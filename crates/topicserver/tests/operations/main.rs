@@ -22,7 +22,6 @@ mod requests;
 mod admin;
 mod documented;
 mod draining;
+mod local;
 mod metrics;
-#[cfg(target_os = "linux")]
-mod packages;
 mod systemd;
