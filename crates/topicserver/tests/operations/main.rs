@@ -24,4 +24,6 @@ mod documented;
 mod draining;
 mod local;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod packages;
 mod systemd;
