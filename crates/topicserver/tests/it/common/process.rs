@@ -8,7 +8,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::{Client, LIMIT, eventually, is_over_tls, secrets, state_directory};
+use super::{
+    Client, LIMIT, eventually, is_over_tls, is_over_unix, note_socket, secrets, socket_path,
+    state_directory,
+};
 
 /// A running topic server. It is killed when this is dropped.
 pub struct Process {
@@ -102,6 +105,10 @@ impl Process {
         }
         watch(&mut command);
         let audit = value(&command, "--audit-log");
+        let socket = is_over_unix().then(socket_path);
+        if let Some(path) = &socket {
+            command.arg(format!("--listen=unix:{}", path.display()));
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,6 +133,10 @@ impl Process {
         let (_, addr) = ready.split_once("listening on ").unwrap();
         process.addr = addr.parse().unwrap();
         note_key(&command);
+        if let Some(path) = &socket {
+            process.wait_for("listening on unix:");
+            note_socket(process.addr.port(), path);
+        }
         process
     }
 

@@ -60,6 +60,10 @@ impl TestServer {
             .get_or_insert_with(state_directory);
         let keeps = config.data.as_ref().or(config.tls.state_directory.as_ref());
         let key = keeps.map(|directory| directory.join("tls/key.pem"));
+        #[cfg(unix)]
+        if super::is_over_unix() {
+            config.unix.get_or_insert_with(super::socket_path);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -71,6 +75,10 @@ impl TestServer {
         };
         key.iter().for_each(|key| secrets::note_file(key));
         let addr = server.local_addr();
+        #[cfg(unix)]
+        if let Some(path) = server.socket_path() {
+            super::note_socket(addr.port(), path);
+        }
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(server.run(async {
             // A dropped sender stops it too.
