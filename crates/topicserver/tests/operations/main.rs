@@ -20,7 +20,9 @@ mod exposition;
 mod requests;
 
 mod admin;
+mod backup;
 mod documented;
 mod draining;
+mod history;
 mod metrics;
 mod systemd;
