@@ -25,4 +25,6 @@ mod documented;
 mod draining;
 mod history;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod packages;
 mod systemd;
