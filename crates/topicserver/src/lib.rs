@@ -35,6 +35,7 @@ mod manage;
 mod metrics;
 mod network;
 mod outbox;
+mod peer;
 mod percent;
 mod policy_watch;
 mod process;
@@ -42,11 +43,13 @@ mod queues;
 mod reach;
 mod server;
 mod session;
+mod socket;
 mod state;
 mod store;
 mod tls;
 mod topic;
 mod turn;
+mod unix_socket;
 mod vitals;
 mod websocket;
 
@@ -68,7 +71,7 @@ pub use identity::NoRandomness;
 pub use maintain::{Maintain, MaintainError};
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
-pub use server::{Ended, Reloader, Server, StartError};
+pub use server::{Ended, Inherited, Reloader, Server, StartError};
 pub use store::{
     Damaged, DatabaseError, ImportError, LineError, OpenError, SharedError, StoreError, ToolError,
 };

@@ -24,6 +24,7 @@ mod backup;
 mod documented;
 mod draining;
 mod history;
+mod local;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod packages;
