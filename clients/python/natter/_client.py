@@ -173,7 +173,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     async def _read(self, connection: Connection) -> None:
         try:
             while True:
-                for kind, value in (await connection.read()).items():
+                for kind, value in await connection.read():
                     if connection is self._connection:
                         self._on_event(kind, value)
         except Exception:  # The network is gone, or what comes is no frame.

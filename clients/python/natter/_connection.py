@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from typing import Any, Dict, Optional
+from typing import Any, List, Optional, Tuple
 
 from ._tls import Server
-from ._types import CODES, Frame, NatterError, message_of, without_none
+from ._types import CODES, Frame, NatterError, message_of, refuse_if, without_none
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
 # A network that is gone says nothing: who hears nothing for so long pings, and then takes
 # the connection for lost.
 _PING_AFTER = 20.0
@@ -20,7 +21,7 @@ class Connection:
     """A connection that is registered; :meth:`open` makes it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer, self._rest = reader, writer, b""
         #: Both ends, which stand in every frame because classic clients may look for them.
         self.ends = {
             end: dict(zip(("ip", "port"), map(str, writer.get_extra_info(name) or ("0.0.0.0", 0))))
@@ -41,8 +42,7 @@ class Connection:
         """Connects and registers under this name, or under none. Raises what the server says
         against it, and ``connection-lost`` if it says nothing."""
         try:
-            tls = server.context()
-            opening = asyncio.open_connection(server.host, server.port, ssl=tls, limit=_LINE_LIMIT)
+            opening = asyncio.open_connection(server.host, server.port, ssl=server.context())
             connection = cls(*await asyncio.wait_for(opening, _TIMEOUT))
         except (OSError, asyncio.TimeoutError) as error:
             problem = f"can't connect to {server.host}:{server.port}: {error or 'no answer'}"
@@ -52,7 +52,7 @@ class Connection:
             server.check(session, connection.ends["destination"]["ip"])
             about = without_none({"auth": server.auth, "user": user, "client": server.client})
             connection.send({"topics": [], "extended": about})
-            while "registered" not in (told := await connection.read()):
+            while "registered" not in (told := dict(await connection.read())):
                 if "message" in told:  # As to classic clients, when it has read nothing yet.
                     code, _, text = told["message"].text.partition(": ")
                     raise NatterError(code, text)
@@ -69,29 +69,34 @@ class Connection:
         if not self._writer.is_closing():
             self._writer.write(encode({**frame, **self.ends}) + b"\n")
 
-    async def read(self) -> Frame:
-        """What the server says next, by its kind. At the end of the stream, and when it says
-        what is no frame, the reason is raised."""
+    async def read(self) -> List[Tuple[str, Any]]:
+        """What the server has said since then, each with its kind. At the end of the stream, and
+        when it says what is no frame, the reason is raised."""
         try:
-            frame = json.loads(await self._line())
-            if "message" in frame:
-                return {"message": message_of(frame)}
-            told: Frame = frame.get("extended", {})
-            if "error" in told:
-                about = told["error"]
-                told["error"] = NatterError(about["code"], about["text"], id=about.get("id"))
-                if CODES.get(about["code"]) in ("frame", "return", "stop"):
-                    self.reason = told["error"]
-            return told
+            # The end comes as an empty line, which is no frame.
+            *lines, self._rest = (self._rest + (await self._chunk() or b"\n")).split(b"\n")
+            refuse_if(len(self._rest) > _LINE_LIMIT, "connection-lost", "a line has no end")
+            return [told for line in lines for told in self._told(json.loads(line))]
         except Exception as error:
             raise self.reason from error
 
-    async def _line(self) -> bytes:
+    async def _chunk(self) -> bytes:
         try:
-            return await asyncio.wait_for(self._reader.readline(), _PING_AFTER)
+            return await asyncio.wait_for(self._reader.read(_CHUNK), _PING_AFTER)
         except asyncio.TimeoutError:
             self.send({"extended": {"ping": 0}})
-            return await asyncio.wait_for(self._reader.readline(), _TIMEOUT)
+            return await asyncio.wait_for(self._reader.read(_CHUNK), _TIMEOUT)
+
+    def _told(self, frame: Frame) -> List[Tuple[str, Any]]:
+        if "message" in frame:
+            return [("message", message_of(frame))]
+        told = frame.get("extended", {})
+        if "error" in told:
+            about = told["error"]
+            told["error"] = NatterError(about["code"], about["text"], id=about.get("id"))
+            if CODES.get(about["code"]) in ("frame", "return", "stop"):
+                self.reason = told["error"]
+        return list(told.items())
 
     async def end(self) -> None:
         """Says that all is sent, and waits until the server has read it and closes."""

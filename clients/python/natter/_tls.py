@@ -13,7 +13,6 @@ from ._types import refuse_if
 Auth = Union[None, str, Dict[str, str]]
 
 _ADDRESS = re.compile(r"(?:(tcp|tls)://)?\[?([^#/\[\]]+)\]?:(\d+)(?:#sha256:([\w+/]+)=*)?", re.A)
-_FORMS = "HOST:PORT, tls://HOST:PORT or tls://HOST:PORT#sha256:FINGERPRINT"
 _PLAIN = "a credential isn't sent to another machine in plain text: use tls://, or insecure_auth"
 
 
@@ -41,7 +40,7 @@ class Server:
         ``#sha256:FINGERPRINT`` or without. Anything else is a ``ValueError``."""
         found = _ADDRESS.fullmatch(address)
         if found is None or (found[4] and found[1] != "tls"):
-            raise ValueError(f"{address!r} is no address: {_FORMS}")
+            raise ValueError(f"{address!r} is no address: [tls://]HOST:PORT[#sha256:FINGERPRINT]")
         return cls(found[2], int(found[3]), found[1] == "tls", found[4], **options)
 
     def context(self) -> Optional[ssl.SSLContext]:

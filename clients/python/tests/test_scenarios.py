@@ -9,6 +9,7 @@ import unittest
 
 from server import Proxy, Server, Texts, following  # first: it finds the library
 import natter
+import natter._connection
 import natter._tls
 
 
@@ -349,6 +350,30 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         await asyncio.gather(*[writer.publish("t", text) for text in numbers(1, 3)])
         await heard.until(lambda heard: "late" in heard)
         self.assertEqual(heard, numbers(1, 3) + ["late"])
+
+    async def test_long_messages_arrive_whole(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        texts = ["ä" * length for length in range(20000, 20020)]
+        await asyncio.gather(*[writer.publish("t", text) for text in texts])
+        await heard.until(lambda heard: len(heard) == len(texts))
+        self.assertTrue(heard == texts)
+
+    async def test_a_line_without_an_end_ends_the_connection(self):
+        async def accept(reader, writer):
+            await reader.readline()
+            writer.write(b'{"extended":{"registered":{"topics":{}}}}\n')
+            writer.write(b" " * (natter._connection._LINE_LIMIT + 1))
+            await reader.read()
+            writer.close()
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.addCleanup(listener.close)
+        port = listener.sockets[0].getsockname()[1]
+        client = await natter.connect(f"127.0.0.1:{port}", reconnect=False)
+        self.assertEqual((await following(client, "closed")).code, "connection-lost")
 
     async def test_leaving_and_joining_again_takes_part(self):
         server = self.server()
