@@ -304,17 +304,20 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
             token = f'[tokens.a1]\nsecret = "sha256:{hashlib.sha256(b"hush").hexdigest()}"\nuser = "alice"\n'
             account = '[users.alice]\nallow = ["read write who t"]\n'
             path.write_text(account + token)
-            server = self.server("--auth", str(path))
+            server = self.server("--auth", str(path), "--log", "trace")
             client = await self.join(server, "t", auth="ntr_a1_hush")
             await client.publish("t", "hello")
             self.assertNotIn("hush", repr(vars(client)))
             async with self.refused("unauthenticated"):
-                await natter.connect(server.address, auth="ntr_a1_other")
+                await natter.connect(server.address, auth="ntr_a1_no-hush")
             async with self.refused("unauthenticated"):
                 await self.join(server, "t")
             closed = following(client, "closed")
             path.write_text(account)
             self.assertEqual((await closed).code, "revoked")
+            server.kill()
+            self.assertIn("logged in as alice", server.log)
+            self.assertNotIn("hush", server.log)
 
     async def test_a_credential_stays_on_this_machine_in_plain_text(self):
         server = natter._tls.Server.read("192.0.2.1:1", auth="ntr_a1_hush")
