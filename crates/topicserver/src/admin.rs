@@ -4,6 +4,7 @@
 
 mod exposition;
 mod guard;
+mod history;
 mod router;
 mod stats;
 

@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use super::Control;
 use super::exposition::{CONTENT_TYPE, exposition};
 use super::guard::refuse_pages;
+use super::history;
 use super::stats::stats;
 
 pub(super) fn router(control: Arc<Control>) -> Router {
@@ -22,6 +23,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .route("/-/drain", post(drain))
+        .merge(history::router())
         .layer(middleware::from_fn(refuse_pages))
         .with_state(control)
 }
