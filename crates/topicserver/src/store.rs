@@ -15,9 +15,9 @@ mod error;
 mod floors;
 mod high_water_marks;
 mod journal;
+mod merger;
 mod preallocator;
 mod reader;
-mod reclaim;
 mod record;
 mod shared;
 #[cfg(test)]

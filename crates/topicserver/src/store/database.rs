@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fjall::compaction::Leveled;
 use fjall::compaction::filter::Factory;
 use fjall::{
     AbstractTree, Database, DatabaseBuilder, Guard, Keyspace, KeyspaceCreateOptions,
@@ -16,6 +15,7 @@ use fjall::{
 use super::error::{DatabaseError, StoreError};
 use super::floors::Floors;
 use super::journal;
+use super::merger;
 use super::record;
 use super::types::TopicId;
 use crate::metrics::{self, Time};
@@ -67,11 +67,6 @@ const MOVED: f32 = 0.5;
 /// at four, even if the thread that writes them has died.
 const WAITING_TABLES: u64 = 3;
 
-/// Unmerged tables at which they are merged. A merge also rewrites what was merged before,
-/// so few large ones cost less than many: with 12 instead of the database's own 4, a tenth
-/// more is stored under full load. A reader looks into each of them.
-const MERGED_TABLES: u8 = 12;
-
 /// Unmerged tables at which writing pauses; the database itself pauses at 30.
 const UNMERGED_TABLES: usize = 28;
 
@@ -87,10 +82,6 @@ const HISTORY: &str = "history";
 
 /// A key without meaning: writing it makes the database write a table.
 const RECLAIMED: &str = "reclaimed";
-
-/// Merging removes versions of a record that are older than this, in the database's own
-/// count. A record has one version.
-const NO_OLD_VERSIONS: fjall::SeqNo = 0;
 
 /// How often a pause checks whether it can end.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -247,7 +238,8 @@ impl Tables {
 
     /// Starts the work that the database itself would start only with the next write, and that
     /// the next write waits for: a table that is full is written (the journal is read into one
-    /// table, however large), and tables are merged, one level at a time.
+    /// table, however large), and tables are merged, one level at a time. Those of the history
+    /// are left to the merger.
     fn start_what_is_waited_for(&self, table: &Keyspace, memtable: u64) -> Result<(), CommitError> {
         let failed = |error: fjall::Error| CommitError::Failed(error.into());
         if table.tree.active_memtable().size() >= memtable {
@@ -257,15 +249,14 @@ impl Tables {
             self.database.active_compactions() == 0 && self.database.outstanding_flushes() == 0;
         if table.l0_table_count() >= UNMERGED_TABLES && is_idle {
             let strategy = table.config.compaction_strategy.clone();
-            let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
+            let merged = table.tree.compact(strategy, merger::NO_OLD_VERSIONS);
             merged.map_err(|error| failed(error.into()))?;
         }
         Ok(())
     }
 
-    /// Writes the history's table in memory and merges all of its tables, so that files
-    /// with only deleted records disappear. Blocks for as long as that takes.
-    pub(crate) fn reclaim(&self) -> Result<(), StoreError> {
+    /// Writes the history's table in memory, and waits until it is on disk.
+    pub(crate) fn write_table(&self) -> Result<(), StoreError> {
         self.history.rotate_memtable()?;
         let started = Instant::now();
         while self.history.sealed_memtable_count() > 0 {
@@ -278,12 +269,7 @@ impl Tables {
             )]
             std::thread::sleep(PAUSE);
         }
-        // The first merge finds out what is still needed of each file, the second deletes files.
-        let merge = || (0..2).try_for_each(|_| self.history.major_compact());
-        match catch_unwind(AssertUnwindSafe(merge)) {
-            Ok(merged) => Ok(merged?),
-            Err(_) => Err(StoreError::Panicked),
-        }
+        Ok(())
     }
 
     /// There are files that a merge has replaced and a reader may still use.
@@ -351,9 +337,7 @@ fn open_once(path: &Path, settings: &DatabaseSettings) -> Result<Tables, StoreEr
         let history = || {
             options(settings.memtable)
                 .with_kv_separation(Some(separation()))
-                .compaction_strategy(Arc::new(
-                    Leveled::default().with_l0_threshold(MERGED_TABLES),
-                ))
+                .compaction_strategy(Arc::new(merger::left_to_the_merger()))
         };
         Ok(Tables {
             names: database.keyspace("names", small)?,

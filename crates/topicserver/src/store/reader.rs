@@ -24,7 +24,7 @@ const READS: usize = 4;
 /// Reads for all topics. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     reads: Arc<Semaphore>,
 }
 

@@ -4,6 +4,7 @@ mod basics;
 mod damage;
 mod disk;
 mod kill;
+mod merging;
 mod records;
 mod retention;
 mod speed;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wire::TopicName;
 
-use super::database::DatabaseSettings;
+use super::database::{DatabaseSettings, Tables};
 use super::{Loaded, RecordBatch, Retention, Store, StoreError, TopicId};
 use crate::clock::Clock;
 use crate::history::entry::{Entry, RememberedId};

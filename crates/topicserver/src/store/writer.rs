@@ -27,8 +27,8 @@ use super::directory::{Directory, ROOM_FOR_A_GROUP};
 use super::error::{DatabaseError, OpenError, StoreError};
 use super::floors::Floors;
 use super::high_water_marks::HighWaterMarks;
+use super::merger::Merger;
 use super::preallocator::Preallocator;
-use super::reclaim::Reclaimer;
 use super::shared::Shared;
 use super::topic::{RetentionLimits, StoredTopic};
 use super::types::{Loaded, Retention, TopicId};
@@ -76,7 +76,7 @@ pub(crate) struct Writer {
     /// Where topics begin, for the database's threads.
     pub(super) floors: Floors,
     pub(super) chores: Chores,
-    pub(super) reclaimer: Reclaimer,
+    pub(super) merger: Merger,
     /// The settings of the database.
     pub(super) settings: DatabaseSettings,
     /// Stalls of the database in a row.
@@ -135,8 +135,8 @@ impl Writer {
             clock: clock.clone(),
             trouble: Mutex::default(),
         });
-        let reclaimer = Reclaimer::start(shared.clone());
-        let reclaimer = reclaimer.map_err(|source| OpenError::Unusable {
+        let merger = Merger::start(shared.clone());
+        let merger = merger.map_err(|source| OpenError::Unusable {
             path: path.to_owned(),
             source,
         })?;
@@ -155,7 +155,7 @@ impl Writer {
             ages: Ages::default(),
             floors: settings.floors.clone(),
             chores: Chores::new(),
-            reclaimer,
+            merger,
             settings,
             stalls: 0,
             in_doubt: HashMap::new(),

@@ -10,10 +10,14 @@ use crate::store::floors::Floors;
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Bytes of a table in memory, so few that there is soon something to merge.
-const SMALL: u64 = 512 * 1024;
+pub(super) const SMALL: u64 = 512 * 1024;
 
 /// A store with small tables in memory, and what its threads look at when they merge.
-fn open_small(directory: &Directory, writer: Duration, timeout: Duration) -> (Store, Floors) {
+pub(super) fn open_small(
+    directory: &Directory,
+    writer: Duration,
+    timeout: Duration,
+) -> (Store, Floors) {
     let settings = DatabaseSettings {
         memtable: SMALL,
         ..DatabaseSettings::new(writer)
@@ -32,7 +36,7 @@ fn open_small(directory: &Directory, writer: Duration, timeout: Duration) -> (St
 }
 
 /// Two topics: of one alone, tables never overlap, and there is nothing to merge.
-async fn load_two(store: &Store) -> [TopicId; 2] {
+pub(super) async fn load_two(store: &Store) -> [TopicId; 2] {
     let load = |topic| async move { store.load(&name(topic)).await.unwrap().id };
     [load("T").await, load("U").await]
 }
@@ -53,7 +57,7 @@ async fn append_until_it_fails(
     unreachable!("it never fails")
 }
 
-async fn stored(store: &Store, topic: TopicId) -> Vec<u64> {
+pub(super) async fn stored(store: &Store, topic: TopicId) -> Vec<u64> {
     seqs(&store.read(topic, 1, usize::MAX).await.unwrap())
 }
 

@@ -38,8 +38,8 @@ impl Writer {
                     Ok(error) | Err(error) => error,
                 },
             });
-            if matches!(deleted, Ok(Some(1..))) && self.reclaimer.is_idle() {
-                self.reclaimer.begin();
+            if matches!(deleted, Ok(Some(1..))) && self.merger.is_idle() {
+                self.merger.reclaim();
             }
             // The receiver may have stopped waiting.
             let _ = done.send(deleted);

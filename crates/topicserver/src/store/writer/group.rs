@@ -70,7 +70,12 @@ impl Writer {
         let written = match is_empty {
             true => Ok(()),
             false if access == Access::ReadOnly => Err(CommitError::Poisoned),
-            false => tables.commit(batch),
+            false => {
+                if tables.has_tables_to_merge() {
+                    self.merger.merge();
+                }
+                tables.commit(batch)
+            }
         };
         match written {
             Ok(()) => {

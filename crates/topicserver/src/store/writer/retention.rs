@@ -50,6 +50,9 @@ const RECLAIMED_PART: u64 = 4;
 /// never overlap, so the database would never merge by itself.
 const BUSY_BYTES: u64 = 32 * 1024 * 1024;
 
+/// While less than this is written between two checks, the next table may be written much later.
+const QUIET_BYTES: u64 = 1024 * 1024;
+
 /// The result of trimming a topic.
 pub(super) struct Trimmed {
     pub(super) id: TopicId,
@@ -72,7 +75,7 @@ impl Writer {
         let now = Instant::now();
         let mut time = self.chores.forget_due.saturating_duration_since(now);
         let space_changes = self.chores.deleted > 0 || self.chores.has_replaced_files;
-        if space_changes || !self.reclaimer.is_idle() {
+        if space_changes || !self.merger.is_idle() {
             time = time.min(self.chores.reclaim_due.saturating_duration_since(now));
         }
         if let Some(due) = self.ages.next() {
@@ -361,8 +364,10 @@ impl Writer {
     /// by itself.
     fn reclaim_space(&mut self) {
         let written = std::mem::take(&mut self.chores.written);
-        self.chores.has_replaced_files |= self.reclaimer.take_done();
+        self.chores.has_replaced_files |= self.merger.take_replaced();
+        // While more is written, the database does it with each table that it writes.
         if self.chores.has_replaced_files
+            && written < QUIET_BYTES
             && let Err(error) = self.drop_replaced_files()
             && !matches!(error, CommitError::Stalled)
         {
@@ -375,9 +380,9 @@ impl Writer {
             false => worth * 2,
         };
         let is_worth_it = self.chores.deleted >= worth && self.chores.survey.is_none();
-        if is_worth_it && self.reclaimer.is_idle() {
+        if is_worth_it && self.merger.is_idle() {
             self.chores.deleted = 0;
-            self.reclaimer.begin();
+            self.merger.reclaim();
         }
     }
 }
