@@ -205,7 +205,7 @@ impl<R: Source> Session<R> {
                     Poll::Pending => self.poll_read_deadline(cx),
                 };
             }
-            if self.handler.poll_room(cx).is_pending() {
+            if self.poll_room(cx).is_pending() {
                 if self.handler.is_registered() {
                     // While nothing is read, an unfinished frame can't be finished.
                     self.read_deadline = None;
@@ -241,6 +241,12 @@ impl<R: Source> Session<R> {
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error.kind())),
             }
         }
+    }
+
+    /// Waits until the peer's next frames may be carried out.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.handler.poll_room(cx));
+        self.input.poll_turn(cx, self.handler.state().turns())
     }
 
     /// What a read means for the deadlines, or the session's end.

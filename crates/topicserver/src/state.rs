@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::reader::Reader;
 use crate::topic::registry::Registry;
+use crate::turn::Turns;
 
 /// The state of the server that its connections share.
 pub(crate) struct ServerState {
@@ -33,6 +34,7 @@ pub(crate) struct ServerState {
     access: Access,
     connections: Connections,
     queue_limits: Arc<QueueLimits>,
+    turns: Turns,
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
@@ -96,6 +98,7 @@ impl ServerState {
                 config.max_connections_per_address,
             ),
             queue_limits,
+            turns: Turns::new(),
             directory: Arc::new(Directory::new(config.name_grace)),
             http,
             peer_errors: LogLimiter::default(),
@@ -166,6 +169,11 @@ impl ServerState {
     /// The service for connections that speak HTTP.
     pub(crate) fn http(&self) -> &Arc<dyn ServeHttp> {
         &self.http
+    }
+
+    /// Whose turn is next.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The limits of all queues.

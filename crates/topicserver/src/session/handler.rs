@@ -305,7 +305,10 @@ impl FrameSink for Handler {
 
     fn has_room(&self) -> bool {
         let is_slowed = |extended: &Extended| {
-            extended.slowed_by.is_some() || extended.login.is_some() || extended.has_ended
+            extended.slowed_by.is_some()
+                || extended.login.is_some()
+                || extended.has_ended
+                || extended.ranges.has_waiting()
         };
         !(self.outbox().is_full()
             || self.subscriptions.is_slowed()

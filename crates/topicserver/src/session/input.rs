@@ -17,6 +17,7 @@ use wire::{ErrorCode, Limits, ScanError, Scanner};
 
 use crate::metrics::{self, Count};
 use crate::queues::{Kind, QueueLimits, Queued};
+use crate::turn::{NextTurn, Turns};
 
 mod batches;
 mod first;
@@ -68,6 +69,8 @@ struct Partial {
     rest: Rest,
     /// Counts the bytes among those of all queues.
     queued: Queued,
+    /// The turn in which frames that were left for later are carried out.
+    turn: Option<NextTurn>,
 }
 
 /// Why a peer's bytes can't be read any further.
@@ -107,6 +110,16 @@ impl Input {
         self.partial.is_some()
     }
 
+    /// Waits for a turn, if frames were left for later.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, turns: &Turns) -> Poll<()> {
+        match &mut self.partial {
+            Some(left) if left.rest == Rest::Deferred => {
+                left.turn.get_or_insert_with(|| turns.next()).poll(cx)
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Reads once and hands the frames to `sink`.
     ///
     /// The outer error is the connection's. The inner error says that the peer's stream is
@@ -140,6 +153,7 @@ impl Input {
         sink: &mut impl FrameSink,
     ) -> Result<Read, InputError> {
         let taken = take_frames(&mut left.bytes, &mut left.scanner, sink)?;
+        left.turn = None;
         if !left.bytes.is_empty() {
             left.rest = taken.rest;
             left.queued.set(left.bytes.len());
@@ -242,6 +256,7 @@ impl Input {
                 scanner,
                 rest,
                 queued,
+                turn: None,
             }));
         }
     }

@@ -33,6 +33,11 @@ impl Ranges {
         self.waiting.push_back(range);
     }
 
+    /// A request waits. It takes more than its frame did, so the next frames wait as they are.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Resolves when every request was answered. Waits while the outbox is more than half full,
     /// because an answer is large; its session is woken whenever something has gone out.
     pub(crate) fn poll(

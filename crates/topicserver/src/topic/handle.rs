@@ -204,8 +204,8 @@ impl Topic {
 
     /// Sends messages to everyone but their publisher.
     pub(crate) fn publish(&self, publication: Publication) -> Backpressure {
-        let bytes = publication.batch.bytes().len();
-        self.mailbox.put(Command::Publish(publication), bytes)
+        let cost = publication.cost();
+        self.mailbox.put(Command::Publish(publication), cost)
     }
 
     /// Waits until the topic can take more.

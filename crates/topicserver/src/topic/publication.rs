@@ -24,6 +24,15 @@ pub(crate) struct Publication {
 }
 
 impl Publication {
+    /// Bytes that it takes while it waits. Short messages with ids take many times their own.
+    pub(crate) fn cost(&self) -> usize {
+        let reply = match &self.reply {
+            Reply::Acknowledge(id) => size_of::<MessageId>() + id.id.len(),
+            Reply::None | Reply::Receipt(_) => 0,
+        };
+        self.batch.bytes().len() + size_of::<Self>() + reply
+    }
+
     /// Whether it came from the connection that has this outbox.
     pub(crate) fn is_from(&self, outbox: &SharedOutbox) -> bool {
         self.origin.as_ref().is_some_and(|origin| origin.is(outbox))

@@ -27,6 +27,10 @@ use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
 use crate::turn::Turn;
 
+/// Publications that are delivered at once. Each takes about 200 bytes, and as much again for its
+/// acknowledgement, so that a flood of short messages with ids would take many times its bytes.
+const MOST_PENDING: usize = 1024;
+
 thread_local! {
     /// Spare vectors for publications that topics are about to deliver.
     static PENDING: Spare<Publication> = const { Spare::new() };
@@ -159,7 +163,7 @@ impl Task {
         while let Some(next) = commands.as_slice().first() {
             // No value is held across the await, because each topic's task would need room for
             // it.
-            if !matches!(next, Command::Publish(_)) {
+            if self.delivers_before(next) {
                 self.deliver().await;
                 if turn.is_over() {
                     tokio::task::yield_now().await;
@@ -174,6 +178,11 @@ impl Task {
         }
         self.deliver().await;
         PENDING.with(|spare| spare.keep(std::mem::take(&mut self.pending)));
+    }
+
+    /// Whether what is pending is delivered before this command is carried out.
+    fn delivers_before(&self, next: &Command) -> bool {
+        !matches!(next, Command::Publish(_)) || self.pending.len() >= MOST_PENDING
     }
 
     /// Carries out a command. A registration is returned, because it may have to wait for the
