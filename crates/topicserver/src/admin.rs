@@ -18,6 +18,7 @@ use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
 use crate::config::AdminAddress;
+use crate::reload::Reloader;
 use crate::state::ServerState;
 
 /// Administrators that may wait to be accepted: few come, and rarely.
@@ -26,8 +27,8 @@ const BACKLOG: i32 = 16;
 /// What administrators can do to a server.
 pub(crate) struct Control {
     pub(crate) state: Arc<ServerState>,
-    /// Has it read its files again.
-    pub(crate) reload: Box<dyn Fn() + Send + Sync>,
+    /// Has it read everything again.
+    pub(crate) reloader: Reloader,
     /// Has it end.
     pub(crate) drain: Arc<Notify>,
 }

@@ -37,6 +37,7 @@ mod policy_watch;
 mod process;
 mod queues;
 mod reach;
+mod reload;
 mod server;
 mod session;
 mod state;
@@ -55,14 +56,15 @@ pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    AdminAddress, AdminAddressError, CertificateSource, Config, ConfigMistake, Gathered, LogFormat,
-    LogLevel, Options, OptionsError, Source, TlsConfig, TlsMode, TlsVersion,
+    AdminAddress, AdminAddressError, CertificateSource, Change, Config, ConfigMistake, Gathered,
+    LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig, TlsMode, TlsVersion,
 };
 pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
-pub use server::{Ended, Reloader, Server, StartError};
+pub use reload::{Program, ReloadError, ReloadMistake, Reloaded, Reloader};
+pub use server::{Ended, Server, StartError};
 pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
 pub use tls::TlsError;
 pub use vitals::{Unwell, Vitals};

@@ -95,7 +95,7 @@ impl<R: Source> Session<R> {
         Self {
             reader,
             input: Input::default(),
-            read_deadline: deadline(guard.state().config().registration_timeout),
+            read_deadline: deadline(guard.config().registration_timeout),
             write_deadline: None,
             handler: Handler::new(guard, outbox),
         }
@@ -310,7 +310,7 @@ impl<R: Source> Session<R> {
     }
 
     fn config(&self) -> &Config {
-        self.handler.state().config()
+        self.handler.config()
     }
 }
 
@@ -397,6 +397,8 @@ mod tests {
         fn serve(self: Arc<Self>, _: Handover) -> Serving {
             Box::pin(std::future::ready(()))
         }
+
+        fn follow(&self, _: &Config) {}
     }
 
     /// A session in a server with these limits, whose peer sends nothing.

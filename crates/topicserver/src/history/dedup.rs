@@ -41,7 +41,7 @@ pub(crate) struct Duplicate {
 }
 
 /// For how long ids are remembered, and how many.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IdLimits {
     /// Milliseconds.
     pub(crate) window: u64,
@@ -77,6 +77,12 @@ impl DedupWindow {
             bytes: 0,
             expired: 0,
         }
+    }
+
+    /// Changes how many ids are remembered. A publisher that has more loses the oldest with its
+    /// next message.
+    pub(crate) fn set_limits(&mut self, limits: IdLimits) {
+        self.limits = limits;
     }
 
     /// Bytes that the ids take, with the capacity that is reserved for more.

@@ -77,6 +77,8 @@ pub(super) enum Command {
     GiveBack(usize, oneshot::Sender<()>),
     /// Ids may be too old.
     Expire,
+    /// The limits have changed.
+    FollowLimits,
     /// Answered when every command before it has been carried out.
     Barrier(oneshot::Sender<()>),
 }
@@ -200,6 +202,11 @@ impl Topic {
     /// Has the topic forget the ids that are too old.
     pub(crate) fn expire(&self) {
         self.put_control(Command::Expire);
+    }
+
+    /// Has the topic keep what the limits in force allow.
+    pub(crate) fn follow_limits(&self) {
+        self.put_control(Command::FollowLimits);
     }
 
     /// Sends messages to everyone but their publisher.

@@ -23,4 +23,5 @@ mod admin;
 mod documented;
 mod draining;
 mod metrics;
+mod reloading;
 mod systemd;
