@@ -47,6 +47,13 @@ class Server:
         self.process.stderr.close()
         self.log.close()
 
+    def end(self):
+        """Has it end in order, and waits for that."""
+        self.process.terminate()
+        self.process.wait()
+        self.process.stderr.close()
+        self.log.close()
+
     def stop(self):
         if self.process.poll() is None:
             self.kill()

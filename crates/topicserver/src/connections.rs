@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
-use wire::ErrorCode;
+use wire::{ErrorCode, Event, Reconnect};
 
 use crate::metrics::{self, Count};
 use crate::outbox::transport::Transport;
@@ -16,6 +16,9 @@ use crate::outbox::{Outbox, SharedOutbox};
 
 /// Where connections are closed one after another: those of this time are closed together.
 const CLOSING_STEP: Duration = Duration::from_millis(5);
+
+/// Connections that are asked to come back before other tasks run.
+const ASKED_AT_ONCE: usize = 64;
 
 /// The key of a connection. No system has descriptors for more.
 pub(crate) type Key = u32;
@@ -158,6 +161,17 @@ impl Connections {
                 tokio::time::sleep(early).await;
             }
             outbox.close(code, text);
+        }
+    }
+
+    /// Asks the extended ones to come back at a moment of their own within this time.
+    pub(crate) async fn ask_to_reconnect(&self, within: Duration) {
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let servers = Vec::new();
+        let hint = Event::Reconnect(Reconnect { within, servers }).to_line();
+        for some in self.outboxes().chunks(ASKED_AT_ONCE) {
+            some.iter().for_each(|outbox| outbox.send_hint(&hint));
+            tokio::task::yield_now().await;
         }
     }
 

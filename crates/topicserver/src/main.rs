@@ -235,7 +235,6 @@ async fn run(gathered: &Gathered, program: Around) -> anyhow::Result<ExitCode> {
         watchdog.abort();
     }
     systemd::say_stopping();
-    tracing::info!("ending: delivering what is queued");
     drop(asked);
     tokio::select! {
         ended = serving => Ok(report(ended)),

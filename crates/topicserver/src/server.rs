@@ -272,14 +272,22 @@ async fn announced_end(state: &ServerState, shutdown: impl Future<Output = ()>) 
 async fn drain(state: &ServerState) -> Ended {
     let connections = state.connections();
     let config = state.config();
+    let (timeout, spread) = (config.drain_timeout, config.drain_spread);
+    let count = connections.count();
+    tracing::info!(
+        "ending: {count} connections are closed over {spread:?} when they have what is queued for \
+         them, for which they have {timeout:?}"
+    );
     let drain = async {
         state.registry().barrier().await;
+        if !spread.is_zero() {
+            connections.ask_to_reconnect(spread).await;
+        }
         let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
-        connections.close_all(code, text, config.drain_spread).await;
+        connections.close_all(code, text, spread).await;
         connections.emptied().await;
     };
-    let longest = config.drain_timeout + config.drain_spread;
-    match tokio::time::timeout(longest, drain).await {
+    match tokio::time::timeout(timeout + spread, drain).await {
         Ok(()) => Ended::Drained,
         Err(_) => match connections.count_waiting() {
             0 => Ended::Drained,
