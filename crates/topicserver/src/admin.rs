@@ -2,7 +2,6 @@
 //! reach. Whoever reaches it is an administrator, so it asks for no password, and it listens
 //! only where it is told to.
 
-mod exposition;
 mod guard;
 mod router;
 mod stats;

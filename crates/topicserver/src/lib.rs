@@ -19,6 +19,7 @@ mod clock;
 mod config;
 mod connections;
 mod excerpt;
+mod exposition;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -164,6 +164,11 @@ impl QueueLimits {
         Poll::Pending
     }
 
+    /// Sessions that wait until the mailboxes together have room.
+    pub(crate) fn readers_waiting(&self) -> usize {
+        self.readers.lock().len()
+    }
+
     fn are_mailboxes_full(&self) -> bool {
         self.mailboxes.bytes.load(Relaxed) >= self.all() / PART
     }

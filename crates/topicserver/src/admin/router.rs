@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::Control;
-use super::exposition::{CONTENT_TYPE, exposition};
 use super::guard::refuse_pages;
 use super::stats::stats;
+use crate::exposition::{CONTENT_TYPE, exposition};
 use crate::reload::ReloadError;
 
 pub(super) fn router(control: Arc<Control>) -> Router {

@@ -215,6 +215,11 @@ impl Topic {
         self.mailbox.put(Command::Publish(publication), bytes)
     }
 
+    /// How many connections wait until the topic can take more.
+    pub(super) fn publishers_waiting(&self) -> usize {
+        self.mailbox.putters()
+    }
+
     /// Waits until the topic can take more.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.mailbox.poll_room(cx)
