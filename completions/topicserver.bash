@@ -23,7 +23,7 @@ _topicserver() {
 
     case "${cmd}" in
         topicserver)
-            opts="-h -V --config --bind --log --log-format --max-frame --max-depth --auth --open-to-all --login-lifetime --ticket-lifetime --audit-log --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --trust-proxy --admin --drain-announce --drain-spread --threads --help --version"
+            opts="-h -V --config --bind --listen --log --log-format --max-frame --max-depth --auth --open-to-all --login-lifetime --ticket-lifetime --audit-log --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --trust-proxy --admin --drain-announce --drain-spread --threads --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -34,6 +34,10 @@ _topicserver() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,5 +1,6 @@
 complete -c topicserver -l config -d 'Also read options from this TOML file: the options\' names without the dashes, as in max-frame = "64KiB". An environment variable such as NATTER_MAX_FRAME goes before it, and the command line before both' -r -F
 complete -c topicserver -l bind -d 'Listen on this IP address only [default: all addresses]' -r
+complete -c topicserver -l listen -d 'Also listen on a UNIX socket, for clients on this machine: its owner and its group may use it (mode 0660)' -r -F
 complete -c topicserver -l log -d 'How much to log to standard error' -r -f -a "off\t'Nothing'
 error\t'Only failures of the server itself'
 warn\t'Also client errors'

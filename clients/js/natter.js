@@ -237,9 +237,10 @@ export class Client {
     if (this.#connection !== connection) return undefined;
     this.#isReady = true;
     this.#pause = FIRST_PAUSE;
+    // Before what a handler may publish.
+    this.#transmitAll();
     this.#emit("connected", { user });
     if (refusal) this.#emit("nameless", { error: refusal });
-    this.#transmitAll();
     return this.#waiting.splice(0).forEach((wake) => wake());
   }
 

@@ -362,6 +362,27 @@ test("S20: a server that drains loses and doubles nothing", async () => {
   await server.stop();
 });
 
+test("what waited goes before what a handler adds", async () => {
+  const server = await Server.start();
+  const network = await Proxy.before(server.address);
+  const reader = await connect(server.address);
+  const heard = texts(reader);
+  await reader.join("order");
+  const writer = await connect(network.address);
+  await writer.join("order");
+  writer.on("connected", () => writer.publish("order", "late"));
+  const lost = next(writer, "disconnected");
+  network.cut();
+  await lost;
+  await Promise.all(numbers(1, 3).map((text) => writer.publish("order", text)));
+  await until(reader, () => heard.includes("late"));
+  assert.deepEqual(heard, [...numbers(1, 3), "late"]);
+  reader.abort();
+  writer.abort();
+  network.stop();
+  await server.stop();
+});
+
 test("a client that is patient waits for a server, and one that isn't fails", async () => {
   await assert.rejects(connect("127.0.0.1:1"), code("ECONNREFUSED"));
   const client = new Client("127.0.0.1:1");

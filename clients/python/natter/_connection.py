@@ -1,175 +1,114 @@
-"""A connection to a server: frames in, frames out, one question at a time."""
-
-from __future__ import annotations
+"""A connection to a server: frames in, frames out."""
 
 import asyncio
 import json
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple
 
-from ._tls import Address
-from ._types import CODES, Frame, Message, NatterError, is_refusal, message_of
+from ._tls import Server
+from ._types import CODES, Frame, NatterError, message_of, refuse_if, without_none
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
 # A network that is gone says nothing: who hears nothing for so long pings, and then takes
 # the connection for lost.
 _PING_AFTER = 20.0
-_LOST_AFTER = 10.0
-_DIAL_TIMEOUT = 10.0
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where a server is, and by what we prove to it who we are."""
-
-    address: Address
-    #: A file with certificates of authorities, instead of the system's.
-    ca: Optional[str] = None
-    #: A token, or ``{"user": …, "password": …}``. Not shown, so that no log has it.
-    auth: Union[None, str, Dict[str, str]] = field(default=None, repr=False)
-    insecure_auth: bool = False
-
-    @property
-    def has_guarded_secret(self) -> bool:
-        return self.auth is not None and not self.insecure_auth
+# For an answer to that, for connecting, and for the server's end after ours.
+_TIMEOUT = 10.0
 
 
 class Connection:
+    """A connection that is registered; :meth:`open` makes it."""
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        # The question that is with the server, and the turns of those who ask.
-        self._asked: Optional[Tuple[str, Callable[[Any], None], asyncio.Future[Any]]] = None
-        self._turn = asyncio.Lock()
-        self._last_error: Dict[str, str] = {}
-        self._is_answered = self.is_over = False
-        #: The server closed it because of a question.
-        self.is_blamed = False
-        self.on_event: Callable[[str, Any], None] = lambda kind, value: None
-        self.on_close: Callable[[NatterError], None] = lambda error: None
-        self.ends = [end_of(writer.get_extra_info(which)) for which in ("sockname", "peername")]
-        self._task = asyncio.ensure_future(self._read())
+        self._reader, self._writer, self._rest = reader, writer, b""
+        #: Both ends, which stand in every frame because classic clients may look for them.
+        self.ends = {
+            end: dict(zip(("ip", "port"), map(str, writer.get_extra_info(name) or ("0.0.0.0", 0))))
+            for end, name in (("source", "sockname"), ("destination", "peername"))
+        }
+        #: The name that the server granted, and why it is not the one that was asked for.
+        self.user: Optional[str] = None
+        self.refusal: Optional[NatterError] = None
+        #: The topics of the connection before are joined over this one, too.
+        self.is_ready = False
+        #: The task of whoever reads until the connection is over.
+        self.reading: asyncio.Future[None]
+        #: Why it is over: what the server said last, if that closes connections.
+        self.reason = NatterError("connection-lost", "the connection was lost")
 
     @classmethod
-    async def dial(cls, server: Server) -> "Connection":
-        address = server.address
-        context = address.context(server.ca)
-        opening = asyncio.open_connection(address.host, address.port, limit=_LINE_LIMIT, ssl=context)
+    async def open(cls, server: Server, user: Optional[str]) -> "Connection":
+        """Connects and registers under this name, or under none. Raises what the server says
+        against it, and ``connection-lost`` if it says nothing."""
         try:
-            reader, writer = await asyncio.wait_for(opening, _DIAL_TIMEOUT)
-            try:
-                address.check(writer, server.has_guarded_secret)
-            except NatterError:
-                writer.close()
-                raise
-            return cls(reader, writer)
+            opening = asyncio.open_connection(server.host, server.port, ssl=server.context())
+            connection = cls(*await asyncio.wait_for(opening, _TIMEOUT))
         except (OSError, asyncio.TimeoutError) as error:
-            raise NatterError("connection-lost", f"can't connect to {address.host}:{address.port}: {error or 'no answer'}") from error
+            problem = f"can't connect to {server.host}:{server.port}: {error or 'no answer'}"
+            raise NatterError("connection-lost", problem) from error
+        try:
+            session = connection._writer.get_extra_info("ssl_object")
+            server.check(session, connection.ends["destination"]["ip"])
+            about = without_none({"auth": server.auth, "user": user, "client": server.client})
+            connection.send({"topics": [], "extended": about})
+            while "registered" not in (told := dict(await connection.read())):
+                if "message" in told:  # As to classic clients, when it has read nothing yet.
+                    code, _, text = told["message"].text.partition(": ")
+                    raise NatterError(code, text)
+                if "error" in told:
+                    raise told["error"]
+            connection.user = told["registered"].get("user")
+        except BaseException:
+            connection.cancel()
+            raise
+        return connection
 
     def send(self, frame: Frame) -> None:
-        if not self.is_over:
-            self._writer.write(encode(frame) + b"\n")
+        """Sends a frame, as long as there is a connection."""
+        if not self._writer.is_closing():
+            self._writer.write(encode({**frame, **self.ends}) + b"\n")
 
-    async def ask(self, kind: str, frame: Callable[[], Frame], on_answer: Callable[[Any], None] = lambda answer: None) -> Any:
-        """Asks, after the question before; the answer is of this kind. ``on_answer`` gets it
-        before anything that comes after it is looked at."""
-        async with self._turn:
-            if self.is_over:
-                raise self._reason()
-            answer = asyncio.get_running_loop().create_future()
-            self._asked = kind, on_answer, answer
-            self.send(frame())
-            return await answer
-
-    async def _read(self) -> None:
+    async def read(self) -> List[Tuple[str, Any]]:
+        """What the server has said since then, each with its kind. At the end of the stream, and
+        when it says what is no frame, the reason is raised."""
         try:
-            while True:
-                try:
-                    line = await asyncio.wait_for(self._reader.readline(), _PING_AFTER)
-                except asyncio.TimeoutError:
-                    self.send({"extended": {"ping": 0}})
-                    line = await asyncio.wait_for(self._reader.readline(), _LOST_AFTER)
-                if not line:
-                    break
-                frame = json.loads(line)
-                if "message" in frame:
-                    self._take_message(message_of(frame))
-                else:
-                    for kind, value in frame.get("extended", {}).items():
-                        self._take(kind, value)
-        except Exception:  # The network is gone, or what comes is no frame.
-            pass
-        if not self.is_over:
-            self._over()
-            self._writer.close()
-            self.on_close(self._reason())
+            # The end comes as an empty line, which is no frame.
+            *lines, self._rest = (self._rest + (await self._chunk() or b"\n")).split(b"\n")
+            refuse_if(len(self._rest) > _LINE_LIMIT, "connection-lost", "a line has no end")
+            return [told for line in lines for told in self._told(json.loads(line))]
+        except Exception as error:
+            raise self.reason from error
 
-    def _take_message(self, message: Message) -> None:
-        if self._is_answered or message.topic != "error":
-            return self._take("message", message)
-        # A server that has read nothing yet says why it refuses as it does to classic clients.
-        code, _, text = message.text.partition(": ")
-        return self._take("error", {"code": code, "text": text})
+    async def _chunk(self) -> bytes:
+        try:
+            return await asyncio.wait_for(self._reader.read(_CHUNK), _PING_AFTER)
+        except asyncio.TimeoutError:
+            self.send({"extended": {"ping": 0}})
+            return await asyncio.wait_for(self._reader.read(_CHUNK), _TIMEOUT)
 
-    def _take(self, kind: str, value: Any) -> None:
-        if self.is_over:
-            return None
-        if kind == "ping":
-            return self.send({"extended": {"pong": value}})
-        asked, is_general = self._asked, kind == "error" and "id" not in value
-        if is_general:
-            self._last_error = value
-        is_refused = is_general and is_refusal(value["code"])
-        if not asked or not (is_refused or asked[0] == kind):
-            return self.on_event(kind, value)
-        self._asked = None
-        _, on_answer, answer = asked
-        if is_refused:
-            return settle(answer, NatterError(value["code"], value["text"]))
-        self._is_answered = True
-        on_answer(value)
-        return settle(answer, value)
+    def _told(self, frame: Frame) -> List[Tuple[str, Any]]:
+        if "message" in frame:
+            return [("message", message_of(frame))]
+        told = frame.get("extended", {})
+        if "error" in told:
+            about = told["error"]
+            told["error"] = NatterError(about["code"], about["text"], id=about.get("id"))
+            if CODES.get(about["code"]) in ("frame", "return", "stop"):
+                self.reason = told["error"]
+        return list(told.items())
 
-    def _reason(self) -> NatterError:
-        code = self._last_error.get("code", "")
-        if CODES.get(code) in ("frame", "return", "stop"):
-            return NatterError(code, self._last_error["text"])
-        return NatterError("connection-lost", "the connection was lost")
+    async def end(self) -> None:
+        """Says that all is sent, and waits until the server has read it and closes."""
+        self.send({"extended": {"end": {}}})
+        await asyncio.wait([self.reading], timeout=_TIMEOUT)
+        self.cancel()
 
-    def _over(self) -> None:
-        self.is_over = True
-        if self._asked:
-            settle(self._asked[2], self._reason())
-
-    def end(self) -> None:
-        """Ends it when all is sent: the rest that comes is read and forgotten."""
-        if not self._writer.can_write_eof():  # Python's TLS can't close one direction.
-            self.send({"extended": {"end": {}}})
-        self._over()
-        if self._writer.can_write_eof():
-            self._writer.write_eof()
-
-    def abort(self) -> None:
-        self._over()
-        self._task.cancel()
+    def cancel(self) -> None:
+        """Ends it at once."""
         self._writer.close()
-
-    async def wait_closed(self) -> None:
-        await asyncio.wait([self._task], timeout=_DIAL_TIMEOUT)
-        self._writer.close()
-
-
-def settle(done: asyncio.Future[Any], result: Any) -> None:
-    """Whoever waited may have stopped waiting."""
-    if not done.done() and isinstance(result, NatterError):
-        done.set_exception(result)
-    elif not done.done():
-        done.set_result(result)
-
-
-def end_of(address: Any) -> Dict[str, str]:
-    return {"ip": str(address[0]), "port": str(address[1])} if address else {"ip": "0.0.0.0", "port": "0"}
 
 
 def encode(frame: Frame) -> bytes:
+    """A frame as it is sent, without the end of its line."""
     return json.dumps(frame, ensure_ascii=False).encode("utf-8", "replace")

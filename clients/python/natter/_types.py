@@ -1,39 +1,41 @@
 """What a client gets and says: messages, places, errors and their codes."""
 
-from __future__ import annotations
-
+import asyncio
+import re
 from typing import Any, Dict, List, NamedTuple, Optional
 
 Frame = Dict[str, Any]
+
+# Whole characters, and none that controls.
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 # What each error code of docs/protocol.md does. It refuses a registration or a question
 # (request), or a message with an id, for ever or for now (message, again); it closes the
 # connection because of something that was sent (frame), or to come back (return) or not
 # (stop); it refuses nothing (notice), or comes only over HTTP (http).
 _TREATMENTS = {
-    "request": ["not-an-object", "unknown-frame", "bad-frame", "bad-topic", "too-many-topics", "name-taken",
-                "unknown-user", "unauthenticated", "forbidden", "name-reserved"],
-    "message": ["storage-full", "not-registered", "duplicate-id"], "again": ["storage-busy"],
-    "frame": ["not-json", "not-utf8", "too-deep", "too-long"],
-    "return": ["registration-timeout", "unfinished-frame", "slow-reader", "queues-full", "too-many-connections",
-               "shutting-down", "too-many-attempts", "try-later"],
-    "stop": ["replaced", "tls-not-supported", "tls-required", "busy", "protected", "expired", "revoked"],
-    "notice": ["rate-limited"],
-    "http": ["bad-request", "forbidden-origin", "forbidden-host", "not-found", "method-not-allowed"],
+    "request": "not-an-object unknown-frame bad-frame bad-topic too-many-topics name-taken "
+               "unknown-user unauthenticated forbidden name-reserved",
+    "message": "storage-full not-registered duplicate-id",
+    "again": "storage-busy",
+    "frame": "not-json not-utf8 too-deep too-long",
+    "return": "registration-timeout unfinished-frame slow-reader queues-full "
+              "too-many-connections shutting-down too-many-attempts try-later",
+    "stop": "replaced tls-not-supported tls-required busy protected expired revoked",
+    "notice": "rate-limited",
+    "http": "bad-request forbidden-origin forbidden-host not-found method-not-allowed",
 }
 #: What a client does about each error code.
-CODES: Dict[str, str] = {code: treatment for treatment, codes in _TREATMENTS.items() for code in codes}
-
-
-def is_refusal(code: str) -> bool:
-    return CODES.get(code) in ("request", "again")
+CODES = {code: kind for kind, codes in _TREATMENTS.items() for code in codes.split()}
 
 
 class NatterError(Exception):
     """What went wrong: ``code`` is one of docs/protocol.md, ``connection-lost``, ``wrong-key`` or
-    ``closed``."""
+    ``closed``; ``topic`` and ``id`` say of what, where that is known."""
 
-    def __init__(self, code: str, text: str, *, topic: Optional[str] = None, id: Optional[str] = None) -> None:
+    def __init__(
+        self, code: str, text: str, *, topic: Optional[str] = None, id: Optional[str] = None
+    ) -> None:
         super().__init__(f"{code}: {text}")
         self.code, self.text, self.topic, self.id = code, text, topic, id
 
@@ -63,6 +65,7 @@ class Joined(NamedTuple):
     topic: str
     epoch: str
     seq: int
+    #: Of ``resume``: exactly what was missed follows. False if the history was interrupted.
     recovered: Optional[bool]
 
 
@@ -84,30 +87,37 @@ class Ack(NamedTuple):
 
 
 def message_of(frame: Frame) -> Message:
-    extended, message = frame.get("extended", {}), frame["message"]
-    return Message(message["topic"], message["text"], extended.get("user"), extended.get("seq"), extended.get("time"))
+    """The message in a frame of the server's."""
+    said, about = frame["message"], frame.get("extended", {})
+    user, seq, time = (about.get(key) for key in ("user", "seq", "time"))
+    return Message(said["topic"], said["text"], user, seq, time)
 
 
-def check(problem: Optional[str], code: str, topic: Optional[str] = None, id: Optional[str] = None) -> None:
-    if problem:
-        raise NatterError(code, problem, topic=topic, id=id)
+def without_none(values: Frame) -> Frame:
+    """The options that are given."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _name_problem(what: str, name: str) -> Optional[str]:
-    if not name:
-        return f"{what} can't be empty"
-    if any("\ud800" <= c <= "\udfff" for c in name):
-        return f"{what} is whole characters"
-    has_control = any(c < " " or "\x7f" <= c <= "\x9f" for c in name)
-    return f"{what} holds no control character" if has_control else None
+def settle(done: asyncio.Future[Any], result: Any) -> None:
+    """Gives a result to whoever waits for it; they may have stopped waiting."""
+    if not done.done():
+        done.set_result(result)
+
+
+def refuse_if(is_wrong: Any, code: str, text: str, **about: Optional[str]) -> None:
+    """Raises this error if something is wrong."""
+    if is_wrong:
+        raise NatterError(code, text, **about)
 
 
 def check_topic(name: str) -> None:
-    check(_name_problem("a topic's name", name), "bad-topic", name)
-    length = len(name.encode())
-    check(f"a topic's name has at most 255 bytes; this one has {length}" if length > 255 else None, "bad-topic", name)
+    """Raises ``bad-topic`` for what can't be the name of a topic."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    problem = f"{name!r} has {size} bytes; a topic has 1 to 255, and no control character"
+    refuse_if(size > 255 or not _NAME.fullmatch(name), "bad-topic", problem, topic=name)
 
 
 def check_user(name: str) -> None:
-    check(_name_problem("a name", name), "bad-frame")
-    check(f"a name has at most 64 characters; this one has {len(name)}" if len(name) > 64 else None, "bad-frame")
+    """Raises ``bad-frame`` for what can't be the name of a user."""
+    problem = f"{name!r} has {len(name)} characters; a name has 1 to 64, and no control character"
+    refuse_if(len(name) > 64 or not _NAME.fullmatch(name), "bad-frame", problem)

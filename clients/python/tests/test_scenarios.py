@@ -9,7 +9,8 @@ import unittest
 
 from server import Proxy, Server, Texts, following  # first: it finds the library
 import natter
-from natter._tls import Address
+import natter._connection
+import natter._tls
 
 
 def numbers(first, last):
@@ -336,14 +337,90 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         self.assertGreater(moments[-4] - moments[4], 0.5)
 
     async def test_a_credential_stays_on_this_machine_in_plain_text(self):
-        class Writer:
-            def get_extra_info(self, what):
-                return {"peername": ("192.0.2.1", 1)}.get(what)
-
-        address = Address.read("192.0.2.1:1")
+        server = natter._tls.Server.read("192.0.2.1:1", auth="ntr_a1_hush")
         async with self.refused("tls-required"):
-            address.check(Writer(), True)
-        address.check(Writer(), False)
+            server.check(None, "192.0.2.1")
+        server.check(None, "127.0.0.1")
+        server.check(None, "::ffff:127.0.0.1")
+        natter._tls.Server.read("192.0.2.1:1", auth="x", insecure_auth=True).check(None, "192.0.2.1")
+
+    async def test_an_address_is_read_as_it_is_written(self):
+        for text, read in [
+            ("chat.example.org:20000", ("chat.example.org", 20000, False, None)),
+            ("tcp://[::1]:1", ("::1", 1, False, None)),
+            ("tls://10.0.0.1:1", ("10.0.0.1", 1, True, None)),
+            ("tls://a:1#sha256:ab+/cd==", ("a", 1, True, "ab+/cd")),
+        ]:
+            server = natter._tls.Server.read(text)
+            self.assertEqual((server.host, server.port, server.is_tls, server.pin), read)
+        for text in ["", "a", ":1", "a:", "a:x", "http://a:1", "a:1#sha256:ab", "tls://a:1#ab"]:
+            with self.assertRaises(ValueError):
+                await natter.connect(text)
+
+    async def test_what_waited_goes_before_what_a_handler_adds(self):
+        server = self.server()
+        network = await self.network(server)
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(network, "t")
+        writer.on("connected", lambda _: writer.publish("t", "late"))
+        lost = following(writer, "disconnected")
+        network.cut()
+        await lost
+        await asyncio.gather(*[writer.publish("t", text) for text in numbers(1, 3)])
+        await heard.until(lambda heard: "late" in heard)
+        self.assertEqual(heard, numbers(1, 3) + ["late"])
+
+    async def test_long_messages_arrive_whole(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        writer = await self.join(server, "t")
+        texts = ["ä" * length for length in range(20000, 20020)]
+        await asyncio.gather(*[writer.publish("t", text) for text in texts])
+        await heard.until(lambda heard: len(heard) == len(texts))
+        self.assertTrue(heard == texts)
+
+    async def test_a_line_without_an_end_ends_the_connection(self):
+        async def accept(reader, writer):
+            await reader.readline()
+            writer.write(b'{"extended":{"registered":{"topics":{}}}}\n')
+            writer.write(b" " * (natter._connection._LINE_LIMIT + 1))
+            await reader.read()
+            writer.close()
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.addCleanup(listener.close)
+        port = listener.sockets[0].getsockname()[1]
+        client = await natter.connect(f"127.0.0.1:{port}", reconnect=False)
+        self.assertEqual((await following(client, "closed")).code, "connection-lost")
+
+    async def test_leaving_and_joining_again_takes_part(self):
+        server = self.server()
+        reader = await self.join(server, "t")
+        heard = Texts(reader)
+        other, left, joined = await asyncio.gather(
+            reader.join("other"), reader.leave("t"), reader.join("t", last=1)
+        )
+        self.assertEqual((other.topic, left, joined.topic), ("other", None, "t"))
+        writer = await self.join(server, "t")
+        await writer.publish("t", "after")
+        await heard.until(lambda heard: heard == ["after"])
+
+    async def test_topics_that_are_refused_after_a_return_leave_the_others(self):
+        server = self.server("--max-topics", "10")
+        client = await self.join(server, "0")
+        for topic in numbers(1, 9):
+            await client.join(topic)
+        refused, connected = [], following(client, "connected")
+        client.on("refused", lambda error: refused.append((error.code, error.topic)))
+        server.kill()
+        server.options = ("--max-topics", "8")
+        server.start_again()
+        await connected
+        self.assertEqual(refused, [("too-many-topics", "8"), ("too-many-topics", "9")])
+        self.assertEqual(client.topics, numbers(0, 7))
+        self.assertEqual((await client.publish("7", "x")).seq, 1)
 
     async def test_no_server_is_an_error(self):
         async with self.refused("connection-lost"):

@@ -13,7 +13,7 @@ const TLS: &str = "tls://";
 const TCP: &str = "tcp://";
 
 /// A server's address: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`, or
-/// `tls://HOST:PORT#sha256:BASE64` with the fingerprint of its key.
+/// `tls://HOST:PORT#sha256:BASE64` with the fingerprint of its key; `unix:PATH` on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     /// Host and port.
@@ -44,6 +44,9 @@ pub enum ServerAddressError {
     /// The text after `#` is no fingerprint.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// A scheme before a UNIX socket.
+    #[error("{0:?} is a UNIX socket, over which no TLS is spoken: write {0}")]
+    SocketWithScheme(String),
     /// A fingerprint without TLS.
     #[error("{0:?} has a fingerprint, which only TLS can check: write tls://{0}")]
     PinWithoutTls(String),
@@ -51,9 +54,13 @@ pub enum ServerAddressError {
 
 impl From<Address> for ServerAddress {
     fn from(address: Address) -> Self {
+        let security = match address.socket_path() {
+            Some(_) => Security::Plain,
+            None => Security::Automatic,
+        };
         Self {
             address,
-            security: Security::Automatic,
+            security,
             pin: None,
         }
     }
@@ -68,6 +75,15 @@ impl FromStr for ServerAddress {
             (_, Some(rest)) => (Security::Plain, rest),
             (None, None) => (Security::Automatic, text),
         };
+        if rest.starts_with("unix:") {
+            let address: Address = rest.parse()?;
+            let is_socket = address.socket_path().is_some();
+            match is_socket && security != Security::Automatic {
+                true => return Err(ServerAddressError::SocketWithScheme(rest.into())),
+                false if is_socket => return Ok(address.into()),
+                false => {}
+            }
+        }
         let (address, pin) = match rest.split_once('#') {
             Some(_) if security != Security::Tls => {
                 return Err(ServerAddressError::PinWithoutTls(rest.into()));
@@ -86,6 +102,7 @@ impl FromStr for ServerAddress {
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.security {
+            _ if self.address.socket_path().is_some() => "",
             Security::Automatic => "",
             Security::Plain => TCP,
             Security::Tls => TLS,
@@ -119,6 +136,21 @@ mod tests {
         let server: ServerAddress = text.parse().expect("right");
         assert_eq!(server.pin, PIN.parse().ok());
         assert_eq!(server.to_string(), text);
+    }
+
+    #[test]
+    fn a_unix_socket_needs_no_tls() {
+        let server: ServerAddress = "unix:/run/n#x".parse().expect("right");
+        assert_eq!(server.address.socket_path(), Some("/run/n#x"));
+        assert_eq!((server.security, server.pin), (Security::Plain, None));
+        assert_eq!(server.to_string(), "unix:/run/n#x");
+        for text in ["tls://unix:/run/n", "tcp://unix:/run/n"] {
+            let error = text.parse::<ServerAddress>().expect_err(text);
+            let expected = ServerAddressError::SocketWithScheme("unix:/run/n".into());
+            assert_eq!(error, expected);
+        }
+        let host: ServerAddress = "tls://unix:2000".parse().expect("a host");
+        assert_eq!(host.security, Security::Tls);
     }
 
     #[test]

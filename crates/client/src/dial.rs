@@ -114,6 +114,11 @@ impl Dialer {
     /// Cancel safe: nothing is left of an attempt that was given up.
     pub async fn dial(&self) -> Result<Link, DialError> {
         let deadline = Instant::now() + self.timeout;
+        if let Some(path) = self.address.socket_path() {
+            return timeout_at(deadline, self.dial_socket(path))
+                .await
+                .unwrap_or_else(|_| Err(self.timed_out()));
+        }
         let addresses = timeout_at(deadline, self.look_up())
             .await
             .map_err(|_| self.timed_out())??;
@@ -124,6 +129,19 @@ impl Dialer {
             Ok(Err(failed)) => Err(self.failed(failed)),
             Err(_) => Err(self.timed_out()),
         }
+    }
+
+    /// Connects to a UNIX socket. Nobody else can read what goes over it.
+    #[cfg(unix)]
+    async fn dial_socket(&self, path: &str) -> Result<Link, DialError> {
+        let stream = tokio::net::UnixStream::connect(path).await;
+        let link = stream.map(|stream| Link::over_socket(stream, self.max_frame));
+        link.map_err(|error| self.failed(error))
+    }
+
+    #[cfg(not(unix))]
+    async fn dial_socket(&self, _: &str) -> Result<Link, DialError> {
+        Err(self.failed(io::ErrorKind::Unsupported.into()))
     }
 
     /// Makes a connection of frames from a stream, after the TLS handshake if there is one.

@@ -7,6 +7,8 @@
 mod halves;
 
 use std::io;
+#[cfg(unix)]
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +104,20 @@ impl Link {
             remote: canonical(remote),
             proof: Some(proof),
         })
+    }
+
+    /// Takes a connected UNIX socket. Frames have only addresses, so both ends are this machine.
+    #[cfg(unix)]
+    pub(crate) fn over_socket(stream: tokio::net::UnixStream, max_frame: usize) -> Self {
+        let here = (Ipv4Addr::LOCALHOST, 0).into();
+        let (read, write) = stream.into_split();
+        Self {
+            reader: FrameReader::new(ReadHalf::Unix(read), max_frame),
+            writer: FrameWriter::new(WriteHalf::Unix(write)),
+            local: here,
+            remote: here,
+            proof: None,
+        }
     }
 
     /// How the server has proven who it is; `None` without TLS.

@@ -8,20 +8,21 @@ mod stats;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::TcpListener;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 use crate::config::AdminAddress;
 use crate::reload::Reloader;
 use crate::state::ServerState;
+use crate::unix_socket::{self, SocketFile};
 
 /// Administrators that may wait to be accepted: few come, and rarely.
 const BACKLOG: i32 = 16;
+
+/// Only the user who runs the server may use the socket.
+const PERMISSIONS: u32 = 0o600;
 
 /// What administrators can do to a server.
 pub(crate) struct Control {
@@ -44,8 +45,8 @@ impl AdminListener {
         match address {
             AdminAddress::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             AdminAddress::Unix(path) => {
-                let listener = bind_unix(path)?;
-                Ok(Self::Unix(listener, SocketFile(path.clone())))
+                let (listener, file) = unix_socket::bind(path, PERMISSIONS, BACKLOG)?;
+                Ok(Self::Unix(listener, file))
             }
         }
     }
@@ -54,7 +55,7 @@ impl AdminListener {
     pub(crate) fn place(&self) -> io::Result<AdminAddress> {
         Ok(match self {
             Self::Tcp(listener) => AdminAddress::Tcp(listener.local_addr()?),
-            Self::Unix(_, file) => AdminAddress::Unix(file.0.clone()),
+            Self::Unix(_, file) => AdminAddress::Unix(file.path().to_owned()),
         })
     }
 
@@ -85,33 +86,4 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
-}
-
-/// The file of a UNIX socket, which goes with the listener.
-pub(crate) struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Somebody else may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Only the user who runs the server may use the socket. A file that a server left behind,
-/// which nobody listens on, is replaced.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-    use std::os::unix::net::UnixStream;
-
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    // Nobody can connect before this is set: the socket doesn't listen yet.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    UnixListener::from_std(socket.into())
 }

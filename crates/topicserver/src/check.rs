@@ -1,10 +1,14 @@
 //! Checks whether a server would start: the files and directories that a configuration names.
 
+use std::io;
+use std::path::PathBuf;
+
 use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::config::Config;
 use crate::store::{Directory, OpenError};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
+use crate::unix_socket;
 
 /// Why a server with this configuration would not start.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +19,14 @@ pub enum CheckError {
     /// The policy's file.
     #[error("--auth: {0}")]
     Auth(#[from] AuthFileError),
+    /// The UNIX socket.
+    #[error("--listen: unix:{}: {cause}", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: io::Error,
+    },
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -33,5 +45,11 @@ pub fn check(config: &Config) -> Vec<CheckError> {
     let read = |path| Access::from_file(path, Audit::default(), lifetimes);
     let auth = config.auth.as_deref().map(read);
     let auth = auth.and_then(Result::err).map(CheckError::from);
-    data.into_iter().chain(auth).chain(tls).collect()
+    let socket = config.unix.as_ref().and_then(|path| {
+        let cause = unix_socket::look(path).err()?;
+        let path = path.clone();
+        Some(CheckError::Socket { path, cause })
+    });
+    let all = data.into_iter().chain(auth).chain(tls);
+    all.chain(socket).collect()
 }

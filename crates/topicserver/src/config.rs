@@ -9,6 +9,7 @@ mod deadlines;
 mod frames;
 mod http;
 mod layers;
+mod listen;
 mod memory;
 mod parse;
 mod proxies;
@@ -53,6 +54,10 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// The port; with 0 the system chooses one.
     pub port: u16,
+    /// The path of a UNIX socket to listen on.
+    pub unix: Option<PathBuf>,
+    /// Listen on that socket only, and on no port.
+    pub unix_only: bool,
     /// The limits of a frame.
     pub frame_limits: Limits,
     /// Maximum topics of one connection.
@@ -143,6 +148,8 @@ impl Default for Config {
         Self {
             bind: None,
             port: 0,
+            unix: None,
+            unix_only: false,
             frame_limits: Limits::default(),
             max_topics: Self::DEFAULT_MAX_TOPICS,
             max_outbox: Self::DEFAULT_MAX_OUTBOX,
@@ -204,8 +211,9 @@ impl Default for Config {
                   topicserver top|reload|drain --help"
 )]
 pub struct Options {
-    /// Port to listen on; with 0 the system chooses one
-    pub port: u16,
+    /// Port to listen on; with 0 the system chooses one. It can be left out with --listen
+    #[arg(required_unless_present = "listen")]
+    pub port: Option<u16>,
 
     /// Also read options from this TOML file: the options' names without the dashes, as in
     /// max-frame = "64KiB". An environment variable such as NATTER_MAX_FRAME goes before it, and
@@ -216,6 +224,11 @@ pub struct Options {
     /// Listen on this IP address only [default: all addresses]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<IpAddr>,
+
+    /// Also listen on a UNIX socket, for clients on this machine: its owner and its group may use
+    /// it (mode 0660)
+    #[arg(long, value_name = "unix:PATH", value_parser = listen::socket_path)]
+    pub listen: Option<PathBuf>,
 
     /// How much to log to standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -309,7 +322,9 @@ impl From<&Options> for Config {
     fn from(options: &Options) -> Self {
         let mut config = Self {
             bind: options.bind,
-            port: options.port,
+            port: options.port.unwrap_or_default(),
+            unix: options.listen.clone(),
+            unix_only: options.port.is_none(),
             ..Self::default()
         };
         options.frames.apply(&mut config);

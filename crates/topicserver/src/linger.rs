@@ -4,14 +4,14 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use crate::socket::Socket;
 
 /// Reads and discards until the peer closes too, or the time is up.
-pub(crate) async fn discard(stream: &TcpStream, time: Duration) {
+pub(crate) async fn discard(socket: Socket<'_>, time: Duration) {
     let discarding = async {
         let mut bytes = [0; 4096];
-        while stream.readable().await.is_ok() {
-            match stream.try_read(&mut bytes) {
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut bytes) {
                 Ok(0) => return,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
                 Ok(_) | Err(_) => {}

@@ -3,22 +3,27 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, unix};
 use tokio::sync::Semaphore;
 use wire::{ErrorCode, Message};
 
 use crate::config::Config;
 use crate::connections::Refusal;
+use crate::linger;
 use crate::metrics::{self, Count};
 use crate::outbox::Outbox;
-use crate::outbox::transport::TcpWriter;
+use crate::outbox::transport::{TcpWriter, UnixWriter};
+use crate::peer::{self, Shown};
 use crate::session::Session;
+use crate::socket;
 use crate::state::{ConnectionGuard, ServerState};
+use crate::unix_socket::{self, SocketFile};
 use crate::vitals::Pings;
 
 mod proxied;
@@ -45,6 +50,102 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// See [`PROBE_AFTER`]. Linux uses the time that [`watch_over`] sets.
 #[cfg(not(windows))]
 const PROBES: u32 = 4;
+
+/// The permissions of a UNIX socket's file: its owner, who runs the server, and its group.
+const PERMISSIONS: u32 = 0o660;
+
+/// What a server listens on: one of both at least.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) tcp: Option<TcpListener>,
+    pub(crate) unix: Option<LocalListener>,
+}
+
+/// A UNIX socket that is listened on.
+pub(crate) struct LocalListener {
+    listener: UnixListener,
+    path: Option<PathBuf>,
+    /// Removed at the end. `None` if another program has opened the socket.
+    _file: Option<SocketFile>,
+}
+
+/// A connection, and where it comes from.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, SocketAddr),
+}
+
+/// A socket of either kind, owned.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl LocalListener {
+    /// Listens on a path.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        let (listener, file) = unix_socket::bind(path, PERMISSIONS, BACKLOG)?;
+        Ok(Self {
+            listener,
+            path: Some(path.to_owned()),
+            _file: Some(file),
+        })
+    }
+
+    /// Takes over a socket that listens already.
+    pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener: unix_socket::adopt(listener)?,
+            path: address.as_pathname().map(Path::to_owned),
+            _file: None,
+        })
+    }
+
+    /// Its path, if it has one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        let (stream, _) = self.listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok(Accepted::Unix(stream, peer::of_user(uid)))
+    }
+}
+
+impl Listeners {
+    async fn accept(&self) -> io::Result<Accepted> {
+        let tcp = async {
+            match &self.tcp {
+                Some(listener) => {
+                    let (stream, peer) = listener.accept().await?;
+                    Ok(Accepted::Tcp(stream, peer))
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let unix = async {
+            match &self.unix {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = tcp => accepted,
+            accepted = unix => accepted,
+        }
+    }
+}
+
+impl Stream {
+    fn socket(&self) -> socket::Socket<'_> {
+        match self {
+            Self::Tcp(stream) => socket::Socket::Tcp(stream),
+            Self::Unix(stream) => socket::Socket::Unix(stream),
+        }
+    }
+}
 
 /// Listens on one address, or on all.
 pub(crate) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
@@ -85,12 +186,12 @@ pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> 
 }
 
 /// Accepts for ever, and answers who asks whether it does.
-pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>, mut pings: Pings) {
+pub(crate) async fn accept_all(listeners: Listeners, state: Arc<ServerState>, mut pings: Pings) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut pause = PAUSES.0;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
             Some(ping) = pings.recv() => {
                 // Whoever asked may have stopped waiting.
                 let _ = ping.send(());
@@ -98,23 +199,13 @@ pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>, m
             }
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(accepted) => {
                 metrics::count(Count::Accepted, 1);
                 if pause > PAUSES.0 {
                     tracing::info!("accepting connections again");
                     pause = PAUSES.0;
                 }
-                match state.admit(peer) {
-                    Ok(guard) if guard.is_of_proxy() => {
-                        set_options(&stream, &guard);
-                        tokio::spawn(proxied::serve(stream, peer, guard, refusals.clone()));
-                    }
-                    Ok(guard) => {
-                        set_options(&stream, &guard);
-                        tokio::spawn(session(stream, peer, guard).enter());
-                    }
-                    Err(refusal) => refuse(stream, &refusal, &state, &refusals),
-                }
+                serve(accepted, &state, &refusals);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -125,6 +216,29 @@ pub(crate) async fn accept_all(listener: TcpListener, state: Arc<ServerState>, m
                 pause = (pause * 2).min(PAUSES.1);
             }
         }
+    }
+}
+
+/// Serves a connection, or refuses it.
+fn serve(accepted: Accepted, state: &Arc<ServerState>, refusals: &Arc<Semaphore>) {
+    match accepted {
+        Accepted::Tcp(stream, peer) => match state.admit(peer) {
+            Ok(guard) if guard.is_of_proxy() => {
+                set_options(&stream, &guard);
+                tokio::spawn(proxied::serve(stream, peer, guard, refusals.clone()));
+            }
+            Ok(guard) => {
+                set_options(&stream, &guard);
+                tokio::spawn(session(stream, peer, guard).enter());
+            }
+            Err(refusal) => refuse(Stream::Tcp(stream), peer, &refusal, state, refusals),
+        },
+        Accepted::Unix(stream, peer) => match state.admit(peer) {
+            Ok(guard) => {
+                tokio::spawn(local_session(stream, peer, guard).enter_private());
+            }
+            Err(refusal) => refuse(Stream::Unix(stream), peer, &refusal, state, refusals),
+        },
     }
 }
 
@@ -156,6 +270,19 @@ fn session(stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> Sessi
     Session::new(reader, outbox, guard)
 }
 
+/// The session of a connection over the UNIX socket.
+fn local_session(
+    stream: UnixStream,
+    peer: SocketAddr,
+    guard: ConnectionGuard,
+) -> Session<unix::OwnedReadHalf> {
+    let (reader, writer) = stream.into_split();
+    let limits = guard.state().queue_limits().clone();
+    let outbox = Arc::new(Outbox::new(UnixWriter::new(writer), peer, limits));
+    tracing::debug!(peer = %Shown(peer), "connected");
+    Session::new(reader, outbox, guard)
+}
+
 /// Has the system detect a peer that vanishes without a FIN. Where this isn't possible, the
 /// connection stays until something is written to it.
 ///
@@ -176,16 +303,20 @@ fn watch_over(stream: &TcpStream, write_timeout: Duration) {
 }
 
 /// Tells a peer that there are too many connections.
-fn refuse(stream: TcpStream, refusal: &Refusal, state: &ServerState, refusals: &Arc<Semaphore>) {
+fn refuse(
+    stream: Stream,
+    peer: SocketAddr,
+    refusal: &Refusal,
+    state: &ServerState,
+    refusals: &Arc<Semaphore>,
+) {
     let code = ErrorCode::TooManyConnections;
-    if let Ok(peer) = stream.peer_addr() {
-        turn_away(stream, peer, code, &refusal.to_string(), state, refusals);
-    }
+    turn_away(stream, peer, code, &refusal.to_string(), state, refusals);
 }
 
 /// Tells a peer why its connection is closed.
 fn turn_away(
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     code: ErrorCode,
     text: &str,
@@ -193,7 +324,7 @@ fn turn_away(
     refusals: &Arc<Semaphore>,
 ) {
     state.log_peer_error(peer, code, text);
-    let Ok(local) = stream.local_addr() else {
+    let Ok(local) = stream.socket().local_addr() else {
         return;
     };
     let Ok(permit) = refusals.clone().try_acquire_owned() else {
@@ -201,20 +332,17 @@ fn turn_away(
     };
     let message = Message {
         source: local.into(),
-        destination: peer.into(),
+        destination: peer::endpoint(peer).into(),
         topic: ErrorCode::TOPIC,
         text: &code.to_text(text),
     };
     // A new connection takes a line at once, or is lost.
-    let _ = SockRef::from(&stream).send(&message.to_line());
+    let _ = SockRef::from(&stream.socket()).send(&message.to_line());
     tokio::spawn(async move {
         // Closing with unread bytes would reset the connection, and the line with the reason
         // could be lost.
-        let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Write);
-        let mut reader = stream;
-        let mut nowhere = tokio::io::sink();
-        let discarding = tokio::io::copy(&mut reader, &mut nowhere);
-        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, discarding).await;
+        stream.socket().close_sending_side();
+        linger::discard(stream.socket(), REFUSAL_TIMEOUT).await;
         drop(permit);
     });
 }

@@ -177,15 +177,17 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 fn bind(config: Config) -> anyhow::Result<Server> {
     let data = config.data.clone();
     let place = place(&config);
-    let inherited = systemd::inherited_listener().context("can't use the socket of systemd")?;
-    let server = match inherited {
-        Some(listener) => Server::bind_to(config, listener)?,
-        None => Server::bind(config)?,
-    };
+    let inherited = systemd::inherited().context("can't use the sockets of systemd")?;
+    let server = Server::bind_to(config, inherited)?;
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
-    tracing::info!("listening on {}", server.local_addr());
+    if let Some(address) = server.tcp_addr() {
+        tracing::info!("listening on {address}");
+    }
+    if let Some(path) = server.socket_path() {
+        tracing::info!("listening on unix:{}", path.display());
+    }
     if let Some(address) = server.admin_address() {
         tracing::info!("administrators reach the server at {address}");
     }
@@ -266,8 +268,8 @@ fn place(config: &Config) -> String {
 
 /// Prints the fingerprint by which clients know a server with a self-signed certificate.
 fn say_fingerprint(server: &Server, place: &str) {
-    if let Some(fingerprint) = server.fingerprint() {
-        let port = server.local_addr().port();
+    if let (Some(fingerprint), Some(address)) = (server.fingerprint(), server.tcp_addr()) {
+        let port = address.port();
         tracing::info!("fingerprint {fingerprint}");
         tracing::info!("connect with: chat -topic 'tls://{place}:{port}#{fingerprint}' TOPIC");
     }

@@ -69,7 +69,7 @@ enum UserCommand {
         #[command(flatten)]
         file: AuthFile,
     },
-    /// Remove an account, its tokens and its addresses
+    /// Remove an account, with its tokens and its entries in [[addresses]] and [[unix]]
     Remove {
         name: UserName,
 

@@ -74,6 +74,11 @@ impl Network {
         self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
     }
 
+    /// Its first address.
+    pub(crate) fn first(&self) -> IpAddr {
+        self.address
+    }
+
     /// Whether an address is in the block, IPv4 also when it is written as IPv6.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -11,10 +11,14 @@ use crate::access::locality::{Interface, interfaces, is_private};
 const MOST_ADDRESSES: usize = 4;
 
 /// Writes the log lines.
-pub(crate) fn log(access: &Access, listening: SocketAddr) {
+pub(crate) fn log(access: &Access, listening: Option<SocketAddr>, socket: Option<&Path>) {
     let own = interfaces();
-    for address in addresses(&own, listening) {
+    for address in listening.iter().flat_map(|at| addresses(&own, *at)) {
         tracing::info!("open http://{address}/ in a browser, or run: chat -topic {address} lab");
+    }
+    if let Some(path) = socket {
+        let path = path.display();
+        tracing::info!("on this machine, run: chat -topic unix:{path} lab");
     }
     if let Some(path) = access.path() {
         if others_can_read(path) {
@@ -35,6 +39,10 @@ pub(crate) fn log(access: &Access, listening: SocketAddr) {
         }
         return;
     }
+    let Some(listening) = listening else {
+        tracing::info!("everyone who may use the socket may read and write everything");
+        return;
+    };
     if !access.is_local_only() {
         tracing::warn!("everyone who reaches this port may read and write everything");
         return;

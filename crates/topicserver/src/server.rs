@@ -1,11 +1,10 @@
 //! A server from its port to its end.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use wire::ErrorCode;
 
@@ -16,7 +15,7 @@ use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::{AdminAddress, Config, Gathered};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
-use crate::listener;
+use crate::listener::{self, Listeners, LocalListener};
 use crate::policy_watch;
 use crate::reach;
 use crate::reload::{self, Followed, Program, Reloader, Requests};
@@ -28,8 +27,8 @@ use crate::vitals::{Pings, Vitals};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listeners: Listeners,
+    tcp_addr: Option<SocketAddr>,
     state: Arc<ServerState>,
     reloader: Reloader,
     reloads: Requests,
@@ -39,6 +38,16 @@ pub struct Server {
     drain: Arc<Notify>,
     vitals: Option<Vitals>,
     pings: Pings,
+}
+
+/// Sockets that listen already, when a server starts. Each takes the place of what the
+/// configuration says of its kind.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// For TCP.
+    pub tcp: Option<std::net::TcpListener>,
+    /// A UNIX socket. Its file stays when the server ends.
+    pub unix: Option<std::os::unix::net::UnixListener>,
 }
 
 /// How a server ended.
@@ -61,6 +70,14 @@ pub enum StartError {
         /// The port.
         port: u16,
         /// What the system said.
+        cause: io::Error,
+    },
+    /// The UNIX socket can't be used.
+    #[error("can't listen on unix:{}: {cause}", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
         cause: io::Error,
     },
     /// The place of the admin listener can't be had.
@@ -127,28 +144,23 @@ impl Server {
 
     /// Like [`bind`](Self::bind), with the caller's clocks.
     pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
-        let listener = listener::bind(config.bind, config.port);
-        Self::open(config, clocks, listener)
+        Self::open(config, clocks, Inherited::default())
     }
 
-    /// The same with a socket that listens already: who connects while a server is started anew
+    /// The same with sockets that listen already: who connects while a server is started anew
     /// waits, and isn't refused.
-    pub fn bind_to(config: Config, listener: std::net::TcpListener) -> Result<Self, StartError> {
-        let listener = listener::adopt(listener);
-        Self::open(config, Arc::new(SystemClocks), listener)
+    pub fn bind_to(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+        Self::open(config, Arc::new(SystemClocks), inherited)
     }
 
     fn open(
         config: Config,
         clocks: Arc<dyn TimeSource>,
-        listener: io::Result<TcpListener>,
+        inherited: Inherited,
     ) -> Result<Self, StartError> {
-        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local_addr, listener) = bound.map_err(|cause| StartError::Bind {
-            address: config.bind,
-            port: config.port,
-            cause,
-        })?;
+        let listeners = open_listeners(&config, inherited)?;
+        let tcp_addr = listeners.tcp.as_ref();
+        let tcp_addr = tcp_addr.and_then(|listener| listener.local_addr().ok());
         let admin = open_admin(&config)?;
         let mut access = open_access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
@@ -161,8 +173,8 @@ impl Server {
         let (vitals, pings) = Vitals::new(store.clone());
         let (reloader, reloads) = Reloader::new();
         Ok(Self {
-            listener,
-            local_addr,
+            listeners,
+            tcp_addr,
             state: ServerState::new(config, store, tls, http, clock, access)?,
             reloader,
             reloads,
@@ -208,14 +220,26 @@ impl Server {
         self.followed = Some(Followed::new(program, gathered));
     }
 
-    /// The address that it listens on, with the actual port.
+    /// The address that it listens on, with the actual port. The unspecified address and port 0
+    /// if there is only a UNIX socket.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
+        self.tcp_addr.unwrap_or(nowhere)
+    }
+
+    /// The same; `None` if there is only a UNIX socket.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tcp_addr
+    }
+
+    /// The path of the UNIX socket that it listens on.
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.listeners.unix.as_ref()?.path()
     }
 
     /// Logs which addresses to open, and who may read what there.
     pub fn log_reach(&self) {
-        reach::log(self.state.access(), self.local_addr);
+        reach::log(self.state.access(), self.tcp_addr, self.socket_path());
     }
 
     /// Serves until `shutdown` resolves, and then lets everyone have what is queued for them,
@@ -224,7 +248,7 @@ impl Server {
         let admin = self.serve_admin();
         tokio::pin!(admin);
         tokio::select! {
-            () = listener::accept_all(self.listener, self.state.clone(), self.pings) => {}
+            () = listener::accept_all(self.listeners, self.state.clone(), self.pings) => {}
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
@@ -294,6 +318,29 @@ async fn drain(state: &ServerState) -> Ended {
             waiting => Ended::CutOff(waiting),
         },
     }
+}
+
+fn open_listeners(config: &Config, inherited: Inherited) -> Result<Listeners, StartError> {
+    let tcp = match inherited.tcp {
+        Some(listener) => Some(listener::adopt(listener)),
+        None if config.unix_only => None,
+        None => Some(listener::bind(config.bind, config.port)),
+    };
+    let tcp = tcp.transpose().map_err(|cause| StartError::Bind {
+        address: config.bind,
+        port: config.port,
+        cause,
+    })?;
+    let unix = match (inherited.unix, &config.unix) {
+        (Some(listener), _) => Some(LocalListener::adopt(listener)),
+        (None, Some(path)) => Some(LocalListener::bind(path)),
+        (None, None) => None,
+    };
+    let unix = unix.transpose().map_err(|cause| StartError::Socket {
+        path: config.unix.clone().unwrap_or_default(),
+        cause,
+    })?;
+    Ok(Listeners { tcp, unix })
 }
 
 fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {

@@ -33,7 +33,7 @@ use crate::session::input::{First, FrameSink, Input, InputError, Read};
 use crate::session::protocol::{Allowed, Protocol};
 use crate::session::source::Source;
 use crate::state::{ConnectionGuard, Handover};
-use crate::tls::reader::{Reader, TlsReader};
+use crate::tls::reader::Reader;
 
 /// A deadline that is only there while it matters.
 type Deadline = Option<Pin<Box<Sleep>>>;
@@ -163,7 +163,7 @@ impl<R: Source> Session<R> {
                 Protocol::Http => Begin::Http,
                 Protocol::PlainJson => Begin::End(End::Plain),
                 Protocol::Proxy => Begin::End(End::Proxy),
-                Protocol::Tls if self.handler.state().tls().is_some() => Begin::Tls,
+                Protocol::Tls if self.may_secure() => Begin::Tls,
                 Protocol::Tls | Protocol::Json => Begin::End(End::Tls),
             },
             Poll::Ready(Ok(_)) if is_stranger => Begin::End(End::Stranger),
@@ -180,9 +180,16 @@ impl<R: Source> Session<R> {
         let tls = self.handler.state().tls();
         match self.reader.is_secure() {
             true => Allowed::Json,
+            // What doesn't leave the machine needs no TLS.
+            false if self.reader.is_local() => Allowed::Both,
             false if tls.is_some_and(|tls| tls.is_required()) => Allowed::Tls,
             false => Allowed::Both,
         }
+    }
+
+    /// Whether TLS may be spoken on this connection.
+    fn may_secure(&self) -> bool {
+        self.handler.state().tls().is_some() && !self.reader.is_local()
     }
 
     /// Everything a session waits for.
@@ -331,10 +338,10 @@ impl Session<OwnedReadHalf> {
     }
 }
 
-impl Session<TlsReader> {
-    /// The same within TLS.
+impl<R: Source + Into<Reader>> Session<R> {
+    /// The same for a connection on which no TLS begins: within TLS, and over a UNIX socket.
     #[allow(clippy::manual_async_fn, reason = "it keeps the session twice")]
-    fn enter_secure(mut self) -> impl Future<Output = ()> {
+    pub(crate) fn enter_private(mut self) -> impl Future<Output = ()> {
         async move {
             let end = match std::future::poll_fn(|cx| self.poll_first(cx)).await {
                 Begin::Json => std::future::poll_fn(|cx| self.poll_live(cx)).await,
@@ -345,9 +352,7 @@ impl Session<TlsReader> {
             Box::pin(self.close(end)).await;
         }
     }
-}
 
-impl<R: Source + Into<Reader>> Session<R> {
     /// Ends the session, and hands over the connection.
     fn hand_over(self) -> Handover {
         let (outbox, guard) = self.handler.into_parts();
@@ -376,70 +381,4 @@ fn deadline(duration: Duration) -> Deadline {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::task::Waker;
-
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-    use crate::access::{Access, Audit};
-    use crate::clock::Clock;
-    use crate::outbox::Outbox;
-    use crate::outbox::transport::TcpWriter;
-    use crate::queues::{Kind, QueueLimits, Queued};
-    use crate::state::{ServeHttp, ServerState, Serving};
-
-    /// An HTTP service that does nothing.
-    struct NoHttp;
-
-    impl ServeHttp for NoHttp {
-        fn serve(self: Arc<Self>, _: Handover) -> Serving {
-            Box::pin(std::future::ready(()))
-        }
-
-        fn follow(&self, _: &Config) {}
-    }
-
-    /// A session in a server with these limits, whose peer sends nothing.
-    async fn session(config: Config) -> Session<OwnedReadHalf> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let clock = Clock::for_tests();
-        let access = Access::open(None, Audit::default());
-        let http = Arc::new(NoHttp);
-        let state = ServerState::new(config, None, None, http, clock, access).unwrap();
-        let guard = state.admit(address).unwrap();
-        let limits = QueueLimits::of_one(1000);
-        let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), address, limits));
-        Session::new(reader, outbox, guard)
-    }
-
-    /// With 144 bytes tokio's task takes 256; with one word more it would take
-    /// 384, because it is aligned to 128. That is what an idle connection costs.
-    #[cfg(target_pointer_width = "64")]
-    #[tokio::test]
-    async fn an_idle_session_fits_in_a_small_task() {
-        let session = session(Config::default()).await.enter();
-        assert!(size_of_val(&session) <= 144, "{}", size_of_val(&session));
-    }
-
-    #[tokio::test]
-    async fn nobody_is_read_while_the_mailboxes_of_all_topics_are_full() {
-        let config = Config {
-            max_queued: 40_000,
-            ..Config::default()
-        };
-        let mut session = session(config).await;
-        let queues = session.handler.state().queue_limits().clone();
-        let mut mailboxes = Queued::new(queues, Kind::Mailbox);
-        mailboxes.add(9_999);
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(session.handler.poll_room(&mut cx).is_ready());
-        mailboxes.add(1);
-        assert!(session.handler.poll_room(&mut cx).is_pending());
-        drop(mailboxes);
-        std::future::poll_fn(|cx| session.handler.poll_room(cx)).await;
-    }
-}
+mod tests;

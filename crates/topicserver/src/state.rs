@@ -20,6 +20,7 @@ use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
 use crate::metrics::CountedConnection;
 use crate::outbox::SharedOutbox;
+use crate::peer::Shown;
 use crate::queues::QueueLimits;
 use crate::store::{Retention, Store};
 use crate::tls::acceptor::Acceptor;
@@ -226,6 +227,7 @@ impl ServerState {
 
     /// Logs an error of a peer, at a limited rate.
     pub(crate) fn log_peer_error(&self, peer: SocketAddr, code: impl Display, text: &str) {
+        let peer = Shown(peer);
         self.peer_errors.log(|left_out| match left_out {
             0 => tracing::warn!(%peer, %code, "{text}"),
             more => tracing::warn!(%peer, %code, left_out = more, "{text}"),

@@ -1,10 +1,9 @@
 //! What a service of systemd says to it, and gets from it. Without systemd, nothing happens.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use topicserver::Vitals;
+use topicserver::{Inherited, Vitals};
 
 /// This part of the watchdog's period lies between two signs of life, and as much may pass
 /// until all parts have answered: two of three may come late.
@@ -15,9 +14,26 @@ pub(crate) fn is_there() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// The socket that systemd has opened for the server, if it has.
-pub(crate) fn inherited_listener() -> std::io::Result<Option<TcpListener>> {
-    listenfd::ListenFd::from_env().take_tcp_listener(0)
+/// The sockets that systemd has opened for the server, if it has: one for TCP, one UNIX socket,
+/// or both, in any order.
+pub(crate) fn inherited() -> std::io::Result<Inherited> {
+    let mut sockets = listenfd::ListenFd::from_env();
+    let mut inherited = Inherited::default();
+    for index in 0..sockets.len() {
+        let is_second = match sockets.take_unix_listener(index) {
+            Ok(unix) => std::mem::replace(&mut inherited.unix, unix).is_some(),
+            Err(_) => {
+                let tcp = sockets.take_tcp_listener(index)?;
+                std::mem::replace(&mut inherited.tcp, tcp).is_some()
+            }
+        };
+        if is_second {
+            let text = "the server listens on one TCP socket and one UNIX socket at most; give \
+                        it fewer ListenStream= lines";
+            return Err(std::io::Error::other(text));
+        }
+    }
+    Ok(inherited)
 }
 
 /// The server serves.

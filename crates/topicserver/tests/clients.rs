@@ -67,10 +67,10 @@ fn the_libraries_know_every_error_code() {
         let codes = codes.split(ends).next().unwrap();
         let quoted: Vec<_> = codes.split('"').collect();
         // What is before a colon is a treatment.
-        let words = quoted[1..]
+        let lists = quoted[1..]
             .chunks(2)
             .filter(|part| !part[1].starts_with(':'));
-        let mut known: Vec<_> = words.map(|part| part[0]).collect();
+        let mut known: Vec<_> = lists.flat_map(|part| part[0].split_whitespace()).collect();
         known.sort_unstable();
         assert_eq!(known, documented, "{file}");
     }

@@ -1,15 +1,19 @@
-//! The address of a listening peer, as people type it: `IP:PORT`, `[v6]:PORT`, `NAME:PORT`.
+//! The address of a listening peer, as people type it: `IP:PORT`, `[v6]:PORT`, `NAME:PORT`, and
+//! `unix:PATH` on this machine.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// A host (an IP address or a name that is looked up later) and a port.
+/// What stands before the path of a UNIX socket.
+const UNIX: &str = "unix:";
+
+/// A host (an IP address or a name that is looked up later) and a port; or a UNIX socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// An IPv4 or IPv6 address without brackets, or a host's name.
+    /// An IPv4 or IPv6 address without brackets, or a host's name; `unix:PATH` of a UNIX socket.
     pub host: String,
-    /// 1 to 65535.
+    /// 1 to 65535; 0 of a UNIX socket.
     pub port: u16,
 }
 
@@ -31,6 +35,9 @@ pub enum AddressError {
     /// The text between the brackets is no IPv6 address.
     #[error("{0:?} is no IPv6 address in {1:?}")]
     BadIpv6(String, String),
+    /// A UNIX socket without a path, or with one that can't be typed.
+    #[error("{0:?} names no UNIX socket; write unix:PATH, for example unix:/run/natter/socket")]
+    BadPath(String),
     /// A host with a character that no host has.
     #[error("{0:?} is no host's name in {1:?}")]
     BadHost(String, String),
@@ -40,6 +47,17 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix(UNIX)
+            && !is_number(path)
+        {
+            return match path.is_empty() || path.chars().any(char::is_control) {
+                true => Err(AddressError::BadPath(text.into())),
+                false => Ok(Self {
+                    host: text.into(),
+                    port: 0,
+                }),
+            };
+        }
         let Some((host, port)) = text.rsplit_once(':') else {
             return Err(AddressError::NoPort(text.into()));
         };
@@ -52,6 +70,18 @@ impl FromStr for Address {
             port: read_port(port, text)?,
         })
     }
+}
+
+impl Address {
+    /// The path, if this is a UNIX socket.
+    pub fn socket_path(&self) -> Option<&str> {
+        self.host.strip_prefix(UNIX).filter(|_| self.port == 0)
+    }
+}
+
+/// Whether this is a port, of a host that is called `unix`.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Reads a port: digits alone, so that `+80` and ` 80` are refused.
@@ -94,7 +124,9 @@ fn read_ipv6(inner: &str, whole: &str) -> Result<String, AddressError> {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
+        if self.socket_path().is_some() {
+            f.write_str(&self.host)
+        } else if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
@@ -118,6 +150,26 @@ mod tests {
             let address: Address = text.parse().unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port));
             assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_an_address_too() {
+        for text in [
+            "unix:/run/natter/socket",
+            "unix:./2000",
+            "unix:a b:c#d",
+            "unix:x",
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.socket_path(), text.strip_prefix("unix:"));
+            assert_eq!(address.to_string(), text);
+        }
+        let host: Address = "unix:2000".parse().unwrap();
+        assert_eq!((host.socket_path(), host.port), (None, 2000));
+        for text in ["unix:", "unix:/a\nb", "unix:\0"] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert_eq!(error, AddressError::BadPath(text.into()));
         }
     }
 

@@ -24,7 +24,8 @@ A long option may be written with one dash or with two.
 The address of a topic server may be written tls://ADDRESS:PORT, so that TLS is
 spoken, or tls://ADDRESS:PORT#sha256:FINGERPRINT, with the fingerprint of its key;
 tcp://ADDRESS:PORT is plain text. ADDRESS:PORT alone is plain text with a server that
-was never spoken to over TLS and doesn't require it. Direct calls are plain text.
+was never spoken to over TLS and doesn't require it. unix:PATH is the UNIX socket of a
+server on this machine. Direct calls are plain text.
 
 Examples:
   chat -direct 10000                         wait for a call

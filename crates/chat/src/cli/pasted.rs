@@ -14,6 +14,10 @@ const SECURITY: [(&str, &str); 3] = [
 
 /// The part that is an address, and the topic behind it, if there is one.
 pub(super) fn read(text: &str) -> (Cow<'_, str>, Option<String>) {
+    // A path of a UNIX socket is no topic.
+    if text.starts_with("unix:") {
+        return (text.into(), None);
+    }
     let neutral = NEUTRAL.iter().find_map(|scheme| text.strip_prefix(scheme));
     if let Some(rest) = neutral {
         let (address, topic, _) = split(rest);
@@ -111,6 +115,7 @@ mod tests {
             ),
             ("host:1#sha256:a/b", "host:1#sha256:a/b", None),
             ("ftp://host:1/lab", "ftp://host:1/lab", None),
+            ("unix:/run/natter/socket", "unix:/run/natter/socket", None),
         ] {
             let (found, its_topic) = read(text);
             let expected = (address, topic.map(Into::into));

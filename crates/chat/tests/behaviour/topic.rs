@@ -2,9 +2,11 @@
 
 use std::net::TcpListener;
 
+use topicserver::Config;
+
 use crate::peer::{Peer, listen};
 use crate::process::Process;
-use crate::server::{start_server, wait_until_registered};
+use crate::server::{start_server, start_server_with, wait_until_registered};
 
 /// A chat on the topic `t`, and the server at which it is registered.
 pub(crate) fn joined(options: &[&str]) -> (Process, Peer, TcpListener, String) {
@@ -195,4 +197,29 @@ fn what_a_server_says_before_it_closes_is_printed() {
         assert_eq!(chat.line(), "error:too-many-connections: come back later");
         assert_eq!(chat.exit_code(), 1);
     }
+}
+
+#[test]
+fn a_server_on_this_machine_is_reached_by_its_unix_socket() {
+    let name = format!("natter-chat-{}.sock", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let server = start_server_with(&Config {
+        unix: Some(path.clone()),
+        ..Config::default()
+    });
+    let address = format!("unix:{}", path.display());
+    for options in BOTH {
+        let mut reader = Process::chat(&[&["-topic", &address, "t"], options].concat());
+        wait_until_registered(&server, "t", &mut reader);
+        let mut writer = Process::chat(&[&["-topic", &address, "t"], options].concat());
+        writer.feeds(b"hello");
+        assert_eq!(writer.finishes(), 0);
+        assert_eq!(reader.line(), "t:hello");
+        assert_eq!(reader.finishes(), 0);
+    }
+    std::fs::remove_file(path).unwrap();
+    // Nobody listens there any more.
+    let mut lost = Process::chat(&["-topic", &address, "t"]);
+    lost.notice(&format!("can't connect to {address}"));
+    assert_eq!(lost.finishes(), 1);
 }

@@ -1,10 +1,12 @@
-//! The two directions of a connection, plain or within TLS.
+//! The two directions of a connection: plain, within TLS, or over a UNIX socket.
 
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+#[cfg(unix)]
+use tokio::net::unix;
 use tokio_rustls::client::TlsStream;
 
 /// What the other side sends.
@@ -12,6 +14,8 @@ use tokio_rustls::client::TlsStream;
 pub(super) enum ReadHalf {
     Plain(OwnedReadHalf),
     Tls(tokio::io::ReadHalf<TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(unix::OwnedReadHalf),
 }
 
 /// What this side sends.
@@ -19,6 +23,8 @@ pub(super) enum ReadHalf {
 pub(super) enum WriteHalf {
     Plain(OwnedWriteHalf),
     Tls(tokio::io::WriteHalf<TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(unix::OwnedWriteHalf),
 }
 
 impl ReadHalf {
@@ -27,6 +33,8 @@ impl ReadHalf {
         match self {
             Self::Plain(half) => half.read_buf(buffer).await,
             Self::Tls(half) => half.read_buf(buffer).await,
+            #[cfg(unix)]
+            Self::Unix(half) => half.read_buf(buffer).await,
         }
     }
 }
@@ -37,6 +45,8 @@ impl WriteHalf {
         match self {
             Self::Plain(half) => half.write(bytes).await,
             Self::Tls(half) => half.write(bytes).await,
+            #[cfg(unix)]
+            Self::Unix(half) => half.write(bytes).await,
         }
     }
 
@@ -45,6 +55,8 @@ impl WriteHalf {
         match self {
             // The system has all of it.
             Self::Plain(_) => Ok(()),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
             Self::Tls(half) => half.flush().await,
         }
     }
@@ -52,6 +64,8 @@ impl WriteHalf {
     pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(half) => half.write_all(bytes).await,
+            #[cfg(unix)]
+            Self::Unix(half) => half.write_all(bytes).await,
             Self::Tls(half) => {
                 half.write_all(bytes).await?;
                 half.flush().await
@@ -65,6 +79,8 @@ impl WriteHalf {
         match self {
             Self::Plain(half) => half.shutdown().await,
             Self::Tls(half) => half.shutdown().await,
+            #[cfg(unix)]
+            Self::Unix(half) => half.shutdown().await,
         }
     }
 
@@ -72,6 +88,8 @@ impl WriteHalf {
     pub(super) fn take_error(&self) -> Option<io::Error> {
         match self {
             Self::Plain(half) => half.as_ref().take_error().ok().flatten(),
+            #[cfg(unix)]
+            Self::Unix(half) => half.as_ref().take_error().ok().flatten(),
             // Within TLS every error is one of reading or writing.
             Self::Tls(_) => None,
         }

@@ -10,6 +10,7 @@ use wire::ErrorCode;
 
 use crate::log_limit::LogLimiter;
 use crate::metrics::{self, ByCode};
+use crate::peer::Shown;
 
 use super::principal::Principal;
 
@@ -30,7 +31,7 @@ struct Line<'a> {
     time: u64,
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<SocketAddr>,
+    peer: Option<Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,13 +57,13 @@ impl Audit {
 
     /// A client has logged in.
     pub(crate) fn login(&self, peer: SocketAddr, principal: &Principal, now: u64) {
-        tracing::info!(target: "audit", %peer, "logged in as {principal}");
+        tracing::info!(target: "audit", peer = %Shown(peer), "logged in as {principal}");
         self.write(&Line::new("login", Some(peer), now).of(principal));
     }
 
     /// Somebody has logged out.
     pub(crate) fn logout(&self, peer: SocketAddr, principal: &Principal, now: u64) {
-        tracing::info!(target: "audit", %peer, "{principal} has logged out");
+        tracing::info!(target: "audit", peer = %Shown(peer), "{principal} has logged out");
         self.write(&Line::new("logout", Some(peer), now).of(principal));
     }
 
@@ -70,7 +71,7 @@ impl Audit {
     /// a rate.
     pub(crate) fn ticket(&self, peer: SocketAddr, principal: &Principal, now: u64) {
         self.tickets.log(|left_out| {
-            tracing::info!(target: "audit", %peer, left_out, "a ticket for {principal}");
+            tracing::info!(target: "audit", peer = %Shown(peer), left_out, "a ticket for {principal}");
             self.write(&Line::new("ticket", Some(peer), now).of(principal));
         });
     }
@@ -79,7 +80,7 @@ impl Audit {
     pub(crate) fn failure(&self, peer: SocketAddr, code: ErrorCode, text: &str, now: u64) {
         metrics::count_code(ByCode::AuthFailures, code);
         self.failures.log(|left_out| {
-            tracing::warn!(target: "audit", %peer, %code, left_out, "a login failed: {text}");
+            tracing::warn!(target: "audit", peer = %Shown(peer), %code, left_out, "a login failed: {text}");
             let line = Line::new("failed-login", Some(peer), now);
             self.write(&line.because(code, text));
         });
@@ -95,7 +96,7 @@ impl Audit {
         now: u64,
     ) {
         self.refusals.log(|left_out| {
-            tracing::warn!(target: "audit", %peer, %code, left_out, "{text}");
+            tracing::warn!(target: "audit", peer = %Shown(peer), %code, left_out, "{text}");
             let line = Line::new("refusal", Some(peer), now).of(principal);
             self.write(&line.because(code, text));
         });
@@ -131,7 +132,7 @@ impl<'a> Line<'a> {
         Self {
             time,
             event,
-            peer,
+            peer: peer.map(Shown),
             account: None,
             token: None,
             code: None,

@@ -153,17 +153,19 @@ impl Edit {
         Ok(())
     }
 
-    /// Removes an account, with its tokens and addresses.
+    /// Removes an account, with its tokens, its addresses and its users of this machine.
     pub(crate) fn remove_user(&mut self, name: &UserName) -> Result<(), EditError> {
         let root = self.document.as_table_mut();
         let removed = table(root, "users")?.remove(name.as_str());
         removed.ok_or_else(|| EditError::Missing(format!("user {name}")))?;
         let is_his = |item: &Item, key| item.get(key).and_then(Item::as_str) == Some(name.as_str());
         table(root, "tokens")?.retain(|_, token| !is_his(token, "user"));
-        if let Some(addresses) = root.get_mut("addresses")
-            && let Some(all) = addresses.as_array_of_tables_mut()
-        {
-            all.retain(|address| address.get("as").and_then(Item::as_str) != Some(name.as_str()));
+        for key in ["addresses", "unix"] {
+            if let Some(places) = root.get_mut(key)
+                && let Some(all) = places.as_array_of_tables_mut()
+            {
+                all.retain(|place| place.get("as").and_then(Item::as_str) != Some(name.as_str()));
+            }
         }
         self.tidy();
         Ok(())

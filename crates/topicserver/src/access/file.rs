@@ -32,6 +32,8 @@ struct Written {
     tokens: BTreeMap<Spanned<String>, WrittenToken>,
     #[serde(default)]
     addresses: Vec<WrittenAddress>,
+    #[serde(default)]
+    unix: Vec<WrittenPeer>,
     jwt: Option<WrittenJwt>,
 }
 
@@ -113,6 +115,16 @@ struct WrittenAddress {
     _note: Option<String>,
 }
 
+/// An account for peers of the UNIX socket.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPeer {
+    uid: Spanned<u32>,
+    r#as: Spanned<String>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
 /// Parses the text of a file in this directory.
 pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, LocatedMistake> {
     let written: Written = toml::from_str(text).map_err(|error| LocatedMistake {
@@ -142,6 +154,12 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Policy, LocatedMistake>
         let network = network.map_err(|error| at(&address.from, Mistake::Network(error)))?;
         let account = known_user(&address.r#as, &policy)?;
         policy.addresses.push((network, account));
+    }
+    for peer in &written.unix {
+        let (uid, account) = (*peer.uid.get_ref(), known_user(&peer.r#as, &policy)?);
+        if policy.unix.insert(uid, account).is_some() {
+            return Err(at(&peer.uid, Mistake::SameUid(uid)));
+        }
     }
     if let Some(jwt) = &written.jwt {
         policy.jwt = Some(read_jwt(jwt, folder)?);

@@ -14,6 +14,7 @@ use super::principal::Principal;
 use super::rate::{Bucket, Rate};
 use crate::metrics::{self, Count};
 use crate::network::Network;
+use crate::peer;
 
 /// Accounts and addresses that are remembered, at about 200 bytes each. All others share one
 /// entry, because a forgotten owner would begin with full buckets.
@@ -44,7 +45,7 @@ pub(crate) enum Limit {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Account(UserName),
-    /// An address, or an IPv6 /64.
+    /// An address, an IPv6 /64, or a user of the UNIX socket.
     Client(Network),
     /// All owners beyond the maximum.
     Others,
@@ -307,8 +308,11 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Account(name) => write!(f, "account {name}"),
-            Self::Client(network) if network.is_address() => write!(f, "address {network}"),
-            Self::Client(network) => write!(f, "network {network}"),
+            Self::Client(network) => match peer::user_of(network.first()) {
+                Some(uid) => write!(f, "user {uid} of this machine"),
+                None if network.is_address() => write!(f, "address {network}"),
+                None => write!(f, "network {network}"),
+            },
             Self::Others => f.write_str("all other addresses together"),
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::network::Network;
+use crate::peer;
 
 /// How long the list of interfaces is used for a peer that isn't in it. Networks and prefixes
 /// change, and reading the list takes only some microseconds.
@@ -37,10 +38,11 @@ pub(crate) struct Interface {
 }
 
 impl Locality {
-    /// Whether a peer at this address is in the server's own network.
+    /// Whether a peer at this address is in the server's own network. Whoever uses the UNIX
+    /// socket is on its machine.
     pub(crate) fn is_local(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        is_private(peer) || self.is_own(peer)
+        peer::user_of(peer).is_some() || is_private(peer) || self.is_own(peer)
     }
 
     fn is_own(&self, peer: IpAddr) -> bool {

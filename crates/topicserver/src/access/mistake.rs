@@ -81,6 +81,9 @@ pub enum Mistake {
         /// The account that has it.
         other: UserName,
     },
+    /// Two accounts for the same user of this machine.
+    #[error("uid {0} has an account already, further up in this file")]
+    SameUid(u32),
     /// A token that allows nothing.
     #[error("a token has a user, or says itself what it allows")]
     EmptyToken,

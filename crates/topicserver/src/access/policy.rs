@@ -15,6 +15,7 @@ use super::rules::{Rule, RuleSet};
 use super::token::{Presented, SecretHash};
 use super::verbs::Verbs;
 use crate::network::Network;
+use crate::peer;
 
 /// The parsed policy.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Policy {
     pub(super) tokens: HashMap<String, Token>,
     /// Accounts of clients from these networks.
     pub(super) addresses: Vec<(Network, UserName)>,
+    /// Accounts of peers of the UNIX socket, by the number of the user that they run as.
+    pub(super) unix: HashMap<u32, UserName>,
     /// The settings of signed tokens, if any are accepted.
     pub(super) jwt: Option<Jwt>,
     /// The limits for everyone, and those for members.
@@ -205,15 +208,16 @@ impl Policy {
         }
     }
 
-    /// The principal for clients from an address.
+    /// The principal for clients from an address, or of a user of this machine.
     pub(crate) fn principal_at(&self, peer: IpAddr) -> Principal {
+        let is = |account: &UserName| Principal::new(Some(account.clone()), Proof::Address, None);
+        if let Some(uid) = peer::user_of(peer) {
+            return self.unix.get(&uid).map_or(Principal::Everyone, is);
+        }
         let fitting = self.addresses.iter();
         let fitting = fitting.filter(|(network, _)| network.contains(peer));
         let narrowest = fitting.max_by_key(|(network, _)| network.length());
-        match narrowest {
-            Some((_, account)) => Principal::new(Some(account.clone()), Proof::Address, None),
-            None => Principal::Everyone,
-        }
+        narrowest.map_or(Principal::Everyone, |(_, account)| is(account))
     }
 
     /// The principal of a token.

@@ -43,7 +43,8 @@ pub(super) struct KeptLogin {
 /// What was proven, so that it can be checked later whether it still holds.
 #[derive(Debug)]
 pub(super) enum Proof {
-    /// The connection comes from an address that stands for the account.
+    /// The connection comes from an address that stands for the account, or over the UNIX
+    /// socket from a user that does.
     Address,
     /// It knows the secret of a token.
     Token { id: Box<str>, hash: SecretHash },

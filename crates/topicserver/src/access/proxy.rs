@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::peer;
+
 /// The beginning of a header of version 1.
 const LINE_START: &[u8] = b"PROXY ";
 
@@ -57,6 +59,8 @@ pub(crate) enum ProxyError {
     Command(u8),
     #[error("the PROXY header forwards something else than a TCP connection: {0:#04x}")]
     Transport(u8),
+    #[error("the PROXY header forwards {0}, which is no client's address")]
+    Address(IpAddr),
     #[error("the addresses in the PROXY header are cut off")]
     Short,
     #[error("a PROXY header has at most {MAX_HEADER} bytes, and this one {0}")]
@@ -70,12 +74,20 @@ pub(crate) fn begins_with_header(bytes: &[u8]) -> bool {
 
 /// Looks for a header in the first bytes of a connection.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, ProxyError> {
-    if is_begin_of(bytes, LINE_START) {
-        scan_line(bytes)
+    let scanned = if is_begin_of(bytes, LINE_START) {
+        scan_line(bytes)?
     } else if is_begin_of(bytes, SIGNATURE) {
-        scan_binary(bytes)
+        scan_binary(bytes)?
     } else {
-        Ok(Scan::None)
+        Scan::None
+    };
+    match scanned {
+        // It would be taken for a user of the UNIX socket.
+        Scan::Header(Header {
+            client: Some(client),
+            ..
+        }) if peer::user_of(client.ip()).is_some() => Err(ProxyError::Address(client.ip())),
+        scanned => Ok(scanned),
     }
 }
 

@@ -9,9 +9,10 @@ use super::source::Source;
 
 /// Options that need a restart: what the server has opened, or has built everything on. Every
 /// other one takes effect with a reload.
-const NEED_RESTART: [&str; 23] = [
+const NEED_RESTART: [&str; 24] = [
     "port",
     "bind",
+    "listen",
     "threads",
     "log-format",
     "admin",
@@ -41,6 +42,8 @@ impl Config {
         Self {
             bind: self.bind,
             port: self.port,
+            unix: self.unix.clone(),
+            unix_only: self.unix_only,
             admin: self.admin.clone(),
             data: self.data.clone(),
             storage_timeout: self.storage_timeout,
@@ -220,6 +223,7 @@ mod tests {
     fn other_value(option: &str) -> Vec<String> {
         let value = match option {
             "bind" => "127.0.0.1",
+            "listen" => "unix:/run/natter/socket",
             "admin" => "127.0.0.1:20001",
             "max-depth" | "max-stream-topics" | "ticket-lifetime" => "7",
             "allow-origin" => "https://wiki.example",
@@ -252,7 +256,7 @@ mod tests {
             let line: Vec<_> = line.iter().map(String::as_str).collect();
             let mut after = gathered(&line);
             if option == "port" {
-                after.options.port = 7;
+                after.options.port = Some(7);
             }
             let reloaded = config(&before).reloaded(&config(&after));
             let has_changed = format!("{reloaded:?}") != format!("{:?}", config(&before));

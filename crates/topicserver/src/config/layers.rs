@@ -7,8 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::builder::Resettable;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Id};
 use toml::de::{DeTable, DeValue};
 
 use super::Options;
@@ -95,7 +96,10 @@ impl Options {
             command: Self::command(),
         };
         // A required option may be in another layer.
-        let lenient = Self::command().mut_args(|argument| argument.required(false));
+        let lenient = Self::command().mut_args(|argument| {
+            let argument = argument.required(false);
+            argument.required_unless_present(Resettable::<Id>::Reset)
+        });
         let matches = lenient.try_get_matches_from(&typed)?;
 
         let mut mistakes = Vec::new();

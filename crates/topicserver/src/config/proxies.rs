@@ -6,13 +6,14 @@ use clap::Args;
 
 use super::Config;
 use crate::network::Network;
+use crate::peer;
 
 impl Config {
     /// Whether this is the address of a trusted proxy. By default none is trusted, because every
-    /// client can claim to forward another one.
+    /// client can claim to forward another one. Peers of the UNIX socket never are.
     pub(crate) fn trusts_proxy(&self, ip: IpAddr) -> bool {
         let mut trusted = self.trust_proxies.iter();
-        trusted.any(|network| network.contains(ip))
+        peer::user_of(ip).is_none() && trusted.any(|network| network.contains(ip))
     }
 }
 

@@ -31,6 +31,7 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--max-outbox", "x"],
         &["20000", "--max-stream-topics", "201"],
         &["20000", "--bind", "nowhere"],
+        &["20000", "--listen", "127.0.0.1:20001"],
         &["20000", "--login-lifetime", "0"],
         &["20000", "--login-lifetime", "401d"],
         &["20000", "--ticket-lifetime", "11m"],
@@ -80,6 +81,7 @@ fn every_option_reaches_the_configuration() {
         let value = match name {
             "bind" => "127.0.0.1",
             "admin" => "127.0.0.1:20001",
+            "listen" => "unix:/run/natter/socket",
             "max-depth" | "max-stream-topics" | "ticket-lifetime" => "7",
             "allow-origin" => "https://wiki.example",
             "allow-host" => "chat.example",
@@ -127,4 +129,18 @@ fn tls_is_spoken_when_there_is_a_certificate() {
     assert_eq!(off.mode(), TlsMode::Off);
     let required = tls(&["--tls-self-signed", "--tls=required"]);
     assert_eq!(required.mode(), TlsMode::Required);
+}
+
+#[test]
+fn a_server_with_a_unix_socket_needs_no_port() {
+    let config = |line: &[&str]| {
+        let options = Options::parse_from([&["topicserver"], line].concat());
+        let config = Config::from(&options);
+        (config.port, config.unix, config.unix_only)
+    };
+    let path = || Some("natter.sock".into());
+    assert_eq!(config(&["--listen", "unix:natter.sock"]), (0, path(), true));
+    let both = config(&["20000", "--listen=unix:natter.sock"]);
+    assert_eq!(both, (20000, path(), false));
+    assert_eq!(config(&["20000"]), (20000, None, false));
 }

@@ -17,6 +17,8 @@ pub(crate) struct HttpConnection {
     pub(super) local: SocketAddr,
     /// The connection is encrypted.
     pub(super) is_secure: bool,
+    /// It comes over a UNIX socket.
+    pub(super) is_local: bool,
 }
 
 /// A request.

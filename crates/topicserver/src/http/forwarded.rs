@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use crate::config::Config;
 use crate::http::problem::Problem;
+use crate::peer;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -128,7 +129,8 @@ fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     (!is_quoted).then_some(parts)
 }
 
-/// An address with or without a port; IPv6 may be in brackets. A missing port is 0.
+/// An address with or without a port; IPv6 may be in brackets. A missing port is 0. A proxy
+/// can't forward a user of the UNIX socket.
 fn address(text: &str) -> Option<SocketAddr> {
     let alone = || {
         let inner = text
@@ -141,7 +143,8 @@ fn address(text: &str) -> Option<SocketAddr> {
         let address: SocketAddr = text.parse().ok()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     };
-    alone().or_else(with_port)
+    let address = alone().or_else(with_port);
+    address.filter(|address| peer::user_of(address.ip()).is_none())
 }
 
 #[cfg(test)]
@@ -227,6 +230,7 @@ mod tests {
             ("x-forwarded-for", "unknown"),
             ("x-forwarded-for", "203.0.113.9, unix:"),
             ("x-forwarded-for", ""),
+            ("x-forwarded-for", "ff0f:756e:0:3e8::"),
             ("forwarded", "for=unknown"),
             ("forwarded", "for=_hidden"),
             ("forwarded", "proto=http"),

@@ -23,7 +23,8 @@ pub(super) fn refuse<B>(
     host: Option<&str>,
 ) -> Option<Response> {
     let tls = context.state().tls();
-    if context.is_secure || !tls.is_some_and(|tls| tls.is_required()) {
+    let is_safe = context.is_secure || context.is_local;
+    if is_safe || !tls.is_some_and(|tls| tls.is_required()) {
         return None;
     }
     let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -21,6 +21,7 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::{Topic, ValidQuery};
 use crate::identity::Identity;
 use crate::outbox::batch::Batch;
+use crate::peer;
 use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored};
 
 /// How the body becomes messages.
@@ -207,7 +208,7 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
     let mut lines = Vec::new();
     for text in texts {
         let message = Message {
-            source: context.peer.into(),
+            source: peer::endpoint(context.peer).into(),
             destination: context.local().into(),
             topic: topic.as_str(),
             text,

@@ -35,6 +35,7 @@ use crate::http::router;
 use crate::http::takeover::{Forwarded, Permits, Slot, Takeover};
 use crate::http::ticket;
 use crate::metrics::Speaks;
+use crate::peer::Shown;
 use crate::state::{Handover, ServeHttp, Serving};
 
 /// Header lines of a request. Browsers send about twenty, and proxies add some.
@@ -93,6 +94,7 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         peer,
         local,
         is_secure: reader.is_secure(),
+        is_local: reader.is_local(),
     });
     let write_timeout = context.guard.config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
@@ -118,6 +120,7 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         result
     })
     .await;
+    let peer = Shown(peer);
     let log = |error| tracing::debug!(%peer, %error, "the HTTP connection is lost");
     let pending = result.map_err(log).ok().and_then(|()| slot.take());
     let Parts { io, read_buf, .. } = connection.into_parts();

@@ -187,7 +187,8 @@ impl Source for WebSocketReader {
 fn has_finished(reader: &Reader) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut asked = [PollFd::new(reader.socket(), flags)];
+    let socket = reader.socket();
+    let mut asked = [PollFd::new(&socket, flags)];
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,

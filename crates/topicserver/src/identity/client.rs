@@ -8,6 +8,8 @@ use siphasher::sip::SipHasher13;
 use wire::{ClientKey, Person, UserName};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::peer;
+
 /// The client of an extended connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -156,7 +158,7 @@ impl Identity {
     pub(crate) fn person(&self) -> Option<Person<'_>> {
         Some(Person {
             user: self.user.as_ref()?.as_str().into(),
-            ip: self.ip.to_string().into(),
+            ip: peer::named(self.ip).to_string().into(),
             port: self.port.to_string().into(),
         })
     }

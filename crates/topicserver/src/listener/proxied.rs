@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use wire::ErrorCode;
 
-use super::{session, turn_away};
+use super::{Stream, session, turn_away};
 use crate::access::proxy::{self, Header, ProxyError, Scan};
 use crate::state::ConnectionGuard;
 
@@ -54,12 +54,19 @@ pub(super) async fn serve(
         Ok(Err(NoHeader::Gone)) => return,
         Ok(Err(NoHeader::Wrong(error))) => {
             let code = ErrorCode::NotJson;
-            return turn_away(stream, proxy, code, &error.to_string(), &state, &refusals);
+            return turn_away(
+                Stream::Tcp(stream),
+                proxy,
+                code,
+                &error.to_string(),
+                &state,
+                &refusals,
+            );
         }
         Err(_) => {
             let code = ErrorCode::RegistrationTimeout;
             let text = format!("nothing complete came within {} s", timeout.as_secs());
-            return turn_away(stream, proxy, code, &text, &state, &refusals);
+            return turn_away(Stream::Tcp(stream), proxy, code, &text, &state, &refusals);
         }
     };
     if let Some(client) = client {
@@ -68,7 +75,7 @@ pub(super) async fn serve(
             Err(refusal) => {
                 let code = ErrorCode::TooManyConnections;
                 let text = refusal.to_string();
-                return turn_away(stream, client, code, &text, &state, &refusals);
+                return turn_away(Stream::Tcp(stream), client, code, &text, &state, &refusals);
             }
         }
     }

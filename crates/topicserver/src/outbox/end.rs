@@ -11,6 +11,7 @@ use crate::outbox::form::Form;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, ROOM_FOR_NOTICES};
+use crate::peer;
 
 impl<T: Transport + ?Sized> Outbox<T> {
     /// Sends an error about a frame of the peer, and goes on. An error about a message with an id
@@ -160,7 +161,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
         let message = Message {
             // The address of a lost connection is unknown, and nobody will read it.
             source: self.transport.local_addr().unwrap_or(nowhere).into(),
-            destination: self.peer().into(),
+            destination: peer::endpoint(self.peer()).into(),
             topic: ErrorCode::TOPIC,
             text: &code.to_text(text),
         };

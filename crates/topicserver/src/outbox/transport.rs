@@ -4,14 +4,15 @@
 //! outbox.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpStream, UnixStream, unix};
 
 use crate::metrics;
+use crate::socket::{Socket, local_address};
 
 /// Where an outbox writes to.
 pub(crate) trait Transport: Send + Sync {
@@ -84,8 +85,7 @@ impl Transport for TcpWriter {
 
     fn finish(&self) {
         if let Ok(socket) = self.socket() {
-            // A peer that has gone needn't be told.
-            let _ = socket2::SockRef::from(socket).shutdown(Shutdown::Write);
+            Socket::Tcp(socket).close_sending_side();
         }
     }
 
@@ -99,5 +99,52 @@ impl Transport for TcpWriter {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket()?.local_addr()
+    }
+}
+
+/// The same of a UNIX socket.
+pub(crate) struct UnixWriter(Option<unix::OwnedWriteHalf>);
+
+impl UnixWriter {
+    pub(crate) fn new(half: unix::OwnedWriteHalf) -> Self {
+        Self(Some(half))
+    }
+
+    fn socket(&self) -> io::Result<&UnixStream> {
+        let half = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(half.as_ref())
+    }
+}
+
+impl Drop for UnixWriter {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
+}
+
+/// A UNIX socket can't be reset: a peer that is cut off sees an end, after what it was sent.
+impl Transport for UnixWriter {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        metrics::count_sent(self.socket()?.try_write(bytes))
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        metrics::count_sent(self.socket()?.try_write_vectored(pieces))
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Socket::Unix(self.socket()?).poll_write_ready(cx)
+    }
+
+    fn finish(&self) {
+        if let Ok(socket) = self.socket() {
+            Socket::Unix(socket).close_sending_side();
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(local_address())
     }
 }

@@ -12,6 +12,7 @@ use wire::ErrorCode;
 
 use crate::access::locality;
 use crate::outbox::Drain;
+use crate::peer::Shown;
 use crate::session::handler::Handler;
 use crate::session::source::{Source, SourceEnd, Violation};
 use crate::session::{End, Session, sleep};
@@ -94,7 +95,7 @@ impl<R: Source> Session<R> {
     }
 
     fn log_end(&self, why: &dyn std::fmt::Display) {
-        let peer = self.handler.outbox().peer();
+        let peer = Shown(self.handler.outbox().peer());
         tracing::debug!(%peer, %why, "the connection ends");
     }
 
@@ -118,8 +119,13 @@ impl<R: Source> Session<R> {
                 state.log_peer_error(peer, error.code(), &error.to_string());
             }
             End::Tls => {
-                let text = "this server doesn't speak TLS; connect without it, or put a proxy \
-                            that does before it";
+                let text = match self.reader.is_local() {
+                    true => "TLS isn't spoken over a UNIX socket; connect without it",
+                    false => {
+                        "this server doesn't speak TLS; connect without it, or put a proxy that \
+                         does before it"
+                    }
+                };
                 outbox.close(ErrorCode::TlsNotSupported, text);
                 state.log_peer_error(peer, ErrorCode::TlsNotSupported, "it wants to speak TLS");
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::metrics::{self, Count, Speaks};
 use crate::outbox::Outbox;
+use crate::peer::Shown;
 use crate::session::Session;
 use crate::state::Handover;
 use crate::tls::handshake::HandshakeError;
@@ -43,9 +44,10 @@ pub(super) async fn accept(connection: Handover) {
             let outbox = Arc::new(Outbox::new(TlsWriter(stream.clone()), peer, limits));
             let session = Session::new(TlsReader(stream), outbox, guard);
             // In a new task, because this one is as large as the handshake needs.
-            tokio::spawn(session.enter_secure());
+            tokio::spawn(session.enter_private());
         }
         Err(HandshakeError::Gone(error)) => {
+            let peer = Shown(peer);
             tracing::debug!(%peer, %error, "the connection ended within the TLS handshake");
         }
         Err(error) => {

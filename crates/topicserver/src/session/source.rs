@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::unix;
 use wire::ErrorCode;
 
 use crate::tls::reader::TlsReader;
@@ -13,6 +14,11 @@ use crate::tls::reader::TlsReader;
 pub(crate) trait Source: AsyncRead + Unpin {
     /// Whether the connection is encrypted.
     fn is_secure(&self) -> bool {
+        false
+    }
+
+    /// Whether it comes over a UNIX socket, which is within this machine.
+    fn is_local(&self) -> bool {
         false
     }
 
@@ -34,6 +40,13 @@ pub(crate) trait Source: AsyncRead + Unpin {
 
 /// Over TCP, a peer that has finished sending may still receive.
 impl Source for OwnedReadHalf {}
+
+/// The same over a UNIX socket.
+impl Source for unix::OwnedReadHalf {
+    fn is_local(&self) -> bool {
+        true
+    }
+}
 
 /// Over TLS the same holds if the peer has sent `close_notify`. A connection that is cut off
 /// without it is an error.

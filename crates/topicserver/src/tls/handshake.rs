@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::linger;
+use crate::socket::Socket;
 use crate::tls::records::{Processed, begins_with_record, process};
 
 /// The most bytes of an unfinished handshake message: more than the longest that TLS allows.
@@ -161,5 +162,5 @@ async fn receive(socket: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
 /// Ends a connection whose handshake failed, so that its peer can read why.
 pub(super) async fn hang_up(socket: &TcpStream) {
     let _ = SockRef::from(socket).shutdown(Shutdown::Write);
-    linger::discard(socket, LINGER).await;
+    linger::discard(Socket::Tcp(socket), LINGER).await;
 }

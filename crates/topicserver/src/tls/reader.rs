@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::unix;
 
 use crate::metrics;
 use crate::outbox::transport::Transport;
+use crate::socket::Socket;
 use crate::tls::stream::TlsStream;
 
 /// The reading end of an encrypted connection.
@@ -26,6 +27,7 @@ pub(crate) struct TlsWriter(pub(crate) Arc<TlsStream>);
 pub(crate) enum Reader {
     Plain(OwnedReadHalf),
     Tls(TlsReader),
+    Unix(unix::OwnedReadHalf),
 }
 
 impl Reader {
@@ -34,10 +36,16 @@ impl Reader {
         matches!(self, Self::Tls(_))
     }
 
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// Whether the connection comes over a UNIX socket, which is within this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    pub(crate) fn socket(&self) -> Socket<'_> {
         match self {
-            Self::Plain(socket) => socket.as_ref(),
-            Self::Tls(TlsReader(stream)) => stream.socket(),
+            Self::Plain(socket) => Socket::Tcp(socket.as_ref()),
+            Self::Tls(TlsReader(stream)) => Socket::Tcp(stream.socket()),
+            Self::Unix(socket) => Socket::Unix(socket.as_ref()),
         }
     }
 
@@ -46,13 +54,14 @@ impl Reader {
         match self {
             Self::Plain(socket) => metrics::count_sent(socket.as_ref().try_write_vectored(pieces)),
             Self::Tls(TlsReader(stream)) => metrics::count_sent(stream.write_gathered(pieces)),
+            Self::Unix(socket) => metrics::count_sent(socket.as_ref().try_write_vectored(pieces)),
         }
     }
 
     /// Bytes that were written, and that the socket hasn't taken.
     pub(crate) fn unsent(&self) -> usize {
         match self {
-            Self::Plain(_) => 0,
+            Self::Plain(_) | Self::Unix(_) => 0,
             Self::Tls(TlsReader(stream)) => stream.unsent(),
         }
     }
@@ -60,7 +69,7 @@ impl Reader {
     /// Writes as much of them as the socket takes; `WouldBlock` if it takes none.
     pub(crate) fn try_flush(&self) -> io::Result<()> {
         match self {
-            Self::Plain(_) => Ok(()),
+            Self::Plain(_) | Self::Unix(_) => Ok(()),
             Self::Tls(TlsReader(stream)) => stream.flush(),
         }
     }
@@ -69,6 +78,12 @@ impl Reader {
 impl From<OwnedReadHalf> for Reader {
     fn from(reader: OwnedReadHalf) -> Self {
         Self::Plain(reader)
+    }
+}
+
+impl From<unix::OwnedReadHalf> for Reader {
+    fn from(reader: unix::OwnedReadHalf) -> Self {
+        Self::Unix(reader)
     }
 }
 
@@ -97,6 +112,7 @@ impl AsyncRead for Reader {
         match &mut *self {
             Self::Plain(reader) => Pin::new(reader).poll_read(cx, buffer),
             Self::Tls(reader) => Pin::new(reader).poll_read(cx, buffer),
+            Self::Unix(reader) => Pin::new(reader).poll_read(cx, buffer),
         }
     }
 }

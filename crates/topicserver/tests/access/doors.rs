@@ -2,13 +2,15 @@
 //! A route or a kind of frame that isn't in it fails a test.
 
 use serde_json::{Value, json};
+use topicserver::Config;
 
 use crate::accounts::{Accounts, bearer, token};
-use crate::common::TestServer;
+use crate::common::{TestServer, socket_path};
 use crate::frames::{Frames, Transport};
 use crate::requests::Http;
 
 mod kept;
+mod local;
 
 const ROUTER: &str = include_str!("../../src/http/router.rs");
 const REQUESTS: &str = include_str!("../../../wire/src/request.rs");
@@ -244,7 +246,10 @@ fn file(more: &str) -> String {
 
 /// A server where something was said in the topic.
 pub fn serve(accounts: &Accounts) -> TestServer {
-    let server = accounts.serve();
+    let server = TestServer::with(Config {
+        unix: Some(socket_path()),
+        ..accounts.config()
+    });
     let member = bearer(&Principal::Member.token().unwrap());
     let mut http = Http::to(&server);
     http.ask("POST", "/lab", &[&member], b"hello");
@@ -295,13 +300,18 @@ fn http_lets_through_who_may() {
 
 /// Tries every route.
 fn try_routes(server: &TestServer, principal: Principal, by: By, headers: &[String]) {
+    try_routes_of(|| Http::to(server), principal, by, headers);
+}
+
+/// The same, on connections of any kind.
+fn try_routes_of(connect: impl Fn() -> Http, principal: Principal, by: By, headers: &[String]) {
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     for (route, takes, method, path) in ROUTES {
         // It would be over after that.
         if (by, *route) == (By::Cookie, "/-/logout") {
             continue;
         }
-        let mut http = Http::to(server);
+        let mut http = connect();
         http.ask(method, path, &headers, b"x");
         let what = format!("{method} {path} by {principal:?} with a {by:?}");
         let may = principal.may_by(by, *takes);
@@ -336,7 +346,7 @@ fn try_routes(server: &TestServer, principal: Principal, by: By, headers: &[Stri
 fn frames_do_what_their_sender_may() {
     let accounts = accounts();
     let server = serve(&accounts);
-    for transport in [Transport::Tcp, Transport::WebSocket] {
+    for transport in [Transport::Tcp, Transport::Unix, Transport::WebSocket] {
         for principal in PRINCIPALS {
             let what = format!("{principal:?} over {transport:?}");
             let mut frames = Frames::to(&server, transport);

@@ -1,4 +1,4 @@
-//! A connection that speaks frames, over TCP or over a WebSocket.
+//! A connection that speaks frames, over TCP, a UNIX socket or a WebSocket.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -7,24 +7,31 @@ use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::common::{Client, LIMIT, TestServer};
+use crate::common::{Client, LIMIT, TestServer, socket_of};
 
 /// By which door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tcp,
+    Unix,
     WebSocket,
 }
 
 pub enum Frames {
+    /// Of a UNIX socket, too.
     Tcp(Client),
     WebSocket(Box<Runtime>, Box<WebSocketStream<TcpStream>>),
 }
 
 impl Frames {
     pub fn to(server: &TestServer, transport: Transport) -> Self {
-        if transport == Transport::Tcp {
-            return Self::Tcp(server.connect());
+        match transport {
+            Transport::Tcp => return Self::Tcp(server.connect()),
+            Transport::Unix => {
+                let path = socket_of(server.addr().port()).expect("it has no socket");
+                return Self::Tcp(Client::local(&path));
+            }
+            Transport::WebSocket => {}
         }
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().build().unwrap();

@@ -22,6 +22,9 @@ mod requests;
 mod admin;
 mod documented;
 mod draining;
+mod local;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod packages;
 mod reloading;
 mod systemd;

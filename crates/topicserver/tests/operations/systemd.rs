@@ -233,6 +233,58 @@ fn whoever_connects_while_the_server_is_started_anew_is_served_by_the_next_one()
     assert_eq!(line(&mut holder.child), "0");
 }
 
+const BOTH: &str = r#"
+import os, socket, subprocess, sys
+port = socket.create_server(('127.0.0.1', 0), backlog=100)
+local = socket.socket(socket.AF_UNIX)
+local.bind(sys.argv[2])
+local.listen(100)
+print(port.getsockname()[1], flush=True)
+ordered = (port, local) if sys.argv[3] == '1' else (local, port)
+# Out of the way of the numbers that the server looks at.
+high = [os.dup2(one.fileno(), at) for one, at in zip(ordered, (103, 104))]
+os.dup2(high[0], 3)
+os.dup2(high[1], 4)
+os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], [sys.argv[1], '1'])
+"#;
+
+#[test]
+fn systemd_can_open_the_unix_socket_too_before_or_after_the_port() {
+    for order in ["1", "2"] {
+        let directory = Directory::new();
+        let path = directory.path().join("socket");
+        let program = program();
+        let mut child = Command::new("python3")
+            .args(["-c", BOTH])
+            .arg(program.get_program())
+            .arg(&path)
+            .arg(order)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let port = line(&mut child).parse().unwrap();
+        let mut tcp = Client::connect(([127, 0, 0, 1], port).into());
+        let mut local = Client::local(&path);
+        local.join(&["t"]);
+        tcp.join(&["t"]);
+        tcp.say("t", "to the socket");
+        local.expect("t", "to the socket");
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        drop((tcp, local));
+        assert!(child.wait().unwrap().success());
+        assert!(path.exists(), "the file is systemd's");
+    }
+}
+
 /// What `systemd-analyze` says of the unit; `None` where it isn't installed.
 fn analyze(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemd-analyze")
@@ -283,6 +335,8 @@ fn the_unit_asks_for_nothing_that_the_oldest_systemd_in_use_does_not_know() {
         "WatchdogSec=30",
         "ExecReload=",
         "Restart=on-failure",
+        // Without it the server knows no network of its own, and refuses who is in it.
+        "AF_NETLINK",
     ] {
         assert!(unit.contains(needed), "{needed}");
     }

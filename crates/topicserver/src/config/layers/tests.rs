@@ -89,6 +89,8 @@ fn the_port_is_typed_or_in_a_layer_and_somewhere_it_must_be() {
     assert_eq!(config(&gather("port = 7", &[], &["8"]).unwrap()).port, 8);
     let error = gather("", &[], &[]).unwrap_err();
     assert!(error.contains("<PORT>"), "{error}");
+    let gathered = gather("listen = \"unix:natter.sock\"", &[], &[]).unwrap();
+    assert!(config(&gathered).unix_only);
 }
 
 #[test]

@@ -35,7 +35,17 @@ pub fn registration(topics: &[&str]) -> Vec<u8> {
 
 impl Client {
     pub fn connect(addr: SocketAddr) -> Self {
+        #[cfg(unix)]
+        if let Some(path) = super::socket_of(addr.port()).filter(|_| super::is_over_unix()) {
+            return Self::local(&path);
+        }
         Self::over(TcpStream::connect_timeout(&addr, LIMIT).expect("can't connect"))
+    }
+
+    /// Connects to a UNIX socket.
+    #[cfg(unix)]
+    pub fn local(path: &std::path::Path) -> Self {
+        Self::with(Stream::plain(super::connect_local(path)))
     }
 
     /// Connects from a given address of this machine.

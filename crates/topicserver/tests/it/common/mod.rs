@@ -8,6 +8,8 @@ mod data;
 mod extended;
 #[cfg(unix)]
 mod frail;
+#[cfg(unix)]
+mod local;
 #[cfg(target_os = "linux")]
 mod loop_disk;
 #[cfg(unix)]
@@ -24,6 +26,8 @@ pub use client::{Client, message, registration};
 pub use data::{Directory, SmallDisk};
 #[cfg(unix)]
 pub use frail::Frail;
+#[cfg(unix)]
+pub use local::{connect_local, is_over_unix, note_socket, socket_of, socket_path};
 #[cfg(target_os = "linux")]
 pub use loop_disk::LoopDisk;
 #[cfg(unix)]

@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::{Client, LIMIT, eventually, is_over_tls, state_directory};
+use super::{
+    Client, LIMIT, eventually, is_over_tls, is_over_unix, note_socket, socket_path, state_directory,
+};
 
 /// A running topic server. It is killed when this is dropped.
 pub struct Process {
@@ -83,6 +85,10 @@ impl Process {
         if is_over_tls() {
             command.arg("--tls-self-signed");
         }
+        let socket = is_over_unix().then(socket_path);
+        if let Some(path) = &socket {
+            command.arg(format!("--listen=unix:{}", path.display()));
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -105,6 +111,10 @@ impl Process {
         let ready = process.wait_for("listening on ");
         let (_, addr) = ready.split_once("listening on ").unwrap();
         process.addr = addr.parse().unwrap();
+        if let Some(path) = &socket {
+            process.wait_for("listening on unix:");
+            note_socket(process.addr.port(), path);
+        }
         process
     }
 

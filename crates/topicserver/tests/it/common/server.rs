@@ -52,6 +52,10 @@ impl TestServer {
             .tls
             .state_directory
             .get_or_insert_with(state_directory);
+        #[cfg(unix)]
+        if super::is_over_unix() {
+            config.unix.get_or_insert_with(super::socket_path);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -62,6 +66,10 @@ impl TestServer {
             Server::bind_with(config, clocks).unwrap()
         };
         let addr = server.local_addr();
+        #[cfg(unix)]
+        if let Some(path) = server.socket_path() {
+            super::note_socket(addr.port(), path);
+        }
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(server.run(async {
             // A dropped sender stops it too.
