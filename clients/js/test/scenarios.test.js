@@ -66,9 +66,13 @@ describe("with a server", () => {
     const first = await writer.publish("s6", "once", { id: "s6-1" });
     const again = await writer.publish("s6", "once", { id: "s6-1" });
     assert.deepEqual(again, first);
+    // Also while the first one is on its way.
+    const twice = [1, 2].map(() => writer.publish("s6", "twice", { id: "s6-2" }));
+    await assert.rejects(writer.publish("s6", "another", { id: "s6-2" }), code("duplicate-id"));
+    assert.deepEqual(await twice[0], await twice[1]);
     await writer.publish("s6", "end");
     await until(reader, () => heard.includes("end"));
-    assert.deepEqual(heard, ["once", "end"]);
+    assert.deepEqual(heard, ["once", "twice", "end"]);
   });
 
   test("S7: a message that fits into no frame is refused before it is sent", async () => {
@@ -217,11 +221,11 @@ describe("with a server", () => {
     const hash = createHash("sha256").update("hush").digest("hex");
     const account = "[users.alice]\nallow = [\"read write who s19\"]\n";
     writeFileSync(file, `${account}[tokens.a1]\nsecret = "sha256:${hash}"\nuser = "alice"\n`);
-    const guarded = await Server.start("--auth", file);
+    const guarded = await Server.start("--auth", file, "--log", "trace");
     const { address } = guarded;
     const client = await join("s19", { address, auth: "ntr_a1_hush" });
     await client.publish("s19", "hello");
-    await assert.rejects(connect(address, { auth: "ntr_a1_other" }), code("unauthenticated"));
+    await assert.rejects(connect(address, { auth: "ntr_a1_no-hush" }), code("unauthenticated"));
     await assert.rejects(join("s19", { address }), code("unauthenticated"));
     const closed = next(client, "closed");
     writeFileSync(file, account);
@@ -229,6 +233,9 @@ describe("with a server", () => {
     await assert.rejects(connect("ws://192.0.2.1:1", { auth: "ntr_a1_hush" }), code("tls-required"));
     await guarded.stop();
     rmSync(folder, { recursive: true });
+    const log = guarded.log.join("\n");
+    assert.match(log, /logged in as alice/);
+    assert.doesNotMatch(log, /hush/);
   });
 
   test("a handler that throws stops nothing", async (context) => {

@@ -42,21 +42,22 @@ export class Server {
     this.#child = spawn(PROGRAM, parameters, { stdio: ["ignore", "ignore", "pipe"] });
     const lines = createInterface(this.#child.stderr);
     await new Promise((resolve, reject) => {
-      const seen = [];
+      this.log = [];
       lines.on("line", (line) => {
-        seen.push(line);
+        this.log.push(line);
         this.#port = /listening.*127\.0\.0\.1:(\d+)/.exec(line)?.[1] ?? this.#port;
         this.pin = /fingerprint (sha256:\S+)/.exec(line)?.[1] ?? this.pin;
         const isUp = this.options.includes("--tls-self-signed") ? this.pin : /listening/.test(line);
         if (isUp) resolve();
       });
-      lines.on("close", () => reject(new Error(`the server ended: ${seen.join("\n")}`)));
+      lines.on("close", () => reject(new Error(`the server ended: ${this.log.join("\n")}`)));
     });
   }
 
   async kill() {
     this.#child.kill("SIGKILL");
-    await once(this.#child, "exit");
+    // Its log is complete then.
+    await once(this.#child, "close");
   }
 
   /** Has it end in order, and waits for that. */

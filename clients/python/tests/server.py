@@ -30,7 +30,6 @@ class Server:
 
     def start_again(self):
         command = [PROGRAM, self.port, "--bind", "127.0.0.1", "--data", self.data, *self.options]
-        self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             found = re.search(r"listening.*127\.0\.0\.1:(\d+)", line)
@@ -45,8 +44,8 @@ class Server:
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.log = self.process.stderr.read()
         self.process.stderr.close()
-        self.log.close()
 
     def end(self):
         """Has it end in order, and waits for that."""

@@ -140,9 +140,14 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         writer = await self.join(server, "t")
         first = await writer.publish("t", "once", id="s6")
         self.assertEqual(await writer.publish("t", "once", id="s6"), first)
+        # Also while the first one is on its way.
+        twice = [writer.publish("t", "twice", id="s6-2") for _ in range(2)]
+        async with self.refused("duplicate-id"):
+            await writer.publish("t", "another", id="s6-2")
+        self.assertEqual(await twice[0], await twice[1])
         await writer.publish("t", "end")
         await heard.until(lambda heard: "end" in heard)
-        self.assertEqual(heard, ["once", "end"])
+        self.assertEqual(heard, ["once", "twice", "end"])
 
     async def test_s7_a_message_that_fits_into_no_frame_is_refused_before_it_is_sent(self):
         writer = await self.join(self.server(), "t")
@@ -304,17 +309,20 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
             token = f'[tokens.a1]\nsecret = "sha256:{hashlib.sha256(b"hush").hexdigest()}"\nuser = "alice"\n'
             account = '[users.alice]\nallow = ["read write who t"]\n'
             path.write_text(account + token)
-            server = self.server("--auth", str(path))
+            server = self.server("--auth", str(path), "--log", "trace")
             client = await self.join(server, "t", auth="ntr_a1_hush")
             await client.publish("t", "hello")
             self.assertNotIn("hush", repr(vars(client)))
             async with self.refused("unauthenticated"):
-                await natter.connect(server.address, auth="ntr_a1_other")
+                await natter.connect(server.address, auth="ntr_a1_no-hush")
             async with self.refused("unauthenticated"):
                 await self.join(server, "t")
             closed = following(client, "closed")
             path.write_text(account)
             self.assertEqual((await closed).code, "revoked")
+            server.kill()
+            self.assertIn("logged in as alice", server.log)
+            self.assertNotIn("hush", server.log)
 
     async def test_s20_a_server_that_drains_loses_and_doubles_nothing(self):
         server = self.server("--drain-spread", "2")

@@ -3,6 +3,7 @@
 //! only where it is told to.
 
 mod guard;
+mod history;
 mod router;
 mod stats;
 

@@ -1,18 +1,14 @@
 //! The commands that speak to a running server's admin listener: `topicserver drain`, `reload`
-//! and `top`. They need no more of HTTP than a request and its answer.
+//! and `top`.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin_client::{ExchangeError, ask};
 use crate::config::AdminAddress;
-
-/// How long a server has for its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time between two looks of `top`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -62,20 +58,9 @@ enum Command {
 /// Why a command had no success.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministerError {
-    /// The server isn't reached.
-    #[error("no server answers at {address}: {cause}; is it started with --admin {address}?")]
-    Unreachable {
-        /// Where it was looked for.
-        address: AdminAddress,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The server says no.
-    #[error("the server refuses: {0}")]
-    Refused(String),
-    /// What answers isn't a server of this kind.
-    #[error("what answers at {0} isn't a topicserver")]
-    Nonsense(AdminAddress),
+    /// The server doesn't answer as it should.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// The result can't be printed.
     #[error("can't print the result: {0}")]
     Output(io::Error),
@@ -126,7 +111,7 @@ fn top(
         let now = Instant::now();
         let stats = ask(address, "GET", "/-/stats")?;
         let stats: Stats =
-            serde_json::from_str(&stats).map_err(|_| AdministerError::Nonsense(address.clone()))?;
+            serde_json::from_str(&stats).map_err(|_| ExchangeError::Nonsense(address.clone()))?;
         let text = stats.show(before.as_ref().map(|(time, stats)| (now - *time, stats)));
         match output
             .write_all(text.as_bytes())
@@ -196,46 +181,4 @@ impl Stats {
         }
         text
     }
-}
-
-/// Asks the server something, and returns the body of its answer.
-fn ask(address: &AdminAddress, method: &str, path: &str) -> Result<String, AdministerError> {
-    let answer = exchange(address, method, path).map_err(|cause| AdministerError::Unreachable {
-        address: address.clone(),
-        cause,
-    })?;
-    let nonsense = || AdministerError::Nonsense(address.clone());
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(nonsense)?;
-    let status = head.split(' ').nth(1).ok_or_else(nonsense)?;
-    match status.starts_with('2') {
-        true => Ok(body.to_owned()),
-        false => Err(AdministerError::Refused(format!(
-            "{status} {}",
-            body.trim_end()
-        ))),
-    }
-}
-
-/// One request over a connection of its own: HTTP 1.0 answers it as it is, and closes.
-fn exchange(address: &AdminAddress, method: &str, path: &str) -> io::Result<String> {
-    let request = format!("{method} {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
-    match address {
-        AdminAddress::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(address, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            talk(stream, &request)
-        }
-        AdminAddress::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            talk(stream, &request)
-        }
-    }
-}
-
-fn talk(mut stream: impl Read + Write, request: &str) -> io::Result<String> {
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

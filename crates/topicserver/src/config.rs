@@ -29,7 +29,7 @@ use wire::Limits;
 
 use access::AccessOptions;
 use admin::AdminOptions;
-pub use admin::{AdminAddress, AdminAddressError};
+pub use admin::{AdminAddress, AdminAddressError, BackupRate, BackupRateError};
 use connections::ConnectionOptions;
 use deadlines::DeadlineOptions;
 use frames::FrameOptions;
@@ -208,7 +208,9 @@ impl Default for Config {
                   topicserver check-config [FILE] [PORT] [OPTIONS]\n\
                   To say who may do what: topicserver user|token|allow|deny|link --help\n\
                   To see and end a server that was started with --admin: \
-                  topicserver top|reload|drain --help"
+                  topicserver top|reload|drain --help\n\
+                  To look into, copy and restore what --data keeps: \
+                  topicserver history|backup --help"
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one. It can be left out with --listen

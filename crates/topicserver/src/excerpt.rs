@@ -33,6 +33,12 @@ impl Excerpt {
         }
     }
 
+    /// The same without the text of the line.
+    pub(crate) fn without_text(self) -> Self {
+        let text = String::new();
+        Self { text, ..self }
+    }
+
     /// The line's number, from 1.
     pub(crate) fn line(&self) -> usize {
         self.line
@@ -43,7 +49,7 @@ impl Excerpt {
         self.column
     }
 
-    /// The whole line.
+    /// The whole line; empty if it is not to be shown.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

@@ -13,6 +13,7 @@
 
 mod access;
 mod admin;
+mod admin_client;
 mod administer;
 mod check;
 mod clock;
@@ -30,11 +31,13 @@ mod identity;
 mod linger;
 mod listener;
 mod log_limit;
+mod maintain;
 mod manage;
 mod metrics;
 mod network;
 mod outbox;
 mod peer;
+mod percent;
 mod policy_watch;
 mod process;
 mod queues;
@@ -56,19 +59,24 @@ pub use access::{
     AuthFileError, EditError, JwtKeyError, Mistake, PasswordHashError, RateError, RuleError,
     TokenError,
 };
+pub use admin_client::ExchangeError;
 pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    AdminAddress, AdminAddressError, CertificateSource, Change, Config, ConfigMistake, Gathered,
-    LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig, TlsMode, TlsVersion,
+    AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
+    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,
+    TlsMode, TlsVersion,
 };
 pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
+pub use maintain::{Maintain, MaintainError};
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
 pub use reload::{Program, ReloadError, ReloadMistake, Reloaded, Reloader};
 pub use server::{Ended, Inherited, Server, StartError};
-pub use store::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub use store::{
+    Damaged, DatabaseError, ImportError, LineError, OpenError, SharedError, StoreError, ToolError,
+};
 pub use tls::TlsError;
 pub use vitals::{Unwell, Vitals};

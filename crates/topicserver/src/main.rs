@@ -15,7 +15,8 @@ use clap::Parser as _;
 use rereading::Around;
 use tokio::runtime::Runtime;
 use topicserver::{
-    Administer, Config, Ended, Gathered, Manage, Options, OptionsError, Server, TlsMode,
+    Administer, Config, Ended, Gathered, LogFormat, LogLevel, Maintain, Manage, Options,
+    OptionsError, Server, TlsMode,
 };
 
 /// Two parts of each connection are aligned to 128 bytes, which wastes memory with the system's
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
     }
     if Administer::is_meant(&arguments) {
         return administer(Administer::parse_from(arguments));
+    }
+    if Maintain::is_meant(&arguments) {
+        return maintain(Maintain::parse_from(arguments));
     }
     let is_check = arguments.get(1).is_some_and(|word| word == CHECK);
     if is_check {
@@ -80,6 +84,19 @@ fn manage(command: Manage) -> ExitCode {
 /// Speaks to a running server.
 fn administer(command: Administer) -> ExitCode {
     match command.run(std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("topicserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Works on a history.
+fn maintain(command: Maintain) -> ExitCode {
+    // What a crash has left is repaired when a history is opened, and the log says so.
+    logging::start(LogLevel::Warn, LogFormat::Text, is_journal());
+    match command.run(std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("topicserver: {error}");

@@ -2,7 +2,6 @@
 //! running server notices the change.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,6 +11,7 @@ use wire::{TopicName, TopicNameError, UserName};
 
 use crate::access::{Change, Edit, EditError, NewToken, Subject, seconds};
 use crate::clock;
+use crate::percent::escaped;
 
 /// Say who may do what on a topicserver that is started with --auth.
 #[derive(Debug, Parser)]
@@ -382,20 +382,6 @@ fn expiry(text: &str) -> Result<Expiry, String> {
         .parse()
         .map_err(|_| WANTED.to_owned())?;
     Ok(Expiry::In(u64::from(count) * unit))
-}
-
-/// A topic's name as a part of a URL.
-fn escaped(name: &str) -> String {
-    let mut escaped = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing into memory can't fail.
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

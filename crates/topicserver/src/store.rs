@@ -23,15 +23,19 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod tools;
 mod topic;
 mod types;
 mod writer;
 
 pub(crate) use directory::Directory;
 pub use error::{Damaged, DatabaseError, OpenError, SharedError, StoreError};
+pub(crate) use tools::{End, Ids, Look, Step, Walk, compact, forget, import, look};
+pub use tools::{ImportError, LineError, ToolError};
 pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -41,6 +45,7 @@ use crate::clock::Clock;
 use crate::history::dedup::{DedupWindow, IdLimits};
 use crate::history::entry::Entry;
 use database::DatabaseSettings;
+use high_water_marks::HighWaterMarks;
 use reader::Reader;
 use writer::Writer;
 use writer::queue::Queue;
@@ -51,6 +56,8 @@ pub(crate) struct Store {
     secret: [u8; 16],
     queue: Queue,
     reader: Reader,
+    /// The file of the high-water marks.
+    marks: Arc<Path>,
     /// For how long ids are remembered, in milliseconds.
     id_window: u64,
     /// How long a caller waits for an answer.
@@ -84,6 +91,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let (writer, secret) = Writer::open(directory, retention, clock.clone(), settings)?;
         let reader = Reader::new(writer.shared());
+        let marks = writer.directory.high_water_marks().into();
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
             source,
@@ -92,6 +100,7 @@ impl Store {
             secret,
             queue,
             reader,
+            marks,
             id_window: topic::milliseconds(id_window),
             timeout,
             clock: clock.clone(),
@@ -208,6 +217,36 @@ impl Store {
         let (done, deleted) = oneshot::channel();
         self.queue.trim(topic, done)?;
         self.in_time(deleted)
+            .await?
+            .map_err(|_| StoreError::Closed)?
+    }
+
+    /// Begins to look through the history, while the writer goes on.
+    pub(crate) async fn look(&self, look: Look) -> Result<Walk, ToolError> {
+        let marks = self.marks.clone();
+        let begin = move |reader: &Reader| {
+            // A copy of what they were: only of topics that aren't in memory they are needed.
+            let marks = HighWaterMarks::open(&marks)?;
+            Ok::<_, StoreError>(look.walk(reader.shared(), marks, None))
+        };
+        self.in_time(self.reader.run(begin)).await??
+    }
+
+    /// Goes on with that.
+    pub(crate) async fn step(&self, mut walk: Walk) -> Result<(Walk, Step), StoreError> {
+        let step = move |_: &Reader| {
+            let step = walk.step()?;
+            Ok::<_, StoreError>((walk, step))
+        };
+        self.in_time(self.reader.run(step)).await?
+    }
+
+    /// Deletes all messages of a topic. Returns how many there were; `None` if there is no such
+    /// topic.
+    pub(crate) async fn forget(&self, name: TopicName) -> Result<Option<u64>, StoreError> {
+        let (done, forgotten) = oneshot::channel();
+        self.queue.forget(name, done)?;
+        self.in_time(forgotten)
             .await?
             .map_err(|_| StoreError::Closed)?
     }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
@@ -47,7 +48,7 @@ pub struct Position {
 }
 
 /// A client's secret: 1 to 64 bytes of text.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct ClientKey(String);
 
@@ -65,6 +66,13 @@ impl ClientKey {
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Not the key, which nobody else may see.
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(client key)")
     }
 }
 
@@ -147,5 +155,17 @@ mod port {
             Some(port) if port > 0 => Ok(Some(port)),
             _ => Err(D::Error::invalid_value(Unexpected::Str(&found), &EXPECTED)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_a_clients_key() {
+        let key = ClientKey::new("9f86d081884c7d65").unwrap();
+        assert!(!format!("{key:?}").contains("9f86"), "{key:?}");
+        assert_eq!(key.as_str(), "9f86d081884c7d65");
     }
 }

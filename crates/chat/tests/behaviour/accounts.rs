@@ -14,6 +14,9 @@ struct Accounts {
     path: String,
 }
 
+/// The secret of her token.
+const SECRET: &str = "hush-that-nobody-sees";
+
 const EVERYONE: &str = "[everyone]\nallow = [\"read write who open\"]\n";
 const ALICE: &str = "[users.alice]\nallow = [\"read write who lab*\"]\n";
 
@@ -21,7 +24,7 @@ impl Accounts {
     fn new(name: &str) -> Self {
         let home = Home::new(name);
         let path = home.file("accounts.toml", "");
-        home.file("alice.token", "ntr_a1_hush");
+        home.file("alice.token", &format!("ntr_a1_{SECRET}"));
         home.makes_private("alice.token");
         let accounts = Self { home, path };
         accounts.say(&[EVERYONE, ALICE, &accounts.token()]);
@@ -30,7 +33,7 @@ impl Accounts {
 
     /// The entry of alice's token.
     fn token(&self) -> String {
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"hush");
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
         let digits = hash.as_ref().iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text

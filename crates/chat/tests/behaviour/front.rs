@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use crate::process::chat;
+use crate::secrets;
 
 /// Signs certificates.
 pub(crate) struct Authority {
@@ -254,8 +255,10 @@ impl Home {
         self.0.to_str().unwrap()
     }
 
-    /// A file of theirs.
+    /// A file of theirs. The secrets in it are for no output.
     pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        secrets::watch();
+        secrets::note_in(text.as_bytes());
         let path = self.0.join("natter").join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()

@@ -6,6 +6,11 @@ use crate::front::{Front, Home, Identity};
 use crate::peer::{Peer, listen};
 use crate::process::{Output, Process};
 
+/// The secrets that no output has.
+const TOKEN: &str = "ntr_a_hush-that-nobody-sees";
+#[cfg(unix)]
+const PASSWORD: &str = "hush-that-nobody-sees-either";
+
 /// What a server says first to a client that has logged in.
 fn welcome(server: &mut Peer, topic: &str) {
     server.tells(&json!({"authenticated": {"user": "alice"}}));
@@ -35,7 +40,7 @@ fn failure(home: &Home, arguments: &[&str]) -> String {
 fn a_token_goes_into_the_registration_and_nowhere_else() {
     let (listener, address) = listen();
     let home = Home::new("token");
-    let token = home.file("lab.token", "ntr_a_hush\n");
+    let token = home.file("lab.token", &format!("{TOKEN}\n"));
     home.makes_private("lab.token");
     let text = format!("[servers.lab]\naddress = \"{address}\"\ntoken-file = \"lab.token\"\n");
     home.file("chat.toml", &text);
@@ -45,7 +50,7 @@ fn a_token_goes_into_the_registration_and_nowhere_else() {
     ] {
         let mut chat = start(&home, arguments);
         let (mut server, registration) = Peer::accept_registration(&listener);
-        assert_eq!(registration["extended"]["auth"], "ntr_a_hush");
+        assert_eq!(registration["extended"]["auth"], TOKEN);
         welcome(&mut server, "t");
         let said = chat.notice("logged in");
         assert!(
@@ -77,7 +82,7 @@ fn a_file_without_a_token_or_for_others_to_read_is_named() {
     assert!(said.contains("empty holds no token"), "{said}");
     let said = failure(&home, &["-topic", &address, "t", "--token-file", "none"]);
     assert!(said.contains("can't read the token in none"), "{said}");
-    let token = home.file("open", "ntr_a_hush");
+    let token = home.file("open", TOKEN);
     let mut chat = start(&home, &["-topic", &address, "t", "--token-file", &token]);
     let (mut server, _) = Peer::accept_registration(&listener);
     welcome(&mut server, "t");
@@ -111,7 +116,7 @@ fn a_secret_goes_to_another_machine_over_tls_or_not_at_all() {
     };
     let address = listener.local_addr().unwrap().to_string();
     let home = Home::new("other-machine");
-    let token = home.file("lab.token", "ntr_a_hush");
+    let token = home.file("lab.token", TOKEN);
     home.makes_private("lab.token");
     let login = ["--token-file", &token];
     let tcp = format!("tcp://{address}");
@@ -127,7 +132,7 @@ fn a_secret_goes_to_another_machine_over_tls_or_not_at_all() {
     let insecure = [&["-topic", &tcp, "t", "--insecure-auth"][..], &login].concat();
     let mut chat = start(&home, &insecure);
     let (mut server, registration) = Peer::accept_registration(&listener);
-    assert_eq!(registration["extended"]["auth"], "ntr_a_hush");
+    assert_eq!(registration["extended"]["auth"], TOKEN);
     welcome(&mut server, "t");
     chat.notice("logged in");
     drop((chat, server, listener));
@@ -137,7 +142,7 @@ fn a_secret_goes_to_another_machine_over_tls_or_not_at_all() {
     let arguments = [&["-topic", &address, "t", "--accept-new"][..], &login].concat();
     let mut chat = start(&home, &arguments);
     let (mut server, registration) = Peer::accept_registration(&backend);
-    assert_eq!(registration["extended"]["auth"], "ntr_a_hush");
+    assert_eq!(registration["extended"]["auth"], TOKEN);
     welcome(&mut server, "t");
     chat.notice("logged in");
     assert_eq!(front.refusals(), 0);
@@ -146,7 +151,7 @@ fn a_secret_goes_to_another_machine_over_tls_or_not_at_all() {
 #[test]
 fn what_ends_a_conversation_is_said_and_nobody_goes_on_as_nobody() {
     let home = Home::new("ends");
-    let token = home.file("lab.token", "ntr_a_hush");
+    let token = home.file("lab.token", TOKEN);
     home.makes_private("lab.token");
     for (code, sentence) in [
         ("unauthenticated", "it must know who you are"),
@@ -176,7 +181,7 @@ fn what_ends_a_conversation_is_said_and_nobody_goes_on_as_nobody() {
         server.read();
         drop(server);
         let (mut server, registration) = Peer::accept_registration(&listener);
-        assert_eq!(registration["extended"]["auth"], "ntr_a_hush");
+        assert_eq!(registration["extended"]["auth"], TOKEN);
         server.tells(&error(code));
         let said = chat.notice("1 line may not have arrived: \"hi\"");
         assert!(said.contains(sentence), "{said}");
@@ -212,11 +217,11 @@ fn what_goes_on_is_said_too() {
 fn somebody_is_looked_up_after_a_login() {
     let (listener, address) = listen();
     let home = Home::new("looked-up");
-    let token = home.file("lab.token", "ntr_a_hush");
+    let token = home.file("lab.token", TOKEN);
     let whom = format!("bob@{address}");
     let mut chat = start(&home, &["-direct", "0", &whom, "--token-file", &token]);
     let mut server = Peer::accept(&listener);
-    assert_eq!(server.read()["extended"]["auth"], "ntr_a_hush");
+    assert_eq!(server.read()["extended"]["auth"], TOKEN);
     assert_eq!(server.read()["extended"]["lookup"], "bob");
     server.tells(&json!({"authenticated": {"user": "alice"}}));
     server.tells(&error("forbidden"));
@@ -230,18 +235,21 @@ fn somebody_is_looked_up_after_a_login() {
 mod on_a_terminal {
     use super::*;
     use crate::person::Person;
+    use crate::secrets;
 
     #[test]
     fn a_password_is_asked_for_without_showing_it() {
         let (listener, address) = listen();
+        secrets::watch();
         let home = Home::new("password");
         let arguments = ["-topic", &address, "t", "--user", "alice"];
         let person = Person::with(20, 80, &arguments, &[("XDG_CONFIG_HOME", home.path())]);
         person.sees(&format!("alice's password at {address}: "));
         assert!(!person.is_on_the_alternate_screen());
-        person.types("hush\r");
+        secrets::note(secrets::Kind::Password, PASSWORD);
+        person.types(&format!("{PASSWORD}\r"));
         let (mut server, registration) = Peer::accept_registration(&listener);
-        let auth = json!({"user": "alice", "password": "hush"});
+        let auth = json!({"user": "alice", "password": PASSWORD});
         assert_eq!(registration["extended"]["auth"], auth);
         welcome(&mut server, "t");
         let picture = person.sees("-- logged in to ");

@@ -48,6 +48,14 @@ mod screens;
 mod scripts;
 #[cfg(unix)]
 mod scrolling;
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "the server's tests have it too, and use more of it"
+)]
+#[path = "../../../topicserver/tests/it/common/secrets/mod.rs"]
+mod secrets;
 mod server;
 mod specification;
 #[cfg(unix)]

@@ -12,6 +12,7 @@ use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 
 use crate::process::chat;
+use crate::secrets;
 
 /// The longest that anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -353,6 +354,7 @@ impl Person {
 fn watch(output: &Pty, screen: &Screen) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(count @ 1..) = (&mut &*output).read(&mut bytes) {
+        secrets::shown(&String::from_utf8_lossy(&bytes[..count]));
         screen.shown.lock().unwrap().written(&bytes[..count]);
         screen.changed.notify_all();
     }
@@ -362,5 +364,6 @@ impl Drop for Person {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        secrets::expect_no_leak();
     }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::secrets;
+
 /// The longest that anything may take, on a machine that is busy with others.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -220,6 +222,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if secrets::is_watching() {
+            self.output.finish();
+            self.notices.finish();
+        }
+        secrets::expect_no_leak();
     }
 }
 
@@ -243,6 +250,7 @@ impl Lines {
                 .is_ok_and(|count| count > 0)
             {
                 let text = String::from_utf8(std::mem::take(&mut line)).unwrap();
+                secrets::shown(&text);
                 if sender
                     .send(text.trim_end_matches(['\r', '\n']).into())
                     .is_err()
@@ -261,6 +269,11 @@ impl Lines {
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("nothing came within {LIMIT:?}"),
         }
+    }
+
+    /// Reads what a program that has ended has still written.
+    fn finish(&self) {
+        while self.0.recv_timeout(LIMIT).is_ok() {}
     }
 
     fn so_far(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ use topicserver::{Config, Server};
 
 use crate::peer::Peer;
 use crate::process::Process;
+use crate::secrets;
 
 /// Starts a topic server; the address to give to clients. It ends with the
 /// tests.
@@ -37,6 +38,10 @@ pub(crate) struct Running {
 impl Running {
     /// Starts one on this machine.
     pub(crate) fn start(config: &Config) -> Self {
+        if let Some(accounts) = &config.auth {
+            secrets::watch_this_process();
+            secrets::note_file(accounts);
+        }
         let config = Config {
             bind: Some("127.0.0.1".parse().unwrap()),
             ..config.clone()

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "tests fail by panicking, their helpers too"
 )]
 
@@ -13,4 +14,12 @@ mod examples;
 mod network;
 mod participant;
 mod scenarios;
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "the server's tests have it too, and use more of it"
+)]
+#[path = "../../../topicserver/tests/it/common/secrets/mod.rs"]
+mod secrets;
 mod server;

@@ -7,12 +7,18 @@ use tokio::sync::watch;
 use topicserver::{Config, Server};
 use wire::{TopicName, UserName};
 
+use crate::secrets;
+
 /// The longest that anything may take, on a machine that is busy with others.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a server within the test; its address.
 pub(crate) fn serve(mut config: Config) -> String {
     config.bind = Some("127.0.0.1".parse().unwrap());
+    if let Some(accounts) = &config.auth {
+        secrets::watch_this_process();
+        secrets::note_file(accounts);
+    }
     let server = Server::bind(config).unwrap();
     let address = server.local_addr().to_string();
     tokio::spawn(server.run(std::future::pending()));
@@ -50,6 +56,7 @@ impl Participant {
     pub(crate) async fn join(server: &str, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(server.parse().unwrap(), vec![topic("t")]);
         change(&mut options);
+        secrets::shown(&format!("{options:?}"));
         let (client, events) = Client::connect(options).await.unwrap();
         Self::of(client, events)
     }
@@ -58,6 +65,7 @@ impl Participant {
         let (see, seen) = watch::channel(Vec::new());
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
+                secrets::shown(&format!("{event:?}"));
                 see.send_modify(|seen| seen.push(event));
             }
         });

@@ -1,5 +1,5 @@
 //! Mistakes in the policy's file, with the line and a caret. A line that may hold a secret isn't
-//! shown.
+//! shown, and neither is what a mistake in it quotes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,9 @@ pub enum Mistake {
     /// It is no TOML, or has other keys or types.
     #[error("{0}")]
     Syntax(String),
+    /// The same where it may be in a secret.
+    #[error("this can't be read, or has another type")]
+    Hidden,
     /// A rule.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -100,29 +103,96 @@ pub(super) struct LocatedMistake {
 }
 
 /// Words of lines that may hold a secret.
-const SECRETS: [&str; 4] = ["password", "secret", "ntr_", "$argon2"];
+const SECRETS: [&str; 5] = ["password", "secret", "ntr_", "$argon2", "sha256:"];
+
+/// Keys whose lines are shown. All others may be misspelt ones of secrets.
+const SHOWN: [&str; 18] = [
+    "admin",
+    "algorithms",
+    "allow",
+    "as",
+    "audience",
+    "bytes",
+    "connections",
+    "deny",
+    "expires",
+    "from",
+    "issuer",
+    "key",
+    "limits",
+    "messages",
+    "names",
+    "new-topics",
+    "note",
+    "user",
+];
+
+/// What may be shown of a mistake.
+enum Visible {
+    Line,
+    /// That a key isn't known, and not its value.
+    Message,
+    /// Only where it is.
+    Place,
+}
 
 impl LocatedMistake {
     /// The mistake as an error that shows the line of the file.
     pub(super) fn in_file(self, path: &Path, text: &str) -> AuthFileError {
+        let excerpt = Excerpt::new(text, self.offset..self.offset);
+        let (excerpt, mistake) = match (visible(text, self.offset), self.mistake) {
+            (Visible::Line, mistake) => (excerpt, mistake),
+            (Visible::Place, Mistake::Syntax(_)) => (excerpt.without_text(), Mistake::Hidden),
+            (Visible::Message | Visible::Place, mistake) => (excerpt.without_text(), mistake),
+        };
         AuthFileError::Wrong {
             path: path.to_owned(),
-            excerpt: Excerpt::new(text, self.offset..self.offset),
-            mistake: self.mistake,
+            excerpt,
+            mistake,
         }
     }
 }
 
-/// A mistake with its line and column. The line's text is left out if it may hold a secret.
+/// What may be shown of a mistake that begins there, in bytes.
+fn visible(text: &str, offset: usize) -> Visible {
+    let (before, behind) = text.split_at(text.floor_char_boundary(offset));
+    let (above, begin) = before.rsplit_once('\n').unwrap_or(("", before));
+    let line = format!("{begin}{}", behind.lines().next().unwrap_or_default());
+    if SECRETS.iter().any(|word| line.contains(word)) {
+        return Visible::Place;
+    }
+    let is_shown = |key: &str| SHOWN.contains(&key);
+    match (key(&line), line.trim_start().chars().next()) {
+        (Some(key), _) if is_shown(key) => Visible::Line,
+        // It doesn't reach the value.
+        (Some(_), _) if !begin.contains('=') => Visible::Message,
+        (Some(_), _) => Visible::Place,
+        (None, None | Some('[' | '#')) => Visible::Line,
+        // A value of several lines is what its key says.
+        (None, Some('"' | '\'' | ']' | '{' | '}')) => match above.lines().rev().find_map(key) {
+            Some(key) if is_shown(key) => Visible::Line,
+            _ => Visible::Place,
+        },
+        (None, Some(_)) => Visible::Place,
+    }
+}
+
+/// The key of a line that begins with one; of `limits.messages` the last part.
+fn key(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let key = key.trim();
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match !key.is_empty() && key.chars().all(is_bare) {
+        true => key.rsplit('.').next(),
+        false => None,
+    }
+}
+
+/// A mistake with its line and column, and with the line if it may be shown.
 fn located(excerpt: &Excerpt, mistake: &Mistake) -> String {
     let place = format!("line {}, column {}", excerpt.line(), excerpt.column());
-    let may_hold_secret = SECRETS.iter().any(|word| excerpt.text().contains(word));
-    match (may_hold_secret, mistake) {
-        // The message may quote the line.
-        (true, Mistake::Syntax(_)) => {
-            format!("{place}: this can't be read, or has another type")
-        }
-        (true, mistake) => format!("{place}: {mistake}"),
-        (false, mistake) => format!("{place}: {mistake}\n{excerpt}"),
+    match excerpt.text() {
+        "" => format!("{place}: {mistake}"),
+        _ => format!("{place}: {mistake}\n{excerpt}"),
     }
 }

@@ -281,13 +281,14 @@ fn what_is_refused_says_as_whom() {
     assert_eq!(denied.text, text);
 }
 
+/// What is said of a mistake.
+fn shown(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    error.in_file("f.toml".as_ref(), text).to_string()
+}
+
 #[test]
 fn a_mistake_is_shown_where_it_is_and_a_secret_never() {
-    let shown = |text: &str| {
-        let error = parse(text).unwrap_err();
-        let error = error.in_file("f.toml".as_ref(), text);
-        error.to_string()
-    };
     let rule = shown("[everyone]\nallow = [\"read a\", \"wirte b\"]\n");
     let (first, rest) = rule.split_once('\n').unwrap();
     assert!(
@@ -331,4 +332,72 @@ fn a_mistake_is_shown_where_it_is_and_a_secret_never() {
         assert!(shown.contains(part), "{shown}");
         assert!(!shown.contains("hush"), "{shown}");
     }
+}
+
+#[test]
+fn a_secret_in_a_wrong_place_is_not_shown() {
+    for (text, part) in [
+        (
+            "[users.al]\npasword = \"hush\"",
+            "line 2, column 1: unknown field `pasword`",
+        ),
+        ("[users.al]\n  Password = \"hush", ": this can't be read"),
+        (
+            "[users]\nal = \"hush\"",
+            "line 2, column 6: this can't be read",
+        ),
+        (
+            "[users]\nal = { pass = \"hush\" }",
+            "line 2, column 8: this can't be read",
+        ),
+        ("pass.word = \"hush\"", "line 1, column 1: unknown field"),
+        ("users = \"hush\"", "line 1, column 9: this can't be read"),
+        ("[users.al]\nhush", "line 2, column "),
+        ("[users.al]\n\"hush\"", "line 2, column "),
+        ("[users.al]\npass = [\n  \"hush\",\n", "line "),
+        ("[users.al]\nadmin = true\nhush\n", "line 3, column "),
+    ] {
+        let shown = shown(text);
+        assert!(shown.contains(part), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}
+
+#[test]
+fn a_line_that_holds_no_secret_is_shown() {
+    for (text, line) in [
+        (
+            "[everyone]\nallow = [\n  \"raed lab\",\n]",
+            "3 |   \"raed lab\",",
+        ),
+        (
+            "[everyone]\nlimits.messages = \"fast\"",
+            "2 | limits.messages = ",
+        ),
+        ("[everyone", "1 | [everyone"),
+        ("[users.al]\nadmin = \"yes\"", "2 | admin = \"yes\""),
+    ] {
+        let shown = shown(text);
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+/// All keys that there are, as a misspelt one of each table is told them.
+#[test]
+fn every_key_is_known_to_hold_a_secret_or_not() {
+    let tables = ["everyone", "everyone.limits", "users.a", "tokens.a", "jwt"];
+    let headers = tables.map(|table| format!("[{table}]"));
+    let mut keys = 0;
+    for header in headers.iter().map(String::as_str).chain(["[[addresses]]"]) {
+        let text = format!("{header}\nkye = 1\n");
+        let told = shown(&text);
+        for key in told.split('`').skip(3).step_by(2) {
+            let broken = format!("{header}\n{key} = [\"hush\n");
+            let is_secret = matches!(key, "password" | "secret");
+            let told = shown(&broken);
+            assert_eq!(told.contains("hush"), !is_secret, "{key}: {told}");
+            keys += 1;
+        }
+    }
+    assert!(keys >= 25, "{keys}");
 }

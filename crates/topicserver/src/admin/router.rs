@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 
 use super::Control;
 use super::guard::refuse_pages;
+use super::history;
 use super::stats::stats;
 use crate::exposition::{CONTENT_TYPE, exposition};
 use crate::reload::ReloadError;
@@ -23,6 +24,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .route("/-/drain", post(drain))
+        .merge(history::router())
         .layer(middleware::from_fn(refuse_pages))
         .with_state(control)
 }

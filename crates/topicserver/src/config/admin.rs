@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Config;
-use super::parse::{Seconds, seconds};
+use super::parse::{Bytes, Seconds, ValueError, seconds, size};
 
 impl Config {
     /// By default a server that ends does so at once: nobody waits for a balancer that isn't
@@ -17,7 +17,49 @@ impl Config {
     /// By default all connections are closed at once, as one server's clients have nowhere else
     /// to go.
     pub const DEFAULT_DRAIN_SPREAD: Duration = Duration::ZERO;
+    /// 32 MiB of history a second: two gibibytes a minute, and less than half of what a slow disk
+    /// reads, so that the messages that are being stored have the rest.
+    pub const DEFAULT_BACKUP_RATE: u64 = 32 * 1024 * 1024;
+    /// Below this, a step would take longer than a reader waits.
+    pub const LOWEST_BACKUP_RATE: u64 = 64 * 1024;
 }
+
+/// How many bytes of history are read per second for somebody who copies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupRate(Bytes);
+
+impl BackupRate {
+    /// Bytes per second.
+    pub fn bytes(self) -> u64 {
+        self.0.0
+    }
+}
+
+impl Default for BackupRate {
+    fn default() -> Self {
+        Self(Bytes(Config::DEFAULT_BACKUP_RATE))
+    }
+}
+
+impl FromStr for BackupRate {
+    type Err = BackupRateError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = size(Config::LOWEST_BACKUP_RATE);
+        parse(text).map(Self).map_err(BackupRateError)
+    }
+}
+
+impl std::fmt::Display for BackupRate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// This is no rate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BackupRateError(ValueError);
 
 /// Where the admin listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +128,16 @@ impl AdminOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_a_size_with_a_lower_bound() {
+        let bytes = |text: &str| text.parse().map(BackupRate::bytes);
+        assert_eq!(bytes("1MiB"), Ok(1 << 20));
+        assert_eq!(bytes(&BackupRate::default().to_string()), Ok(32 << 20));
+        let error = bytes("1KiB").unwrap_err().to_string();
+        assert!(error.contains("64KiB"), "{error}");
+        assert!(bytes("fast").is_err());
+    }
 
     #[test]
     fn a_place_is_an_address_with_a_port_or_a_path() {

@@ -42,13 +42,18 @@ pub(crate) fn find_id(tables: &Tables, name: &TopicName) -> Result<Option<TopicI
     Ok(id.map(|id| record::read_id(&id)).transpose()?)
 }
 
+/// The number for the next topic, as it was noted.
+pub(crate) fn noted_next_id(tables: &Tables) -> Result<u32, StoreError> {
+    match tables.meta.get(NEXT_ID)? {
+        Some(id) => Ok(record::read_id(&id)?.0),
+        None => Ok(1),
+    }
+}
+
 /// The number for the next topic. No table uses it, even if the catalogue has lost its
 /// end. Otherwise a new topic could show the messages of an old one.
 pub(crate) fn next_id(tables: &Tables) -> Result<u32, StoreError> {
-    let mut next = match tables.meta.get(NEXT_ID)? {
-        Some(id) => record::read_id(&id)?.0,
-        None => 1,
-    };
+    let mut next = noted_next_id(tables)?;
     for table in [&tables.topics, &tables.history] {
         if let Some(last) = table.last_key_value() {
             let key = last.key()?;
@@ -259,7 +264,7 @@ pub(crate) fn remembered_ids(
 }
 
 /// A random number that isn't 0.
-fn new_epoch() -> Result<u64, StoreError> {
+pub(crate) fn new_epoch() -> Result<u64, StoreError> {
     Ok(getrandom::u64()?.max(1))
 }
 

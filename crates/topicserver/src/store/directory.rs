@@ -17,6 +17,15 @@ const FORMAT: &str = "natter history 4\n";
 /// own format.
 const OLD_FORMAT: &str = "natter history 3\n";
 
+/// The numbers of both.
+const FORMATS: [u32; 2] = [3, 4];
+
+/// The content before a number.
+const PREFIX: &str = "natter history ";
+
+/// The content while a history is imported.
+const UNFINISHED: &str = "natter history, unfinished import\n";
+
 /// Room for most groups of messages, and little enough to be tried every second.
 pub(crate) const ROOM_FOR_A_GROUP: u64 = 1024 * 1024;
 
@@ -48,15 +57,16 @@ impl Directory {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(unusable)?;
-        let lock = lock(&path.join("lock")).map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
-            TryLockError::Error(source) => unusable(source),
-        })?;
-        let directory = Self {
-            path: path.to_owned(),
-            _lock: lock,
-        };
-        directory.check_format()?;
+        let directory = Self::lock(path)?;
+        if directory.format()? == Format::Missing
+            && (directory.database().exists() || directory.high_water_marks().exists())
+        {
+            return Err(OpenError::OtherFormat {
+                path: path.to_owned(),
+                found: "no file `format`".to_owned(),
+            });
+        }
+        directory.convert()?;
         match directory.has_room(ROOM_FOR_A_GROUP) {
             // The messages can be read, and there may be room later.
             Err(error) if is_full(&error) => tracing::warn!("{}", StoreError::Full),
@@ -81,48 +91,96 @@ impl Directory {
         }
         let access = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::access(there, access).map_err(|error| unusable(error.into()))?;
-        match std::fs::read(path.join("format")) {
-            Ok(found) if [FORMAT, OLD_FORMAT].map(str::as_bytes).contains(&&*found) => Ok(()),
-            Ok(found) => Err(OpenError::OtherFormat {
-                path: path.to_owned(),
-                found: format!("{:.40}", found.escape_ascii()),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(unusable(error)),
+        read_format(path).map(drop)
+    }
+
+    /// Locks a directory that holds a history. Changes nothing in it.
+    pub(crate) fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        Self::check_existing(path)?;
+        let directory = Self::lock(path)?;
+        directory.format()?;
+        Ok(directory)
+    }
+
+    /// Refuses a directory without a history.
+    pub(crate) fn check_existing(path: &Path) -> Result<(), OpenError> {
+        match path.join("format").exists() {
+            true => Ok(()),
+            false => Err(OpenError::NoHistory(path.to_owned())),
         }
     }
 
-    fn check_format(&self) -> Result<(), OpenError> {
-        let path = self.path.join("format");
-        let other = |found| OpenError::OtherFormat {
-            path: self.path.clone(),
-            found,
-        };
-        match std::fs::read(&path) {
-            Ok(found) if found == FORMAT.as_bytes() => Ok(()),
-            Ok(found) if found == OLD_FORMAT.as_bytes() => self
-                .write_format(&path)
-                .map_err(|source| OpenError::Unusable { path, source }),
-            Ok(found) => Err(other(format!("{:.40}", found.escape_ascii()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.database().exists() || self.high_water_marks().exists() {
-                    return Err(other("no file `format`".to_owned()));
-                }
-                self.write_format(&path)
-                    .map_err(|source| OpenError::Unusable { path, source })
+    fn lock(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(&path.join("lock")).map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+            TryLockError::Error(source) => OpenError::Unusable {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// In which format the history is.
+    fn format(&self) -> Result<Format, OpenError> {
+        read_format(&self.path)
+    }
+
+    /// From now on other releases know that this one's format is written here.
+    pub(crate) fn convert(&self) -> Result<(), OpenError> {
+        match self.format()? {
+            Format::Current => Ok(()),
+            Format::Old | Format::Missing => {
+                self.write_format(FORMAT)
+                    .map_err(|source| OpenError::Unusable {
+                        path: self.path.join("format"),
+                        source,
+                    })
             }
-            Err(source) => Err(OpenError::Unusable { path, source }),
         }
+    }
+
+    /// Nobody can open the directory until it is [finished](Self::set_finished).
+    pub(crate) fn set_unfinished(&self) -> io::Result<()> {
+        self.write_format(UNFINISHED)
+    }
+
+    /// An import is complete.
+    pub(crate) fn set_finished(&self) -> io::Result<()> {
+        self.write_format(FORMAT)
     }
 
     /// Writes the file whole or not at all.
-    fn write_format(&self, path: &Path) -> io::Result<()> {
+    fn write_format(&self, content: &str) -> io::Result<()> {
         let new = self.path.join("format.new");
         let mut file = File::create(&new)?;
-        file.write_all(FORMAT.as_bytes())?;
+        file.write_all(content.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&new, path)?;
+        std::fs::rename(&new, self.path.join("format"))?;
         File::open(&self.path)?.sync_all()
+    }
+
+    /// Where a database is made that takes the place of the other.
+    pub(crate) fn new_database(&self) -> PathBuf {
+        self.path.join("database.new")
+    }
+
+    /// Exchanges the two, in one step.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn exchange_databases(&self) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let (one, other) = (self.database(), self.new_database());
+        renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Exchanges the two, in one step: this system can't.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn exchange_databases(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Where the database is.
@@ -147,6 +205,54 @@ impl Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
             _ => written,
         }
+    }
+}
+
+/// What the file `format` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Missing,
+    Old,
+    Current,
+}
+
+fn read_format(path: &Path) -> Result<Format, OpenError> {
+    match std::fs::read(path.join("format")) {
+        Ok(found) if found == FORMAT.as_bytes() => Ok(Format::Current),
+        Ok(found) if found == OLD_FORMAT.as_bytes() => Ok(Format::Old),
+        Ok(found) => Err(refusal(path, &found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Format::Missing),
+        Err(source) => Err(OpenError::Unusable {
+            path: path.join("format"),
+            source,
+        }),
+    }
+}
+
+/// Why a directory with this in its file `format` isn't opened.
+fn refusal(path: &Path, found: &[u8]) -> OpenError {
+    let path = path.to_owned();
+    if found == UNFINISHED.as_bytes() {
+        return OpenError::UnfinishedImport(path);
+    }
+    let number = std::str::from_utf8(found).ok();
+    let number = number.and_then(|found| found.trim_end().strip_prefix(PREFIX)?.parse().ok());
+    let [oldest, newest] = FORMATS;
+    match number {
+        Some(found) if found > newest => OpenError::NewerFormat {
+            path,
+            found,
+            newest,
+        },
+        Some(found) => OpenError::OlderFormat {
+            path,
+            found,
+            oldest,
+        },
+        None => OpenError::OtherFormat {
+            path,
+            found: format!("{:.40}", found.escape_ascii()),
+        },
     }
 }
 

@@ -42,6 +42,48 @@ pub enum OpenError {
         /// The format that it names.
         found: String,
     },
+    /// A later release has written here.
+    #[error(
+        "the history in {} was written by a newer topicserver (format {found}, and this one reads \
+         up to {newest}): run that release, or restore a backup from before it",
+        path.display()
+    )]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that this release reads.
+        newest: u32,
+    },
+    /// A release has written here that is too old.
+    #[error(
+        "the history in {} was written by an older topicserver (format {found}, and this one \
+         reads from {oldest} on): start each release between the two once on it, because each \
+         converts the format of the one before",
+        path.display()
+    )]
+    OlderFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The oldest that this release reads.
+        oldest: u32,
+    },
+    /// An import was interrupted.
+    #[error(
+        "the import into {} didn't finish, so messages are missing there: remove the directory, \
+         and import again",
+        .0.display()
+    )]
+    UnfinishedImport(PathBuf),
+    /// A tool was given a directory without a history.
+    #[error(
+        "there is no history in {}: name the directory that a server was given with --data",
+        .0.display()
+    )]
+    NoHistory(PathBuf),
     /// The database doesn't open.
     #[error(
         "the history in {} can't be opened: {source}; restore it from a backup, or move it away \

@@ -68,6 +68,11 @@ impl Reader {
         is_plausible(oldest) && self.shared.clock.trusted().is_some_and(|now| due < now)
     }
 
+    /// The database and where topics begin and end, for a walk through all of it.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// Runs `read` on a thread that may block.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -178,7 +183,7 @@ impl Reader {
 }
 
 /// Where the record begins that holds the message `from`, if there is one.
-fn record_that_holds(
+pub(super) fn record_that_holds(
     tables: &Tables,
     topic: TopicId,
     first: u64,

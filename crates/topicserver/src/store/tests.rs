@@ -9,6 +9,7 @@ mod retention;
 mod speed;
 mod stalls;
 mod times;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

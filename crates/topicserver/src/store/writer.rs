@@ -2,7 +2,8 @@
 //! one group, flushes once, and then answers them: group commit.
 
 mod chores;
-mod corrections;
+pub(super) mod corrections;
+mod forget;
 pub(super) mod group;
 mod limits;
 pub(crate) mod queue;
@@ -42,7 +43,7 @@ use recovery::Unavailable;
 const STALLS: u32 = 2;
 
 /// The key of the secret in the table `meta`.
-const SECRET: &str = "secret";
+pub(super) const SECRET: &str = "secret";
 
 /// The database, and what the writer reads from it once, at the start.
 struct OpenedDatabase {
@@ -191,6 +192,7 @@ impl Writer {
         while let Ok(mut group) = waiting.take(self.time_to_chores()) {
             let end = take_end(&mut group);
             let trims = take_trims(&mut group);
+            let forgets = forget::take(&mut group);
             let pings = take_pings(&mut group);
             if !group.is_empty() {
                 let kib = queue::kib_of(&group);
@@ -199,6 +201,7 @@ impl Writer {
                 waiting.give_back(kib);
             }
             self.trim_asked(trims);
+            self.forget_asked(forgets);
             for ping in pings {
                 // Whoever asked may have stopped waiting.
                 let _ = ping.send(());
@@ -304,7 +307,10 @@ impl Writer {
             Request::Load { done, .. } => {
                 let _ = done.send(result.and_then(|id| self.loaded(id)));
             }
-            Request::Trim { .. } | Request::Ping(_) | Request::Close(_) => {}
+            Request::Trim { .. }
+            | Request::Forget { .. }
+            | Request::Ping(_)
+            | Request::Close(_) => {}
         }
     }
 
@@ -389,11 +395,17 @@ fn open_marks(path: PathBuf, next_id: u32) -> Result<HighWaterMarks, OpenError> 
     Ok(marks)
 }
 
+/// The directory's secret; `None` if there is none yet.
+pub(super) fn read_secret(tables: &Tables) -> Result<Option<[u8; 16]>, StoreError> {
+    let secret = tables.meta.get(SECRET)?;
+    let secret = secret.map(|secret| secret.as_ref().try_into());
+    secret.transpose().map_err(|_| StoreError::DamagedSecret)
+}
+
 /// The directory's secret, which is made if there is none.
 fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
-    if let Some(secret) = tables.meta.get(SECRET)? {
-        let secret = secret.as_ref().try_into();
-        return secret.map_err(|_| StoreError::DamagedSecret);
+    if let Some(secret) = read_secret(tables)? {
+        return Ok(secret);
     }
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).map_err(StoreError::from)?;

@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use topicserver::Config;
 
-use crate::common::{Directory, TestServer};
+use crate::common::{Directory, TestServer, secrets};
+
+/// A password that no log has by chance, what is kept of it, quick to check, and a wrong one.
+pub const PASSWORD: &str = "hush-of-alice-that-no-log-has";
+pub const KEPT: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
+                        1vtOF9KRGHyRm4EVP8buUF9pm1bjCrTugcvJ0uTVxC8";
+pub const GUESS: &str = "guess-that-no-log-has";
 
 /// A file of accounts that a server was started with.
 pub struct Accounts {
@@ -44,6 +50,7 @@ impl Accounts {
 
     /// Replaces the file, as its subcommands and careful people do.
     pub fn write(&self, text: &str) {
+        secrets::note_in(text.as_bytes());
         let new = self.directory.path().join("new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(&new, self.path()).unwrap();

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::common::{Client, LIMIT, TestServer, socket_of};
+use crate::common::{Client, LIMIT, TestServer, secrets, socket_of};
 
 /// By which door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,9 @@ impl Frames {
         match self {
             Self::Tcp(client) => client.send(format!("{frame}\n").as_bytes()),
             Self::WebSocket(runtime, stream) => {
-                let message = Message::text(frame.to_string());
+                let text = frame.to_string();
+                secrets::sent(text.as_bytes());
+                let message = Message::text(text);
                 runtime.block_on(stream.send(message)).unwrap();
             }
         }

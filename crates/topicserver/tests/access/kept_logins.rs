@@ -5,16 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use topicserver::Config;
 
-use crate::accounts::{Accounts, bearer, token};
+use crate::accounts::{Accounts, GUESS, KEPT, PASSWORD, bearer, token};
 use crate::browsers::{JSON, WEBSOCKET, cookie, log_in, own_origin};
 use crate::common::{Directory, TestServer, eventually, is_over_tls};
 use crate::requests::Http;
 
-/// What is kept of "password", quick to check.
-const CHEAP: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
-                     nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-
-/// The same with another salt.
+/// What is kept of another password.
 const OTHER: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHRzb21l$\
                      nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
@@ -28,11 +24,11 @@ fn file(password: &str, tokens: &[&str]) -> String {
 }
 
 fn accounts() -> Accounts {
-    Accounts::new(&file(CHEAP, &["one", "two"]))
+    Accounts::new(&file(KEPT, &["one", "two"]))
 }
 
 fn by_password() -> Value {
-    json!({"user": "alice", "password": "password"})
+    json!({"user": "alice", "password": PASSWORD})
 }
 
 fn by_token(id: &str) -> Value {
@@ -54,7 +50,7 @@ fn a_browser_logs_in_by_password_or_token_and_keeps_a_cookie() {
     for (kind, body) in [
         (JSON, by_password().to_string()),
         (JSON, by_token("one").to_string()),
-        (form, "user=alice&password=password".to_owned()),
+        (form, format!("user=alice&password={PASSWORD}")),
         (form, format!("user=&password={token}")),
         (form, format!("token={token}")),
     ] {
@@ -82,7 +78,7 @@ fn a_browser_logs_in_by_password_or_token_and_keeps_a_cookie() {
         ] {
             assert!(line.contains(part), "{line}");
         }
-        assert!(!line.contains("secret") && !line.contains(CHEAP));
+        assert!(!line.contains("secret") && !line.contains(KEPT));
     }
 }
 
@@ -90,7 +86,7 @@ fn a_browser_logs_in_by_password_or_token_and_keeps_a_cookie() {
 fn a_login_that_is_wrong_sets_no_cookie_and_guessing_is_slowed() {
     let accounts = accounts();
     let server = accounts.serve();
-    let wrong = json!({"user": "alice", "password": "guess"});
+    let wrong = json!({"user": "alice", "password": GUESS});
     for _ in 0..10 {
         let answer = log_in(&server, &wrong);
         let text = answer.expect_problem(401, "unauthenticated");
@@ -259,7 +255,7 @@ fn what_was_opened_by_a_cookie_ends_when_its_account_changes() {
     let server = files.serve();
     let removed = Here::new(&server, &by_token("one"));
     let stays = Here::new(&server, &by_token("two"));
-    files.write(&file(CHEAP, &["two"]));
+    files.write(&file(KEPT, &["two"]));
     removed.expect_end(&server, "revoked");
     stays.expect_here(&server);
     let changed = Here::new(&server, &by_password());
@@ -346,7 +342,7 @@ fn the_audit_log_has_who_logs_in_and_out() {
     });
     let own = own_origin(&server);
     let cookie = cookie(&log_in(&server, &by_token("one")));
-    log_in(&server, &json!({"user": "alice", "password": "guess"}));
+    log_in(&server, &json!({"user": "alice", "password": GUESS}));
     for path in ["/-/ticket", "/-/logout"] {
         let answer = Http::to(&server).post(path, &[&cookie, &own], b"");
         assert_eq!(answer.status, 200, "{path}");

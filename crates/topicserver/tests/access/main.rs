@@ -38,6 +38,8 @@ mod page;
 mod passwords;
 #[cfg(unix)]
 mod program;
+#[cfg(unix)]
+mod secrets;
 mod signed;
 #[cfg(target_os = "linux")]
 mod strangers;

@@ -6,14 +6,10 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::json;
 use topicserver::Config;
 
-use crate::accounts::{Accounts, bearer, token};
+use crate::accounts::{Accounts, GUESS, KEPT, PASSWORD, bearer, token};
 use crate::browser::{Browser, Driver, ENTER, ESCAPE};
 use crate::common::{TestServer, eventually};
 use crate::requests::Http;
-
-/// What is kept of "password", quick to check.
-const CHEAP: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
-                     nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
 const LOGIN_IS_OPEN: &str = "document.querySelector('#login').open";
 
@@ -21,7 +17,7 @@ fn file(tokens: &[&str]) -> String {
     let line = |id: &&str| format!("{}user = \"alice\"\n", token(id).1);
     let tokens: String = tokens.iter().map(line).collect();
     format!(
-        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\npassword = \"{CHEAP}\"\n\
+        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\npassword = \"{KEPT}\"\n\
          allow = [\"read write who list *\"]\n{tokens}"
     )
 }
@@ -39,6 +35,7 @@ fn expect_login(browser: &Browser, who: &str) {
     browser.wait(&format!(
         "document.querySelector('#as').innerText === {who:?}"
     ));
+    browser.note_cookies();
 }
 
 /// Somebody says something by the page, which the server has then.
@@ -86,14 +83,14 @@ fn a_person_logs_in_with_a_password_stays_so_and_logs_out() {
     );
     browser.keep_picture("page-login");
     browser.write("#account", "alice\u{e004}");
-    browser.write("#password", &format!("guess{ENTER}"));
+    browser.write("#password", &format!("{GUESS}{ENTER}"));
     browser.wait("document.querySelector('#login-why').innerText.includes('is wrong')");
     assert_eq!(
         browser.text("#login-why"),
         "the name or the password is wrong"
     );
     browser.run("document.querySelector('#password').value = ''");
-    browser.write("#password", &format!("password{ENTER}"));
+    browser.write("#password", &format!("{PASSWORD}{ENTER}"));
     expect_login(&browser, "Logged in as alice");
     expect_to_say(&browser, server.addr(), "lab", "by a password");
     browser.reload();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::common::{LIMIT, eventually};
+use crate::common::{LIMIT, eventually, secrets};
 use crate::requests::Http;
 
 /// The key of an element's name in WebDriver.
@@ -266,6 +266,9 @@ impl Browser {
     /// Presses keys in an element.
     #[track_caller]
     pub fn write(&self, selector: &str, text: &str) {
+        if selector == "#password" {
+            secrets::note(secrets::Kind::Password, text);
+        }
         let found = json!({"using": "css selector", "value": selector});
         let element = self.call("POST", "/element", found);
         let element = element[ELEMENT].as_str().unwrap();
@@ -286,6 +289,14 @@ impl Browser {
                 ));
             }
             rest = others;
+        }
+    }
+
+    /// Has no log show the logins that the browser keeps, which no script can read.
+    pub fn note_cookies(&self) {
+        let all = self.devtools("Network.getAllCookies", json!({}));
+        for cookie in all["cookies"].as_array().unwrap() {
+            secrets::note(secrets::Kind::Cookie, cookie["value"].as_str().unwrap());
         }
     }
 

@@ -20,8 +20,10 @@ mod exposition;
 mod requests;
 
 mod admin;
+mod backup;
 mod documented;
 mod draining;
+mod history;
 mod local;
 mod metrics;
 #[cfg(target_os = "linux")]

@@ -34,18 +34,18 @@ fn a_secret_that_came_without_tls_is_to_be_replaced_and_not_logged() {
     let options = ["--tls-self-signed", "--tls", "required", "--log", "trace"];
     let mut server = Process::start(&options);
     let mut client = Client::connect(server.v4());
-    client.send(b"{\"topics\":[\"t\"],\"extended\":{\"auth\":\"ntr_id_hush\"}}");
+    client.send(b"{\"topics\":[\"t\"],\"extended\":{\"auth\":\"ntr_id_hush-that-no-log-has\"}}");
     let why = client.expect_error("tls-required");
     assert!(why.contains("replace"), "{why}");
     let mut http = Http::at(server.v4());
-    let headers = ["authorization: Bearer ntr_id_hush"];
+    let headers = ["authorization: Bearer ntr_id_hush-that-no-log-has"];
     let why = http.get("/t", &headers).expect_problem(403, "tls-required");
     assert!(why.contains("replace"), "{why}");
     server.wait_for("token");
     drop((client, http));
     server.terminate();
+    // That it isn't, the harness sees to.
     let log = server.log().join("\n");
-    assert!(!log.contains("hush"), "{log}");
     assert_eq!(log.matches("others may have read").count(), 2, "{log}");
 }
 

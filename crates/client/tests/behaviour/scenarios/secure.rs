@@ -7,10 +7,14 @@ use topicserver::Config;
 use wire::{Credential, Secret};
 
 use crate::participant::{Participant, numbers, serve, topic};
+use crate::secrets;
 use crate::server::{Killable, Speaks};
 
-/// Of the token `ntr_a1_hush`.
-const HASH: &str = "dc8331bcb2283e89d275a1c2fe66f7bf5ac3163ec1967f149dd7e27906365f0c";
+const TOKEN: &str = "ntr_a1_hush-that-nobody-sees";
+const HASH: &str = "6a5ef914e99774e55e5a3441183fb9c56f3cf3f4066f9e65a39294559ff41029";
+
+/// One that isn't known.
+const OTHER: &str = "ntr_a1_another-that-nobody-sees";
 
 #[tokio::test]
 async fn s18_over_tls_nothing_is_lost_and_without_the_right_fingerprint_nothing_is_sent() {
@@ -46,6 +50,7 @@ async fn s19_a_token_is_accepted_or_ends_it() {
         auth: Some(path.clone()),
         ..Config::default()
     });
+    secrets::note_in([TOKEN, OTHER].join(" ").as_bytes());
     let with = |token: &'static str| {
         move |options: &mut Options| {
             options.credential = Some(Credential::Token(Secret::new(token).unwrap()));
@@ -56,17 +61,17 @@ async fn s19_a_token_is_accepted_or_ends_it() {
             matches!(event, Event::Ended(Err(_))) && format!("{event:?}").contains(code)
         }
     };
-    let alice = Participant::join(&server, with("ntr_a1_hush")).await;
+    let alice = Participant::join(&server, with(TOKEN)).await;
     alice.publish_all(numbers(1, 1)).await;
     alice.until_delivered(1).await;
     let mut options = Options::new(server.parse().unwrap(), vec![topic("t")]);
-    with("ntr_a1_other")(&mut options);
+    with(OTHER)(&mut options);
     let error = Client::connect(options).await.err().unwrap();
-    assert!(
-        format!("{error:?}").contains("unauthenticated"),
-        "{error:?}"
-    );
+    let error = format!("{error:?}");
+    assert!(error.contains("unauthenticated"), "{error}");
+    secrets::shown(&error);
     std::fs::write(&path, account).unwrap();
     alice.until(ended_by("revoked")).await;
     std::fs::remove_file(&path).unwrap();
+    secrets::expect_no_leak();
 }

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::*;
-use crate::store::{OpenError, StoreError};
+use crate::store::{Look, OpenError, StoreError};
 
 /// A small file system of a test's own.
 struct Tmpfs(Directory);
@@ -193,12 +193,26 @@ async fn a_directory_of_another_format_is_left_alone() {
     let store = open(&directory);
     store.close().await;
     let format = directory.path().join("format");
-    std::fs::write(&format, "natter history 1\n").unwrap();
-    let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
-        .err()
-        .unwrap();
-    assert!(matches!(error, OpenError::OtherFormat { .. }), "{error}");
-    assert!(error.to_string().contains("natter history 1"), "{error}");
+    for (content, said) in [
+        ("natter history 1\n", "start each release between"),
+        ("natter history 5\n", "run that release"),
+        ("something else\n", "something else"),
+        ("natter history, unfinished import\n", "import again"),
+    ] {
+        std::fs::write(&format, content).unwrap();
+        let opened = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests());
+        let looked = super::super::Directory::look(directory.path());
+        let tools = super::super::look(directory.path(), Look::Verify).map(drop);
+        let errors = [
+            opened.err().unwrap().to_string(),
+            looked.unwrap_err().to_string(),
+            tools.unwrap_err().to_string(),
+        ];
+        for error in errors {
+            assert!(error.contains(said), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(&format).unwrap(), content);
+    }
     std::fs::remove_file(format).unwrap();
     let error = Store::open(directory.path(), KEEP, WINDOW, TIMEOUT, &Clock::for_tests())
         .err()

@@ -9,13 +9,13 @@ use crate::store::error::StoreError;
 use crate::store::writer::Writer;
 
 /// The key in the table `meta`.
-const KEY: &str = "clock corrections";
+pub(in crate::store) const KEY: &str = "clock corrections";
 
 /// From, to, shift.
 const BYTES: usize = 3 * 8;
 
 /// Reads the corrections.
-pub(super) fn read(tables: &Tables) -> Result<Vec<Correction>, StoreError> {
+pub(in crate::store) fn read(tables: &Tables) -> Result<Vec<Correction>, StoreError> {
     let Some(noted) = tables.meta.get(KEY)? else {
         return Ok(Vec::new());
     };
@@ -27,7 +27,7 @@ pub(super) fn read(tables: &Tables) -> Result<Vec<Correction>, StoreError> {
     Ok(noted.chunks_exact(BYTES).map(correction).collect())
 }
 
-fn write(corrections: &[Correction]) -> Vec<u8> {
+pub(in crate::store) fn write(corrections: &[Correction]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(corrections.len() * BYTES);
     for correction in corrections {
         bytes.put_u64_le(correction.from);

@@ -59,9 +59,10 @@ impl Writer {
                 Request::Load { name, epoch, .. } => {
                     self.find_or_make(&tables, &mut group, name, *epoch)
                 }
-                Request::Trim { .. } | Request::Ping(_) | Request::Close(_) => {
-                    Err(StoreError::Closed)
-                }
+                Request::Trim { .. }
+                | Request::Forget { .. }
+                | Request::Ping(_)
+                | Request::Close(_) => Err(StoreError::Closed),
             });
         }
         let batch = std::mem::replace(&mut group.batch, tables.batch());

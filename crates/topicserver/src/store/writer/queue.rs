@@ -54,6 +54,12 @@ pub(crate) enum Request {
         topic: TopicId,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// Delete all messages of a topic. Answered with how many there were; `None` if there is no
+    /// such topic.
+    Forget {
+        name: TopicName,
+        done: oneshot::Sender<Result<Option<u64>, StoreError>>,
+    },
     /// Say that the writer is there.
     Ping(oneshot::Sender<()>),
     /// Close the store.
@@ -64,7 +70,11 @@ impl Request {
     fn kib(&self) -> u32 {
         match self {
             Self::Append { kib, .. } => *kib,
-            Self::Load { .. } | Self::Trim { .. } | Self::Ping(_) | Self::Close(_) => 0,
+            Self::Load { .. }
+            | Self::Trim { .. }
+            | Self::Forget { .. }
+            | Self::Ping(_)
+            | Self::Close(_) => 0,
         }
     }
 
@@ -172,6 +182,15 @@ impl Queue {
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         self.put(Request::Trim { topic, done }).map(drop)
+    }
+
+    /// Puts in the request to delete all messages of a topic.
+    pub(crate) fn forget(
+        &self,
+        name: TopicName,
+        done: oneshot::Sender<Result<Option<u64>, StoreError>>,
+    ) -> Result<(), StoreError> {
+        self.put(Request::Forget { name, done }).map(drop)
     }
 
     /// Puts in the request for a sign of life.

@@ -52,12 +52,12 @@ const RECLAIMED_PART: u64 = 4;
 const BUSY_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The result of trimming a topic.
-struct Trimmed {
-    id: TopicId,
-    first: u64,
-    oldest: Option<Oldest>,
+pub(super) struct Trimmed {
+    pub(super) id: TopicId,
+    pub(super) first: u64,
+    pub(super) oldest: Option<Oldest>,
     /// Bytes that were deleted.
-    deleted: u64,
+    pub(super) deleted: u64,
 }
 
 impl Writer {
@@ -267,7 +267,7 @@ impl Writer {
     }
 
     /// A trim is durable: publishes it to the readers and to the database.
-    fn note_trimmed(&mut self, trimmed: &Trimmed) {
+    pub(super) fn note_trimmed(&mut self, trimmed: &Trimmed) {
         let id = trimmed.id;
         if let Some(state) = self.topics.get_mut(&id) {
             state.durable.oldest = trimmed.oldest;

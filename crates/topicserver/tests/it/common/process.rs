@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::{
-    Client, LIMIT, eventually, is_over_tls, is_over_unix, note_socket, socket_path, state_directory,
+    Client, LIMIT, eventually, is_over_tls, is_over_unix, note_socket, secrets, socket_path,
+    state_directory,
 };
 
 /// A running topic server. It is killed when this is dropped.
@@ -16,6 +18,7 @@ pub struct Process {
     child: Child,
     log: Arc<Log>,
     logging: Option<JoinHandle<()>>,
+    audit: Option<PathBuf>,
     addr: SocketAddr,
 }
 
@@ -42,7 +45,15 @@ fn without_settings(mut command: Command) -> Command {
     command
 }
 
-/// Runs a program that should end by itself.
+/// What a command says after an option.
+fn value(command: &Command, option: &str) -> Option<PathBuf> {
+    let mut words = command.get_args();
+    words.find(|word| *word == option)?;
+    words.next().map(PathBuf::from)
+}
+
+/// Runs a program that should end by itself. It may print a new token, and complains without
+/// one.
 pub fn finish(command: &mut Command) -> Output {
     let mut child = command
         .stdin(Stdio::null())
@@ -58,7 +69,14 @@ pub fn finish(command: &mut Command) -> Output {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    child.wait_with_output().unwrap()
+    let output = child.wait_with_output().unwrap();
+    secrets::note_in(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    for line in complaints.lines() {
+        secrets::see("standard error", line);
+    }
+    secrets::expect_no_leak();
+    output
 }
 
 impl Process {
@@ -85,6 +103,8 @@ impl Process {
         if is_over_tls() {
             command.arg("--tls-self-signed");
         }
+        watch(&mut command);
+        let audit = value(&command, "--audit-log");
         let socket = is_over_unix().then(socket_path);
         if let Some(path) = &socket {
             command.arg(format!("--listen=unix:{}", path.display()));
@@ -106,11 +126,13 @@ impl Process {
             child,
             log,
             logging: Some(logging),
+            audit,
             addr: (Ipv4Addr::UNSPECIFIED, 0).into(),
         };
         let ready = process.wait_for("listening on ");
         let (_, addr) = ready.split_once("listening on ").unwrap();
         process.addr = addr.parse().unwrap();
+        note_key(&command);
         if let Some(path) = &socket {
             process.wait_for("listening on unix:");
             note_socket(process.addr.port(), path);
@@ -259,12 +281,38 @@ impl Process {
     }
 }
 
+/// Prepares a server that knows secrets: it logs as much as it can, and nothing of them may be in
+/// that.
+fn watch(command: &mut Command) {
+    let accounts = value(command, "--auth");
+    if accounts.is_some() && value(command, "--log").is_none() {
+        command.args(["--log", "trace"]);
+    }
+    if value(command, "--log").is_some_and(|level| level.as_os_str() == "trace") {
+        secrets::watch();
+    }
+    if let Some(accounts) = accounts {
+        secrets::note_file(&accounts);
+    }
+}
+
+/// Notes the key that a server has for TLS. One of its own is there when it listens.
+fn note_key(command: &Command) {
+    let kept = value(command, "--data").map(|data| data.join("tls/key.pem"));
+    let own = state_directory().join("natter/tls/key.pem");
+    let keys = [value(command, "--tls-key"), kept, Some(own)];
+    for key in keys.into_iter().flatten() {
+        secrets::note_file(&key);
+    }
+}
+
 impl Log {
     fn follow(&self, mut stderr: impl BufRead) {
         let mut line = Vec::new();
         while stderr.read_until(b'\n', &mut line).unwrap() > 0 {
             let text = String::from_utf8_lossy(&line);
             let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
+            secrets::see("the log", &text);
             self.lines.lock().unwrap().push(text);
             self.grown.notify_all();
             line.clear();
@@ -277,5 +325,12 @@ impl Drop for Process {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(logging) = self.logging.take() {
+            let _ = logging.join();
+        }
+        if let Some(audit) = &self.audit {
+            secrets::see_file("the audit log", audit);
+        }
+        secrets::expect_no_leak();
     }
 }

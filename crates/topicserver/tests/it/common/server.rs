@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use topicserver::{CertificateSource, Config, Ended, Server, SystemClocks, TimeSource};
 
-use super::{Client, LIMIT, is_over_tls};
+use super::{Client, LIMIT, is_over_tls, secrets};
 
 /// Where servers of tests keep what they make themselves.
 pub fn state_directory() -> PathBuf {
@@ -22,6 +22,7 @@ pub struct TestServer {
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<Ended>>,
     runtime: Option<Runtime>,
+    audit: Option<PathBuf>,
 }
 
 impl TestServer {
@@ -45,6 +46,11 @@ impl TestServer {
     /// With clocks of the test's.
     pub fn with_clocks(mut config: Config, clocks: Arc<dyn TimeSource>) -> Self {
         config.bind = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let audit = config.audit_log.clone();
+        if let Some(accounts) = &config.auth {
+            secrets::watch_this_process();
+            secrets::note_file(accounts);
+        }
         if is_over_tls() && config.tls.certificate.is_none() {
             config.tls.certificate = Some(CertificateSource::SelfSigned { names: Vec::new() });
         }
@@ -52,6 +58,8 @@ impl TestServer {
             .tls
             .state_directory
             .get_or_insert_with(state_directory);
+        let keeps = config.data.as_ref().or(config.tls.state_directory.as_ref());
+        let key = keeps.map(|directory| directory.join("tls/key.pem"));
         #[cfg(unix)]
         if super::is_over_unix() {
             config.unix.get_or_insert_with(super::socket_path);
@@ -65,6 +73,7 @@ impl TestServer {
             let _within = runtime.enter();
             Server::bind_with(config, clocks).unwrap()
         };
+        key.iter().for_each(|key| secrets::note_file(key));
         let addr = server.local_addr();
         #[cfg(unix)]
         if let Some(path) = server.socket_path() {
@@ -80,6 +89,7 @@ impl TestServer {
             stop: Some(stop),
             serving: Some(serving),
             runtime: Some(runtime),
+            audit,
         }
     }
 
@@ -127,5 +137,9 @@ impl Drop for TestServer {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        if let Some(audit) = &self.audit {
+            secrets::see_file("the audit log", audit);
+        }
+        secrets::expect_no_leak();
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
+use super::secrets::{Unfinished, sent};
 use super::tls::TlsEnd;
 
 /// Whether this is the suite that runs over TLS.
@@ -11,9 +12,15 @@ pub fn is_over_tls() -> bool {
     env!("CARGO_CRATE_NAME").ends_with("over_tls")
 }
 
-/// A connection, which several may share.
+/// A connection, which several may share. The secrets that go over it are noted.
 #[derive(Clone)]
-pub enum Stream {
+pub struct Stream {
+    way: Way,
+    received: Unfinished,
+}
+
+#[derive(Clone)]
+enum Way {
     Plain(Arc<TcpStream>),
     Tls(Arc<TlsEnd>),
 }
@@ -28,46 +35,54 @@ impl Stream {
     }
 
     pub fn plain(socket: TcpStream) -> Self {
-        Self::Plain(Arc::new(socket))
+        Self::by(Way::Plain(Arc::new(socket)))
     }
 
     pub fn tls(socket: TcpStream) -> io::Result<Self> {
         Ok(match TlsEnd::over(socket)? {
-            Ok(end) => Self::Tls(Arc::new(end)),
+            Ok(end) => Self::by(Way::Tls(Arc::new(end))),
             Err(socket) => Self::plain(socket),
         })
     }
 
+    fn by(way: Way) -> Self {
+        let received = Unfinished::default();
+        Self { way, received }
+    }
+
     pub fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(end) => end.socket(),
+        match &self.way {
+            Way::Plain(socket) => socket,
+            Way::Tls(end) => end.socket(),
         }
     }
 
     /// Says that nothing more comes.
     pub fn finish(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.shutdown(Shutdown::Write),
-            Self::Tls(end) => end.finish(),
+        match &self.way {
+            Way::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Way::Tls(end) => end.finish(),
         }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.as_ref().read(bytes),
-            Self::Tls(end) => end.read(bytes),
-        }
+        let count = match &self.way {
+            Way::Plain(socket) => socket.as_ref().read(bytes),
+            Way::Tls(end) => end.read(bytes),
+        }?;
+        self.received.received(&bytes[..count]);
+        Ok(count)
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.as_ref().write(bytes),
-            Self::Tls(end) => end.write_all(bytes).map(|()| bytes.len()),
+        sent(bytes);
+        match &self.way {
+            Way::Plain(socket) => socket.as_ref().write(bytes),
+            Way::Tls(end) => end.write_all(bytes).map(|()| bytes.len()),
         }
     }
 
