@@ -18,8 +18,6 @@ from ._types import (
 _MOST_TOPICS = 50
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
-# Who is asked to come back waits no longer than this.
-_LONGEST_WAIT = 600.0
 # A message that the server's disk did not accept in time is sent again so often.
 _MOST_ATTEMPTS = 6
 _CLOSED = ("closed", "the client was closed")
@@ -193,9 +191,9 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if treatment in final or not self._can_return:
             return self._end(error)
         wait = max(0.0, self._moment - asyncio.get_running_loop().time())
-        pause, self._moment = wait if self._moment else self._pause, 0.0
+        pause = wait if self._moment else self._pause
         self._returning = asyncio.ensure_future(self._come_back(pause))
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self._moment, self._pause = 0.0, min(self._pause * 2, _LONGEST_PAUSE)
         if connection and treatment == "frame":
             self._blame(connection, error)
         self._emit("disconnected", error)
@@ -211,12 +209,6 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
             return await self._come_back(0, error)
         connection.refusal = refusal
         self._take(connection)
-
-    def _leave_within(self, seconds: float) -> None:
-        """The server is ending. Not all of its clients leave it in the same moment."""
-        loop, error = asyncio.get_running_loop(), NatterError("shutting-down", "it is ending")
-        self._moment = loop.time() + random.uniform(0, min(seconds, _LONGEST_WAIT))
-        loop.call_at(self._moment, self._lost, error, self._connection)
 
     def _blame(self, connection: Connection, error: NatterError) -> None:
         """The server can't read something that was sent. If it was a message, it was the
@@ -435,7 +427,11 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if self._questions and (is_refusal or kind == self._questions[0].kind):
             return self._on_answer(self._questions.pop(0), value)
         if kind == "reconnect" and self._can_return:
-            return self._leave_within(value["within"] / 1000)
+            # The server is ending. Not all of its clients leave it in the same moment, and it
+            # isn't waited for longer than ten minutes.
+            loop, error = asyncio.get_running_loop(), NatterError("shutting-down", "it is ending")
+            self._moment = loop.time() + random.uniform(0, min(value["within"] / 1000, 600))
+            loop.call_at(self._moment, self._lost, error, self._connection)
         if kind == "ack":
             return self._on_ack(Ack(value["topic"], value["seq"], value["id"]))
         if kind == "gap" and value["topic"] in self._topics:

@@ -52,7 +52,6 @@ class Server:
         self.process.terminate()
         self.process.wait()
         self.process.stderr.close()
-        self.log.close()
 
     def stop(self):
         if self.process.poll() is None:
