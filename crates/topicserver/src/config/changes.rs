@@ -9,10 +9,11 @@ use super::source::Source;
 
 /// Options that need a restart: what the server has opened, or has built everything on. Every
 /// other one takes effect with a reload.
-const NEED_RESTART: [&str; 24] = [
+const NEED_RESTART: [&str; 25] = [
     "port",
     "bind",
     "listen",
+    "announce",
     "threads",
     "log-format",
     "admin",
@@ -44,6 +45,7 @@ impl Config {
             port: self.port,
             unix: self.unix.clone(),
             unix_only: self.unix_only,
+            announce: self.announce,
             admin: self.admin.clone(),
             data: self.data.clone(),
             storage_timeout: self.storage_timeout,
@@ -234,7 +236,7 @@ mod tests {
             _ => "2048",
         };
         match option {
-            "open-to-all" => vec!["--open-to-all".to_owned()],
+            "open-to-all" | "announce" => vec![format!("--{option}")],
             "tls-cert" => vec!["--tls-cert=2048".to_owned(), "--tls-key=x".to_owned()],
             "tls-key" => vec!["--tls-key=2048".to_owned(), "--tls-cert=x".to_owned()],
             "port" => Vec::new(),
