@@ -63,8 +63,10 @@ const MERGE: u8 = 1;
 const RECLAIM: u8 = 2;
 /// Files have been replaced, and the writer has not noticed yet.
 const REPLACED: u8 = 4;
+/// Tables are being merged.
+const MERGING: u8 = 8;
 /// The thread should end.
-const END: u8 = 8;
+const END: u8 = 16;
 
 impl Merger {
     pub(crate) fn start(shared: Arc<Shared>) -> io::Result<Self> {
@@ -89,9 +91,14 @@ impl Merger {
         self.ask(RECLAIM);
     }
 
-    /// No space is being reclaimed.
+    /// Space is being reclaimed.
+    pub(crate) fn is_reclaiming(&self) -> bool {
+        self.state.load(Ordering::Acquire) & RECLAIM != 0
+    }
+
+    /// Nothing is merged, and the writer has noticed all that was.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.load(Ordering::Acquire) & RECLAIM == 0
+        self.state.load(Ordering::Acquire) == 0
     }
 
     /// Files may have been replaced since the last call.
@@ -126,10 +133,12 @@ fn run(shared: &Shared, state: &AtomicU8) {
             return;
         } else if asked & MERGE != 0 {
             // Cleared first: whoever asks from now on may have seen more tables.
+            state.fetch_or(MERGING, Ordering::AcqRel);
             state.fetch_and(!MERGE, Ordering::AcqRel);
             if merge_some(shared) {
                 state.fetch_or(MERGE | REPLACED, Ordering::AcqRel);
             }
+            state.fetch_and(!MERGING, Ordering::AcqRel);
         } else if asked & RECLAIM != 0 {
             reclaim(shared);
             state.fetch_or(REPLACED, Ordering::AcqRel);

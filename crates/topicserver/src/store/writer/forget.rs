@@ -38,7 +38,7 @@ impl Writer {
                     Ok(error) | Err(error) => error,
                 },
             });
-            if matches!(deleted, Ok(Some(1..))) && self.merger.is_idle() {
+            if matches!(deleted, Ok(Some(1..))) && !self.merger.is_reclaiming() {
                 self.merger.reclaim();
             }
             // The receiver may have stopped waiting.

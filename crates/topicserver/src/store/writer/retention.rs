@@ -393,7 +393,7 @@ impl Writer {
             false => worth * 2,
         };
         let is_worth_it = self.chores.deleted >= worth && self.chores.survey.is_none();
-        if is_worth_it && self.merger.is_idle() {
+        if is_worth_it && !self.merger.is_reclaiming() {
             self.chores.deleted = 0;
             self.merger.reclaim();
         }
