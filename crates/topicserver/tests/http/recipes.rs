@@ -164,6 +164,8 @@ fn a_class_shares_one_token() {
             .args(["-c", &command])
             .current_dir(recipe.folder.path())
             .env("PATH", with_path(exe.parent().unwrap()))
+            // It notes the server's key, and another server gets the port some day.
+            .env("XDG_CONFIG_HOME", recipe.folder.path())
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
