@@ -13,6 +13,7 @@ _chat() {
         -tls-ca | --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         -token-file | --token-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         -user | --user) mapfile -t COMPREPLY < <(true); return ;;
+        -find-time | --find-time) mapfile -t COMPREPLY < <(true); return ;;
         -forget | --forget) mapfile -t COMPREPLY < <(true); return ;;
         -max-frame | --max-frame) mapfile -t COMPREPLY < <(true); return ;;
         -listen | --listen) mapfile -t COMPREPLY < <(true); return ;;
@@ -21,8 +22,8 @@ _chat() {
         -config | --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     esac
     case $cur in
-        --*) mapfile -t COMPREPLY < <(compgen -W '--direct --topic --stay --no-reconnect --wait --name --last --since --json --count --timeout --quiet --whole --classic --ack-timeout --connect-timeout --drain-timeout --tls-ca --accept-new --token-file --user --insecure-auth --forget --max-frame --listen --plain --color --no-bell --notify --no-sides --hide-topic --mouse --no-history-file --config --no-config --print-config --help --version' -- "$cur") ;;
-        -*) mapfile -t COMPREPLY < <(compgen -W '-direct -topic -stay -no-reconnect -wait -name -last -since -json -count -timeout -quiet -whole -classic -ack-timeout -connect-timeout -drain-timeout -tls-ca -accept-new -token-file -user -insecure-auth -forget -max-frame -listen -plain -color -no-bell -notify -no-sides -hide-topic -mouse -no-history-file -config -no-config -print-config -help -version' -- "$cur") ;;
+        --*) mapfile -t COMPREPLY < <(compgen -W '--direct --topic --stay --no-reconnect --wait --name --last --since --json --count --timeout --quiet --whole --classic --ack-timeout --connect-timeout --drain-timeout --tls-ca --accept-new --token-file --user --insecure-auth --find --find-time --forget --max-frame --listen --plain --color --no-bell --notify --no-sides --hide-topic --mouse --no-history-file --config --no-config --print-config --help --version' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '-direct -topic -stay -no-reconnect -wait -name -last -since -json -count -timeout -quiet -whole -classic -ack-timeout -connect-timeout -drain-timeout -tls-ca -accept-new -token-file -user -insecure-auth -find -find-time -forget -max-frame -listen -plain -color -no-bell -notify -no-sides -hide-topic -mouse -no-history-file -config -no-config -print-config -help -version' -- "$cur") ;;
         *@*) mapfile -t COMPREPLY < <(compgen -P "${cur%@*}@" -W "$(_chat_servers)" -- "${cur##*@}") ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$(_chat_servers)" -- "$cur") ;;
     esac

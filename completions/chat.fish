@@ -28,6 +28,8 @@ complete -c chat -o accept-new -l accept-new -d 'By topic, over TLS: trust the k
 complete -c chat -o token-file -l token-file -d 'By topic: prove who you are by the token in FILE' -r -F
 complete -c chat -o user -l user -d 'By topic: prove that you are the account NAME; chat asks for the password' -x
 complete -c chat -o insecure-auth -l insecure-auth -d 'By topic: send a token or a password over plain TCP to other machines, too'
+complete -c chat -o find -l find -d 'List the topic servers on this network that announce themselves, and exit'
+complete -c chat -o find-time -l find-time -d 'How long --find waits for answers' -x
 complete -c chat -o forget -l forget -d 'Forget the key of the topic server at ADDRESS:PORT, and exit' -x
 complete -c chat -o max-frame -l max-frame -d 'The longest frame, sent or received' -x
 complete -c chat -o listen -l listen -d 'By topic, on a terminal: take direct calls on PORT' -x

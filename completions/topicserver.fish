@@ -60,6 +60,7 @@ complete -c topicserver -l admin -d 'Serve metrics, statistics and commands to a
 complete -c topicserver -l drain-announce -d 'When the server is to end, say so on /-/ready for so long before anything else: a load balancer then sends no new clients' -r
 complete -c topicserver -l drain-spread -d 'When the server ends, close its connections one after another over so long, and not all at once: so their clients don\'t reach the next server all at once' -r
 complete -c topicserver -l threads -d 'Worker threads [default: one per core; one fewer with --data, because a separate thread writes to disk]' -r
+complete -c topicserver -l announce -d 'Tell everybody in the local network that there is a server, by multicast DNS: chat -find lists those that do'
 complete -c topicserver -l open-to-all -d 'Let everybody do everything, also from outside of the server\'s own network'
 complete -c topicserver -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c topicserver -s V -l version -d 'Print version'

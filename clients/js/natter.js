@@ -337,6 +337,9 @@ export class Client {
     const about = { id, topic };
     check(this.#isClosed && CLOSED.text, CLOSED.code, about);
     check(!this.#topics.has(topic) && `join ${JSON.stringify(topic)} first`, "not-registered", about);
+    const same = this.#lines.get(id);
+    if (same && same.topic === topic && same.text === line.text) return same.done;
+    check(same && "another message with this id is on its way", "duplicate-id", about);
     line.bytes = bytesOf(JSON.stringify(this.#frame(line)));
     check(line.bytes > this.#limit && `a frame has at most ${this.#limit} bytes; this one has ${line.bytes}`, "too-long", about);
     line.done = new Promise((resolve, reject) => { Object.assign(line, { resolve, reject }); });

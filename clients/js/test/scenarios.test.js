@@ -66,9 +66,13 @@ describe("with a server", () => {
     const first = await writer.publish("s6", "once", { id: "s6-1" });
     const again = await writer.publish("s6", "once", { id: "s6-1" });
     assert.deepEqual(again, first);
+    // Also while the first one is on its way.
+    const twice = [1, 2].map(() => writer.publish("s6", "twice", { id: "s6-2" }));
+    await assert.rejects(writer.publish("s6", "another", { id: "s6-2" }), code("duplicate-id"));
+    assert.deepEqual(await twice[0], await twice[1]);
     await writer.publish("s6", "end");
     await until(reader, () => heard.includes("end"));
-    assert.deepEqual(heard, ["once", "end"]);
+    assert.deepEqual(heard, ["once", "twice", "end"]);
   });
 
   test("S7: a message that fits into no frame is refused before it is sent", async () => {

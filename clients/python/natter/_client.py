@@ -371,12 +371,17 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
 
     def publish(self, topic: str, text: str, *, id: Optional[str] = None) -> asyncio.Future[Ack]:
         """Publishes. The future is done when the server has acknowledged the message, over
-        however many connections; it fails when the server refuses it."""
+        however many connections; it fails when the server refuses it. A message that is on its
+        way already, with the same ``id``, has one future."""
         about = {"topic": topic, "id": secrets.token_hex(9) if id is None else id}
         refuse_if(self._ended, *_CLOSED, **about)
         refuse_if(topic not in self._topics, "not-registered", f"join {topic!r} first", **about)
         done = asyncio.get_running_loop().create_future()
         frame = {"extended": {"id": about["id"]}, "message": {"topic": topic, "text": text}}
+        same = self._lines.get(about["id"])
+        if same and same.frame == frame:
+            return same.done
+        refuse_if(same, "duplicate-id", "another message with this id is on its way", **about)
         size = len(encode({**frame, **self._ends}))
         problem = f"a frame has at most {self._limit} bytes; this one has {size}"
         refuse_if(size > self._limit, "too-long", problem, **about)
@@ -391,8 +396,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if not connection or request.sent_on is connection:
             return
         is_joined = all(topic.joined_on is connection for topic in request.topics.values())
-        may_publish = connection.is_ready and not connection.refusal and is_joined
-        if may_publish or request.kind != "ack":
+        if request.kind != "ack" or (is_joined and connection.is_ready and not connection.refusal):
             request.sent_on = connection
             connection.send(request.frame)
 

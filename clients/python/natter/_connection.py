@@ -9,7 +9,6 @@ from ._types import CODES, Frame, NatterError, message_of, refuse_if, without_no
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
-_CHUNK = 64 * 1024
 # A network that is gone says nothing: who hears nothing for so long pings, and then takes
 # the connection for lost.
 _PING_AFTER = 20.0
@@ -82,10 +81,10 @@ class Connection:
 
     async def _chunk(self) -> bytes:
         try:
-            return await asyncio.wait_for(self._reader.read(_CHUNK), _PING_AFTER)
+            return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), _PING_AFTER)
         except asyncio.TimeoutError:
             self.send({"extended": {"ping": 0}})
-            return await asyncio.wait_for(self._reader.read(_CHUNK), _TIMEOUT)
+            return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), _TIMEOUT)
 
     def _told(self, frame: Frame) -> List[Tuple[str, Any]]:
         if "message" in frame:

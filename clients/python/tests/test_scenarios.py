@@ -140,9 +140,14 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         writer = await self.join(server, "t")
         first = await writer.publish("t", "once", id="s6")
         self.assertEqual(await writer.publish("t", "once", id="s6"), first)
+        # Also while the first one is on its way.
+        twice = [writer.publish("t", "twice", id="s6-2") for _ in range(2)]
+        async with self.refused("duplicate-id"):
+            await writer.publish("t", "another", id="s6-2")
+        self.assertEqual(await twice[0], await twice[1])
         await writer.publish("t", "end")
         await heard.until(lambda heard: "end" in heard)
-        self.assertEqual(heard, ["once", "end"])
+        self.assertEqual(heard, ["once", "twice", "end"])
 
     async def test_s7_a_message_that_fits_into_no_frame_is_refused_before_it_is_sent(self):
         writer = await self.join(self.server(), "t")

@@ -51,7 +51,7 @@ pub fn is_interactive(options: &Options, environment: &Environment) -> bool {
 /// error means that a thread could not be started.
 pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     let Config { mode, options } = config;
-    let converses = !matches!(mode, Mode::Forget { .. });
+    let converses = !matches!(mode, Mode::Find { .. } | Mode::Forget { .. });
     let interactive = converses && is_interactive(&options, &environment);
     let (notices, reader) = if interactive {
         let (notices, reader) = Notices::unwritten();
@@ -69,6 +69,10 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     let partner = match mode {
         Mode::Join { server, topics } => {
             let finished = app.run_topic(server, topics, reader).await?;
+            return Ok(app.finish(finished).await);
+        }
+        Mode::Find { time } => {
+            let finished = app.find(time).await;
             return Ok(app.finish(finished).await);
         }
         Mode::Forget { server } => {

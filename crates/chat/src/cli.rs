@@ -135,6 +135,10 @@ impl Typed {
     /// Whom to talk to, and the server's entry in the configuration file.
     fn mode(&self, file: &File) -> Result<(Mode, Option<Server>), UsageError> {
         let rest: Vec<&str> = self.rest.iter().map(String::as_str).collect();
+        if self.find {
+            let time = self.find_time;
+            return Ok((Mode::Find { time }, None));
+        }
         if let Some(server) = &self.forget {
             let server = file.server(&pasted::read(server).0)?;
             let server = server.address.address;

@@ -12,6 +12,7 @@ use client::{ClientError, Pin, Undelivered};
 use wire::{Address, AddressError, ScanError};
 
 use crate::access::{AccessError, KnownServers, line, unknown_key};
+use crate::discovery::DiscoveryError;
 use crate::output::plural::counted;
 use crate::words;
 
@@ -33,6 +34,18 @@ pub(crate) enum Failure {
         port: u16,
         /// What the system said.
         source: io::Error,
+    },
+    /// No server on this network announces itself.
+    #[error(
+        "no server on this network announces itself, as those do that were started with \
+         --announce; one that doesn't is reached by its address: chat -topic ADDRESS:PORT TOPIC"
+    )]
+    NoServers,
+    /// The network can't be asked.
+    #[error("can't look for servers: {source}")]
+    CantFind {
+        /// Why.
+        source: DiscoveryError,
     },
     /// Received messages can't be displayed.
     #[error("can't write to standard output: {source}")]

@@ -9,6 +9,7 @@ mod app;
 mod calls;
 pub mod cli;
 mod conversation;
+mod discovery;
 mod environment;
 mod error;
 mod input;

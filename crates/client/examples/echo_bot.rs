@@ -1,6 +1,6 @@
 //! Answers each new message of a topic that begins with `!echo`.
 //!
-//! `cargo run -p client --example echo_bot -- 127.0.0.1:20000 lab`
+//! `cargo run -p natter-client --example echo_bot -- 127.0.0.1:20000 lab`
 
 use std::collections::VecDeque;
 

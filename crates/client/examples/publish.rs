@@ -1,6 +1,6 @@
 //! Publishes each line of standard input, and ends when the server has stored them all.
 //!
-//! `cargo run -p client --example publish -- 127.0.0.1:20000 lab < lines`
+//! `cargo run -p natter-client --example publish -- 127.0.0.1:20000 lab < lines`
 
 use std::io::BufRead as _;
 

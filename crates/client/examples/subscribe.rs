@@ -1,7 +1,7 @@
 //! Prints the messages of a topic: those the server still has, and then those that come.
 //! After a lost connection it resumes, so that none is missing and none comes twice.
 //!
-//! `cargo run -p client --example subscribe -- 127.0.0.1:20000 lab`
+//! `cargo run -p natter-client --example subscribe -- 127.0.0.1:20000 lab`
 
 use std::io::Write as _;
 

@@ -55,6 +55,8 @@ pub struct Config {
     pub unix: Option<PathBuf>,
     /// Listen on that socket only, and on no port.
     pub unix_only: bool,
+    /// Announce the server to the local network.
+    pub announce: bool,
     /// The limits of a frame.
     pub frame_limits: Limits,
     /// Maximum topics of one connection.
@@ -147,6 +149,7 @@ impl Default for Config {
             port: 0,
             unix: None,
             unix_only: false,
+            announce: false,
             frame_limits: Limits::default(),
             max_topics: Self::DEFAULT_MAX_TOPICS,
             max_outbox: Self::DEFAULT_MAX_OUTBOX,
@@ -228,6 +231,11 @@ pub struct Options {
     /// it (mode 0660)
     #[arg(long, value_name = "unix:PATH", value_parser = listen::socket_path)]
     pub listen: Option<PathBuf>,
+
+    /// Tell everybody in the local network that there is a server, by multicast DNS: chat -find
+    /// lists those that do
+    #[arg(long)]
+    pub announce: bool,
 
     /// How much to log to standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -324,6 +332,7 @@ impl From<&Options> for Config {
             port: options.port.unwrap_or_default(),
             unix: options.listen.clone(),
             unix_only: options.port.is_none(),
+            announce: options.announce,
             ..Self::default()
         };
         options.frames.apply(&mut config);

@@ -15,6 +15,7 @@ mod access;
 mod admin;
 mod admin_client;
 mod administer;
+mod announce;
 mod check;
 mod clock;
 mod config;

@@ -11,6 +11,7 @@ use wire::ErrorCode;
 use crate::access::locality::Locality;
 use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::admin::{AdminListener, Control};
+use crate::announce::{AnnounceError, Announcement, Facts};
 use crate::clock::{Clock, SystemClocks, TimeSource};
 use crate::config::{AdminAddress, Config};
 use crate::http::HttpService;
@@ -246,6 +247,7 @@ impl Server {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Ended {
         let admin = self.serve_admin();
         tokio::pin!(admin);
+        let announcement = self.announce();
         tokio::select! {
             () = listener::accept_all(self.listeners, self.state.clone(), self.pings) => {}
             () = self.state.registry().keep_to_budget() => {}
@@ -254,7 +256,11 @@ impl Server {
             () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
             () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
             () = &mut admin => {}
+            () = watch_announcement(announcement.as_ref()) => {}
             () = announced_end(&self.state, shutdown) => {}
+        }
+        if let Some(announcement) = announcement {
+            announcement.withdraw().await;
         }
         let ended = tokio::select! {
             ended = drain(&self.state) => ended,
@@ -264,6 +270,25 @@ impl Server {
             store.close().await;
         }
         ended
+    }
+
+    /// Announces the server, with `--announce`. Without success it serves all the same.
+    fn announce(&self) -> Option<Announcement> {
+        let config = self.state.config();
+        if !config.announce {
+            return None;
+        }
+        let announced = match self.tcp_addr {
+            None => Err(AnnounceError::NoPort),
+            Some(listening) => Announcement::start(&Facts {
+                listening,
+                host: config.host_name.as_deref(),
+                has_tls: self.state.tls().is_some(),
+                fingerprint: self.fingerprint(),
+            }),
+        };
+        let failed = |error| tracing::warn!("the server isn't announced: {error}");
+        announced.map_err(failed).ok()
     }
 
     /// Answers administrators for ever.
@@ -281,6 +306,14 @@ impl Server {
                 None => std::future::pending().await,
             }
         }
+    }
+}
+
+/// Logs what happens to an announcement.
+async fn watch_announcement(announcement: Option<&Announcement>) {
+    match announcement {
+        Some(announcement) => announcement.watch().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+/// The type under which servers announce themselves to the local network, by DNS-SD.
+pub const SERVICE_TYPE: &str = "_natter._tcp.local.";
+
 /// What stands before the path of a UNIX socket.
 const UNIX: &str = "unix:";
 

@@ -38,7 +38,7 @@ mod scan_error;
 mod topic_name;
 mod user_name;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, SERVICE_TYPE};
 pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;

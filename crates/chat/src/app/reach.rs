@@ -1,16 +1,36 @@
 //! Finds out how to reach the other side, before a conversation begins.
 
+use std::io::{self, Write as _};
+use std::time::Duration;
+
 use client::ServerAddress;
 use client::dial::{Dialer, Protection};
 use wire::{Address, UserName};
 
 use super::{App, Finished};
 use crate::access::{self, MeetError, Reach};
+use crate::discovery;
 use crate::error::Failure;
 use crate::modes::direct::Partner;
 use crate::modes::topic::Audience;
 
 impl App {
+    /// Lists the servers on this network.
+    pub(super) async fn find(&self, time: Duration) -> Finished {
+        let found = match discovery::find(time).await {
+            Ok(found) if found.is_empty() => return Finished::failed(Failure::NoServers),
+            Ok(found) => found,
+            Err(source) => return Finished::failed(Failure::CantFind { source }),
+        };
+        let list: String = found.iter().map(ToString::to_string).collect();
+        let mut output = io::stdout().lock();
+        let written = output.write_all(list.as_bytes());
+        match written.and_then(|()| output.flush()) {
+            Ok(()) => Finished::done(),
+            Err(source) => Finished::failed(Failure::Output { source }),
+        }
+    }
+
     /// Forgets the key of a server.
     pub(super) fn forget(&self, server: &Address) -> Finished {
         match access::forget(server, self.environment.config.as_deref()) {

@@ -12,6 +12,7 @@ const USAGE: &str = "chat [OPTIONS] -direct PORT
        chat [OPTIONS] -direct 0 ADDRESS:PORT
        chat [OPTIONS] -direct 0 NAME@ADDRESS:PORT
        chat [OPTIONS] -topic ADDRESS:PORT TOPIC...
+       chat -find
        chat -forget ADDRESS:PORT";
 
 const DETAILS: &str = "\
@@ -37,6 +38,7 @@ Examples:
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
   chat -topic tls://lab.example:20000 lab    over TLS
+  chat -find                                 list the servers on this network
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 3 nothing
 came within --timeout, 130 interrupted; on a terminal also 143 terminated, 129 hung
@@ -170,6 +172,18 @@ pub(super) struct Typed {
     /// Others on the way can read it, and use it for as long as it is valid.
     #[arg(long)]
     pub(super) insecure_auth: bool,
+    /// List the topic servers on this network that announce themselves, and exit
+    ///
+    /// Those are the ones that were started with --announce. Nobody checks what they say. The
+    /// exit code is 1 if there is none.
+    #[arg(long, conflicts_with_all = ["direct", "topic", "forget", "rest"])]
+    pub(super) find: bool,
+    /// How long --find waits for answers
+    ///
+    /// Answers come within half a second; 1.5 seconds also reach servers that a busy network
+    /// has to be asked for twice.
+    #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = super::values::positive_seconds)]
+    pub(super) find_time: Duration,
     /// Forget the key of the topic server at ADDRESS:PORT, and exit
     ///
     /// For a server that has a new key. Find out why it has before you trust it again.

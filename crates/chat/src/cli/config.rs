@@ -43,6 +43,11 @@ pub enum Mode {
         /// The topics, at least one, none twice.
         topics: Vec<TopicName>,
     },
+    /// `--find`: list the servers on this network.
+    Find {
+        /// How long to wait for answers.
+        time: Duration,
+    },
     /// `--forget ADDRESS:PORT`: forget the key of a topic server.
     Forget {
         /// The server.
@@ -58,6 +63,7 @@ impl fmt::Display for Mode {
             Self::Call { peer } => write!(f, "{peer}"),
             Self::CallUser { user, server } => write!(f, "{user}@{}", server.address),
             Self::Join { server, .. } => write!(f, "{}", server.address),
+            Self::Find { .. } => f.write_str("this network"),
             Self::Forget { server } => write!(f, "{server}"),
         }
     }

@@ -13,7 +13,9 @@ use crate::output::shell::Word;
 pub(super) enum UsageError {
     #[error("-direct and -topic are two ways to chat: choose one")]
     TwoModes,
-    #[error("choose a way to chat: -direct or -topic")]
+    #[error(
+        "choose a way to chat: -direct or -topic; `chat -find` lists the servers on this network"
+    )]
     NoMode,
     #[error("--{0} is for a topic: in direct mode there is no server that could use it")]
     OnlyByTopic(&'static str),
@@ -35,7 +37,10 @@ pub(super) enum UsageError {
     AddressForPort(String),
     #[error("{0:?} is no port: a port is a number from 1 to 65535, or 0 to call somebody")]
     BadPort(String),
-    #[error("-topic needs the server's address and a topic: type `chat -topic ADDRESS:PORT TOPIC`")]
+    #[error(
+        "-topic needs the server's address and a topic: type `chat -topic ADDRESS:PORT TOPIC`; \
+         `chat -find` lists the servers on this network"
+    )]
     NoServer,
     #[error("-topic needs a topic after the server's address: type `chat -topic {0} TOPIC`")]
     NoTopic(String),

@@ -21,6 +21,8 @@ mod delivering;
 mod direct;
 mod ending;
 mod failures;
+#[cfg(unix)]
+mod finding;
 mod front;
 mod history;
 mod hostile;

@@ -127,7 +127,7 @@ fn a_person_types_on_while_two_thousand_messages_a_second_arrive() {
     assert!(echo.median < Duration::from_millis(250), "{echo}");
 }
 
-/// `cargo test --release -p chat --test behaviour -- --ignored --nocapture echo`, on a quiet
+/// `cargo test --release -p natter-chat --test behaviour -- --ignored --nocapture echo`, on a quiet
 /// machine.
 #[test]
 #[ignore = "it measures: it wants a release build and a quiet machine"]

@@ -2,7 +2,7 @@
 //! shells in `completions/`, manual pages in `docs/man/`. And `docs/configuration.md`, which
 //! is written by hand, has them all.
 //!
-//! `UPDATE=1 cargo test -p chat --test generated` writes them.
+//! `UPDATE=1 cargo test -p natter-chat --test generated` writes them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,7 +31,7 @@ fn check(file: &str, should_hold: &[u8]) {
     let holds = std::fs::read(&path).unwrap_or_default();
     assert!(
         holds == should_hold,
-        "{file} isn't current: UPDATE=1 cargo test -p chat --test generated"
+        "{file} isn't current: UPDATE=1 cargo test -p natter-chat --test generated"
     );
 }
 

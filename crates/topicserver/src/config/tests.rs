@@ -96,7 +96,7 @@ fn every_option_reaches_the_configuration() {
             _ => None,
         };
         let option = match name {
-            "open-to-all" => format!("--{name}"),
+            "open-to-all" | "announce" => format!("--{name}"),
             _ => format!("--{name}={value}"),
         };
         let line: Vec<_> = also.into_iter().chain([option.as_str()]).collect();

@@ -72,13 +72,6 @@ macro_rules! assets {
     };
 }
 
-/// The client library that the page uses.
-static LIBRARY: Asset = Asset {
-    name: "natter.js",
-    kind: SCRIPT,
-    bytes: include_bytes!("../../../../clients/js/natter.js"),
-};
-
 /// The shared worker: one for all tabs of a browser.
 const WORKER: &str = "worker.js";
 
@@ -89,7 +82,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PNG: &str = "image/png";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 26] = assets![
+static ASSETS: [Asset; 27] = assets![
     "index.html" => HTML,
     "style.css" => STYLE,
     "manifest.webmanifest" => "application/manifest+json",
@@ -116,11 +109,13 @@ static ASSETS: [Asset; 26] = assets![
     "timeline.js" => SCRIPT,
     "topic.js" => SCRIPT,
     "worker.js" => SCRIPT,
+    // The client library, a link to that in clients/js, so that the published crate has it.
+    "natter.js" => SCRIPT,
 ];
 
 /// All files of the page.
 fn assets() -> impl Iterator<Item = &'static Asset> {
-    ASSETS.iter().chain(std::iter::once(&LIBRARY))
+    ASSETS.iter()
 }
 
 /// The root path: the page for a browser, a short text for other clients.

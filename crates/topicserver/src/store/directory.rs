@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -102,11 +102,33 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Refuses a directory without a history.
+    /// Refuses a directory without a history, and one of another user.
     pub(crate) fn check_existing(path: &Path) -> Result<(), OpenError> {
+        match path.is_dir() {
+            true => Self::check_owner(path)?,
+            false => return Err(OpenError::NoHistory(path.to_owned())),
+        }
         match path.join("format").exists() {
             true => Ok(()),
             false => Err(OpenError::NoHistory(path.to_owned())),
+        }
+    }
+
+    /// Refuses a directory of another user, as root may come with. The database makes files even
+    /// when it is only read, and a server that runs as that user couldn't use them.
+    pub(crate) fn check_owner(path: &Path) -> Result<(), OpenError> {
+        let metadata = std::fs::metadata(path).map_err(|source| OpenError::Unusable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        match owner == user {
+            true => Ok(()),
+            false => Err(OpenError::OtherOwner {
+                path: path.to_owned(),
+                owner,
+                user,
+            }),
         }
     }
 

@@ -78,6 +78,20 @@ pub enum OpenError {
         .0.display()
     )]
     UnfinishedImport(PathBuf),
+    /// A tool would make files that a server can't use.
+    #[error(
+        "{} belongs to user number {owner}, and you are user number {user}: run this as its owner, \
+         who could not use files that you make there",
+        path.display()
+    )]
+    OtherOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs the tool.
+        user: u32,
+    },
     /// A tool was given a directory without a history.
     #[error(
         "there is no history in {}: name the directory that a server was given with --data",

@@ -236,6 +236,7 @@ fn the_commands_about_backups_work() {
     let mut count = 0;
     for line in section.lines().filter_map(|line| line.strip_prefix("$ ")) {
         let line = line
+            .replace("runuser -u natter -- ", "")
             .replace("127.0.0.1:20001", &address)
             .replace("/var/lib/natter", text(directory.path()))
             .replace("/srv", text(place.path()));

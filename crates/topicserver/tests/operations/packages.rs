@@ -203,7 +203,7 @@ fn by_cargo(package: &str, edges: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_bill_of_materials_has_every_crate_of_the_program_and_its_checksum() {
-    for package in ["topicserver", "chat"] {
+    for package in ["topicserver", "natter-chat"] {
         let text = succeed(script("bill").args(["sbom", package]));
         let bill: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(bill["bomFormat"], "CycloneDX");
@@ -253,6 +253,32 @@ fn the_licenses_of_what_is_in_a_program_are_told() {
         .output()
         .unwrap();
     assert!(!output.status.success() && said(&output).contains("no package 'nothing'"));
+}
+
+#[test]
+fn documents_and_manifests_name_the_version_that_is_built() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let heading = format!("\n## [{version}] - ");
+    assert!(read("CHANGELOG.md").contains(&heading), "{heading}");
+    for file in ["README.md", "docs/operations.md"] {
+        let text = read(file);
+        for package in ["natter-server", "natter-chat"] {
+            let part = format!("{package}_{version}-1_");
+            assert!(text.contains(&part), "{file}: {part}");
+        }
+    }
+    // A crate is published with the version of the crates that it was built with.
+    let manifest = read("Cargo.toml");
+    let own: Vec<_> = manifest
+        .lines()
+        .filter(|line| line.contains("path = \"crates/"))
+        .collect();
+    assert_eq!(own.len(), 3, "{own:?}");
+    for line in own {
+        let part = format!("version = \"{version}\"");
+        assert!(line.contains(&part), "{line}: {part}");
+    }
 }
 
 /// Makes the server's package from the program under test.

@@ -19,6 +19,10 @@ fn how_a_server_is_reached_is_read() {
             peer: "a:1".parse().unwrap()
         }
     );
+    for (line, millis) in [("chat -find", 1_500), ("chat --find --find-time 3", 3_000)] {
+        let time = Duration::from_millis(millis);
+        assert_eq!(mode(line), Mode::Find { time });
+    }
     for line in ["chat -forget a:1", "chat --forget tls://a:1"] {
         assert_eq!(
             mode(line),

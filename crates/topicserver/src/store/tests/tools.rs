@@ -278,6 +278,34 @@ async fn a_directory_that_is_used_or_holds_nothing_is_refused() {
     assert!(matches!(error, ImportError::NotEmpty(_)), "{error}");
 }
 
+/// As root, who may do everything there.
+#[tokio::test]
+async fn a_directory_of_another_user_is_left_alone() {
+    let (directory, empty) = (sample().await, Directory::new());
+    let nobody = 65_534;
+    for path in [directory.path(), empty.path()] {
+        if std::os::unix::fs::chown(path, Some(nobody), None).is_err() {
+            println!("skipped: it takes the right to give files away");
+            return;
+        }
+    }
+    let errors = [
+        look(directory.path(), Look::Topics)
+            .err()
+            .unwrap()
+            .to_string(),
+        compact(directory.path()).unwrap_err().to_string(),
+        forget(directory.path(), &name("lab"))
+            .unwrap_err()
+            .to_string(),
+        import(empty.path(), &b""[..]).unwrap_err().to_string(),
+    ];
+    for error in errors {
+        assert!(error.contains("run this as its owner"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_look_does_not_convert_an_older_format() {
     let directory = sample().await;

@@ -17,6 +17,7 @@ use crate::clock::Correction;
 use crate::history::entry::{Entry, RememberedId};
 use crate::store::catalogue;
 use crate::store::database::CommitError;
+use crate::store::directory::Directory;
 use crate::store::error::OpenError;
 use crate::store::types::{RecordBatch, TopicId};
 use crate::store::writer::Writer;
@@ -90,6 +91,9 @@ impl Import {
     fn begin(directory: &Path) -> Result<Self, ImportError> {
         if !is_empty(directory)? {
             return Err(ImportError::NotEmpty(directory.to_owned()));
+        }
+        if directory.exists() {
+            Directory::check_owner(directory)?;
         }
         let (clock, settings) = (offline::clock(), offline::settings());
         let (writer, _) = Writer::open(directory, KEEP, clock, settings)?;

@@ -1,7 +1,7 @@
 //! What a person sees in each case, at each size, as a model terminal shows it.
 //!
 //! The pictures are in `tests/pictures`, a file for each case with a section for each size.
-//! `UPDATE=1 cargo test -p chat --lib pictures` writes them. A case that has no picture at
+//! `UPDATE=1 cargo test -p natter-chat --lib pictures` writes them. A case that has no picture at
 //! some size fails, and so does a picture that belongs to nothing.
 
 mod cases;
