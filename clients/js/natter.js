@@ -33,6 +33,9 @@ const LOST_AFTER = 10000;
 const DIAL_TIMEOUT = 10000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
+// Who is asked to come back waits no longer, and tries no more servers, than this.
+const LONGEST_WAIT = 600000;
+const MOST_SERVERS = 16;
 // A message that the server's disk did not accept in time is sent again so often.
 const MOST_ATTEMPTS = 6;
 // The first registration of a connection would be refused for ever.
@@ -103,6 +106,8 @@ export class Client {
   #isReady = false; #waiting = [];
   #isClosed = false; #why = CLOSED;
   #pause = FIRST_PAUSE; #timer; #mostTopics = MOST_TOPICS;
+  // When the server has asked to come back: the moment, what waits for it, and other servers.
+  #moment; #leaving; #elsewhere = [];
   #handlers = new Map();
 
   constructor(address, options = {}) {
@@ -176,7 +181,7 @@ export class Client {
   // A connection that is registered under this name; without one if it is taken, and if it
   // may be.
   async #open(user, { mayBeNameless = false } = {}) {
-    const connection = await dial(this.#address, this.#dialing).catch((error) => {
+    const connection = await this.#dial().catch((error) => {
       throw error instanceof NatterError ? error : new NatterError(error.code ?? "connection-lost", error.message);
     });
     const register = (name) => {
@@ -195,6 +200,26 @@ export class Client {
       connection.abort();
       throw error;
     }
+  }
+
+  async #dial() {
+    const [scheme = ""] = /^[a-z]+:\/\//i.exec(this.#address) ?? [];
+    for (const server of this.#elsewhere.splice(0).slice(0, MOST_SERVERS)) {
+      const connection = await dial(scheme + server, this.#dialing).catch(() => null);
+      if (connection) return connection;
+    }
+    return dial(this.#address, this.#dialing);
+  }
+
+  // The server is ending. Not all of its clients leave it in the same moment.
+  #leaveWithin({ within, servers = [] }) {
+    if (!this.#canReturn) return;
+    const connection = this.#connection;
+    const wait = Math.random() * Math.min(within, LONGEST_WAIT);
+    this.#moment = performance.now() + wait;
+    this.#elsewhere = servers;
+    const error = new NatterError("shutting-down", "the server is ending");
+    this.#leaving = setTimeout(() => this.#lost(error, connection), wait);
   }
 
   // Goes on over this connection: first where we were, then what waits.
@@ -390,6 +415,7 @@ export class Client {
     this.#isReady = false;
     this.#why = error ?? CLOSED;
     clearTimeout(this.#timer);
+    clearTimeout(this.#leaving);
     if (isAbrupt) this.#connection?.abort();
     else this.#connection?.end();
     for (const line of [...this.#lines.values()]) this.#refuse(line, this.#why);
@@ -405,8 +431,11 @@ export class Client {
     connection?.abort();
     if (connection && CODES[error.code] === "frame") this.#blame(connection, error);
     if (CODES[error.code] === "stop" || !this.#canReturn) return this.#end(error, true);
-    const pause = this.#pause * (0.75 + Math.random() / 2);
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+    const wait = this.#moment === undefined ? undefined : Math.max(0, this.#moment - performance.now());
+    const pause = wait ?? this.#pause * (0.75 + Math.random() / 2);
+    if (wait === undefined) this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+    this.#moment = undefined;
+    clearTimeout(this.#leaving);
     this.#timer = setTimeout(() => this.#begin(), pause);
     this.#emit("disconnected", { error, retryIn: pause });
   }
@@ -429,6 +458,7 @@ export class Client {
 
   #onEvent(kind, value) {
     if (kind === "error" && value.id !== undefined) return this.#onRefused(value);
+    if (kind === "reconnect") return this.#leaveWithin(value);
     if (kind === "error") return this.#emit("error", new NatterError(value.code, value.text));
     const known = this.#topics.get(value.topic);
     const { place } = known ?? {};

@@ -341,6 +341,34 @@ test("S8: what only this server finds too long is refused alone", async () => {
   await server.stop();
 });
 
+test("S20: a server that drains loses and doubles nothing", async () => {
+  const server = await Server.start("--drain-spread", "2");
+  const clients = await Promise.all(numbers(1, 30).map(() => connect(server.address)));
+  const began = performance.now();
+  const left = [];
+  const heard = clients.map((client) => texts(client));
+  for (const [at, client] of clients.entries()) {
+    await client.join("s20");
+    // When it left, or would come back.
+    client.on("disconnected", ({ retryIn }) => { left[at] ??= performance.now() - began + retryIn; });
+  }
+  const writer = await connect(server.address);
+  await writer.join("s20");
+  const sent = numbers(1, 50).map((text) => writer.publish("s20", text));
+  const ended = server.end();
+  sent.push(...numbers(51, 100).map((text) => writer.publish("s20", text)));
+  await ended;
+  await server.startAgain();
+  sent.push(...numbers(101, 120).map((text) => writer.publish("s20", text)));
+  await Promise.all(sent);
+  for (const [at, client] of clients.entries()) await until(client, () => heard[at].length >= 120);
+  for (const texts of heard) assert.deepEqual(texts, numbers(1, 120));
+  const moments = [...left].sort((a, b) => a - b);
+  assert.ok(moments.at(-5) - moments[5] > 500, `${moments}`);
+  for (const client of [...clients, writer]) client.abort();
+  await server.stop();
+});
+
 test("what waited goes before what a handler adds", async () => {
   const server = await Server.start();
   const network = await Proxy.before(server.address);

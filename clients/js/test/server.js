@@ -60,6 +60,12 @@ export class Server {
     await once(this.#child, "close");
   }
 
+  /** Has it end in order, and waits for that. */
+  async end() {
+    this.#child.kill("SIGTERM");
+    await once(this.#child, "exit");
+  }
+
   async stop() {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
     rmSync(this.#data, { recursive: true });

@@ -97,7 +97,8 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         self._connection: Optional[Connection] = None
         self._returning: Optional[asyncio.Future[None]] = None
         self._ended: Optional[NatterError] = None
-        self._pause, self._most_topics = _FIRST_PAUSE, _MOST_TOPICS
+        # When to leave a server that is ending, or to come back after it; 0 for no such moment.
+        self._moment, self._pause, self._most_topics = 0.0, _FIRST_PAUSE, _MOST_TOPICS
         self._ends: Frame = {}
         self._handlers: Dict[str, List[Callable[[Any], None]]] = {}
 
@@ -189,8 +190,10 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         final = ["stop"] if connection else ["stop", "request", "frame", "wrong-key"]
         if treatment in final or not self._can_return:
             return self._end(error)
-        self._returning = asyncio.ensure_future(self._come_back(self._pause))
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        wait = max(0.0, self._moment - asyncio.get_running_loop().time())
+        pause = wait if self._moment else self._pause
+        self._returning = asyncio.ensure_future(self._come_back(pause))
+        self._moment, self._pause = 0.0, min(self._pause * 2, _LONGEST_PAUSE)
         if connection and treatment == "frame":
             self._blame(connection, error)
         self._emit("disconnected", error)
@@ -423,6 +426,12 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         is_refusal = kind == "error" and CODES.get(value.code) in ("request", "again")
         if self._questions and (is_refusal or kind == self._questions[0].kind):
             return self._on_answer(self._questions.pop(0), value)
+        if kind == "reconnect" and self._can_return:
+            # The server is ending. Not all of its clients leave it in the same moment, and it
+            # isn't waited for longer than ten minutes.
+            loop, error = asyncio.get_running_loop(), NatterError("shutting-down", "it is ending")
+            self._moment = loop.time() + random.uniform(0, min(value["within"] / 1000, 600))
+            loop.call_at(self._moment, self._lost, error, self._connection)
         if kind == "ack":
             return self._on_ack(Ack(value["topic"], value["seq"], value["id"]))
         if kind == "gap" and value["topic"] in self._topics:

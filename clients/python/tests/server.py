@@ -47,6 +47,12 @@ class Server:
         self.log = self.process.stderr.read()
         self.process.stderr.close()
 
+    def end(self):
+        """Has it end in order, and waits for that."""
+        self.process.terminate()
+        self.process.wait()
+        self.process.stderr.close()
+
     def stop(self):
         if self.process.poll() is None:
             self.kill()

@@ -324,6 +324,26 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
             self.assertIn("logged in as alice", server.log)
             self.assertNotIn("hush", server.log)
 
+    async def test_s20_a_server_that_drains_loses_and_doubles_nothing(self):
+        server = self.server("--drain-spread", "2")
+        readers = [await self.join(server, "t") for _ in range(20)]
+        heard, left, loop = [Texts(reader) for reader in readers], {}, asyncio.get_running_loop()
+        for reader in readers:
+            reader.on("disconnected", lambda _, reader=reader: left.setdefault(reader, loop.time()))
+        writer = await self.join(server, "t")
+        sent = [writer.publish("t", text) for text in numbers(1, 50)]
+        ended = asyncio.ensure_future(asyncio.to_thread(server.end))
+        sent += [writer.publish("t", text) for text in numbers(51, 100)]
+        await ended
+        server.start_again()
+        sent += [writer.publish("t", text) for text in numbers(101, 120)]
+        await asyncio.gather(*sent)
+        for texts in heard:
+            await texts.until(lambda heard: len(heard) >= 120)
+            self.assertEqual(texts, numbers(1, 120))
+        moments = sorted(left.values())
+        self.assertGreater(moments[-4] - moments[4], 0.5)
+
     async def test_a_credential_stays_on_this_machine_in_plain_text(self):
         server = natter._tls.Server.read("192.0.2.1:1", auth="ntr_a1_hush")
         async with self.refused("tls-required"):

@@ -114,6 +114,7 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
         Event::Retrying { pause, error } => {
             let seconds = pause.as_secs_f64();
             info(match error {
+                None if pause.is_zero() => "trying again".to_owned(),
                 None => format!("trying again in {seconds:.1} s"),
                 Some(error) => {
                     let error = dial_error(error, TOPICSERVER);
@@ -267,6 +268,7 @@ fn disconnect(cause: &Disconnect, server: &Address) -> String {
     match cause {
         Disconnect::Link(error) => link_error(error),
         Disconnect::Silent => "the other side stopped responding".into(),
+        Disconnect::Asked => "the server is ending".into(),
         Disconnect::Server(error) if error.is(ErrorCode::TlsRequired) => tls::required(server),
         Disconnect::Server(error) => access::reason(error),
         Disconnect::Dial(error) => dial_error(error, TOPICSERVER),

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::secret;
+
 /// Short, so that a restart of the server is hardly noticed.
 const FIRST: Duration = Duration::from_millis(500);
 /// Long, so that a server that is gone for hours costs next to nothing.
@@ -26,7 +28,7 @@ impl BackOff {
 
     /// The pause before the next attempt.
     pub(crate) fn pause(&mut self) -> Duration {
-        self.pause_with(random())
+        self.pause_with(secret::fraction())
     }
 
     /// Resets the pauses if the connection that ended has `lasted` long enough.
@@ -43,12 +45,6 @@ impl BackOff {
         self.next = (self.next * 2).min(LONGEST);
         pause
     }
-}
-
-/// A number from 0 to 1.
-fn random() -> f64 {
-    let bits = crate::secret::number() as u32;
-    f64::from(bits) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::channels::{Program, at, now, perform};
 use crate::claim::{Claim, ClaimError, claim};
@@ -106,6 +106,9 @@ impl Connection<'_> {
             if let Some(ending) = self.handle(woken) {
                 return ending;
             }
+            if self.leaves_at().is_some_and(|at| at <= now()) {
+                return Ending::Lost(Disconnect::Asked);
+            }
         }
     }
 
@@ -132,12 +135,22 @@ impl Connection<'_> {
         }
     }
 
+    /// When to leave the server, which has asked for that: between two frames, and not when
+    /// everything is sent anyway.
+    fn leaves_at(&self) -> Option<Instant> {
+        let at = self.session.leaves_at()?;
+        let is_between = !self.link.writer.is_busy() || self.broken.is_some();
+        (is_between && self.closing.is_none()).then_some(at)
+    }
+
     async fn wait(&mut self) -> Woken {
+        let leaves_at = self.leaves_at();
         let session = &mut *self.session;
         let Program { commands, events } = &mut *self.program;
         let Link { reader, writer, .. } = &mut *self.link;
         let closing = self.closing.as_ref().map(Deadline::next_check);
-        let deadline = session.poll_timeout().into_iter().chain(closing).min();
+        let deadlines = session.poll_timeout().into_iter().chain(closing);
+        let deadline = deadlines.chain(leaves_at).min();
         let has_events = session.has_events();
         let writes = self.broken.is_none() && writer.is_busy();
         let is_open = commands.is_open;

@@ -51,6 +51,9 @@ pub enum Disconnect {
     /// The server closed it, and said why.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The server is ending, and has asked to come back.
+    #[error("the server is ending")]
+    Asked,
     /// No other connection can be made, for a reason that doesn't go away by itself.
     #[error(transparent)]
     Dial(Box<DialError>),

@@ -42,6 +42,8 @@
 //!   [`Event::Gap`] or an [`Event::Incomplete`]; lines that it refuses are an
 //!   [`Event::LineRefused`]; lines that may not have arrived when the client ends are
 //!   counted in its [`ClientError`].
+//! - **A server that is ending is left at a random moment** within the time that it names, so
+//!   that not all of its clients reach the next one at once ([`Disconnect::Asked`]).
 //! - Delivery is from this process: lines that were not acknowledged are not kept when the
 //!   process ends.
 //!

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
-use wire::ErrorCode;
+use wire::{Address, ErrorCode};
 
 use crate::backoff::BackOff;
 use crate::channels::{Command, Program, at, now, perform};
@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     waits: bool,
     /// Holds a name that the next connection takes over.
     claimed: Option<Link>,
+    /// Where the last server has asked us to go.
+    named: Vec<Address>,
 }
 
 /// The settings of a driver.
@@ -80,8 +82,12 @@ enum End {
 
 impl Driver {
     pub(crate) fn new(setup: Setup) -> Self {
+        let mut session = setup.session;
+        if !setup.reconnects {
+            session.stay();
+        }
         Self {
-            session: setup.session,
+            session,
             program: Program::new(setup.commands, setup.events),
             drain_timeout: setup.drain_timeout,
             dialer: setup.dialer,
@@ -89,6 +95,7 @@ impl Driver {
             reconnects: setup.reconnects,
             waits: setup.waits,
             claimed: None,
+            named: Vec::new(),
         }
     }
 
@@ -301,11 +308,15 @@ impl Driver {
         if attempt == Attempt::Again && self.session.is_finished() {
             return Meanwhile::NothingLeft;
         }
+        let mut first_pause = self.session.take_move().map(|moving| {
+            self.named = moving.servers;
+            moving.at.saturating_duration_since(now())
+        });
         loop {
             if let Some(error) = error.take_if(|error| error.is_final()) {
                 return Meanwhile::Failed(self.lost(error));
             }
-            let pause = back_off.pause();
+            let pause = first_pause.take().unwrap_or_else(|| back_off.pause());
             self.session.emit(Event::Retrying { pause, error });
             match self.meanwhile(sleep(pause), attempt).await {
                 Meanwhile::Happened(()) => {}
@@ -319,24 +330,43 @@ impl Driver {
         }
     }
 
-    /// Makes a connection; tells the program if that takes long.
+    /// Makes a connection: to a server that the last one has named, or to our own address.
     async fn dial(&mut self, attempt: Attempt) -> Meanwhile<Result<Link, DialError>> {
-        let dialer = self.dialer.clone();
-        let mut dialing = pin!(dialer.dial());
-        let dialed = match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
-            Meanwhile::Happened(Ok(result)) => Meanwhile::Happened(result),
-            Meanwhile::Happened(Err(_)) => {
-                self.session.emit(Event::StillConnecting);
-                self.meanwhile(dialing, attempt).await
+        for address in std::mem::take(&mut self.named) {
+            let dialer = Dialer {
+                address,
+                ..self.dialer.clone()
+            };
+            match self.dial_with(dialer, attempt).await {
+                // The next one may be there, and our own address comes last.
+                Meanwhile::Happened(Err(_)) => {}
+                other => return other,
             }
-            other => other.without(),
-        };
+        }
+        let dialed = self.dial_with(self.dialer.clone(), attempt).await;
         if let Meanwhile::Happened(Ok(link)) = &dialed
             && let Some(proof) = link.proof()
         {
             self.secured(proof);
         }
         dialed
+    }
+
+    /// Tells the program if that takes long.
+    async fn dial_with(
+        &mut self,
+        dialer: Dialer,
+        attempt: Attempt,
+    ) -> Meanwhile<Result<Link, DialError>> {
+        let mut dialing = pin!(dialer.dial());
+        match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
+            Meanwhile::Happened(Ok(result)) => Meanwhile::Happened(result),
+            Meanwhile::Happened(Err(_)) => {
+                self.session.emit(Event::StillConnecting);
+                self.meanwhile(dialing, attempt).await
+            }
+            other => other.without(),
+        }
     }
 
     /// The server has proven who it is. A key that was accepted at first use must stay the same

@@ -16,6 +16,11 @@ pub(crate) fn number() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
 }
 
+/// A random number from 0 to 1, for the same purposes.
+pub(crate) fn fraction() -> f64 {
+    f64::from(number() as u32) / f64::from(u32::MAX)
+}
+
 /// `N` random bytes in hexadecimal digits.
 fn hexadecimal<const N: usize>() -> Result<String, NoRandomness> {
     let mut bytes = [0; N];

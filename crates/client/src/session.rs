@@ -13,6 +13,7 @@ mod config;
 mod heartbeat;
 mod identity;
 mod membership;
+mod moving;
 mod naming;
 mod older;
 mod pages;
@@ -29,6 +30,7 @@ use wire::{Endpoint, TopicName};
 
 pub use config::{FirstLines, Name, Presence, Protocol, SessionConfig};
 pub(crate) use identity::is_hopeless;
+pub(crate) use moving::Move;
 pub use requests::Request;
 pub use resume::History;
 
@@ -87,6 +89,10 @@ pub struct Session {
     /// The older messages that the program wants.
     older: older::Older,
     wish: naming::Wish,
+    /// The server has asked us to come back.
+    moving: Option<Move>,
+    /// There is no other connection after this one, so it isn't left.
+    stays: bool,
     /// Nothing more will be pushed.
     is_finishing: bool,
     /// All topics were left, so that the server doesn't keep the name.
@@ -154,6 +160,8 @@ impl Session {
             unanswered_who: VecDeque::new(),
             pages: pages::Pages::default(),
             older: older::Older::default(),
+            moving: None,
+            stays: false,
             is_finishing: false,
             has_left: false,
             ack_deadline: None,
@@ -175,6 +183,7 @@ impl Session {
         self.forget_requests();
         self.wish_again();
         self.closing_error = None;
+        self.moving = None;
         self.queue.restart();
         self.memberships.iter_mut().for_each(Membership::connected);
         if self.config.protocol == Protocol::Classic {
@@ -211,6 +220,21 @@ impl Session {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
+    }
+
+    /// From now on the session stays where it is, whatever a server asks for.
+    pub(crate) fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// When to leave the server, because it has asked for that.
+    pub(crate) fn leaves_at(&self) -> Option<Instant> {
+        self.moving.as_ref().map(|moving| moving.at)
+    }
+
+    /// When and where to come back, if the server has asked for it.
+    pub(crate) fn take_move(&mut self) -> Option<Move> {
+        self.moving.take()
     }
 
     /// Whether the client has taken part in a topic.

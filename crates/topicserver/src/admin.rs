@@ -2,7 +2,6 @@
 //! reach. Whoever reaches it is an administrator, so it asks for no password, and it listens
 //! only where it is told to.
 
-mod exposition;
 mod guard;
 mod history;
 mod router;
@@ -16,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 use crate::config::AdminAddress;
+use crate::reload::Reloader;
 use crate::state::ServerState;
 use crate::unix_socket::{self, SocketFile};
 
@@ -28,8 +28,8 @@ const PERMISSIONS: u32 = 0o600;
 /// What administrators can do to a server.
 pub(crate) struct Control {
     pub(crate) state: Arc<ServerState>,
-    /// Has it read its files again.
-    pub(crate) reload: Box<dyn Fn() + Send + Sync>,
+    /// Has it read everything again.
+    pub(crate) reloader: Reloader,
     /// Has it end.
     pub(crate) drain: Arc<Notify>,
 }

@@ -38,7 +38,8 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Have the server read its certificate and its accounts again; its log says what has changed
+    /// Have the server read its options, its accounts and its certificate again, and print what has
+    /// changed
     Reload {
         #[command(flatten)]
         target: Target,

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod changes;
 mod connections;
 mod deadlines;
 mod frames;
@@ -40,6 +41,8 @@ use tls::TlsOptions;
 use topic::TopicOptions;
 
 use crate::network::Network;
+pub use changes::Change;
+pub(crate) use changes::InForce;
 pub use layers::Gathered;
 pub use source::{ConfigMistake, OptionsError, Source};
 pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};

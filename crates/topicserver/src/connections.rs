@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
-use wire::ErrorCode;
+use wire::{ErrorCode, Event, Reconnect};
 
 use crate::metrics::{self, Count};
 use crate::outbox::transport::Transport;
@@ -17,10 +17,14 @@ use crate::outbox::{Outbox, SharedOutbox};
 /// Where connections are closed one after another: those of this time are closed together.
 const CLOSING_STEP: Duration = Duration::from_millis(5);
 
+/// Connections that are asked to come back before other tasks run.
+const ASKED_AT_ONCE: usize = 64;
+
+/// The key of a connection. No system has descriptors for more.
+pub(crate) type Key = u32;
+
 /// All connections and their limits.
 pub(crate) struct Connections {
-    max: usize,
-    max_per_address: usize,
     table: Mutex<Table>,
     /// Notified when the last connection has ended.
     emptied: Notify,
@@ -28,6 +32,8 @@ pub(crate) struct Connections {
 
 #[derive(Default)]
 struct Table {
+    max: usize,
+    max_per_address: usize,
     outboxes: Slab<Option<Weak<Outbox<dyn Transport>>>>,
     /// Why all connections are closed, new ones included.
     closing: Option<(ErrorCode, Arc<str>)>,
@@ -35,8 +41,9 @@ struct Table {
 }
 
 impl Table {
-    /// Counts a connection of this address, unless the address has `max` connections.
-    fn enter(&mut self, peer: IpAddr, max: usize) -> Result<(), Refusal> {
+    /// Counts a connection of this address, unless the address has as many as it may.
+    fn enter(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+        let max = self.max_per_address;
         let here = self.per_address.entry(peer).or_default();
         if *here >= max {
             metrics::count(Count::RefusedAddressFull, 1);
@@ -68,31 +75,43 @@ pub(crate) enum Refusal {
 
 impl Connections {
     pub(crate) fn new(max: usize, max_per_address: usize) -> Self {
-        Self {
+        let table = Table {
             max,
             max_per_address,
-            table: Mutex::default(),
+            ..Table::default()
+        };
+        Self {
+            table: Mutex::new(table),
             emptied: Notify::new(),
         }
     }
 
+    /// Changes the limits. Connections beyond them stay.
+    pub(crate) fn set_limits(&self, max: usize, max_per_address: usize) {
+        let mut table = self.table.lock();
+        table.max = max;
+        table.max_per_address = max_per_address;
+    }
+
     /// Counts a new connection and gives it a key. `peer` is `None` while the client of a proxy's
     /// connection is unknown.
-    pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Result<usize, Refusal> {
+    pub(crate) fn admit(&self, peer: Option<IpAddr>) -> Result<Key, Refusal> {
         let mut table = self.table.lock();
-        if table.outboxes.len() >= self.max {
+        let next = Key::try_from(table.outboxes.vacant_key());
+        let Some(key) = next.ok().filter(|_| table.outboxes.len() < table.max) else {
             metrics::count(Count::RefusedServerFull, 1);
-            return Err(Refusal::Full(self.max));
-        }
+            return Err(Refusal::Full(table.max));
+        };
         if let Some(peer) = peer {
-            table.enter(peer, self.max_per_address)?;
+            table.enter(peer)?;
         }
-        Ok(table.outboxes.insert(None))
+        table.outboxes.insert(None);
+        Ok(key)
     }
 
     /// Counts an existing connection for its client's address.
     pub(crate) fn assign(&self, peer: IpAddr) -> Result<(), Refusal> {
-        self.table.lock().enter(peer, self.max_per_address)
+        self.table.lock().enter(peer)
     }
 
     /// Undoes [`assign`](Self::assign).
@@ -101,9 +120,9 @@ impl Connections {
     }
 
     /// Lets a connection be reached when the server ends.
-    pub(crate) fn set_outbox(&self, key: usize, outbox: &SharedOutbox) {
+    pub(crate) fn set_outbox(&self, key: Key, outbox: &SharedOutbox) {
         let mut table = self.table.lock();
-        table.outboxes[key] = Some(Arc::downgrade(outbox));
+        table.outboxes[key as usize] = Some(Arc::downgrade(outbox));
         let closing = table.closing.clone();
         drop(table);
         if let Some((code, text)) = closing {
@@ -112,9 +131,9 @@ impl Connections {
     }
 
     /// Forgets a connection from `peer`.
-    pub(crate) fn remove(&self, key: usize, peer: Option<IpAddr>) {
+    pub(crate) fn remove(&self, key: Key, peer: Option<IpAddr>) {
         let mut table = self.table.lock();
-        table.outboxes.remove(key);
+        table.outboxes.remove(key as usize);
         if let Some(peer) = peer {
             table.leave(peer);
         }
@@ -142,6 +161,17 @@ impl Connections {
                 tokio::time::sleep(early).await;
             }
             outbox.close(code, text);
+        }
+    }
+
+    /// Asks the extended ones to come back at a moment of their own within this time.
+    pub(crate) async fn ask_to_reconnect(&self, within: Duration) {
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let servers = Vec::new();
+        let hint = Event::Reconnect(Reconnect { within, servers }).to_line();
+        for some in self.outboxes().chunks(ASKED_AT_ONCE) {
+            some.iter().for_each(|outbox| outbox.send_hint(&hint));
+            tokio::task::yield_now().await;
         }
     }
 
@@ -193,6 +223,21 @@ mod tests {
         let third = Some(ip("10.0.0.3"));
         assert_eq!(connections.admit(third), Err(Refusal::Full(3)));
         connections.remove(first, one);
+        assert!(connections.admit(one).is_ok());
+    }
+
+    #[test]
+    fn limits_can_change_and_end_nobody() {
+        let connections = Connections::new(3, 3);
+        let one = Some(ip("10.0.0.1"));
+        let keys = [(); 3].map(|()| connections.admit(one).unwrap());
+        connections.set_limits(2, 1);
+        connections.remove(keys[0], one);
+        assert_eq!(connections.count(), 2);
+        assert_eq!(connections.admit(one), Err(Refusal::Full(2)));
+        connections.set_limits(3, 2);
+        assert_eq!(connections.admit(one), Err(Refusal::AddressFull(2)));
+        connections.set_limits(3, 3);
         assert!(connections.admit(one).is_ok());
     }
 

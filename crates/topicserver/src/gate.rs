@@ -154,19 +154,30 @@ impl<'a> Gate<'a> {
 
     /// Looks a user up. This needs the permission to see the members of all topics.
     pub(crate) fn look_up(&self, user: &str) -> Result<Option<Vec<u8>>, Denied> {
-        let access = self.state.access();
-        if !access.grant_everywhere(self.principal).contains(Verbs::WHO) {
-            let code = match self.principal {
-                Principal::Everyone => ErrorCode::Unauthenticated,
-                Principal::Known(_) => ErrorCode::Forbidden,
-            };
-            let text = format!(
-                "you may not look anybody up as {}; that takes the right \"who *\"",
-                self.principal
-            );
-            return Err(self.noted(Denied::new(code, text)));
-        }
+        self.require_everywhere(Verbs::WHO, "look anybody up")?;
         Ok(self.state.directory().find(user))
+    }
+
+    /// Checks that the principal may see the metrics, which are of all topics together.
+    pub(crate) fn see_metrics(&self) -> Result<(), Denied> {
+        self.require_everywhere(Verbs::METRICS, "see the metrics")
+    }
+
+    /// Checks that the principal may do something in every topic, whatever its name.
+    fn require_everywhere(&self, verbs: Verbs, what: &str) -> Result<(), Denied> {
+        let granted = self.state.access().grant_everywhere(self.principal);
+        if granted.contains(verbs) {
+            return Ok(());
+        }
+        let code = match self.principal {
+            Principal::Everyone => ErrorCode::Unauthenticated,
+            Principal::Known(_) => ErrorCode::Forbidden,
+        };
+        let text = format!(
+            "you may not {what} as {}; that takes the right \"{verbs} *\"",
+            self.principal
+        );
+        Err(self.noted(Denied::new(code, text)))
     }
 
     /// Requests the topics that the principal may see.

@@ -21,6 +21,7 @@ mod clock;
 mod config;
 mod connections;
 mod excerpt;
+mod exposition;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,6 +43,7 @@ mod policy_watch;
 mod process;
 mod queues;
 mod reach;
+mod reload;
 mod server;
 mod session;
 mod socket;
@@ -63,8 +65,8 @@ pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use config::{
-    AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Config,
-    ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,
+    AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
+    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,
     TlsMode, TlsVersion,
 };
 pub use excerpt::Excerpt;
@@ -72,7 +74,8 @@ pub use identity::NoRandomness;
 pub use maintain::{Maintain, MaintainError};
 pub use manage::{Manage, ManageError};
 pub use network::{Network, NetworkError};
-pub use server::{Ended, Inherited, Reloader, Server, StartError};
+pub use reload::{Program, ReloadError, ReloadMistake, Reloaded, Reloader};
+pub use server::{Ended, Inherited, Server, StartError};
 pub use store::{
     Damaged, DatabaseError, ImportError, LineError, OpenError, SharedError, StoreError, ToolError,
 };

@@ -258,7 +258,7 @@ fn set_options(stream: &TcpStream, guard: &ConnectionGuard) {
     // Without it a single message would wait for the acknowledgement of the one before. An error
     // has no other effect.
     let _ = stream.set_nodelay(true);
-    watch_over(stream, guard.state().config().write_timeout);
+    watch_over(stream, guard.config().write_timeout);
 }
 
 /// The session of a connection from `peer`.

@@ -6,30 +6,50 @@ use std::fmt;
 use serde_json::{Map, Value};
 use topicserver::{LogFormat, LogLevel};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry, reload};
+
+/// Takes what passes the filter.
+type Filtered = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
+
+/// How much is logged, which can change.
+pub(crate) struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    pub(crate) fn set(&self, level: LogLevel) {
+        // It fails only when there is no log any more.
+        let _ = self.0.reload(filter(level));
+    }
+}
 
 /// Starts the log.
-pub(crate) fn start(level: LogLevel, format: LogFormat, is_journal: bool) {
-    let level = match level {
+pub(crate) fn start(level: LogLevel, format: LogFormat, is_journal: bool) -> Level {
+    let (level, handle) = reload::Layer::new(filter(level));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log: Box<dyn Layer<Filtered> + Send + Sync> = match format {
+        LogFormat::Json => log.event_format(Json).boxed(),
+        LogFormat::Text if is_journal => log.event_format(Journal).boxed(),
+        LogFormat::Text => log.with_target(false).boxed(),
+    };
+    tracing_subscriber::registry().with(level).with(log).init();
+    Level(handle)
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => log.event_format(Json).init(),
-        LogFormat::Text if is_journal => log.event_format(Journal).init(),
-        LogFormat::Text => log.with_target(false).init(),
     }
 }
 
@@ -86,12 +106,12 @@ where
 }
 
 /// Syslog's number for a level (RFC 5424, section 6.2.1).
-fn priority(level: Level) -> u8 {
+fn priority(level: tracing::Level) -> u8 {
     match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
+        tracing::Level::ERROR => 3,
+        tracing::Level::WARN => 4,
+        tracing::Level::INFO => 6,
+        tracing::Level::DEBUG | tracing::Level::TRACE => 7,
     }
 }
 

@@ -1,15 +1,18 @@
 //! `topicserver PORT`: arguments, log, port, signals, exit code; nothing else.
 
 mod logging;
+mod rereading;
 mod systemd;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser as _;
+use rereading::Around;
 use tokio::runtime::Runtime;
 use topicserver::{
     Administer, Config, Ended, Gathered, LogFormat, LogLevel, Maintain, Manage, Options,
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
     if is_check {
         arguments = to_check(arguments);
     }
-    let gathered = match Options::gather(arguments, std::env::vars_os()) {
+    let gathered = match Options::gather(arguments.iter().cloned(), std::env::vars_os()) {
         Ok(gathered) => gathered,
         Err(OptionsError::CommandLine(error)) => error.exit(),
         Err(error) => {
@@ -53,9 +56,9 @@ fn main() -> ExitCode {
     if is_check {
         return check_config(&gathered);
     }
-    let options = gathered.options;
-    logging::start(options.log, options.log_format, is_journal());
-    match serve(&options) {
+    let options = &gathered.options;
+    let log = logging::start(options.log, options.log_format, is_journal());
+    match serve(&gathered, Around::new(arguments, log, config)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("topicserver: {error:#}");
@@ -134,10 +137,11 @@ fn is_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
-fn serve(options: &Options) -> anyhow::Result<ExitCode> {
+fn serve(gathered: &Gathered, program: Around) -> anyhow::Result<ExitCode> {
+    let options = &gathered.options;
     raise_descriptor_limit(options);
     let runtime = runtime(worker_threads(options)).context("can't start worker threads")?;
-    let code = runtime.block_on(run(config(options)));
+    let code = runtime.block_on(run(gathered, program));
     // A second signal ends the process at once.
     runtime.shutdown_background();
     code
@@ -209,16 +213,18 @@ fn bind(config: Config) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
+async fn run(gathered: &Gathered, program: Around) -> anyhow::Result<ExitCode> {
+    let config = config(&gathered.options);
     let mut signals = Signals::new().context("can't watch for signals")?;
-    let drain_timeout = config.drain_timeout;
     // Without files to be read again, it ends a server as it ends other programs; but not a
     // service, which is told to reload by it.
-    let has_files = config.auth.is_some() || config.tls.mode() != TlsMode::Off;
+    let has_files =
+        gathered.has_file() || config.auth.is_some() || config.tls.mode() != TlsMode::Off;
     if has_files || systemd::is_there() {
         signals.catch_hangup().context("can't watch for signals")?;
     }
     let mut server = bind(config)?;
+    server.follow(Arc::new(program), gathered);
     let reloader = server.reloader();
     let (vitals, drain_asked) = (server.take_vitals(), server.drain_asked());
     let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
@@ -239,10 +245,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             }
             caught = signals.next() => match caught {
                 Caught::End(_) => break,
-                Caught::Reload => {
-                    systemd::say_reloading();
-                    reloader.reload();
-                }
+                Caught::Reload => reloader.reload(),
             },
         }
     }
@@ -251,7 +254,6 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         watchdog.abort();
     }
     systemd::say_stopping();
-    tracing::info!("ending: delivering what is queued, for up to {drain_timeout:?}");
     drop(asked);
     tokio::select! {
         ended = serving => Ok(report(ended)),

@@ -130,7 +130,7 @@ struct RuleCommand {
     /// everyone, members, or the name of a user
     who: Subject,
 
-    /// Verbs (read, live, write, who, list, admin) and a topic, in one argument
+    /// Verbs (read, live, write, who, list, admin, metrics) and a topic, in one argument
     rule: String,
 
     /// Take the rule away instead

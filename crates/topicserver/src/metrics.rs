@@ -43,6 +43,7 @@ pub(crate) enum Count {
     WebSocketsOverTls,
     Members,
     ReadersBehind,
+    Ids,
 }
 
 /// What is counted for each code of an error.
@@ -97,7 +98,7 @@ impl Speaks {
     }
 }
 
-const COUNTS: usize = Count::ReadersBehind as usize + 1;
+const COUNTS: usize = Count::Ids as usize + 1;
 const CODES: usize = ErrorCode::ALL.len();
 /// One more bucket for what is beyond all bounds, and the sum in nanoseconds.
 const TIME_SLOTS: usize = BOUNDS.len() + 2;

@@ -199,7 +199,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// once; a topic that finds the outbox full again sets it again.
     pub(crate) fn take_drained(&self) -> bool {
         let mut state = self.state.lock();
-        let is_due = state.is_wanted && state.queued() <= self.limits.per_connection / 2;
+        let is_due = state.is_wanted && state.queued() <= self.limits.per_connection() / 2;
         if is_due {
             state.is_wanted = false;
         }
@@ -300,7 +300,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
 
     /// Whether the outbox is more than half full. Then no large answer is begun.
     pub(crate) fn is_half_full(&self) -> bool {
-        self.has_work() && self.state.lock().promised() > self.limits.per_connection / 2
+        self.has_work() && self.state.lock().promised() > self.limits.per_connection() / 2
     }
 
     /// Whether bytes are queued or expected, or the state has changed, since

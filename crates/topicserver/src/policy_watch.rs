@@ -4,22 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::access::Changed;
 use crate::state::ServerState;
 
 /// How often the file is checked. Connections are ended within a second, also on a busy machine.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// Checks periodically, and at once when asked; never ends.
-pub(crate) async fn run(state: &Arc<ServerState>, mut asked: watch::Receiver<()>) {
+/// Checks periodically; never ends.
+pub(crate) async fn run(state: &Arc<ServerState>) {
     loop {
-        // Not sooner than the interval: a change waits for no longer than that.
-        let _ = tokio::time::timeout(INTERVAL, asked.changed()).await;
-        if check(state).await {
-            state.connections().recheck_all();
-        }
+        tokio::time::sleep(INTERVAL).await;
+        check_now(state).await;
+    }
+}
+
+/// Checks once.
+pub(crate) async fn check_now(state: &Arc<ServerState>) {
+    if check(state).await {
+        state.connections().recheck_all();
     }
 }
 

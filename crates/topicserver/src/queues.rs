@@ -24,17 +24,19 @@ const LEAST_INPUT: usize = 2 * 1024;
 /// Bytes that are queued for several connections are counted for each, though they are in memory
 /// once. So the count is never too small.
 pub(crate) struct QueueLimits {
-    /// Bytes that may wait for one connection.
-    pub(crate) per_connection: usize,
-    /// Bytes that may wait for one topic's task before its publishers are slowed.
-    pub(crate) per_topic: usize,
-    /// Bytes that may wait in all queues.
-    pub(crate) all: usize,
+    most: Most,
     outboxes: Pool,
     mailboxes: Pool,
     inputs: Pool,
     /// Sessions that wait until mailboxes have room, by the data of their wakers.
     readers: Mutex<HashMap<usize, Waker>>,
+}
+
+/// How much may wait. A reload changes it, rarely; reading it is a plain load, without waiting.
+struct Most {
+    per_connection: AtomicUsize,
+    per_topic: AtomicUsize,
+    all: AtomicUsize,
 }
 
 /// The bytes in the queues of one kind.
@@ -56,9 +58,11 @@ pub(crate) enum Kind {
 impl QueueLimits {
     pub(crate) fn new(per_connection: usize, per_topic: usize, all: usize) -> Arc<Self> {
         Arc::new(Self {
-            per_connection,
-            per_topic,
-            all,
+            most: Most {
+                per_connection: per_connection.into(),
+                per_topic: per_topic.into(),
+                all: all.into(),
+            },
             outboxes: Pool::default(),
             mailboxes: Pool::default(),
             inputs: Pool::default(),
@@ -69,6 +73,30 @@ impl QueueLimits {
     /// The limits of a single queue: all queues together have the same.
     pub(crate) fn of_one(limit: usize) -> Arc<Self> {
         Self::new(limit, limit, usize::MAX)
+    }
+
+    /// Changes the limits. What is beyond them already stays until it is taken.
+    pub(crate) fn set(&self, per_connection: usize, per_topic: usize, all: usize) {
+        self.most.per_connection.store(per_connection, Relaxed);
+        self.most.per_topic.store(per_topic, Relaxed);
+        self.most.all.store(all, Relaxed);
+        // There may be room now.
+        self.wake_readers();
+    }
+
+    /// Bytes that may wait for one connection.
+    pub(crate) fn per_connection(&self) -> usize {
+        self.most.per_connection.load(Relaxed)
+    }
+
+    /// Bytes that may wait for one topic's task before its publishers are slowed.
+    fn per_topic(&self) -> usize {
+        self.most.per_topic.load(Relaxed)
+    }
+
+    /// Bytes that may wait in all queues.
+    pub(crate) fn all(&self) -> usize {
+        self.most.all.load(Relaxed)
     }
 
     /// Bytes that wait in all queues.
@@ -92,14 +120,15 @@ impl QueueLimits {
     /// everything is taken, none does.
     pub(crate) fn allowed_outbox(&self) -> usize {
         let queued = self.queued();
-        self.outboxes.allowed(self.all, queued, self.per_connection)
+        self.outboxes
+            .allowed(self.all(), queued, self.per_connection())
     }
 
     /// Bytes that may wait for a topic's task now, by the same rule.
     pub(crate) fn allowed_mailbox(&self) -> usize {
         let queued = self.mailboxes.bytes.load(Relaxed);
         self.mailboxes
-            .allowed(self.all / PART, queued, self.per_topic)
+            .allowed(self.all() / PART, queued, self.per_topic())
     }
 
     /// Bytes of frames that one connection may have sent, and that are not carried out yet, by
@@ -117,7 +146,7 @@ impl QueueLimits {
 
     /// The limit of [`input`](Self::input).
     pub(crate) fn most_input(&self) -> usize {
-        self.all / PART
+        self.all() / PART
     }
 
     /// Waits until the mailboxes together have room.
@@ -135,8 +164,13 @@ impl QueueLimits {
         Poll::Pending
     }
 
+    /// Sessions that wait until the mailboxes together have room.
+    pub(crate) fn readers_waiting(&self) -> usize {
+        self.readers.lock().len()
+    }
+
     fn are_mailboxes_full(&self) -> bool {
-        self.mailboxes.bytes.load(Relaxed) >= self.all / PART
+        self.mailboxes.bytes.load(Relaxed) >= self.all() / PART
     }
 
     /// Counts bytes that were queued. A queue that was empty becomes a holder.
@@ -155,11 +189,15 @@ impl QueueLimits {
             pool.holders.fetch_sub(1, Relaxed);
         }
         let queued = pool.bytes.fetch_sub(bytes, Relaxed);
-        let limit = self.all / PART;
+        let limit = self.all() / PART;
         if kind == Kind::Mailbox && queued >= limit && queued - bytes < limit {
-            let readers = std::mem::take(&mut *self.readers.lock());
-            readers.into_values().for_each(Waker::wake);
+            self.wake_readers();
         }
+    }
+
+    fn wake_readers(&self) {
+        let readers = std::mem::take(&mut *self.readers.lock());
+        readers.into_values().for_each(Waker::wake);
     }
 
     fn pool(&self, kind: Kind) -> &Pool {
@@ -254,6 +292,26 @@ mod tests {
         drop(outboxes);
         assert_eq!((limits.queued(), limits.allowed_outbox()), (0, 1_000));
         assert_eq!(limits.outboxes.holders.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn limits_can_change_and_whoever_waits_for_room_is_woken() {
+        let limits = QueueLimits::new(1_000, 1_000, 4_000);
+        let mut mailbox = Queued::new(limits.clone(), Kind::Mailbox);
+        mailbox.add(1_500);
+        let waiting = tokio::spawn({
+            let limits = limits.clone();
+            async move { std::future::poll_fn(|cx| limits.poll_mailboxes(cx)).await }
+        });
+        while limits.readers.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        limits.set(2_000, 3_000, 8_000);
+        waiting.await.unwrap();
+        assert_eq!(limits.allowed_outbox(), 2_000);
+        assert_eq!((limits.all(), limits.most_input()), (8_000, 2_000));
+        mailbox.set(0);
+        assert_eq!(limits.allowed_mailbox(), 3_000);
     }
 
     #[test]

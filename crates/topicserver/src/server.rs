@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
@@ -13,14 +13,15 @@ use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::admin::{AdminListener, Control};
 use crate::announce::{AnnounceError, Announcement, Facts};
 use crate::clock::{Clock, SystemClocks, TimeSource};
-use crate::config::{AdminAddress, Config};
+use crate::config::{AdminAddress, Config, Gathered};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
 use crate::listener::{self, Listeners, LocalListener};
 use crate::policy_watch;
 use crate::reach;
-use crate::state::ServerState;
-use crate::store::{OpenError, Retention, Store};
+use crate::reload::{self, Followed, Program, Reloader, Requests};
+use crate::state::{self, ServerState};
+use crate::store::{OpenError, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
 use crate::vitals::{Pings, Vitals};
@@ -30,7 +31,9 @@ pub struct Server {
     listeners: Listeners,
     tcp_addr: Option<SocketAddr>,
     state: Arc<ServerState>,
-    reloads: watch::Sender<()>,
+    reloader: Reloader,
+    reloads: Requests,
+    followed: Option<Followed>,
     admin: Option<AdminListener>,
     /// Told when an administrator asks for the end.
     drain: Arc<Notify>,
@@ -46,17 +49,6 @@ pub struct Inherited {
     pub tcp: Option<std::net::TcpListener>,
     /// A UNIX socket. Its file stays when the server ends.
     pub unix: Option<std::os::unix::net::UnixListener>,
-}
-
-/// Has a server read its files again while it runs.
-#[derive(Clone, Debug)]
-pub struct Reloader(watch::Sender<()>);
-
-impl Reloader {
-    /// Reads the certificate and the accounts again. Invalid files change nothing and are logged.
-    pub fn reload(&self) {
-        self.0.send_replace(());
-    }
 }
 
 /// How a server ended.
@@ -180,11 +172,14 @@ impl Server {
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         let (vitals, pings) = Vitals::new(store.clone());
+        let (reloader, reloads) = Reloader::new();
         Ok(Self {
             listeners,
             tcp_addr,
             state: ServerState::new(config, store, tls, http, clock, access)?,
-            reloads: watch::Sender::new(()),
+            reloader,
+            reloads,
+            followed: None,
             admin,
             drain: Arc::default(),
             vitals: Some(vitals),
@@ -215,9 +210,15 @@ impl Server {
         self.state.tls()?.own_fingerprint()
     }
 
-    /// A handle that makes the server read its files again while it runs.
+    /// A handle that makes the server read everything again while it runs.
     pub fn reloader(&self) -> Reloader {
-        Reloader(self.reloads.clone())
+        self.reloader.clone()
+    }
+
+    /// With a reload the server also follows its options, which this program reads again. Those
+    /// in force are `gathered`.
+    pub fn follow(&mut self, program: Arc<dyn Program>, gathered: &Gathered) {
+        self.followed = Some(Followed::new(program, gathered));
     }
 
     /// The address that it listens on, with the actual port. The unspecified address and port 0
@@ -253,8 +254,9 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = policy_watch::run(&self.state, self.reloads.subscribe()) => {}
-            () = watch_certificate(&self.state, self.reloads.subscribe()) => {}
+            () = policy_watch::run(&self.state) => {}
+            () = watch_certificate(&self.state) => {}
+            () = reload::run(&self.state, self.reloads, self.followed) => {}
             () = &mut admin => {}
             () = watch_announcement(announcement.as_ref()) => {}
             () = announced_end(&self.state, shutdown) => {}
@@ -293,10 +295,9 @@ impl Server {
 
     /// Answers administrators for ever.
     fn serve_admin(&mut self) -> impl Future<Output = ()> + 'static {
-        let reloader = self.reloader();
         let control = Arc::new(Control {
             state: self.state.clone(),
-            reload: Box::new(move || reloader.reload()),
+            reloader: self.reloader(),
             drain: self.drain.clone(),
         });
         let admin = self.admin.take();
@@ -328,14 +329,22 @@ async fn announced_end(state: &ServerState, shutdown: impl Future<Output = ()>) 
 async fn drain(state: &ServerState) -> Ended {
     let connections = state.connections();
     let config = state.config();
+    let (timeout, spread) = (config.drain_timeout, config.drain_spread);
+    let count = connections.count();
+    tracing::info!(
+        "ending: {count} connections are closed over {spread:?} when they have what is queued for \
+         them, for which they have {timeout:?}"
+    );
     let drain = async {
         state.registry().barrier().await;
+        if !spread.is_zero() {
+            connections.ask_to_reconnect(spread).await;
+        }
         let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
-        connections.close_all(code, text, config.drain_spread).await;
+        connections.close_all(code, text, spread).await;
         connections.emptied().await;
     };
-    let longest = config.drain_timeout + config.drain_spread;
-    match tokio::time::timeout(longest, drain).await {
+    match tokio::time::timeout(timeout + spread, drain).await {
         Ok(()) => Ended::Drained,
         Err(_) => match connections.count_waiting() {
             0 => Ended::Drained,
@@ -404,10 +413,10 @@ fn open_access(config: &Config) -> Result<Access, StartError> {
     })
 }
 
-/// Reads the certificate again when it is asked for, and from time to time.
-async fn watch_certificate(state: &ServerState, asked: watch::Receiver<()>) {
+/// Reads the certificate again from time to time.
+async fn watch_certificate(state: &ServerState) {
     match state.tls() {
-        Some(tls) => tls.watch(asked).await,
+        Some(tls) => tls.watch().await,
         None => std::future::pending().await,
     }
 }
@@ -416,14 +425,9 @@ fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartErro
     let Some(directory) = &config.data else {
         return Ok(None);
     };
-    let retention = Retention {
-        age: config.keep_age,
-        messages: config.keep_messages,
-        bytes: config.keep_bytes,
-    };
     let store = Store::open(
         directory,
-        retention,
+        state::retention(config),
         config.id_window,
         config.storage_timeout,
         clock,

@@ -95,7 +95,7 @@ impl<R: Source> Session<R> {
         Self {
             reader,
             input: Input::default(),
-            read_deadline: deadline(guard.state().config().registration_timeout),
+            read_deadline: deadline(guard.config().registration_timeout),
             write_deadline: None,
             handler: Handler::new(guard, outbox),
         }
@@ -317,7 +317,7 @@ impl<R: Source> Session<R> {
     }
 
     fn config(&self) -> &Config {
-        self.handler.state().config()
+        self.handler.config()
     }
 }
 

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use wire::ErrorCode;
 
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::connections::{Connections, Refusal};
+use crate::connections::{Connections, Key, Refusal};
 use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
@@ -21,14 +22,15 @@ use crate::metrics::CountedConnection;
 use crate::outbox::SharedOutbox;
 use crate::peer::Shown;
 use crate::queues::QueueLimits;
-use crate::store::Store;
+use crate::store::{Retention, Store};
 use crate::tls::acceptor::Acceptor;
 use crate::tls::reader::Reader;
 use crate::topic::registry::Registry;
 
 /// The state of the server that its connections share.
 pub(crate) struct ServerState {
-    config: Config,
+    /// The configuration in force. A connection keeps the one with which it began.
+    config: RwLock<Arc<Config>>,
     registry: Arc<Registry>,
     access: Access,
     connections: Connections,
@@ -102,12 +104,31 @@ impl ServerState {
             server_errors: LogLimiter::default(),
             started: Instant::now(),
             is_draining: AtomicBool::new(false),
-            config,
+            config: RwLock::new(Arc::new(config)),
         }))
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    /// The configuration in force now. Connections have one of their own, which doesn't change.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().clone()
+    }
+
+    /// Puts another configuration in force, as far as it can be while the server runs: for new
+    /// connections, and for what all of them share.
+    pub(crate) async fn follow(&self, config: Config) {
+        let (per_connection, per_topic) = (config.max_outbox, config.max_mailbox);
+        self.queue_limits
+            .set(per_connection, per_topic, config.max_queued);
+        let (most, per_address) = (config.max_connections, config.max_connections_per_address);
+        self.connections.set_limits(most, per_address);
+        self.directory.set_grace(config.name_grace);
+        self.http.follow(&config);
+        if let Some(store) = &self.store {
+            store.keep(retention(&config));
+        }
+        let config = Arc::new(config);
+        *self.config.write() = config.clone();
+        self.registry.follow(&config).await;
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
@@ -181,9 +202,11 @@ impl ServerState {
     /// no address yet.
     pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<ConnectionGuard, Refusal> {
         let ip = peer.ip().to_canonical();
-        let ip = (!self.config.trusts_proxy(ip)).then_some(ip);
+        let config = self.config();
+        let ip = (!config.trusts_proxy(ip)).then_some(ip);
         Ok(ConnectionGuard {
             state: self.clone(),
+            config,
             key: self.connections.admit(ip)?,
             ip,
             counted: CountedConnection::new(),
@@ -217,11 +240,23 @@ impl ServerState {
     }
 }
 
+/// How much of each topic is kept on disk.
+pub(crate) fn retention(config: &Config) -> Retention {
+    Retention {
+        age: config.keep_age,
+        messages: config.keep_messages,
+        bytes: config.keep_bytes,
+    }
+}
+
 /// Serves connections that speak HTTP. It is a trait because HTTP is built on sessions, and a
 /// session hands over a connection that turns out to speak HTTP.
 pub(crate) trait ServeHttp: Send + Sync {
     /// Serves a connection until it ends.
     fn serve(self: Arc<Self>, connection: Handover) -> Serving;
+
+    /// Serves by another configuration from now on.
+    fn follow(&self, config: &Config);
 }
 
 /// A connection that is being served.
@@ -240,7 +275,9 @@ pub(crate) struct Handover {
 /// Counts a connection as long as it is there.
 pub(crate) struct ConnectionGuard {
     state: Arc<ServerState>,
-    key: usize,
+    /// The configuration that was in force when the connection began.
+    config: Arc<Config>,
+    key: Key,
     /// The address under which the connection is counted. `None` for a connection of a trusted
     /// proxy, which may have any number.
     ip: Option<IpAddr>,
@@ -264,6 +301,11 @@ impl Drop for AddressPermit {
 impl ConnectionGuard {
     pub(crate) fn state(&self) -> &Arc<ServerState> {
         &self.state
+    }
+
+    /// The configuration that was in force when the connection began.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// What the metrics count it as.

@@ -122,6 +122,14 @@ impl Store {
         self.reader.space()
     }
 
+    /// Keeps this much of each topic from now on.
+    pub(crate) fn keep(&self, retention: Retention) {
+        self.reader.set_limits(retention);
+        // The writer looks at the limits after each request. If it has ended, nothing is deleted.
+        let (done, _) = oneshot::channel();
+        let _ = self.queue.ping(done);
+    }
+
     /// Resolves when the writer has come to this.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();

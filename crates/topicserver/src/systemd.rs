@@ -41,12 +41,11 @@ pub(crate) fn say_ready() {
     say(&[NotifyState::Ready]);
 }
 
-/// The server reads its files again, and does so while it serves.
+/// The server reads its files again, and serves meanwhile. It is ready afterwards.
 pub(crate) fn say_reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         say(&[NotifyState::Reloading, now]);
     }
-    say_ready();
 }
 
 /// The server is ending.

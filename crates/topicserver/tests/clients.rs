@@ -93,7 +93,7 @@ fn each_library_has_a_test_of_every_scenario() {
     assert_eq!(listed, (1..=listed.len() as u32).collect::<Vec<_>>());
     assert!(listed.len() >= 17, "{listed:?}");
     let rust = "../crates/client/tests/behaviour/scenarios";
-    let [rust, secure] = ["", "/secure"].map(|part| format!("{rust}{part}.rs"));
+    let rust = ["", "/secure", "/draining"].map(|part| format!("{rust}{part}.rs"));
     for (files, before, after) in [
         (vec!["js/test/scenarios.test.js"], "test(\"S", ':'),
         (
@@ -101,7 +101,7 @@ fn each_library_has_a_test_of_every_scenario() {
             "async def test_s",
             '_',
         ),
-        (vec![&*rust, &secure], "async fn s", '_'),
+        (rust.iter().map(String::as_str).collect(), "async fn s", '_'),
     ] {
         let mut found: Vec<u32> = files
             .iter()

@@ -53,6 +53,9 @@ pub enum Event<'a> {
     /// A gap: messages that the history no longer has.
     #[serde(borrow)]
     Gap(Gap<'a>),
+    /// The server is ending: come back at some moment within a time.
+    #[serde(borrow)]
+    Reconnect(Reconnect<'a>),
     /// Something went wrong.
     #[serde(borrow)]
     Error(ReportedError<'a>),
@@ -205,6 +208,16 @@ pub struct Gap<'a> {
     pub from: u64,
     /// The last one.
     pub to: u64,
+}
+
+/// See [`Event::Reconnect`].
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Reconnect<'a> {
+    /// Milliseconds. The client chooses its moment within them at random.
+    pub within: u64,
+    /// Where to, as `HOST:PORT`; empty for the same address.
+    #[serde(borrow, skip_serializing_if = "Vec::is_empty", default)]
+    pub servers: Vec<Cow<'a, str>>,
 }
 
 /// See [`Event::Error`].

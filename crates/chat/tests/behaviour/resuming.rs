@@ -310,3 +310,22 @@ fn json_has_one_object_a_line_and_notices_stay_where_they_are() {
     let shown: Value = serde_json::from_str(&chat.line()).unwrap();
     assert_eq!(shown, json!({"topic": "a", "text": "b"}));
 }
+
+#[test]
+fn a_server_that_is_ending_is_left_when_it_asks_for_that() {
+    let (mut chat, mut server, listener, address) = joined(&[]);
+    server.delivers(1, "t", "one");
+    assert_eq!(chat.line(), "t:one");
+    server.tells(&json!({"reconnect": {"within": 20, "servers": []}}));
+    let recovered = json!({"epoch": "e1", "seq": 2, "recovered": true});
+    // The other connection is still open.
+    let (mut next, registration) = back(&listener, &recovered);
+    assert_eq!(registration["extended"]["resume"]["t"]["seq"], 1);
+    next.delivers(2, "t", "two");
+    assert_eq!(chat.line(), "t:two");
+    chat.notice(&format!(
+        "the connection to {address} is lost: the server is ending"
+    ));
+    drop(server);
+    assert_eq!(chat.finishes(), 0);
+}

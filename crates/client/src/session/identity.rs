@@ -71,7 +71,7 @@ pub(crate) fn is_hopeless(cause: &Disconnect) -> bool {
     match cause {
         Disconnect::Server(error) => HOPELESS.iter().any(|code| error.is(*code)),
         Disconnect::Dial(error) => error.is_final(),
-        Disconnect::Link(_) | Disconnect::Silent => false,
+        Disconnect::Link(_) | Disconnect::Silent | Disconnect::Asked => false,
     }
 }
 

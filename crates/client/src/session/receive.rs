@@ -5,7 +5,7 @@ use std::time::Instant;
 use wire::{Envelope, ErrorCode, Event as ServerEvent, Registered, TopicName, UserName};
 
 use super::resume::Recovery;
-use super::{Name, Presence, Protocol, Register, Session, State};
+use super::{Move, Name, Presence, Protocol, Register, Session, State};
 use crate::error::{ClientError, Disconnect, Refusal, ServerError, SessionError};
 use crate::event::{Arrival, Event, Incoming, Person};
 use crate::frame::{Frame, MessageFrame};
@@ -193,6 +193,9 @@ impl Session {
             }
             ServerEvent::Authenticated(told) => self.on_authenticated(told),
             ServerEvent::Removed(removed) => self.on_removed(removed),
+            ServerEvent::Reconnect(told) if !self.stays => {
+                self.moving = Some(Move::asked(told, now));
+            }
             ServerEvent::Ping(value) => self.to_pong = Some(ServerEvent::Pong(value).to_line()),
             _ => self.on_news(event),
         }

@@ -1,6 +1,7 @@
 //! Servers that fall silent, or that answer late or in the old way. No socket and no
 //! clock: the tests hand in bytes and the time.
 
+mod moving;
 mod naming;
 
 use wire::{Event as ServerEvent, Registered, TopicState, UserName};

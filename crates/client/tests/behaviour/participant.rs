@@ -127,6 +127,14 @@ impl Participant {
         self.seen.borrow().iter().any(is_it)
     }
 
+    pub(crate) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.seen
+            .borrow()
+            .iter()
+            .filter(|event| is_it(event))
+            .count()
+    }
+
     pub(crate) fn find<T>(&self, read: impl Fn(&Event) -> Option<T>) -> Option<T> {
         self.seen.borrow().iter().find_map(read)
     }

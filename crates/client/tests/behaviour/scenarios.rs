@@ -1,5 +1,6 @@
 //! `clients/scenarios.md`, one test each. Those of the other libraries have the same numbers.
 
+mod draining;
 mod secure;
 
 use client::{Client, ClientError, Event, Finished, History, Line, Name, Options, Presence};

@@ -318,6 +318,15 @@ impl Access {
         Changed::Expiry
     }
 
+    /// Whether the file can be used as it is now.
+    pub(crate) fn look(&self) -> Result<(), AuthFileError> {
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
+        let now = read(&source.path)?;
+        parse(&source.path, &now.text).map(drop)
+    }
+
     /// Reads the file again if it has changed, and puts it in force if it is valid. An error is
     /// returned once for each content.
     pub(crate) fn reload(&self) -> Result<Changed, AuthFileError> {

@@ -16,8 +16,8 @@ pub(super) struct Rule {
 pub enum RuleError {
     /// There is no such verb.
     #[error(
-        "{0:?} is no verb; a rule has verbs (read, live, write, who, list, admin) and then the \
-         topic, as in \"read write lab-*\""
+        "{0:?} is no verb; a rule has verbs (read, live, write, who, list, admin, metrics) and then \
+         the topic, as in \"read write lab-*\""
     )]
     UnknownVerb(String),
     /// The verbs or the pattern are missing.

@@ -33,13 +33,14 @@ struct Model {
     is_hers: bool,
 }
 
-const VERBS: [(&str, Verbs); 6] = [
+const VERBS: [(&str, Verbs); 7] = [
     ("live", Verbs::LIVE),
     ("read", Verbs::READ),
     ("write", Verbs::WRITE),
     ("who", Verbs::WHO),
     ("list", Verbs::LIST),
     ("admin", Verbs::ADMIN),
+    ("metrics", Verbs::METRICS),
 ];
 
 /// What stands for a pattern in words: each `*` tries every length.

@@ -7,13 +7,14 @@ use std::fmt;
 pub(crate) struct Verbs(u8);
 
 /// The verbs as rules write them.
-const WORDS: [(&str, Verbs); 6] = [
+const WORDS: [(&str, Verbs); 7] = [
     ("read", Verbs::READ),
     ("live", Verbs::LIVE),
     ("write", Verbs::WRITE),
     ("who", Verbs::WHO),
     ("list", Verbs::LIST),
     ("admin", Verbs::ADMIN),
+    ("metrics", Verbs::METRICS),
 ];
 
 impl Verbs {
@@ -32,7 +33,9 @@ impl Verbs {
     pub(crate) const LIST: Self = Self(16);
     /// To manage the topic. Nothing uses it yet.
     pub(crate) const ADMIN: Self = Self(32);
-    pub(crate) const ALL: Self = Self(63);
+    /// To see the server's metrics, which are of all topics together.
+    pub(crate) const METRICS: Self = Self(64);
+    pub(crate) const ALL: Self = Self(127);
 
     /// The verb of this name in a rule.
     pub(super) fn named(word: &str) -> Option<Self> {

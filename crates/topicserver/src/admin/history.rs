@@ -1,6 +1,6 @@
 //! The history on disk, for administrators. It is looked through in steps, at a bounded rate,
-//! and at most one step waits to be sent: publishers hardly notice, and memory doesn't grow with
-//! what is sent.
+//! and at most one step waits to be sent: most of the disk is left to publishers, and memory
+//! doesn't grow with what is sent.
 
 use std::io;
 use std::pin::Pin;

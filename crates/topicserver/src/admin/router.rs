@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::Control;
-use super::exposition::{CONTENT_TYPE, exposition};
 use super::guard::refuse_pages;
 use super::history;
 use super::stats::stats;
+use crate::exposition::{CONTENT_TYPE, exposition};
+use crate::reload::ReloadError;
 
 pub(super) fn router(control: Arc<Control>) -> Router {
     Router::new()
@@ -54,14 +55,14 @@ async fn ready(State(control): State<Arc<Control>>) -> Response {
     (status, axum::Json(readiness)).into_response()
 }
 
-/// What came of it is in the log.
+/// Answers when what is new is in force, with the difference; or with what is wrong with it.
 async fn reload(State(control): State<Arc<Control>>) -> Response {
-    (control.reload)();
-    (
-        StatusCode::ACCEPTED,
-        "reading the files again; the log says what has changed\n",
-    )
-        .into_response()
+    let (status, text) = match control.reloader.reload_now().await {
+        Ok(reloaded) => (StatusCode::OK, reloaded.to_string()),
+        Err(error @ ReloadError::Mistakes(_)) => (StatusCode::CONFLICT, error.to_string()),
+        Err(error @ ReloadError::Ending) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    };
+    (status, text + "\n").into_response()
 }
 
 async fn drain(State(control): State<Arc<Control>>) -> Response {

@@ -35,6 +35,15 @@ pub struct Gathered {
     pub options: Options,
     /// All of them: name, values as they were written, source.
     pub(super) origins: Vec<Origin>,
+    /// A configuration file was read.
+    has_file: bool,
+}
+
+impl Gathered {
+    /// Whether there is a configuration file, which may change.
+    pub fn has_file(&self) -> bool {
+        self.has_file
+    }
 }
 
 /// Where an option's values come from.
@@ -98,8 +107,9 @@ impl Options {
         let variable = below.remove(FILE_OPTION);
         let file = matches.get_one::<PathBuf>(FILE_OPTION).cloned();
         let named = variable.and_then(|value| value.values.into_iter().next());
-        if let Some(path) = file.or_else(|| named.map(PathBuf::from)) {
-            for (name, value) in known.file(&path, &mut mistakes)? {
+        let file = file.or_else(|| named.map(PathBuf::from));
+        if let Some(path) = &file {
+            for (name, value) in known.file(path, &mut mistakes)? {
                 below.entry(name).or_insert(value);
             }
         }
@@ -116,7 +126,11 @@ impl Options {
         let matches = Self::command().try_get_matches_from(all)?;
         let options = Self::from_arg_matches(&matches)?;
         let origins = known.origins(&matches, &below);
-        Ok(Gathered { options, origins })
+        Ok(Gathered {
+            options,
+            origins,
+            has_file: file.is_some(),
+        })
     }
 }
 

@@ -11,13 +11,22 @@ impl Gathered {
 }
 
 fn line(origin: &Origin) -> String {
+    let Origin { name, source, .. } = origin;
+    match value(origin) {
+        Some(value) => format!("{name} = {value}  # {source}\n"),
+        None => format!("# {name} is not set\n"),
+    }
+}
+
+/// The value as it stands in a configuration file; `None` if there is none.
+pub(super) fn value(origin: &Origin) -> Option<String> {
     let Origin {
-        name,
         values,
         kind,
         source,
+        ..
     } = origin;
-    let value = match kind {
+    match kind {
         Kind::Switch => Some((*source != Source::Default).to_string()),
         Kind::One | Kind::List if values.is_empty() && *source != Source::Default => {
             Some("true".to_owned())
@@ -28,10 +37,6 @@ fn line(origin: &Origin) -> String {
             let values: Vec<_> = values.iter().map(|value| written(value)).collect();
             Some(format!("[{}]", values.join(", ")))
         }
-    };
-    match value {
-        Some(value) => format!("{name} = {value}  # {source}\n"),
-        None => format!("# {name} is not set\n"),
     }
 }
 

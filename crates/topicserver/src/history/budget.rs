@@ -23,7 +23,7 @@ const SPARE_PART: usize = 16;
 
 /// The bytes that all histories may take, and those that they take.
 pub(crate) struct MemoryBudget {
-    limit: usize,
+    limit: AtomicUsize,
     /// Bytes that can be returned.
     kept: AtomicUsize,
     /// Bytes that cannot be returned while their topics exist.
@@ -34,11 +34,17 @@ pub(crate) struct MemoryBudget {
 impl MemoryBudget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: limit.into(),
             kept: AtomicUsize::new(0),
             fixed: AtomicUsize::new(0),
             exceeded: Notify::new(),
         })
+    }
+
+    /// Changes the limit.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
+        self.check();
     }
 
     /// Bytes that can be returned.
@@ -66,9 +72,8 @@ impl MemoryBudget {
     /// Bytes that may be kept in addition to the fixed cost of topics.
     fn allowed(&self) -> usize {
         let fixed = self.fixed.load(Relaxed);
-        self.limit
-            .saturating_sub(fixed)
-            .max(self.limit / LEAST_PART)
+        let limit = self.limit.load(Relaxed);
+        limit.saturating_sub(fixed).max(limit / LEAST_PART)
     }
 
     fn check(&self) {
@@ -173,6 +178,12 @@ mod tests {
         one.set(0);
         assert_eq!(budget.to_give_back(), 0);
         drop(two);
+        one.set(1_000);
+        assert_eq!(budget.to_give_back(), 0);
+        budget.set_limit(1_024);
+        budget.exceeded().await;
+        assert!(budget.to_give_back() > 0);
+        drop(one);
         assert_eq!(budget.kept.load(Relaxed), 0);
     }
 

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
+use crate::metrics::{self, Count};
 use publisher::Publisher;
 
 /// Parts of the window. After each part, ids that are too old are dropped, also those of
@@ -41,7 +42,7 @@ pub(crate) struct Duplicate {
 }
 
 /// For how long ids are remembered, and how many.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IdLimits {
     /// Milliseconds.
     pub(crate) window: u64,
@@ -79,6 +80,12 @@ impl DedupWindow {
         }
     }
 
+    /// Changes how many ids are remembered. A publisher that has more loses the oldest with its
+    /// next message.
+    pub(crate) fn set_limits(&mut self, limits: IdLimits) {
+        self.limits = limits;
+    }
+
     /// Bytes that the ids take, with the capacity that is reserved for more.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + allocated(self.publishers.allocation_size())
@@ -93,10 +100,10 @@ impl DedupWindow {
     pub(crate) fn find_or_insert(&mut self, new: RememberedId) -> Option<Duplicate> {
         let limits = self.limits;
         let publisher = self.publisher(&new);
-        let before = publisher.bytes();
+        let before = (publisher.bytes(), publisher.len());
         let known = publisher.find_or_insert(&new, &limits);
-        let after = publisher.bytes();
-        self.bytes = self.bytes - before + after;
+        let after = (publisher.bytes(), publisher.len());
+        self.changed(before, after);
         known
     }
 
@@ -104,11 +111,17 @@ impl DedupWindow {
     pub(crate) fn insert_older(&mut self, older: RememberedId) -> Insertion {
         let limits = self.limits;
         let publisher = self.publisher(&older);
-        let before = publisher.bytes();
+        let before = (publisher.bytes(), publisher.len());
         let insertion = publisher.insert_older(&older, &limits);
-        let after = publisher.bytes();
-        self.bytes = self.bytes - before + after;
+        let after = (publisher.bytes(), publisher.len());
+        self.changed(before, after);
         insertion
+    }
+
+    /// A publisher took these bytes for so many ids, and takes those.
+    fn changed(&mut self, before: (usize, usize), after: (usize, usize)) {
+        self.bytes = self.bytes - before.0 + after.0;
+        metrics::change(Count::Ids, before.1, after.1);
     }
 
     /// The publisher of an id, added if it is new.
@@ -166,7 +179,9 @@ impl DedupWindow {
     fn shrink(&mut self, mut forget: impl FnMut(&mut Publisher)) {
         let mut bytes = 0;
         self.publishers.retain(|publisher| {
+            let before = publisher.len();
             forget(publisher);
+            metrics::change(Count::Ids, before, publisher.len());
             bytes += publisher.bytes_unless_empty();
             !publisher.is_empty()
         });

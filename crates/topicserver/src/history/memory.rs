@@ -15,7 +15,7 @@ const SHARED_COST: usize = 4 * size_of::<usize>();
 const HOLES_PART: usize = 5;
 
 /// How much a topic keeps in memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HistoryLimits {
     /// Messages; 0 keeps none.
     pub(crate) messages: usize,
@@ -41,6 +41,15 @@ impl History {
             entries: VecDeque::new(),
             next,
             bytes: 0,
+        }
+    }
+
+    /// Changes what is kept, and forgets what is too much.
+    pub(crate) fn set_limits(&mut self, limits: HistoryLimits) {
+        self.limits = limits;
+        match self.is_enabled() {
+            true => self.trim(),
+            false => self.forget(),
         }
     }
 

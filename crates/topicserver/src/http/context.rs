@@ -30,6 +30,8 @@ pub(crate) struct RequestContext {
     pub(super) site: Site,
     /// In which a browser keeps a login.
     pub(super) cookie: Cookie,
+    /// The configuration in force when the request came.
+    pub(super) config: Arc<Config>,
 }
 
 impl HttpConnection {
@@ -46,7 +48,7 @@ impl RequestContext {
     }
 
     pub(super) fn config(&self) -> &Config {
-        self.state().config()
+        &self.config
     }
 
     /// The server's address of the connection.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wire::{ErrorCode, Page};
 
+use crate::exposition;
 use crate::http::answer::asker;
 use crate::http::auth::RequestPrincipal;
 use crate::http::context::RequestContext;
@@ -51,6 +53,23 @@ pub(crate) async fn ready(Extension(context): Extension<Arc<RequestContext>>) ->
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     json(status, &readiness)
+}
+
+/// The metrics, for whoever may see them. Without accounts nobody is known, and there are none
+/// here: behind a proxy on this machine, everybody seems to be of this machine.
+pub(crate) async fn metrics(
+    Extension(context): Extension<Arc<RequestContext>>,
+    principal: RequestPrincipal,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    if context.state().access().path().is_none() {
+        return Err(Problem::nothing_at(uri.path()));
+    }
+    principal.gate(&context).see_metrics()?;
+    let kind = HeaderValue::from_static(exposition::CONTENT_TYPE);
+    // Writing into memory can't fail.
+    let text = exposition::exposition(context.state()).unwrap_or_default();
+    Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
 
 pub(crate) async fn topics(

@@ -21,6 +21,12 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// There is nothing at this path.
+    pub(crate) fn nothing_at(path: &str) -> Self {
+        let text = format!("there is nothing at {path:?}");
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text)
+    }
+
     pub(crate) fn new(status: StatusCode, code: ErrorCode, text: impl Into<String>) -> Self {
         Self {
             status,

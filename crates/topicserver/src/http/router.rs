@@ -16,6 +16,7 @@ pub(crate) fn router() -> Router {
         .route("/favicon.ico", get(assets::icon))
         .route("/-/health", get(info::health))
         .route("/-/ready", get(info::ready))
+        .route("/-/metrics", get(info::metrics))
         .route("/-/topics", get(info::topics))
         .route("/-/topics/{topic}/who", get(info::who))
         .route("/-/stream", get(stream::open_several))
@@ -42,11 +43,7 @@ async fn no_topic() -> Problem {
 }
 
 async fn nothing_here(uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        ErrorCode::NotFound,
-        format!("there is nothing at {:?}", uri.path()),
-    )
+    Problem::nothing_at(uri.path())
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::RwLock;
 use tower_service::Service;
 use wire::ErrorCode;
 
@@ -46,12 +47,17 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 /// The HTTP service, made once for a server.
 pub(crate) struct HttpService {
     router: Router,
-    guard: Guard,
+    /// By the configuration in force.
+    guard: RwLock<Arc<Guard>>,
 }
 
 impl ServeHttp for HttpService {
     fn serve(self: Arc<Self>, connection: Handover) -> Serving {
         Box::pin(serve(self, connection))
+    }
+
+    fn follow(&self, config: &Config) {
+        *self.guard.write() = Arc::new(Guard::new(config));
     }
 }
 
@@ -59,7 +65,7 @@ impl HttpService {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             router: router::router(),
-            guard: Guard::new(config),
+            guard: RwLock::new(Arc::new(Guard::new(config))),
         }
     }
 }
@@ -90,7 +96,7 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         is_secure: reader.is_secure(),
         is_local: reader.is_local(),
     });
-    let write_timeout = context.state().config().write_timeout;
+    let write_timeout = context.guard.config().write_timeout;
     let io = Io::new(reader, bytes, outbox.clone(), write_timeout);
     let is_blocked = io.is_blocked();
     let slot = Slot::default();
@@ -98,8 +104,7 @@ async fn answer_all(service: Arc<HttpService>, connection: Handover) -> Option<S
         let (service, context) = (service.clone(), context.clone());
         Box::pin(answer(service, context, slot.clone(), request))
     });
-    let mut connection =
-        builder(context.state().config()).serve_connection(TokioIo::new(io), answer);
+    let mut connection = builder(context.guard.config()).serve_connection(TokioIo::new(io), answer);
     let mut closed = pin!(outbox.closed());
     let mut is_closing = false;
     let result = std::future::poll_fn(|cx| {
@@ -150,11 +155,12 @@ async fn answer(
     slot: Slot,
     mut request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
+    let guard = service.guard.read().clone();
     let LetIn {
         context,
         host,
         origin,
-    } = match let_in(&service.guard, &connection, &request) {
+    } = match let_in(&guard, &connection, &request) {
         Ok(let_in) => let_in,
         Err(response) => return Ok(*response),
     };
@@ -212,7 +218,7 @@ fn let_in(
 ) -> Result<LetIn, Box<Response>> {
     let (config, headers) = (connection.state().config(), request.headers());
     let refuse = |peer, problem| Box::new(refuse(connection, peer, problem));
-    let peer = forwarded::client(headers, connection.peer, config)
+    let peer = forwarded::client(headers, connection.peer, &config)
         .map_err(|problem| refuse(connection.peer, problem))?;
     if !connection.state().access().lets_in(peer.ip()) {
         return Err(refuse(peer, server_is_protected()));
@@ -225,12 +231,13 @@ fn let_in(
     if let Some(response) = guard::preflight(request, origin.as_ref()) {
         return Err(Box::new(guard::secure(response, origin)));
     }
-    let is_secure = connection.is_secure || forwarded::is_https(headers, connection.peer, config);
+    let is_secure = connection.is_secure || forwarded::is_https(headers, connection.peer, &config);
     let context = RequestContext {
         connection: connection.clone(),
         peer,
         site: Site::of(headers, origin.is_some(), is_secure),
         cookie: Cookie::of(host.as_deref(), is_secure),
+        config,
     };
     Ok(LetIn {
         context,

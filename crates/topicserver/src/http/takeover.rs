@@ -144,7 +144,7 @@ impl Pending {
             return None;
         }
         let (interval, max) = {
-            let config = guard.state().config();
+            let config = guard.config();
             (config.ping_interval, config.frame_limits.max_frame)
         };
         let reader = io.into_reader();

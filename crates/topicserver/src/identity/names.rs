@@ -17,13 +17,13 @@ const MAX_KEPT: usize = 100_000;
 
 /// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
-    /// How long a name is kept for the client that had it.
-    grace: Duration,
     names: Mutex<Names>,
 }
 
 #[derive(Default)]
 struct Names {
+    /// How long a name is kept for the client that had it.
+    grace: Duration,
     users: HashMap<UserName, Holder>,
     /// Names that are kept, with the time until which they are; the first to become free first.
     kept: VecDeque<(Instant, UserName)>,
@@ -58,10 +58,18 @@ pub(crate) struct HeldName {
 
 impl Directory {
     pub(crate) fn new(grace: Duration) -> Self {
-        Self {
+        let names = Names {
             grace,
-            names: Mutex::default(),
+            ..Names::default()
+        };
+        Self {
+            names: Mutex::new(names),
         }
+    }
+
+    /// Changes for how long names are kept from now on.
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        self.names.lock().grace = grace;
     }
 
     /// Takes the identity's name for a connection; `None` if it has none.
@@ -170,6 +178,7 @@ impl Drop for HeldName {
             return;
         };
         let mut names = self.directory.names.lock();
+        let grace = names.grace;
         let Some(holder) = names.users.get_mut(user) else {
             return;
         };
@@ -177,12 +186,12 @@ impl Drop for HeldName {
         if !Arc::ptr_eq(&holder.identity, &self.identity) {
             return;
         }
-        if !self.has_key || self.is_released || self.directory.grace.is_zero() {
+        if !self.has_key || self.is_released || grace.is_zero() {
             names.users.remove(user);
             return;
         }
         let now = Instant::now();
-        let until = now + self.directory.grace;
+        let until = now + grace;
         holder.kept_until = Some(until);
         names.kept.push_back((until, user.clone()));
         names.free(now);

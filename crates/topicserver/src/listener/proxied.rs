@@ -47,7 +47,7 @@ pub(super) async fn serve(
 ) {
     let state = guard.state().clone();
     let mut first = BytesMut::new();
-    let timeout = state.config().registration_timeout;
+    let timeout = guard.config().registration_timeout;
     let reading = tokio::time::timeout(timeout, read_header(&mut stream, &mut first));
     let client = match Box::pin(reading).await {
         Ok(Ok(client)) => client,

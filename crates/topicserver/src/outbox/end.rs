@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wire::{ErrorCode, Event, Message, Removed, ReportedError};
 
 use crate::metrics::{self, ByCode, Count};
+use crate::outbox::form::Form;
 use crate::outbox::state::{Stage, State};
 use crate::outbox::transport::Transport;
 use crate::outbox::{Outbox, ROOM_FOR_NOTICES};
@@ -46,6 +47,17 @@ impl<T: Transport + ?Sized> Outbox<T> {
         };
         let line = state.form.encode_one(line, None);
         self.push(&mut state, line);
+    }
+
+    /// Sends an extended peer this event, however much is queued, unless it reads a stream over
+    /// HTTP: that has another way to say the same.
+    pub(crate) fn send_hint(&self, event: &[u8]) {
+        let mut state = self.state.lock();
+        let is_two_way = matches!(state.form, Form::Lines | Form::WebSocket);
+        if state.stage == Stage::Open && state.is_extended && is_two_way {
+            let line = state.form.encode_one(event.to_vec(), None);
+            self.push(&mut state, line);
+        }
     }
 
     /// Closes the outbox: sends what is queued and then the reason.

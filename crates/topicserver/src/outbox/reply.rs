@@ -23,7 +23,7 @@ pub(crate) struct PendingReply {
 impl PendingReply {
     /// Reserves room for a reply of about this many bytes.
     pub(crate) fn new(outbox: SharedOutbox, bytes: usize) -> Self {
-        let bytes = bytes.max(outbox.limits.per_connection / PARTS).max(1);
+        let bytes = bytes.max(outbox.limits.per_connection() / PARTS).max(1);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         outbox.expect(bytes);
         Self { outbox, bytes }

@@ -11,7 +11,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Closes the connection of a slow reader, because its own queue is full, or because all
     /// queues together are. In the second case what it has queued is dropped.
     pub(super) fn close_too_slow(&self, state: &mut State, waiting: usize) {
-        let (own, limit) = (state.queued() + waiting, self.limits.per_connection);
+        let (own, limit) = (state.queued() + waiting, self.limits.per_connection());
         if own > limit {
             let text = format!(
                 "{own} bytes wait for you and no more than {limit} may; read faster, or register \
@@ -19,7 +19,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
             );
             return self.close_locked(state, ErrorCode::SlowReader, &text, None);
         }
-        let (all, most) = (self.limits.queued(), self.limits.all);
+        let (all, most) = (self.limits.queued(), self.limits.all());
         let dropped = state
             .queue
             .as_mut()

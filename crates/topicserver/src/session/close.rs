@@ -84,7 +84,8 @@ impl<R: Source> Session<R> {
 
     /// How long the peer may read nothing before it is cut off.
     fn close_timeout(&self) -> Duration {
-        let config = self.config();
+        // The end of a server is by the configuration in force then.
+        let config = self.handler.state().config();
         match self.handler.outbox().closing() {
             Some(Some(ErrorCode::SlowReader)) => config.write_timeout,
             // The server's own deadline comes first, and counts who is cut off.

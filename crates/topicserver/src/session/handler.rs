@@ -9,6 +9,7 @@ use wire::{
 };
 
 use crate::access::Verbs;
+use crate::config::Config;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::outbox::batch::Batch;
@@ -68,6 +69,11 @@ impl Handler {
     /// The connection's outbox, shared, for callers that also borrow the handler.
     pub(crate) fn shared_outbox(&self) -> SharedOutbox {
         self.subscriptions.outbox().clone()
+    }
+
+    /// The configuration of this connection.
+    pub(crate) fn config(&self) -> &Config {
+        self.guard.config()
     }
 
     pub(crate) fn state(&self) -> &Arc<ServerState> {
@@ -147,7 +153,7 @@ impl Handler {
     /// Registers the peer, after a login if one was required.
     fn join(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         self.follow_policy();
-        let max = self.state().config().max_topics;
+        let max = self.config().max_topics;
         let new = self.subscriptions.count_new(&topics);
         if self.subscriptions.len() + new > max {
             let text = format!(

@@ -21,6 +21,8 @@ impl ServeHttp for NoHttp {
     fn serve(self: Arc<Self>, _: Handover) -> Serving {
         Box::pin(std::future::ready(()))
     }
+
+    fn follow(&self, _: &Config) {}
 }
 
 /// A session in a server with these limits, whose peer sends nothing.

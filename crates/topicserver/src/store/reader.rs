@@ -11,7 +11,8 @@ use super::database::{Tables, record_of};
 use super::error::StoreError;
 use super::shared::Shared;
 use super::timeline::{self, Span};
-use super::types::TopicId;
+use super::topic::RetentionLimits;
+use super::types::{Retention, TopicId};
 use super::{catalogue, record};
 use crate::clock::{Reading, corrected, is_plausible};
 use crate::history::dedup::{DedupWindow, IdLimits};
@@ -46,6 +47,11 @@ impl Reader {
         Some(tables.history_space())
     }
 
+    /// Changes how much of each topic is kept.
+    pub(crate) fn set_limits(&self, retention: Retention) {
+        *self.shared.limits.write() = RetentionLimits::new(retention);
+    }
+
     /// Whether a topic in memory holds messages that are too old.
     pub(crate) fn has_too_old(&self, topic: TopicId) -> bool {
         let oldest = self
@@ -58,7 +64,7 @@ impl Reader {
             return false;
         };
         let oldest = corrected(oldest, &self.shared.clock.corrections()).max(oldest);
-        let due = oldest.saturating_add(self.shared.limits.age);
+        let due = oldest.saturating_add(self.shared.limits.read().age);
         is_plausible(oldest) && self.shared.clock.trusted().is_some_and(|now| due < now)
     }
 

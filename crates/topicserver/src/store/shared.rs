@@ -20,7 +20,7 @@ pub(crate) struct Shared {
     /// The bounds of the topics that the writer has in memory.
     pub(crate) bounds: Mutex<HashMap<TopicId, Arc<Bounds>>>,
     /// How much of each topic is kept.
-    pub(crate) limits: RetentionLimits,
+    pub(crate) limits: RwLock<RetentionLimits>,
     pub(crate) clock: Clock,
     /// Why nothing can be written now.
     pub(crate) trouble: Mutex<Option<ErrorCode>>,

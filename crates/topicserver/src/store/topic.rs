@@ -160,7 +160,7 @@ impl StoredTopic {
 }
 
 /// How much of each topic is kept, with times in milliseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetentionLimits {
     pub(crate) age: u64,
     pub(crate) messages: u64,

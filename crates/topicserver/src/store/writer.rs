@@ -131,7 +131,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             tables: RwLock::new(Ok(tables)),
             bounds: Mutex::default(),
-            limits: RetentionLimits::new(retention),
+            limits: RwLock::new(RetentionLimits::new(retention)),
             clock: clock.clone(),
             trouble: Mutex::default(),
         });

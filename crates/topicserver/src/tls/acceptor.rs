@@ -9,7 +9,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, version};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::config::{Config, TlsMode, TlsVersion};
@@ -127,24 +127,33 @@ impl Acceptor {
         handshake::hang_up(socket).await;
     }
 
-    /// Reads the certificate again when it is asked for, and from time to time; for ever.
-    pub(crate) async fn watch(&self, mut asked: watch::Receiver<()>) {
+    /// Reads the certificate again from time to time; for ever.
+    pub(crate) async fn watch(&self) {
         loop {
             self.current.warn_of_the_end(clock::date());
-            tokio::select! {
-                () = tokio::time::sleep(self.check_interval) => self.reload(Reason::Time).await,
-                Ok(()) = asked.changed() => self.reload(Reason::Asked).await,
-            }
+            tokio::time::sleep(self.check_interval).await;
+            self.reload(Reason::Time).await;
         }
     }
 
-    async fn reload(&self, reason: Reason) {
+    /// Whether the certificate's files can be used as they are now, which blocks.
+    pub(crate) fn look_again(&self) -> Result<(), TlsError> {
+        self.current.look_again()
+    }
+
+    /// Reads the certificate again. Returns whether there is a new one.
+    pub(crate) async fn reload_now(&self) -> bool {
+        let reloaded = self.reload(Reason::Asked).await;
+        self.current.warn_of_the_end(clock::date());
+        reloaded == Some(Reloaded::Replaced)
+    }
+
+    async fn reload(&self, reason: Reason) -> Option<Reloaded> {
         let current = self.current.clone();
-        // It panics only if the thread does, which is logged.
-        let Ok(reloaded) = tokio::task::spawn_blocking(move || current.reload()).await else {
-            return;
-        };
-        match (reloaded, reason) {
+        // It fails only if the thread panics, which is logged.
+        let reloading = tokio::task::spawn_blocking(move || current.reload());
+        let reloaded = reloading.await.ok()?;
+        match (&reloaded, reason) {
             (Reloaded::Replaced, _) => tracing::info!("new connections get the new certificate"),
             (Reloaded::Unchanged, Reason::Asked) => tracing::info!("the certificate is unchanged"),
             (Reloaded::Kept, Reason::Asked) => {
@@ -152,6 +161,7 @@ impl Acceptor {
             }
             (Reloaded::Unchanged | Reloaded::Kept, Reason::Time) => {}
         }
+        Some(reloaded)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The certificate in force, and how a new one replaces it while connections go on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -160,15 +160,11 @@ impl Current {
         };
         let digest = files.digest();
         if digest == seen.digest {
-            return match seen.trouble {
-                Some(_) => Reloaded::Kept,
-                None => Reloaded::Unchanged,
-            };
+            return Reloaded::Unchanged;
         }
-        seen.digest = digest;
-        let (certificate, key) = self.source.paths();
-        match self.parse(&files, &certificate, &key) {
+        match self.parse(&files) {
             Ok(new) => {
+                seen.digest = digest;
                 *self.certificate.write() = new;
                 seen.trouble = None;
                 seen.warned = None;
@@ -178,13 +174,21 @@ impl Current {
         }
     }
 
-    fn parse(
-        &self,
-        files: &Files,
-        certificate: &Path,
-        key: &Path,
-    ) -> Result<Certificate, TlsError> {
-        Certificate::from_pem(files, certificate, key, &self.provider)
+    /// Whether the files can be used as they are now. If not, that is logged as by
+    /// [`reload`](Self::reload).
+    pub(super) fn look_again(&self) -> Result<(), TlsError> {
+        let mut seen = self.seen.lock();
+        let files = self.source.read();
+        let result = files.and_then(|files| self.parse(&files).map(drop));
+        if let Err(error) = &result {
+            seen.keep(error);
+        }
+        result
+    }
+
+    fn parse(&self, files: &Files) -> Result<Certificate, TlsError> {
+        let (certificate, key) = self.source.paths();
+        Certificate::from_pem(files, &certificate, &key, &self.provider)
     }
 
     /// Logs once a day that the certificate expires soon.
@@ -219,6 +223,8 @@ impl Current {
 
 impl Seen {
     fn keep(&mut self, error: &TlsError) -> Reloaded {
+        // The files before may come back: they would be the same as before then.
+        self.digest = [0; 32];
         let text = error.to_string();
         if self.trouble.as_ref() != Some(&text) {
             tracing::warn!("the certificate was not replaced, the one before stays: {text}");

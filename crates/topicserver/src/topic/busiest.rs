@@ -1,4 +1,4 @@
-//! Which topics have the most to do, for administrators.
+//! Which topics have the most to do, and who waits for them, for administrators.
 
 use wire::TopicName;
 
@@ -30,6 +30,21 @@ impl Busy {
 }
 
 impl Registry {
+    /// Connections that are read no further until one of these topics has room.
+    pub(crate) fn publishers_waiting(&self) -> usize {
+        let mut waiting = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let some = self.following(after.as_deref(), LOOK);
+            let putters = some.iter().map(|topic| topic.publishers_waiting());
+            waiting += putters.sum::<usize>();
+            after = some.last().map(|topic| topic.name().to_string());
+            if some.len() < LOOK {
+                return waiting;
+            }
+        }
+    }
+
     /// How many topics there are, and the `most` with the most members, of as many members
     /// those with the most messages.
     pub(crate) fn busiest(&self, most: usize) -> (usize, Vec<Busy>) {

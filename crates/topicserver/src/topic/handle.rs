@@ -77,6 +77,8 @@ pub(super) enum Command {
     GiveBack(usize, oneshot::Sender<()>),
     /// Ids may be too old.
     Expire,
+    /// The limits have changed.
+    FollowLimits,
     /// Answered when every command before it has been carried out.
     Barrier(oneshot::Sender<()>),
 }
@@ -202,10 +204,20 @@ impl Topic {
         self.put_control(Command::Expire);
     }
 
+    /// Has the topic keep what the limits in force allow.
+    pub(crate) fn follow_limits(&self) {
+        self.put_control(Command::FollowLimits);
+    }
+
     /// Sends messages to everyone but their publisher.
     pub(crate) fn publish(&self, publication: Publication) -> Backpressure {
         let bytes = publication.batch.bytes().len();
         self.mailbox.put(Command::Publish(publication), bytes)
+    }
+
+    /// How many connections wait until the topic can take more.
+    pub(super) fn publishers_waiting(&self) -> usize {
+        self.mailbox.putters()
     }
 
     /// Waits until the topic can take more.

@@ -71,11 +71,12 @@ pub(crate) struct Unstored {
 impl TopicLog {
     /// The log of a topic that begins anew.
     pub(crate) fn new(name: TopicName, settings: Arc<TopicSettings>, share: MemoryShare) -> Self {
+        let limits = settings.limits();
         Self {
             epoch: settings.epoch_of(&name),
             name,
-            history: History::new(settings.history, 1),
-            ids: DedupWindow::new(settings.ids),
+            history: History::new(limits.history, 1),
+            ids: DedupWindow::new(limits.ids),
             has_unread_ids: false,
             share,
             time: 0,
@@ -113,9 +114,10 @@ impl TopicLog {
         // its members know.
         let loaded = store.load_or_make(&self.name, self.epoch).await?;
         self.epoch = loaded.epoch;
-        self.history = History::new(self.settings.history, loaded.next);
+        let limits = self.settings.limits();
+        self.history = History::new(limits.history, loaded.next);
         self.time = loaded.time;
-        self.ids = DedupWindow::new(self.settings.ids);
+        self.ids = DedupWindow::new(limits.ids);
         self.has_unread_ids = true;
         self.stored = Some(StoredTopic {
             store,
@@ -130,7 +132,7 @@ impl TopicLog {
     /// them: a subscriber does not wait until up to 128 MiB of records have been read.
     async fn read_ids(&mut self) -> Result<(), StoreError> {
         if let Some(stored) = &self.stored {
-            let max_ids = self.settings.ids.per_publisher;
+            let max_ids = self.settings.limits().ids.per_publisher;
             let read = stored.store.remembered_ids(stored.id, self.time, max_ids);
             self.ids = read.await?;
         }

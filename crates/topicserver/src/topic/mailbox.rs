@@ -156,6 +156,11 @@ impl<C> Mailbox<C> {
         }
     }
 
+    /// How many producers wait for room.
+    pub(crate) fn putters(&self) -> usize {
+        self.state.lock().putters.len()
+    }
+
     /// Whether no command waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()

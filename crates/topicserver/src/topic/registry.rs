@@ -32,6 +32,9 @@ use crate::topic::task;
 /// other, and reads of messages don't wait for them.
 const LISTS: usize = 1;
 
+/// How many topics are told of new limits before other tasks run.
+const TOLD_AT_ONCE: usize = 64;
+
 /// How long topics may take to give back memory before others are asked.
 const GIVING: Duration = Duration::from_secs(1);
 
@@ -283,6 +286,19 @@ impl Registry {
     /// Bytes of messages and ids that all topics keep in memory.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.settings.budget.kept()
+    }
+
+    /// Puts the limits of a configuration in force, in all topics.
+    pub(crate) async fn follow(&self, config: &Config) {
+        if !self.settings.follow(config) {
+            return;
+        }
+        // Topics that are made from now on begin with them.
+        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
+        for some in topics.chunks(TOLD_AT_ONCE) {
+            some.iter().for_each(|topic| topic.follow_limits());
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Has topics forget ids that are too old, also topics where nothing is published.

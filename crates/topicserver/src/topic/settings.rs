@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use wire::TopicName;
 
 use crate::clock::Clock;
@@ -19,10 +20,8 @@ use crate::store::Store;
 pub(crate) struct TopicSettings {
     /// The limit of each mailbox, above which publishers are slowed.
     pub(crate) queues: Arc<QueueLimits>,
-    /// With more members than this, nobody is told who joins and leaves.
-    pub(crate) max_presence: usize,
-    pub(crate) history: HistoryLimits,
-    pub(crate) ids: IdLimits,
+    /// What a reload may change.
+    limits: Mutex<TopicLimits>,
     /// Counts how often a topic that is only kept in memory was forgotten.
     pub(crate) epoch_counter: AtomicU64,
     /// The key for the epochs of topics that are only kept in memory.
@@ -36,16 +35,19 @@ pub(crate) struct TopicSettings {
     pub(crate) troubles: LogLimiter,
 }
 
-impl TopicSettings {
-    pub(crate) fn new(
-        config: &Config,
-        queues: Arc<QueueLimits>,
-        store: Option<Store>,
-        clock: Clock,
-    ) -> Result<Self, NoRandomness> {
+/// The limits of each topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TopicLimits {
+    /// With more members than this, nobody is told who joins and leaves.
+    pub(crate) max_presence: usize,
+    pub(crate) history: HistoryLimits,
+    pub(crate) ids: IdLimits,
+}
+
+impl TopicLimits {
+    fn new(config: &Config) -> Self {
         let window = u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX);
-        Ok(Self {
-            queues,
+        Self {
             max_presence: config.max_presence,
             history: HistoryLimits {
                 messages: config.history_messages,
@@ -55,6 +57,20 @@ impl TopicSettings {
                 window,
                 per_publisher: config.max_ids,
             },
+        }
+    }
+}
+
+impl TopicSettings {
+    pub(crate) fn new(
+        config: &Config,
+        queues: Arc<QueueLimits>,
+        store: Option<Store>,
+        clock: Clock,
+    ) -> Result<Self, NoRandomness> {
+        Ok(Self {
+            queues,
+            limits: Mutex::new(TopicLimits::new(config)),
             epoch_counter: AtomicU64::new(0),
             hashes: Hashes::random()?,
             budget: MemoryBudget::new(config.history_memory),
@@ -62,6 +78,19 @@ impl TopicSettings {
             clock,
             troubles: LogLimiter::default(),
         })
+    }
+
+    /// The limits in force. A topic reads them when it begins, when it is told that they have
+    /// changed, and when somebody joins; never for a message.
+    pub(crate) fn limits(&self) -> TopicLimits {
+        *self.limits.lock()
+    }
+
+    /// Puts the limits of a configuration in force. Returns whether topics must be told.
+    pub(crate) fn follow(&self, config: &Config) -> bool {
+        self.budget.set_limit(config.history_memory);
+        let new = TopicLimits::new(config);
+        std::mem::replace(&mut *self.limits.lock(), new) != new
     }
 
     /// The epoch of a topic of this name that is made in memory. It stays the same until a topic

@@ -219,6 +219,7 @@ impl Task {
                 self.topic.is_expiring.store(false, Relaxed);
                 self.log.expire();
             }
+            Command::FollowLimits => self.log.follow_limits(),
             Command::Barrier(done) => {
                 // The receiver may have stopped waiting.
                 let _ = done.send(());
@@ -279,7 +280,7 @@ impl Task {
             ReplyState::Waiting => self.members.keep_snapshot(&outbox, &self.log),
         }
         if added == Added::NewUser {
-            let max = self.log.settings().max_presence;
+            let max = self.log.settings().limits().max_presence;
             let name = self.topic.name().as_str();
             self.members.announce_coming(name, &outbox, max);
         }

@@ -31,6 +31,8 @@ pub enum Takes {
     WhoAnywhere,
     /// Nobody is refused, but sees only what he may.
     List,
+    /// `metrics` in all topics.
+    Metrics,
     /// A login that is valid.
     Login,
 }
@@ -47,18 +49,21 @@ pub enum Principal {
     Listener,
     /// A token that may only write.
     Writer,
+    /// A token that may only see the metrics.
+    Monitor,
     /// A token that has expired.
     Expired,
     /// A token that there isn't any more.
     Revoked,
 }
 
-pub const PRINCIPALS: [Principal; 7] = [
+pub const PRINCIPALS: [Principal; 8] = [
     Principal::Nobody,
     Principal::Member,
     Principal::Reader,
     Principal::Listener,
     Principal::Writer,
+    Principal::Monitor,
     Principal::Expired,
     Principal::Revoked,
 ];
@@ -69,6 +74,7 @@ const ROUTES: &[(&str, Takes, &str, &str)] = &[
     ("/favicon.ico", Takes::Nothing, "GET", "/favicon.ico"),
     ("/-/health", Takes::Nothing, "GET", "/-/health"),
     ("/-/ready", Takes::Nothing, "GET", "/-/ready"),
+    ("/-/metrics", Takes::Metrics, "GET", "/-/metrics"),
     ("/-/topics", Takes::List, "GET", "/-/topics"),
     (
         "/-/topics/{topic}/who",
@@ -146,10 +152,17 @@ impl Principal {
             Self::Nobody => {
                 matches!(takes, Takes::Nothing | Takes::NothingOver | Takes::List)
             }
-            Self::Reader => !matches!(takes, Takes::Write | Takes::Who | Takes::WhoAnywhere),
+            Self::Reader => !matches!(
+                takes,
+                Takes::Write | Takes::Who | Takes::WhoAnywhere | Takes::Metrics
+            ),
             Self::Listener => !matches!(
                 takes,
-                Takes::Write | Takes::Who | Takes::WhoAnywhere | Takes::History
+                Takes::Write | Takes::Who | Takes::WhoAnywhere | Takes::Metrics | Takes::History
+            ),
+            Self::Monitor => matches!(
+                takes,
+                Takes::Nothing | Takes::NothingOver | Takes::List | Takes::Login | Takes::Metrics
             ),
             Self::Writer => matches!(
                 takes,
@@ -195,6 +208,7 @@ impl Principal {
             Self::Reader => "reader",
             Self::Listener => "listener",
             Self::Writer => "writer",
+            Self::Monitor => "monitor",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
         };
@@ -222,10 +236,11 @@ fn file(more: &str) -> String {
         line("reader", "allow = [\"read lab*\"]"),
         line("listener", "allow = [\"live list lab*\"]"),
         line("writer", "allow = [\"write lab*\"]"),
+        line("monitor", "allow = [\"metrics *\"]"),
     ];
     let tokens = tokens.concat();
     format!(
-        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\nallow = [\"read write who list *\"]\n{tokens}{more}"
+        "[everyone]\nallow = [\"read lobby\"]\n[users.alice]\nallow = [\"read write who list metrics *\"]\n{tokens}{more}"
     )
 }
 

@@ -34,8 +34,12 @@ fn kind(event: &Event<'_>) -> Kind {
         | Event::Pong(_) => Kind::Answer,
         Event::Joined(_) => Kind::Begins("presence"),
         Event::Left(_) => Kind::Ends("presence"),
-        // The server's question, a loss, and what went wrong.
-        Event::Ping(_) | Event::Gap(_) | Event::Removed(_) | Event::Error(_) => Kind::Alone,
+        // The server's question, a loss, what went wrong, and what comes next.
+        Event::Ping(_)
+        | Event::Gap(_)
+        | Event::Removed(_)
+        | Event::Reconnect(_)
+        | Event::Error(_) => Kind::Alone,
     }
 }
 

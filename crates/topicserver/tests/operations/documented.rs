@@ -7,6 +7,7 @@ use crate::common::{Directory, Process};
 use crate::exposition::{Metrics, admin};
 
 const PAGE: &str = include_str!("../../../../docs/operations.md");
+const DASHBOARD: &str = include_str!("../../../../docs/dashboard.json");
 const ALERTS: &str = include_str!("../../../../docs/alerts.yml");
 
 /// The names of metrics in a text, without what a histogram adds.
@@ -33,8 +34,19 @@ fn every_metric_is_on_the_page_and_no_other() {
         });
     let there: BTreeSet<_> = there.collect();
     assert_eq!(names(PAGE), there);
-    let unknown: Vec<_> = names(ALERTS).difference(&there).cloned().collect();
-    assert!(unknown.is_empty(), "{unknown:?}");
+    for text in [ALERTS, DASHBOARD] {
+        let unknown: Vec<_> = names(text).difference(&there).cloned().collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+    // What isn't shown there, nobody looks at.
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let shown: String = panels
+        .iter()
+        .map(|panel| panel["targets"].to_string())
+        .collect();
+    let hidden: Vec<_> = there.difference(&names(&shown)).cloned().collect();
+    assert!(hidden.is_empty(), "{hidden:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::common::{Process, eventually};
 use crate::exposition::{Metrics, admin};
 use crate::requests::Http;
@@ -70,6 +72,68 @@ fn connections_are_closed_one_after_another_over_the_time_that_is_asked_for() {
         })
         .max();
     assert!(busiest.unwrap() <= CLIENTS / 4, "{busiest:?}: {ended:?}");
+}
+
+/// A WebSocket that sends this frame first.
+fn websocket(server: &Process, frame: &str) -> Http {
+    let mut http = Http::at(server.v4());
+    let headers = [
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    http.ask("GET", "/-/ws", &headers, b"");
+    assert_eq!(http.head().status, 101);
+    // A text message, masked with nothing.
+    let length = u8::try_from(frame.len()).unwrap();
+    assert!(length < 126);
+    let head = [0x81, 0x80 | length, 0, 0, 0, 0];
+    assert!(http.send(&[&head, frame.as_bytes()].concat()));
+    http
+}
+
+#[test]
+fn extended_clients_are_asked_to_come_back_and_others_notice_nothing_new() {
+    let mut server = Process::start(&["--drain-spread", "1"]);
+    let mut classic = server.join(&["t"]);
+    let mut extended = server.connect();
+    extended.register_extended(&["t"], json!({}));
+    let mut socket = websocket(&server, r#"{"topics":["t"],"extended":{}}"#);
+    let mut stream = Http::at(server.v4());
+    stream.ask("GET", "/t", &["accept: text/event-stream"], b"");
+    assert_eq!(stream.head().status, 200);
+    eventually("everyone to be there", || {
+        let who = Http::at(server.v4()).get("/-/topics/t/who", &[]).json();
+        (who["members"]["count"] == 4).then_some(())
+    });
+    server.signal("TERM");
+    assert_eq!(extended.expect_event("reconnect"), json!({"within": 1000}));
+    extended.expect_extended_error("shutting-down");
+    classic.expect_error("shutting-down");
+    let text = String::from_utf8_lossy(&socket.read_to_the_end()).into_owned();
+    let (before, after) = text
+        .split_once(r#"{"extended":{"reconnect":{"within":1000}}}"#)
+        .unwrap();
+    assert!(
+        before.contains("registered") && after.contains("shutting-down"),
+        "{text}"
+    );
+    let text = String::from_utf8(stream.read_to_the_end()).unwrap();
+    assert!(
+        text.contains("retry: ") && !text.contains("reconnect"),
+        "{text}"
+    );
+    assert_eq!(server.wait().code(), Some(0));
+    server.wait_for("4 connections are closed over 1s");
+
+    // Where all are closed at once, there is no time to choose a moment in.
+    let mut server = Process::start(&[]);
+    let mut extended = server.connect();
+    extended.register_extended(&["t"], json!({}));
+    server.signal("TERM");
+    extended.expect_extended_error("shutting-down");
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

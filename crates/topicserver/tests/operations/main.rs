@@ -28,4 +28,5 @@ mod local;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod packages;
+mod reloading;
 mod systemd;

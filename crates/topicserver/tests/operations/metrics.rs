@@ -136,3 +136,79 @@ fn slow_readers_and_gaps_are_counted() {
     while behind.frame()["extended"]["gap"].is_null() {}
     assert!(count("natter_gaps_total") >= 1.0);
 }
+
+#[test]
+fn ids_are_counted_until_they_are_forgotten() {
+    let server = Process::start(&[&ADMIN[..], &["--id-window", "1"]].concat());
+    let (mut publisher, _) = server_extended(&server, &["lab"]);
+    for number in 0..50 {
+        publisher.say_with_id("lab", "hello", &format!("id-{number}"));
+        publisher.expect_ack("lab", &format!("id-{number}"));
+    }
+    // Sent again: it is known.
+    publisher.say_with_id("lab", "hello", "id-49");
+    publisher.expect_ack("lab", "id-49");
+    let ids = || Metrics::of(&server).get("natter_ids");
+    assert!(ids() <= 50.0);
+    eventually("the ids to be forgotten", || (ids() == 0.0).then_some(()));
+}
+
+#[test]
+fn publishers_that_wait_are_counted() {
+    // Every message fills the topic's mailbox, and nobody is closed for reading slowly.
+    let options = ["--max-mailbox", "1", "--max-outbox", "256MiB"];
+    let server = Process::start(&[&ADMIN[..], &options].concat());
+    let waiting = || Metrics::of(&server).get("natter_publishers_waiting");
+    assert_eq!(waiting(), 0.0);
+    let mut publishers: Vec<_> = (0..8).map(|_| server.join(&["t"])).collect();
+    let mut last = server.join(&["t"]);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for publisher in &mut publishers {
+            let mut writer = publisher.writer();
+            let over = &over;
+            scope.spawn(move || {
+                let text = "x".repeat(1_000);
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    writer.say("t", &text);
+                }
+            });
+            scope.spawn(move || while publisher.message().1 != "end" {});
+        }
+        eventually("a publisher that waits", || (waiting() > 0.0).then_some(()));
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        last.say("t", "end");
+    });
+    drop(publishers);
+    eventually("nobody to wait", || (waiting() == 0.0).then_some(()));
+}
+
+/// Without accounts there are none; with them only for whoever may see them.
+#[test]
+fn the_port_of_clients_has_metrics_for_those_who_may_see_them() {
+    let directory = crate::common::Directory::new();
+    let accounts = directory.path().join("accounts.toml");
+    let auth = ["--auth", accounts.to_str().unwrap()];
+    let mut command = crate::common::program();
+    command.args(["token", "add", "--id", "prometheus", "--allow", "metrics *"]);
+    let made = crate::common::finish(command.args(auth));
+    assert!(made.status.success(), "{made:?}");
+    let token = String::from_utf8(made.stdout).unwrap();
+    let token = token
+        .split_whitespace()
+        .find(|word| word.starts_with("ntr_"));
+    let bearer = format!("authorization: Bearer {}", token.unwrap());
+    let server = Process::start(&[&ADMIN[..], &auth].concat());
+    let mut http = Http::at(server.v4());
+    let answer = http.get("/-/metrics", &[&bearer]);
+    assert_eq!(answer.status, 200);
+    let metrics = Metrics::parse(answer.text());
+    assert_eq!(
+        metrics.values.keys().collect::<Vec<_>>(),
+        Metrics::of(&server).values.keys().collect::<Vec<_>>()
+    );
+    http.get("/-/metrics", &[])
+        .expect_problem(401, "unauthenticated");
+    http.get("/t?poll=1", &[&bearer])
+        .expect_problem(403, "forbidden");
+}

@@ -55,7 +55,8 @@ impl Manager {
 #[test]
 fn it_says_when_it_is_ready_reloads_and_stops() {
     let manager = Manager::new();
-    let mut server = Process::start_after(&manager.environment(None), &[]);
+    let options = ["--admin", "127.0.0.1:0"];
+    let mut server = Process::start_after(&manager.environment(None), &options);
     assert_eq!(manager.hear(), "READY=1\n");
     let mut client = server.join(&["t"]);
     // A service is reloaded by this signal, also if there is nothing to be read again.
@@ -67,6 +68,15 @@ fn it_says_when_it_is_ready_reloads_and_stops() {
     );
     assert_eq!(manager.hear(), "READY=1\n");
     client.sync();
+    // In the same way when an administrator asks.
+    let address = admin(&server).to_string();
+    assert!(
+        finish(program().args(["reload", &address]))
+            .status
+            .success()
+    );
+    assert!(manager.hear().starts_with("RELOADING=1\n"));
+    assert_eq!(manager.hear(), "READY=1\n");
     server.signal("TERM");
     assert_eq!(manager.hear(), "STOPPING=1\n");
     assert_eq!(server.wait().code(), Some(0));

@@ -404,6 +404,8 @@ fn events_are_written_as_they_are_read() {
         r#"{"joined":{"topic":"T","user":"bob","ip":"::1","port":"7"}}"#,
         r#"{"left":{"topic":"T","user":"bob","ip":"::1","port":"7"}}"#,
         r#"{"gap":{"topic":"T","from":12,"to":40}}"#,
+        r#"{"reconnect":{"within":10000}}"#,
+        r#"{"reconnect":{"within":0,"servers":["b:20000","[::1]:20000"]}}"#,
         r#"{"error":{"code":"not-registered","text":"a \"b\"","id":"k7-1"}}"#,
     ] {
         let line = format!("{{\"extended\":{extended}}}\n");

@@ -8,6 +8,7 @@ use hashbrown::hash_table::Entry::{Occupied, Vacant};
 use super::{Duplicate, IdLimits, Insertion, TEXT_BITS, without_text};
 use crate::history::entry::{RememberedId, Stored};
 use crate::history::memory::allocated;
+use crate::metrics::{self, Count};
 
 /// Up to this many ids are searched without an index: four lines of a processor's cache.
 /// Most publishers have fewer.
@@ -54,6 +55,11 @@ impl Publisher {
 
     pub(super) fn origin(&self) -> u64 {
         self.origin
+    }
+
+    /// Ids that are remembered, those that were taken back included.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -399,6 +405,12 @@ fn truncated(number: u64) -> u32 {
 /// The most ids that are kept.
 fn most(limits: &IdLimits) -> usize {
     limits.per_publisher.min(u32::MAX as usize / 2)
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        metrics::change(Count::Ids, self.len(), 0);
+    }
 }
 
 #[cfg(test)]

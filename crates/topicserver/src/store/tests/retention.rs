@@ -85,6 +85,37 @@ async fn too_many_messages() {
 }
 
 #[tokio::test]
+async fn other_limits_hold_for_every_topic_also_for_one_to_which_nothing_comes() {
+    let directory = Directory::new();
+    let (store, topic) = open_with(&directory, NOTHING).await;
+    let now = now();
+    for seq in 1..=90 {
+        store.append(topic.id, with_ids(seq, now)).await.unwrap();
+    }
+    settle(&store).await;
+    assert_eq!(first(&topic), 1);
+    store.keep(Retention {
+        messages: 10,
+        ..NOTHING
+    });
+    settle(&store).await;
+    assert_eq!(first(&topic), 81);
+    // More is kept from now on, and what is deleted doesn't come back.
+    store.keep(NOTHING);
+    for seq in 91..=150 {
+        store.append(topic.id, with_ids(seq, now)).await.unwrap();
+    }
+    settle(&store).await;
+    assert_eq!(first(&topic), 81);
+    let age = Duration::from_secs(3600);
+    store.keep(Retention { age, ..NOTHING });
+    store.append(topic.id, with_ids(151, now)).await.unwrap();
+    settle(&store).await;
+    assert_eq!(first(&topic), 81, "none is an hour old");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn whole_records_are_deleted_and_never_too_many() {
     let directory = Directory::new();
     let limit = Retention {

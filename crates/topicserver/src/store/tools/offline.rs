@@ -62,7 +62,7 @@ pub(crate) fn look(path: &Path, look: Look) -> Result<Walk, ToolError> {
     let shared = Arc::new(Shared {
         tables: RwLock::new(Ok(tables)),
         bounds: Mutex::default(),
-        limits: RetentionLimits::new(KEEP),
+        limits: RetentionLimits::new(KEEP).into(),
         clock: clock(),
         trouble: Mutex::default(),
     });

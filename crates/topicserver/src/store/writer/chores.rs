@@ -12,7 +12,7 @@ pub(super) const RECLAIM_PERIOD: Duration = Duration::from_secs(1);
 
 /// The chores, and how far they have come.
 pub(crate) struct Chores {
-    /// The next topic to survey after the start; `None` when all have been surveyed.
+    /// The next topic to survey after the start, or after other limits; `None` when all have been surveyed.
     pub(in crate::store) survey: Option<u32>,
     /// When topics in memory are next checked.
     pub(in crate::store) forget_due: Instant,
@@ -40,6 +40,13 @@ impl Chores {
             written: 0,
             has_replaced_files: false,
         }
+    }
+
+    /// Begins the survey anew, which finds out again how much is kept.
+    pub(super) fn survey_again(&mut self) {
+        self.survey = Some(0);
+        self.kept = 0;
+        self.deleted = 0;
     }
 
     /// Notes that this many bytes were written to a topic.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use fjall::OwnedWriteBatch;
 
+use crate::store::ages::Ages;
 use crate::store::catalogue::{self, Found};
 use crate::store::database::{CommitError, Tables};
 use crate::store::error::StoreError;
@@ -94,6 +95,7 @@ impl Writer {
             }
             return;
         }
+        self.follow_limits();
         if self.chores.survey.is_some()
             && let Err(error) = self.survey()
         {
@@ -168,6 +170,17 @@ impl Writer {
     /// Whether a topic waits to be trimmed.
     fn is_trimmed(&self, id: TopicId) -> bool {
         self.topics.get(&id).is_some_and(|state| state.is_trimmed)
+    }
+
+    /// Keeps what the limits in force allow. If they have changed, every topic is looked at again.
+    fn follow_limits(&mut self) {
+        let limits = *self.shared.limits.read();
+        if limits != self.limits {
+            self.limits = limits;
+            // Until when messages are young enough was reckoned by the limits before.
+            self.ages = Ages::default();
+            self.chores.survey_again();
+        }
     }
 
     /// How much a topic may hold now.

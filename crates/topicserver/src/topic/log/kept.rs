@@ -60,6 +60,14 @@ impl TopicLog {
         self.count_bytes();
     }
 
+    /// Keeps what the limits in force allow from now on, and forgets the rest.
+    pub(crate) fn follow_limits(&mut self) {
+        let limits = self.settings.limits();
+        self.history.set_limits(limits.history);
+        self.ids.set_limits(limits.ids);
+        self.count_bytes();
+    }
+
     /// Forgets the ids that are too old. Needed because without publications nothing else does.
     pub(crate) fn expire(&mut self) {
         self.ids.expire(self.settings.clock.read().elapsed);

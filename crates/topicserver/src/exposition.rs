@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::state::ServerState;
 
 /// What the text is.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Counts under one name, told apart by a label if there are several.
 struct Family {
@@ -163,7 +163,7 @@ const CONNECTIONS: &[(Count, &str, &str)] = &[
 ];
 
 /// The metrics of a server, as text.
-pub(super) fn exposition(state: &Arc<ServerState>) -> Result<String, fmt::Error> {
+pub(crate) fn exposition(state: &Arc<ServerState>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Exposition(state.clone())));
     let mut text = String::new();
@@ -299,6 +299,16 @@ fn gauges(state: &ServerState, sums: &Sums) -> Vec<(&'static str, &'static str, 
             queues.mailboxes() as u64,
         ),
         (
+            "natter_publishers_waiting",
+            "Connections that are read no further until a topic has room",
+            (registry.publishers_waiting() + queues.readers_waiting()) as u64,
+        ),
+        (
+            "natter_ids",
+            "Ids of messages that are remembered, so that none is delivered twice",
+            sums.level(Count::Ids),
+        ),
+        (
             "natter_history_memory_bytes",
             "Bytes of messages and ids that are kept in memory",
             registry.kept_bytes() as u64,
@@ -356,7 +366,7 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 mod tests {
     #[test]
     fn every_count_has_a_name() {
-        let source = include_str!("../metrics.rs");
+        let source = include_str!("metrics.rs");
         let (_, source) = source.split_once("pub(crate) enum Count {").unwrap();
         let (source, _) = source.split_once("\n}\n").unwrap();
         let own = include_str!("exposition.rs");
