@@ -268,9 +268,30 @@ fn encode_connections(encoder: &mut DescriptorEncoder<'_>, sums: &Sums) -> fmt::
     Ok(())
 }
 
+/// What waits at this moment.
+fn waiting(state: &ServerState) -> [(&'static str, &'static str, u64); 3] {
+    let (queues, registry) = (state.queue_limits(), state.registry());
+    [
+        (
+            "natter_outbox_bytes",
+            "Bytes that wait for connections",
+            queues.outboxes() as u64,
+        ),
+        (
+            "natter_mailbox_bytes",
+            "Bytes that wait for topics",
+            queues.mailboxes() as u64,
+        ),
+        (
+            "natter_publishers_waiting",
+            "Connections that are read no further until a topic has room",
+            (registry.publishers_waiting() + queues.readers_waiting()) as u64,
+        ),
+    ]
+}
+
 /// What is as it is at this moment.
 fn gauges(state: &ServerState, sums: &Sums) -> Vec<(&'static str, &'static str, u64)> {
-    let queues = state.queue_limits();
     let registry = state.registry();
     let mut gauges = vec![
         (
@@ -289,21 +310,6 @@ fn gauges(state: &ServerState, sums: &Sums) -> Vec<(&'static str, &'static str, 
             sums.level(Count::ReadersBehind),
         ),
         (
-            "natter_outbox_bytes",
-            "Bytes that wait for connections",
-            queues.outboxes() as u64,
-        ),
-        (
-            "natter_mailbox_bytes",
-            "Bytes that wait for topics",
-            queues.mailboxes() as u64,
-        ),
-        (
-            "natter_publishers_waiting",
-            "Connections that are read no further until a topic has room",
-            (registry.publishers_waiting() + queues.readers_waiting()) as u64,
-        ),
-        (
             "natter_ids",
             "Ids of messages that are remembered, so that none is delivered twice",
             sums.level(Count::Ids),
@@ -319,6 +325,7 @@ fn gauges(state: &ServerState, sums: &Sums) -> Vec<(&'static str, &'static str, 
             u64::from(!state.readiness().ready),
         ),
     ];
+    gauges.extend(waiting(state));
     if let Some(bytes) = state.store().and_then(crate::store::Store::space) {
         gauges.push(("natter_store_bytes", "Bytes of the history on disk", bytes));
     }

@@ -170,7 +170,7 @@ pub(crate) async fn run(
             let _ = done.send(result);
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn log_mistakes(error: &ReloadError) {

@@ -35,7 +35,6 @@ pub use tools::{ImportError, LineError, ToolError};
 pub(crate) use types::{Loaded, RecordBatch, Retention, TopicId};
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -56,8 +55,6 @@ pub(crate) struct Store {
     secret: [u8; 16],
     queue: Queue,
     reader: Reader,
-    /// The file of the high-water marks.
-    marks: Arc<Path>,
     /// For how long ids are remembered, in milliseconds.
     id_window: u64,
     /// How long a caller waits for an answer.
@@ -91,7 +88,6 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let (writer, secret) = Writer::open(directory, retention, clock.clone(), settings)?;
         let reader = Reader::new(writer.shared());
-        let marks = writer.directory.high_water_marks().into();
         let queue = writer.start().map_err(|source| OpenError::Unusable {
             path: directory.to_owned(),
             source,
@@ -100,7 +96,6 @@ impl Store {
             secret,
             queue,
             reader,
-            marks,
             id_window: topic::milliseconds(id_window),
             timeout,
             clock: clock.clone(),
@@ -223,11 +218,11 @@ impl Store {
 
     /// Begins to look through the history, while the writer goes on.
     pub(crate) async fn look(&self, look: Look) -> Result<Walk, ToolError> {
-        let marks = self.marks.clone();
         let begin = move |reader: &Reader| {
             // A copy of what they were: only of topics that aren't in memory they are needed.
-            let marks = HighWaterMarks::open(&marks)?;
-            Ok::<_, StoreError>(look.walk(reader.shared(), marks, None))
+            let shared = reader.shared();
+            let marks = HighWaterMarks::open(&shared.marks)?;
+            Ok::<_, StoreError>(look.walk(shared, marks, None))
         };
         self.in_time(self.reader.run(begin)).await??
     }

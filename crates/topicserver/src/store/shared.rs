@@ -1,6 +1,7 @@
 //! What the writer and the readers share.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     /// How much of each topic is kept.
     pub(crate) limits: RwLock<RetentionLimits>,
     pub(crate) clock: Clock,
+    /// The file of the high-water marks.
+    pub(crate) marks: PathBuf,
     /// Why nothing can be written now.
     pub(crate) trouble: Mutex<Option<ErrorCode>>,
 }

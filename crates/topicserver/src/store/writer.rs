@@ -133,6 +133,7 @@ impl Writer {
             bounds: Mutex::default(),
             limits: RwLock::new(RetentionLimits::new(retention)),
             clock: clock.clone(),
+            marks: directory.high_water_marks(),
             trouble: Mutex::default(),
         });
         let merger = Merger::start(shared.clone());

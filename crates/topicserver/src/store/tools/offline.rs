@@ -55,8 +55,8 @@ pub(crate) fn look(path: &Path, look: Look) -> Result<Walk, ToolError> {
     let directory = Directory::open_existing(path)?;
     let tables = open_tables(&directory)?;
     let marks = directory.high_water_marks();
-    let marks = HighWaterMarks::open(&marks).map_err(|source| OpenError::Unusable {
-        path: marks,
+    let opened = HighWaterMarks::open(&marks).map_err(|source| OpenError::Unusable {
+        path: marks.clone(),
         source,
     })?;
     let shared = Arc::new(Shared {
@@ -64,9 +64,10 @@ pub(crate) fn look(path: &Path, look: Look) -> Result<Walk, ToolError> {
         bounds: Mutex::default(),
         limits: RetentionLimits::new(KEEP).into(),
         clock: clock(),
+        marks,
         trouble: Mutex::default(),
     });
-    look.walk(shared, marks, Some(directory))
+    look.walk(shared, opened, Some(directory))
 }
 
 /// Deletes the messages of a topic. Returns how many there were.
