@@ -25,8 +25,7 @@ impl Turn {
 }
 
 /// The turns after the first of peers that cause much work. Half of the threads give them at
-/// once, one at least. So another task waits for one of these peers, and not for all of them:
-/// with fifty, two people who talk waited for 20 ms instead of @@.
+/// once, one at least. So another task waits for one of these peers, and not for all of them.
 pub(crate) struct Turns(Arc<Semaphore>);
 
 /// A turn that somebody waits for, or has.
