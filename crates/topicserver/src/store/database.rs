@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fjall::compaction::Leveled;
 use fjall::compaction::filter::Factory;
 use fjall::{
     AbstractTree, Database, DatabaseBuilder, Guard, Keyspace, KeyspaceCreateOptions,
@@ -15,7 +16,6 @@ use fjall::{
 use super::error::{DatabaseError, StoreError};
 use super::floors::Floors;
 use super::journal;
-use super::merger;
 use super::record;
 use super::types::TopicId;
 use crate::metrics::{self, Time};
@@ -82,6 +82,10 @@ const HISTORY: &str = "history";
 
 /// A key without meaning: writing it makes the database write a table.
 const RECLAIMED: &str = "reclaimed";
+
+/// Merging removes versions of a record that are older than this, in the database's own
+/// count. A record has one version.
+pub(crate) const NO_OLD_VERSIONS: fjall::SeqNo = 0;
 
 /// How often a pause checks whether it can end.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -249,7 +253,7 @@ impl Tables {
             self.database.active_compactions() == 0 && self.database.outstanding_flushes() == 0;
         if table.l0_table_count() >= UNMERGED_TABLES && is_idle {
             let strategy = table.config.compaction_strategy.clone();
-            let merged = table.tree.compact(strategy, merger::NO_OLD_VERSIONS);
+            let merged = table.tree.compact(strategy, NO_OLD_VERSIONS);
             merged.map_err(|error| failed(error.into()))?;
         }
         Ok(())
@@ -337,7 +341,7 @@ fn open_once(path: &Path, settings: &DatabaseSettings) -> Result<Tables, StoreEr
         let history = || {
             options(settings.memtable)
                 .with_kv_separation(Some(separation()))
-                .compaction_strategy(Arc::new(merger::left_to_the_merger()))
+                .compaction_strategy(Arc::new(left_to_the_merger()))
         };
         Ok(Tables {
             names: database.keyspace("names", small)?,
@@ -386,6 +390,15 @@ fn options(memtable: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .manual_journal_persist(true)
         .max_memtable_size(memtable)
+}
+
+/// How the database's own thread merges the history: not at all, because no table is that large.
+/// The merger does.
+fn left_to_the_merger() -> Leveled {
+    const NEVER: u64 = 1 << 40;
+    Leveled::default()
+        .with_l0_threshold(u8::MAX)
+        .with_table_target_size(NEVER)
 }
 
 fn separation() -> KvSeparationOptions {

@@ -13,7 +13,7 @@ use std::thread::{JoinHandle, Thread};
 use fjall::AbstractTree;
 use fjall::compaction::Leveled;
 
-use super::database::Tables;
+use super::database::{NO_OLD_VERSIONS, Tables};
 use super::error::StoreError;
 use super::shared::Shared;
 
@@ -31,23 +31,11 @@ const MERGED_TABLE: u64 = 8 * 1024 * 1024;
 /// until publishers got `storage-busy`.
 const NICENESS: i32 = 5;
 
-/// Merging removes versions of a record that are older than this, in the database's own
-/// count. A record has one version.
-pub(crate) const NO_OLD_VERSIONS: fjall::SeqNo = 0;
-
 /// How the thread merges.
 fn strategy() -> Leveled {
     Leveled::default()
         .with_l0_threshold(MERGED_TABLES)
         .with_table_target_size(MERGED_TABLE)
-}
-
-/// How the database's own thread merges the history: not at all, because no table is that large.
-pub(crate) fn left_to_the_merger() -> Leveled {
-    const NEVER: u64 = 1 << 40;
-    Leveled::default()
-        .with_l0_threshold(u8::MAX)
-        .with_table_target_size(NEVER)
 }
 
 /// The writer's handle to the thread. Dropping it ends the thread after its current work.

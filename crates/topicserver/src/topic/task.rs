@@ -161,8 +161,7 @@ impl Task {
         let mut commands = batch.drain(..);
         let mut turn = Turn::default();
         while let Some(next) = commands.as_slice().first() {
-            // No value is held across the await, because each topic's task would need room for
-            // it.
+            // No value is held across the await: each topic's task would need room for it.
             if self.delivers_before(next) {
                 self.deliver().await;
                 if turn.is_over() {

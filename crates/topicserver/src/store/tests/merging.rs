@@ -1,5 +1,8 @@
 //! Merging is nobody's wait: while tables are merged, messages are stored and read.
 
+// The lock that stalls the database's threads is held over awaits: that is the test.
+#![expect(clippy::await_holding_lock)]
+
 use super::stalls::{SMALL, load_two, open_small, stored};
 use super::*;
 
