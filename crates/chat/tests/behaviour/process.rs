@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::secrets;
 
@@ -232,7 +233,24 @@ impl Drop for Process {
 
 /// The program under test.
 pub(crate) fn chat() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_chat"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat"));
+    // Not the home of whoever runs the tests: a key that was noted there for a port would be
+    // asked of the next server on that port.
+    command
+        .env("HOME", home())
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME");
+    command
+}
+
+/// An empty home of this test's own. It is made when something is noted in it.
+fn home() -> PathBuf {
+    static STARTED: LazyLock<u128> = LazyLock::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap().as_nanos()
+    });
+    let name = format!("natter-home-{}-{}", std::process::id(), *STARTED);
+    std::env::temp_dir().join(name)
 }
 
 /// Lines that a thread reads.

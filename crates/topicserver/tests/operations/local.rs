@@ -22,7 +22,10 @@ struct Server {
 
 impl Server {
     fn start(options: &[&str]) -> Self {
-        let path = socket_path();
+        Self::at(socket_path(), options)
+    }
+
+    fn at(path: PathBuf, options: &[&str]) -> Self {
         let listen = format!("--listen=unix:{}", path.display());
         let process = Process::start(&[&[listen.as_str()], options].concat());
         process.wait_for("listening on unix:");
@@ -240,7 +243,10 @@ fn others_get_in_only_where_the_file_lets_them() {
         println!("skipped: it takes root to be somebody else");
         return;
     }
-    let server = Server::start(&[]);
+    // The folder of this checkout may be closed to others.
+    let folder = Directory::new();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::at(folder.path().join("socket"), &[]);
     let connect = "import os, socket, sys\n\
                    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
                    peer = socket.socket(socket.AF_UNIX)\n\
