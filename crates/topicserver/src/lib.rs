@@ -18,6 +18,7 @@ mod administer;
 mod announce;
 mod check;
 mod clock;
+mod cluster;
 mod config;
 mod connections;
 mod excerpt;

@@ -1,0 +1,15 @@
+//! Several servers as one service.
+//!
+//! The servers share one log. Each topic's records have one order there, because a record is
+//! appended only behind the one that it names. Which server appends to a topic, its owner, is a
+//! mere matter of speed: if two try, the log takes one of them, and the other one reads on.
+//!
+//! ```text
+//! topic's task ─▶ sender ─▶ owner's sequencer ─▶ log ─▶ follower ─▶ topic's task
+//! ```
+//!
+//! Each server delivers what it reads in the log, and nothing else. `Log` and `Bus` are all that is
+//! asked of the engine.
+
+pub(crate) mod bus;
+pub(crate) mod log;
