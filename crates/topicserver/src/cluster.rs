@@ -12,4 +12,17 @@
 //! asked of the engine.
 
 pub(crate) mod bus;
+pub(crate) mod chain;
+pub(crate) mod find;
+pub(crate) mod follower;
+pub(crate) mod forward;
+pub(crate) mod heads;
+pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod nodes;
+pub(crate) mod numbering;
+pub(crate) mod record;
+pub(crate) mod sender;
+pub(crate) mod sequencer;
+pub(crate) mod shared;
+pub(crate) mod tail;

@@ -14,8 +14,10 @@ pub(crate) trait Bus: Send + Sync + 'static {
     fn publish(&self, subject: &str, payload: Bytes);
 
     /// Every message with this subject from now on. Resolves when the subscription is in force.
-    fn subscribe<'a>(&'a self, subject: &'a str)
-    -> Answer<'a, Result<mpsc::Receiver<Said>, BusError>>;
+    fn subscribe<'a>(
+        &'a self,
+        subject: &'a str,
+    ) -> Answer<'a, Result<mpsc::Receiver<Said>, BusError>>;
 
     /// Sends a request, and waits for the answer of whoever has subscribed to the subject.
     fn request<'a>(

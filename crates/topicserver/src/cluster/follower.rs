@@ -1,0 +1,151 @@
+//! Follows a topic in the log, for the task of a topic that has members here.
+//!
+//! The feed may lose what it brings. A record that doesn't follow the one before shows that, and
+//! so do the heads that owners announce; what is missing is read from the log.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wire::TopicName;
+
+use super::log::{Feed, Followed, Located, LogError};
+use super::record::Record;
+use super::shared::Shared;
+use super::tail::{Missing, Tail, ask};
+
+/// The pause before a feed that has ended is asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whoever reads a topic's records.
+pub(crate) trait Reader: Send + Sync + 'static {
+    /// Takes the record that comes next.
+    fn take(&self, record: Record);
+
+    /// Waits until it can take more.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A topic that is followed. Dropping it ends that.
+pub(crate) struct Following {
+    /// Where the topic ended when it began.
+    pub(crate) from: Tail,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Begins to follow a topic: `reader` gets all records that come after [`Following::from`].
+pub(crate) async fn follow(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    reader: Arc<dyn Reader>,
+) -> Result<Following, LogError> {
+    let until = Instant::now() + shared.patience;
+    // What is appended while the head is looked up is in the feed.
+    let feed = ask(until, || shared.log.follow(topic)).await?;
+    let heads = shared.heads.listen(topic);
+    let from = Tail::load(&*shared.log, topic, u64::MAX, until, |_| ()).await?;
+    let follower = Follower {
+        shared: shared.clone(),
+        topic: topic.clone(),
+        tail: from,
+        reader,
+    };
+    let task = tokio::spawn(follower.run(feed, heads));
+    Ok(Following { from, task })
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    topic: TopicName,
+    tail: Tail,
+    reader: Arc<dyn Reader>,
+}
+
+impl Follower {
+    async fn run(mut self, mut feed: Feed, mut heads: watch::Receiver<u64>) {
+        loop {
+            let is_complete = tokio::select! {
+                followed = feed.recv() => match followed {
+                    Some(Followed::Record(located)) => self.take(&located).await,
+                    Some(Followed::Interrupted) => false,
+                    None => {
+                        feed = self.follow_again().await;
+                        false
+                    }
+                },
+                head = next_head(&mut heads) => head <= self.tail.at,
+            };
+            if !is_complete {
+                self.catch_up().await;
+            }
+        }
+    }
+
+    /// Hands on a record of the feed. Returns whether none is missing before it.
+    async fn take(&mut self, located: &Located) -> bool {
+        match self.tail.follow(located) {
+            Ok(record) => {
+                self.hand_on(record).await;
+                true
+            }
+            Err(Missing) => false,
+        }
+    }
+
+    async fn hand_on(&self, records: impl IntoIterator<Item = Record>) {
+        for record in records {
+            self.reader.take(record);
+            std::future::poll_fn(|cx| self.reader.poll_room(cx)).await;
+        }
+    }
+
+    /// Reads everything that is in the log, for as long as that takes.
+    async fn catch_up(&mut self) {
+        while let Err(error) = self.try_to_catch_up().await {
+            let topic = &self.topic;
+            tracing::debug!(%topic, "can't read on: {error}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_to_catch_up(&mut self) -> Result<(), LogError> {
+        let shared = self.shared.clone();
+        let until = Instant::now() + shared.patience;
+        let log = &*shared.log;
+        let Some(head) = self.tail.head(log, &self.topic, until).await? else {
+            return Ok(());
+        };
+        while self.tail.at < head {
+            let until = Instant::now() + shared.patience;
+            let records = self.tail.read_some(log, &self.topic, until).await?;
+            self.hand_on(records).await;
+        }
+        Ok(())
+    }
+
+    async fn follow_again(&self) -> Feed {
+        loop {
+            match self.shared.log.follow(&self.topic).await {
+                Ok(feed) => return feed,
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// The next head that an owner announces.
+async fn next_head(heads: &mut watch::Receiver<u64>) -> u64 {
+    match heads.changed().await {
+        Ok(()) => *heads.borrow_and_update(),
+        Err(_) => std::future::pending().await,
+    }
+}

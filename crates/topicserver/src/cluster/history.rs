@@ -1,0 +1,47 @@
+//! Reads a topic's older messages from the log.
+
+use tokio::time::Instant;
+use wire::TopicName;
+
+use super::find::{oldest, position_of};
+use super::log::LogError;
+use super::record::Record;
+use super::shared::Shared;
+use super::tail::{Tail, ask, read};
+
+/// The number of the oldest message that is in the log; `None` if there is none.
+pub(crate) async fn first(shared: &Shared, topic: &TopicName) -> Result<Option<u64>, LogError> {
+    let until = Instant::now() + shared.patience;
+    let oldest = oldest(&*shared.log, topic, until).await?;
+    Ok(oldest.map(|(_, record)| record.first))
+}
+
+/// The records from the one that holds the message `from` on, or from the next that there is:
+/// about `bytes` of them. `end` is the topic's end as this server knows it.
+pub(crate) async fn records(
+    shared: &Shared,
+    topic: &TopicName,
+    from: u64,
+    bytes: usize,
+    end: &Tail,
+) -> Result<Vec<Record>, LogError> {
+    let (log, until) = (&*shared.log, Instant::now() + shared.patience);
+    let end = (end.chain.at, end.chain.next);
+    let Some(at) = position_of(log, topic, from, end, until).await? else {
+        return Ok(Vec::new());
+    };
+    let located = ask(until, || log.read(topic, at, bytes)).await?;
+    Ok(Tail::records(&located))
+}
+
+/// The number of the first message that came at this time or later; `None` if there is none. Each
+/// record's time is its own, by its owner's clock.
+pub(crate) async fn first_since(
+    shared: &Shared,
+    topic: &TopicName,
+    time: u64,
+) -> Result<Option<u64>, LogError> {
+    let (log, until) = (&*shared.log, Instant::now() + shared.patience);
+    let located = ask(until, || log.since(topic, time)).await?;
+    Ok(located.as_ref().and_then(read).map(|record| record.first))
+}

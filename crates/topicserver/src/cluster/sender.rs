@@ -1,0 +1,116 @@
+//! Hands messages over to a topic's owner until it is known what became of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::TopicName;
+
+use super::bus::{BusError, Said};
+use super::forward::{Answer, Forwarded, Placed};
+use super::nodes::Owner;
+use super::record::Group;
+use super::sequencer::Sequencers;
+use super::shared::Shared;
+
+/// How long an owner on another server may take to answer before it is asked again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The pause before a group is handed over again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The subject to which this server's owners listen.
+fn subject(node: u64) -> String {
+    format!("own.{node:016x}")
+}
+
+/// It isn't known whether messages are in the log, and it may stay so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotKnown;
+
+/// Hands groups over.
+pub(crate) struct Sender {
+    shared: Arc<Shared>,
+    sequencers: Arc<Sequencers>,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            sequencers: Sequencers::new(shared.clone()),
+            shared,
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Resolves when the group is in the log, or when nothing could be found out for too long.
+    /// A group may be handed over as often as it takes: it is in the log once.
+    pub(crate) async fn hand_over(
+        &self,
+        topic: &TopicName,
+        group: Group,
+    ) -> Result<Vec<Placed>, NotKnown> {
+        let until = Instant::now() + self.shared.patience;
+        let count = group.messages.len();
+        loop {
+            let answer = self.ask_owner(topic, &group, until).await;
+            match answer {
+                Answer::Placed(placed) if placed.len() == count => return Ok(placed),
+                _ if Instant::now() + PAUSE > until => return Err(NotKnown),
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    async fn ask_owner(&self, topic: &TopicName, group: &Group, until: Instant) -> Answer {
+        match self.shared.nodes.owner(topic) {
+            Owner::This => {
+                let answer = self.sequencers.append(topic, group.clone());
+                let answer = tokio::time::timeout_at(until, answer).await;
+                answer.unwrap_or(Answer::Unknown)
+            }
+            Owner::Other(node) => {
+                let forwarded = Forwarded {
+                    topic: topic.clone(),
+                    group: group.clone(),
+                };
+                let subject = subject(node.0);
+                let (bus, payload) = (&self.shared.bus, forwarded.encode());
+                let timeout = ANSWER_TIMEOUT.min(until - Instant::now());
+                match bus.request(&subject, payload, timeout).await {
+                    Ok(answer) => Answer::decode(answer),
+                    Err(BusError::Nobody) => Answer::Elsewhere,
+                    Err(BusError::Late | BusError::Down) => Answer::Unknown,
+                }
+            }
+        }
+    }
+
+    /// Serves other servers, which hand groups over to this one, for ever.
+    pub(crate) async fn serve(self: Arc<Self>) {
+        let subject = subject(self.shared.nodes.own().0);
+        loop {
+            if let Ok(mut requests) = self.shared.bus.subscribe(&subject).await {
+                while let Some(said) = requests.recv().await {
+                    tokio::spawn(self.clone().answer(said));
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn answer(self: Arc<Self>, said: Said) {
+        let Some(reply) = said.reply else {
+            return;
+        };
+        let answer = match Forwarded::decode(said.payload) {
+            Some(_) if self.shared.nodes.is_leaving() => Answer::Elsewhere,
+            Some(Forwarded { topic, group }) => self.sequencers.append(&topic, group).await,
+            None => Answer::Unknown,
+        };
+        reply(answer.encode());
+    }
+}

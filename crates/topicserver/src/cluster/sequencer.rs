@@ -1,0 +1,294 @@
+//! The owner of topics: it gives their messages numbers, and appends them to the log.
+//!
+//! Nothing makes a server the owner but that others hand their messages over to it. If two
+//! believe that they are, the log refuses one of them, which reads what the other one has
+//! appended, and numbers its messages anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use wire::TopicName;
+
+use super::forward::Answer;
+use super::log::{Appended, LogError};
+use super::numbering::{Numbered, Remembered};
+use super::record::{Group, Record};
+use super::shared::Shared;
+use super::tail::Tail;
+use crate::clock::Reading;
+
+/// Groups of a topic that may wait. Each server hands over one at a time.
+const WAITING: usize = 256;
+
+/// The most bytes of a record, so that it is well below what the log takes. A group is never
+/// larger.
+pub(crate) const RECORD_BYTES: usize = 256 * 1024;
+
+/// How long a topic's numbers stay in memory when nothing is published: reading them again takes
+/// some milliseconds.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How far the clocks of servers and of the log may be apart, in milliseconds: ids are read from
+/// so much earlier on.
+const SKEW: u64 = 60_000;
+
+/// The pause before a record is appended again that met another one.
+const BUSY_PAUSE: Duration = Duration::from_millis(3);
+
+/// The pause before a log that doesn't answer is asked again.
+const AWAY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The topics to which this server appends.
+pub(crate) struct Sequencers {
+    shared: Arc<Shared>,
+    topics: Mutex<HashMap<TopicName, mpsc::Sender<Submitted>>>,
+}
+
+/// A group, and who waits for its places.
+struct Submitted {
+    group: Group,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Sequencers {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            topics: Mutex::default(),
+        })
+    }
+
+    /// Appends a group to a topic. Resolves when it is known what became of it, or that it can't
+    /// be known now.
+    pub(crate) async fn append(self: &Arc<Self>, topic: &TopicName, group: Group) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        self.submit(topic, Submitted { group, answer });
+        // Without an answer the sequencer has ended, or too many wait.
+        answered.await.unwrap_or(Answer::Unknown)
+    }
+
+    fn submit(self: &Arc<Self>, topic: &TopicName, submitted: Submitted) {
+        let mut topics = self.topics.lock();
+        let submitted = match topics.get(topic) {
+            None => submitted,
+            Some(known) => match known.try_send(submitted) {
+                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => return,
+                Err(mpsc::error::TrySendError::Closed(submitted)) => submitted,
+            },
+        };
+        let (sender, receiver) = mpsc::channel(WAITING);
+        // There is room for one.
+        let _ = sender.try_send(submitted);
+        topics.insert(topic.clone(), sender);
+        let sequencer = Sequencer::new(self.shared.clone(), topic.clone());
+        tokio::spawn(sequencer.run(receiver, Arc::downgrade(self)));
+    }
+
+    /// Forgets a topic, unless something for it has just arrived.
+    fn retire(&self, topic: &TopicName, receiver: &mpsc::Receiver<Submitted>) -> bool {
+        let mut topics = self.topics.lock();
+        let is_idle = receiver.is_empty();
+        if is_idle {
+            topics.remove(topic);
+        }
+        is_idle
+    }
+}
+
+/// What is known of a topic that this server appends to.
+struct Sequencer {
+    shared: Arc<Shared>,
+    topic: TopicName,
+    tail: Tail,
+    remembered: Remembered,
+    /// `tail` and `remembered` are right, as far as this server knows.
+    is_loaded: bool,
+}
+
+impl Sequencer {
+    fn new(shared: Arc<Shared>, topic: TopicName) -> Self {
+        Self {
+            remembered: Remembered::new(shared.ids),
+            tail: Tail::EMPTY,
+            shared,
+            topic,
+            is_loaded: false,
+        }
+    }
+
+    async fn run(mut self, mut receiver: mpsc::Receiver<Submitted>, sequencers: Weak<Sequencers>) {
+        let mut next: Option<Submitted> = None;
+        loop {
+            let first = match next.take() {
+                Some(first) => first,
+                None => match tokio::time::timeout(IDLE, receiver.recv()).await {
+                    Ok(Some(first)) => first,
+                    Ok(None) => return,
+                    Err(_) => match sequencers.upgrade() {
+                        Some(all) if !all.retire(&self.topic, &receiver) => continue,
+                        _ => return,
+                    },
+                },
+            };
+            let (groups, answers);
+            (groups, answers, next) = take_more(first, &mut receiver);
+            let placed = self.append(&groups).await;
+            for (answers, placed) in answers.into_iter().zip(placed) {
+                for answer in answers {
+                    // Whoever handed it over may have gone.
+                    let _ = answer.send(placed.clone());
+                }
+            }
+        }
+    }
+
+    /// Appends groups, and says what became of each.
+    async fn append(&mut self, groups: &[Group]) -> Vec<Answer> {
+        let until = Instant::now() + self.shared.patience;
+        match self.append_until(groups, until).await {
+            Ok(numbered) => {
+                let answer = |placed: Option<_>| placed.map_or(Answer::Unknown, Answer::Placed);
+                numbered.placed.into_iter().map(answer).collect()
+            }
+            Err(error) => {
+                let topic = &self.topic;
+                tracing::warn!(%topic, "messages aren't in the cluster's log yet: {error}");
+                self.is_loaded = false;
+                groups.iter().map(|_| Answer::Unknown).collect()
+            }
+        }
+    }
+
+    async fn append_until(
+        &mut self,
+        groups: &[Group],
+        until: Instant,
+    ) -> Result<Numbered, LogError> {
+        loop {
+            if !self.is_loaded {
+                self.load(until).await?;
+            }
+            let now = self.shared.clock.read();
+            let mut numbered = self.remembered.number(groups, self.tail.next(), &now);
+            if numbered.groups.is_empty() {
+                return Ok(numbered);
+            }
+            let record = self.record(std::mem::take(&mut numbered.groups), &now)?;
+            match self.append_record(record.encode(), &record, until).await {
+                Ok(Some(at)) => {
+                    self.remembered.add_groups(&record, &now);
+                    self.tail.append(at, &record);
+                    self.shared.heads.note(&self.topic, at);
+                    return Ok(numbered);
+                }
+                Ok(None) => {
+                    self.remembered.take_back(&numbered);
+                    self.catch_up(until).await?;
+                }
+                Err(error) => {
+                    self.remembered.take_back(&numbered);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The record that comes next.
+    fn record(&self, groups: Vec<Group>, now: &Reading) -> Result<Record, LogError> {
+        let epoch = match self.tail.epoch() {
+            Some(epoch) => epoch,
+            None => getrandom::u64().map_err(|error| LogError::Refused(error.to_string()))?,
+        };
+        Ok(Record {
+            epoch,
+            first: self.tail.next(),
+            prev: self.tail.chain.at,
+            owner: self.shared.nodes.own().0,
+            stamp: now.stamp,
+            time: now.index_after(self.tail.time),
+            groups,
+        })
+    }
+
+    /// Appends a record, and returns its position; `None` if another record came before it.
+    async fn append_record(
+        &self,
+        bytes: Bytes,
+        record: &Record,
+        until: Instant,
+    ) -> Result<Option<u64>, LogError> {
+        let id = format!("{:x}-{:x}-{:x}", record.epoch, record.first, record.owner);
+        let mut last = LogError::Away("there was no time to ask it".into());
+        while Instant::now() < until {
+            let append = self
+                .shared
+                .log
+                .append(&self.topic, self.tail.at, &id, bytes.clone());
+            match append.await {
+                Appended::At(at) => return Ok(Some(at)),
+                Appended::Behind => return Ok(None),
+                Appended::Busy => tokio::time::sleep(BUSY_PAUSE).await,
+                Appended::Unknown(error) => {
+                    last = error;
+                    tokio::time::sleep(AWAY_PAUSE).await;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Reads where the topic ends, and which ids it has.
+    async fn load(&mut self, until: Instant) -> Result<(), LogError> {
+        self.remembered = Remembered::new(self.shared.ids);
+        let now = self.shared.clock.read();
+        let (remembered, shared) = (&mut self.remembered, &self.shared);
+        let since = now.index.saturating_sub(shared.ids.window + SKEW);
+        let take = |record: &Record| remembered.add(record, &now);
+        self.tail = Tail::load(&*shared.log, &self.topic, since, until, take).await?;
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    /// Reads what others have appended.
+    async fn catch_up(&mut self, until: Instant) -> Result<(), LogError> {
+        let now = self.shared.clock.read();
+        let remembered = &mut self.remembered;
+        let take = |record: &Record| remembered.add(record, &now);
+        self.tail
+            .read_on(&*self.shared.log, &self.topic, until, take)
+            .await
+    }
+}
+
+/// The groups that wait, as many as one record takes, each with all who handed it over; and the
+/// one that is left for the next record.
+fn take_more(
+    first: Submitted,
+    receiver: &mut mpsc::Receiver<Submitted>,
+) -> (
+    Vec<Group>,
+    Vec<Vec<oneshot::Sender<Answer>>>,
+    Option<Submitted>,
+) {
+    let mut bytes = first.group.size();
+    let (mut groups, mut answers) = (vec![first.group], vec![vec![first.answer]]);
+    while let Ok(Submitted { group, answer }) = receiver.try_recv() {
+        let is_same = |known: &Group| (known.node, known.number) == (group.node, group.number);
+        if let Some(known) = groups.iter().position(is_same) {
+            answers[known].push(answer);
+            continue;
+        }
+        bytes += group.size();
+        if bytes > RECORD_BYTES {
+            return (groups, answers, Some(Submitted { group, answer }));
+        }
+        groups.push(group);
+        answers.push(vec![answer]);
+    }
+    (groups, answers, None)
+}

@@ -1,0 +1,25 @@
+//! What all topics of a server share of the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bus::Bus;
+use super::heads::Heads;
+use super::log::Log;
+use super::nodes::Nodes;
+use crate::clock::Clock;
+use crate::history::dedup::IdLimits;
+
+/// A server's part in its cluster.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) clock: Clock,
+    /// For how long owners remember ids, and how many.
+    pub(crate) ids: IdLimits,
+    /// How long it may take until messages are in the log, before their publishers are told that
+    /// it isn't known.
+    pub(crate) patience: Duration,
+}

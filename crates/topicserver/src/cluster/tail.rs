@@ -1,0 +1,264 @@
+//! Where a topic ends in the log, read up to there.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::TopicName;
+
+use super::chain::{Chain, Verdict};
+use super::log::{Answer, Located, Log, LogError};
+use super::record::Record;
+
+/// Bytes that are read from the log at once.
+const READ_BYTES: usize = 512 * 1024;
+
+/// The pause before a log that doesn't answer, or whose copy is behind, is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The end of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// The position of the newest record, whether it counts or not; 0 if there is none.
+    pub(crate) at: u64,
+    pub(crate) chain: Chain,
+    /// When the newest message came, by the index clock.
+    pub(crate) time: u64,
+    /// The log has lost messages that this server had read, so that the next ones get numbers of
+    /// a new row.
+    pub(crate) begins_anew: bool,
+}
+
+impl Tail {
+    /// The end of a topic without a record.
+    pub(crate) const EMPTY: Self = Self {
+        at: 0,
+        chain: Chain::EMPTY,
+        time: 0,
+        begins_anew: false,
+    };
+
+    /// The number of the next message.
+    pub(crate) fn next(&self) -> u64 {
+        match self.begins_anew {
+            true => 1,
+            false if self.chain.at == 0 => 1,
+            false => self.chain.next,
+        }
+    }
+
+    /// The epoch in which the next message gets its number; `None`: a new one.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        (self.chain.at > 0 && !self.begins_anew).then_some(self.chain.epoch)
+    }
+
+    /// A record was appended at a position.
+    pub(crate) fn append(&mut self, at: u64, record: &Record) {
+        *self = Self::ending_with(at, record);
+    }
+
+    fn ending_with(at: u64, record: &Record) -> Self {
+        Self {
+            at,
+            chain: Chain::ending_with(at, record),
+            time: record.time,
+            begins_anew: false,
+        }
+    }
+
+    /// Reads a topic's records that came at this time or later by the log's clock, and its last
+    /// one in any case. Each one that counts is given to `take`.
+    pub(crate) async fn load(
+        log: &dyn Log,
+        topic: &TopicName,
+        since: u64,
+        until: Instant,
+        mut take: impl FnMut(&Record),
+    ) -> Result<Self, LogError> {
+        let Some(head) = ask(until, || log.head(topic)).await? else {
+            return Ok(Self::EMPTY);
+        };
+        let oldest = ask(until, || log.since(topic, since)).await?;
+        let base = match oldest {
+            Some(oldest) if oldest.at < head.at => oldest,
+            _ => head.clone(),
+        };
+        let mut tail = Self {
+            at: base.at,
+            ..Self::EMPTY
+        };
+        if let Some(record) = read(&base) {
+            tail = Self::ending_with(base.at, &record);
+            take(&record);
+        }
+        tail.read_to(head.at, log, topic, until, take).await?;
+        Ok(tail)
+    }
+
+    /// Reads what was appended since.
+    pub(crate) async fn read_on(
+        &mut self,
+        log: &dyn Log,
+        topic: &TopicName,
+        until: Instant,
+        take: impl FnMut(&Record),
+    ) -> Result<(), LogError> {
+        match self.head(log, topic, until).await? {
+            Some(head) => self.read_to(head, log, topic, until, take).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The position of the newest record, as the log's leader knows it; `None` if there is none
+    /// after the ones that were read.
+    pub(crate) async fn head(
+        &mut self,
+        log: &dyn Log,
+        topic: &TopicName,
+        until: Instant,
+    ) -> Result<Option<u64>, LogError> {
+        match ask(until, || log.head(topic)).await? {
+            // Nothing is left of the topic. Numbers begin anew with its next record.
+            None => {
+                self.at = 0;
+                self.chain.at = 0;
+            }
+            Some(head) if head.at < self.at => {
+                tracing::error!(%topic, "the cluster's log has lost messages that were there");
+                self.at = head.at;
+                self.chain.at = head.at;
+                self.begins_anew = true;
+            }
+            Some(head) => return Ok(Some(head.at).filter(|&at| at > self.at)),
+        }
+        Ok(None)
+    }
+
+    /// Reads the records up to this position.
+    async fn read_to(
+        &mut self,
+        end: u64,
+        log: &dyn Log,
+        topic: &TopicName,
+        until: Instant,
+        mut take: impl FnMut(&Record),
+    ) -> Result<(), LogError> {
+        while self.at < end {
+            let some = self.read_some(log, topic, until).await?;
+            some.iter().for_each(&mut take);
+        }
+        Ok(())
+    }
+
+    /// Reads some records that are known to follow, and returns those that count.
+    pub(crate) async fn read_some(
+        &mut self,
+        log: &dyn Log,
+        topic: &TopicName,
+        until: Instant,
+    ) -> Result<Vec<Record>, LogError> {
+        let from = self.at + 1;
+        let some = ask(until, || log.read(topic, from, READ_BYTES)).await?;
+        if some.is_empty() {
+            // The copy that answered doesn't have it yet.
+            pause(until, "a copy of the log is behind").await?;
+        }
+        Ok(some.iter().filter_map(|one| self.pass(one)).collect())
+    }
+
+    /// The records that count among those that were read from anywhere, each after the other.
+    pub(crate) fn records(located: &[Located]) -> Vec<Record> {
+        let Some(base) = located.first().and_then(read) else {
+            return Vec::new();
+        };
+        let mut tail = Self::ending_with(located[0].at, &base);
+        let others = located[1..].iter().filter_map(|one| tail.pass(one));
+        std::iter::once(base).chain(others).collect()
+    }
+
+    /// Takes the record that follows in what was read, and returns it if it counts.
+    fn pass(&mut self, located: &Located) -> Option<Record> {
+        let at = located.at;
+        let verdict = read(located).map(|record| (self.chain.judge(at, &record), record));
+        match verdict {
+            // What came between was deleted, because it was too old.
+            Some((Verdict::Counts | Verdict::Begins | Verdict::Gap, record)) => {
+                *self = Self::ending_with(at, &record);
+                return Some(record);
+            }
+            Some((Verdict::Refused, _)) => {
+                tracing::warn!(
+                    at,
+                    "a record of the cluster's log doesn't follow the one before"
+                );
+            }
+            Some((Verdict::Known, _)) | None => {}
+        }
+        self.at = self.at.max(at);
+        None
+    }
+
+    /// Takes a record that has just been appended, and returns it if it is the next one; an error
+    /// if others come before it.
+    pub(crate) fn follow(&mut self, located: &Located) -> Result<Option<Record>, Missing> {
+        let at = located.at;
+        if at <= self.at {
+            return Ok(None);
+        }
+        let Some(record) = read(located) else {
+            return Err(Missing);
+        };
+        match self.chain.judge(at, &record) {
+            Verdict::Counts | Verdict::Begins => {
+                *self = Self::ending_with(at, &record);
+                Ok(Some(record))
+            }
+            Verdict::Known => Ok(None),
+            // Only the log tells in which order they are there.
+            Verdict::Gap | Verdict::Refused => Err(Missing),
+        }
+    }
+}
+
+/// Records are missing before one that was heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Missing;
+
+/// The record at a position; `None` if its bytes are none that this release understands. It
+/// counts for nobody then.
+pub(crate) fn read(located: &Located) -> Option<Record> {
+    match Record::decode(located.record.clone()) {
+        Ok(record) => Some(record),
+        Err(error) => {
+            tracing::error!(at = located.at, "{error}");
+            None
+        }
+    }
+}
+
+/// Asks the log until it answers, or the time is up.
+pub(crate) async fn ask<'a, T>(
+    until: Instant,
+    question: impl Fn() -> Answer<'a, Result<T, LogError>>,
+) -> Result<T, LogError> {
+    loop {
+        let answer = tokio::time::timeout_at(until, question()).await;
+        match answer.unwrap_or_else(|_| Err(late("no answer came in time"))) {
+            Ok(answer) => return Ok(answer),
+            Err(LogError::Away(cause)) => pause(until, &cause).await?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits a little, unless the time is up.
+async fn pause(until: Instant, cause: &str) -> Result<(), LogError> {
+    if Instant::now() + PAUSE > until {
+        return Err(late(cause));
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
+}
+
+fn late(cause: &str) -> LogError {
+    LogError::Away(cause.to_owned())
+}
