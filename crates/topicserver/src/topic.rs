@@ -3,6 +3,7 @@
 
 mod acks;
 pub(crate) mod busiest;
+mod clustered;
 mod expiring;
 pub(crate) mod handle;
 mod log;
@@ -10,6 +11,7 @@ pub(crate) mod mailbox;
 mod members;
 pub(crate) mod page;
 mod people;
+mod place;
 pub(crate) mod presence;
 pub(crate) mod publication;
 mod range;

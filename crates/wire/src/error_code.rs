@@ -48,6 +48,9 @@ pub enum ErrorCode {
     /// The message was not stored in time. It may be stored or not, and is not delivered
     /// yet. It can be sent again with the same id.
     StorageBusy,
+    /// The servers that keep the messages of a cluster can't be reached. A message may be stored
+    /// or not, and can be sent again with the same id. Nothing else is answered.
+    NoQuorum,
     /// A message with an id that its publisher has used for another one. Discarded.
     DuplicateId,
     /// The same client has come back on another connection. Closed.
@@ -112,6 +115,7 @@ impl ErrorCode {
         Self::UnknownUser,
         Self::StorageFull,
         Self::StorageBusy,
+        Self::NoQuorum,
         Self::DuplicateId,
         Self::Replaced,
         Self::TlsNotSupported,
@@ -156,6 +160,7 @@ impl ErrorCode {
             Self::UnknownUser => "unknown-user",
             Self::StorageFull => "storage-full",
             Self::StorageBusy => "storage-busy",
+            Self::NoQuorum => "no-quorum",
             Self::DuplicateId => "duplicate-id",
             Self::Replaced => "replaced",
             Self::TlsNotSupported => "tls-not-supported",

@@ -13,9 +13,8 @@ use tokio::time::Instant;
 use wire::TopicName;
 
 use super::log::{Feed, Followed, Located, LogError};
-use super::record::Record;
 use super::shared::Shared;
-use super::tail::{Missing, Tail, ask};
+use super::tail::{Counted, Missing, Tail, ask};
 
 /// The pause before a feed that has ended is asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -23,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Whoever reads a topic's records.
 pub(crate) trait Reader: Send + Sync + 'static {
     /// Takes the record that comes next.
-    fn take(&self, record: Record);
+    fn take(&self, counted: Counted);
 
     /// Waits until it can take more.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
@@ -101,9 +100,9 @@ impl Follower {
         }
     }
 
-    async fn hand_on(&self, records: impl IntoIterator<Item = Record>) {
-        for record in records {
-            self.reader.take(record);
+    async fn hand_on(&self, records: impl IntoIterator<Item = Counted>) {
+        for counted in records {
+            self.reader.take(counted);
             std::future::poll_fn(|cx| self.reader.poll_room(cx)).await;
         }
     }

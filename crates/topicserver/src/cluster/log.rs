@@ -6,6 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use wire::TopicName;
 
+use crate::store::StoreError;
+
 /// An answer that takes a moment.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -98,6 +100,13 @@ pub(crate) enum LogError {
     /// It has no room, or refuses for another reason of its own.
     #[error("the log of the cluster refuses: {0}")]
     Refused(String),
+}
+
+impl From<LogError> for StoreError {
+    fn from(error: LogError) -> Self {
+        tracing::debug!("{error}");
+        Self::NoQuorum
+    }
 }
 
 /// What is appended to one topic, as far as it arrives. Dropping it ends it.

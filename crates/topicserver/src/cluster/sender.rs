@@ -1,6 +1,7 @@
 //! Hands messages over to a topic's owner until it is known what became of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -31,6 +32,8 @@ pub(crate) struct NotKnown;
 /// Hands groups over.
 pub(crate) struct Sender {
     shared: Arc<Shared>,
+    /// The last number that was given to a group or a connection.
+    last_number: AtomicU64,
     sequencers: Arc<Sequencers>,
 }
 
@@ -38,12 +41,18 @@ impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             sequencers: Sequencers::new(shared.clone()),
+            last_number: AtomicU64::new(0),
             shared,
         })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// A number that grows, as long as the server runs.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Relaxed) + 1
     }
 
     /// Resolves when the group is in the log, or when nothing could be found out for too long.

@@ -144,7 +144,7 @@ impl Tail {
     ) -> Result<(), LogError> {
         while self.at < end {
             let some = self.read_some(log, topic, until).await?;
-            some.iter().for_each(&mut take);
+            some.iter().for_each(|counted| take(&counted.record));
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Tail {
         log: &dyn Log,
         topic: &TopicName,
         until: Instant,
-    ) -> Result<Vec<Record>, LogError> {
+    ) -> Result<Vec<Counted>, LogError> {
         let from = self.at + 1;
         let some = ask(until, || log.read(topic, from, READ_BYTES)).await?;
         if some.is_empty() {
@@ -172,18 +172,20 @@ impl Tail {
         };
         let mut tail = Self::ending_with(located[0].at, &base);
         let others = located[1..].iter().filter_map(|one| tail.pass(one));
-        std::iter::once(base).chain(others).collect()
+        std::iter::once(base)
+            .chain(others.map(|counted| counted.record))
+            .collect()
     }
 
     /// Takes the record that follows in what was read, and returns it if it counts.
-    fn pass(&mut self, located: &Located) -> Option<Record> {
+    fn pass(&mut self, located: &Located) -> Option<Counted> {
         let at = located.at;
         let verdict = read(located).map(|record| (self.chain.judge(at, &record), record));
         match verdict {
             // What came between was deleted, because it was too old.
             Some((Verdict::Counts | Verdict::Begins | Verdict::Gap, record)) => {
                 *self = Self::ending_with(at, &record);
-                return Some(record);
+                return Some(Counted { at, record });
             }
             Some((Verdict::Refused, _)) => {
                 tracing::warn!(
@@ -199,7 +201,7 @@ impl Tail {
 
     /// Takes a record that has just been appended, and returns it if it is the next one; an error
     /// if others come before it.
-    pub(crate) fn follow(&mut self, located: &Located) -> Result<Option<Record>, Missing> {
+    pub(crate) fn follow(&mut self, located: &Located) -> Result<Option<Counted>, Missing> {
         let at = located.at;
         if at <= self.at {
             return Ok(None);
@@ -210,13 +212,20 @@ impl Tail {
         match self.chain.judge(at, &record) {
             Verdict::Counts | Verdict::Begins => {
                 *self = Self::ending_with(at, &record);
-                Ok(Some(record))
+                Ok(Some(Counted { at, record }))
             }
             Verdict::Known => Ok(None),
             // Only the log tells in which order they are there.
             Verdict::Gap | Verdict::Refused => Err(Missing),
         }
     }
+}
+
+/// A record that counts, and its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) at: u64,
+    pub(crate) record: Record,
 }
 
 /// Records are missing before one that was heard of.

@@ -94,7 +94,7 @@ pub(crate) async fn publish(
         Ok(Err(Unstored { code, text })) => Err(Problem::new(
             match code {
                 ErrorCode::DuplicateId => StatusCode::CONFLICT,
-                ErrorCode::StorageBusy => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::StorageBusy | ErrorCode::NoQuorum => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INSUFFICIENT_STORAGE,
             },
             code,

@@ -1,7 +1,7 @@
 //! The identity of a connection, for other clients and for the history.
 
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use siphasher::sip::SipHasher13;
@@ -130,6 +130,24 @@ impl Identity {
             ip: peer.ip(),
             port: port.unwrap_or(peer.port()),
         }
+    }
+
+    /// What a record of the cluster's log says of a publisher; `None` of a classic one.
+    pub(crate) fn of_publisher(
+        publisher: u64,
+        user: Option<UserName>,
+        account: Option<UserName>,
+    ) -> Option<Self> {
+        (publisher != 0 || user.is_some()).then_some(Self {
+            publisher,
+            origin: 0,
+            is_shared: true,
+            has_key: false,
+            user,
+            account,
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+        })
     }
 
     /// The same identity, with the account that it has proven to own.

@@ -181,6 +181,9 @@ pub enum StoreError {
         /// The sequence number that was given.
         got: u64,
     },
+    /// The log of the cluster doesn't answer, so it is unknown whether this was written.
+    #[error("the log of the cluster doesn't answer")]
+    NoQuorum,
     /// The store has been closed.
     #[error("the history is closed")]
     Closed,
@@ -189,14 +192,15 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk may only take longer, so that sending again may help.
     pub(crate) fn is_delay(&self) -> bool {
-        matches!(self, Self::Busy | Self::InDoubt)
+        matches!(self, Self::Busy | Self::InDoubt | Self::NoQuorum)
     }
 
     /// What publishers are told.
     pub(crate) fn code(&self) -> ErrorCode {
-        match self.is_delay() {
-            true => ErrorCode::StorageBusy,
-            false => ErrorCode::StorageFull,
+        match self {
+            Self::NoQuorum => ErrorCode::NoQuorum,
+            error if error.is_delay() => ErrorCode::StorageBusy,
+            _ => ErrorCode::StorageFull,
         }
     }
 }

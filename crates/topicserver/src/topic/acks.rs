@@ -60,6 +60,11 @@ fn unstored(error: &StoreError) -> Unstored {
         "your message was delivered to those who are here now, but isn't stored";
     let text = match error {
         StoreError::Full => format!("the server's disk took no more: {DELIVERED}"),
+        StoreError::NoQuorum => {
+            "the servers that keep the messages can't be reached: whether yours is stored isn't \
+             known; send it again with the same id"
+                .to_owned()
+        }
         error if error.is_delay() => {
             "the server's disk is too slow: your message may be stored, or not; send it again, \
              with the same id if it has one"

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wire::{Page, TopicName};
 
+use crate::cluster::record::Message;
+use crate::cluster::tail::Counted;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
@@ -79,6 +81,10 @@ pub(super) enum Command {
     Expire,
     /// The limits have changed.
     FollowLimits,
+    /// In a cluster: the topic's next record.
+    Record(Box<Counted>),
+    /// In a cluster: what was handed over to the topic's owner is in the log, or not.
+    HandedOver,
     /// Answered when every command before it has been carried out.
     Barrier(oneshot::Sender<()>),
 }
@@ -213,6 +219,18 @@ impl Topic {
     pub(crate) fn publish(&self, publication: Publication) -> Backpressure {
         let cost = publication.cost();
         self.mailbox.put(Command::Publish(publication), cost)
+    }
+
+    /// Delivers the next record of the cluster's log.
+    pub(crate) fn deliver_record(&self, counted: Counted) {
+        let bytes = counted.record.messages().map(Message::size).sum();
+        // The follower waits for room itself.
+        let _ = self.mailbox.put(Command::Record(Box::new(counted)), bytes);
+    }
+
+    /// Says that the topic's owner has answered.
+    pub(crate) fn has_handed_over(&self) {
+        self.put_control(Command::HandedOver);
     }
 
     /// How many connections wait until the topic can take more.

@@ -5,6 +5,7 @@
 //! message.
 
 mod kept;
+mod shared;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use crate::history::budget::MemoryShare;
 use crate::history::dedup::DedupWindow;
 use crate::history::entry::{Entry, RememberedId, Stored};
 use crate::history::memory::History;
-use crate::store::{RecordBatch, Store, StoreError, TopicId};
+use crate::store::{RecordBatch, StoreError};
 use crate::topic::acks::Acknowledgement;
+use crate::topic::place::Place;
 use crate::topic::publication::{Publication, Reply};
 use crate::topic::render::{EncodedBatch, render};
 use crate::topic::settings::TopicSettings;
@@ -36,16 +38,16 @@ pub(crate) struct TopicLog {
     share: MemoryShare,
     /// When the newest message came, by the index clock.
     time: u64,
-    /// The topic in the store. `None` without a store, or while the store fails.
+    /// Where the topic is kept. `None` without a store, or while the store fails; in a cluster, as
+    /// long as the topic isn't followed.
     stored: Option<StoredTopic>,
     /// The store didn't answer in time: it may hold messages from this one on.
     in_doubt_from: Option<NonZeroU64>,
 }
 
-/// A topic in the store.
+/// A topic that is kept beneath the memory.
 struct StoredTopic {
-    store: Store,
-    id: TopicId,
+    place: Place,
     /// The number of the oldest stored message; the next number if there is none.
     first: Arc<AtomicU64>,
 }
@@ -120,8 +122,7 @@ impl TopicLog {
         self.ids = DedupWindow::new(limits.ids);
         self.has_unread_ids = true;
         self.stored = Some(StoredTopic {
-            store,
-            id: loaded.id,
+            place: Place::Disk(store, loaded.id),
             first: loaded.first,
         });
         self.count_bytes();
@@ -131,10 +132,9 @@ impl TopicLog {
     /// Reads the ids that the store remembers. Only the first message with an id needs
     /// them: a subscriber does not wait until up to 128 MiB of records have been read.
     async fn read_ids(&mut self) -> Result<(), StoreError> {
-        if let Some(stored) = &self.stored {
+        if let Some(Place::Disk(store, id)) = self.place() {
             let max_ids = self.settings.limits().ids.per_publisher;
-            let read = stored.store.remembered_ids(stored.id, self.time, max_ids);
-            self.ids = read.await?;
+            self.ids = store.remembered_ids(*id, self.time, max_ids).await?;
         }
         self.has_unread_ids = false;
         self.count_bytes();
@@ -200,10 +200,9 @@ impl TopicLog {
         &self.history
     }
 
-    /// The store and the topic's id in it, for messages that are no longer in memory.
-    pub(crate) fn on_disk(&self) -> Option<(Store, TopicId)> {
-        let stored = self.stored.as_ref()?;
-        Some((stored.store.clone(), stored.id))
+    /// Where messages are that are no longer in memory.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.stored.as_ref().map(|stored| &stored.place)
     }
 
     /// Whether nothing is lost when the topic's task ends.
@@ -325,15 +324,15 @@ impl TopicLog {
         pieces: &[EncodedBatch],
         ids: &[RememberedId],
     ) -> Result<(), StoreError> {
-        match &self.stored {
-            Some(stored) if !pieces.is_empty() => {
+        match self.place() {
+            Some(Place::Disk(store, id)) if !pieces.is_empty() => {
                 let entry = |piece| self.entry(publications, piece);
                 let batch = RecordBatch {
                     entries: pieces.iter().map(entry).collect(),
                     ids: ids.to_vec(),
                 };
                 // In a box: it waits for a flush anyway, and the topic's task stays small.
-                Box::pin(stored.store.append(stored.id, batch)).await
+                Box::pin(store.append(*id, batch)).await
             }
             _ => Ok(()),
         }

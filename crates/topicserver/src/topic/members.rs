@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{Event, Page, Presence};
+use wire::{ErrorCode, Event, Page, Presence};
 
 use crate::identity::Identity;
 use crate::metrics::{self, Count, Level};
@@ -263,6 +263,13 @@ impl Members {
                 };
                 self.behind.add(1);
             }
+        }
+    }
+
+    /// Closes all extended connections.
+    pub(crate) fn close_extended(&self, code: ErrorCode, text: &str) {
+        for subscriber in &self.extended {
+            subscriber.outbox.close(code, text);
         }
     }
 

@@ -10,8 +10,9 @@ use wire::{ErrorCode, Event, HistoryRange, Limits, ScanError, Scanner, TopicName
 
 use crate::history::entry::Entry;
 use crate::outbox::SharedOutbox;
-use crate::store::{Store, StoreError, TopicId};
+use crate::store::StoreError;
 use crate::topic::log::TopicLog;
+use crate::topic::place::Place;
 
 /// The most messages in an answer: more than a screen shows.
 const MOST_MESSAGES: u64 = 1_000;
@@ -67,10 +68,11 @@ pub(crate) fn answer(topic: &TopicName, log: &TopicLog, question: RangeQuestion)
         epoch: log.epoch(),
         first: log.first(),
     };
-    match log.on_disk() {
-        Some((store, id)) if start < log.history().first() => {
+    match log.place() {
+        Some(place) if start < log.history().first() => {
+            let place = place.clone();
             tokio::spawn(async move {
-                let lines = read(&store, id, range).await;
+                let lines = read(&place, range).await;
                 head.send(question, lines);
             });
         }
@@ -83,12 +85,12 @@ pub(crate) fn answer(topic: &TopicName, log: &TopicLog, question: RangeQuestion)
 }
 
 /// Reads the newest part of the range from disk, as much as the answer takes.
-async fn read(store: &Store, id: TopicId, range: Range) -> Result<Vec<Bytes>, StoreError> {
+async fn read(place: &Place, range: Range) -> Result<Vec<Bytes>, StoreError> {
     let mut lines = Vec::new();
     let (mut end, mut step, mut bytes) = (range.end, FIRST_STEP, 0);
     while end > range.start && bytes < ANSWER_BYTES {
         let start = end.saturating_sub(step).max(range.start);
-        let mut part = read_forwards(store, id, Range { start, end }).await?;
+        let mut part = read_forwards(place, Range { start, end }).await?;
         bytes += part.iter().map(Bytes::len).sum::<usize>();
         part.append(&mut lines);
         lines = part;
@@ -98,11 +100,11 @@ async fn read(store: &Store, id: TopicId, range: Range) -> Result<Vec<Bytes>, St
     Ok(lines)
 }
 
-async fn read_forwards(store: &Store, id: TopicId, range: Range) -> Result<Vec<Bytes>, StoreError> {
+async fn read_forwards(place: &Place, range: Range) -> Result<Vec<Bytes>, StoreError> {
     let mut lines = Vec::new();
     let mut next = range.start;
     while next < range.end {
-        let entries = store.read(id, next, ANSWER_BYTES).await?;
+        let entries = place.read(next, ANSWER_BYTES).await?;
         let read_to = entries.last().map_or(next, Entry::end);
         let rest = Range {
             start: next,

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use wire::TopicName;
 
 use crate::clock::Clock;
+use crate::cluster::sender::Sender;
 use crate::config::Config;
 use crate::history::budget::MemoryBudget;
 use crate::history::dedup::IdLimits;
@@ -30,6 +31,8 @@ pub(crate) struct TopicSettings {
     pub(crate) budget: Arc<MemoryBudget>,
     /// The store, with `--data`.
     pub(crate) store: Option<Store>,
+    /// Its cluster, with `--cluster`.
+    pub(crate) cluster: Option<Arc<Sender>>,
     pub(crate) clock: Clock,
     /// Limits the log lines about the store, which may come with every message.
     pub(crate) troubles: LogLimiter,
@@ -75,9 +78,18 @@ impl TopicSettings {
             hashes: Hashes::random()?,
             budget: MemoryBudget::new(config.history_memory),
             store,
+            cluster: None,
             clock,
             troubles: LogLimiter::default(),
         })
+    }
+
+    /// The same in a cluster, whose servers share a secret.
+    pub(crate) fn in_cluster(self, cluster: Arc<Sender>) -> Self {
+        Self {
+            cluster: Some(cluster),
+            ..self
+        }
     }
 
     /// The limits in force. A topic reads them when it begins, when it is told that they have

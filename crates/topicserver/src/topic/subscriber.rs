@@ -204,7 +204,7 @@ impl Subscriber {
         if let Cursor::Behind { next, until } = &mut self.cursor
             && let Some(Until::Answer(_, snapshot)) = until
             && *next < log.next()
-            && log.on_disk().is_none()
+            && log.place().is_none()
         {
             let entries = log.history().entries_from(*next).cloned().collect();
             let first = log.first();
@@ -245,7 +245,7 @@ impl Subscriber {
             self.tell_gap(topic, next, log.first() - 1);
             next = log.first();
         }
-        if next < log.history().first() && log.on_disk().is_some() {
+        if next < log.history().first() && log.place().is_some() {
             let until = Some(Until::Read);
             self.cursor = Cursor::Behind { next, until };
             return Progress::Fetch(next);

@@ -1,6 +1,8 @@
 //! A topic's task: it alone owns the topic's order and its subscribers, and never
 //! waits for a receiver.
 
+mod shared;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -8,12 +10,14 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use wire::{Page, TopicState};
 
+use crate::cluster::tail::Counted;
 use crate::history::budget::MemoryShare;
 use crate::metrics::{self, Count, Time};
 use crate::outbox::SharedOutbox;
 use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
+use crate::topic::clustered::{Clustered, Flushed};
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
@@ -68,6 +72,9 @@ pub(crate) fn run(
                 task.topic.mailbox.take_more(&mut batch);
             }
             task.handle(&mut batch).await;
+            if let Some(room) = task.room() {
+                room.await;
+            }
             if task.members.has_ready() {
                 task.log.forget_deleted();
             }
@@ -100,11 +107,21 @@ struct Task {
     /// The publisher of the last publication, as the address of its outbox, or 0. If another
     /// outbox has got this address since, the only effect is one needless yield.
     last_publisher: Option<usize>,
+    /// In a cluster.
+    clustered: Option<Box<Clustered>>,
+}
+
+/// A command that may have to wait.
+enum Later {
+    Register(Box<Registration>),
+    Deliver(Box<Counted>),
 }
 
 impl Task {
     fn new(topic: Arc<Topic>, expiring: Arc<Expiring>, log: TopicLog) -> Self {
+        let cluster = log.settings().cluster.clone();
         Self {
+            clustered: cluster.map(|cluster| Box::new(Clustered::new(cluster))),
             topic,
             expiring,
             members: Members::default(),
@@ -135,7 +152,10 @@ impl Task {
     }
 
     fn is_over(&self) -> bool {
-        self.members.is_empty() && self.log.is_empty()
+        let is_idle = |clustered: &Box<Clustered>| clustered.is_idle();
+        self.members.is_empty()
+            && self.log.is_empty()
+            && self.clustered.as_ref().is_none_or(is_idle)
     }
 
     /// Whether the first of these publications is from another publisher than the last one
@@ -169,10 +189,19 @@ impl Task {
                     turn = Turn::default();
                 }
             }
-            if let Some(command) = commands.next()
-                && let Some(registration) = self.change(command)
-            {
-                Box::pin(self.register(*registration)).await;
+            if self.needs_to_follow(next) && !Box::pin(self.follow()).await {
+                commands
+                    .next()
+                    .into_iter()
+                    .for_each(|next| self.refuse(next));
+                continue;
+            }
+            match commands.next().and_then(|next| self.change(next)) {
+                Some(Later::Register(registration)) => {
+                    Box::pin(self.register(*registration)).await;
+                }
+                Some(Later::Deliver(record)) => Box::pin(self.deliver_record(*record)).await,
+                None => {}
             }
         }
         self.deliver().await;
@@ -184,9 +213,8 @@ impl Task {
         !matches!(next, Command::Publish(_)) || self.pending.len() >= MOST_PENDING
     }
 
-    /// Carries out a command. A registration is returned, because it may have to wait for the
-    /// disk.
-    fn change(&mut self, command: Command) -> Option<Box<Registration>> {
+    /// Carries out a command, or returns it if it may have to wait.
+    fn change(&mut self, command: Command) -> Option<Later> {
         if matches!(command, Command::Open(..) | Command::Range(_)) {
             self.log.forget_deleted();
         }
@@ -195,7 +223,8 @@ impl Task {
                 self.pending.push(publication);
                 return None;
             }
-            Command::Register(registration) => return Some(registration),
+            Command::Register(registration) => return Some(Later::Register(registration)),
+            Command::Record(record) => return Some(Later::Deliver(record)),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
@@ -214,7 +243,7 @@ impl Task {
                 subscriber.send_removed(self.topic.name().as_str());
             }
             Command::HidePeople(subscriber) => self.hide_people(&subscriber),
-            Command::Finish(subscriber, done) => self.finish(&subscriber, done),
+            Command::Finish(subscriber, done) => self.after_all(Flushed::Finish(subscriber, done)),
             Command::Who(reply, page) => self.answer_who(reply, &page),
             Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
@@ -228,10 +257,8 @@ impl Task {
                 self.log.expire();
             }
             Command::FollowLimits => self.log.follow_limits(),
-            Command::Barrier(done) => {
-                // The receiver may have stopped waiting.
-                let _ = done.send(());
-            }
+            Command::HandedOver => self.has_handed_over(),
+            Command::Barrier(done) => self.after_all(Flushed::Barrier(done)),
         }
         self.note_members();
         None
@@ -312,12 +339,12 @@ impl Task {
 
     /// Reads messages from disk in a new task.
     fn fetch(&self, Fetch { outbox, from }: Fetch) {
-        let Some((store, id)) = self.log.on_disk() else {
+        let Some(place) = self.log.place().cloned() else {
             return;
         };
         let topic = self.topic.clone();
         tokio::spawn(async move {
-            let entries = store.read(id, from, FETCH_BYTES).await;
+            let entries = place.read(from, FETCH_BYTES).await;
             topic.has_read_for(outbox, Fetched { from, entries });
         });
     }
@@ -363,6 +390,9 @@ impl Task {
     }
 
     fn leave(&mut self, subscriber: &SharedOutbox) {
+        if let Some(clustered) = &mut self.clustered {
+            clustered.forget(subscriber);
+        }
         if let Some(gone) = self.members.remove(subscriber) {
             self.members
                 .announce_going(self.topic.name().as_str(), &gone);
@@ -394,6 +424,10 @@ impl Task {
             .map(|one| u64::from(one.batch.count()))
             .sum();
         metrics::count(Count::ReceivedMessages, messages);
+        if let Some(clustered) = &mut self.clustered {
+            clustered.hand_over(&self.topic, &mut self.pending);
+            return;
+        }
         let appended = self.log.append(&mut self.pending, are_wanted).await;
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
@@ -420,31 +454,4 @@ impl Task {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use wire::TopicName;
-
-    use super::*;
-    use crate::Config;
-    use crate::clock::Clock;
-    use crate::queues::QueueLimits;
-
-    /// There may be 100,000 topics, each with a task, so rare work is boxed.
-    #[test]
-    fn a_topics_task_stays_small() {
-        let queues = QueueLimits::of_one(1);
-        let settings =
-            TopicSettings::new(&Config::default(), queues.clone(), None, Clock::for_tests());
-        let settings = Arc::new(settings.unwrap());
-        let expiring = Arc::new(Expiring::new(Duration::from_secs(1)));
-        let topic = Arc::new(Topic::new(TopicName::new("T").unwrap(), queues, 0));
-        let registry = Arc::new(());
-        let task = run(topic, settings, expiring, move |_| {
-            Arc::strong_count(&registry) > 1
-        });
-        // With 920, what the runtime adds makes it 1,024: a block of its own size.
-        assert!(size_of_val(&task) <= 920, "{}", size_of_val(&task));
-        assert!(size_of::<Topic>() <= 160, "{}", size_of::<Topic>());
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ impl TopicLog {
         match &self.stored {
             // There may be earlier ones on disk.
             Some(stored) if in_memory == self.history.first() => {
-                match stored.store.first_since(stored.id, time).await {
+                match stored.place.first_since(time).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
                         self.log_store_error(&error, "older messages can't be found");
@@ -33,7 +33,7 @@ impl TopicLog {
     /// is durable, so that no deleted message comes back after a crash.
     pub(crate) async fn delete_too_old(&mut self) {
         if let Some(stored) = &self.stored
-            && let Err(error) = stored.store.delete_too_old(stored.id).await
+            && let Err(error) = stored.place.delete_too_old().await
         {
             self.log_store_error(&error, "what is too old can't be deleted");
         }

@@ -1,0 +1,309 @@
+//! A topic's task in a cluster: it hands what is published to the topic's owner, and delivers what
+//! it reads in the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::cluster::follower::{Following, Reader, follow};
+use crate::cluster::forward::Placed;
+use crate::cluster::log::LogError;
+use crate::cluster::record::{Group, Id, Message, Record};
+use crate::cluster::sender::{NotKnown, Sender};
+use crate::cluster::sequencer::RECORD_BYTES;
+use crate::cluster::shared::Shared;
+use crate::cluster::tail::Counted;
+use crate::history::entry::Stored;
+use crate::identity::Identity;
+use crate::outbox::SharedOutbox;
+use crate::outbox::batch::Batch;
+use crate::store::StoreError;
+use crate::topic::acks::{Acknowledgement, acknowledge, refuse};
+use crate::topic::handle::Topic;
+use crate::topic::publication::{Publication, Reply};
+
+/// What a topic's task has beside the rest when it is in a cluster.
+pub(crate) struct Clustered {
+    sender: Arc<Sender>,
+    /// While the topic has members here.
+    following: Option<Following>,
+    /// What is handed over next.
+    waiting: Vec<Publication>,
+    /// The bytes of that.
+    bytes: usize,
+    /// Something is being handed over.
+    is_busy: bool,
+    /// Notified when that has ended.
+    handed_over: Arc<Notify>,
+    connections: Connections,
+    /// Who waits until all is handed over that waits now.
+    flushed: Vec<Flushed>,
+}
+
+/// What is done when everything published before is handed over.
+pub(crate) enum Flushed {
+    /// A connection leaves.
+    Finish(SharedOutbox, oneshot::Sender<()>),
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The numbers of connections that have published to the topic, to which their messages aren't
+/// sent back. A number stands for one connection as long as the server runs.
+#[derive(Default)]
+struct Connections {
+    /// By the address of the outbox, which is kept, so that no other one has it.
+    numbers: HashMap<usize, u64>,
+    outboxes: HashMap<u64, SharedOutbox>,
+}
+
+impl Connections {
+    /// The number of a connection.
+    fn number_of(&mut self, outbox: &SharedOutbox, sender: &Sender) -> u64 {
+        let number = self.numbers.entry(address(outbox));
+        *number.or_insert_with(|| {
+            let number = sender.next_number();
+            self.outboxes.insert(number, outbox.clone());
+            number
+        })
+    }
+
+    fn get(&self, number: u64) -> Option<SharedOutbox> {
+        self.outboxes.get(&number).cloned()
+    }
+
+    fn remove(&mut self, outbox: &SharedOutbox) {
+        if let Some(number) = self.numbers.remove(&address(outbox)) {
+            self.outboxes.remove(&number);
+        }
+    }
+}
+
+fn address(outbox: &SharedOutbox) -> usize {
+    Arc::as_ptr(outbox).cast::<()>().addr()
+}
+
+impl Clustered {
+    pub(crate) fn new(sender: Arc<Sender>) -> Self {
+        Self {
+            sender,
+            following: None,
+            waiting: Vec::new(),
+            bytes: 0,
+            is_busy: false,
+            handed_over: Arc::default(),
+            connections: Connections::default(),
+            flushed: Vec::new(),
+        }
+    }
+
+    /// Begins to follow the topic, if it isn't followed yet. Returns where it ended then.
+    pub(crate) async fn follow(
+        &mut self,
+        topic: &Arc<Topic>,
+    ) -> Result<Option<&Following>, LogError> {
+        if self.following.is_some() {
+            return Ok(None);
+        }
+        let reader = topic.clone();
+        let following = follow(self.sender.shared(), topic.name(), reader).await?;
+        Ok(Some(self.following.insert(following)))
+    }
+
+    /// Stops following the topic.
+    pub(crate) fn unfollow(&mut self) {
+        self.following = None;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.sender.shared()
+    }
+
+    /// Whether nothing is lost when the task ends.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_busy && self.waiting.is_empty() && self.flushed.is_empty()
+    }
+
+    /// A connection has left the topic. What it has published isn't kept from anybody any more.
+    pub(crate) fn forget(&mut self, outbox: &SharedOutbox) {
+        self.connections.remove(outbox);
+    }
+
+    /// Hands publications over, or keeps them until those before are.
+    pub(crate) fn hand_over(&mut self, topic: &Arc<Topic>, publications: &mut Vec<Publication>) {
+        self.bytes += publications.iter().map(Publication::cost).sum::<usize>();
+        self.waiting.append(publications);
+        self.go_on(topic);
+    }
+
+    /// Waits until there is room for more, if more than this many bytes wait.
+    pub(crate) fn room(&self, most: usize) -> Option<impl Future<Output = ()> + use<>> {
+        let handed_over = self.handed_over.clone();
+        (self.is_busy && self.bytes > most).then(|| async move { handed_over.notified().await })
+    }
+
+    /// What was handed over last is in the log, or has failed. Returns who waited for that.
+    pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>) -> Vec<Flushed> {
+        self.is_busy = false;
+        self.go_on(topic);
+        match self.is_busy {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.flushed),
+        }
+    }
+
+    /// Keeps what is to be done when all is handed over; gives it back if that is so now.
+    pub(crate) fn after_all(&mut self, then: Flushed) -> Option<Flushed> {
+        if !self.is_busy {
+            return Some(then);
+        }
+        self.flushed.push(then);
+        None
+    }
+
+    fn go_on(&mut self, topic: &Arc<Topic>) {
+        if self.is_busy || self.waiting.is_empty() {
+            return;
+        }
+        let (messages, publications) = self.next_group();
+        let group = Group {
+            node: self.sender.shared().nodes.own().0,
+            number: self.sender.next_number(),
+            messages,
+        };
+        self.is_busy = true;
+        let (sender, topic) = (self.sender.clone(), topic.clone());
+        let handed_over = self.handed_over.clone();
+        tokio::spawn(async move {
+            let placed = sender.hand_over(topic.name(), group).await;
+            answer(&topic, publications, placed);
+            topic.has_handed_over();
+            handed_over.notify_one();
+        });
+    }
+
+    /// What waits, as much as one record takes.
+    fn next_group(&mut self) -> (Vec<Message>, Vec<Publication>) {
+        let mut messages: Vec<Message> = Vec::new();
+        let mut bytes = 0;
+        for publication in &self.waiting {
+            let message = message(publication, &mut self.connections, &self.sender);
+            bytes += message.size();
+            if bytes > RECORD_BYTES && !messages.is_empty() {
+                break;
+            }
+            messages.push(message);
+        }
+        let rest = self.waiting.split_off(messages.len());
+        let taken = std::mem::replace(&mut self.waiting, rest);
+        self.bytes -= taken.iter().map(Publication::cost).sum::<usize>();
+        (messages, taken)
+    }
+
+    /// A record's messages as they are delivered. This server's own publishers don't get theirs
+    /// back.
+    pub(crate) fn publications(&self, record: &Record) -> Vec<Publication> {
+        let own = self.sender.shared().nodes.own().0;
+        let mut publications = publications(record);
+        let groups = record.groups.iter();
+        let origins = groups.flat_map(|group| {
+            let is_own = group.node == own;
+            let messages = group.messages.iter();
+            messages.map(move |message| is_own.then_some(message.connection))
+        });
+        for (publication, connection) in publications.iter_mut().zip(origins) {
+            publication.origin = connection.and_then(|number| self.connections.get(number));
+        }
+        publications
+    }
+}
+
+/// A record's messages, whoever sent them.
+pub(crate) fn publications(record: &Record) -> Vec<Publication> {
+    let mut last: Option<Arc<Identity>> = None;
+    let publication = |message: &Message| {
+        let is_same = |known: &Arc<Identity>| {
+            known.publisher == message.publisher
+                && known.user == message.user
+                && known.account == message.account
+        };
+        if !last.as_ref().is_some_and(is_same) {
+            let (user, account) = (message.user.clone(), message.account.clone());
+            let identity = Identity::of_publisher(message.publisher, user, account);
+            last = identity.map(Arc::new);
+        }
+        Publication {
+            origin: None,
+            identity: last.clone(),
+            batch: Batch::owned(message.lines.clone(), message.count),
+            reply: Reply::None,
+        }
+    };
+    record.messages().map(publication).collect()
+}
+
+/// A publication as it is handed over.
+fn message(publication: &Publication, known: &mut Connections, sender: &Sender) -> Message {
+    let identity = publication.identity.as_deref();
+    Message {
+        place: 0,
+        connection: match &publication.origin {
+            Some(outbox) => known.number_of(outbox, sender),
+            None => 0,
+        },
+        publisher: identity.map_or(0, |identity| identity.publisher),
+        user: identity.and_then(|identity| identity.user.clone()),
+        account: identity.and_then(|identity| identity.account.clone()),
+        id: publication.reply.id().map(|id| Id {
+            origin: id.origin,
+            hash: id.hash,
+        }),
+        count: publication.batch.count(),
+        // Many records may wait, and a read buffer is much larger than a message.
+        lines: bytes::Bytes::copy_from_slice(publication.batch.bytes()),
+    }
+}
+
+/// Tells publishers what became of their messages.
+fn answer(
+    topic: &Topic,
+    mut publications: Vec<Publication>,
+    placed: Result<Vec<Placed>, NotKnown>,
+) {
+    let place = |at: usize| {
+        placed
+            .as_ref()
+            .ok()
+            .and_then(|placed| placed.get(at).copied())
+    };
+    let mut replies = Vec::new();
+    for (at, publication) in publications.iter_mut().enumerate() {
+        let reply = std::mem::take(&mut publication.reply);
+        if matches!(reply, Reply::None) {
+            continue;
+        }
+        let placed = place(at).unwrap_or(Placed::new(0, 0));
+        let Stored { seq, time } = placed.stored;
+        replies.push(Acknowledgement {
+            origin: publication.origin.clone(),
+            reply,
+            stored: Stored { seq, time },
+            has_other_text: placed.has_other_text,
+        });
+    }
+    match placed {
+        Ok(_) => acknowledge(topic.name().as_str(), replies),
+        Err(NotKnown) => refuse(&publications, replies, &StoreError::NoQuorum),
+    }
+}
+
+impl Reader for Topic {
+    fn take(&self, counted: Counted) {
+        self.deliver_record(counted);
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Topic::poll_room(self, cx)
+    }
+}

@@ -1,0 +1,128 @@
+//! Where a topic's messages are kept beneath the memory: on this server's disk, or in the log of
+//! its cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use wire::TopicName;
+
+use crate::cluster::history;
+use crate::cluster::log::LogError;
+use crate::cluster::record::Record;
+use crate::cluster::shared::Shared;
+use crate::cluster::tail::{Counted, Tail};
+use crate::history::entry::Entry;
+use crate::store::{Store, StoreError, TopicId};
+use crate::topic::clustered::publications;
+use crate::topic::render::render;
+
+/// Where a topic is kept.
+#[derive(Clone)]
+pub(crate) enum Place {
+    Disk(Store, TopicId),
+    Cluster(Arc<InLog>),
+}
+
+/// A topic in the log of a cluster.
+pub(crate) struct InLog {
+    shared: Arc<Shared>,
+    name: TopicName,
+    /// Where it ends, as far as this server has read.
+    end: Mutex<Tail>,
+    /// The number of the oldest message.
+    first: Arc<AtomicU64>,
+}
+
+impl InLog {
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        name: TopicName,
+        end: Tail,
+    ) -> Result<Self, LogError> {
+        let first = history::first(&shared, &name).await?;
+        let first = first.unwrap_or(end.next());
+        Ok(Self {
+            first: Arc::new(first.into()),
+            end: Mutex::new(end),
+            shared,
+            name,
+        })
+    }
+
+    /// The number of the oldest message, whenever it is known.
+    pub(crate) fn first(&self) -> Arc<AtomicU64> {
+        self.first.clone()
+    }
+
+    /// A record was read.
+    pub(crate) fn read_to(&self, counted: &Counted) {
+        self.end.lock().append(counted.at, &counted.record);
+    }
+
+    async fn read(&self, from: u64, bytes: usize) -> Result<Vec<Entry>, LogError> {
+        let end = *self.end.lock();
+        let records = history::records(&self.shared, &self.name, from, bytes, &end).await?;
+        let entries = records.iter().flat_map(entries);
+        Ok(entries.filter(|entry| entry.end() > from).collect())
+    }
+
+    async fn look_for_first(&self) -> Result<(), LogError> {
+        if let Some(first) = history::first(&self.shared, &self.name).await? {
+            self.first.fetch_max(first, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// The entries from the one that holds `from` on, or from the next that exists: about
+    /// `bytes` of them, and at least one if there is one.
+    pub(crate) async fn read(&self, from: u64, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        match self {
+            Self::Disk(store, id) => store.read(*id, from, bytes).await,
+            Self::Cluster(log) => Ok(log.read(from, bytes).await?),
+        }
+    }
+
+    /// The first message that came at this time or later; `u64::MAX` if there is none.
+    pub(crate) async fn first_since(&self, time: u64) -> Result<u64, StoreError> {
+        match self {
+            Self::Disk(store, id) => store.first_since(*id, time).await,
+            Self::Cluster(log) => {
+                let first = history::first_since(&log.shared, &log.name, time).await?;
+                Ok(first.unwrap_or(u64::MAX))
+            }
+        }
+    }
+
+    /// Deletes what is too old, or finds out what was deleted.
+    pub(crate) async fn delete_too_old(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store, id) => store.delete_too_old(*id).await,
+            Self::Cluster(log) => Ok(log.look_for_first().await?),
+        }
+    }
+}
+
+/// The messages of a record as extended connections get them.
+pub(crate) fn entries(record: &Record) -> Vec<Entry> {
+    let publications = publications(record);
+    let pieces = render(
+        &publications,
+        record.stamp,
+        Some(record.first),
+        record.epoch,
+    );
+    let entry = |piece: &crate::topic::render::EncodedBatch| Entry {
+        first: piece.first.unwrap_or(record.first),
+        count: piece.batch.count(),
+        time: record.time,
+        publisher: publications
+            .get(piece.publication)
+            .and_then(|publication| publication.identity.as_ref())
+            .map_or(0, |identity| identity.publisher),
+        lines: piece.batch.bytes().clone(),
+    };
+    pieces.iter().map(entry).collect()
+}

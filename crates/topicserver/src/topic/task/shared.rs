@@ -1,0 +1,131 @@
+//! What a topic's task does in a cluster.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use wire::ErrorCode;
+
+use super::Task;
+use crate::cluster::log::LogError;
+use crate::cluster::tail::Counted;
+use crate::topic::clustered::Flushed;
+use crate::topic::handle::Command;
+use crate::topic::place::InLog;
+
+impl Task {
+    /// Whether the topic must be followed before this command is carried out.
+    pub(super) fn needs_to_follow(&self, next: &Command) -> bool {
+        self.clustered.is_some()
+            && self.log.place().is_none()
+            && matches!(
+                next,
+                Command::Register(_) | Command::Join(_) | Command::Range(_)
+            )
+    }
+
+    /// Begins to follow the topic. Returns whether that is possible.
+    pub(super) async fn follow(&mut self) -> bool {
+        let followed = self.try_to_follow().await;
+        if let Err(error) = &followed {
+            let topic = self.topic.name();
+            tracing::warn!(%topic, "can't serve the topic: {error}");
+        }
+        followed.is_ok()
+    }
+
+    async fn try_to_follow(&mut self) -> Result<(), LogError> {
+        let Some(clustered) = &mut self.clustered else {
+            return Ok(());
+        };
+        let from = match clustered.follow(&self.topic).await? {
+            Some(following) => following.from,
+            None => return Ok(()),
+        };
+        let shared = clustered.shared().clone();
+        let log = InLog::open(shared, self.topic.name().clone(), from).await;
+        match log {
+            Ok(log) => self.log.enter(log, &from),
+            Err(error) => {
+                clustered.unfollow();
+                return Err(error);
+            }
+        }
+        self.topic.newest.store(self.log.next() - 1, Relaxed);
+        Ok(())
+    }
+
+    /// Refuses a command for which the topic would have to be followed.
+    pub(super) fn refuse(&mut self, command: Command) {
+        let text = "this server doesn't reach those that keep the messages: connect to another \
+                    server of the cluster, or try again";
+        let outbox = match &command {
+            Command::Register(registration) => &registration.outbox,
+            Command::Join(outbox) => outbox,
+            Command::Range(question) => {
+                question.asker.send_error(ErrorCode::NoQuorum, text, None);
+                return;
+            }
+            _ => return,
+        };
+        outbox.close(ErrorCode::NoQuorum, text);
+    }
+
+    /// Waits while more is to be handed over than a mailbox holds.
+    pub(super) fn room(&self) -> Option<impl Future<Output = ()> + use<>> {
+        let most = self.log.settings().queues.allowed_mailbox();
+        self.clustered.as_ref()?.room(most)
+    }
+
+    /// Delivers the next record of the log to the members.
+    pub(super) async fn deliver_record(&mut self, counted: Counted) {
+        let Some(clustered) = &self.clustered else {
+            return;
+        };
+        if self.log.place().is_none() {
+            return;
+        }
+        let publications = clustered.publications(&counted.record);
+        let applied = self.log.apply(&counted, &publications);
+        let next = self.log.next();
+        self.topic.newest.store(next - 1, Relaxed);
+        self.note_use();
+        if applied.is_anew {
+            let text = "the topic has begun anew: connect again";
+            self.members.close_extended(ErrorCode::NoQuorum, text);
+        }
+        if let Some(from) = applied.missed_from {
+            self.members.fall_behind(from);
+        }
+        self.members
+            .deliver(&publications, &applied.pieces, next)
+            .await;
+    }
+
+    /// What was handed over is in the log, or has failed.
+    pub(super) fn has_handed_over(&mut self) {
+        let Some(clustered) = &mut self.clustered else {
+            return;
+        };
+        for then in clustered.has_handed_over(&self.topic) {
+            self.flushed(then);
+        }
+    }
+
+    /// Does this when everything is handed over that waits now; at once on a server alone.
+    pub(super) fn after_all(&mut self, then: Flushed) {
+        let then = match &mut self.clustered {
+            Some(clustered) => clustered.after_all(then),
+            None => Some(then),
+        };
+        then.into_iter().for_each(|then| self.flushed(then));
+    }
+
+    fn flushed(&mut self, then: Flushed) {
+        match then {
+            Flushed::Finish(subscriber, done) => self.finish(&subscriber, done),
+            Flushed::Barrier(done) => {
+                // The receiver may have stopped waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+}
