@@ -21,8 +21,11 @@ pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod numbering;
+pub(crate) mod part;
 pub(crate) mod record;
 pub(crate) mod sender;
 pub(crate) mod sequencer;
 pub(crate) mod shared;
 pub(crate) mod tail;
+
+pub use part::Engine;

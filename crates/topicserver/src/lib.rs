@@ -65,6 +65,7 @@ pub use admin_client::ExchangeError;
 pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
+pub use cluster::Engine;
 pub use config::{
     AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
     Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,

@@ -13,6 +13,7 @@ use crate::access::{Access, Audit, AuthFileError, Lifetimes};
 use crate::admin::{AdminListener, Control};
 use crate::announce::{AnnounceError, Announcement, Facts};
 use crate::clock::{Clock, SystemClocks, TimeSource};
+use crate::cluster::Engine;
 use crate::config::{AdminAddress, Config, Gathered};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
@@ -20,7 +21,7 @@ use crate::listener::{self, Listeners, LocalListener};
 use crate::policy_watch;
 use crate::reach;
 use crate::reload::{self, Followed, Program, Reloader, Requests};
-use crate::state::{self, ServerState};
+use crate::state::{self, Kept, ServerState};
 use crate::store::{OpenError, Store};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
@@ -145,19 +146,29 @@ impl Server {
 
     /// Like [`bind`](Self::bind), with the caller's clocks.
     pub fn bind_with(config: Config, clocks: Arc<dyn TimeSource>) -> Result<Self, StartError> {
-        Self::open(config, clocks, Inherited::default())
+        Self::open(config, clocks, Inherited::default(), None)
     }
 
     /// The same with sockets that listen already: who connects while a server is started anew
     /// waits, and isn't refused.
     pub fn bind_to(config: Config, inherited: Inherited) -> Result<Self, StartError> {
-        Self::open(config, Arc::new(SystemClocks), inherited)
+        Self::open(config, Arc::new(SystemClocks), inherited, None)
+    }
+
+    /// The same for a server that is part of a cluster.
+    pub fn bind_in_cluster(
+        config: Config,
+        inherited: Inherited,
+        cluster: Engine,
+    ) -> Result<Self, StartError> {
+        Self::open(config, Arc::new(SystemClocks), inherited, Some(cluster))
     }
 
     fn open(
         config: Config,
         clocks: Arc<dyn TimeSource>,
         inherited: Inherited,
+        cluster: Option<Engine>,
     ) -> Result<Self, StartError> {
         let listeners = open_listeners(&config, inherited)?;
         let tcp_addr = listeners.tcp.as_ref();
@@ -169,6 +180,11 @@ impl Server {
         if let Some(store) = &store {
             access.set_secret(&store.secret());
         }
+        if let Some(cluster) = &cluster {
+            // A login at one server holds at all of them.
+            access.set_secret(&cluster.secret);
+        }
+        let cluster = cluster.map(|engine| state::part(&config, engine, clock.clone()));
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         let (vitals, pings) = Vitals::new(store.clone());
@@ -176,7 +192,7 @@ impl Server {
         Ok(Self {
             listeners,
             tcp_addr,
-            state: ServerState::new(config, store, tls, http, clock, access)?,
+            state: ServerState::new(config, Kept { store, cluster }, tls, http, clock, access)?,
             reloader,
             reloads,
             followed: None,
@@ -254,6 +270,7 @@ impl Server {
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
+            () = self.state.take_part() => {}
             () = policy_watch::run(&self.state) => {}
             () = watch_certificate(&self.state) => {}
             () = reload::run(&self.state, self.reloads, self.followed) => {}

@@ -13,8 +13,12 @@ use wire::ErrorCode;
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::cluster::Engine;
+use crate::cluster::nodes::Nodes;
+use crate::cluster::part::{Part, PartSettings};
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
+use crate::history::dedup::IdLimits;
 use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
@@ -40,6 +44,8 @@ pub(crate) struct ServerState {
     directory: Arc<Directory>,
     hashes: Hashes,
     store: Option<Store>,
+    /// The part in a cluster, with `--cluster`.
+    cluster: Option<Part>,
     /// Accepts TLS, if the server speaks it.
     tls: Option<Arc<Acceptor>>,
     clock: Clock,
@@ -53,6 +59,15 @@ pub(crate) struct ServerState {
     started: Instant,
     /// The server is to end.
     is_draining: AtomicBool,
+}
+
+/// Where messages are kept beside the memory.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// On disk, with `--data`.
+    pub(crate) store: Option<Store>,
+    /// In the log of a cluster, with `--cluster`.
+    pub(crate) cluster: Option<Part>,
 }
 
 /// Whether new clients should be sent here, for load balancers.
@@ -71,7 +86,7 @@ pub(crate) struct Readiness {
 impl ServerState {
     pub(crate) fn new(
         config: Config,
-        store: Option<Store>,
+        kept: Kept,
         tls: Option<Arc<Acceptor>>,
         http: Arc<dyn ServeHttp>,
         clock: Clock,
@@ -80,9 +95,12 @@ impl ServerState {
         let (per_connection, per_topic) = (config.max_outbox, config.max_mailbox);
         let queue_limits = QueueLimits::new(per_connection, per_topic, config.max_queued);
         let queues = queue_limits.clone();
+        let Kept { store, cluster } = kept;
+        let own = store.as_ref().map(Store::secret);
+        let secret = cluster.as_ref().map(Part::secret).or(own);
         Ok(Arc::new(Self {
-            hashes: match &store {
-                Some(store) => Hashes::new(store.secret())?,
+            hashes: match secret {
+                Some(secret) => Hashes::new(secret)?,
                 None => Hashes::random()?,
             },
             registry: Arc::new(Registry::new(
@@ -90,8 +108,10 @@ impl ServerState {
                 queues,
                 store.clone(),
                 clock.clone(),
+                cluster.as_ref().map(|part| part.sender().clone()),
             )?),
             store,
+            cluster,
             tls,
             clock,
             access,
@@ -170,6 +190,14 @@ impl ServerState {
     /// The keyed hashes for names, keys and ids.
     pub(crate) fn hashes(&self) -> &Hashes {
         &self.hashes
+    }
+
+    /// Takes part in the cluster, if there is one, for ever.
+    pub(crate) async fn take_part(&self) {
+        match &self.cluster {
+            Some(part) => part.run().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The store, with `--data`.
@@ -344,4 +372,16 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.state.connections.remove(self.key, self.ip);
     }
+}
+
+/// The part of a server with this configuration in a cluster.
+pub(crate) fn part(config: &Config, engine: Engine, clock: Clock) -> Part {
+    let settings = PartSettings {
+        ids: IdLimits {
+            window: u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX),
+            per_publisher: config.max_ids,
+        },
+        patience: config.storage_timeout,
+    };
+    Part::new(engine, Arc::new(Nodes::alone()), clock, settings)
 }

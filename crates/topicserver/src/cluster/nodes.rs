@@ -18,6 +18,12 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    pub(crate) fn alone() -> Self {
+        Self {
+            own: NodeId(getrandom::u64().unwrap_or(1)),
+        }
+    }
+
     pub(crate) fn own(&self) -> NodeId {
         self.own
     }

@@ -362,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn a_publisher_waits_for_every_topic_that_is_busy() {
         let (config, queues) = (Config::default(), QueueLimits::of_one(10));
-        let registry = Registry::new(&config, queues, None, Clock::for_tests()).unwrap();
+        let registry = Registry::new(&config, queues, None, Clock::for_tests(), None).unwrap();
         let registry = Arc::new(registry);
         let mut subscriptions = Subscriptions::new(endless_outbox());
         for name in ["A", "B"] {

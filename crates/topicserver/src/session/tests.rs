@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::outbox::transport::{TcpWriter, UnixWriter};
 use crate::peer;
 use crate::queues::{Kind, QueueLimits, Queued};
-use crate::state::{ServeHttp, ServerState, Serving};
+use crate::state::{Kept, ServeHttp, ServerState, Serving};
 
 /// An HTTP service that does nothing.
 struct NoHttp;
@@ -51,7 +51,7 @@ fn state(config: Config) -> Arc<ServerState> {
     let clock = Clock::for_tests();
     let access = Access::open(None, Audit::default());
     let http = Arc::new(NoHttp);
-    ServerState::new(config, None, None, http, clock, access).unwrap()
+    ServerState::new(config, Kept::default(), None, http, clock, access).unwrap()
 }
 
 /// With 144 bytes tokio's task takes 256; with one word more it would take

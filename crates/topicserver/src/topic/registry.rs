@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 use wire::{Event, Page, TopicName, TopicSummary};
 
 use crate::clock::Clock;
+use crate::cluster::sender::Sender;
 use crate::config::Config;
 use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
@@ -58,10 +59,12 @@ impl Registry {
         queues: Arc<QueueLimits>,
         store: Option<Store>,
         clock: Clock,
+        cluster: Option<Arc<Sender>>,
     ) -> Result<Self, NoRandomness> {
+        let settings = TopicSettings::new(config, queues, store, clock)?;
         Ok(Self {
             expiring: Arc::new(Expiring::new(config.id_window)),
-            settings: Arc::new(TopicSettings::new(config, queues, store, clock)?),
+            settings: Arc::new(settings.in_cluster(cluster)),
             topics: Mutex::default(),
             lists: Semaphore::new(LISTS),
         })
@@ -400,12 +403,8 @@ mod tests {
     use crate::session::subscriptions::Subscriptions;
 
     fn registry() -> Arc<Registry> {
-        let registry = Registry::new(
-            &Config::default(),
-            QueueLimits::of_one(1 << 20),
-            None,
-            Clock::for_tests(),
-        );
+        let (config, queues) = (Config::default(), QueueLimits::of_one(1 << 20));
+        let registry = Registry::new(&config, queues, None, Clock::for_tests(), None);
         Arc::new(registry.unwrap())
     }
 

@@ -84,12 +84,9 @@ impl TopicSettings {
         })
     }
 
-    /// The same in a cluster, whose servers share a secret.
-    pub(crate) fn in_cluster(self, cluster: Arc<Sender>) -> Self {
-        Self {
-            cluster: Some(cluster),
-            ..self
-        }
+    /// The same for topics of a cluster, if there is one.
+    pub(crate) fn in_cluster(self, cluster: Option<Arc<Sender>>) -> Self {
+        Self { cluster, ..self }
     }
 
     /// The limits in force. A topic reads them when it begins, when it is told that they have

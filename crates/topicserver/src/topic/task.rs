@@ -1,13 +1,13 @@
 //! A topic's task: it alone owns the topic's order and its subscribers, and never
 //! waits for a receiver.
 
+mod leaving;
 mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use wire::{Page, TopicState};
 
 use crate::cluster::tail::Counted;
@@ -73,7 +73,7 @@ pub(crate) fn run(
             }
             task.handle(&mut batch).await;
             if let Some(room) = task.room() {
-                room.await;
+                Box::pin(room).await;
             }
             if task.members.has_ready() {
                 task.log.forget_deleted();
@@ -349,29 +349,6 @@ impl Task {
         });
     }
 
-    /// A subscriber that is behind leaves when it has caught up, others leave at once.
-    fn finish(&mut self, subscriber: &SharedOutbox, done: oneshot::Sender<()>) {
-        if let Some(known) = self.members.find(subscriber)
-            && known.cursor.is_behind()
-        {
-            // It also gets what is published meanwhile.
-            known.finished = Some(done);
-            return;
-        }
-        self.leave(subscriber);
-        // The receiver may have stopped waiting.
-        let _ = done.send(());
-    }
-
-    /// Removes subscribers that have finished sending and have caught up.
-    fn remove_finished(&mut self) {
-        while let Some((subscriber, done)) = self.members.take_finished() {
-            self.leave(&subscriber);
-            let _ = done.send(());
-            self.note_members();
-        }
-    }
-
     /// Stops telling a subscriber which members join and leave.
     fn hide_people(&mut self, subscriber: &SharedOutbox) {
         if let Some(known) = self.members.find(subscriber) {
@@ -387,16 +364,6 @@ impl Task {
         }
         let answer = self.members.who(self.topic.name().as_str(), page);
         reply.send(answer.to_line());
-    }
-
-    fn leave(&mut self, subscriber: &SharedOutbox) {
-        if let Some(clustered) = &mut self.clustered {
-            clustered.forget(subscriber);
-        }
-        if let Some(gone) = self.members.remove(subscriber) {
-            self.members
-                .announce_going(self.topic.name().as_str(), &gone);
-        }
     }
 
     /// The report of the topic for a connection that gets messages from this point on.

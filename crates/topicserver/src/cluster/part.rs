@@ -1,0 +1,77 @@
+//! A server's part in a cluster, from its start to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bus::Bus;
+use super::heads::Heads;
+use super::log::Log;
+use super::nodes::Nodes;
+use super::sender::Sender;
+use super::shared::Shared;
+use crate::clock::Clock;
+use crate::history::dedup::IdLimits;
+
+/// The engine of a cluster, to which a server is connected.
+pub struct Engine {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) bus: Arc<dyn Bus>,
+    /// 16 random bytes, the same on all servers, which stay.
+    pub(crate) secret: [u8; 16],
+}
+
+/// What a server's part depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartSettings {
+    pub(crate) ids: IdLimits,
+    pub(crate) patience: Duration,
+}
+
+/// A server's part in a cluster.
+pub(crate) struct Part {
+    sender: Arc<Sender>,
+    secret: [u8; 16],
+}
+
+impl Part {
+    pub(crate) fn new(
+        engine: Engine,
+        nodes: Arc<Nodes>,
+        clock: Clock,
+        settings: PartSettings,
+    ) -> Self {
+        let shared = Shared {
+            log: engine.log,
+            bus: engine.bus,
+            nodes,
+            heads: Arc::new(Heads::default()),
+            clock,
+            ids: settings.ids,
+            patience: settings.patience,
+        };
+        Self {
+            sender: Sender::new(Arc::new(shared)),
+            secret: engine.secret,
+        }
+    }
+
+    /// What topics hand their messages to.
+    pub(crate) fn sender(&self) -> &Arc<Sender> {
+        &self.sender
+    }
+
+    /// 16 random bytes that all servers share.
+    pub(crate) fn secret(&self) -> [u8; 16] {
+        self.secret
+    }
+
+    /// Takes part, for ever.
+    pub(crate) async fn run(&self) {
+        let shared = self.sender.shared();
+        let heads = shared.heads.clone();
+        tokio::select! {
+            () = heads.run(shared.bus.clone()) => {}
+            () = self.sender.clone().serve() => {}
+        }
+    }
+}
