@@ -25,4 +25,6 @@ pub(crate) mod record;
 pub(crate) mod sender;
 pub(crate) mod sequencer;
 pub(crate) mod shared;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 pub(crate) mod tail;
