@@ -26,6 +26,8 @@ pub(crate) mod record;
 pub(crate) mod sender;
 pub(crate) mod sequencer;
 pub(crate) mod shared;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 pub(crate) mod tail;
 
 pub use part::Engine;

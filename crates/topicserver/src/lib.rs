@@ -66,6 +66,9 @@ pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
 pub use cluster::Engine;
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub use cluster::simulation;
 pub use config::{
     AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
     Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,

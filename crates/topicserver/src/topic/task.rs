@@ -113,6 +113,8 @@ struct Task {
 
 /// A command that may have to wait.
 enum Later {
+    /// It is carried out when the topic is followed.
+    Follow(Box<Command>),
     Register(Box<Registration>),
     Deliver(Box<Counted>),
 }
@@ -189,19 +191,10 @@ impl Task {
                     turn = Turn::default();
                 }
             }
-            if self.needs_to_follow(next) && !Box::pin(self.follow()).await {
-                commands
-                    .next()
-                    .into_iter()
-                    .for_each(|next| self.refuse(next));
-                continue;
-            }
-            match commands.next().and_then(|next| self.change(next)) {
-                Some(Later::Register(registration)) => {
-                    Box::pin(self.register(*registration)).await;
-                }
-                Some(Later::Deliver(record)) => Box::pin(self.deliver_record(*record)).await,
-                None => {}
+            if let Some(command) = commands.next()
+                && let Some(later) = self.change(command)
+            {
+                Box::pin(self.change_later(later)).await;
             }
         }
         self.deliver().await;
@@ -215,6 +208,9 @@ impl Task {
 
     /// Carries out a command, or returns it if it may have to wait.
     fn change(&mut self, command: Command) -> Option<Later> {
+        if self.needs_to_follow(&command) {
+            return Some(Later::Follow(Box::new(command)));
+        }
         if matches!(command, Command::Open(..) | Command::Range(_)) {
             self.log.forget_deleted();
         }
@@ -269,6 +265,19 @@ impl Task {
         let members = self.members.len();
         let before = self.topic.members.swap(members, Relaxed);
         metrics::change(Count::Members, before, members);
+    }
+
+    async fn change_later(&mut self, later: Later) {
+        let later = match later {
+            Later::Follow(command) if self.follow().await => self.change(*command),
+            Later::Follow(command) => return self.refuse(*command),
+            later => Some(later),
+        };
+        match later {
+            Some(Later::Register(registration)) => self.register(*registration).await,
+            Some(Later::Deliver(record)) => self.deliver_record(*record).await,
+            Some(Later::Follow(_)) | None => {}
+        }
     }
 
     async fn register(&mut self, registration: Registration) {
