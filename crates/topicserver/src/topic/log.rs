@@ -40,7 +40,7 @@ pub(crate) struct TopicLog {
     time: u64,
     /// Where the topic is kept. `None` without a store, or while the store fails; in a cluster, as
     /// long as the topic isn't followed.
-    stored: Option<StoredTopic>,
+    stored: Option<Box<StoredTopic>>,
     /// The store didn't answer in time: it may hold messages from this one on.
     in_doubt_from: Option<NonZeroU64>,
 }
@@ -121,10 +121,10 @@ impl TopicLog {
         self.time = loaded.time;
         self.ids = DedupWindow::new(limits.ids);
         self.has_unread_ids = true;
-        self.stored = Some(StoredTopic {
+        self.stored = Some(Box::new(StoredTopic {
             place: Place::Disk(store, loaded.id),
             first: loaded.first,
-        });
+        }));
         self.count_bytes();
         Ok(())
     }

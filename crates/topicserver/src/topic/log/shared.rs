@@ -28,10 +28,10 @@ impl TopicLog {
         }
         self.history = History::new(self.settings.limits().history, from.next());
         self.time = from.time;
-        self.stored = Some(StoredTopic {
+        self.stored = Some(Box::new(StoredTopic {
             first: log.first(),
             place: Place::Cluster(Arc::new(log)),
-        });
+        }));
         self.count_bytes();
     }
 
