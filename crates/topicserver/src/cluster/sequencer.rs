@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wire::TopicName;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::forward::Answer;
 use super::log::{Appended, LogError};
@@ -175,7 +176,7 @@ impl Sequencer {
             }
             let now = self.shared.clock.read();
             let mut numbered = self.remembered.number(groups, self.tail.next(), &now);
-            if numbered.groups.is_empty() {
+            if numbered.groups.is_empty() && self.tail.epoch().is_some() {
                 return Ok(numbered);
             }
             let record = self.record(std::mem::take(&mut numbered.groups), &now)?;
@@ -222,7 +223,9 @@ impl Sequencer {
         record: &Record,
         until: Instant,
     ) -> Result<Option<u64>, LogError> {
-        let id = format!("{:x}-{:x}-{:x}", record.epoch, record.first, record.owner);
+        // Two records have different ids, even behind the same one: one that was given up may be
+        // appended late.
+        let id = format!("{:x}-{:016x}", record.owner, xxh3_64(&bytes));
         let mut last = LogError::Away("there was no time to ask it".into());
         while Instant::now() < until {
             let append = self

@@ -106,9 +106,26 @@ impl Clustered {
         if self.following.is_some() {
             return Ok(None);
         }
-        let reader = topic.clone();
-        let following = follow(self.sender.shared(), topic.name(), reader).await?;
-        Ok(Some(self.following.insert(following)))
+        loop {
+            let reader = topic.clone();
+            let following = follow(self.sender.shared(), topic.name(), reader).await?;
+            if following.from.epoch().is_some() {
+                return Ok(Some(self.following.insert(following)));
+            }
+            self.begin(topic).await?;
+        }
+    }
+
+    /// Has a topic begin that has no record: its members need to know its epoch.
+    async fn begin(&self, topic: &Topic) -> Result<(), LogError> {
+        let group = Group {
+            node: self.sender.shared().nodes.own().0,
+            number: self.sender.next_number(),
+            messages: Vec::new(),
+        };
+        let begun = self.sender.hand_over(topic.name(), group).await;
+        let late = |NotKnown| LogError::Away("the topic's owner doesn't answer".into());
+        begun.map(drop).map_err(late)
     }
 
     /// Stops following the topic.

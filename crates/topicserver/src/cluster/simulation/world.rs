@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
+use crate::cluster::Engine;
 use crate::cluster::bus::{Bus, Link};
 use crate::cluster::log::{Followed, Located, Log};
 
@@ -32,6 +33,14 @@ impl World {
         let log = SimulatedLog::new(self.0.clone(), life);
         let bus = SimulatedBus::new(self.0.clone(), life);
         (Arc::new(log), Arc::new(bus))
+    }
+
+    /// The same for a server that is to be started.
+    #[must_use]
+    pub fn engine(&self, node: usize) -> Engine {
+        let (log, bus) = self.join(node);
+        let secret = [7; 16];
+        Engine { log, bus, secret }
     }
 
     /// Changes what goes wrong from now on.

@@ -44,7 +44,19 @@ impl TestServer {
     }
 
     /// With clocks of the test's.
-    pub fn with_clocks(mut config: Config, clocks: Arc<dyn TimeSource>) -> Self {
+    pub fn with_clocks(config: Config, clocks: Arc<dyn TimeSource>) -> Self {
+        Self::bound(config, |config| Server::bind_with(config, clocks).unwrap())
+    }
+
+    /// As one of several servers.
+    #[cfg(feature = "simulation")]
+    pub fn in_cluster(config: Config, cluster: topicserver::Engine) -> Self {
+        let inherited = topicserver::Inherited::default();
+        let bind = |config| Server::bind_in_cluster(config, inherited, cluster).unwrap();
+        Self::bound(config, bind)
+    }
+
+    fn bound(mut config: Config, bind: impl FnOnce(Config) -> Server) -> Self {
         config.bind = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let audit = config.audit_log.clone();
         if let Some(accounts) = &config.auth {
@@ -71,7 +83,7 @@ impl TestServer {
             .unwrap();
         let server = {
             let _within = runtime.enter();
-            Server::bind_with(config, clocks).unwrap()
+            bind(config)
         };
         key.iter().for_each(|key| secrets::note_file(key));
         let addr = server.local_addr();

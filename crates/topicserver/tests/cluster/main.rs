@@ -1,0 +1,56 @@
+//! Several servers as one, over a simulated log and bus.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::needless_pass_by_value,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports
+)]
+
+#[path = "../it/common/mod.rs"]
+mod common;
+
+mod together;
+
+use topicserver::Config;
+use topicserver::simulation::{Faults, World};
+
+use common::TestServer;
+
+/// Servers of one cluster.
+pub struct Cluster {
+    pub servers: Vec<TestServer>,
+    pub world: World,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Cluster {
+    /// Three servers, with nothing that goes wrong.
+    pub fn start() -> Self {
+        Self::with(3, Faults::default(), &Config::default())
+    }
+
+    pub fn with(count: usize, faults: Faults, config: &Config) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let world = {
+            let _within = runtime.enter();
+            World::new(1, faults)
+        };
+        let server = |node| TestServer::in_cluster(config.clone(), world.engine(node));
+        Self {
+            servers: (0..count).map(server).collect(),
+            world,
+            _runtime: runtime,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What clients of different servers have in common.
+
+use serde_json::json;
+
+use crate::Cluster;
+
+#[test]
+fn a_message_reaches_the_members_at_all_servers_once() {
+    let cluster = Cluster::start();
+    let mut classic: Vec<_> = cluster.servers.iter().map(|one| one.join(&["t"])).collect();
+    let mut extended: Vec<_> = cluster
+        .servers
+        .iter()
+        .map(|one| one.extended(&["t"], json!({})).0)
+        .collect();
+    for (number, sender) in (1..).zip(0..classic.len()) {
+        let text = format!("from {sender}");
+        classic[sender].say("t", &text);
+        for (receiver, client) in classic.iter_mut().enumerate() {
+            if receiver != sender {
+                assert_eq!(client.message(), ("t".into(), text.clone()));
+            }
+        }
+        for client in &mut extended {
+            client.expect_delivered("t", &text, number);
+        }
+    }
+    for client in &mut classic {
+        client.sync();
+    }
+}
+
+#[test]
+fn an_id_is_taken_once_whichever_server_gets_it() {
+    let cluster = Cluster::start();
+    let key = json!({"client": "0123456789abcdef0123456789abcdef"});
+    let (mut reader, _) = cluster.servers[2].extended(&["t"], json!({}));
+    for (text, server) in [("one", 0), ("one", 1), ("two", 2)] {
+        let (mut client, _) = cluster.servers[server].extended(&["t"], key.clone());
+        client.say_with_id("t", text, text);
+        let seq = client.expect_ack("t", text);
+        assert_eq!(seq, if text == "one" { 1 } else { 2 });
+    }
+    reader.expect_delivered("t", "one", 1);
+    reader.expect_delivered("t", "two", 2);
+}
+
+#[test]
+fn who_comes_back_at_another_server_goes_on_where_it_was() {
+    let cluster = Cluster::start();
+    let (mut first, answer) = cluster.servers[0].extended(&["t"], json!({}));
+    let epoch = answer["topics"]["t"]["epoch"].clone();
+    let mut publisher = cluster.servers[1].join(&["t"]);
+    for number in 1..=20 {
+        publisher.say("t", &number.to_string());
+    }
+    for number in 1..=20_u64 {
+        first.expect_delivered("t", &number.to_string(), number);
+    }
+    drop(first);
+    for number in 21..=40 {
+        publisher.say("t", &number.to_string());
+    }
+    publisher.sync();
+    let resume = json!({"resume": {"t": {"epoch": epoch, "seq": 20}}});
+    let (mut again, answer) = cluster.servers[2].extended(&["t"], resume);
+    assert_eq!(answer["topics"]["t"]["recovered"], true, "{answer}");
+    for number in 21..=40_u64 {
+        again.expect_delivered("t", &number.to_string(), number);
+    }
+    let (mut late, _) = cluster.servers[0].extended(&["t"], json!({"last": 3}));
+    for number in 38..=40_u64 {
+        late.expect_delivered("t", &number.to_string(), number);
+    }
+}
