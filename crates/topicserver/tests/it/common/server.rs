@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -23,6 +24,16 @@ pub struct TestServer {
     serving: Option<JoinHandle<Ended>>,
     runtime: Option<Runtime>,
     audit: Option<PathBuf>,
+    /// The others of its cluster. Clients come to each in turn.
+    others: Vec<Self>,
+    turn: AtomicUsize,
+    /// Where their simulated log is.
+    worlds: Option<Runtime>,
+}
+
+/// Whether this is the suite whose servers are clusters of three.
+pub fn is_in_cluster() -> bool {
+    env!("CARGO_CRATE_NAME") == "in_cluster"
 }
 
 impl TestServer {
@@ -45,7 +56,32 @@ impl TestServer {
 
     /// With clocks of the test's.
     pub fn with_clocks(config: Config, clocks: Arc<dyn TimeSource>) -> Self {
+        #[cfg(feature = "simulation")]
+        if is_in_cluster() && config.data.is_none() {
+            return Self::cluster(&config, 3);
+        }
         Self::bound(config, |config| Server::bind_with(config, clocks).unwrap())
+    }
+
+    /// Several servers that are one, as far as their clients see.
+    #[cfg(feature = "simulation")]
+    fn cluster(config: &Config, count: usize) -> Self {
+        use topicserver::simulation::{Faults, World};
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let world = {
+            let _within = runtime.enter();
+            World::new(1, Faults::default())
+        };
+        let server = |node| Self::in_cluster(config.clone(), world.engine(node));
+        let mut all: Vec<_> = (0..count).map(server).collect();
+        let mut first = all.remove(0);
+        first.others = all;
+        first.worlds = Some(runtime);
+        first
     }
 
     /// As one of several servers.
@@ -102,15 +138,22 @@ impl TestServer {
             serving: Some(serving),
             runtime: Some(runtime),
             audit,
+            others: Vec::new(),
+            turn: AtomicUsize::new(0),
+            worlds: None,
         }
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        let turn = self.turn.fetch_add(1, Relaxed) % (self.others.len() + 1);
+        match turn.checked_sub(1) {
+            Some(other) => self.others[other].addr,
+            None => self.addr,
+        }
     }
 
     pub fn connect(&self) -> Client {
-        Client::connect(self.addr)
+        Client::connect(self.addr())
     }
 
     /// A client whose registration has taken effect.
@@ -130,6 +173,7 @@ impl TestServer {
 
     /// Asks the server to end.
     pub fn stop(&mut self) {
+        self.others.iter_mut().for_each(Self::stop);
         self.stop.take().unwrap().send(()).unwrap();
     }
 
@@ -146,7 +190,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        for runtime in self.runtime.take().into_iter().chain(self.worlds.take()) {
             runtime.shutdown_background();
         }
         if let Some(audit) = &self.audit {
