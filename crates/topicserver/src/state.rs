@@ -14,7 +14,7 @@ use wire::ErrorCode;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::cluster::Engine;
-use crate::cluster::nodes::Nodes;
+use crate::cluster::nodes::{NodeId, OwnNode};
 use crate::cluster::part::{Part, PartSettings};
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
@@ -383,5 +383,12 @@ pub(crate) fn part(config: &Config, engine: Engine, clock: Clock) -> Part {
         },
         patience: config.storage_timeout,
     };
-    Part::new(engine, Arc::new(Nodes::alone()), clock, settings)
+    let id = NodeId(getrandom::u64().unwrap_or(1));
+    let own = OwnNode {
+        id,
+        name: format!("{:016x}", id.0),
+        started: clock.read().stamp,
+        advertise: None,
+    };
+    Part::new(engine, own, clock, settings)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bus::Bus;
 use super::heads::Heads;
 use super::log::Log;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, OwnNode};
 use super::sender::Sender;
 use super::shared::Shared;
 use crate::clock::Clock;
@@ -34,16 +34,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(
-        engine: Engine,
-        nodes: Arc<Nodes>,
-        clock: Clock,
-        settings: PartSettings,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, own: OwnNode, clock: Clock, settings: PartSettings) -> Self {
         let shared = Shared {
+            nodes: Nodes::new(own, engine.bus.clone()),
             log: engine.log,
             bus: engine.bus,
-            nodes,
             heads: Arc::new(Heads::default()),
             clock,
             ids: settings.ids,
@@ -71,6 +66,7 @@ impl Part {
         let heads = shared.heads.clone();
         tokio::select! {
             () = heads.run(shared.bus.clone()) => {}
+            () = shared.nodes.clone().run() => {}
             () = self.sender.clone().serve() => {}
         }
     }
