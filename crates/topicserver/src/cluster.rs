@@ -13,6 +13,7 @@
 
 pub(crate) mod bus;
 pub(crate) mod chain;
+pub(crate) mod directory;
 pub(crate) mod find;
 pub(crate) mod follower;
 pub(crate) mod forward;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
@@ -265,12 +266,16 @@ impl Server {
         let admin = self.serve_admin();
         tokio::pin!(admin);
         let announcement = self.announce();
+        // Other servers need this one until it has ended.
+        let part = AbortOnDropHandle::new(tokio::spawn({
+            let state = self.state.clone();
+            async move { state.take_part().await }
+        }));
         tokio::select! {
             () = listener::accept_all(self.listeners, self.state.clone(), self.pings) => {}
             () = self.state.registry().keep_to_budget() => {}
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
-            () = self.state.take_part() => {}
             () = policy_watch::run(&self.state) => {}
             () = watch_certificate(&self.state) => {}
             () = reload::run(&self.state, self.reloads, self.followed) => {}
@@ -288,6 +293,8 @@ impl Server {
         if let Some(store) = self.state.store() {
             store.close().await;
         }
+        self.state.end_part();
+        drop(part);
         ended
     }
 
@@ -339,6 +346,7 @@ async fn watch_announcement(announcement: Option<&Announcement>) {
 async fn announced_end(state: &ServerState, shutdown: impl Future<Output = ()>) {
     shutdown.await;
     state.start_draining();
+    state.leave_cluster();
     tokio::time::sleep(state.config().drain_announce).await;
 }
 

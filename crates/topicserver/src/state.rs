@@ -200,6 +200,20 @@ impl ServerState {
         }
     }
 
+    /// Hands this server's topics over to the others of its cluster.
+    pub(crate) fn leave_cluster(&self) {
+        if let Some(part) = &self.cluster {
+            part.leave();
+        }
+    }
+
+    /// Tells the others of its cluster that this server has ended.
+    pub(crate) fn end_part(&self) {
+        if let Some(part) = &self.cluster {
+            part.end();
+        }
+    }
+
     /// The store, with `--data`.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()

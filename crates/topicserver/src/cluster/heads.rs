@@ -53,6 +53,11 @@ impl Heads {
         sender.subscribe()
     }
 
+    /// Has whoever follows a topic look into the log.
+    pub(crate) fn look(&self, topic: &TopicName) {
+        self.hear(key(topic), u64::MAX);
+    }
+
     fn hear(&self, key: u64, at: u64) {
         let mut followed = self.followed.lock();
         let Some(sender) = followed.get(&key) else {
@@ -61,7 +66,7 @@ impl Heads {
         if sender.is_closed() {
             followed.remove(&key);
         } else {
-            sender.send_if_modified(|known| std::mem::replace(known, at) != at);
+            sender.send_replace(at);
         }
     }
 

@@ -9,6 +9,13 @@ use super::record::Record;
 use super::shared::Shared;
 use super::tail::{Tail, ask, read};
 
+/// How far the clocks of servers and of the log may be apart, in milliseconds: messages from so
+/// much before a time are looked at to find the first one after it.
+const SKEW: u64 = 10_000;
+
+/// Bytes that are read for that at once.
+const READ_BYTES: usize = 256 * 1024;
+
 /// The number of the oldest message that is in the log; `None` if there is none.
 pub(crate) async fn first(shared: &Shared, topic: &TopicName) -> Result<Option<u64>, LogError> {
     let until = Instant::now() + shared.patience;
@@ -42,6 +49,19 @@ pub(crate) async fn first_since(
     time: u64,
 ) -> Result<Option<u64>, LogError> {
     let (log, until) = (&*shared.log, Instant::now() + shared.patience);
-    let located = ask(until, || log.since(topic, time)).await?;
-    Ok(located.as_ref().and_then(read).map(|record| record.first))
+    let near = time.saturating_sub(SKEW);
+    let mut next = ask(until, || log.since(topic, near)).await?;
+    while let Some(from) = next {
+        let some = ask(until, || log.read(topic, from.at, READ_BYTES)).await?;
+        let Some(last) = some.last() else {
+            return Ok(None);
+        };
+        let mut records = some.iter().filter_map(read);
+        if let Some(record) = records.find(|record| record.time >= time) {
+            return Ok(Some(record.first));
+        }
+        let after = last.at + 1;
+        next = ask(until, || log.next(topic, after)).await?;
+    }
+    Ok(None)
 }

@@ -60,6 +60,16 @@ impl Part {
         self.secret
     }
 
+    /// From now on other servers append to the topics that this one has appended to.
+    pub(crate) fn leave(&self) {
+        self.sender.shared().nodes.leave();
+    }
+
+    /// Tells the others that this server has ended.
+    pub(crate) fn end(&self) {
+        self.sender.shared().nodes.end();
+    }
+
     /// Takes part, for ever.
     pub(crate) async fn run(&self) {
         let shared = self.sender.shared();

@@ -116,7 +116,6 @@ impl Sender {
             return;
         };
         let answer = match Forwarded::decode(said.payload) {
-            Some(_) if self.shared.nodes.is_leaving() => Answer::Elsewhere,
             Some(Forwarded { topic, group }) => self.sequencers.append(&topic, group).await,
             None => Answer::Unknown,
         };

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::TopicName;
+
 use super::bus::Bus;
 use super::heads::Heads;
 use super::log::Log;
@@ -22,4 +24,18 @@ pub(crate) struct Shared {
     /// How long it may take until messages are in the log, before their publishers are told that
     /// it isn't known.
     pub(crate) patience: Duration,
+}
+
+/// How long a feed may take to bring what is known to be in the log.
+const FEED_DELAY: Duration = Duration::from_millis(30);
+
+impl Shared {
+    /// Has whoever follows a topic look into the log, if the feed doesn't bring it soon.
+    pub(crate) fn look_soon(&self, topic: &TopicName) {
+        let (heads, topic) = (self.heads.clone(), topic.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(FEED_DELAY).await;
+            heads.look(&topic);
+        });
+    }
 }

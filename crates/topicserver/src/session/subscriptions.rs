@@ -102,7 +102,11 @@ impl Subscriptions {
             return;
         }
         let topic = match is_reader {
-            true => registry.join(name, self.outbox.clone()),
+            true => {
+                let (topic, backpressure) = registry.join(name, self.outbox.clone());
+                self.note(backpressure);
+                topic
+            }
             false => registry.visit(name).0,
         };
         self.put(place, Membership { topic, grant });
@@ -137,6 +141,7 @@ impl Subscriptions {
                 false => People::Hidden,
             },
             answer: answer.clone(),
+            tries: 0,
         };
         for (topic, grant) in &others {
             if !grant.verbs.contains(Verbs::LIVE) {

@@ -1,7 +1,7 @@
 //! A topic's task in a cluster: it hands what is published to the topic's owner, and delivers what
 //! it reads in the log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,7 +15,6 @@ use crate::cluster::sender::{NotKnown, Sender};
 use crate::cluster::sequencer::RECORD_BYTES;
 use crate::cluster::shared::Shared;
 use crate::cluster::tail::Counted;
-use crate::history::entry::Stored;
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::batch::Batch;
@@ -23,6 +22,7 @@ use crate::store::StoreError;
 use crate::topic::acks::{Acknowledgement, acknowledge, refuse};
 use crate::topic::handle::Topic;
 use crate::topic::publication::{Publication, Reply};
+use crate::topic::range::RangeQuestion;
 
 /// What a topic's task has beside the rest when it is in a cluster.
 pub(crate) struct Clustered {
@@ -38,15 +38,25 @@ pub(crate) struct Clustered {
     /// Notified when that has ended.
     handed_over: Arc<Notify>,
     connections: Connections,
-    /// Who waits until all is handed over that waits now.
+    /// What the owner has answered. Its publishers are told when this server has read it too.
+    unread: VecDeque<HandedOver>,
+    /// What waits until everything published before is handed over and read.
     flushed: Vec<Flushed>,
 }
 
-/// What is done when everything published before is handed over.
+/// Publications that were handed over, and what became of them.
+pub(crate) struct HandedOver {
+    publications: Vec<Publication>,
+    placed: Result<Vec<Placed>, NotKnown>,
+}
+
+/// What is done when everything published before is handed over and read.
 pub(crate) enum Flushed {
     /// A connection leaves.
     Finish(SharedOutbox, oneshot::Sender<()>),
     Barrier(oneshot::Sender<()>),
+    /// A request for older messages.
+    Range(Box<RangeQuestion>),
 }
 
 /// The numbers of connections that have published to the topic, to which their messages aren't
@@ -94,6 +104,7 @@ impl Clustered {
             is_busy: false,
             handed_over: Arc::default(),
             connections: Connections::default(),
+            unread: VecDeque::new(),
             flushed: Vec::new(),
         }
     }
@@ -139,7 +150,7 @@ impl Clustered {
 
     /// Whether nothing is lost when the task ends.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.is_busy && self.waiting.is_empty() && self.flushed.is_empty()
+        self.is_idle_but_for_flushed() && self.flushed.is_empty()
     }
 
     /// A connection has left the topic. What it has published isn't kept from anybody any more.
@@ -160,19 +171,38 @@ impl Clustered {
         (self.is_busy && self.bytes > most).then(|| async move { handed_over.notified().await })
     }
 
-    /// What was handed over last is in the log, or has failed. Returns who waited for that.
-    pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>) -> Vec<Flushed> {
+    /// What was handed over last is in the log, or has failed. The next is handed over.
+    pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>, answered: HandedOver) {
         self.is_busy = false;
+        self.unread.push_back(answered);
         self.go_on(topic);
-        match self.is_busy {
-            true => Vec::new(),
-            false => std::mem::take(&mut self.flushed),
+    }
+
+    /// Answers the publishers whose messages were read: those with numbers below `next`, or all
+    /// if the topic isn't followed. Returns what can be done when nothing is left.
+    pub(crate) fn answer(&mut self, topic: &Topic, next: Option<u64>) -> Vec<Flushed> {
+        let is_read = |answered: &mut HandedOver| next.is_none_or(|next| answered.end() <= next);
+        while let Some(answered) = self.unread.pop_front_if(is_read) {
+            answered.answer(topic);
+        }
+        if !self.unread.is_empty() {
+            // The feed may have lost it.
+            self.shared().look_soon(topic.name());
+        }
+        match self.is_idle_but_for_flushed() {
+            true => std::mem::take(&mut self.flushed),
+            false => Vec::new(),
         }
     }
 
-    /// Keeps what is to be done when all is handed over; gives it back if that is so now.
+    fn is_idle_but_for_flushed(&self) -> bool {
+        !self.is_busy && self.waiting.is_empty() && self.unread.is_empty()
+    }
+
+    /// Keeps what is to be done when all is handed over and read; gives it back if that is so
+    /// now.
     pub(crate) fn after_all(&mut self, then: Flushed) -> Option<Flushed> {
-        if !self.is_busy {
+        if self.is_idle_but_for_flushed() {
             return Some(then);
         }
         self.flushed.push(then);
@@ -194,8 +224,10 @@ impl Clustered {
         let handed_over = self.handed_over.clone();
         tokio::spawn(async move {
             let placed = sender.hand_over(topic.name(), group).await;
-            answer(&topic, publications, placed);
-            topic.has_handed_over();
+            topic.has_handed_over(HandedOver {
+                publications,
+                placed,
+            });
             handed_over.notify_one();
         });
     }
@@ -282,36 +314,38 @@ fn message(publication: &Publication, known: &mut Connections, sender: &Sender) 
     }
 }
 
-/// Tells publishers what became of their messages.
-fn answer(
-    topic: &Topic,
-    mut publications: Vec<Publication>,
-    placed: Result<Vec<Placed>, NotKnown>,
-) {
-    let place = |at: usize| {
-        placed
-            .as_ref()
-            .ok()
-            .and_then(|placed| placed.get(at).copied())
-    };
-    let mut replies = Vec::new();
-    for (at, publication) in publications.iter_mut().enumerate() {
-        let reply = std::mem::take(&mut publication.reply);
-        if matches!(reply, Reply::None) {
-            continue;
-        }
-        let placed = place(at).unwrap_or(Placed::new(0, 0));
-        let Stored { seq, time } = placed.stored;
-        replies.push(Acknowledgement {
-            origin: publication.origin.clone(),
-            reply,
-            stored: Stored { seq, time },
-            has_other_text: placed.has_other_text,
-        });
+impl HandedOver {
+    /// The number after the last message.
+    fn end(&self) -> u64 {
+        let placed = self.placed.as_deref().unwrap_or_default().iter();
+        let messages = self.publications.iter().zip(placed);
+        messages
+            .map(|(one, placed)| placed.stored.seq + u64::from(one.batch.count()))
+            .max()
+            .unwrap_or(0)
     }
-    match placed {
-        Ok(_) => acknowledge(topic.name().as_str(), replies),
-        Err(NotKnown) => refuse(&publications, replies, &StoreError::NoQuorum),
+
+    /// Tells publishers what became of their messages.
+    fn answer(mut self, topic: &Topic) {
+        let mut placed = self.placed.as_deref().unwrap_or_default().iter();
+        let mut replies = Vec::new();
+        for publication in &mut self.publications {
+            let reply = std::mem::take(&mut publication.reply);
+            let unknown = Placed::new(0, 0);
+            let placed = placed.next().unwrap_or(&unknown);
+            if !matches!(reply, Reply::None) {
+                replies.push(Acknowledgement {
+                    origin: publication.origin.clone(),
+                    reply,
+                    stored: placed.stored,
+                    has_other_text: placed.has_other_text,
+                });
+            }
+        }
+        match self.placed {
+            Ok(_) => acknowledge(topic.name().as_str(), replies),
+            Err(NotKnown) => refuse(&self.publications, replies, &StoreError::NoQuorum),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
+use crate::topic::clustered::HandedOver;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::presence::People;
 use crate::topic::publication::Publication;
@@ -47,6 +48,8 @@ pub(crate) struct Topic {
     pub(super) is_giving: AtomicBool,
     /// The topic waits for its ids to become too old.
     pub(super) is_expiring: AtomicBool,
+    /// In a cluster: the topic isn't followed yet, so who joins it doesn't get its messages yet.
+    pub(super) is_closed: AtomicBool,
 }
 
 /// A command for a topic's task.
@@ -84,7 +87,7 @@ pub(super) enum Command {
     /// In a cluster: the topic's next record.
     Record(Box<Counted>),
     /// In a cluster: what was handed over to the topic's owner is in the log, or not.
-    HandedOver,
+    HandedOver(Box<HandedOver>),
     /// Answered when every command before it has been carried out.
     Barrier(oneshot::Sender<()>),
 }
@@ -96,6 +99,9 @@ pub(crate) struct Registration {
     pub(crate) start: StartPosition,
     pub(crate) people: People,
     pub(crate) answer: Arc<RegistrationReply>,
+    /// In a cluster: how often it was put off, because this server had not read as far as the
+    /// client.
+    pub(crate) tries: u32,
 }
 
 impl Topic {
@@ -110,7 +116,14 @@ impl Topic {
             remembered: Arc::default(),
             is_giving: AtomicBool::new(false),
             is_expiring: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }
+    }
+
+    /// The same for a topic of a cluster, which has to be followed first.
+    pub(crate) fn closed(self) -> Self {
+        self.is_closed.store(true, Relaxed);
+        self
     }
 
     pub(crate) fn name(&self) -> &TopicName {
@@ -133,13 +146,22 @@ impl Topic {
     }
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
-    pub(crate) fn join(&self, subscriber: SharedOutbox) {
-        self.put_control(Command::Join(subscriber));
+    pub(crate) fn join(&self, subscriber: SharedOutbox) -> Backpressure {
+        if self.is_closed.load(Relaxed) {
+            // What the connection sends next comes after its registration has taken effect.
+            self.mailbox.hold();
+        }
+        self.put(Command::Join(subscriber))
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
     pub(crate) fn register(&self, registration: Registration) -> Backpressure {
         self.put(Command::Register(Box::new(registration)))
+    }
+
+    /// Puts in a registration again that was put off.
+    pub(crate) fn register_again(&self, registration: Registration) {
+        self.put_control(Command::Register(Box::new(registration)));
     }
 
     /// Starts to send messages to a connection whose registration was answered.
@@ -229,8 +251,8 @@ impl Topic {
     }
 
     /// Says that the topic's owner has answered.
-    pub(crate) fn has_handed_over(&self) {
-        self.put_control(Command::HandedOver);
+    pub(crate) fn has_handed_over(&self, answered: HandedOver) {
+        self.put_control(Command::HandedOver(Box::new(answered)));
     }
 
     /// How many connections wait until the topic can take more.

@@ -39,6 +39,8 @@ struct State<C> {
     commands: Vec<C>,
     /// Bytes that wait, as their producers counted them.
     bytes: usize,
+    /// Producers wait, however little there is.
+    is_held: bool,
     /// Bytes that are counted in the sum of all queues: of the commands that wait, and of those
     /// that the consumer is handling.
     counted: usize,
@@ -56,6 +58,7 @@ impl<C> Mailbox<C> {
             state: Mutex::new(State {
                 commands: Vec::new(),
                 bytes: 0,
+                is_held: false,
                 counted: 0,
                 taker: None,
                 putters: Vec::new(),
@@ -107,7 +110,21 @@ impl<C> Mailbox<C> {
     /// Whether more may be put in. An empty mailbox always has room, because nothing would wake a
     /// producer that waits for it.
     fn has_room(&self, state: &State<C>) -> bool {
-        state.bytes == 0 || state.bytes < self.limits.allowed_mailbox()
+        !state.is_held && (state.bytes == 0 || state.bytes < self.limits.allowed_mailbox())
+    }
+
+    /// Has producers wait until [`release`](Self::release).
+    pub(crate) fn hold(&self) {
+        self.state.lock().is_held = true;
+    }
+
+    /// Lets producers go on that were held.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock();
+        state.is_held = false;
+        let putters = std::mem::take(&mut state.putters);
+        drop(state);
+        putters.into_iter().for_each(Waker::wake);
     }
 
     /// Takes all commands into `batch`; waits while there are none. An empty `batch` says that

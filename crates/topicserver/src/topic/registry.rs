@@ -1,16 +1,14 @@
 //! Topic name → topic. A topic exists as long as a connection is registered for it, or something
 //! of it is remembered.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
-use wire::{Event, Page, TopicName, TopicSummary};
+use wire::{Event, Page, TopicName};
 
 use crate::clock::Clock;
 use crate::cluster::sender::Sender;
@@ -19,19 +17,16 @@ use crate::identity::NoRandomness;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
+use crate::topic::list;
 use crate::topic::mailbox::Backpressure;
-use crate::topic::page::{PageRoom, max_entries};
+
 use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
-
-/// How many pages of topics are read from disk at a time. Many requests for lists wait for each
-/// other, and reads of messages don't wait for them.
-const LISTS: usize = 1;
 
 /// How many topics are told of new limits before other tasks run.
 const TOLD_AT_ONCE: usize = 64;
@@ -44,13 +39,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// All topics. Its lock is held for a look-up, never across an await.
 pub(crate) struct Registry {
-    settings: Arc<TopicSettings>,
+    pub(super) settings: Arc<TopicSettings>,
     /// The topics that have ids.
     expiring: Arc<Expiring>,
     /// Sorted by name, because they are listed in that order.
     topics: Mutex<BTreeMap<TopicName, Arc<Topic>>>,
     /// Limits how many list topics on disk at a time.
-    lists: Semaphore,
+    pub(super) lists: Semaphore,
 }
 
 impl Registry {
@@ -66,7 +61,7 @@ impl Registry {
             expiring: Arc::new(Expiring::new(config.id_window)),
             settings: Arc::new(settings.in_cluster(cluster)),
             topics: Mutex::default(),
-            lists: Semaphore::new(LISTS),
+            lists: Semaphore::new(list::LISTS),
         })
     }
 
@@ -76,8 +71,12 @@ impl Registry {
     }
 
     /// Adds a classic subscriber to the topic of that name, which is made if there is none.
-    pub(crate) fn join(self: &Arc<Self>, name: &TopicName, subscriber: SharedOutbox) -> Arc<Topic> {
-        self.with(name, |topic| topic.join(subscriber)).0
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        name: &TopicName,
+        subscriber: SharedOutbox,
+    ) -> (Arc<Topic>, Backpressure) {
+        self.with(name, |topic| topic.join(subscriber))
     }
 
     /// Adds an extended subscriber to the topic of that name, which is made if there is none.
@@ -117,7 +116,10 @@ impl Registry {
         let topic = topics.entry(name.clone()).or_insert_with(|| {
             let now = self.settings.clock.read().elapsed;
             let topic = Topic::new(name.clone(), self.settings.queues.clone(), now);
-            let topic = Arc::new(topic);
+            let topic = Arc::new(match self.settings.cluster {
+                Some(_) => topic.closed(),
+                None => topic,
+            });
             self.start(topic.clone());
             topic
         });
@@ -175,101 +177,6 @@ impl Registry {
         };
         self.with(name, |topic| topic.range(question));
         answered
-    }
-
-    /// Answers with a page of the topics. Topics that are only on disk take a moment to find.
-    ///
-    /// Only visible topics are listed.
-    pub(crate) fn list(
-        self: &Arc<Self>,
-        page: Page,
-        reply: PendingReply,
-        is_visible: impl Fn(&str) -> bool + Send + Sync + 'static,
-    ) {
-        let Some(store) = self.settings.store.clone() else {
-            return reply.send(self.list_with(&[], &page, is_visible));
-        };
-        let registry = self.clone();
-        tokio::spawn(async move {
-            let stored = registry.stored(&store, &page, &is_visible).await;
-            if let Err(error) = &stored {
-                tracing::warn!(%error, "can't list the topics on disk");
-            }
-            let stored = stored.unwrap_or_default();
-            reply.send(registry.list_with(&stored, &page, is_visible));
-        });
-    }
-
-    /// The first visible topics of a page on disk, one more than it has.
-    async fn stored(
-        &self,
-        store: &Store,
-        page: &Page,
-        is_visible: &(impl Fn(&str) -> bool + Sync),
-    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
-        let most = max_entries(page) + 1;
-        let (mut found, mut after) = (Vec::new(), page.after.clone());
-        loop {
-            // Other requests get their turn between two reads.
-            let turn = self.lists.acquire().await;
-            let some = store.topics(after, most).await?;
-            drop(turn);
-            let is_last = some.len() < most;
-            after = some.last().map(|(name, _)| name.to_string());
-            found.extend(
-                some.into_iter()
-                    .filter(|(name, _)| is_visible(name.as_str())),
-            );
-            if is_last || found.len() >= most {
-                return Ok(found);
-            }
-        }
-    }
-
-    /// Merges the topics in memory and on disk, from the same name on, into a page. Each list has
-    /// one entry more than a page, if there are so many, which tells whether more topics follow.
-    fn list_with(
-        &self,
-        stored: &[(TopicName, u64)],
-        page: &Page,
-        is_visible: impl Fn(&str) -> bool,
-    ) -> Vec<u8> {
-        let topics = self.topics_after(page, max_entries(page) + 1, is_visible);
-        let mut in_memory = topics.iter().peekable();
-        let mut stored = stored.iter().peekable();
-        let mut room = PageRoom::of(page);
-        let mut listed: Vec<TopicSummary<'_>> = Vec::new();
-        while let Some(next) = next_of(&mut in_memory, &mut stored) {
-            if !room.take(&next.topic) {
-                if let Some(last) = listed.last_mut() {
-                    last.more = true;
-                }
-                break;
-            }
-            listed.push(next);
-        }
-        Event::Topics(listed).to_line()
-    }
-
-    /// The first visible topics of a page, at most `count`.
-    fn topics_after(
-        &self,
-        page: &Page,
-        count: usize,
-        is_visible: impl Fn(&str) -> bool,
-    ) -> Vec<Arc<Topic>> {
-        let mut visible = Vec::new();
-        let mut after = page.after.clone();
-        loop {
-            // Checking visibility takes longer than a look-up, so it is done without the lock.
-            let some = self.following(after.as_deref(), count);
-            let is_last = some.len() < count;
-            after = some.last().map(|topic| topic.name().to_string());
-            visible.extend(some.into_iter().filter(|t| is_visible(t.name().as_str())));
-            if is_last || visible.len() >= count {
-                return visible;
-            }
-        }
     }
 
     /// The topics after this name, at most `count`.
@@ -363,36 +270,6 @@ impl Registry {
             let _ = topic.await;
         }
     }
-}
-
-/// The next of the topics in memory and of those on disk, in the order of their names. The entry
-/// in memory is newer.
-fn next_of<'a>(
-    in_memory: &mut Peekable<impl Iterator<Item = &'a Arc<Topic>>>,
-    stored: &mut Peekable<impl Iterator<Item = &'a (TopicName, u64)>>,
-) -> Option<TopicSummary<'a>> {
-    let order = match (in_memory.peek(), stored.peek()) {
-        (Some(topic), Some((name, _))) => topic.name().cmp(name),
-        (Some(_), None) => Ordering::Less,
-        (None, _) => Ordering::Greater,
-    };
-    let (name, members, seq) = if order == Ordering::Greater {
-        let (name, seq) = stored.next()?;
-        (name, 0, *seq)
-    } else {
-        if order == Ordering::Equal {
-            stored.next();
-        }
-        let topic = in_memory.next()?;
-        let (members, seq) = topic.summary();
-        (topic.name(), members as u64, seq)
-    };
-    Some(TopicSummary {
-        topic: name.as_str().into(),
-        members,
-        seq,
-        more: false,
-    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members};
 use crate::topic::presence::{People, PresenceState};
 use crate::topic::publication::Publication;
-use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
@@ -241,7 +240,7 @@ impl Task {
             Command::HidePeople(subscriber) => self.hide_people(&subscriber),
             Command::Finish(subscriber, done) => self.after_all(Flushed::Finish(subscriber, done)),
             Command::Who(reply, page) => self.answer_who(reply, &page),
-            Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
+            Command::Range(question) => self.after_all(Flushed::Range(question)),
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
                 self.log.give_back(bytes);
@@ -253,7 +252,7 @@ impl Task {
                 self.log.expire();
             }
             Command::FollowLimits => self.log.follow_limits(),
-            Command::HandedOver => self.has_handed_over(),
+            Command::HandedOver(answered) => self.has_handed_over(*answered),
             Command::Barrier(done) => self.after_all(Flushed::Barrier(done)),
         }
         self.note_members();
@@ -281,12 +280,16 @@ impl Task {
     }
 
     async fn register(&mut self, registration: Registration) {
+        let Some(registration) = self.put_off(registration) else {
+            return;
+        };
         let Registration {
             outbox,
             identity,
             start,
             people,
             answer,
+            ..
         } = registration;
         self.note_use();
         if !start.is_given() && self.members.confirm(&outbox, &identity) {

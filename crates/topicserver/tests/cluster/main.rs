@@ -44,7 +44,9 @@ impl Cluster {
             .unwrap();
         let world = {
             let _within = runtime.enter();
-            World::new(1, faults)
+            let world = World::new(1, faults);
+            world.set_clock(common::now());
+            world
         };
         let server = |node| TestServer::in_cluster(config.clone(), world.engine(node));
         Self {

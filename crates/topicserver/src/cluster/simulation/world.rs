@@ -43,6 +43,15 @@ impl World {
         Engine { log, bus, secret }
     }
 
+    /// Sets the log's clock, to milliseconds since the Unix epoch.
+    pub fn set_clock(&self, now: u64) {
+        self.0.with(|state| {
+            let by = i128::from(now) - i128::from(state.moment().stamp);
+            let by = i64::try_from(by).unwrap_or(0);
+            state.clock_moved = state.clock_moved.saturating_add(by);
+        });
+    }
+
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         self.0.with(|state| change(&mut state.faults));

@@ -1,15 +1,20 @@
 //! What a topic's task does in a cluster.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use wire::ErrorCode;
 
 use super::Task;
 use crate::cluster::log::LogError;
 use crate::cluster::tail::Counted;
-use crate::topic::clustered::Flushed;
-use crate::topic::handle::Command;
+use crate::topic::clustered::{Clustered, Flushed, HandedOver};
+use crate::topic::handle::{Command, Registration};
 use crate::topic::place::InLog;
+use crate::topic::range;
+
+/// For how long a registration is put off.
+const PUT_OFF: Duration = Duration::from_millis(50);
 
 impl Task {
     /// Whether the topic must be followed before this command is carried out.
@@ -29,6 +34,8 @@ impl Task {
             let topic = self.topic.name();
             tracing::warn!(%topic, "can't serve the topic: {error}");
         }
+        self.topic.is_closed.store(followed.is_err(), Relaxed);
+        self.topic.mailbox.release();
         followed.is_ok()
     }
 
@@ -69,6 +76,28 @@ impl Task {
         outbox.close(ErrorCode::NoQuorum, text);
     }
 
+    /// Puts a registration off whose client has got messages, from another server, that this one
+    /// hasn't read yet; gives it back if that isn't so, or has lasted too long.
+    pub(super) fn put_off(&self, registration: Registration) -> Option<Registration> {
+        let Some(clustered) = &self.clustered else {
+            return Some(registration);
+        };
+        let patience = clustered.shared().patience;
+        if !registration.start.is_ahead(&self.log) || registration.tries * PUT_OFF > patience {
+            return Some(registration);
+        }
+        clustered.shared().look_soon(self.topic.name());
+        let (topic, tries) = (self.topic.clone(), registration.tries + 1);
+        tokio::spawn(async move {
+            tokio::time::sleep(PUT_OFF).await;
+            topic.register_again(Registration {
+                tries,
+                ..registration
+            });
+        });
+        None
+    }
+
     /// Waits while more is to be handed over than a mailbox holds.
     pub(super) fn room(&self) -> Option<impl Future<Output = ()> + use<>> {
         let most = self.log.settings().queues.allowed_mailbox();
@@ -91,6 +120,7 @@ impl Task {
         if applied.is_anew {
             let text = "the topic has begun anew: connect again";
             self.members.close_extended(ErrorCode::NoQuorum, text);
+            self.answer_all();
         }
         if let Some(from) = applied.missed_from {
             self.members.fall_behind(from);
@@ -98,14 +128,34 @@ impl Task {
         self.members
             .deliver(&publications, &applied.pieces, next)
             .await;
+        self.answer_read();
     }
 
     /// What was handed over is in the log, or has failed.
-    pub(super) fn has_handed_over(&mut self) {
+    pub(super) fn has_handed_over(&mut self, answered: HandedOver) {
+        if let Some(clustered) = &mut self.clustered {
+            clustered.has_handed_over(&self.topic, answered);
+            self.answer_read();
+        }
+    }
+
+    /// Answers everybody: numbers of before say nothing any more.
+    fn answer_all(&mut self) {
+        let answer = |clustered: &mut Box<Clustered>| clustered.answer(&self.topic, None);
+        let flushed = self.clustered.as_mut().map(answer);
+        for then in flushed.into_iter().flatten() {
+            self.flushed(then);
+        }
+    }
+
+    /// Answers whose messages were read in the log, and does what waits for that: who is told
+    /// that a message is there finds it there.
+    fn answer_read(&mut self) {
+        let next = self.log.place().map(|_| self.log.next());
         let Some(clustered) = &mut self.clustered else {
             return;
         };
-        for then in clustered.has_handed_over(&self.topic) {
+        for then in clustered.answer(&self.topic, next) {
             self.flushed(then);
         }
     }
@@ -122,6 +172,7 @@ impl Task {
     fn flushed(&mut self, then: Flushed) {
         match then {
             Flushed::Finish(subscriber, done) => self.finish(&subscriber, done),
+            Flushed::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Flushed::Barrier(done) => {
                 // The receiver may have stopped waiting.
                 let _ = done.send(());

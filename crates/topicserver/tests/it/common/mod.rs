@@ -34,7 +34,9 @@ pub use local::{connect_local, is_over_unix, note_socket, socket_of, socket_path
 pub use loop_disk::LoopDisk;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
-pub use server::{TestServer, state_directory};
+#[cfg(feature = "simulation")]
+pub use server::now;
+pub use server::{TestServer, is_in_cluster, state_directory};
 pub use stream::{Stream, is_over_tls};
 
 /// How long anything may take that should happen at once. Far more than it needs,

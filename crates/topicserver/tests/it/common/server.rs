@@ -17,6 +17,13 @@ pub fn state_directory() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
+/// Milliseconds since the Unix epoch.
+#[cfg(feature = "simulation")]
+pub fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(now.unwrap().as_millis()).unwrap()
+}
+
 /// A server on a port of its own. It stops when this is dropped.
 pub struct TestServer {
     addr: SocketAddr,
@@ -74,7 +81,9 @@ impl TestServer {
             .unwrap();
         let world = {
             let _within = runtime.enter();
-            World::new(1, Faults::default())
+            let world = World::new(1, Faults::default());
+            world.set_clock(now());
+            world
         };
         let server = |node| Self::in_cluster(config.clone(), world.engine(node));
         let mut all: Vec<_> = (0..count).map(server).collect();
