@@ -6,6 +6,7 @@ pub(crate) mod busiest;
 mod clustered;
 mod expiring;
 pub(crate) mod handle;
+mod listing;
 mod log;
 pub(crate) mod mailbox;
 mod members;

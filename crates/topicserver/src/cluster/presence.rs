@@ -179,22 +179,10 @@ impl Presence {
         nodes: &[NodeId],
         topic: &TopicName,
         page: &Page,
-    ) -> Vec<(NodeId, Listed)> {
+    ) -> Vec<Listed> {
         let question = Question::Who(topic.clone(), page.clone());
         let answers = ask(&self.bus, nodes.iter().copied(), &question).await;
-        let answers = answers.into_iter();
-        answers
-            .filter_map(|(node, answer)| Some((node, Listed::decode(answer)?)))
-            .collect()
-    }
-
-    /// Pages of the members of a topic that has none here.
-    pub(crate) async fn list_of_all(
-        &self,
-        topic: &TopicName,
-        page: &Page,
-    ) -> Vec<(NodeId, Listed)> {
-        self.list(&self.others(), topic, page).await
+        answers.into_iter().filter_map(Listed::decode).collect()
     }
 
     /// The first topics in the memory of each other server after this name, at most so many.
@@ -202,14 +190,11 @@ impl Presence {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let question = Question::Topics(after.map(str::to_owned), limit);
         let answers = ask(&self.bus, self.others().into_iter(), &question).await;
-        let answers = answers.into_iter();
-        answers
-            .filter_map(|(_, answer)| Summary::decode(answer))
-            .collect()
+        answers.into_iter().filter_map(Summary::decode).collect()
     }
 
     /// The other servers that live.
-    fn others(&self) -> Vec<NodeId> {
+    pub(crate) fn others(&self) -> Vec<NodeId> {
         let view = self.nodes.view().borrow().clone();
         let all = view.nodes().map(|node| node.id);
         all.filter(|node| *node != self.nodes.own()).collect()

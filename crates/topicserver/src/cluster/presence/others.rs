@@ -47,6 +47,8 @@ pub(crate) struct Elsewhere {
     pub(crate) people: Vec<Remote>,
     /// Servers with members whose names aren't all known here, so that they must be asked.
     pub(crate) to_ask: Vec<NodeId>,
+    /// How many of the members are there, as far as is known.
+    pub(crate) count_to_ask: u64,
 }
 
 /// What came of a change.
@@ -136,18 +138,18 @@ impl Others {
     }
 
     pub(super) fn elsewhere(&self) -> Elsewhere {
-        let nodes = self.nodes.iter();
-        let incomplete = nodes.filter(|(_, other)| other.named != other.people.len() as u64);
-        let to_ask = incomplete.map(|(node, _)| *node).chain(self.awaited());
-        Elsewhere {
-            count: self.nodes.values().map(|other| other.count).sum(),
-            people: {
-                let nodes = self.nodes.values();
-                nodes
-                    .flat_map(|other| other.people.values().cloned())
-                    .collect()
-            },
-            to_ask: to_ask.collect(),
+        let mut elsewhere = Elsewhere {
+            to_ask: self.awaited().collect(),
+            ..Elsewhere::default()
+        };
+        for (node, other) in &self.nodes {
+            elsewhere.count += other.count;
+            elsewhere.people.extend(other.people.values().cloned());
+            if other.named != other.people.len() as u64 {
+                elsewhere.to_ask.push(*node);
+                elsewhere.count_to_ask += other.count;
+            }
         }
+        elsewhere
     }
 }

@@ -81,12 +81,12 @@ pub(super) fn subject_of(node: NodeId) -> String {
     format!("ask.{:016x}", node.0)
 }
 
-/// Asks servers, and returns what those answer that do.
+/// Asks servers, and returns what those answer that do, always in the same order.
 pub(super) async fn ask(
     bus: &Arc<dyn Bus>,
     nodes: impl Iterator<Item = NodeId>,
     question: &Question,
-) -> Vec<(NodeId, Bytes)> {
+) -> Vec<Bytes> {
     let mut asked = JoinSet::new();
     for node in nodes {
         let (bus, question) = (bus.clone(), question.encode());
@@ -98,7 +98,7 @@ pub(super) async fn ask(
     }
     let mut answers: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
     answers.sort_unstable_by_key(|(node, _)| *node);
-    answers
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 impl Question {

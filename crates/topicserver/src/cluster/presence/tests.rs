@@ -321,10 +321,12 @@ fn servers_are_asked_for_pages_of_members_and_topics() {
         all[1].came("bob");
         all[1].came("ben");
         let asking = all[0].presence.clone();
-        let listed = asking.list_of_all(&topic, &Page::default()).await;
-        let counts: Vec<_> = listed.iter().map(|(_, listed)| listed.count).collect();
+        let listed = asking
+            .list(&asking.others(), &topic, &Page::default())
+            .await;
+        let counts: Vec<_> = listed.iter().map(|listed| listed.count).collect();
         assert_eq!(counts, [2, 0]);
-        assert_eq!(listed[0].1.people, [person("bob"), person("ben")]);
+        assert_eq!(listed[0].people, [person("bob"), person("ben")]);
         let topics = asking.topics(Some("a"), 5).await;
         let members: Vec<_> = topics.iter().map(|topics| topics[0].members).collect();
         assert_eq!(members, [2, 0]);
