@@ -23,6 +23,7 @@ pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod numbering;
 pub(crate) mod part;
+pub(crate) mod presence;
 pub(crate) mod record;
 pub(crate) mod sender;
 pub(crate) mod sequencer;

@@ -195,7 +195,7 @@ impl ServerState {
     /// Takes part in the cluster, if there is one, for ever.
     pub(crate) async fn take_part(&self) {
         match &self.cluster {
-            Some(part) => part.run().await,
+            Some(part) => part.run(self.registry.clone()).await,
             None => std::future::pending().await,
         }
     }

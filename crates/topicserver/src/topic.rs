@@ -7,6 +7,7 @@ mod clustered;
 mod expiring;
 pub(crate) mod handle;
 mod list;
+mod listing;
 mod log;
 pub(crate) mod mailbox;
 mod members;

@@ -7,6 +7,7 @@ use super::bus::Bus;
 use super::heads::Heads;
 use super::log::Log;
 use super::nodes::{Nodes, OwnNode};
+use super::presence::{Presence, TopicList};
 use super::sender::Sender;
 use super::shared::Shared;
 use crate::clock::Clock;
@@ -35,8 +36,10 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn new(engine: Engine, own: OwnNode, clock: Clock, settings: PartSettings) -> Self {
+        let nodes = Nodes::new(own, engine.bus.clone());
         let shared = Shared {
-            nodes: Nodes::new(own, engine.bus.clone()),
+            presence: Presence::new(nodes.clone(), engine.bus.clone()),
+            nodes,
             log: engine.log,
             bus: engine.bus,
             heads: Arc::new(Heads::default()),
@@ -70,13 +73,14 @@ impl Part {
         self.sender.shared().nodes.end();
     }
 
-    /// Takes part, for ever.
-    pub(crate) async fn run(&self) {
+    /// Takes part, for ever, with the topics of this server.
+    pub(crate) async fn run(&self, topics: Arc<dyn TopicList>) {
         let shared = self.sender.shared();
         let heads = shared.heads.clone();
         tokio::select! {
             () = heads.run(shared.bus.clone()) => {}
             () = shared.nodes.clone().run() => {}
+            () = shared.presence.clone().run(topics) => {}
             () = self.sender.clone().serve() => {}
         }
     }

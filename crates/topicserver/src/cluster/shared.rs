@@ -9,6 +9,7 @@ use super::bus::Bus;
 use super::heads::Heads;
 use super::log::Log;
 use super::nodes::Nodes;
+use super::presence::Presence;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
 
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) heads: Arc<Heads>,
+    /// Who is in topics on other servers.
+    pub(crate) presence: Arc<Presence>,
     pub(crate) clock: Clock,
     /// For how long owners remember ids, and how many.
     pub(crate) ids: IdLimits,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wire::{Page, TopicName};
 
+use crate::cluster::presence::{Asker, Room};
 use crate::cluster::record::Message;
 use crate::cluster::tail::Counted;
 use crate::identity::Identity;
@@ -88,6 +89,10 @@ pub(super) enum Command {
     Record(Box<Counted>),
     /// In a cluster: what was handed over to the topic's owner is in the log, or not.
     HandedOver(Box<HandedOver>),
+    /// In a cluster: members have come or gone on other servers.
+    Elsewhere,
+    /// In a cluster: another server wants a page of the members here.
+    List(Asker),
     /// Answered when every command before it has been carried out.
     Barrier(oneshot::Sender<()>),
 }
@@ -292,5 +297,15 @@ impl Topic {
     /// Puts in a command that no peer can repeat at will, so its sender needn't wait for room.
     fn put_control(&self, command: Command) {
         let _ = self.put(command);
+    }
+}
+
+impl Room for Topic {
+    fn elsewhere_has_changed(&self) {
+        self.put_control(Command::Elsewhere);
+    }
+
+    fn list(&self, asker: Asker) {
+        self.put_control(Command::List(asker));
     }
 }

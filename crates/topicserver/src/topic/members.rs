@@ -4,22 +4,26 @@
 //! An extended one is sent nothing more at once, and is caught up from the history when its
 //! outbox has room again.
 
+mod announcing;
+mod elsewhere;
+mod listing;
+
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{ErrorCode, Event, Page, Presence};
+use wire::ErrorCode;
 
 use crate::identity::Identity;
 use crate::metrics::{self, Count, Level};
 use crate::outbox::SharedOutbox;
-use crate::outbox::batch::Batch;
 use crate::topic::log::TopicLog;
 use crate::topic::people::People;
-use crate::topic::presence::PresenceState;
+use crate::topic::presence::{BEFORE_ALL, PresenceState};
 use crate::topic::publication::Publication;
 use crate::topic::registration::RegistrationReply;
 use crate::topic::render::EncodedBatch;
 use crate::topic::subscriber::{Cursor, Fetch, Fetched, Offered, Progress, Subscriber};
+use elsewhere::Elsewhere;
 
 /// How many receivers are served before other tasks of the thread run: about half a millisecond
 /// of writing.
@@ -39,8 +43,10 @@ pub(crate) struct Members {
     extended: Vec<Subscriber>,
     /// The members with a name.
     people: People,
-    /// How many joins were announced.
+    /// The number of the last join that was announced.
     announcements: u64,
+    /// Those on other servers, in a cluster.
+    elsewhere: Option<Box<Elsewhere>>,
     /// How many extended subscribers are behind.
     behind: Level,
     /// The index at which the next turn of catching up begins.
@@ -65,7 +71,8 @@ impl Default for Members {
             classic: Vec::new(),
             extended: Vec::new(),
             people: People::default(),
-            announcements: 0,
+            announcements: BEFORE_ALL,
+            elsewhere: None,
             behind: Level::new(Count::ReadersBehind),
             turn: 0,
             finished: Vec::new(),
@@ -104,9 +111,12 @@ impl Members {
             let was_behind = known.cursor.is_behind();
             subscriber.joined_at = known.joined_at;
             subscriber.presence = std::mem::take(&mut known.presence);
+            let is_announced = subscriber.presence.announced().is_some();
+            let identity = subscriber.identity.clone();
             let known = std::mem::replace(known, subscriber);
             self.people.remove(&known.identity);
             self.behind.remove(was_behind.into());
+            self.tell_address(&identity, is_announced);
             return match known.identity.user == user {
                 true => Added::KnownUser,
                 false => Added::NewUser,
@@ -141,73 +151,6 @@ impl Members {
         Some(gone)
     }
 
-    /// Tells the extended members that a user has joined, unless there are more than `max`
-    /// members: then each join would go to all of them. A user who is here with another
-    /// connection, which replaces this one or is replaced by it, isn't announced again.
-    ///
-    /// A member with much in its outbox isn't told; it can ask.
-    pub(crate) fn announce_coming(&mut self, topic: &str, of: &SharedOutbox, max: usize) {
-        if self.len() > max {
-            return;
-        }
-        let Some(identity) = self.find(of).map(|known| known.identity.clone()) else {
-            return;
-        };
-        let is_here = |user| self.people.count(user) > 1;
-        if identity.user.as_ref().is_none_or(is_here) {
-            return;
-        }
-        let Some(line) = presence(topic, &identity, Event::Joined) else {
-            return;
-        };
-        self.announcements += 1;
-        for subscriber in &mut self.extended {
-            if subscriber.outbox.is(of) {
-                subscriber.presence.set_announced(self.announcements);
-            } else if subscriber.presence.is_hidden() {
-                // The subscriber missed this join.
-            } else if !subscriber.outbox.send_best_effort(&line) {
-                subscriber.presence.miss(self.announcements);
-            }
-        }
-    }
-
-    /// Tells the members that were told of a user's join that the user has left. If another
-    /// connection of the same user is here, nothing is announced.
-    pub(crate) fn announce_going(&mut self, topic: &str, gone: &Subscriber) {
-        let (Some(number), Some(user)) = (gone.presence.announced(), &gone.identity.user) else {
-            return;
-        };
-        if self.people.count(user) > 0 {
-            let mut others = self.extended.iter_mut();
-            if let Some(other) = others.find(|known| known.identity.user.as_ref() == Some(user)) {
-                other.presence.set_announced(number);
-                return;
-            }
-        }
-        let Some(line) = presence(topic, &gone.identity, Event::Left) else {
-            return;
-        };
-        for subscriber in &mut self.extended {
-            if subscriber.presence.take(number) {
-                // The member got the `joined`, so it gets the `left` too, even if its outbox is
-                // full.
-                subscriber.outbox.send_notice(&line);
-            }
-        }
-    }
-
-    /// A page of the members.
-    pub(crate) fn who<'a>(&'a self, topic: &'a str, page: &Page) -> Event<'a> {
-        let page = self.people.page(page);
-        Event::Members(wire::Members {
-            topic: topic.into(),
-            count: self.len() as u64,
-            users: page.people,
-            more: page.more,
-        })
-    }
-
     /// An extended connection registers again without asking for older messages. Returns whether
     /// it is here, with the same name.
     pub(crate) fn confirm(&mut self, outbox: &SharedOutbox, identity: &Arc<Identity>) -> bool {
@@ -218,8 +161,10 @@ impl Members {
             return false;
         }
         let before = std::mem::replace(&mut known.identity, identity.clone());
+        let is_announced = known.presence.announced().is_some();
         self.people.remove(&before);
         self.people.add(identity);
+        self.tell_address(identity, is_announced);
         true
     }
 
@@ -405,16 +350,4 @@ fn send_others(subscriber: &SharedOutbox, publications: &[Publication]) -> u64 {
         subscriber.send_all(others);
     }
     messages
-}
-
-/// The event that a user has joined or left; `None` for a connection without a name.
-fn presence<'a>(
-    topic: &'a str,
-    identity: &'a Identity,
-    event: impl FnOnce(Presence<'a>) -> Event<'a>,
-) -> Option<Batch> {
-    let person = identity.person()?;
-    let topic = topic.into();
-    let line = event(Presence { topic, person }).to_line();
-    Some(Batch::owned(line.into(), 1))
 }

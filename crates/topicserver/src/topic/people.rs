@@ -38,6 +38,11 @@ impl People {
         }
     }
 
+    /// How many connections have a name.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// How many connections the user has here.
     pub(crate) fn count(&self, user: &UserName) -> usize {
         let user = Some(user.as_str());

@@ -5,6 +5,10 @@
 //! before its own. It remembers the joins that it missed because its outbox was full. So nothing
 //! is kept for each pair of members.
 
+/// The number of the joins of those on other servers who were there before the first member here.
+/// Only who asks for the list learns of them.
+pub(crate) const BEFORE_ALL: u64 = 1;
+
 /// What one member was told of others, and which announcement others got of it.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceState {

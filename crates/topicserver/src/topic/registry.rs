@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use wire::{Event, Page, TopicName};
 
 use crate::clock::Clock;
+use crate::cluster::presence::{Summary, TopicList};
 use crate::cluster::sender::Sender;
 use crate::config::Config;
 use crate::identity::NoRandomness;
@@ -21,6 +22,7 @@ use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
 use crate::topic::list;
+use crate::topic::listing;
 use crate::topic::mailbox::Backpressure;
 
 use crate::topic::publication::Publication;
@@ -146,6 +148,11 @@ impl Registry {
         let topics = self.topics.lock();
         let Some(topic) = topics.get(name) else {
             drop(topics);
+            if let Some(cluster) = &self.settings.cluster {
+                let presence = cluster.shared().presence.clone();
+                listing::send_who_elsewhere(presence, name.clone(), page.clone(), reply);
+                return None;
+            }
             let nobody = wire::Members {
                 topic: name.as_str().into(),
                 count: 0,
@@ -269,6 +276,21 @@ impl Registry {
             // A topic that has ended has nothing left to deliver.
             let _ = topic.await;
         }
+    }
+}
+
+impl TopicList for Registry {
+    fn after(&self, name: Option<&str>, limit: usize) -> Vec<Summary> {
+        let topics = self.following(name, limit);
+        let summary = |topic: &Arc<Topic>| {
+            let (members, seq) = topic.summary();
+            Summary {
+                topic: topic.name().clone(),
+                members: members as u64,
+                seq,
+            }
+        };
+        topics.iter().map(summary).collect()
     }
 }
 

@@ -121,11 +121,16 @@ enum Later {
 impl Task {
     fn new(topic: Arc<Topic>, expiring: Arc<Expiring>, log: TopicLog) -> Self {
         let cluster = log.settings().cluster.clone();
+        let mut members = Members::default();
+        if let Some(cluster) = &cluster {
+            let presence = cluster.shared().presence.clone();
+            members.set_in_cluster(presence, topic.name().clone(), topic.clone());
+        }
         Self {
             clustered: cluster.map(|cluster| Box::new(Clustered::new(cluster))),
             topic,
             expiring,
-            members: Members::default(),
+            members,
             log,
             pending: Vec::new(),
             began: Instant::now(),
@@ -253,6 +258,11 @@ impl Task {
             }
             Command::FollowLimits => self.log.follow_limits(),
             Command::HandedOver(answered) => self.has_handed_over(*answered),
+            Command::Elsewhere => self.look_elsewhere(),
+            Command::List(asker) => {
+                let listed = self.members.list(asker.page());
+                asker.answer(listed);
+            }
             Command::Barrier(done) => self.after_all(Flushed::Barrier(done)),
         }
         self.note_members();
@@ -260,7 +270,8 @@ impl Task {
     }
 
     /// Notes how many members there are, before anybody is answered.
-    fn note_members(&self) {
+    fn note_members(&mut self) {
+        self.members.tell_count();
         let members = self.members.len();
         let before = self.topic.members.swap(members, Relaxed);
         metrics::change(Count::Members, before, members);
@@ -374,8 +385,7 @@ impl Task {
         if let Some(known) = self.members.find(reply.outbox()) {
             known.presence.set_listed();
         }
-        let answer = self.members.who(self.topic.name().as_str(), page);
-        reply.send(answer.to_line());
+        self.members.send_who(self.topic.name(), page, reply);
     }
 
     /// The report of the topic for a connection that gets messages from this point on.
