@@ -18,6 +18,15 @@ use crate::topic::registry::Registry;
 /// for each other, and reads of messages don't wait for them.
 pub(super) const LISTS: usize = 1;
 
+/// A topic as it is known beside this server's memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Elsewhere {
+    name: TopicName,
+    /// Members on other servers.
+    members: u64,
+    seq: u64,
+}
+
 /// Where topics are that aren't in memory.
 enum Kept {
     OnDisk(Store),
@@ -30,14 +39,49 @@ impl Kept {
         &self,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
+    ) -> Result<Vec<Elsewhere>, StoreError> {
         match self {
-            Self::OnDisk(store) => store.topics(after, limit).await,
+            Self::OnDisk(store) => {
+                let topics = store.topics(after, limit).await?;
+                Ok(topics.into_iter().map(without_members).collect())
+            }
             Self::InCluster(shared) => {
-                Ok(directory::topics(shared, after.as_deref(), limit).await?)
+                let after = after.as_deref();
+                let in_log = directory::topics(shared, after, limit).await?;
+                let mut all: Vec<_> = in_log.into_iter().map(without_members).collect();
+                let others = shared.presence.topics(after, limit).await;
+                all.extend(others.into_iter().flatten().map(|other| Elsewhere {
+                    name: other.topic,
+                    members: other.members,
+                    seq: other.seq,
+                }));
+                Ok(merged(all, limit))
             }
         }
     }
+}
+
+fn without_members((name, seq): (TopicName, u64)) -> Elsewhere {
+    Elsewhere {
+        name,
+        members: 0,
+        seq,
+    }
+}
+
+/// The first topics, each once.
+fn merged(mut all: Vec<Elsewhere>, limit: usize) -> Vec<Elsewhere> {
+    all.sort_unstable();
+    all.dedup_by(|next, kept| {
+        let is_same = next.name == kept.name;
+        if is_same {
+            kept.members += next.members;
+            kept.seq = kept.seq.max(next.seq);
+        }
+        is_same
+    });
+    all.truncate(limit);
+    all
 }
 
 impl Registry {
@@ -79,7 +123,7 @@ impl Registry {
         kept: &Kept,
         page: &Page,
         is_visible: &(impl Fn(&str) -> bool + Sync),
-    ) -> Result<Vec<(TopicName, u64)>, StoreError> {
+    ) -> Result<Vec<Elsewhere>, StoreError> {
         let most = max_entries(page) + 1;
         let (mut found, mut after) = (Vec::new(), page.after.clone());
         loop {
@@ -88,11 +132,9 @@ impl Registry {
             let some = kept.topics(after, most).await?;
             drop(turn);
             let is_last = some.len() < most;
-            after = some.last().map(|(name, _)| name.to_string());
-            found.extend(
-                some.into_iter()
-                    .filter(|(name, _)| is_visible(name.as_str())),
-            );
+            after = some.last().map(|topic| topic.name.to_string());
+            let is_visible = |topic: &Elsewhere| is_visible(topic.name.as_str());
+            found.extend(some.into_iter().filter(is_visible));
             if is_last || found.len() >= most {
                 return Ok(found);
             }
@@ -103,7 +145,7 @@ impl Registry {
     /// one entry more than a page, if there are so many, which tells whether more topics follow.
     fn list_with(
         &self,
-        stored: &[(TopicName, u64)],
+        stored: &[Elsewhere],
         page: &Page,
         is_visible: impl Fn(&str) -> bool,
     ) -> Vec<u8> {
@@ -150,28 +192,30 @@ impl Registry {
 /// in memory is newer.
 fn next_of<'a>(
     in_memory: &mut Peekable<impl Iterator<Item = &'a Arc<Topic>>>,
-    stored: &mut Peekable<impl Iterator<Item = &'a (TopicName, u64)>>,
+    stored: &mut Peekable<impl Iterator<Item = &'a Elsewhere>>,
 ) -> Option<TopicSummary<'a>> {
     let order = match (in_memory.peek(), stored.peek()) {
-        (Some(topic), Some((name, _))) => topic.name().cmp(name),
+        (Some(topic), Some(other)) => topic.name().cmp(&other.name),
         (Some(_), None) => Ordering::Less,
         (None, _) => Ordering::Greater,
     };
-    let (name, members, seq) = if order == Ordering::Greater {
-        let (name, seq) = stored.next()?;
-        (name, 0, *seq)
-    } else {
-        if order == Ordering::Equal {
-            stored.next();
-        }
-        let topic = in_memory.next()?;
-        let (members, seq) = topic.summary();
-        (topic.name(), members as u64, seq)
+    let elsewhere = match order {
+        Ordering::Less => None,
+        Ordering::Equal | Ordering::Greater => stored.next(),
     };
+    let here = match order {
+        Ordering::Less | Ordering::Equal => in_memory.next(),
+        Ordering::Greater => None,
+    };
+    let name = here.map(|topic| topic.name());
+    let name = name.or(elsewhere.map(|topic| &topic.name))?;
+    let (members, seq) = here.map_or((0, 0), |topic| topic.summary());
+    let others = elsewhere.map_or((0, 0), |topic| (topic.members, topic.seq));
     Some(TopicSummary {
         topic: name.as_str().into(),
-        members,
-        seq,
+        members: members as u64 + others.0,
+        // On disk there may be less than in memory.
+        seq: seq.max(others.1),
         more: false,
     })
 }
