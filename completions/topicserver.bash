@@ -23,7 +23,7 @@ _topicserver() {
 
     case "${cmd}" in
         topicserver)
-            opts="-h -V --config --bind --listen --announce --log --log-format --max-frame --max-depth --auth --open-to-all --login-lifetime --ticket-lifetime --audit-log --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --trust-proxy --admin --drain-announce --drain-spread --threads --help --version"
+            opts="-h -V --config --bind --listen --announce --log --log-format --max-frame --max-depth --auth --open-to-all --login-lifetime --ticket-lifetime --audit-log --max-topics --max-outbox --max-queued --max-mailbox --max-connections --max-connections-per-address --registration-timeout --frame-timeout --write-timeout --drain-timeout --name-grace --history-messages --history-bytes --history-memory --id-window --max-ids --max-presence --data --storage-timeout --keep-age --keep-messages --keep-bytes --clock-settle --cluster --cluster-name --node --advertise --cluster-durability --nats-monitor --cluster-credentials --cluster-ca --cluster-shards --cluster-replicas --allow-origin --allow-host --max-headers --max-stream-topics --ping-interval --tls-cert --tls-key --tls-self-signed --tls --tls-min --tls-handshake-timeout --max-handshakes --tls-check-interval --hsts --trust-proxy --admin --drain-announce --drain-spread --threads --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,6 +162,46 @@ _topicserver() {
                     return 0
                     ;;
                 --clock-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --advertise)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-durability)
+                    COMPREPLY=($(compgen -W "flushed replicated" -- "${cur}"))
+                    return 0
+                    ;;
+                --nats-monitor)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-credentials)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-shards)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-replicas)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -38,6 +38,17 @@ complete -c topicserver -l keep-age -d 'Maximum age of messages on disk' -r
 complete -c topicserver -l keep-messages -d 'Messages to keep on disk per topic' -r
 complete -c topicserver -l keep-bytes -d 'Bytes of messages to keep on disk per topic' -r
 complete -c topicserver -l clock-settle -d 'Time for which the system\'s clock must run evenly, after the start and after a jump, before messages are deleted for their age by it' -r
+complete -c topicserver -l cluster -d 'Be one of several servers that share their topics through these NATS servers with JetStream, as in nats://10.0.0.1,nats://10.0.0.2' -r
+complete -c topicserver -l cluster-name -d 'Name of the cluster, if several share the NATS servers' -r
+complete -c topicserver -l node -d 'Name of this server in the cluster [default: host name and port]' -r
+complete -c topicserver -l advertise -d 'Where clients reach this server, for those that another server sends here [default: host name and port]' -r
+complete -c topicserver -l cluster-durability -d 'What an acknowledgement promises. flushed: the message is on the disks of most NATS servers; that they flush is checked, see --nats-monitor. replicated: it is in the memory of most' -r -f -a "flushed\t'The message is on the disks of most NATS servers'
+replicated\t'The message is in the memory of most NATS servers; when all lose their power at once, the messages of the last seconds are lost'"
+complete -c topicserver -l nats-monitor -d 'Monitoring addresses of all NATS servers, as in http://10.0.0.1:8222' -r
+complete -c topicserver -l cluster-credentials -d 'How to log in to NATS: a file of credentials as NATS makes it, or a line with USER:PASSWORD, or with a token' -r -F
+complete -c topicserver -l cluster-ca -d 'Authorities for NATS\'s certificates: a PEM file [default: those of the system]' -r -F
+complete -c topicserver -l cluster-shards -d 'Streams to spread the topics over. It can\'t be changed later' -r
+complete -c topicserver -l cluster-replicas -d 'NATS servers to keep each message on [default: all, at most 3]' -r
 complete -c topicserver -l allow-origin -d 'Let pages of this other site use the server: SCHEME://HOST or SCHEME://HOST:PORT. Can be given several times' -r
 complete -c topicserver -l allow-host -d 'Let browsers reach the server under this name, in addition to its addresses, localhost and the name of the machine. Can be given several times' -r
 complete -c topicserver -l max-headers -d 'Maximum bytes of an HTTP request before its body' -r

@@ -6,7 +6,6 @@
 
 mod audit;
 mod checker;
-mod civil;
 mod control;
 mod edit;
 mod file;

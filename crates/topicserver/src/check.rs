@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::access::{Access, Audit, AuthFileError, Lifetimes};
+use crate::cluster::connect;
+use crate::cluster::error::EngineError;
 use crate::config::Config;
 use crate::store::{Directory, OpenError};
 use crate::tls::TlsError;
@@ -30,6 +32,9 @@ pub enum CheckError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] EngineError),
 }
 
 /// The errors that would keep a server with this configuration from starting, as far as they can
@@ -51,5 +56,10 @@ pub fn check(config: &Config) -> Vec<CheckError> {
         Some(CheckError::Socket { path, cause })
     });
     let all = data.into_iter().chain(auth).chain(tls);
-    all.chain(socket).collect()
+    let cluster = config
+        .cluster
+        .as_ref()
+        .and_then(|cluster| connect::look(cluster).err());
+    let cluster = cluster.map(CheckError::from);
+    all.chain(socket).chain(cluster).collect()
 }

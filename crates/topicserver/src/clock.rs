@@ -2,6 +2,7 @@
 //! and may be set, so it is only a stamp; deletion for age uses it after it has agreed with
 //! the monotonic clock for some minutes. No other file reads the wall clock (`clippy.toml`).
 
+pub(crate) mod civil;
 #[cfg(test)]
 pub(crate) mod tests;
 

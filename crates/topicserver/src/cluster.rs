@@ -13,12 +13,16 @@
 
 pub(crate) mod bus;
 pub(crate) mod chain;
+pub(crate) mod connect;
 pub(crate) mod directory;
+pub(crate) mod error;
 pub(crate) mod find;
 pub(crate) mod follower;
 pub(crate) mod forward;
 pub(crate) mod heads;
 pub(crate) mod history;
+#[cfg(feature = "cluster")]
+mod jetstream;
 pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod numbering;
@@ -32,4 +36,5 @@ pub(crate) mod shared;
 pub mod simulation;
 pub(crate) mod tail;
 
+pub use error::EngineError;
 pub use part::Engine;

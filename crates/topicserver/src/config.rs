@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod changes;
+mod cluster;
 mod connections;
 mod deadlines;
 mod frames;
@@ -11,6 +12,7 @@ mod http;
 mod layers;
 mod listen;
 mod memory;
+mod nats_url;
 mod parse;
 mod proxies;
 mod report;
@@ -30,6 +32,8 @@ use wire::Limits;
 use access::AccessOptions;
 use admin::AdminOptions;
 pub use admin::{AdminAddress, AdminAddressError, BackupRate, BackupRateError};
+use cluster::ClusterOptions;
+pub use cluster::{ClusterConfig, ClusterDurability, MonitorUrl, MonitorUrlError};
 use connections::ConnectionOptions;
 use deadlines::DeadlineOptions;
 use frames::FrameOptions;
@@ -44,6 +48,7 @@ use crate::network::Network;
 pub use changes::Change;
 pub(crate) use changes::InForce;
 pub use layers::Gathered;
+pub use nats_url::{NatsUrl, NatsUrlError};
 pub use source::{ConfigMistake, OptionsError, Source};
 pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
@@ -143,6 +148,8 @@ pub struct Config {
     pub drain_announce: Duration,
     /// Over how long connections are closed when the server ends.
     pub drain_spread: Duration,
+    /// The cluster that this server is one of; `None`: it is alone.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl Default for Config {
@@ -193,6 +200,7 @@ impl Default for Config {
             admin: None,
             drain_announce: Self::DEFAULT_DRAIN_ANNOUNCE,
             drain_spread: Self::DEFAULT_DRAIN_SPREAD,
+            cluster: None,
         }
     }
 }
@@ -265,6 +273,9 @@ pub struct Options {
 
     #[command(flatten)]
     storage: StorageOptions,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     #[command(flatten)]
     http: HttpOptions,
@@ -344,6 +355,7 @@ impl From<&Options> for Config {
         options.deadlines.apply(&mut config);
         options.topic.apply(&mut config);
         options.storage.apply(&mut config);
+        options.cluster.apply(&mut config);
         options.http.apply(&mut config);
         options.tls.apply(&mut config);
         options.proxies.apply(&mut config);

@@ -65,13 +65,14 @@ pub use admin_client::ExchangeError;
 pub use administer::{Administer, AdministerError};
 pub use check::{CheckError, check};
 pub use clock::{SystemClocks, TimeSource};
-pub use cluster::Engine;
 #[cfg(any(test, feature = "simulation"))]
 #[doc(hidden)]
 pub use cluster::simulation;
+pub use cluster::{Engine, EngineError};
 pub use config::{
     AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
-    Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,
+    ClusterConfig, ClusterDurability, Config, ConfigMistake, Gathered, LogFormat, LogLevel,
+    MonitorUrl, MonitorUrlError, NatsUrl, NatsUrlError, Options, OptionsError, Source, TlsConfig,
     TlsMode, TlsVersion,
 };
 pub use excerpt::Excerpt;

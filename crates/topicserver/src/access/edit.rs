@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, DocumentMut, Item, Table, TomlError, Value, value};
 use wire::{UserName, UserNameError};
 
-use super::civil::civil_from_days;
 use super::file;
 use super::mistake::{AuthFileError, LocatedMistake, Mistake};
 use super::password::PasswordHash;
 use super::rules::{Rule, RuleError};
 use super::token::{self, TokenError};
+use crate::clock::civil::civil_from_days;
 
 /// The beginning of a new file.
 const HEADER: &str = "# Who may do what: docs/security.md says how this is written.\n\n";

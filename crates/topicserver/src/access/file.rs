@@ -8,7 +8,6 @@ use toml::Spanned;
 use toml::value::{Datetime, Offset};
 use wire::{UserName, UserNameError};
 
-use super::civil::days_from_civil;
 use super::jwt::{Algorithm, Jwt, JwtKeyError, Keys};
 use super::limiter::Limits;
 use super::mistake::{LocatedMistake, Mistake};
@@ -17,6 +16,7 @@ use super::rate::{Counted, Rate};
 use super::rules::{Rule, RuleSet};
 use super::token::{SecretHash, check_id};
 use super::verbs::Verbs;
+use crate::clock::civil::days_from_civil;
 
 /// The whole file.
 #[derive(serde::Deserialize)]

@@ -9,7 +9,7 @@ use super::source::Source;
 
 /// Options that need a restart: what the server has opened, or has built everything on. Every
 /// other one takes effect with a reload.
-const NEED_RESTART: [&str; 25] = [
+const NEED_RESTART: [&str; 35] = [
     "port",
     "bind",
     "listen",
@@ -35,6 +35,16 @@ const NEED_RESTART: [&str; 25] = [
     "tls-check-interval",
     "max-handshakes",
     "hsts",
+    "cluster",
+    "cluster-name",
+    "node",
+    "advertise",
+    "cluster-durability",
+    "nats-monitor",
+    "cluster-credentials",
+    "cluster-ca",
+    "cluster-shards",
+    "cluster-replicas",
 ];
 
 impl Config {
@@ -57,6 +67,7 @@ impl Config {
             login_lifetime: self.login_lifetime,
             ticket_lifetime: self.ticket_lifetime,
             tls: self.tls.clone(),
+            cluster: self.cluster.clone(),
             host_name: self.host_name.clone(),
             ..new.clone()
         }
@@ -233,6 +244,10 @@ mod tests {
             "tls" => "required",
             "tls-min" => "1.3",
             "trust-proxy" => "10.0.0.0/8",
+            "advertise" | "nats-monitor" => "chat.example:7",
+            "cluster-durability" => "replicated",
+            "cluster-shards" => "7",
+            "cluster-replicas" => "3",
             _ => "2048",
         };
         match option {
@@ -240,6 +255,17 @@ mod tests {
             "tls-cert" => vec!["--tls-cert=2048".to_owned(), "--tls-key=x".to_owned()],
             "tls-key" => vec!["--tls-key=2048".to_owned(), "--tls-cert=x".to_owned()],
             "port" => Vec::new(),
+            "node"
+            | "advertise"
+            | "nats-monitor"
+            | "cluster-credentials"
+            | "cluster-ca"
+            | "cluster-replicas" => {
+                vec![
+                    format!("--{option}={value}"),
+                    "--cluster=nats://a".to_owned(),
+                ]
+            }
             _ => vec![format!("--{option}={value}")],
         }
     }

@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, 
 use toml::de::{DeTable, DeValue};
 
 use super::Options;
+use super::nats_url::without_password;
 use super::source::{ConfigMistake, OptionsError, Problem, Source};
 use crate::excerpt::Excerpt;
 
@@ -296,7 +297,7 @@ impl Known {
             };
             Origin {
                 values: raw
-                    .map(|value| value.to_string_lossy().into_owned())
+                    .map(|value| without_password(&value.to_string_lossy()))
                     .collect(),
                 kind: kind(argument),
                 name,
@@ -397,7 +398,7 @@ fn checked(argument: &Arg, values: Vec<String>) -> Result<Vec<String>, Problem> 
     for value in &values {
         check(argument, value).map_err(|reason| Problem::Value {
             name: name_of(argument).to_owned(),
-            value: value.clone(),
+            value: without_password(value),
             reason,
         })?;
     }

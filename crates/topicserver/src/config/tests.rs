@@ -54,6 +54,29 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--tls", "on"],
         &["20000", "--trust-proxy", "proxy.example"],
         &["20000", "--trust-proxy", "10.1.2.3/8"],
+        &["20000", "--cluster", "http://a"],
+        &["20000", "--cluster", "nats://a", "--data", "d"],
+        &["20000", "--cluster", "nats://a", "--cluster-name", "A"],
+        &["20000", "--cluster", "nats://a", "--node", "a.b"],
+        &["20000", "--cluster", "nats://a", "--advertise", "a"],
+        &[
+            "20000",
+            "--cluster",
+            "nats://a",
+            "--nats-monitor",
+            "https://a:1",
+        ],
+        &[
+            "20000",
+            "--cluster",
+            "nats://a",
+            "--cluster-durability",
+            "no",
+        ],
+        &["20000", "--cluster", "nats://a", "--cluster-shards", "0"],
+        &["20000", "--cluster", "nats://a", "--cluster-replicas", "6"],
+        &["20000", "--node", "a"],
+        &["20000", "--nats-monitor", "a:1"],
         &["70000"],
         &["-1"],
         &[],
@@ -77,6 +100,10 @@ fn every_option_reaches_the_configuration() {
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     let names: Vec<_> = names.filter(|name| !others.contains(name)).collect();
     assert!(names.contains(&"ping-interval"), "{names:?}");
+    // They are of no use alone.
+    let of_cluster = |name: &str| {
+        name.starts_with("cluster-") || ["node", "advertise", "nats-monitor"].contains(&name)
+    };
     for name in names {
         let value = match name {
             "bind" => "127.0.0.1",
@@ -88,12 +115,21 @@ fn every_option_reaches_the_configuration() {
             "tls" => "required",
             "tls-min" => "1.3",
             "trust-proxy" => "10.0.0.0/8",
+            "advertise" | "nats-monitor" => "chat.example:7",
+            "cluster-durability" => "replicated",
+            "cluster-shards" => "7",
+            "cluster-replicas" => "3",
             _ => "2048",
         };
         let also = match name {
             "tls-cert" => Some("--tls-key=2048"),
             "tls-key" => Some("--tls-cert=2048"),
+            _ if of_cluster(name) => Some("--cluster=nats://a"),
             _ => None,
+        };
+        let default = match of_cluster(name) {
+            true => debug(&["--cluster=nats://a"]),
+            false => default.clone(),
         };
         let option = match name {
             "open-to-all" | "announce" => format!("--{name}"),
@@ -143,4 +179,44 @@ fn a_server_with_a_unix_socket_needs_no_port() {
     let both = config(&["20000", "--listen=unix:natter.sock"]);
     assert_eq!(both, (20000, path(), false));
     assert_eq!(config(&["20000"]), (20000, None, false));
+}
+
+#[test]
+fn a_cluster_has_its_options() {
+    let cluster = |line: &[&str]| {
+        let options = Options::parse_from([&["topicserver", "20000"], line].concat());
+        Config::from(&options).cluster
+    };
+    assert!(cluster(&[]).is_none());
+    assert!(cluster(&["--cluster-shards", "4"]).is_none());
+    let config = cluster(&[
+        "--cluster=nats://a,tls://b:5",
+        "--nats-monitor=http://a:8222,b:1",
+    ]);
+    let config = config.unwrap();
+    let servers: Vec<_> = config.servers.iter().map(NatsUrl::to_string).collect();
+    assert_eq!(servers, ["nats://a:4222", "tls://b:5"]);
+    let monitors: Vec<_> = config.monitors.iter().map(MonitorUrl::authority).collect();
+    assert_eq!(monitors, ["a:8222", "b:1"]);
+    assert_eq!(config.name, "natter");
+    assert_eq!(config.durability, ClusterDurability::Flushed);
+    assert_eq!((config.shards, config.replicas), (16, None));
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    let line = "topicserver 20000 --cluster nats://natter:s3cr3t@a,nats://b".split(' ');
+    let gathered = Options::gather(line.map(Into::into), []).unwrap();
+    let report = gathered.report();
+    assert!(report.contains("nats://…@a"), "{report}");
+    let config = Config::from(&gathered.options);
+    assert!(
+        !format!("{report}{config:?}").contains("s3cr3t"),
+        "{report}"
+    );
+    let variable = ("NATTER_CLUSTER".into(), "http://natter:s3cr3t@a".into());
+    let line = ["topicserver", "20000"].map(Into::into);
+    let mistake = Options::gather(line, [variable]).unwrap_err().to_string();
+    assert!(mistake.contains("http://…@a"), "{mistake}");
+    assert!(!mistake.contains("s3cr3t"), "{mistake}");
 }

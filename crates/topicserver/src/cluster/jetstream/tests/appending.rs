@@ -1,0 +1,110 @@
+//! Appending: one record behind another, and each once.
+
+use super::*;
+
+async fn append(log: &JetStream, prev: u64, id: &str) -> Appended {
+    log.append(&topic("t"), prev, id, Bytes::from_static(b"x"))
+        .await
+}
+
+#[tokio::test]
+async fn a_record_is_appended_behind_the_newest_one_only() {
+    for count in [1, 3] {
+        let Some(nats) = Nats::start(count) else {
+            return;
+        };
+        let log = open(&nats).await;
+        let Appended::At(first) = append(&log, 0, "1").await else {
+            panic!("the first isn't appended");
+        };
+        // Other topics don't matter.
+        append_all(&log, &topic("u"), &["a", "b"]).await;
+        assert_eq!(append(&log, 0, "2").await, Appended::Behind);
+        assert_eq!(append(&log, first + 1, "3").await, Appended::Behind);
+        let Appended::At(second) = append(&log, first, "4").await else {
+            panic!("the second isn't appended");
+        };
+        assert!(second > first);
+        assert_eq!(append(&log, first, "5").await, Appended::Behind);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_appended_again_is_there_once() {
+    for count in [1, 3] {
+        let Some(nats) = Nats::start(count) else {
+            return;
+        };
+        let log = open(&nats).await;
+        let Appended::At(first) = append(&log, 0, "1").await else {
+            panic!("the first isn't appended");
+        };
+        assert_eq!(append(&log, 0, "1").await, Appended::At(first));
+        let Appended::At(second) = append(&log, first, "2").await else {
+            panic!("the second isn't appended");
+        };
+        // Even when others are behind it already.
+        assert_eq!(append(&log, 0, "1").await, Appended::At(first));
+        assert_eq!(append(&log, first, "2").await, Appended::At(second));
+        let all = log.read(&topic("t"), 0, 1000).await.unwrap();
+        assert_eq!(all.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_same_id_in_another_topic_is_another_record() {
+    let Some(nats) = Nats::start(1) else { return };
+    let log = open(&nats).await;
+    for name in ["a", "b", "c", "d"] {
+        let record = Bytes::from(name);
+        let appended = log.append(&topic(name), 0, "1:1:n", record).await;
+        assert!(matches!(appended, Appended::At(_)), "{name}: {appended:?}");
+    }
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(log.head(&topic(name)).await.unwrap().unwrap().record, name);
+    }
+}
+
+#[tokio::test]
+async fn of_several_rivals_one_wins() {
+    let Some(nats) = Nats::start(3) else { return };
+    let mut logs = Vec::new();
+    for _ in 0..3 {
+        logs.push(open(&nats).await);
+    }
+    let mut prev = 0;
+    for round in 0..100 {
+        let ids: Vec<_> = (0..3).map(|rival| format!("1:{round}:{rival}")).collect();
+        let all = logs.iter().zip(&ids).map(|(log, id)| append(log, prev, id));
+        let outcomes = futures_util::future::join_all(all).await;
+        let mut won = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Appended::At(at) => won.push(at),
+                Appended::Behind | Appended::Busy => {}
+                Appended::Unknown(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(won.len(), 1, "round {round}");
+        prev = won[0];
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_long_is_refused() {
+    let Some(nats) = Nats::start(1) else { return };
+    let log = open(&nats).await;
+    let long = Bytes::from(vec![b'x'; 2 * 1024 * 1024]);
+    let refused = log.append(&topic("t"), 0, "1", long).await;
+    assert!(
+        matches!(refused, Appended::Unknown(LogError::Refused(_))),
+        "{refused:?}"
+    );
+    let longest = Bytes::from(vec![b'x'; 500 * 1024]);
+    let appended = log
+        .append(&topic(&"x".repeat(255)), 0, "1", longest.clone())
+        .await;
+    assert!(matches!(appended, Appended::At(_)), "{appended:?}");
+    let head = log.head(&topic(&"x".repeat(255))).await.unwrap().unwrap();
+    assert_eq!(head.record, longest);
+}
