@@ -15,7 +15,7 @@ use clap::Parser as _;
 use rereading::Around;
 use tokio::runtime::Runtime;
 use topicserver::{
-    Administer, Config, Ended, Gathered, LogFormat, LogLevel, Maintain, Manage, Options,
+    Administer, Config, Ended, Engine, Gathered, LogFormat, LogLevel, Maintain, Manage, Options,
     OptionsError, Server, TlsMode,
 };
 
@@ -191,11 +191,17 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 }
 
 /// Opens the server, and says in the log where it is.
-fn bind(config: Config) -> anyhow::Result<Server> {
+async fn bind(config: Config) -> anyhow::Result<Server> {
     let data = config.data.clone();
     let place = place(&config);
     let inherited = systemd::inherited().context("can't use the sockets of systemd")?;
-    let server = Server::bind_to(config, inherited)?;
+    let server = match &config.cluster {
+        Some(cluster) => {
+            let engine = Engine::connect(cluster, config.keep_age).await?;
+            Server::bind_in_cluster(config, inherited, engine)?
+        }
+        None => Server::bind_to(config, inherited)?,
+    };
     if let Some(data) = data {
         tracing::info!("keeping messages in {}", data.display());
     }
@@ -223,7 +229,7 @@ async fn run(gathered: &Gathered, program: Around) -> anyhow::Result<ExitCode> {
     if has_files || systemd::is_there() {
         signals.catch_hangup().context("can't watch for signals")?;
     }
-    let mut server = bind(config)?;
+    let mut server = bind(config).await?;
     server.follow(Arc::new(program), gathered);
     let reloader = server.reloader();
     let (vitals, drain_asked) = (server.take_vitals(), server.drain_asked());

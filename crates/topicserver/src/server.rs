@@ -185,7 +185,8 @@ impl Server {
             // A login at one server holds at all of them.
             access.set_secret(&cluster.secret);
         }
-        let cluster = cluster.map(|engine| state::part(&config, engine, clock.clone()));
+        let port = tcp_addr.map_or(0, |address| address.port());
+        let cluster = cluster.map(|engine| state::part(&config, port, engine, clock.clone()));
         let tls = Acceptor::open(&config)?;
         let http = Arc::new(HttpService::new(&config));
         let (vitals, pings) = Vitals::new(store.clone());

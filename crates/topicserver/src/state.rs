@@ -388,8 +388,15 @@ impl Drop for ConnectionGuard {
     }
 }
 
+/// Where clients reach a server of a cluster that listens on this port.
+fn advertised(config: &Config, port: u16) -> Option<String> {
+    let given = config.cluster.as_ref()?.advertise.clone();
+    let host = config.host_name.as_deref().filter(|host| !host.is_empty());
+    given.or_else(|| Some(format!("{}:{port}", host?)))
+}
+
 /// The part of a server with this configuration in a cluster.
-pub(crate) fn part(config: &Config, engine: Engine, clock: Clock) -> Part {
+pub(crate) fn part(config: &Config, port: u16, engine: Engine, clock: Clock) -> Part {
     let settings = PartSettings {
         ids: IdLimits {
             window: u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX),
@@ -400,9 +407,12 @@ pub(crate) fn part(config: &Config, engine: Engine, clock: Clock) -> Part {
     let id = NodeId(getrandom::u64().unwrap_or(1));
     let own = OwnNode {
         id,
-        name: format!("{:016x}", id.0),
+        name: match &config.cluster {
+            Some(cluster) => cluster.node_name(config.host_name.as_deref(), port),
+            None => format!("{:016x}", id.0),
+        },
         started: clock.read().stamp,
-        advertise: None,
+        advertise: advertised(config, port),
     };
     Part::new(engine, own, clock, settings)
 }

@@ -51,7 +51,7 @@ pub(crate) async fn follow(
     // What is appended while the head is looked up is in the feed.
     let feed = ask(until, || shared.log.follow(topic)).await?;
     let heads = shared.heads.listen(topic);
-    let from = Tail::load(&*shared.log, topic, u64::MAX, until, |_| ()).await?;
+    let from = Tail::load(&*shared.log, topic, None, until, |_| ()).await?;
     let follower = Follower {
         shared: shared.clone(),
         topic: topic.clone(),

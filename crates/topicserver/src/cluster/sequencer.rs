@@ -252,7 +252,7 @@ impl Sequencer {
         let (remembered, shared) = (&mut self.remembered, &self.shared);
         let since = now.index.saturating_sub(shared.ids.window + SKEW);
         let take = |record: &Record| remembered.add(record, &now);
-        self.tail = Tail::load(&*shared.log, &self.topic, since, until, take).await?;
+        self.tail = Tail::load(&*shared.log, &self.topic, Some(since), until, take).await?;
         self.is_loaded = true;
         Ok(())
     }

@@ -65,19 +65,22 @@ impl Tail {
         }
     }
 
-    /// Reads a topic's records that came at this time or later by the log's clock, and its last
-    /// one in any case. Each one that counts is given to `take`.
+    /// Reads a topic's last record, and if a time is given those that came then or later, by the
+    /// log's clock. Each one that counts is given to `take`.
     pub(crate) async fn load(
         log: &dyn Log,
         topic: &TopicName,
-        since: u64,
+        since: Option<u64>,
         until: Instant,
         mut take: impl FnMut(&Record),
     ) -> Result<Self, LogError> {
         let Some(head) = ask(until, || log.head(topic)).await? else {
             return Ok(Self::EMPTY);
         };
-        let oldest = ask(until, || log.since(topic, since)).await?;
+        let oldest = match since {
+            Some(since) => ask(until, || log.since(topic, since)).await?,
+            None => None,
+        };
         let base = match oldest {
             Some(oldest) if oldest.at < head.at => oldest,
             _ => head.clone(),
