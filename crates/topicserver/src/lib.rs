@@ -53,6 +53,7 @@ mod tls;
 mod topic;
 mod turn;
 mod unix_socket;
+mod version;
 mod vitals;
 mod websocket;
 
@@ -67,7 +68,7 @@ pub use clock::{SystemClocks, TimeSource};
 pub use config::{
     AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
     Config, ConfigMistake, Gathered, LogFormat, LogLevel, Options, OptionsError, Source, TlsConfig,
-    TlsMode, TlsVersion,
+    TlsMode, TlsVersion, TrustedProxy, TrustedProxyError,
 };
 pub use excerpt::Excerpt;
 pub use identity::NoRandomness;
