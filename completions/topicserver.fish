@@ -66,7 +66,7 @@ complete -c topicserver -l tls-handshake-timeout -d 'Time for a TLS handshake' -
 complete -c topicserver -l max-handshakes -d 'Maximum TLS handshakes that are computed at the same time; more wait [default: 64 per core]' -r
 complete -c topicserver -l tls-check-interval -d 'Time between two checks whether the files of --tls-cert and --tls-key have changed' -r
 complete -c topicserver -l hsts -d 'Tell browsers to use https only for this host, on every port, for this long. Not sent with a self-signed certificate' -r
-complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For. Can be given several times' -r
+complete -c topicserver -l trust-proxy -d 'Believe the proxies at this address or in this network when they say whom they forward, by the PROXY protocol (version 1 or 2) or by the headers Forwarded and X-Forwarded-For; unix: stands for everybody on the UNIX socket, and unix:33 for user 33 there. Can be given several times' -r
 complete -c topicserver -l admin -d 'Serve metrics, statistics and commands to administrators here: an address with a port, or unix:PATH. Whoever reaches it may end the server, so keep it to this machine' -r
 complete -c topicserver -l drain-announce -d 'When the server is to end, say so on /-/ready for so long before anything else: a load balancer then sends no new clients' -r
 complete -c topicserver -l drain-spread -d 'When the server ends, close its connections one after another over so long, and not all at once: so their clients don\'t reach the next server all at once' -r

@@ -44,11 +44,12 @@ use storage::StorageOptions;
 use tls::TlsOptions;
 use topic::TopicOptions;
 
-use crate::network::Network;
+use crate::version;
 pub use changes::Change;
 pub(crate) use changes::InForce;
 pub use layers::Gathered;
 pub use nats_url::{NatsUrl, NatsUrlError};
+pub use proxies::{TrustedProxy, TrustedProxyError};
 pub use source::{ConfigMistake, OptionsError, Source};
 pub use tls::{CertificateSource, TlsConfig, TlsMode, TlsVersion};
 
@@ -111,7 +112,7 @@ pub struct Config {
     /// `localhost`, and `host_name`.
     pub allow_hosts: Vec<String>,
     /// Proxies that are trusted to name the client that they forward.
-    pub trust_proxies: Vec<Network>,
+    pub trust_proxies: Vec<TrustedProxy>,
     /// The machine's own name.
     pub host_name: Option<String>,
     /// Time between two pings of a WebSocket, and between two comments on a silent event
@@ -212,7 +213,8 @@ impl Default for Config {
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "topicserver",
-    version,
+    version = version::VERSION,
+    long_version = version::LONG_VERSION,
     after_help = "Example: topicserver 20000\n\
                   Then, in other terminals: chat -topic 127.0.0.1:20000 lame-conversation\n\
                   To see which options are in force, and whether the server would start:\n\

@@ -14,6 +14,7 @@ use wire::ErrorCode;
 use crate::metrics::{BOUNDS, ByCode, Count, Sums, Time};
 use crate::process::Process;
 use crate::state::ServerState;
+use crate::version;
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -203,9 +204,9 @@ impl Collector for Exposition {
 }
 
 fn encode_build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "The version that runs";
+    let help = "The version that runs, and the commit from which it was built";
     let mut metric = encoder.encode_descriptor("natter_build", help, None, MetricType::Info)?;
-    metric.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+    metric.encode_info(&[("version", version::VERSION), ("commit", version::COMMIT)])
 }
 
 fn encode_family(encoder: &mut DescriptorEncoder<'_>, family: &Family, sums: &Sums) -> fmt::Result {

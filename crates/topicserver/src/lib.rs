@@ -54,6 +54,7 @@ mod tls;
 mod topic;
 mod turn;
 mod unix_socket;
+mod version;
 mod vitals;
 mod websocket;
 
@@ -73,7 +74,7 @@ pub use config::{
     AdminAddress, AdminAddressError, BackupRate, BackupRateError, CertificateSource, Change,
     ClusterConfig, ClusterDurability, Config, ConfigMistake, Gathered, LogFormat, LogLevel,
     MonitorUrl, MonitorUrlError, NatsUrl, NatsUrlError, Options, OptionsError, Source, TlsConfig,
-    TlsMode, TlsVersion,
+    TlsMode, TlsVersion, TrustedProxy, TrustedProxyError,
 };
 pub use excerpt::Excerpt;
 pub use identity::NoRandomness;

@@ -225,6 +225,7 @@ fn serve(accepted: Accepted, state: &Arc<ServerState>, refusals: &Arc<Semaphore>
         Accepted::Tcp(stream, peer) => match state.admit(peer) {
             Ok(guard) if guard.is_of_proxy() => {
                 set_options(&stream, &guard);
+                let stream = Stream::Tcp(stream);
                 tokio::spawn(proxied::serve(stream, peer, guard, refusals.clone()));
             }
             Ok(guard) => {
@@ -234,6 +235,10 @@ fn serve(accepted: Accepted, state: &Arc<ServerState>, refusals: &Arc<Semaphore>
             Err(refusal) => refuse(Stream::Tcp(stream), peer, &refusal, state, refusals),
         },
         Accepted::Unix(stream, peer) => match state.admit(peer) {
+            Ok(guard) if guard.is_of_proxy() => {
+                let stream = Stream::Unix(stream);
+                tokio::spawn(proxied::serve(stream, peer, guard, refusals.clone()));
+            }
             Ok(guard) => {
                 tokio::spawn(local_session(stream, peer, guard).enter_private());
             }

@@ -13,7 +13,7 @@ use wire::TopicName;
 
 use crate::admin_client::ExchangeError;
 use crate::config::BackupRate;
-use crate::store::{self, Ids, ImportError, Look, OpenError, ToolError};
+use crate::store::{self, End, Ids, ImportError, Look, OpenError, ToolError};
 use source::{Shown, Source};
 
 /// Messages that are shown if nobody says how many: a few screens.
@@ -165,13 +165,13 @@ pub enum MaintainError {
     #[error("what the server sent was cut off: its log may say why")]
     CutOff,
     /// Something is damaged.
-    #[error("{0} things are damaged or missing, see the lines that begin with {{\"problem\":")]
+    #[error("damaged or missing places: {0}; see the lines that begin with {{\"problem\":")]
     Problems(u64),
     /// A backup would lack what is damaged.
     #[error(
-        "{0} things are damaged or missing in the history, so no backup was made, and an earlier \
-         one was left as it is: see `topicserver history verify`; `topicserver history export` \
-         copies what can be read"
+        "damaged or missing places in the history: {0}. So no backup was made, and an earlier one \
+         was left as it is: see `topicserver history verify`; `topicserver history export` copies \
+         what can be read"
     )]
     Damaged(u64),
     /// The backup can't be written.
@@ -277,14 +277,24 @@ fn import(
         error @ (ImportError::NotEmpty(_) | ImportError::Open(_)) => error.into(),
         error => MaintainError::Left { error, directory },
     })?;
-    let (topics, messages) = (end.topics, end.messages);
-    writeln!(output, "imported {messages} messages of {topics} topics")
-        .map_err(MaintainError::Output)?;
+    writeln!(output, "imported {}", contents(&end)).map_err(MaintainError::Output)?;
     if end.problems > 0 {
-        let what = "things were damaged in the history when it was exported, and are missing";
-        writeln!(output, "{} {what}", end.problems).map_err(MaintainError::Output)?;
+        let what = "places that were damaged when the history was exported, and are missing";
+        writeln!(output, "{what}: {}", end.problems).map_err(MaintainError::Output)?;
     }
     Ok(())
+}
+
+/// What a history or a copy of it holds.
+fn contents(end: &End) -> String {
+    let messages = counted(end.messages, "message");
+    format!("{messages} of {}", counted(end.topics, "topic"))
+}
+
+/// A number of things, of which one is called `what`.
+fn counted(count: u64, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 fn compact(source: Source, output: &mut impl Write) -> Result<(), MaintainError> {
@@ -306,8 +316,8 @@ fn forget(
         return Err(MaintainError::NotMeant);
     }
     let count = source.forget(topic)?;
-    let name = topic.as_str();
-    writeln!(output, "deleted {count} messages of {name:?}").map_err(MaintainError::Output)?;
+    let (messages, name) = (counted(count, "message"), topic.as_str());
+    writeln!(output, "deleted {messages} of {name:?}").map_err(MaintainError::Output)?;
     let text = "parts of them may stay in files until the history is compacted without a server: \
                 topicserver history compact";
     writeln!(output, "{text}").map_err(MaintainError::Output)
@@ -326,4 +336,23 @@ fn confirm(topic: &TopicName) -> io::Result<bool> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_called_so() {
+        let of = |topics, messages| {
+            contents(&End {
+                topics,
+                messages,
+                problems: 0,
+            })
+        };
+        assert_eq!(of(1, 1), "1 message of 1 topic");
+        assert_eq!(of(2, 0), "0 messages of 2 topics");
+        assert_eq!(of(1, 12), "12 messages of 1 topic");
+    }
 }

@@ -63,6 +63,8 @@ impl NextTurn {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
@@ -72,5 +74,23 @@ mod tests {
         while !turn.is_over() {}
         assert!(turn.began.is_some_and(|began| began.elapsed() >= TURN));
         assert!(turn.is_over());
+    }
+
+    #[test]
+    fn turns_are_given_in_order() {
+        let turns = Turns(Arc::new(Semaphore::new(1)));
+        let [mut first, mut second, mut third] = [(); 3].map(|()| turns.next());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(first.poll(&mut cx).is_ready());
+        assert!(second.poll(&mut cx).is_pending());
+        assert!(third.poll(&mut cx).is_pending());
+        // It stays with the one who has it.
+        assert!(first.poll(&mut cx).is_ready());
+        drop(first);
+        assert!(third.poll(&mut cx).is_pending());
+        assert!(second.poll(&mut cx).is_ready());
+        // One who no longer waits isn't waited for.
+        drop((second, third));
+        assert!(turns.next().poll(&mut cx).is_ready());
     }
 }

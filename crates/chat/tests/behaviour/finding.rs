@@ -1,7 +1,7 @@
 //! Finding servers on the local network: `topicserver --announce` and `chat -find`, in network
 //! namespaces of the test's own.
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,7 @@ use topicserver::{Config, Server};
 use wire::SERVICE_TYPE;
 
 use crate::process::LIMIT;
+use crate::uninterrupted::read_some;
 
 /// What a helper process does: it is this program, started in another namespace.
 const TASK: &str = "FINDING_TASK";
@@ -48,7 +49,7 @@ fn a_helper_does_its_task() {
 /// Says the port, and waits for the end of the input.
 fn until_told(port: u16) {
     println!("{MARK}{port}");
-    let _ = std::io::stdin().read(&mut [0]);
+    let _ = read_some(&mut std::io::stdin(), &mut [0]);
 }
 
 /// Runs a server that announces itself, for as long as `meanwhile` takes.

@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use crate::peer::listen;
 use crate::person::Person;
 use crate::server::start_server;
+use crate::uninterrupted::read_some;
 
 /// Someone on the topic `t`, with half a line typed if it is any.
 fn person(half_a_line: &str) -> Person {
@@ -220,10 +221,9 @@ impl Window {
     }
 
     fn sees(&mut self, text: &str) {
-        use std::io::Read as _;
         while !self.screen.screen().contents().contains(text) {
             let mut bytes = [0; 4096];
-            let count = self.pty.read(&mut bytes).unwrap();
+            let count = read_some(&mut self.pty, &mut bytes).unwrap();
             self.screen.process(&bytes[..count]);
         }
     }

@@ -66,3 +66,9 @@ mod tls;
 mod topic;
 #[cfg(target_os = "linux")]
 mod torture;
+#[allow(
+    unreachable_pub,
+    reason = "the server's tests have it too, in a module of their own"
+)]
+#[path = "../../../topicserver/tests/it/common/uninterrupted.rs"]
+mod uninterrupted;

@@ -1,6 +1,6 @@
 //! A person at a terminal: types keys, and sees a screen.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Child;
@@ -13,6 +13,7 @@ use pty_process::blocking::{Command, Pty, open};
 
 use crate::process::chat;
 use crate::secrets;
+use crate::uninterrupted::read_some;
 
 /// The longest that anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -353,7 +354,7 @@ impl Person {
 /// Draws what the program writes, until the terminal is gone.
 fn watch(output: &Pty, screen: &Screen) {
     let mut bytes = [0; 16 * 1024];
-    while let Ok(count @ 1..) = (&mut &*output).read(&mut bytes) {
+    while let Ok(count @ 1..) = read_some(&mut &*output, &mut bytes) {
         secrets::shown(&String::from_utf8_lossy(&bytes[..count]));
         screen.shown.lock().unwrap().written(&bytes[..count]);
         screen.changed.notify_all();

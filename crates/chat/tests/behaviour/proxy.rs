@@ -1,12 +1,14 @@
 //! A proxy between a client and its server that cuts connections where nobody
 //! expects it.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use crate::uninterrupted::read_some;
 
 /// Numbers that depend on nothing but the seed (xorshift).
 pub(crate) struct Random(u64);
@@ -91,7 +93,7 @@ impl Connection {
         let (mut source, mut sink) = (&self.pair[from], &self.pair[1 - from]);
         let mut buffer = [0; 4096];
         loop {
-            let count = source.read(&mut buffer).unwrap_or(0);
+            let count = read_some(&mut source, &mut buffer).unwrap_or(0);
             let left = self
                 .left
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {

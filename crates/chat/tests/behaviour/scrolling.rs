@@ -1,6 +1,6 @@
 //! Reading back, further than what is kept on this side.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use topicserver::Config;
 use crate::person::Person;
 use crate::pictures::{Other, joined};
 use crate::server::{Running, start_server_with};
+use crate::uninterrupted::read_some;
 
 /// Messages of somebody else.
 const MESSAGES: usize = 5_000;
@@ -59,7 +60,7 @@ impl Tap {
 
 fn relay(mut from: TcpStream, mut to: TcpStream, mut watch: impl FnMut(&[u8])) {
     let mut bytes = [0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut bytes) {
+    while let Ok(count @ 1..) = read_some(&mut from, &mut bytes) {
         watch(&bytes[..count]);
         if to.write_all(&bytes[..count]).is_err() {
             break;

@@ -48,7 +48,11 @@ fn trimmed(text: Vec<u8>) -> Vec<u8> {
 fn programs() -> [(&'static str, Command); 2] {
     [
         ("chat", chat::cli::command()),
-        ("topicserver", topicserver::Options::command()),
+        (
+            "topicserver",
+            // The other one has the commit in it.
+            topicserver::Options::command().long_version(None),
+        ),
     ]
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::metrics::{Count, Sums};
 use crate::state::ServerState;
 use crate::topic::busiest;
+use crate::version;
 
 /// Topics that are listed: as many as a person looks at.
 const BUSIEST: usize = 50;
@@ -14,6 +15,7 @@ const BUSIEST: usize = 50;
 #[derive(Debug, Serialize)]
 pub(super) struct Stats {
     version: &'static str,
+    commit: &'static str,
     /// Seconds since the start.
     uptime: u64,
     connections: usize,
@@ -48,7 +50,8 @@ pub(super) fn stats(state: &ServerState) -> Stats {
         seq: busy.newest,
     };
     Stats {
-        version: env!("CARGO_PKG_VERSION"),
+        version: version::VERSION,
+        commit: version::COMMIT,
         uptime: state.uptime().as_secs(),
         connections: state.connections().count(),
         members: sums.level(Count::Members),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use wire::ErrorCode;
 
-use super::{Stream, session, turn_away};
+use super::{Stream, local_session, session, turn_away};
 use crate::access::proxy::{self, Header, ProxyError, Scan};
+use crate::session::Session;
+use crate::session::source::Source;
 use crate::state::ConnectionGuard;
 
 /// Nearly all headers fit.
@@ -40,7 +41,7 @@ impl From<ProxyError> for NoHeader {
 /// Reads the proxy's header, if there is one, and serves the connection for the client that it
 /// names.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    mut stream: Stream,
     proxy: SocketAddr,
     mut guard: ConnectionGuard,
     refusals: Arc<Semaphore>,
@@ -54,19 +55,13 @@ pub(super) async fn serve(
         Ok(Err(NoHeader::Gone)) => return,
         Ok(Err(NoHeader::Wrong(error))) => {
             let code = ErrorCode::NotJson;
-            return turn_away(
-                Stream::Tcp(stream),
-                proxy,
-                code,
-                &error.to_string(),
-                &state,
-                &refusals,
-            );
+            let text = error.to_string();
+            return turn_away(stream, proxy, code, &text, &state, &refusals);
         }
         Err(_) => {
             let code = ErrorCode::RegistrationTimeout;
             let text = format!("nothing complete came within {} s", timeout.as_secs());
-            return turn_away(Stream::Tcp(stream), proxy, code, &text, &state, &refusals);
+            return turn_away(stream, proxy, code, &text, &state, &refusals);
         }
     };
     if let Some(client) = client {
@@ -75,28 +70,47 @@ pub(super) async fn serve(
             Err(refusal) => {
                 let code = ErrorCode::TooManyConnections;
                 let text = refusal.to_string();
-                return turn_away(Stream::Tcp(stream), client, code, &text, &state, &refusals);
+                return turn_away(stream, client, code, &text, &state, &refusals);
             }
         }
     }
-    let mut session = session(stream, client.unwrap_or(proxy), guard);
-    if !first.is_empty() {
-        session.begin_with(&first);
+    let peer = client.unwrap_or(proxy);
+    match stream {
+        Stream::Tcp(stream) => {
+            let session = begin(session(stream, peer, guard), &first);
+            drop(first);
+            Box::pin(session.enter()).await;
+        }
+        Stream::Unix(stream) => {
+            let session = begin(local_session(stream, peer, guard), &first);
+            drop(first);
+            Box::pin(session.enter_private()).await;
+        }
     }
-    drop(first);
-    Box::pin(session.enter()).await;
+}
+
+/// Has a session begin with the bytes that were read already.
+fn begin<R: Source>(mut session: Session<R>, first: &BytesMut) -> Session<R> {
+    if !first.is_empty() {
+        session.begin_with(first);
+    }
+    session
 }
 
 /// Reads until it is known whether there is a header. The bytes after it stay in `bytes`.
 async fn read_header(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     bytes: &mut BytesMut,
 ) -> Result<Option<SocketAddr>, NoHeader> {
     loop {
         // A proxy may keep idle connections. Until one is used, it has no buffer.
-        stream.readable().await?;
+        stream.socket().readable().await?;
         bytes.reserve(ROOM);
-        if stream.read_buf(bytes).await? == 0 {
+        let count = match stream {
+            Stream::Tcp(stream) => stream.read_buf(bytes).await?,
+            Stream::Unix(stream) => stream.read_buf(bytes).await?,
+        };
+        if count == 0 {
             return Err(NoHeader::Gone);
         }
         match proxy::scan(bytes)? {

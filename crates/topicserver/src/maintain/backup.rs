@@ -7,8 +7,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::MaintainError;
 use super::source::Source;
+use super::{MaintainError, contents};
 use crate::config::BackupRate;
 use crate::store::{End, Ids, Look};
 
@@ -30,10 +30,8 @@ pub(super) fn run(source: &Source, dest: &Path, rate: BackupRate) -> Result<Stri
         return Err(MaintainError::Damaged(end.problems));
     }
     partial.place(dest).map_err(failed)?;
-    let (topics, messages, dest) = (end.topics, end.messages, dest.display());
-    Ok(format!(
-        "{messages} messages of {topics} topics in {dest}, {bytes} bytes\n"
-    ))
+    let (contents, dest) = (contents(&end), dest.display());
+    Ok(format!("{contents} in {dest}, {bytes} bytes\n"))
 }
 
 /// The file while it is being written. It goes when this is dropped, unless it has its place by

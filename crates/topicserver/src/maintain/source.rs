@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wire::TopicName;
 
-use super::MaintainError;
+use super::{MaintainError, contents};
 use crate::admin_client::{self, ExchangeError};
 use crate::config::{AdminAddress, BackupRate};
 use crate::percent::escaped;
@@ -67,8 +67,7 @@ impl Source {
             }
         })?;
         if shown == Shown::Verdict && end.problems == 0 {
-            let (topics, messages) = (end.topics, end.messages);
-            let text = format!("{messages} messages of {topics} topics: everything is sound\n");
+            let text = format!("{}: everything is sound\n", contents(&end));
             output
                 .write_all(text.as_bytes())
                 .map_err(MaintainError::Output)?;

@@ -57,6 +57,10 @@ impl Directory {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(unusable)?;
+        // Others own what they make, wherever they may make it; root could make it anywhere.
+        if rustix::process::geteuid().is_root() {
+            Self::check_owner(path)?;
+        }
         let directory = Self::lock(path)?;
         if directory.format()? == Format::Missing
             && (directory.database().exists() || directory.high_water_marks().exists())
@@ -114,8 +118,8 @@ impl Directory {
         }
     }
 
-    /// Refuses a directory of another user, as root may come with. The database makes files even
-    /// when it is only read, and a server that runs as that user couldn't use them.
+    /// Refuses a directory of another user, where root could make files. The database makes some
+    /// even when it is only read, and a server that runs as that user couldn't use them.
     pub(crate) fn check_owner(path: &Path) -> Result<(), OpenError> {
         let metadata = std::fs::metadata(path).map_err(|source| OpenError::Unusable {
             path: path.to_owned(),

@@ -13,10 +13,7 @@ pub enum OpenError {
     #[error("{} is no directory: name one, or a path where one can be made", .0.display())]
     NoDirectory(PathBuf),
     /// The system refuses access.
-    #[error(
-        "can't keep the history in {}: {source}; the server must be able to write there",
-        path.display()
-    )]
+    #[error("can't keep the history in {}: {source}; {}", path.display(), advice(source))]
     Unusable {
         /// The file or directory.
         path: PathBuf,
@@ -78,10 +75,11 @@ pub enum OpenError {
         .0.display()
     )]
     UnfinishedImport(PathBuf),
-    /// A tool would make files that a server can't use.
+    /// Files would be made there that the directory's owner can't use.
     #[error(
-        "{} belongs to user number {owner}, and you are user number {user}: run this as its owner, \
-         who could not use files that you make there",
+        "{} belongs to user number {owner}, who could not use files that you make there as user \
+         number {user}: run this as its owner (runuser -u USER -- COMMAND), or change the owner \
+         of everything in it first (chown -R)",
         path.display()
     )]
     OtherOwner {
@@ -89,7 +87,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Whose it is.
         owner: u32,
-        /// Who runs the tool.
+        /// Who runs this.
         user: u32,
     },
     /// A tool was given a directory without a history.
@@ -112,6 +110,16 @@ pub enum OpenError {
     },
 }
 
+/// What helps when a directory can't be used.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "the user who runs the server must own it and everything in it (chown -R)"
+        }
+        _ => "the server must be able to write there",
+    }
+}
+
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -129,6 +137,21 @@ pub enum DatabaseError {
         /// What the system said.
         cause: io::Error,
     },
+}
+
+impl DatabaseError {
+    /// Whether the system refuses access, as to files of another user.
+    pub(super) fn is_denied(&self) -> bool {
+        let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        match self {
+            Self::Unfinished(error) => denied(error),
+            Self::Refused(StoreError::Io(error)) => denied(error),
+            Self::Refused(_) => false,
+            Self::Damaged { refused, cause } => {
+                denied(cause) || matches!(refused, StoreError::Io(error) if denied(error))
+            }
+        }
+    }
 }
 
 /// Why the store did not do what it was asked.

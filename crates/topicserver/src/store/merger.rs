@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use fjall::AbstractTree;
 use fjall::compaction::Leveled;
@@ -29,6 +30,10 @@ const MERGED_TABLE: u64 = 8 * 1024 * 1024;
 /// The priority of the thread, as for `nice`. With 64 publishers × 1, p99 is 2.3 times that of
 /// Redis at 5. At 15 the thread fell so far behind on a busy machine that publishers waited.
 const NICENESS: i32 = 10;
+
+/// The wait after a failure. Each group of messages asks for a merge while there are too many
+/// tables, and what has failed mostly fails again at once.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How the thread merges.
 fn strategy() -> Leveled {
@@ -110,56 +115,84 @@ impl Drop for Merger {
     }
 }
 
+/// How the attempts went so far.
+#[derive(Default)]
+struct Attempts {
+    /// When the last one failed; `None` if it succeeded.
+    failed: Option<Instant>,
+}
+
+impl Attempts {
+    /// How long to wait until the next attempt.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let left = (self.failed? + RETRY).saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Notes how an attempt went, and logs the first failure in a row.
+    fn note<T>(&mut self, what: &str, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(done) => {
+                self.failed = None;
+                Some(done)
+            }
+            Err(error) => {
+                if self.failed.replace(Instant::now()).is_none() {
+                    tracing::warn!("can't {what}: {error}");
+                }
+                None
+            }
+        }
+    }
+}
+
 fn run(shared: &Shared, state: &AtomicU8) {
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!("cannot lower the priority of the thread that merges: {error}");
     }
+    let mut attempts = Attempts::default();
     loop {
         let asked = state.load(Ordering::Acquire);
         if asked & END != 0 {
             return;
+        } else if asked & (MERGE | RECLAIM) == 0 {
+            std::thread::park();
+        } else if let Some(wait) = attempts.wait(Instant::now()) {
+            std::thread::park_timeout(wait);
         } else if asked & MERGE != 0 {
             // Cleared first: whoever asks from now on may have seen more tables.
             state.fetch_or(MERGING, Ordering::AcqRel);
             state.fetch_and(!MERGE, Ordering::AcqRel);
-            if merge_some(shared) {
+            let merged = attempts.note("merge the history's tables", merge_some(shared));
+            if merged == Some(true) {
                 state.fetch_or(MERGE | REPLACED, Ordering::AcqRel);
             }
             state.fetch_and(!MERGING, Ordering::AcqRel);
-        } else if asked & RECLAIM != 0 {
-            reclaim(shared);
+        } else {
+            attempts.note("give back the space of deleted messages", reclaim(shared));
             state.fetch_or(REPLACED, Ordering::AcqRel);
             state.fetch_and(!RECLAIM, Ordering::AcqRel);
-        } else {
-            std::thread::park();
         }
     }
 }
 
 /// Merges some tables. Returns whether there may be more to merge.
-fn merge_some(shared: &Shared) -> bool {
+fn merge_some(shared: &Shared) -> Result<bool, StoreError> {
     // Readers take this lock too. While it is held, the database isn't closed.
     let tables = shared.tables.read();
-    let Ok(tables) = tables.as_ref() else {
-        return false;
-    };
-    match tables.merge_some() {
-        Ok(merged) => merged,
-        Err(error) => {
-            tracing::warn!("can't merge the history's tables: {error}");
-            false
-        }
-    }
+    // If it is closed already, the writer tells so, and opens it again.
+    tables.as_ref().map_or(Ok(false), Tables::merge_some)
 }
 
-fn reclaim(shared: &Shared) {
+fn reclaim(shared: &Shared) -> Result<(), StoreError> {
     let tables = shared.tables.read();
-    let Ok(tables) = tables.as_ref() else { return };
+    let Ok(tables) = tables.as_ref() else {
+        return Ok(());
+    };
     let before = tables.history_space();
-    match tables.reclaim() {
-        Ok(()) => tracing::debug!(before, after = tables.history_space(), "merged the history"),
-        Err(error) => tracing::warn!("can't give back the space of deleted messages: {error}"),
-    }
+    tables.reclaim()?;
+    tracing::debug!(before, after = tables.history_space(), "merged the history");
+    Ok(())
 }
 
 impl Tables {
@@ -192,5 +225,33 @@ impl Tables {
             Ok(merged) => Ok(merged?),
             Err(_) => Err(StoreError::Panicked),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failure_the_next_attempt_waits() {
+        let mut attempts = Attempts::default();
+        assert_eq!(attempts.wait(Instant::now()), None);
+        let before = Instant::now();
+        assert_eq!(
+            attempts.note::<bool>("try", Err(StoreError::Panicked)),
+            None
+        );
+        let after = Instant::now();
+        assert!(attempts.wait(before).is_some_and(|wait| wait >= RETRY));
+        assert!(attempts.wait(after).is_some_and(|wait| wait <= RETRY));
+        assert_eq!(attempts.wait(after + RETRY), None);
+        // A row of failures goes on.
+        assert_eq!(
+            attempts.note::<bool>("try", Err(StoreError::Panicked)),
+            None
+        );
+        assert!(attempts.wait(after).is_some());
+        assert_eq!(attempts.note("try", Ok(true)), Some(true));
+        assert_eq!(attempts.wait(before), None);
     }
 }

@@ -417,9 +417,13 @@ fn secret(tables: &Tables) -> Result<[u8; 16], StoreError> {
 }
 
 /// Why the database can't be opened. A full disk is named as such, because the database's own
-/// error doesn't tell.
+/// error doesn't tell; and so are files of another user, with which nothing is wrong otherwise.
 fn database_error(directory: &Directory, path: &Path, source: DatabaseError) -> OpenError {
     match directory.has_room(ROOM_FOR_A_GROUP) {
+        Ok(()) if source.is_denied() => OpenError::Unusable {
+            path: directory.database(),
+            source: std::io::ErrorKind::PermissionDenied.into(),
+        },
         Ok(()) => OpenError::Database {
             path: directory.database(),
             source,

@@ -23,6 +23,10 @@ const USUAL_MESSAGES: u64 = 100;
 /// Bytes of messages in an answer. The newest message is always in it.
 const ANSWER_BYTES: usize = 256 * 1024;
 
+/// Room for an answer without its messages: a topic's name, of which each byte may be escaped,
+/// and what is around it.
+const HEAD_BYTES: usize = 2 * TopicName::MAX_BYTES + 130;
+
 /// How deep a message in an answer may be: the answer has four levels of its own, and may be
 /// no deeper than any other frame.
 const DEEPEST_MESSAGE: usize = Limits::DEEPEST - 4;
@@ -160,15 +164,18 @@ impl Head {
             is_first || bytes <= ANSWER_BYTES
         });
         let left_out = lines.len() - fitting.count();
+        let bytes: usize = lines.iter().skip(left_out).map(Bytes::len).sum();
         let answer = HistoryRange {
             topic: self.topic.as_str().into(),
             epoch: self.epoch.as_str().into(),
             first: self.first,
             messages: lines.iter().skip(left_out).filter_map(part).collect(),
         };
-        let mut line = Event::History(answer).to_line();
-        // The vector has grown by doubling, and may stay in the outbox for long.
-        line.shrink_to_fit();
+        // It may stay in the outbox for long, so it takes no more than it needs: between two
+        // messages is a comma. A vector that grows by doubling would take up to twice as much,
+        // and the allocator shrinks only what is used by less than half.
+        let mut line = Vec::with_capacity(HEAD_BYTES + bytes + answer.messages.len());
+        Event::History(answer).write_line(&mut line);
         line
     }
 }
@@ -203,4 +210,26 @@ struct EssentialMessage<'a> {
     topic: &'a RawValue,
     #[serde(borrow)]
     text: &'a RawValue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_takes_as_much_memory_as_it_needs() {
+        let head = Head {
+            topic: TopicName::new(&"\"".repeat(TopicName::MAX_BYTES)).unwrap(),
+            epoch: "f".repeat(16),
+            first: u64::MAX,
+        };
+        let text = |bytes: usize| format!("{{\"text\":\"{}\"}}", "x".repeat(bytes));
+        let line = |bytes| Bytes::from(text(bytes));
+        for (count, length, fitting) in [(0, 0, 0), (1, 300_000, 1), (9, 10, 9), (9, 100_000, 2)] {
+            let answer = head.to_line(&vec![line(length); count]);
+            let needed = HEAD_BYTES + fitting * (text(length).len() + 1);
+            assert_eq!(answer.capacity(), needed, "{count} of {length}");
+            assert!(answer.len() <= needed && answer.len() + HEAD_BYTES > needed);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use topicserver::Config;
 
 use crate::accounts::{Accounts, GUESS, KEPT, PASSWORD, bearer, token};
 use crate::browser::{Browser, Driver, ENTER, ESCAPE};
-use crate::common::{TestServer, eventually};
+use crate::common::{TestServer, eventually, read_some};
 use crate::requests::Http;
 
 const LOGIN_IS_OPEN: &str = "document.querySelector('#login').open";
@@ -231,7 +231,7 @@ fn site() -> SocketAddr {
     // It ends with the test's process.
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4096]);
+            let _ = read_some(&mut stream, &mut [0; 4096]);
             let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\
                         connection: close\r\n\r\n<p>x";
             let _ = stream.write_all(page.as_bytes());

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::common::{LIMIT, eventually, secrets};
+use crate::common::{LIMIT, eventually, read_some, secrets};
 use crate::requests::Http;
 
 /// The key of an element's name in WebDriver.
@@ -132,7 +132,7 @@ fn bid_farewell(addr: SocketAddr, method: &str, path: &str) {
     let _ = stream.set_read_timeout(Some(LIMIT));
     let _ = stream.write_all(request.as_bytes());
     // The answer comes when it has ended; the driver keeps the connection.
-    let _ = stream.read(&mut [0; 1024]);
+    let _ = read_some(&mut stream, &mut [0; 1024]);
 }
 
 /// Asks the driver something.

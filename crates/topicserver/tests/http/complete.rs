@@ -9,7 +9,7 @@ use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use topicserver::Config;
 
-use crate::common::{LIMIT, TestServer};
+use crate::common::{LIMIT, TestServer, read_some};
 use crate::requests::Http;
 
 const TEXT: usize = 10_000;
@@ -74,7 +74,7 @@ fn read_slowly(stream: &mut TcpStream, pause: Duration) -> std::io::Result<Vec<u
     let mut bytes = vec![0; 256 * 1024];
     let mut unpaused = 0;
     loop {
-        match stream.read(&mut bytes)? {
+        match read_some(stream, &mut bytes)? {
             0 => return Ok(all),
             count => all.extend_from_slice(&bytes[..count]),
         }

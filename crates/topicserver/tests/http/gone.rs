@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockRef, Socket, Type};
 use topicserver::Config;
 
-use crate::common::{Client, LIMIT, TestServer};
+use crate::common::{Client, LIMIT, TestServer, read_some};
 use crate::requests::Http;
 use crate::websocket_frames::{client_frame, upgrade};
 
@@ -145,7 +145,7 @@ fn connect(server: &TestServer, case: &Case) -> TcpStream {
     let mut came = Vec::new();
     while !String::from_utf8_lossy(&came).contains(case.awaited) {
         let mut bytes = [0; 1024];
-        let count = stream.read(&mut bytes).unwrap();
+        let count = read_some(&mut stream, &mut bytes).unwrap();
         assert!(count > 0, "{}: ended", case.name);
         came.extend_from_slice(&bytes[..count]);
     }

@@ -14,7 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::common::{Client, Directory, Process, eventually};
+use crate::common::{Client, Directory, Process, eventually, read_some};
 use crate::requests::Http;
 
 /// How long a round's load lasts.
@@ -172,7 +172,7 @@ fn talk(addr: SocketAddr, text: &str) {
     stream.write_all(text.as_bytes()).unwrap();
     let mut bytes = [0; 4096];
     for _ in 0..50 {
-        if stream.read(&mut bytes).is_ok_and(|count| count > 0) {
+        if read_some(&mut stream, &mut bytes).is_ok_and(|count| count > 0) {
             continue;
         }
         return;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use topicserver::Config;
 
-use crate::common::{Bystanders, LIMIT, TestServer};
+use crate::common::{Bystanders, LIMIT, TestServer, read_some};
 use crate::requests::Http;
 
 const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
@@ -121,7 +121,11 @@ impl Raw {
         assert_eq!(head, 0x88, "{case}");
         assert_eq!(payload[..2], code.to_be_bytes(), "{case}");
         let start = Instant::now();
-        assert_eq!(self.stream.read(&mut [0; 1]).unwrap(), 0, "{case}");
+        assert_eq!(
+            read_some(&mut self.stream, &mut [0; 1]).unwrap(),
+            0,
+            "{case}"
+        );
         assert!(start.elapsed() < Duration::from_secs(1), "{case}");
         String::from_utf8(payload[2..].to_vec()).unwrap()
     }

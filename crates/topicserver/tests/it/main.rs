@@ -67,3 +67,5 @@ mod same_client;
 #[cfg(unix)]
 mod signals;
 mod slow_readers;
+#[cfg(target_os = "linux")]
+mod stopped;

@@ -107,9 +107,13 @@ fn help_and_version_go_to_standard_output() {
     for option in ["--bind", "--max-frame", "--drain-timeout", "--log", "PORT"] {
         assert!(text.contains(option), "{option} in {text}");
     }
-    let version = finish(program().arg("--version"));
+    let version = finish(program().arg("-V"));
     assert!(version.status.success());
     let expected = format!("topicserver {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+    // With the commit, if that is known.
+    let version = finish(program().arg("--version"));
+    let expected = format!("topicserver {}\n", env!("BUILD_VERSION"));
     assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
 }
 

@@ -245,7 +245,7 @@ fn nothing_is_replaced_by_a_backup_of_what_is_damaged() {
     marks[16] ^= 1;
     std::fs::write(&heads, marks).unwrap();
     let error = fail(&["history", "verify", text(directory.path())]);
-    assert!(error.contains("1 things are damaged"), "{error}");
+    assert!(error.contains("damaged or missing places: 1;"), "{error}");
     // That alone keeps no message from being read.
     let dest = place.path().join("backup");
     succeed(&["backup", text(directory.path()), text(&dest)]);

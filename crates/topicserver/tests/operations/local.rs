@@ -11,7 +11,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::{
-    Client, Directory, LIMIT, Process, connect_local, eventually, finish, program, socket_path,
+    Client, Directory, LIMIT, Process, connect_local, eventually, finish, program, read_some,
+    socket_path,
 };
 
 /// A server with a socket, beside its port.
@@ -78,7 +79,7 @@ fn all_transports_are_spoken_on_it_and_reach_the_same_topics() {
 fn read_until(stream: &mut TcpStream, seen: &mut String, part: &str) {
     let mut bytes = [0; 4096];
     while !seen.contains(part) {
-        let count = stream.read(&mut bytes).unwrap();
+        let count = read_some(stream, &mut bytes).unwrap();
         assert!(count > 0, "the stream ended: {seen}");
         seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }

@@ -26,7 +26,10 @@ mod draining;
 mod history;
 mod local;
 mod metrics;
+#[cfg(unix)]
+mod owners;
 #[cfg(target_os = "linux")]
 mod packages;
+mod proxied;
 mod reloading;
 mod systemd;

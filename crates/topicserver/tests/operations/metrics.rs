@@ -8,6 +8,14 @@ use crate::requests::{Http, Lines};
 
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
+const BUILD: &str = concat!(
+    "natter_build_info{version=\"",
+    env!("CARGO_PKG_VERSION"),
+    "\",commit=\"",
+    env!("BUILD_COMMIT"),
+    "\"}"
+);
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is one story, told in its order")]
 fn the_metrics_are_what_has_happened() {
@@ -46,6 +54,7 @@ fn the_metrics_are_what_has_happened() {
             is("natter_readers_behind", 0.0),
             is("natter_publish_seconds_count", 6.0),
             is("natter_draining", 0.0),
+            is(BUILD, 1.0),
         ];
         all.iter().all(|is| *is).then_some(()).or_else(|| {
             eprintln!("{all:?}");

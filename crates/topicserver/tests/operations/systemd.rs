@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::uninterrupted::uninterrupted;
 use crate::common::{Client, Directory, LIMIT, LoopDisk, Process, finish, program};
 use crate::exposition::admin;
 
@@ -47,7 +48,7 @@ impl Manager {
 
     fn try_hear(&self) -> Option<String> {
         let mut buffer = [0; 1_000];
-        let count = self.socket.recv(&mut buffer).ok()?;
+        let count = uninterrupted(|| self.socket.recv(&mut buffer)).ok()?;
         Some(String::from_utf8(buffer[..count].to_vec()).unwrap())
     }
 }

@@ -92,3 +92,6 @@ mod same_client;
 mod signals;
 #[path = "../it/slow_readers.rs"]
 mod slow_readers;
+#[cfg(target_os = "linux")]
+#[path = "../it/stopped.rs"]
+mod stopped;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
-use crate::common::{Bystanders, Client, Stream, TestServer};
+use crate::common::{Bystanders, Client, Stream, TestServer, read_some};
 use crate::requests::Http;
 use crate::server;
 
@@ -87,7 +87,7 @@ fn a_pages_websocket_speaks_through_tls() {
     let text = b"to a page";
     while !seen.windows(text.len()).any(|part| part == text) {
         let mut bytes = [0; 4096];
-        let count = stream.read(&mut bytes).unwrap();
+        let count = read_some(&mut stream, &mut bytes).unwrap();
         assert!(count > 0);
         seen.extend(&bytes[..count]);
     }

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use crate::common::{Bystanders, Client, LIMIT, TestServer, registration};
+use crate::common::uninterrupted::uninterrupted;
+use crate::common::{Bystanders, Client, LIMIT, TestServer, read_some, registration};
 use crate::server;
 
 /// A client's end before its first byte is sent.
@@ -30,7 +31,7 @@ fn hello() -> Vec<u8> {
 fn is_closed(socket: &mut impl Read) -> bool {
     let mut bytes = [0; 4096];
     loop {
-        match socket.read(&mut bytes) {
+        match read_some(socket, &mut bytes) {
             Ok(0) => return true,
             Ok(_) => {}
             Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
@@ -54,7 +55,7 @@ fn a_handshake_may_come_byte_by_byte() {
             std::thread::yield_now();
         }
         if client.is_handshaking() {
-            client.read_tls(&mut socket).unwrap();
+            uninterrupted(|| client.read_tls(&mut socket)).unwrap();
             client.process_new_packets().unwrap();
         }
     }
@@ -69,10 +70,10 @@ fn a_handshake_may_come_byte_by_byte() {
     }
     let mut answer = Vec::new();
     while !answer.ends_with(b"\n") {
-        client.read_tls(&mut socket).unwrap();
+        uninterrupted(|| client.read_tls(&mut socket)).unwrap();
         client.process_new_packets().unwrap();
         let mut some = [0; 1024];
-        if let Ok(count) = client.reader().read(&mut some) {
+        if let Ok(count) = read_some(&mut client.reader(), &mut some) {
             answer.extend(&some[..count]);
         }
     }
@@ -113,7 +114,7 @@ fn the_second_flight_cut_at_any_byte_ends_its_connection_only() {
             }
             socket.write_all(&flights[0]).unwrap();
             while client.is_handshaking() && !client.wants_write() {
-                client.read_tls(&mut socket).unwrap();
+                uninterrupted(|| client.read_tls(&mut socket)).unwrap();
                 client.process_new_packets().unwrap();
             }
         }

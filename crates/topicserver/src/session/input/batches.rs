@@ -35,7 +35,7 @@ pub(crate) trait FrameSink {
     /// Rejects an object that is no frame. The stream goes on.
     fn reject(&mut self, error: &FrameError);
 
-    /// Whether the outbox has room for the answers to further frames.
+    /// Whether there is room for further frames and for the answers to them.
     fn has_room(&self) -> bool;
 
     /// The limits of all queues together.
@@ -62,8 +62,9 @@ pub(super) struct Progress {
 /// Hands over the complete frames in `buffer`, which keeps the unfinished rest, and
 /// those for which there is no room or no time.
 ///
-/// A frame that isn't a message can be very short and cost much. So after each of them the sink
-/// is asked whether it has room for the next one.
+/// A frame that isn't a message can be very short and cost much, and a message that is published
+/// by itself takes more memory than its bytes. So after each of them the sink is asked whether it
+/// has room for the next one.
 pub(super) fn take_frames(
     buffer: &mut BytesMut,
     scanner: &mut Scanner,
@@ -81,8 +82,12 @@ pub(super) fn take_frames(
         match scanner.scan(&batches.buffer[batches.at..]) {
             Ok(Scan::Value(value)) => {
                 finished = true;
-                let is_message = batches.frame(&value);
-                if !is_message && (!batches.sink.has_room() || turn.is_over()) {
+                let goes_on = match batches.frame(&value) {
+                    Handled::Batched => true,
+                    Handled::Published => batches.sink.has_room(),
+                    Handled::Other => batches.sink.has_room() && !turn.is_over(),
+                };
+                if !goes_on {
                     batches.flush();
                     return Ok(Progress {
                         finished,
@@ -123,6 +128,17 @@ struct Batches<'a, S> {
     open: Option<Open>,
 }
 
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handled {
+    /// It is a message in a batch.
+    Batched,
+    /// It is a message that was published by itself.
+    Published,
+    /// It is anything else.
+    Other,
+}
+
 /// A batch that may go on.
 #[derive(Clone, Copy)]
 struct Open {
@@ -133,8 +149,8 @@ struct Open {
 }
 
 impl<S: FrameSink> Batches<'_, S> {
-    /// Handles the value that begins at `at`. True if it is a message that was routed.
-    fn frame(&mut self, value: &Value) -> bool {
+    /// Handles the value that begins at `at`.
+    fn frame(&mut self, value: &Value) -> Handled {
         let unread = &self.buffer[self.at..];
         match Frame::read(unread, value) {
             Ok(Frame::Message { topic, text, id }) => {
@@ -144,8 +160,7 @@ impl<S: FrameSink> Batches<'_, S> {
                     _ => None,
                 };
                 if let Some(place) = place {
-                    self.message(place, value, message_id);
-                    return true;
+                    return self.message(place, value, message_id);
                 }
                 self.skip(value);
             }
@@ -162,11 +177,12 @@ impl<S: FrameSink> Batches<'_, S> {
                 self.sink.reject(&error);
             }
         }
-        false
+        Handled::Other
     }
 
-    /// Adds a message to a batch: without a copy if it can stay in the buffer.
-    fn message(&mut self, place: usize, value: &Value, id: Option<Box<MessageId>>) {
+    /// Adds a message to a batch, without a copy, if it can stay in the buffer. If not, it is
+    /// published by itself.
+    fn message(&mut self, place: usize, value: &Value, id: Option<Box<MessageId>>) -> Handled {
         let continues = value.start == 0 && self.open.is_some_and(|open| open.place == place);
         if !continues {
             self.flush();
@@ -181,7 +197,7 @@ impl<S: FrameSink> Batches<'_, S> {
             self.at = value.end;
             let count = 1;
             self.sink.publish(place, Batch::new(bytes, count), id);
-            return;
+            return Handled::Published;
         }
         self.at = frame.end + 1;
         let start = frame.start;
@@ -191,6 +207,7 @@ impl<S: FrameSink> Batches<'_, S> {
             count: 0,
         });
         open.count += 1;
+        Handled::Batched
     }
 
     /// Makes the byte after a frame a line's end, if that byte is white space.

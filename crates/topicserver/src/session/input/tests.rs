@@ -57,7 +57,7 @@ struct Log {
     requests: Vec<String>,
     rejected: Vec<FrameError>,
     queues: Roomy,
-    /// Frames that have to be answered, of which each leaves no room.
+    /// Frames that take more than their bytes, of which each leaves no room.
     stops: bool,
 }
 
@@ -143,8 +143,8 @@ fn read_all(pieces: &[&[u8]], limits: Limits) -> (Log, Input, Result<(), InputEr
     }
 }
 
-/// Reads the same, where each frame that has to be answered leaves no room for more at
-/// once. Tells how often it stopped.
+/// Reads the same, where each frame that takes more than its bytes leaves no room for more
+/// at once. Tells how often it stopped.
 fn read_in_turns(bytes: &[u8]) -> (Log, usize) {
     let mut reader = Pieces {
         pieces: [bytes.to_vec()].into(),
@@ -290,13 +290,21 @@ fn a_connection_between_frames_keeps_nothing() {
 }
 
 #[test]
-fn after_each_frame_that_has_to_be_answered_it_is_asked_whether_more_may_follow() {
-    let stream = message("1", "a") + "{}[1]" + &message("1", "b") + "{\"topics\":[]}" + "{\"a\":";
+fn after_each_frame_that_takes_more_than_its_bytes_it_is_asked_whether_more_may_follow() {
+    let (a, b) = (message("1", "a"), message("1", "b"));
+    let stream = format!("{a}\n{{}}[1]{b}\n{{\"topics\":[]}}{{\"a\":");
     let (log, stops) = read_in_turns(stream.as_bytes());
     assert_eq!((log.lines().len(), log.rejected.len(), stops), (2, 2, 3));
-    // A message needs no answer here, wherever it goes.
-    assert_eq!(read_in_turns(message("1", "a").repeat(9).as_bytes()).1, 0);
-    assert_eq!(read_in_turns(message("x", "a").repeat(9).as_bytes()).1, 9);
+    let stops = |frame: &str| read_in_turns(frame.repeat(9).as_bytes()).1;
+    // A batch takes its bytes.
+    assert_eq!(stops(&format!("{a}\n")), 0);
+    // Messages that are published one by one don't: with ids, and without separators. The last of
+    // those is a batch.
+    let with_id = a.replacen('{', "{\"extended\":{\"id\":\"k\"},", 1);
+    assert_eq!(stops(&format!("{with_id}\n")), 9);
+    assert_eq!(stops(&a), 8);
+    // A message that goes nowhere is answered.
+    assert_eq!(stops(&message("x", "a")), 9);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Writes the messages of a history as lines, and the list of its topics.
 
-use std::fmt::Display;
 use std::io::Write as _;
 
 use bytes::Bytes;
 
 use super::facts::Size;
-use super::lines::{About, End, Parts, lines_of, write_problem, write_text};
+use super::lines::{About, End, Parts, lines_of, write_text};
 use super::walk::{Passing, Visitor, Whole};
 use crate::history::entry::{Entry, RememberedId};
 use crate::store::error::Damaged;
@@ -171,19 +170,8 @@ impl Visitor for Export {
         }
     }
 
-    fn problem(
-        &mut self,
-        topic: Option<&str>,
-        seq: Option<u64>,
-        what: &dyn Display,
-        out: &mut Vec<u8>,
-    ) {
-        self.end.problems += 1;
-        write_problem(topic, seq, what, out);
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) {
-        self.end.write(out);
+    fn counts(&mut self) -> &mut End {
+        &mut self.end
     }
 }
 
@@ -224,18 +212,7 @@ impl Visitor for Topics {
 
     fn leave(&mut self, _: &Passing, _: &mut Vec<u8>) {}
 
-    fn problem(
-        &mut self,
-        topic: Option<&str>,
-        seq: Option<u64>,
-        what: &dyn Display,
-        out: &mut Vec<u8>,
-    ) {
-        self.end.problems += 1;
-        write_problem(topic, seq, what, out);
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) {
-        self.end.write(out);
+    fn counts(&mut self) -> &mut End {
+        &mut self.end
     }
 }

@@ -2,12 +2,10 @@
 //! there once, and the catalogue names what there is. The database checks its checksums whenever
 //! something is read.
 
-use std::fmt::Display;
-
 use bytes::Bytes;
 
 use super::facts::Size;
-use super::lines::{End, Parts, lines_of, write_problem};
+use super::lines::{End, Parts, lines_of};
 use super::walk::{Passing, Visitor, Whole};
 use crate::history::entry::Entry;
 use crate::store::catalogue;
@@ -113,15 +111,8 @@ impl Visitor for Verify {
         }
     }
 
-    fn problem(
-        &mut self,
-        topic: Option<&str>,
-        seq: Option<u64>,
-        what: &dyn Display,
-        out: &mut Vec<u8>,
-    ) {
-        self.end.problems += 1;
-        write_problem(topic, seq, what, out);
+    fn counts(&mut self) -> &mut End {
+        &mut self.end
     }
 
     fn check_catalogue(
@@ -140,10 +131,6 @@ impl Visitor for Verify {
             next = id.0.checked_add(1);
         }
         Ok(next)
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) {
-        self.end.write(out);
     }
 }
 

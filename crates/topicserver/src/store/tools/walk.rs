@@ -14,6 +14,7 @@ use bytes::Bytes;
 use wire::TopicName;
 
 use super::facts::{Facts, Size};
+use super::lines::{End, write_problem};
 use crate::clock::{Correction, Reading};
 use crate::store::database::{Tables, record_of};
 use crate::store::directory::Directory;
@@ -74,6 +75,9 @@ pub(super) trait Visitor: Send {
     /// The topic ends.
     fn leave(&mut self, topic: &Passing, out: &mut Vec<u8>);
 
+    /// What the last line says.
+    fn counts(&mut self) -> &mut End;
+
     /// Something is damaged.
     fn problem(
         &mut self,
@@ -81,7 +85,10 @@ pub(super) trait Visitor: Send {
         seq: Option<u64>,
         what: &dyn Display,
         out: &mut Vec<u8>,
-    );
+    ) {
+        self.counts().problems += 1;
+        write_problem(topic, seq, what, out);
+    }
 
     /// After the topics: checks some of the catalogue, from this topic's number on. Returns where
     /// to go on.
@@ -95,7 +102,9 @@ pub(super) trait Visitor: Send {
     }
 
     /// The walk ends.
-    fn end(&mut self, out: &mut Vec<u8>);
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.counts().write(out);
+    }
 }
 
 /// A topic that the walk passes.

@@ -1,13 +1,13 @@
 //! A classic client that waits for what it expects, but not for ever.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{LIMIT, Stream};
+use super::{LIMIT, Stream, read_some};
 
 /// A connection to a server, and what came from it and hasn't been looked at.
 pub struct Client {
@@ -154,7 +154,7 @@ impl Client {
     pub fn next_line_or_reset(&mut self) -> Option<Vec<u8>> {
         while !self.received[self.taken..].contains(&b'\n') {
             let mut bytes = [0; 64 * 1024];
-            match self.stream.read(&mut bytes) {
+            match read_some(&mut self.stream, &mut bytes) {
                 // A reset may come within a line.
                 Err(error) if is_gone(error.kind()) => return None,
                 Ok(0) => break,
@@ -225,7 +225,7 @@ impl Client {
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut bytes = [0; 64 * 1024];
-        match self.stream.read(&mut bytes) {
+        match read_some(&mut self.stream, &mut bytes) {
             Ok(count) => {
                 self.received.extend_from_slice(&bytes[..count]);
                 count

@@ -19,6 +19,7 @@ pub mod secrets;
 mod server;
 mod stream;
 pub mod tls;
+pub mod uninterrupted;
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub use process::{Process, finish, program};
 pub use server::now;
 pub use server::{TestServer, is_in_cluster, state_directory};
 pub use stream::{Stream, is_over_tls};
+pub use uninterrupted::read_some;
 
 /// How long anything may take that should happen at once. Far more than it needs,
 /// because the machine may be busy.

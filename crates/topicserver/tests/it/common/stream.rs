@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::secrets::{Unfinished, sent};
 use super::tls::TlsEnd;
+use super::uninterrupted::read_some;
 
 /// Whether this is the suite that runs over TLS.
 pub fn is_over_tls() -> bool {
@@ -69,8 +70,8 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = match &self.way {
-            Way::Plain(socket) => socket.as_ref().read(bytes),
-            Way::Tls(end) => end.read(bytes),
+            Way::Plain(socket) => read_some(&mut socket.as_ref(), bytes),
+            Way::Tls(end) => end.read_some(bytes),
         }?;
         self.received.received(&bytes[..count]);
         Ok(count)

@@ -10,6 +10,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
+use super::uninterrupted::{read_some, uninterrupted};
+
 /// An encrypted connection.
 pub struct TlsEnd {
     socket: TcpStream,
@@ -33,7 +35,7 @@ impl TlsEnd {
         let mut connection = client(config());
         connection.write_tls(&mut &socket)?;
         let mut first = [0];
-        let count = socket.peek(&mut first)?;
+        let count = uninterrupted(|| socket.peek(&mut first))?;
         match count == 1 && first[0] == b'{' {
             true => Ok(Err(socket)),
             false => Self::go_on(socket, connection).map(Ok),
@@ -75,7 +77,7 @@ impl TlsEnd {
     }
 
     /// Reads once. An end that the server didn't announce is an error.
-    pub fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub fn read_some(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut raw = [0; 16 * 1024];
         loop {
             {
@@ -88,7 +90,7 @@ impl TlsEnd {
                 }
             }
             // Not under the lock: another thread may write.
-            let count = (&self.socket).read(&mut raw)?;
+            let count = read_some(&mut &self.socket, &mut raw)?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
