@@ -28,6 +28,7 @@ pub(crate) mod nodes;
 pub(crate) mod numbering;
 pub(crate) mod part;
 pub(crate) mod presence;
+pub(crate) mod quorum;
 pub(crate) mod record;
 pub(crate) mod sender;
 pub(crate) mod sequencer;
@@ -35,6 +36,7 @@ pub(crate) mod shared;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
 pub(crate) mod tail;
+pub(crate) mod trimmer;
 
 pub use error::EngineError;
 pub use part::Engine;

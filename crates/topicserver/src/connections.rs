@@ -164,10 +164,24 @@ impl Connections {
         }
     }
 
-    /// Asks the extended ones to come back at a moment of their own within this time.
-    pub(crate) async fn ask_to_reconnect(&self, within: Duration) {
+    /// Tells all of them what has changed: extended ones with this event, and classic ones with
+    /// an error, if there is one.
+    pub(crate) async fn tell(&self, event: &Event<'_>, error: Option<(ErrorCode, &str)>) {
+        let event = event.to_line();
+        for some in self.outboxes().chunks(ASKED_AT_ONCE) {
+            some.iter().for_each(|outbox| outbox.tell(&event, error));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Asks the extended ones to come back at a moment of their own within this time, at one of
+    /// these servers if any are named.
+    pub(crate) async fn ask_to_reconnect(&self, within: Duration, servers: &[String]) {
         let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let servers = Vec::new();
+        let servers = servers
+            .iter()
+            .map(|server| server.as_str().into())
+            .collect();
         let hint = Event::Reconnect(Reconnect { within, servers }).to_line();
         for some in self.outboxes().chunks(ASKED_AT_ONCE) {
             some.iter().for_each(|outbox| outbox.send_hint(&hint));

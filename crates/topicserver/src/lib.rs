@@ -43,6 +43,7 @@ mod percent;
 mod policy_watch;
 mod process;
 mod queues;
+mod quorum_watch;
 mod reach;
 mod reload;
 mod server;

@@ -1,5 +1,7 @@
 //! A server from its port to its end.
 
+mod open;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,8 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use wire::ErrorCode;
 
-use crate::access::locality::Locality;
-use crate::access::{Access, Audit, AuthFileError, Lifetimes};
+use crate::access::AuthFileError;
 use crate::admin::{AdminListener, Control};
 use crate::announce::{AnnounceError, Announcement, Facts};
 use crate::clock::{Clock, SystemClocks, TimeSource};
@@ -18,15 +19,15 @@ use crate::cluster::Engine;
 use crate::config::{AdminAddress, Config, Gathered};
 use crate::http::HttpService;
 use crate::identity::NoRandomness;
-use crate::listener::{self, Listeners, LocalListener};
-use crate::policy_watch;
+use crate::listener::{self, Listeners};
 use crate::reach;
 use crate::reload::{self, Followed, Program, Reloader, Requests};
 use crate::state::{self, Kept, ServerState};
-use crate::store::{OpenError, Store};
+use crate::store::OpenError;
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
 use crate::vitals::{Pings, Vitals};
+use crate::{policy_watch, quorum_watch};
 
 /// A server that has its port and serves once it is [run](Self::run).
 pub struct Server {
@@ -171,13 +172,13 @@ impl Server {
         inherited: Inherited,
         cluster: Option<Engine>,
     ) -> Result<Self, StartError> {
-        let listeners = open_listeners(&config, inherited)?;
+        let listeners = open::listeners(&config, inherited)?;
         let tcp_addr = listeners.tcp.as_ref();
         let tcp_addr = tcp_addr.and_then(|listener| listener.local_addr().ok());
-        let admin = open_admin(&config)?;
-        let mut access = open_access(&config)?;
+        let admin = open::admin(&config)?;
+        let mut access = open::access(&config)?;
         let clock = Clock::new(clocks, config.clock_settle);
-        let store = open_store(&config, &clock)?;
+        let store = open::store(&config, &clock)?;
         if let Some(store) = &store {
             access.set_secret(&store.secret());
         }
@@ -278,6 +279,7 @@ impl Server {
             () = self.state.registry().expire_ids() => {}
             () = self.state.clock().watch() => {}
             () = policy_watch::run(&self.state) => {}
+            () = quorum_watch::run(&self.state) => {}
             () = watch_certificate(&self.state) => {}
             () = reload::run(&self.state, self.reloads, self.followed) => {}
             () = &mut admin => {}
@@ -364,7 +366,8 @@ async fn drain(state: &ServerState) -> Ended {
     let drain = async {
         state.registry().barrier().await;
         if !spread.is_zero() {
-            connections.ask_to_reconnect(spread).await;
+            let servers = state.other_servers();
+            connections.ask_to_reconnect(spread, &servers).await;
         }
         let (code, text) = (ErrorCode::ShuttingDown, "the server is ending");
         connections.close_all(code, text, spread).await;
@@ -379,84 +382,10 @@ async fn drain(state: &ServerState) -> Ended {
     }
 }
 
-fn open_listeners(config: &Config, inherited: Inherited) -> Result<Listeners, StartError> {
-    let tcp = match inherited.tcp {
-        Some(listener) => Some(listener::adopt(listener)),
-        None if config.unix_only => None,
-        None => Some(listener::bind(config.bind, config.port)),
-    };
-    let tcp = tcp.transpose().map_err(|cause| StartError::Bind {
-        address: config.bind,
-        port: config.port,
-        cause,
-    })?;
-    let unix = match (inherited.unix, &config.unix) {
-        (Some(listener), _) => Some(LocalListener::adopt(listener)),
-        (None, Some(path)) => Some(LocalListener::bind(path)),
-        (None, None) => None,
-    };
-    let unix = unix.transpose().map_err(|cause| StartError::Socket {
-        path: config.unix.clone().unwrap_or_default(),
-        cause,
-    })?;
-    Ok(Listeners { tcp, unix })
-}
-
-fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
-    let Some(address) = &config.admin else {
-        return Ok(None);
-    };
-    let listener = AdminListener::bind(address).map_err(|cause| StartError::Admin {
-        address: address.clone(),
-        cause,
-    })?;
-    if listener.is_exposed() {
-        tracing::warn!(
-            "whoever reaches {address} can read the metrics and end the server: use an address of \
-             this machine alone, such as 127.0.0.1, or a UNIX socket"
-        );
-    }
-    Ok(Some(listener))
-}
-
-/// Opens the policy and the audit log.
-fn open_access(config: &Config) -> Result<Access, StartError> {
-    let audit = match &config.audit_log {
-        None => Audit::default(),
-        Some(path) => Audit::to_file(path).map_err(|cause| StartError::AuditLog {
-            path: path.clone(),
-            cause,
-        })?,
-    };
-    let lifetimes = Lifetimes {
-        login: config.login_lifetime,
-        ticket: config.ticket_lifetime,
-    };
-    Ok(match &config.auth {
-        Some(path) => Access::from_file(path, audit, lifetimes)?,
-        None if config.open_to_all => Access::open(None, audit),
-        None => Access::open(Some(Locality::default()), audit),
-    })
-}
-
 /// Reads the certificate again from time to time.
 async fn watch_certificate(state: &ServerState) {
     match state.tls() {
         Some(tls) => tls.watch().await,
         None => std::future::pending().await,
     }
-}
-
-fn open_store(config: &Config, clock: &Clock) -> Result<Option<Store>, StartError> {
-    let Some(directory) = &config.data else {
-        return Ok(None);
-    };
-    let store = Store::open(
-        directory,
-        state::retention(config),
-        config.id_window,
-        config.storage_timeout,
-        clock,
-    );
-    store.map(Some).map_err(StartError::Store)
 }

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::cluster::Engine;
 use crate::cluster::nodes::{NodeId, OwnNode};
 use crate::cluster::part::{Part, PartSettings};
+use crate::cluster::trimmer::Keep;
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
 use crate::history::dedup::IdLimits;
@@ -149,6 +150,9 @@ impl ServerState {
         if let Some(store) = &self.store {
             store.keep(retention(&config));
         }
+        if let Some(part) = &self.cluster {
+            part.keep(config.keep_messages, config.keep_bytes);
+        }
         let config = Arc::new(config);
         *self.config.write() = config.clone();
         self.registry.follow(&config).await;
@@ -171,9 +175,15 @@ impl ServerState {
     pub(crate) fn readiness(&self) -> Readiness {
         let is_draining = self.is_draining.load(Relaxed);
         let trouble = self.store.as_ref().and_then(Store::trouble);
+        let has_quorum = self
+            .cluster
+            .as_ref()
+            .is_none_or(|part| part.quorum().is_there());
+        let draining = is_draining.then_some("draining");
+        let no_quorum = (!has_quorum).then_some(ErrorCode::NoQuorum.as_str());
         Readiness {
-            ready: !is_draining,
-            because: is_draining.then_some("draining").into_iter().collect(),
+            ready: !is_draining && has_quorum,
+            because: draining.into_iter().chain(no_quorum).collect(),
             degraded: trouble.map(ErrorCode::as_str).into_iter().collect(),
         }
     }
@@ -198,6 +208,16 @@ impl ServerState {
             Some(part) => part.run(self.registry.clone()).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// The part in a cluster, with `--cluster`.
+    pub(crate) fn cluster(&self) -> Option<&Part> {
+        self.cluster.as_ref()
+    }
+
+    /// Where clients reach the other servers of its cluster.
+    pub(crate) fn other_servers(&self) -> Vec<String> {
+        self.cluster.as_ref().map(Part::servers).unwrap_or_default()
     }
 
     /// Hands this server's topics over to the others of its cluster.
@@ -403,6 +423,7 @@ pub(crate) fn part(config: &Config, port: u16, engine: Engine, clock: Clock) -> 
             per_publisher: config.max_ids,
         },
         patience: config.storage_timeout,
+        keep: Keep::new(config.keep_messages, config.keep_bytes),
     };
     let id = NodeId(getrandom::u64().unwrap_or(1));
     let own = OwnNode {

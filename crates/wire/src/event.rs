@@ -56,6 +56,9 @@ pub enum Event<'a> {
     /// The server is ending: come back at some moment within a time.
     #[serde(borrow)]
     Reconnect(Reconnect<'a>),
+    /// Something has changed that a person may want to know. The connection goes on.
+    #[serde(borrow)]
+    Notice(Notice<'a>),
     /// Something went wrong.
     #[serde(borrow)]
     Error(ReportedError<'a>),
@@ -208,6 +211,18 @@ pub struct Gap<'a> {
     pub from: u64,
     /// The last one.
     pub to: u64,
+}
+
+/// See [`Event::Notice`].
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Notice<'a> {
+    /// `no-quorum`: the server doesn't reach those that keep the messages, so none come and none
+    /// are taken. `quorum`: it does again.
+    #[serde(borrow)]
+    pub code: Cow<'a, str>,
+    /// The same as a sentence.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
 }
 
 /// See [`Event::Reconnect`].

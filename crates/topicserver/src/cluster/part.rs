@@ -8,8 +8,10 @@ use super::heads::Heads;
 use super::log::Log;
 use super::nodes::{Nodes, OwnNode};
 use super::presence::{Presence, TopicList};
+use super::quorum::Quorum;
 use super::sender::Sender;
 use super::shared::Shared;
+use super::trimmer::Keep;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
 
@@ -22,15 +24,17 @@ pub struct Engine {
 }
 
 /// What a server's part depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct PartSettings {
     pub(crate) ids: IdLimits,
     pub(crate) patience: Duration,
+    pub(crate) keep: Keep,
 }
 
 /// A server's part in a cluster.
 pub(crate) struct Part {
     sender: Arc<Sender>,
+    quorum: Quorum,
     secret: [u8; 16],
 }
 
@@ -46,11 +50,28 @@ impl Part {
             clock,
             ids: settings.ids,
             patience: settings.patience,
+            keep: settings.keep,
         };
         Self {
             sender: Sender::new(Arc::new(shared)),
+            quorum: Quorum::new(),
             secret: engine.secret,
         }
+    }
+
+    /// Whether the log can be used.
+    pub(crate) fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
+    /// Keeps this much of each topic from now on.
+    pub(crate) fn keep(&self, messages: u64, bytes: u64) {
+        self.sender.shared().keep.set(messages, bytes);
+    }
+
+    /// Where clients reach the other servers.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        self.sender.shared().nodes.servers()
     }
 
     /// What topics hand their messages to.
@@ -79,6 +100,7 @@ impl Part {
         let heads = shared.heads.clone();
         tokio::select! {
             () = heads.run(shared.bus.clone()) => {}
+            () = self.quorum.run(shared.log.clone(), shared.bus.link()) => {}
             () = shared.nodes.clone().run() => {}
             () = shared.presence.clone().run(topics) => {}
             () = self.sender.clone().serve() => {}

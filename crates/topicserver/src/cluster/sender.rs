@@ -64,6 +64,8 @@ impl Sender {
     ) -> Result<Vec<Placed>, NotKnown> {
         let until = Instant::now() + self.shared.patience;
         let count = group.messages.len();
+        // Who has just started doesn't know yet who else is there.
+        let _ = tokio::time::timeout_at(until, self.shared.nodes.settle()).await;
         loop {
             let answer = self.ask_owner(topic, &group, until).await;
             match answer {

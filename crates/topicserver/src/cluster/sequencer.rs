@@ -21,6 +21,7 @@ use super::numbering::{Numbered, Remembered};
 use super::record::{Group, Record};
 use super::shared::Shared;
 use super::tail::Tail;
+use super::trimmer::Trimmer;
 use crate::clock::Reading;
 
 /// Groups of a topic that may wait. Each server hands over one at a time.
@@ -107,6 +108,7 @@ struct Sequencer {
     topic: TopicName,
     tail: Tail,
     remembered: Remembered,
+    trimmer: Trimmer,
     /// `tail` and `remembered` are right, as far as this server knows.
     is_loaded: bool,
 }
@@ -116,6 +118,7 @@ impl Sequencer {
         Self {
             remembered: Remembered::new(shared.ids),
             tail: Tail::EMPTY,
+            trimmer: Trimmer::default(),
             shared,
             topic,
             is_loaded: false,
@@ -184,6 +187,7 @@ impl Sequencer {
                 Ok(Some(at)) => {
                     self.remembered.add_groups(&record, &now);
                     self.tail.append(at, &record);
+                    self.trimmer.note(&self.shared, &self.topic, &record, &self.tail);
                     self.shared.heads.note(&self.topic, at);
                     return Ok(numbered);
                 }

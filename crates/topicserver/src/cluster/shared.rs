@@ -10,6 +10,7 @@ use super::heads::Heads;
 use super::log::Log;
 use super::nodes::Nodes;
 use super::presence::Presence;
+use super::trimmer::Keep;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
 
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     /// How long it may take until messages are in the log, before their publishers are told that
     /// it isn't known.
     pub(crate) patience: Duration,
+    /// How much of each topic is kept.
+    pub(crate) keep: Keep,
 }
 
 /// How long a feed may take to bring what is known to be in the log.

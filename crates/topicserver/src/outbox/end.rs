@@ -60,6 +60,22 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
     }
 
+    /// Tells an extended peer with this event what has changed, and a classic one with this error,
+    /// unless much is queued.
+    pub(crate) fn tell(&self, event: &[u8], error: Option<(ErrorCode, &str)>) {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open || state.queued() >= ROOM_FOR_NOTICES {
+            return;
+        }
+        let line = match (state.is_extended, error) {
+            (true, _) => event.to_vec(),
+            (false, Some((code, text))) => self.error_line(&state, code, text),
+            (false, None) => return,
+        };
+        let line = state.form.encode_one(line, None);
+        self.push(&mut state, line);
+    }
+
     /// Closes the outbox: sends what is queued and then the reason.
     pub(crate) fn close(&self, code: ErrorCode, text: &str) {
         self.close_with(code, text, None);

@@ -8,21 +8,18 @@ use std::task::{Context, Poll};
 use tokio::sync::{Notify, oneshot};
 
 use crate::cluster::follower::{Following, Reader, follow};
-use crate::cluster::forward::Placed;
 use crate::cluster::log::LogError;
 use crate::cluster::record::{Group, Id, Message, Record};
 use crate::cluster::sender::{NotKnown, Sender};
 use crate::cluster::sequencer::RECORD_BYTES;
 use crate::cluster::shared::Shared;
 use crate::cluster::tail::Counted;
-use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
-use crate::outbox::batch::Batch;
-use crate::store::StoreError;
-use crate::topic::acks::{Acknowledgement, acknowledge, refuse};
+use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::Topic;
-use crate::topic::publication::{Publication, Reply};
+use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
+use crate::topic::recorded::publications;
 
 /// What a topic's task has beside the rest when it is in a cluster.
 pub(crate) struct Clustered {
@@ -42,12 +39,6 @@ pub(crate) struct Clustered {
     unread: VecDeque<HandedOver>,
     /// What waits until everything published before is handed over and read.
     flushed: Vec<Flushed>,
-}
-
-/// Publications that were handed over, and what became of them.
-pub(crate) struct HandedOver {
-    publications: Vec<Publication>,
-    placed: Result<Vec<Placed>, NotKnown>,
 }
 
 /// What is done when everything published before is handed over and read.
@@ -167,8 +158,9 @@ impl Clustered {
 
     /// Waits until there is room for more, if more than this many bytes wait.
     pub(crate) fn room(&self, most: usize) -> Option<impl Future<Output = ()> + use<>> {
-        let handed_over = self.handed_over.clone();
-        (self.is_busy && self.bytes > most).then(|| async move { handed_over.notified().await })
+        let is_full = self.is_busy && self.bytes > most;
+        let handed_over = is_full.then(|| self.handed_over.clone())?;
+        Some(async move { handed_over.notified().await })
     }
 
     /// What was handed over last is in the log, or has failed. The next is handed over.
@@ -183,7 +175,7 @@ impl Clustered {
     pub(crate) fn answer(&mut self, topic: &Topic, next: Option<u64>) -> Vec<Flushed> {
         let is_read = |answered: &mut HandedOver| next.is_none_or(|next| answered.end() <= next);
         while let Some(answered) = self.unread.pop_front_if(is_read) {
-            answered.answer(topic);
+            answered.answer(topic.name().as_str());
         }
         if !self.unread.is_empty() {
             // The feed may have lost it.
@@ -268,30 +260,6 @@ impl Clustered {
     }
 }
 
-/// A record's messages, whoever sent them.
-pub(crate) fn publications(record: &Record) -> Vec<Publication> {
-    let mut last: Option<Arc<Identity>> = None;
-    let publication = |message: &Message| {
-        let is_same = |known: &Arc<Identity>| {
-            known.publisher == message.publisher
-                && known.user == message.user
-                && known.account == message.account
-        };
-        if !last.as_ref().is_some_and(is_same) {
-            let (user, account) = (message.user.clone(), message.account.clone());
-            let identity = Identity::of_publisher(message.publisher, user, account);
-            last = identity.map(Arc::new);
-        }
-        Publication {
-            origin: None,
-            identity: last.clone(),
-            batch: Batch::owned(message.lines.clone(), message.count),
-            reply: Reply::None,
-        }
-    };
-    record.messages().map(publication).collect()
-}
-
 /// A publication as it is handed over.
 fn message(publication: &Publication, known: &mut Connections, sender: &Sender) -> Message {
     let identity = publication.identity.as_deref();
@@ -311,41 +279,6 @@ fn message(publication: &Publication, known: &mut Connections, sender: &Sender) 
         count: publication.batch.count(),
         // Many records may wait, and a read buffer is much larger than a message.
         lines: bytes::Bytes::copy_from_slice(publication.batch.bytes()),
-    }
-}
-
-impl HandedOver {
-    /// The number after the last message.
-    fn end(&self) -> u64 {
-        let placed = self.placed.as_deref().unwrap_or_default().iter();
-        let messages = self.publications.iter().zip(placed);
-        messages
-            .map(|(one, placed)| placed.stored.seq + u64::from(one.batch.count()))
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Tells publishers what became of their messages.
-    fn answer(mut self, topic: &Topic) {
-        let mut placed = self.placed.as_deref().unwrap_or_default().iter();
-        let mut replies = Vec::new();
-        for publication in &mut self.publications {
-            let reply = std::mem::take(&mut publication.reply);
-            let unknown = Placed::new(0, 0);
-            let placed = placed.next().unwrap_or(&unknown);
-            if !matches!(reply, Reply::None) {
-                replies.push(Acknowledgement {
-                    origin: publication.origin.clone(),
-                    reply,
-                    stored: placed.stored,
-                    has_other_text: placed.has_other_text,
-                });
-            }
-        }
-        match self.placed {
-            Ok(_) => acknowledge(topic.name().as_str(), replies),
-            Err(NotKnown) => refuse(&self.publications, replies, &StoreError::NoQuorum),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
-use crate::topic::clustered::HandedOver;
+use crate::topic::handed_over::HandedOver;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::presence::People;
 use crate::topic::publication::Publication;

@@ -14,10 +14,6 @@ use crate::topic::handle::Topic;
 use crate::topic::page::{PageRoom, max_entries};
 use crate::topic::registry::Registry;
 
-/// How many pages of topics are read at a time that aren't in memory. Many requests for lists wait
-/// for each other, and reads of messages don't wait for them.
-pub(super) const LISTS: usize = 1;
-
 /// A topic as it is known beside this server's memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Elsewhere {

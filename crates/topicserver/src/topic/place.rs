@@ -9,13 +9,11 @@ use wire::TopicName;
 
 use crate::cluster::history;
 use crate::cluster::log::LogError;
-use crate::cluster::record::Record;
 use crate::cluster::shared::Shared;
 use crate::cluster::tail::{Counted, Tail};
 use crate::history::entry::Entry;
 use crate::store::{Store, StoreError, TopicId};
-use crate::topic::clustered::publications;
-use crate::topic::render::render;
+use crate::topic::recorded::entries;
 
 /// Where a topic is kept.
 #[derive(Clone)]
@@ -103,26 +101,4 @@ impl Place {
             Self::Cluster(log) => Ok(log.look_for_first().await?),
         }
     }
-}
-
-/// The messages of a record as extended connections get them.
-pub(crate) fn entries(record: &Record) -> Vec<Entry> {
-    let publications = publications(record);
-    let pieces = render(
-        &publications,
-        record.stamp,
-        Some(record.first),
-        record.epoch,
-    );
-    let entry = |piece: &crate::topic::render::EncodedBatch| Entry {
-        first: piece.first.unwrap_or(record.first),
-        count: piece.batch.count(),
-        time: record.time,
-        publisher: publications
-            .get(piece.publication)
-            .and_then(|publication| publication.identity.as_ref())
-            .map_or(0, |identity| identity.publisher),
-        lines: piece.batch.bytes().clone(),
-    };
-    pieces.iter().map(entry).collect()
 }

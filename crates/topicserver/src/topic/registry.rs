@@ -21,7 +21,6 @@ use crate::queues::QueueLimits;
 use crate::store::Store;
 use crate::topic::expiring::Expiring;
 use crate::topic::handle::{Registration, Topic};
-use crate::topic::list;
 use crate::topic::listing;
 use crate::topic::mailbox::Backpressure;
 
@@ -29,6 +28,10 @@ use crate::topic::publication::Publication;
 use crate::topic::range::RangeQuestion;
 use crate::topic::settings::TopicSettings;
 use crate::topic::task;
+
+/// How many pages of topics are read at a time that aren't in memory. Many requests for lists wait
+/// for each other, and reads of messages don't wait for them.
+const LISTS: usize = 1;
 
 /// How many topics are told of new limits before other tasks run.
 const TOLD_AT_ONCE: usize = 64;
@@ -63,7 +66,7 @@ impl Registry {
             expiring: Arc::new(Expiring::new(config.id_window)),
             settings: Arc::new(settings.in_cluster(cluster)),
             topics: Mutex::default(),
-            lists: Semaphore::new(list::LISTS),
+            lists: Semaphore::new(LISTS),
         })
     }
 

@@ -158,10 +158,9 @@ impl Task {
     }
 
     fn is_over(&self) -> bool {
-        let is_idle = |clustered: &Box<Clustered>| clustered.is_idle();
         self.members.is_empty()
             && self.log.is_empty()
-            && self.clustered.as_ref().is_none_or(is_idle)
+            && self.clustered.as_deref().is_none_or(Clustered::is_idle)
     }
 
     /// Whether the first of these publications is from another publisher than the last one
@@ -280,7 +279,7 @@ impl Task {
     async fn change_later(&mut self, later: Later) {
         let later = match later {
             Later::Follow(command) if self.follow().await => self.change(*command),
-            Later::Follow(command) => return self.refuse(*command),
+            Later::Follow(command) => return Self::refuse(&command),
             later => Some(later),
         };
         match later {

@@ -190,7 +190,7 @@ fn begin_append(state: &mut State, append: Append, slot: Slot<Appended>) {
         Fate::LostAnswer => state.after(way, |state| arrive(state, append, |_, _| {})),
         Fate::Lost => {}
         Fate::Late(late) => state.after(faults.patience + late, |state| {
-            carry_out(state, append, |_, _| {})
+            carry_out(state, append, |_, _| {});
         }),
     }
 }

@@ -8,7 +8,8 @@ use wire::ErrorCode;
 use super::Task;
 use crate::cluster::log::LogError;
 use crate::cluster::tail::Counted;
-use crate::topic::clustered::{Clustered, Flushed, HandedOver};
+use crate::topic::clustered::{Clustered, Flushed};
+use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{Command, Registration};
 use crate::topic::place::InLog;
 use crate::topic::range;
@@ -61,10 +62,10 @@ impl Task {
     }
 
     /// Refuses a command for which the topic would have to be followed.
-    pub(super) fn refuse(&mut self, command: Command) {
+    pub(super) fn refuse(command: &Command) {
         let text = "this server doesn't reach those that keep the messages: connect to another \
                     server of the cluster, or try again";
-        let outbox = match &command {
+        let outbox = match command {
             Command::Register(registration) => &registration.outbox,
             Command::Join(outbox) => outbox,
             Command::Range(question) => {
