@@ -16,6 +16,7 @@
 #[path = "../it/common/mod.rs"]
 mod common;
 
+mod people;
 mod together;
 
 use topicserver::Config;
