@@ -23,6 +23,7 @@ pub(crate) mod heads;
 pub(crate) mod history;
 #[cfg(feature = "cluster")]
 mod jetstream;
+pub(crate) mod keep;
 pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod numbering;

@@ -26,7 +26,7 @@ pub(crate) async fn topics(
     for some in names.chunks(ASKED_AT_ONCE) {
         let mut asked = JoinSet::new();
         for name in some {
-            asked.spawn(newest(shared.clone(), name.clone(), until));
+            asked.spawn(with_newest(shared.clone(), name.clone(), until));
         }
         let mut newest = Vec::new();
         while let Some(one) = asked.join_next().await {
@@ -38,12 +38,22 @@ pub(crate) async fn topics(
     Ok(listed)
 }
 
-async fn newest(
+async fn with_newest(
     shared: Arc<Shared>,
     name: TopicName,
     until: Instant,
 ) -> Result<(TopicName, u64), LogError> {
-    let head = ask(until, || shared.log.head(&name)).await?;
+    let newest = newest(&shared, &name, until).await?;
+    Ok((name, newest))
+}
+
+/// A topic's newest sequence number, as the log's leader knows it; 0 if there is none.
+pub(crate) async fn newest(
+    shared: &Shared,
+    name: &TopicName,
+    until: Instant,
+) -> Result<u64, LogError> {
+    let head = ask(until, || shared.log.head(name)).await?;
     let record = head.as_ref().and_then(read);
-    Ok((name, record.map_or(0, |record| record.end() - 1)))
+    Ok(record.map_or(0, |record| record.end() - 1))
 }

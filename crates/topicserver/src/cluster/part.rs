@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::bus::Bus;
 use super::heads::Heads;
+use super::keep::Keep;
 use super::log::Log;
 use super::nodes::{Nodes, OwnNode};
 use super::presence::{Presence, TopicList};
 use super::quorum::Quorum;
 use super::sender::Sender;
 use super::shared::Shared;
-use super::trimmer::Keep;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
 

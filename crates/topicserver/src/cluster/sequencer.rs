@@ -187,7 +187,8 @@ impl Sequencer {
                 Ok(Some(at)) => {
                     self.remembered.add_groups(&record, &now);
                     self.tail.append(at, &record);
-                    self.trimmer.note(&self.shared, &self.topic, &record, &self.tail);
+                    self.trimmer
+                        .note(&self.shared, &self.topic, &record, &self.tail);
                     self.shared.heads.note(&self.topic, at);
                     return Ok(numbered);
                 }

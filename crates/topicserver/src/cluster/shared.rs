@@ -7,10 +7,10 @@ use wire::TopicName;
 
 use super::bus::Bus;
 use super::heads::Heads;
+use super::keep::Keep;
 use super::log::Log;
 use super::nodes::Nodes;
 use super::presence::Presence;
-use super::trimmer::Keep;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
 

@@ -2,12 +2,13 @@
 //! deletes itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::time::Instant;
 use wire::TopicName;
 
 use super::find::{oldest, position_of};
+use super::keep::Keep;
 use super::log::LogError;
 use super::record::Record;
 use super::shared::Shared;
@@ -19,28 +20,6 @@ const SLACK: u64 = 8;
 
 /// Messages between two looks at a topic: finding its oldest message takes a moment.
 const LOOK_AFTER: u64 = 256;
-
-/// How much of each topic is kept.
-#[derive(Debug)]
-pub(crate) struct Keep {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Keep {
-    pub(crate) fn new(messages: u64, bytes: u64) -> Self {
-        Self {
-            messages: messages.into(),
-            bytes: bytes.into(),
-        }
-    }
-
-    /// Changes the limits.
-    pub(crate) fn set(&self, messages: u64, bytes: u64) {
-        self.messages.store(messages, Relaxed);
-        self.bytes.store(bytes, Relaxed);
-    }
-}
 
 /// Trims one topic.
 #[derive(Default)]
@@ -64,7 +43,11 @@ impl Trimmer {
         record: &Record,
         end: &Tail,
     ) {
-        self.bytes += record.groups.iter().map(|group| group.size() as u64).sum::<u64>();
+        self.bytes += record
+            .groups
+            .iter()
+            .map(|group| group.size() as u64)
+            .sum::<u64>();
         self.messages += record.count();
         self.unseen += record.count();
         let most = self.most(&shared.keep);
@@ -85,18 +68,13 @@ impl Trimmer {
 
     /// The most messages that are kept.
     fn most(&self, keep: &Keep) -> u64 {
+        let (messages, bytes) = keep.get();
         let size = self.bytes / self.messages.max(1);
-        let by_bytes = keep.bytes.load(Relaxed) / size.max(1);
-        keep.messages.load(Relaxed).min(by_bytes).max(1)
+        messages.min(bytes / size.max(1)).max(1)
     }
 }
 
-async fn trim(
-    shared: &Shared,
-    topic: &TopicName,
-    most: u64,
-    end: &Tail,
-) -> Result<(), LogError> {
+async fn trim(shared: &Shared, topic: &TopicName, most: u64, end: &Tail) -> Result<(), LogError> {
     let (log, until) = (&*shared.log, Instant::now() + shared.patience);
     let Some((_, record)) = oldest(log, topic, until).await? else {
         return Ok(());

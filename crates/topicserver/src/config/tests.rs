@@ -24,7 +24,7 @@ fn without_options_everything_has_its_default() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    for wrong in [
+    expect_refused(&[
         &["20000", "--max-frame", "10"][..],
         &["20000", "--max-depth", "129"],
         &["20000", "--max-topics", "0"],
@@ -54,7 +54,16 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--tls", "on"],
         &["20000", "--trust-proxy", "proxy.example"],
         &["20000", "--trust-proxy", "10.1.2.3/8"],
-        &["20000", "--cluster", "http://a"],
+        &["70000"],
+        &["-1"],
+        &[],
+    ]);
+}
+
+#[test]
+fn what_makes_no_sense_of_a_cluster_is_refused() {
+    expect_refused(&[
+        &["20000", "--cluster", "http://a"][..],
         &["20000", "--cluster", "nats://a", "--data", "d"],
         &["20000", "--cluster", "nats://a", "--cluster-name", "A"],
         &["20000", "--cluster", "nats://a", "--node", "a.b"],
@@ -77,11 +86,13 @@ fn what_makes_no_sense_is_refused() {
         &["20000", "--cluster", "nats://a", "--cluster-replicas", "6"],
         &["20000", "--node", "a"],
         &["20000", "--nats-monitor", "a:1"],
-        &["70000"],
-        &["-1"],
-        &[],
-    ] {
-        let arguments = ["topicserver"].iter().chain(wrong);
+    ]);
+}
+
+#[track_caller]
+fn expect_refused(all: &[&[&str]]) {
+    for wrong in all {
+        let arguments = ["topicserver"].iter().chain(*wrong);
         let error = Options::try_parse_from(arguments).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong:?}");
     }

@@ -141,7 +141,7 @@ impl Subscriptions {
                 false => People::Hidden,
             },
             answer: answer.clone(),
-            tries: 0,
+            is_final: false,
         };
         for (topic, grant) in &others {
             if !grant.verbs.contains(Verbs::LIVE) {

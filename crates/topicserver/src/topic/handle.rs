@@ -104,9 +104,9 @@ pub(crate) struct Registration {
     pub(crate) start: StartPosition,
     pub(crate) people: People,
     pub(crate) answer: Arc<RegistrationReply>,
-    /// In a cluster: how often it was put off, because this server had not read as far as the
-    /// client.
-    pub(crate) tries: u32,
+    /// In a cluster: it is carried out even if the client has got messages that this server has
+    /// not, because the log doesn't have them either.
+    pub(crate) is_final: bool,
 }
 
 impl Topic {

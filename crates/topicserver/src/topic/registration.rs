@@ -50,6 +50,13 @@ impl StartPosition {
         self.resume.as_ref().is_some_and(is_ahead)
     }
 
+    /// Whether this message is at least as new as those that the client has.
+    pub(crate) fn is_within(&self, newest: u64) -> bool {
+        self.resume
+            .as_ref()
+            .is_none_or(|position| position.seq <= newest)
+    }
+
     /// The first message that is wanted.
     ///
     /// A resume is the most exact; with both a number and a time, both must hold. With

@@ -24,6 +24,12 @@ use topicserver::simulation::{Faults, World};
 
 use common::TestServer;
 
+/// Milliseconds since the Unix epoch.
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(now.unwrap().as_millis()).unwrap()
+}
+
 /// Servers of one cluster.
 pub struct Cluster {
     pub servers: Vec<TestServer>,
@@ -46,7 +52,7 @@ impl Cluster {
         let world = {
             let _within = runtime.enter();
             let world = World::new(1, faults);
-            world.set_clock(common::now());
+            world.set_clock(now());
             world
         };
         let server = |node| TestServer::in_cluster(config.clone(), world.engine(node));

@@ -140,7 +140,7 @@ fn comings_are_announced_as_long_as_all_servers_together_have_few_members() {
         let counts = cluster.servers.iter().map(|one| who(&mut one.connect()).0);
         counts.eq([3, 3, 3]).then_some(())
     });
-    let mut late = member(&cluster.servers[1], "late");
+    let late = member(&cluster.servers[1], "late");
     eventually("the late one to be known", || {
         (who(&mut cluster.servers[0].connect()).1.len() == 4).then_some(())
     });

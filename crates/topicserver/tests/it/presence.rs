@@ -39,6 +39,7 @@ fn kind(event: &Event<'_>) -> Kind {
         | Event::Gap(_)
         | Event::Removed(_)
         | Event::Reconnect(_)
+        | Event::Notice(_)
         | Event::Error(_) => Kind::Alone,
     }
 }

@@ -8,10 +8,11 @@ mod starting;
 mod talking;
 
 #[path = "../../../tests/cluster/nats.rs"]
-#[expect(
+#[allow(
     unreachable_pub,
     dead_code,
-    reason = "the tests of the program use the rest"
+    clippy::disallowed_methods,
+    reason = "the tests of the program use the rest, and a test polls a process"
 )]
 mod nats;
 

@@ -85,7 +85,7 @@ impl Bus for SimulatedBus {
                 slot,
             };
             self.world
-                .with(|state| begin_request(state, asked, subject, &payload, timeout));
+                .with(|state| begin_request(state, &asked, subject, &payload, timeout));
             answered.await.unwrap_or(Err(BusError::Down))
         })
     }
@@ -101,7 +101,7 @@ impl Bus for SimulatedBus {
 
 fn begin_request(
     state: &mut State,
-    asked: Asked,
+    asked: &Asked,
     subject: &str,
     payload: &Bytes,
     timeout: Duration,
@@ -127,7 +127,7 @@ fn begin_request(
         slot.answer(Err(BusError::Late));
     });
     for (number, _) in receivers {
-        send(state, life, number, payload, Some(&asked));
+        send(state, life, number, payload, Some(asked));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The members of a topic on other servers of a cluster.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use wire::{Person, TopicName, UserName};
@@ -170,9 +171,9 @@ impl Members {
             }
         }
         for (user, remote) in now {
-            if !after.contains_key(&user) {
-                let number = self.has_come_elsewhere(topic, &user, &remote, max);
-                after.insert(user, Known { remote, number });
+            if let Entry::Vacant(new) = after.entry(user) {
+                let number = self.has_come_elsewhere(topic, new.key(), &remote, max);
+                new.insert(Known { remote, number });
             }
         }
         if let Some(elsewhere) = &mut self.elsewhere {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wire::ErrorCode;
 
 use super::Task;
+use crate::cluster::directory;
 use crate::cluster::log::LogError;
 use crate::cluster::tail::Counted;
 use crate::topic::clustered::{Clustered, Flushed};
@@ -13,6 +14,10 @@ use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{Command, Registration};
 use crate::topic::place::InLog;
 use crate::topic::range;
+
+/// What clients are told that need what the log has.
+const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
+                    server of the cluster, or try again";
 
 /// For how long a registration is put off.
 const PUT_OFF: Duration = Duration::from_millis(50);
@@ -63,46 +68,44 @@ impl Task {
 
     /// Refuses a command for which the topic would have to be followed.
     pub(super) fn refuse(command: &Command) {
-        let text = "this server doesn't reach those that keep the messages: connect to another \
-                    server of the cluster, or try again";
         let outbox = match command {
             Command::Register(registration) => &registration.outbox,
             Command::Join(outbox) => outbox,
             Command::Range(question) => {
-                question.asker.send_error(ErrorCode::NoQuorum, text, None);
+                question.asker.send_error(ErrorCode::NoQuorum, AWAY, None);
                 return;
             }
             _ => return,
         };
-        outbox.close(ErrorCode::NoQuorum, text);
+        outbox.close(ErrorCode::NoQuorum, AWAY);
     }
 
     /// Puts a registration off whose client has got messages, from another server, that this one
-    /// hasn't read yet; gives it back if that isn't so, or has lasted too long.
+    /// hasn't read yet. Gives it back if that isn't so, or the log doesn't have them either.
     pub(super) fn put_off(&self, registration: Registration) -> Option<Registration> {
         let Some(clustered) = &self.clustered else {
             return Some(registration);
         };
-        let patience = clustered.shared().patience;
-        if !registration.start.is_ahead(&self.log) || registration.tries * PUT_OFF > patience {
+        if registration.is_final || !registration.start.is_ahead(&self.log) {
             return Some(registration);
         }
-        clustered.shared().look_soon(self.topic.name());
-        let (topic, tries) = (self.topic.clone(), registration.tries + 1);
+        let (topic, shared) = (self.topic.clone(), clustered.shared().clone());
         tokio::spawn(async move {
+            let until = tokio::time::Instant::now() + shared.patience;
+            let newest = directory::newest(&shared, topic.name(), until).await;
+            let Ok(newest) = newest else {
+                registration.outbox.close(ErrorCode::NoQuorum, AWAY);
+                return;
+            };
+            shared.look_soon(topic.name());
             tokio::time::sleep(PUT_OFF).await;
+            let is_final = !registration.start.is_within(newest);
             topic.register_again(Registration {
-                tries,
+                is_final,
                 ..registration
             });
         });
         None
-    }
-
-    /// Members have come or gone on other servers.
-    pub(super) fn look_elsewhere(&mut self) {
-        let max = self.log.settings().limits().max_presence;
-        self.members.look_elsewhere(self.topic.name().as_str(), max);
     }
 
     /// Waits while more is to be handed over than a mailbox holds.

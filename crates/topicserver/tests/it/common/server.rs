@@ -17,9 +17,18 @@ pub fn state_directory() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
+/// Whether a test is left out because it is about a server alone; says so.
+pub fn is_left_out(why: &str) -> bool {
+    let is_left_out = is_in_cluster();
+    if is_left_out {
+        eprintln!("skipped in a cluster: {why}");
+    }
+    is_left_out
+}
+
 /// Milliseconds since the Unix epoch.
 #[cfg(feature = "simulation")]
-pub fn now() -> u64 {
+fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(now.unwrap().as_millis()).unwrap()
 }

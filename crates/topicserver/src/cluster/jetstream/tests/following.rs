@@ -52,11 +52,8 @@ async fn who_is_slow_is_told_that_something_is_missing() {
     let records: Vec<_> = records.iter().map(String::as_str).collect();
     let at = append_all(&log, &t, &records).await;
     let mut last = 0;
-    loop {
-        match next(&mut feed).await {
-            Followed::Record(record) => last = record.at,
-            Followed::Interrupted => break,
-        }
+    while let Followed::Record(record) = next(&mut feed).await {
+        last = record.at;
     }
     assert!(last > 0 && last < at[199], "{last}");
     // What is missing can be read, and the feed goes on.
