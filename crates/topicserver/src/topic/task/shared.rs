@@ -108,6 +108,12 @@ impl Task {
         None
     }
 
+    /// Members have come or gone on other servers.
+    pub(super) fn look_elsewhere(&mut self) {
+        let max = self.log.settings().limits().max_presence;
+        self.members.look_elsewhere(self.topic.name().as_str(), max);
+    }
+
     /// Waits while more is to be handed over than a mailbox holds.
     pub(super) fn room(&self) -> Option<impl Future<Output = ()> + use<>> {
         let most = self.log.settings().queues.allowed_mailbox();
