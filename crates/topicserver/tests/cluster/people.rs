@@ -212,3 +212,33 @@ fn pages_of_members_are_of_all_servers() {
     assert_eq!(names, (0..20).map(name).collect::<Vec<_>>());
     drop(members);
 }
+
+#[test]
+fn topics_are_listed_with_the_members_at_all_servers() {
+    let cluster = Cluster::start();
+    let [a, b, c] = &cluster.servers[..] else {
+        unreachable!()
+    };
+    let (_one, _other) = (a.join(&["T", "only here"]), b.join(&["T"]));
+    let mut speaker = c.join_briefly("was");
+    speaker.say("was", "hello");
+    speaker.sync();
+    drop(speaker);
+    for server in [a, b, c] {
+        let expected = json!([
+            {"topic": "T", "members": 2, "seq": 0},
+            {"topic": "only here", "members": 1, "seq": 0},
+            {"topic": "was", "members": 0, "seq": 1},
+        ]);
+        let mut client = server.connect();
+        eventually("the list to be right", || {
+            client.ask(json!({"topics": {}}));
+            (client.expect_event("topics") == expected).then_some(())
+        });
+    }
+    let mut client = b.connect();
+    client.ask(json!({"topics": {"after": "T", "limit": 1}}));
+    let page = client.expect_event("topics");
+    let expected = json!([{"topic": "only here", "members": 1, "seq": 0, "more": true}]);
+    assert_eq!(page, expected);
+}
