@@ -101,6 +101,7 @@ impl ServerState {
         let secret = cluster.as_ref().map(Part::secret).or(own);
         Ok(Arc::new(Self {
             hashes: match secret {
+                Some(secret) if cluster.is_some() => Hashes::new(secret)?.in_cluster(),
                 Some(secret) => Hashes::new(secret)?,
                 None => Hashes::random()?,
             },

@@ -79,6 +79,17 @@ impl Hashes {
         Self::new(random_key()?)
     }
 
+    /// The same for a server of a cluster: two connections of one client, at two servers, are to
+    /// have different numbers, so each server begins to count somewhere else.
+    pub(crate) fn in_cluster(self) -> Self {
+        let [a, b, ..] = self.run_key;
+        let begin = u64::from(u16::from_le_bytes([a, b]));
+        Self {
+            connections: AtomicU64::new(begin),
+            ..self
+        }
+    }
+
     /// The hash of a text. `kind` separates texts of different meaning.
     pub(crate) fn of(&self, kind: &str, text: &[u8]) -> u64 {
         hash(&self.key, (kind, text))

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::cluster::follower::{Following, Reader, follow};
 use crate::cluster::log::LogError;
@@ -16,9 +16,8 @@ use crate::cluster::shared::Shared;
 use crate::cluster::tail::Counted;
 use crate::outbox::SharedOutbox;
 use crate::topic::handed_over::HandedOver;
-use crate::topic::handle::Topic;
+use crate::topic::handle::{Command, Topic};
 use crate::topic::publication::Publication;
-use crate::topic::range::RangeQuestion;
 use crate::topic::recorded::publications;
 
 /// What a topic's task has beside the rest when it is in a cluster.
@@ -37,17 +36,14 @@ pub(crate) struct Clustered {
     connections: Connections,
     /// What the owner has answered. Its publishers are told when this server has read it too.
     unread: VecDeque<HandedOver>,
-    /// What waits until everything published before is handed over and read.
-    flushed: Vec<Flushed>,
-}
-
-/// What is done when everything published before is handed over and read.
-pub(crate) enum Flushed {
-    /// A connection leaves.
-    Finish(SharedOutbox, oneshot::Sender<()>),
-    Barrier(oneshot::Sender<()>),
-    /// A request for older messages.
-    Range(Box<RangeQuestion>),
+    /// How many publications there were, and how many of them are answered.
+    published: u64,
+    answered: u64,
+    /// Commands, each with how many publications were before it: they are carried out when those
+    /// are answered.
+    put_off: VecDeque<(u64, Command)>,
+    /// As often as it is held, a registration is put off until this server has read further.
+    registering: Arc<()>,
 }
 
 /// The numbers of connections that have published to the topic, to which their messages aren't
@@ -96,7 +92,10 @@ impl Clustered {
             handed_over: Arc::default(),
             connections: Connections::default(),
             unread: VecDeque::new(),
-            flushed: Vec::new(),
+            published: 0,
+            answered: 0,
+            put_off: VecDeque::new(),
+            registering: Arc::new(()),
         }
     }
 
@@ -141,7 +140,13 @@ impl Clustered {
 
     /// Whether nothing is lost when the task ends.
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_idle_but_for_flushed() && self.flushed.is_empty()
+        let is_registering = Arc::strong_count(&self.registering) > 1;
+        self.answered == self.published && self.put_off.is_empty() && !is_registering
+    }
+
+    /// Keeps the topic from ending as long as it is held.
+    pub(crate) fn hold(&self) -> Arc<()> {
+        self.registering.clone()
     }
 
     /// A connection has left the topic. What it has published isn't kept from anybody any more.
@@ -152,6 +157,7 @@ impl Clustered {
     /// Hands publications over, or keeps them until those before are.
     pub(crate) fn hand_over(&mut self, topic: &Arc<Topic>, publications: &mut Vec<Publication>) {
         self.bytes += publications.iter().map(Publication::cost).sum::<usize>();
+        self.published += publications.len() as u64;
         self.waiting.append(publications);
         self.go_on(topic);
     }
@@ -171,33 +177,35 @@ impl Clustered {
     }
 
     /// Answers the publishers whose messages were read: those with numbers below `next`, or all
-    /// if the topic isn't followed. Returns what can be done when nothing is left.
-    pub(crate) fn answer(&mut self, topic: &Topic, next: Option<u64>) -> Vec<Flushed> {
+    /// if the topic isn't followed.
+    pub(crate) fn answer(&mut self, topic: &Topic, next: Option<u64>) {
         let is_read = |answered: &mut HandedOver| next.is_none_or(|next| answered.end() <= next);
         while let Some(answered) = self.unread.pop_front_if(is_read) {
+            self.answered += answered.publications.len() as u64;
             answered.answer(topic.name().as_str());
         }
         if !self.unread.is_empty() {
             // The feed may have lost it.
             self.shared().look_soon(topic.name());
         }
-        match self.is_idle_but_for_flushed() {
-            true => std::mem::take(&mut self.flushed),
-            false => Vec::new(),
-        }
     }
 
-    fn is_idle_but_for_flushed(&self) -> bool {
-        !self.is_busy && self.waiting.is_empty() && self.unread.is_empty()
+    /// A command that was put off, if what was published before it is answered.
+    pub(crate) fn next_command(&mut self) -> Option<Command> {
+        let answered = self.answered;
+        let is_due = |(published, _): &mut (u64, Command)| *published <= answered;
+        self.put_off
+            .pop_front_if(is_due)
+            .map(|(_, command)| command)
     }
 
-    /// Keeps what is to be done when all is handed over and read; gives it back if that is so
-    /// now.
-    pub(crate) fn after_all(&mut self, then: Flushed) -> Option<Flushed> {
-        if self.is_idle_but_for_flushed() {
-            return Some(then);
+    /// Puts a command off until everything published before it is answered; gives it back if that
+    /// is so now.
+    pub(crate) fn put_off(&mut self, command: Command) -> Option<Command> {
+        if self.answered == self.published && self.put_off.is_empty() {
+            return Some(command);
         }
-        self.flushed.push(then);
+        self.put_off.push_back((self.published, command));
         None
     }
 

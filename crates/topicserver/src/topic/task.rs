@@ -1,6 +1,7 @@
 //! A topic's task: it alone owns the topic's order and its subscribers, and never
 //! waits for a receiver.
 
+mod catching_up;
 mod leaving;
 mod shared;
 
@@ -17,17 +18,19 @@ use crate::outbox::SharedOutbox;
 use crate::outbox::positions::StreamPosition;
 use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
-use crate::topic::clustered::{Clustered, Flushed};
+use crate::topic::clustered::Clustered;
 use crate::topic::expiring::Expiring;
+use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
 use crate::topic::members::{Added, Members};
 use crate::topic::presence::{People, PresenceState};
 use crate::topic::publication::Publication;
+use crate::topic::range;
 use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoint};
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
-use crate::topic::subscriber::{Cursor, FETCH_BYTES, Fetch, Fetched, Subscriber};
+use crate::topic::subscriber::{Cursor, Subscriber};
 use crate::turn::Turn;
 
 /// Publications that are delivered at once. Each takes about 200 bytes, and as much again for its
@@ -116,6 +119,7 @@ enum Later {
     Follow(Box<Command>),
     Register(Box<Registration>),
     Deliver(Box<Counted>),
+    HandedOver(Box<HandedOver>),
 }
 
 impl Task {
@@ -211,6 +215,12 @@ impl Task {
 
     /// Carries out a command, or returns it if it may have to wait.
     fn change(&mut self, command: Command) -> Option<Later> {
+        let command = self.put_off_if_asked(command)?;
+        self.change_now(command)
+    }
+
+    /// The same, whatever was published before.
+    fn change_now(&mut self, command: Command) -> Option<Later> {
         if self.needs_to_follow(&command) {
             return Some(Later::Follow(Box::new(command)));
         }
@@ -224,6 +234,7 @@ impl Task {
             }
             Command::Register(registration) => return Some(Later::Register(registration)),
             Command::Record(record) => return Some(Later::Deliver(record)),
+            Command::HandedOver(answered) => return Some(Later::HandedOver(answered)),
             Command::Join(subscriber) => self.members.add_classic(subscriber),
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
@@ -242,9 +253,9 @@ impl Task {
                 subscriber.send_removed(self.topic.name().as_str());
             }
             Command::HidePeople(subscriber) => self.hide_people(&subscriber),
-            Command::Finish(subscriber, done) => self.after_all(Flushed::Finish(subscriber, done)),
+            Command::Finish(subscriber, done) => self.finish(&subscriber, done),
             Command::Who(reply, page) => self.answer_who(reply, &page),
-            Command::Range(question) => self.after_all(Flushed::Range(question)),
+            Command::Range(question) => range::answer(self.topic.name(), &self.log, *question),
             Command::GiveBack(bytes, done) => {
                 self.topic.is_giving.store(false, Relaxed);
                 self.log.give_back(bytes);
@@ -256,13 +267,15 @@ impl Task {
                 self.log.expire();
             }
             Command::FollowLimits => self.log.follow_limits(),
-            Command::HandedOver(answered) => self.has_handed_over(*answered),
             Command::Elsewhere => self.look_elsewhere(),
             Command::List(asker) => {
                 let listed = self.members.list(asker.page());
                 asker.answer(listed);
             }
-            Command::Barrier(done) => self.after_all(Flushed::Barrier(done)),
+            Command::Barrier(done) => {
+                // The receiver may have stopped waiting.
+                let _ = done.send(());
+            }
         }
         self.note_members();
         None
@@ -278,13 +291,14 @@ impl Task {
 
     async fn change_later(&mut self, later: Later) {
         let later = match later {
-            Later::Follow(command) if self.follow().await => self.change(*command),
+            Later::Follow(command) if self.follow().await => self.change_now(*command),
             Later::Follow(command) => return Self::refuse(&command),
             later => Some(later),
         };
         match later {
             Some(Later::Register(registration)) => self.register(*registration).await,
             Some(Later::Deliver(record)) => self.deliver_record(*record).await,
+            Some(Later::HandedOver(answered)) => self.has_handed_over(*answered).await,
             Some(Later::Follow(_)) | None => {}
         }
     }
@@ -349,26 +363,6 @@ impl Task {
         if let Some(fetch) = self.members.open(subscriber, answer, name, &self.log) {
             self.fetch(fetch);
         }
-    }
-
-    /// Sends some of the missed messages to subscribers that are behind.
-    fn catch_up(&mut self) {
-        let name = self.topic.name().as_str();
-        for fetch in self.members.catch_up(name, &self.log) {
-            self.fetch(fetch);
-        }
-    }
-
-    /// Reads messages from disk in a new task.
-    fn fetch(&self, Fetch { outbox, from }: Fetch) {
-        let Some(place) = self.log.place().cloned() else {
-            return;
-        };
-        let topic = self.topic.clone();
-        tokio::spawn(async move {
-            let entries = place.read(from, FETCH_BYTES).await;
-            topic.has_read_for(outbox, Fetched { from, entries });
-        });
     }
 
     /// Stops telling a subscriber which members join and leave.

@@ -82,6 +82,9 @@ fn what_is_gone_when_a_slow_reader_gets_there_is_told_as_a_gap() {
 
 #[test]
 fn a_slow_reader_that_publishes_is_not_sent_its_own_messages() {
+    if is_left_out("two servers take messages in no order") {
+        return;
+    }
     let server = TestServer::with(Config {
         max_outbox: 64 * 1024,
         history_messages: 100_000,

@@ -236,6 +236,9 @@ fn history_outlives_those_who_made_it() {
 
 #[test]
 fn what_is_published_after_the_answer_pushes_nothing_out_of_the_replay() {
+    if is_left_out("what another server has just taken is on its way") {
+        return;
+    }
     // Of several topics, so that one of them has to wait for the answer.
     let topics = ["S", "T", "U"];
     let server = TestServer::with(Config {

@@ -41,6 +41,9 @@ fn a_script_that_registers_talks_and_leaves_in_one_write_is_heard() {
 
 #[test]
 fn a_peer_that_has_finished_sending_gets_what_was_published_before_and_then_the_end() {
+    if is_left_out("what another server has just taken is on its way") {
+        return;
+    }
     let server = TestServer::start();
     let mut publisher = server.join(&["t"]);
     let mut audience: Vec<_> = (0..100).map(|_| server.join(&["t"])).collect();
@@ -139,6 +142,9 @@ fn when_the_server_ends_everyone_gets_what_was_queued_and_is_told() {
 
 #[test]
 fn a_server_that_ends_doesnt_wait_for_stalled_readers_for_ever() {
+    if is_left_out("three servers end") {
+        return;
+    }
     let mut server = TestServer::with(Config {
         drain_timeout: Duration::from_millis(500),
         ..Config::default()

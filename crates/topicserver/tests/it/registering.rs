@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{Client, TestServer, message};
+use crate::common::{Client, TestServer, is_left_out, message};
 
 #[test]
 fn a_registration_is_answered_with_where_each_topic_is() {
@@ -187,6 +187,9 @@ fn a_ping_is_answered_with_its_value() {
 
 #[test]
 fn a_peer_that_asks_for_ever_and_never_reads_is_slowed_and_harms_nobody() {
+    if is_left_out("its 400,000 questions go to all servers") {
+        return;
+    }
     let server = TestServer::start();
     let mut bystanders = crate::common::Bystanders::on(&server);
     let (mut greedy, _) = server.extended(&["T"], json!({}));

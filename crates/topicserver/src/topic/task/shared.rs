@@ -9,11 +9,9 @@ use super::Task;
 use crate::cluster::directory;
 use crate::cluster::log::LogError;
 use crate::cluster::tail::Counted;
-use crate::topic::clustered::{Clustered, Flushed};
 use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{Command, Registration};
 use crate::topic::place::InLog;
-use crate::topic::range;
 
 /// What clients are told that need what the log has.
 const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
@@ -90,11 +88,15 @@ impl Task {
             return Some(registration);
         }
         let (topic, shared) = (self.topic.clone(), clustered.shared().clone());
+        let held = clustered.hold();
         tokio::spawn(async move {
             let until = tokio::time::Instant::now() + shared.patience;
             let newest = directory::newest(&shared, topic.name(), until).await;
             let Ok(newest) = newest else {
                 registration.outbox.close(ErrorCode::NoQuorum, AWAY);
+                drop(held);
+                // The topic may end.
+                drop(topic.barrier());
                 return;
             };
             shared.look_soon(topic.name());
@@ -104,6 +106,7 @@ impl Task {
                 is_final,
                 ..registration
             });
+            drop(held);
         });
         None
     }
@@ -136,7 +139,6 @@ impl Task {
         if applied.is_anew {
             let text = "the topic has begun anew: connect again";
             self.members.close_extended(ErrorCode::NoQuorum, text);
-            self.answer_all();
         }
         if let Some(from) = applied.missed_from {
             self.members.fall_behind(from);
@@ -144,55 +146,48 @@ impl Task {
         self.members
             .deliver(&publications, &applied.pieces, next)
             .await;
-        self.answer_read();
+        // After a loss the numbers of before say nothing any more.
+        let read = if applied.is_anew { u64::MAX } else { next };
+        self.answer_read(read).await;
     }
 
     /// What was handed over is in the log, or has failed.
-    pub(super) fn has_handed_over(&mut self, answered: HandedOver) {
+    pub(super) async fn has_handed_over(&mut self, answered: HandedOver) {
         if let Some(clustered) = &mut self.clustered {
             clustered.has_handed_over(&self.topic, answered);
-            self.answer_read();
         }
+        self.answer_read(self.log.next()).await;
     }
 
-    /// Answers everybody: numbers of before say nothing any more.
-    fn answer_all(&mut self) {
-        let answer = |clustered: &mut Box<Clustered>| clustered.answer(&self.topic, None);
-        let flushed = self.clustered.as_mut().map(answer);
-        for then in flushed.into_iter().flatten() {
-            self.flushed(then);
+    /// Answers those whose messages this server has read, before the number `next`, and carries
+    /// out what came after them: who is told that a message is there finds it there.
+    async fn answer_read(&mut self, next: u64) {
+        let next = self.log.place().map(|_| next);
+        if let Some(clustered) = &mut self.clustered {
+            clustered.answer(&self.topic, next);
         }
-    }
-
-    /// Answers whose messages were read in the log, and does what waits for that: who is told
-    /// that a message is there finds it there.
-    fn answer_read(&mut self) {
-        let next = self.log.place().map(|_| self.log.next());
-        let Some(clustered) = &mut self.clustered else {
-            return;
-        };
-        for then in clustered.answer(&self.topic, next) {
-            self.flushed(then);
-        }
-    }
-
-    /// Does this when everything is handed over that waits now; at once on a server alone.
-    pub(super) fn after_all(&mut self, then: Flushed) {
-        let then = match &mut self.clustered {
-            Some(clustered) => clustered.after_all(then),
-            None => Some(then),
-        };
-        then.into_iter().for_each(|then| self.flushed(then));
-    }
-
-    fn flushed(&mut self, then: Flushed) {
-        match then {
-            Flushed::Finish(subscriber, done) => self.finish(&subscriber, done),
-            Flushed::Range(question) => range::answer(self.topic.name(), &self.log, *question),
-            Flushed::Barrier(done) => {
-                // The receiver may have stopped waiting.
-                let _ = done.send(());
+        while let Some(command) = self.clustered.as_mut().and_then(|all| all.next_command()) {
+            if let Some(later) = self.change_now(command) {
+                Box::pin(self.change_later(later)).await;
             }
+        }
+    }
+
+    /// Puts a command off whose sender expects that what it has published before has taken
+    /// effect; gives others back.
+    pub(super) fn put_off_if_asked(&mut self, command: Command) -> Option<Command> {
+        let is_asked = matches!(
+            command,
+            Command::Register(_)
+                | Command::Leave(_, Some(_))
+                | Command::Finish(..)
+                | Command::Who(..)
+                | Command::Range(_)
+                | Command::Barrier(_)
+        );
+        match &mut self.clustered {
+            Some(clustered) if is_asked => clustered.put_off(command),
+            _ => Some(command),
         }
     }
 }
