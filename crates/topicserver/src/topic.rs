@@ -17,6 +17,7 @@ mod people;
 mod place;
 pub(crate) mod presence;
 pub(crate) mod publication;
+mod put_off;
 mod range;
 mod recorded;
 pub(crate) mod registration;

@@ -141,7 +141,6 @@ impl Subscriptions {
                 false => People::Hidden,
             },
             answer: answer.clone(),
-            is_final: false,
         };
         for (topic, grant) in &others {
             if !grant.verbs.contains(Verbs::LIVE) {

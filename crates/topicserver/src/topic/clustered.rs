@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
+use crate::cluster::directory;
 use crate::cluster::follower::{Following, Reader, follow};
 use crate::cluster::log::LogError;
 use crate::cluster::record::{Group, Id, Message, Record};
@@ -18,6 +19,7 @@ use crate::outbox::SharedOutbox;
 use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{Command, Topic};
 use crate::topic::publication::Publication;
+use crate::topic::put_off::{Due, Needs, PutOff};
 use crate::topic::recorded::publications;
 
 /// What a topic's task has beside the rest when it is in a cluster.
@@ -39,11 +41,8 @@ pub(crate) struct Clustered {
     /// How many publications there were, and how many of them are answered.
     published: u64,
     answered: u64,
-    /// Commands, each with how many publications were before it: they are carried out when those
-    /// are answered.
-    put_off: VecDeque<(u64, Command)>,
-    /// As often as it is held, a registration is put off until this server has read further.
-    registering: Arc<()>,
+    /// Commands that wait.
+    put_off: PutOff,
 }
 
 /// The numbers of connections that have published to the topic, to which their messages aren't
@@ -94,8 +93,7 @@ impl Clustered {
             unread: VecDeque::new(),
             published: 0,
             answered: 0,
-            put_off: VecDeque::new(),
-            registering: Arc::new(()),
+            put_off: PutOff::default(),
         }
     }
 
@@ -140,13 +138,7 @@ impl Clustered {
 
     /// Whether nothing is lost when the task ends.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_registering = Arc::strong_count(&self.registering) > 1;
-        self.answered == self.published && self.put_off.is_empty() && !is_registering
-    }
-
-    /// Keeps the topic from ending as long as it is held.
-    pub(crate) fn hold(&self) -> Arc<()> {
-        self.registering.clone()
+        self.answered == self.published && self.put_off.is_empty()
     }
 
     /// A connection has left the topic. What it has published isn't kept from anybody any more.
@@ -190,23 +182,43 @@ impl Clustered {
         }
     }
 
-    /// A command that was put off, if what was published before it is answered.
-    pub(crate) fn next_command(&mut self) -> Option<Command> {
-        let answered = self.answered;
-        let is_due = |(published, _): &mut (u64, Command)| *published <= answered;
-        self.put_off
-            .pop_front_if(is_due)
-            .map(|(_, command)| command)
+    /// The commands that wait.
+    pub(crate) fn put_off(&mut self) -> &mut PutOff {
+        &mut self.put_off
     }
 
-    /// Puts a command off until everything published before it is answered; gives it back if that
-    /// is so now.
-    pub(crate) fn put_off(&mut self, command: Command) -> Option<Command> {
-        if self.answered == self.published && self.put_off.is_empty() {
+    /// A command that needn't wait any longer, when everything before the number `next` is read.
+    pub(crate) fn next_command(&mut self, next: u64) -> Option<Due> {
+        self.put_off.next(self.answered, next)
+    }
+
+    /// Has a command wait for what it needs; gives it back if that is there.
+    pub(crate) fn wait(
+        &mut self,
+        topic: &Arc<Topic>,
+        command: Command,
+        needs: Needs,
+    ) -> Option<Command> {
+        let published = if needs.order { self.published } else { 0 };
+        if !needs.head && published <= self.answered && self.put_off.is_empty() {
             return Some(command);
         }
-        self.put_off.push_back((self.published, command));
+        self.put_off.add(command, published, needs.head);
+        self.ask(topic);
         None
+    }
+
+    /// Asks the log's leader how far the log reaches, if somebody needs to know.
+    pub(crate) fn ask(&mut self, topic: &Arc<Topic>) {
+        if !self.put_off.asks() {
+            return;
+        }
+        let (topic, shared) = (topic.clone(), self.shared().clone());
+        tokio::spawn(async move {
+            let until = tokio::time::Instant::now() + shared.patience;
+            let newest = directory::newest(&shared, topic.name(), until).await;
+            topic.has_asked(newest.ok());
+        });
     }
 
     fn go_on(&mut self, topic: &Arc<Topic>) {

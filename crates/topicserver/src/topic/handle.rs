@@ -49,8 +49,8 @@ pub(crate) struct Topic {
     pub(super) is_giving: AtomicBool,
     /// The topic waits for its ids to become too old.
     pub(super) is_expiring: AtomicBool,
-    /// In a cluster: the topic isn't followed yet, so who joins it doesn't get its messages yet.
-    pub(super) is_closed: AtomicBool,
+    /// In a cluster it takes a moment to join.
+    is_clustered: bool,
 }
 
 /// A command for a topic's task.
@@ -89,6 +89,8 @@ pub(super) enum Command {
     Record(Box<Counted>),
     /// In a cluster: what was handed over to the topic's owner is in the log, or not.
     HandedOver(Box<HandedOver>),
+    /// In a cluster: the newest message's number, as the log's leader knows it, if it answers.
+    Asked(Option<u64>),
     /// In a cluster: members have come or gone on other servers.
     Elsewhere,
     /// In a cluster: another server wants a page of the members here.
@@ -104,9 +106,6 @@ pub(crate) struct Registration {
     pub(crate) start: StartPosition,
     pub(crate) people: People,
     pub(crate) answer: Arc<RegistrationReply>,
-    /// In a cluster: it is carried out even if the client has got messages that this server has
-    /// not, because the log doesn't have them either.
-    pub(crate) is_final: bool,
 }
 
 impl Topic {
@@ -121,14 +120,16 @@ impl Topic {
             remembered: Arc::default(),
             is_giving: AtomicBool::new(false),
             is_expiring: AtomicBool::new(false),
-            is_closed: AtomicBool::new(false),
+            is_clustered: false,
         }
     }
 
-    /// The same for a topic of a cluster, which has to be followed first.
-    pub(crate) fn closed(self) -> Self {
-        self.is_closed.store(true, Relaxed);
-        self
+    /// The same for a topic of a cluster.
+    pub(crate) fn in_cluster(self) -> Self {
+        Self {
+            is_clustered: true,
+            ..self
+        }
     }
 
     pub(crate) fn name(&self) -> &TopicName {
@@ -152,7 +153,7 @@ impl Topic {
 
     /// Adds a classic subscriber. Only the registry calls this, under its lock.
     pub(crate) fn join(&self, subscriber: SharedOutbox) -> Backpressure {
-        if self.is_closed.load(Relaxed) {
+        if self.is_clustered {
             // What the connection sends next comes after its registration has taken effect.
             self.mailbox.hold();
         }
@@ -162,11 +163,6 @@ impl Topic {
     /// Adds an extended subscriber. Only the registry calls this, under its lock.
     pub(crate) fn register(&self, registration: Registration) -> Backpressure {
         self.put(Command::Register(Box::new(registration)))
-    }
-
-    /// Puts in a registration again that was put off.
-    pub(crate) fn register_again(&self, registration: Registration) {
-        self.put_control(Command::Register(Box::new(registration)));
     }
 
     /// Starts to send messages to a connection whose registration was answered.
@@ -253,6 +249,11 @@ impl Topic {
         let bytes = counted.record.messages().map(Message::size).sum();
         // The follower waits for room itself.
         let _ = self.mailbox.put(Command::Record(Box::new(counted)), bytes);
+    }
+
+    /// Says which message is the newest one in the log; `None` if it doesn't answer.
+    pub(crate) fn has_asked(&self, newest: Option<u64>) {
+        self.put_control(Command::Asked(newest));
     }
 
     /// Says that the topic's owner has answered.

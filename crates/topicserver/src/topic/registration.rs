@@ -43,20 +43,6 @@ impl StartPosition {
         self.resume.is_some()
     }
 
-    /// Whether the client has got messages that the log doesn't have.
-    pub(crate) fn is_ahead(&self, log: &TopicLog) -> bool {
-        let is_ahead =
-            |position: &Position| position.epoch == log.epoch() && position.seq >= log.next();
-        self.resume.as_ref().is_some_and(is_ahead)
-    }
-
-    /// Whether this message is at least as new as those that the client has.
-    pub(crate) fn is_within(&self, newest: u64) -> bool {
-        self.resume
-            .as_ref()
-            .is_none_or(|position| position.seq <= newest)
-    }
-
     /// The first message that is wanted.
     ///
     /// A resume is the most exact; with both a number and a time, both must hold. With

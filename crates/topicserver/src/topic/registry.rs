@@ -122,7 +122,7 @@ impl Registry {
             let now = self.settings.clock.read().elapsed;
             let topic = Topic::new(name.clone(), self.settings.queues.clone(), now);
             let topic = Arc::new(match self.settings.cluster {
-                Some(_) => topic.closed(),
+                Some(_) => topic.in_cluster(),
                 None => topic,
             });
             self.start(topic.clone());

@@ -120,6 +120,7 @@ enum Later {
     Register(Box<Registration>),
     Deliver(Box<Counted>),
     HandedOver(Box<HandedOver>),
+    Asked(Option<u64>),
 }
 
 impl Task {
@@ -215,7 +216,7 @@ impl Task {
 
     /// Carries out a command, or returns it if it may have to wait.
     fn change(&mut self, command: Command) -> Option<Later> {
-        let command = self.put_off_if_asked(command)?;
+        let command = self.put_off(command)?;
         self.change_now(command)
     }
 
@@ -235,7 +236,11 @@ impl Task {
             Command::Register(registration) => return Some(Later::Register(registration)),
             Command::Record(record) => return Some(Later::Deliver(record)),
             Command::HandedOver(answered) => return Some(Later::HandedOver(answered)),
-            Command::Join(subscriber) => self.members.add_classic(subscriber),
+            Command::Asked(newest) => return Some(Later::Asked(newest)),
+            Command::Join(subscriber) => {
+                self.members.add_classic(subscriber);
+                self.let_in();
+            }
             Command::Open(subscriber, answer) => self.open(&subscriber, &answer),
             Command::Room(subscriber) => self.members.has_room(&subscriber),
             Command::Read(subscriber, fetched) => {
@@ -268,10 +273,7 @@ impl Task {
             }
             Command::FollowLimits => self.log.follow_limits(),
             Command::Elsewhere => self.look_elsewhere(),
-            Command::List(asker) => {
-                let listed = self.members.list(asker.page());
-                asker.answer(listed);
-            }
+            Command::List(asker) => self.list_for(asker),
             Command::Barrier(done) => {
                 // The receiver may have stopped waiting.
                 let _ = done.send(());
@@ -292,28 +294,25 @@ impl Task {
     async fn change_later(&mut self, later: Later) {
         let later = match later {
             Later::Follow(command) if self.follow().await => self.change_now(*command),
-            Later::Follow(command) => return Self::refuse(&command),
+            Later::Follow(command) => return self.refuse(&command),
             later => Some(later),
         };
         match later {
             Some(Later::Register(registration)) => self.register(*registration).await,
             Some(Later::Deliver(record)) => self.deliver_record(*record).await,
             Some(Later::HandedOver(answered)) => self.has_handed_over(*answered).await,
+            Some(Later::Asked(newest)) => self.has_asked(newest).await,
             Some(Later::Follow(_)) | None => {}
         }
     }
 
     async fn register(&mut self, registration: Registration) {
-        let Some(registration) = self.put_off(registration) else {
-            return;
-        };
         let Registration {
             outbox,
             identity,
             start,
             people,
             answer,
-            ..
         } = registration;
         self.note_use();
         if !start.is_given() && self.members.confirm(&outbox, &identity) {

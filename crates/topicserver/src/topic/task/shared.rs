@@ -1,24 +1,21 @@
 //! What a topic's task does in a cluster.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use wire::ErrorCode;
 
 use super::Task;
-use crate::cluster::directory;
 use crate::cluster::log::LogError;
+use crate::cluster::presence::Asker;
 use crate::cluster::tail::Counted;
 use crate::topic::handed_over::HandedOver;
-use crate::topic::handle::{Command, Registration};
+use crate::topic::handle::Command;
 use crate::topic::place::InLog;
+use crate::topic::put_off::{Due, Needs};
 
 /// What clients are told that need what the log has.
 const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
                     server of the cluster, or try again";
-
-/// For how long a registration is put off.
-const PUT_OFF: Duration = Duration::from_millis(50);
 
 impl Task {
     /// Whether the topic must be followed before this command is carried out.
@@ -38,8 +35,6 @@ impl Task {
             let topic = self.topic.name();
             tracing::warn!(%topic, "can't serve the topic: {error}");
         }
-        self.topic.is_closed.store(followed.is_err(), Relaxed);
-        self.topic.mailbox.release();
         followed.is_ok()
     }
 
@@ -65,7 +60,7 @@ impl Task {
     }
 
     /// Refuses a command for which the topic would have to be followed.
-    pub(super) fn refuse(command: &Command) {
+    pub(super) fn refuse(&mut self, command: &Command) {
         let outbox = match command {
             Command::Register(registration) => &registration.outbox,
             Command::Join(outbox) => outbox,
@@ -76,45 +71,28 @@ impl Task {
             _ => return,
         };
         outbox.close(ErrorCode::NoQuorum, AWAY);
+        self.let_in();
     }
 
-    /// Puts a registration off whose client has got messages, from another server, that this one
-    /// hasn't read yet. Gives it back if that isn't so, or the log doesn't have them either.
-    pub(super) fn put_off(&self, registration: Registration) -> Option<Registration> {
-        let Some(clustered) = &self.clustered else {
-            return Some(registration);
-        };
-        if registration.is_final || !registration.start.is_ahead(&self.log) {
-            return Some(registration);
+    /// Lets connections go on that have joined, unless others still wait.
+    pub(super) fn let_in(&mut self) {
+        if let Some(clustered) = &mut self.clustered
+            && !clustered.put_off().has_join()
+        {
+            self.topic.mailbox.release();
         }
-        let (topic, shared) = (self.topic.clone(), clustered.shared().clone());
-        let held = clustered.hold();
-        tokio::spawn(async move {
-            let until = tokio::time::Instant::now() + shared.patience;
-            let newest = directory::newest(&shared, topic.name(), until).await;
-            let Ok(newest) = newest else {
-                registration.outbox.close(ErrorCode::NoQuorum, AWAY);
-                drop(held);
-                // The topic may end.
-                drop(topic.barrier());
-                return;
-            };
-            shared.look_soon(topic.name());
-            tokio::time::sleep(PUT_OFF).await;
-            let is_final = !registration.start.is_within(newest);
-            topic.register_again(Registration {
-                is_final,
-                ..registration
-            });
-            drop(held);
-        });
-        None
     }
 
     /// Members have come or gone on other servers.
     pub(super) fn look_elsewhere(&mut self) {
         let max = self.log.settings().limits().max_presence;
         self.members.look_elsewhere(self.topic.name().as_str(), max);
+    }
+
+    /// Answers another server with a page of the members here.
+    pub(super) fn list_for(&self, asker: Asker) {
+        let listed = self.members.list(asker.page());
+        asker.answer(listed);
     }
 
     /// Waits while more is to be handed over than a mailbox holds.
@@ -125,7 +103,7 @@ impl Task {
 
     /// Delivers the next record of the log to the members.
     pub(super) async fn deliver_record(&mut self, counted: Counted) {
-        let Some(clustered) = &self.clustered else {
+        let Some(clustered) = &mut self.clustered else {
             return;
         };
         if self.log.place().is_none() {
@@ -133,6 +111,9 @@ impl Task {
         }
         let publications = clustered.publications(&counted.record);
         let applied = self.log.apply(&counted, &publications);
+        if applied.is_anew {
+            clustered.put_off().begin_anew();
+        }
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
         self.note_use();
@@ -166,28 +147,40 @@ impl Task {
         if let Some(clustered) = &mut self.clustered {
             clustered.answer(&self.topic, next);
         }
-        while let Some(command) = self.clustered.as_mut().and_then(|all| all.next_command()) {
-            if let Some(later) = self.change_now(command) {
-                Box::pin(self.change_later(later)).await;
+        loop {
+            let next = self.log.next();
+            let clustered = self.clustered.as_mut();
+            match clustered.and_then(|clustered| clustered.next_command(next)) {
+                None => return,
+                Some(Due::Refused(command)) => self.refuse(&command),
+                Some(Due::Now(command)) => {
+                    if let Some(later) = self.change_now(command) {
+                        Box::pin(self.change_later(later)).await;
+                    }
+                }
             }
         }
     }
 
-    /// Puts a command off whose sender expects that what it has published before has taken
-    /// effect; gives others back.
-    pub(super) fn put_off_if_asked(&mut self, command: Command) -> Option<Command> {
-        let is_asked = matches!(
-            command,
-            Command::Register(_)
-                | Command::Leave(_, Some(_))
-                | Command::Finish(..)
-                | Command::Who(..)
-                | Command::Range(_)
-                | Command::Barrier(_)
-        );
-        match &mut self.clustered {
-            Some(clustered) if is_asked => clustered.put_off(command),
-            _ => Some(command),
+    /// The log's leader has told how far the log reaches, or not.
+    pub(super) async fn has_asked(&mut self, newest: Option<u64>) {
+        if let Some(clustered) = &mut self.clustered {
+            clustered.put_off().answered(newest);
+            clustered.ask(&self.topic);
+            if newest >= Some(self.log.next()) {
+                clustered.shared().look_soon(self.topic.name());
+            }
         }
+        self.answer_read(self.log.next()).await;
+    }
+
+    /// Has a command wait that has to; gives others back.
+    pub(super) fn put_off(&mut self, command: Command) -> Option<Command> {
+        let (Some(clustered), Some(mut needs)) = (&mut self.clustered, Needs::of(&command)) else {
+            return Some(command);
+        };
+        // Who begins to follow a topic asks the leader then.
+        needs.head &= self.log.place().is_some();
+        clustered.wait(&self.topic, command, needs)
     }
 }

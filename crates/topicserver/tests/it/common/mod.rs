@@ -35,7 +35,7 @@ pub use local::{connect_local, is_over_unix, note_socket, socket_of, socket_path
 pub use loop_disk::LoopDisk;
 #[cfg(unix)]
 pub use process::{Process, finish, program};
-pub use server::{TestServer, is_left_out, state_directory};
+pub use server::{TestServer, is_in_cluster, is_left_out, state_directory};
 pub use stream::{Stream, is_over_tls};
 pub use uninterrupted::read_some;
 

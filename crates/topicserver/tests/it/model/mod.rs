@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::common::is_in_cluster;
 use harness::{Counts, Harness};
 
 /// Conversations in a normal run, on a server that keeps them in memory.
@@ -155,7 +156,8 @@ fn converse(is_stored: bool) {
 
 #[test]
 fn with_memory_alone_everybody_sees_what_the_model_says() {
-    converse(false);
+    // What is in the log of a cluster stays, as on a disk.
+    converse(is_in_cluster());
 }
 
 #[cfg(unix)]
