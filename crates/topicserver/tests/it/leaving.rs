@@ -71,6 +71,9 @@ fn a_peer_that_has_finished_sending_gets_what_was_published_before_and_then_the_
 
 #[test]
 fn a_peer_that_has_finished_sending_and_reads_late_gets_what_was_queued() {
+    if is_left_out("what another server has just taken is on its way") {
+        return;
+    }
     let server = TestServer::start();
     let mut publisher = server.join(&["t"]);
     let mut watcher = server.join(&["t"]);

@@ -27,7 +27,7 @@ pub struct Counts {
 pub struct Harness<'a> {
     server: TestServer,
     /// In no topic: asks on behalf of those who can't.
-    probe: Client,
+    probes: Vec<Client>,
     directory: Option<Directory>,
     reference: Reference,
     clients: Vec<TestClient>,
@@ -42,7 +42,7 @@ fn count(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
-fn serve(directory: Option<&Directory>) -> (TestServer, Client) {
+fn serve(directory: Option<&Directory>) -> (TestServer, Vec<Client>) {
     let server = TestServer::with(Config {
         history_messages: usize::try_from(KEPT).unwrap(),
         max_ids: IDS,
@@ -50,17 +50,20 @@ fn serve(directory: Option<&Directory>) -> (TestServer, Client) {
         data: directory.map(|directory| directory.path().to_owned()),
         ..Config::default()
     });
-    let (probe, _) = server.extended(&[], json!({}));
-    (server, probe)
+    // One at each server.
+    let count = if is_in_cluster() { 3 } else { 1 };
+    let probes = (0..count).map(|_| server.extended(&[], json!({})).0);
+    let probes = probes.collect();
+    (server, probes)
 }
 
 impl<'a> Harness<'a> {
     pub fn new(is_stored: bool, counts: &'a Counts) -> Self {
         let directory = (is_stored && !is_in_cluster()).then(Directory::new);
-        let (server, probe) = serve(directory.as_ref());
+        let (server, probes) = serve(directory.as_ref());
         Self {
             server,
-            probe,
+            probes,
             directory,
             reference: Reference::new(is_stored),
             clients: (0..WHO.len()).map(TestClient::new).collect(),
@@ -278,10 +281,9 @@ impl<'a> Harness<'a> {
         }
         if client.who.is_classic {
             // What it sent has been read; the topics may be at it still.
-            answers
-                .topics
-                .iter()
-                .for_each(|topic| self.probe.sync_topic(topic));
+            for topic in &answers.topics {
+                self.probes.iter_mut().for_each(|one| one.sync_topic(topic));
+            }
         }
     }
 
@@ -375,13 +377,17 @@ impl<'a> Harness<'a> {
         {
             client.read_to_end(Some("shutting-down"), self.reference.is_stored);
         }
-        self.probe.expect_extended_error("shutting-down");
-        self.probe.expect_end();
+        for probe in &mut self.probes {
+            probe.expect_extended_error("shutting-down");
+            probe.expect_end();
+        }
         // Nothing is left open that the server would wait for.
-        self.probe.finish_sending();
+        self.probes
+            .iter_mut()
+            .for_each(|probe| probe.finish_sending());
         self.server.ended();
         self.reference.restart();
-        (self.server, self.probe) = serve(self.directory.as_ref());
+        (self.server, self.probes) = serve(self.directory.as_ref());
     }
 }
 
