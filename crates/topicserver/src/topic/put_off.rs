@@ -55,13 +55,10 @@ impl Needs {
     /// What a command needs; `None` if it is carried out at once, whatever waits.
     pub(crate) fn of(command: &Command) -> Option<Self> {
         let (order, head) = match command {
-            Command::Register(_) => (true, true),
+            // What was acknowledged before is not missed by who comes, nor by who goes.
+            Command::Register(_) | Command::Finish(..) | Command::Leave(_, Some(_)) => (true, true),
             Command::Join(_) => (false, true),
-            Command::Leave(_, Some(_))
-            | Command::Finish(..)
-            | Command::Who(..)
-            | Command::Range(_)
-            | Command::Barrier(_) => (true, false),
+            Command::Who(..) | Command::Range(_) | Command::Barrier(_) => (true, false),
             Command::Leave(_, None) | Command::Remove(_) | Command::HidePeople(_) => (false, false),
             _ => return None,
         };
