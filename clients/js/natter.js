@@ -20,7 +20,10 @@ const TREATMENTS = {
 export const CODES = Object.freeze(Object.fromEntries(
   Object.entries(TREATMENTS).flatMap(([treatment, codes]) => codes.map((code) => [code, treatment])),
 ));
-const isRefusal = (code) => CODES[code] === "request" || CODES[code] === "again";
+// What an error does. A limit of new topics refuses a registration; the others only slow down
+// what is published.
+const treatment = ({ code, limit }) => (limit === "new-topics" ? "request" : CODES[code]);
+const isRefusal = (error) => ["request", "again"].includes(treatment(error));
 
 // Bytes of a frame that every server with default settings accepts.
 export const MAX_FRAME = 65536;
@@ -257,7 +260,7 @@ export class Client {
     try {
       await connection.ask("registered", () => this.#registration(topics), (answer) => this.#onRegistered(answer, topics));
     } catch (error) {
-      const kind = CODES[error.code];
+      const kind = treatment(error);
       if (kind === "frame") this.#mostTopics = 1;
       if (topics.length === 1 && (kind === "request" || kind === "frame")) {
         this.#drop(topics[0], error);
@@ -350,7 +353,7 @@ export class Client {
         if (this.#isReady) return await connection.ask(kind, frame, onAnswer);
         await new Promise((resolve) => { this.#waiting.push(resolve); });
       } catch (error) {
-        if (isRefusal(error.code) || connection.isBlamed) throw error;
+        if (isRefusal(error) || connection.isBlamed) throw error;
         this.#lost(error, connection);
       }
     }
@@ -642,10 +645,10 @@ class Connection {
     const asked = this.#asked;
     const isGeneral = kind === "error" && value.id === undefined;
     if (isGeneral) this.#lastError = value;
-    const isRefused = isGeneral && isRefusal(value.code);
+    const isRefused = isGeneral && isRefusal(value);
     if (!asked || (asked.kind !== kind && !isRefused)) return this.onevent(kind, value);
     this.#asked = null;
-    if (isRefused) return asked.reject(new NatterError(value.code, value.text));
+    if (isRefused) return asked.reject(new NatterError(value.code, value.text, { limit: value.limit }));
     this.#isAnswered = true;
     asked.onAnswer(value);
     return asked.resolve(value);

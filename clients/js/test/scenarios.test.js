@@ -341,6 +341,31 @@ test("S8: what only this server finds too long is refused alone", async () => {
   await server.stop();
 });
 
+test("a topic that is new too soon is refused, and a publisher is only slowed", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "natter-js-"));
+  const accounts = path.join(folder, "accounts.toml");
+  writeFileSync(accounts, `[everyone]
+allow = ["read write who list *"]
+limits = { new-topics = "2/h", messages = "50/s" }
+`);
+  const server = await Server.start("--auth", accounts);
+  const client = await connect(server.address);
+  await client.join("1");
+  await client.join("2");
+  const told = next(client, "error");
+  const lines = numbers(1, 120).map((text) => client.publish("1", text));
+  // The notice comes while this question waits, and isn't its answer.
+  const asked = client.who("1");
+  assert.equal((await told).code, "rate-limited");
+  assert.equal((await asked).count, 1);
+  await assert.rejects(client.join("3"), code("rate-limited"));
+  assert.equal((await Promise.all(lines)).at(-1).seq, 120);
+  assert.deepEqual(client.topics, ["1", "2"]);
+  client.abort();
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
 test("S20: a server that drains loses and doubles nothing", async () => {
   const server = await Server.start("--drain-spread", "2");
   const clients = await Promise.all(numbers(1, 30).map(() => connect(server.address)));

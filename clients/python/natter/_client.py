@@ -10,7 +10,7 @@ from typing import Any, AsyncIterator, Callable, Dict, List, Optional
 from ._connection import Connection, encode
 from ._tls import Auth, Server
 from ._types import (
-    CODES, Ack, Frame, Joined, Message, NatterError, Place, Range,
+    Ack, Frame, Joined, Message, NatterError, Place, Range,
     check_topic, check_user, message_of, refuse_if, settle, without_none,
 )
 
@@ -185,16 +185,15 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if self._ended or connection is not self._connection:
             return
         self._let_go()
-        treatment = CODES.get(error.code, error.code)
         # Who isn't accepted at first will not be later.
         final = ["stop"] if connection else ["stop", "request", "frame", "wrong-key"]
-        if treatment in final or not self._can_return:
+        if error.treatment in final or not self._can_return:
             return self._end(error)
         wait = max(0.0, self._moment - asyncio.get_running_loop().time())
         pause = wait if self._moment else self._pause
         self._returning = asyncio.ensure_future(self._come_back(pause))
         self._moment, self._pause = 0.0, min(self._pause * 2, _LONGEST_PAUSE)
-        if connection and treatment == "frame":
+        if connection and error.treatment == "frame":
             self._blame(connection, error)
         self._emit("disconnected", error)
 
@@ -341,7 +340,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
 
     def _on_denied(self, asked: _Request, names: List[str], error: NatterError) -> None:
         if len(names) > 1:  # One by one, the server may accept some of them.
-            self._most_topics = 1 if CODES.get(error.code) == "frame" else self._most_topics
+            self._most_topics = 1 if error.treatment == "frame" else self._most_topics
             alone = [self._registration([name]) for name in names if name in self._topics]
             self._questions = alone + self._questions
         elif names and self._topics.get(names[0]) is asked.topics[names[0]]:
@@ -423,7 +422,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "error" and value.id is not None:
             return self._on_refused(value)
-        is_refusal = kind == "error" and CODES.get(value.code) in ("request", "again")
+        is_refusal = kind == "error" and value.treatment in ("request", "again")
         if self._questions and (is_refusal or kind == self._questions[0].kind):
             return self._on_answer(self._questions.pop(0), value)
         if kind == "reconnect" and self._can_return:
@@ -457,7 +456,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if line is None:
             return
         line.attempts += 1
-        if CODES.get(error.code) != "again" or line.attempts == _MOST_ATTEMPTS:
+        if error.treatment != "again" or line.attempts == _MOST_ATTEMPTS:
             return self._refuse(line, error)
         line.sent_on = None
         asyncio.get_running_loop().call_later(_FIRST_PAUSE * line.attempts, self._go_on)

@@ -5,7 +5,7 @@ import json
 from typing import Any, List, Optional, Tuple
 
 from ._tls import Server
-from ._types import CODES, Frame, NatterError, message_of, refuse_if, without_none
+from ._types import Frame, NatterError, message_of, refuse_if, without_none
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
@@ -92,9 +92,11 @@ class Connection:
         told = frame.get("extended", {})
         if "error" in told:
             about = told["error"]
-            told["error"] = NatterError(about["code"], about["text"], id=about.get("id"))
-            if CODES.get(about["code"]) in ("frame", "return", "stop"):
-                self.reason = told["error"]
+            told["error"] = error = NatterError(about["code"], about["text"], id=about.get("id"))
+            # Other limits only slow down what is published.
+            error.treatment = {"new-topics": "request"}.get(about.get("limit"), error.treatment)
+            if error.treatment in ("frame", "return", "stop"):
+                self.reason = error
         return list(told.items())
 
     async def end(self) -> None:

@@ -38,6 +38,8 @@ class NatterError(Exception):
     ) -> None:
         super().__init__(f"{code}: {text}")
         self.code, self.text, self.topic, self.id = code, text, topic, id
+        #: What a client does about it, as in CODES.
+        self.treatment = CODES.get(code, code)
 
 
 class Message(NamedTuple):

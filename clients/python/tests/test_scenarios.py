@@ -190,6 +190,25 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(client.topics, ["1", "2", "3"])
         self.assertEqual((await client.publish("3", "x")).seq, 1)
 
+    async def test_a_topic_that_is_new_too_soon_is_refused_and_a_publisher_is_only_slowed(self):
+        rules = '[everyone]\nallow = ["read write who list *"]\n[everyone.limits]\n'
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as accounts:
+            accounts.write(rules + 'new-topics = "2/h"\nmessages = "50/s"\n')
+            accounts.flush()
+            server = self.server("--auth", accounts.name)
+            client = await self.join(server, "1")
+            await client.join("2")
+            told = following(client, "error")
+            lines = [client.publish("1", str(number)) for number in range(120)]
+            # The notice comes while this question waits, and isn't its answer.
+            asked = asyncio.ensure_future(client.who("1"))
+            self.assertEqual((await told).code, "rate-limited")
+            self.assertEqual((await asked)["count"], 1)
+            async with self.refused("rate-limited"):
+                await client.join("3")
+            self.assertEqual((await asyncio.gather(*lines))[-1].seq, 120)
+            self.assertEqual(client.topics, ["1", "2"])
+
     async def test_s11_a_taken_name_is_an_error(self):
         server = self.server()
         await self.connect(server, user="anna")

@@ -232,6 +232,9 @@ pub struct ReportedError<'a> {
     /// The id of the message that caused it, if it had one.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub id: Option<Cow<'a, str>>,
+    /// The limit of an account or an address that is reached: `messages`, `bytes` or `new-topics`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<Cow<'a, str>>,
 }
 
 impl<'a> Event<'a> {
