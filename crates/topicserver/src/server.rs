@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use wire::ErrorCode;
 
 use crate::access::locality::Locality;
-use crate::access::{Access, Audit, AuthFileError, Lifetimes};
+use crate::access::{Access, Audit, AuthFileError};
 use crate::admin::{AdminListener, Control};
 use crate::announce::{AnnounceError, Announcement, Facts};
 use crate::clock::{Clock, SystemClocks, TimeSource};
@@ -395,17 +395,13 @@ fn open_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
 
 /// Opens the policy and the audit log.
 fn open_access(config: &Config) -> Result<Access, StartError> {
-    let audit = match &config.audit_log {
-        None => Audit::default(),
-        Some(path) => Audit::to_file(path).map_err(|cause| StartError::AuditLog {
-            path: path.clone(),
-            cause,
-        })?,
-    };
-    let lifetimes = Lifetimes {
-        login: config.login_lifetime,
-        ticket: config.ticket_lifetime,
-    };
+    let file = config.audit_log.as_deref().map(Audit::open).transpose();
+    let file = file.map_err(|cause| StartError::AuditLog {
+        path: config.audit_log.clone().unwrap_or_default(),
+        cause,
+    })?;
+    let audit = Audit::to_file(file);
+    let lifetimes = state::lifetimes(config);
     Ok(match &config.auth {
         Some(path) => Access::from_file(path, audit, lifetimes)?,
         None if config.open_to_all => Access::open(None, audit),
@@ -415,9 +411,18 @@ fn open_access(config: &Config) -> Result<Access, StartError> {
 
 /// Reads the certificate again from time to time.
 async fn watch_certificate(state: &ServerState) {
-    match state.tls() {
-        Some(tls) => tls.watch().await,
-        None => std::future::pending().await,
+    loop {
+        let tls = state.tls();
+        let watch = async {
+            match &tls {
+                Some(tls) => tls.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = state.tls_replaced() => {}
+        }
     }
 }
 

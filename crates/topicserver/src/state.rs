@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 use wire::ErrorCode;
 
-use crate::access::Access;
+use crate::access::{Access, Lifetimes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
@@ -41,7 +42,9 @@ pub(crate) struct ServerState {
     hashes: Hashes,
     store: Option<Store>,
     /// Accepts TLS, if the server speaks it.
-    tls: Option<Arc<Acceptor>>,
+    tls: RwLock<Option<Arc<Acceptor>>>,
+    /// Notified when there is another one.
+    tls_replaced: Notify,
     clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
@@ -92,7 +95,8 @@ impl ServerState {
                 clock.clone(),
             )?),
             store,
-            tls,
+            tls: RwLock::new(tls),
+            tls_replaced: Notify::new(),
             clock,
             access,
             connections: Connections::new(
@@ -126,6 +130,7 @@ impl ServerState {
         self.connections.set_limits(most, per_address);
         self.directory.set_grace(config.name_grace);
         self.http.follow(&config);
+        self.access.follow(lifetimes(&config));
         if let Some(store) = &self.store {
             store.keep(retention(&config));
         }
@@ -178,8 +183,19 @@ impl ServerState {
     }
 
     /// Accepts TLS, if the server speaks it.
-    pub(crate) fn tls(&self) -> Option<&Arc<Acceptor>> {
-        self.tls.as_ref()
+    pub(crate) fn tls(&self) -> Option<Arc<Acceptor>> {
+        self.tls.read().clone()
+    }
+
+    /// From now on this one accepts TLS. Connections that there are stay as they are.
+    pub(crate) fn set_tls(&self, tls: Option<Arc<Acceptor>>) {
+        *self.tls.write() = tls;
+        self.tls_replaced.notify_one();
+    }
+
+    /// Resolves when another one accepts TLS. Only one task may wait.
+    pub(crate) async fn tls_replaced(&self) {
+        self.tls_replaced.notified().await;
     }
 
     /// The server's clock.
@@ -254,6 +270,14 @@ pub(crate) fn retention(config: &Config) -> Retention {
         age: config.keep_age,
         messages: config.keep_messages,
         bytes: config.keep_bytes,
+    }
+}
+
+/// For how long logins and tickets are good.
+pub(crate) fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        login: config.login_lifetime,
+        ticket: config.ticket_lifetime,
     }
 }
 
