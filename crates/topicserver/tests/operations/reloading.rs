@@ -420,6 +420,7 @@ fn reloading_again_and_again_loses_nothing() {
     for receiver in receivers {
         assert_eq!(receiver.join().unwrap(), published);
     }
+    println!("{reloads} reloads were asked for, and {published} messages published");
     assert!(reloads > 20 && published > 100, "{reloads}, {published}");
     let log = server.log();
     let done = log.iter().filter(|line| line.contains("reloaded: "));
