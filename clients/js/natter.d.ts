@@ -9,7 +9,7 @@ export const MAX_FRAME: number;
 
 /** What went wrong. */
 export class NatterError extends Error {
-  /** One of docs/protocol.md, `connection-lost`, `wrong-key`, `closed`, or one of Node's (`ECONNREFUSED`). */
+  /** One of docs/protocol.md, `connection-lost`, `wrong-key`, `bad-address`, `closed`, or one of Node's (`ECONNREFUSED`). */
   readonly code: string;
   /** What happened, and what to do. */
   readonly text: string;
@@ -80,9 +80,12 @@ export interface Events {
 
 /** A participant. It comes back by itself when a connection is lost. */
 export class Client {
-  /** @param address `HOST:PORT` (TCP in Node, WebSocket in browsers), or a URL with `tcp:`,
-   *  `ws:`, `wss:`, `http:` or `https:` */
-  constructor(address: string, options?: Options);
+  /** @param address `HOST:PORT` (TCP in Node, WebSocket in browsers), or a URL with `tcp:`, `tls:`,
+   *  `ws:`, `wss:`, `http:` or `https:`; or several of them, which are one service, in an array or
+   *  separated by commas */
+  constructor(address: string | string[], options?: Options);
+  /** The address in use, or the one that was used or tried last. */
+  readonly address: string | undefined;
   /** The name that the server granted. */
   readonly user: string | undefined;
   readonly isConnected: boolean;
@@ -113,7 +116,7 @@ export class Client {
 }
 
 /** Connects; rejects if that can't be, or if the name is taken. */
-export function connect(address: string, options?: Options): Promise<Client>;
+export function connect(address: string | string[], options?: Options): Promise<Client>;
 
 /** Why a topic's name, or a user's, is not allowed; `null` if it is. */
 export function topicProblem(name: string): string | null;

@@ -20,7 +20,10 @@ const TREATMENTS = {
 export const CODES = Object.freeze(Object.fromEntries(
   Object.entries(TREATMENTS).flatMap(([treatment, codes]) => codes.map((code) => [code, treatment])),
 ));
-const isRefusal = (code) => CODES[code] === "request" || CODES[code] === "again";
+// What an error does. A limit of new topics refuses a registration; the others only slow down
+// what is published.
+const treatment = ({ code, limit }) => (limit === "new-topics" ? "request" : CODES[code]);
+const isRefusal = (error) => ["request", "again"].includes(treatment(error));
 
 // Bytes of a frame that every server with default settings accepts.
 export const MAX_FRAME = 65536;
@@ -31,8 +34,14 @@ const MOST_TOPICS = 50;
 const PING_AFTER = 20000;
 const LOST_AFTER = 10000;
 const DIAL_TIMEOUT = 10000;
+// So long a server has to accept a connection while there is another one to try.
+const HEAD_START = 2000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
+const SCHEME = /^[a-z]+:\/\//i;
+const isTls = (address) => /^(tls|wss|https):/i.test(address);
+const hostOf = (address) => address.replace(SCHEME, "").replace(/(:\d+)?([/#].*)?$/, "");
+const isHere = (host) => /^(localhost|(::ffff:)?127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(host);
 // Who is asked to come back waits no longer, and tries no more servers, than this.
 const LONGEST_WAIT = 600000;
 const MOST_SERVERS = 16;
@@ -68,23 +77,32 @@ function nameProblem(what, name) {
 }
 
 export function topicProblem(name) {
-  const bytes = bytesOf(String(name));
   return nameProblem("a topic's name", name)
-    ?? (bytes > 255 ? `a topic's name has at most 255 bytes; this one has ${bytes}` : null);
+    ?? (bytesOf(name) > 255 ? `a topic's name has at most 255 bytes; this one has ${bytesOf(name)}` : null);
 }
 
 export function userProblem(name) {
-  const length = Array.from(name ?? "").length;
   return nameProblem("a name", name)
-    ?? (length > 64 ? `a name has at most 64 characters; this one has ${length}` : null);
+    ?? (Array.from(name).length > 64 ? `a name has at most 64 characters; this one has ${Array.from(name).length}` : null);
 }
 
 export function randomText(bytes) {
-  const numbers = new Uint8Array(bytes);
+  const numbers = Uint8Array.from({ length: bytes }, () => Math.random() * 256);
   // Node 18 has no `crypto` here; an id need not be secret.
-  if (globalThis.crypto) crypto.getRandomValues(numbers);
-  else numbers.forEach((_, at) => { numbers[at] = Math.random() * 256; });
+  globalThis.crypto?.getRandomValues(numbers);
   return Array.from(numbers, (n) => n.toString(16).padStart(2, "0")).join("");
+}
+
+// The addresses of a service, in a random order: so clients with the same list spread over the
+// servers. Where one is for TLS, who could keep us from it would read along at a plain one.
+function addressesOf(address) {
+  const list = [address].flat().flatMap((one) => one.split(",")).map((one) => one.trim());
+  const [secure = ""] = SCHEME.exec(list.find(isTls)) ?? [];
+  const isPlain = (one) => secure && SCHEME.test(one) && !isTls(one) && !isHere(hostOf(one));
+  const wrong = list.findIndex((one) => isPlain(one) || !hostOf(one));
+  check(wrong >= 0 && `address ${wrong + 1} of ${list.length} is no address, or plain text beside one for TLS: ${list[wrong]}`, "bad-address");
+  const shuffled = list.map((one) => [Math.random(), SCHEME.test(one) ? one : secure + one]).sort();
+  return shuffled.map(([, one]) => one);
 }
 
 export async function connect(address, options) {
@@ -94,7 +112,10 @@ export async function connect(address, options) {
 }
 
 export class Client {
-  #address; #secret; #canReturn; #limit; #auth; #dialing;
+  // Where we can go, and where we are or were last: addresses that were given, that a server has
+  // named, and of those the ones where it has sent us.
+  #given; #named = []; #elsewhere = []; #at;
+  #secret; #canReturn; #limit; #options;
   #prefix = randomText(6); #count = 0;
   #wanted; #granted;
   // name → { place: {epoch, seq}, start: options until the first message has come }
@@ -106,23 +127,22 @@ export class Client {
   #isReady = false; #waiting = [];
   #isClosed = false; #why = CLOSED;
   #pause = FIRST_PAUSE; #timer; #mostTopics = MOST_TOPICS;
-  // When the server has asked to come back: the moment, what waits for it, and other servers.
-  #moment; #leaving; #elsewhere = [];
+  // When the server has asked to come back: the moment, and what waits for it.
+  #moment; #leaving;
   #handlers = new Map();
 
   constructor(address, options = {}) {
     const { user, client = randomText(16), reconnect = true, maxFrame = MAX_FRAME } = options;
-    const { auth, insecureAuth = false, ca } = options;
     if (user !== undefined) check(userProblem(user), "bad-frame");
-    this.#address = address;
+    this.#given = addressesOf(address);
     this.#wanted = user;
     this.#secret = client;
-    this.#auth = auth;
-    this.#dialing = { ca, isGuarded: auth !== undefined && !insecureAuth };
+    this.#options = options;
     this.#canReturn = reconnect;
     this.#limit = maxFrame;
   }
 
+  get address() { return this.#at; }
   get user() { return this.#granted; }
   get isConnected() { return this.#isReady; }
   get topics() { return [...this.#topics.keys()]; }
@@ -178,48 +198,85 @@ export class Client {
     });
   }
 
-  // A connection that is registered under this name; without one if it is taken, and if it
-  // may be.
-  async #open(user, { mayBeNameless = false } = {}) {
-    const connection = await this.#dial().catch((error) => {
+  // A connection that is registered under this name, with the first server that takes us. One that
+  // refuses us does so for the service, unless only another server has named it.
+  async #open(user, { mayBeNameless = false, places = this.#places() } = {}) {
+    for (const [at, place] of places.entries()) {
+      const isLast = at === places.length - 1 || this.#isClosed;
+      try {
+        return await this.#enter(place, user, mayBeNameless, isLast ? DIAL_TIMEOUT : HEAD_START);
+      } catch (error) {
+        const isRefused = isFinal(error.code) || CODES[error.code] === "stop";
+        const isLeft = isRefused && this.#leavesOut(place, error);
+        const isEnd = isLast || (isRefused && !isLeft);
+        if (isEnd) throw isLeft ? new NatterError("connection-lost", error.message) : error;
+      }
+    }
+  }
+
+  // Connects, and registers: without a name if it is taken, and if we may be nameless.
+  async #enter(place, user, mayBeNameless, timeout) {
+    this.#at = place;
+    const { auth, insecureAuth, ca } = this.#options;
+    const isGuarded = auth !== undefined && !(insecureAuth && this.#given.includes(place));
+    const connection = await dial(place, { ca, isGuarded, timeout }).catch((error) => {
       throw error instanceof NatterError ? error : new NatterError(error.code ?? "connection-lost", error.message);
     });
     const register = (name) => {
       if (this.#isClosed) connection.abort();
-      const about = { auth: this.#auth, user: name, client: this.#secret };
+      const about = { auth, user: name, client: this.#secret };
       return connection.ask("registered", () => ({ topics: [], extended: about }));
     };
     try {
       const answer = await register(user).catch(async (refusal) => {
         if (refusal.code !== "name-taken" || !mayBeNameless) throw refusal;
-        await register(undefined);
-        return { refusal };
+        return { ...await register(undefined), refusal };
       });
-      return { connection, user: answer.user, refusal: answer.refusal };
+      if (answer.servers) this.#name(answer.servers, connection);
+      return { connection, ...answer };
     } catch (error) {
       connection.abort();
       throw error;
     }
   }
 
-  async #dial() {
-    const [scheme = ""] = /^[a-z]+:\/\//i.exec(this.#address) ?? [];
-    for (const server of this.#elsewhere.splice(0).slice(0, MOST_SERVERS)) {
-      const connection = await dial(scheme + server, this.#dialing).catch(() => null);
-      if (connection) return connection;
-    }
-    return dial(this.#address, this.#dialing);
+  // Where to go next: where a server has sent us, then to the address after the last one.
+  #places() {
+    const at = this.#given.indexOf(this.#at) + 1;
+    const given = [...this.#given.slice(at), ...this.#given.slice(0, at)];
+    const places = new Set([...this.#elsewhere.splice(0), ...given, ...this.#named]);
+    return [...places].sort((one, other) => (one === this.#at) - (other === this.#at));
+  }
+
+  // The server names others. What could be forged on the way is not sent a credential, no way leads
+  // from TLS to plain text, and no other machine knows what listens on this one.
+  #name(servers, { destination }) {
+    const [, scheme = "", hash = ""] = /^([a-z]+:\/\/)?[^#]*(#.*)?$/i.exec(this.#at);
+    const isLocal = isHere(destination.ip);
+    const isSafe = this.#options.auth === undefined || isLocal || isTls(scheme);
+    const isRight = (one) => isSafe && /^[^\s/#@]+:\d+(#sha256:[\w+/]+=*)?$/.test(one) && (isLocal || !isHere(hostOf(one)));
+    this.#named = servers.filter(isRight).slice(0, MOST_SERVERS).map((one) => scheme + one + (one.includes("#") ? "" : hash));
+  }
+
+  // Leaves out a server that refuses us, if others may not: one that only a server has named, and
+  // one that has the wrong key.
+  #leavesOut(place, error) {
+    const isGiven = this.#given.includes(place);
+    const isOne = isGiven ? error.code !== "wrong-key" || this.#given.length === 1 : error.code === "name-taken";
+    if (isOne || error.code === "replaced") return false;
+    [this.#given, this.#named] = [this.#given, this.#named].map((list) => list.filter((one) => one !== place));
+    if (isGiven) this.#emit("error", error);
+    return true;
   }
 
   // The server is ending. Not all of its clients leave it in the same moment.
-  #leaveWithin({ within, servers = [] }) {
+  #leaveWithin({ within, servers = [] }, connection = this.#connection) {
     if (!this.#canReturn) return;
-    const connection = this.#connection;
     const wait = Math.random() * Math.min(within, LONGEST_WAIT);
     this.#moment = performance.now() + wait;
-    this.#elsewhere = servers;
-    const error = new NatterError("shutting-down", "the server is ending");
-    this.#leaving = setTimeout(() => this.#lost(error, connection), wait);
+    if (servers.length > 0) this.#name(servers, connection);
+    this.#elsewhere = [...this.#named];
+    this.#leaving = setTimeout(() => this.#lost(new NatterError("shutting-down", "the server is ending"), connection), wait);
   }
 
   // Goes on over this connection: first where we were, then what waits.
@@ -257,7 +314,7 @@ export class Client {
     try {
       await connection.ask("registered", () => this.#registration(topics), (answer) => this.#onRegistered(answer, topics));
     } catch (error) {
-      const kind = CODES[error.code];
+      const kind = treatment(error);
       if (kind === "frame") this.#mostTopics = 1;
       if (topics.length === 1 && (kind === "request" || kind === "frame")) {
         this.#drop(topics[0], error);
@@ -311,8 +368,7 @@ export class Client {
     if (known) return known.joining;
     const state = resume ? { place: { ...resume } } : { start: { last, since } };
     this.#topics.set(topic, state);
-    const onAnswer = (answer) => this.#onRegistered(answer, [topic]);
-    state.joining = this.#ask("registered", () => this.#registration([topic]), onAnswer).then(
+    state.joining = this.#ask("registered", () => this.#registration([topic]), (answer) => this.#onRegistered(answer, [topic])).then(
       ({ topics }) => ({ topic, ...topics[topic] }),
       (error) => {
         if (this.#topics.get(topic) === state) this.#topics.delete(topic);
@@ -350,7 +406,7 @@ export class Client {
         if (this.#isReady) return await connection.ask(kind, frame, onAnswer);
         await new Promise((resolve) => { this.#waiting.push(resolve); });
       } catch (error) {
-        if (isRefusal(error.code) || connection.isBlamed) throw error;
+        if (isRefusal(error) || connection.isBlamed) throw error;
         this.#lost(error, connection);
       }
     }
@@ -395,7 +451,7 @@ export class Client {
     check(userProblem(user), "bad-frame");
     if (user === this.#granted) return;
     // Without a connection, the next one is made with it.
-    const opened = this.#isReady ? await this.#open(user) : null;
+    const opened = this.#isReady ? await this.#open(user, { places: [this.#at] }) : null;
     this.#wanted = user;
     if (opened) await this.#take(opened);
   }
@@ -416,8 +472,7 @@ export class Client {
     this.#why = error ?? CLOSED;
     clearTimeout(this.#timer);
     clearTimeout(this.#leaving);
-    if (isAbrupt) this.#connection?.abort();
-    else this.#connection?.end();
+    this.#connection?.[isAbrupt ? "abort" : "end"]();
     for (const line of [...this.#lines.values()]) this.#refuse(line, this.#why);
     for (const wake of this.#waiting.splice(0)) wake();
     this.#emit("closed", { error });
@@ -430,7 +485,8 @@ export class Client {
     this.#isReady = false;
     connection?.abort();
     if (connection && CODES[error.code] === "frame") this.#blame(connection, error);
-    if (CODES[error.code] === "stop" || !this.#canReturn) return this.#end(error, true);
+    const isOver = CODES[error.code] === "stop" && !this.#leavesOut(this.#at, error);
+    if (isOver || !this.#canReturn) return this.#end(error, true);
     const wait = this.#moment === undefined ? undefined : Math.max(0, this.#moment - performance.now());
     const pause = wait ?? this.#pause * (0.75 + Math.random() / 2);
     if (wait === undefined) this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
@@ -495,23 +551,21 @@ export class Client {
 
 // A credential doesn't leave this machine in plain text.
 function guard(isGuarded, isTls, host) {
-  const isHere = /^(localhost|(::ffff:)?127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(host);
-  check(isGuarded && !isTls && !isHere
+  check(isGuarded && !isTls && !isHere(host)
     && "a credential isn't sent to another machine in plain text: use tls:// or wss://, or insecureAuth", "tls-required");
 }
 
 async function dial(address, how) {
   const isNode = typeof globalThis.process?.versions?.node === "string";
-  const hasScheme = /^[a-z]+:\/\//i.test(address);
-  const url = new URL(hasScheme ? address : `${isNode ? "tcp" : "ws"}://${address}`);
+  const url = new URL(SCHEME.test(address) ? address : `${isNode ? "tcp" : "ws"}://${address}`);
   if (url.protocol === "tcp:" || url.protocol === "tls:") return dialTcp(url, how);
   url.protocol = url.protocol.replace("http", "ws");
   if (url.pathname === "/") url.pathname = "/-/ws";
   guard(how.isGuarded, url.protocol === "wss:", url.hostname);
-  return dialWebSocket(url);
+  return dialWebSocket(url, how.timeout);
 }
 
-async function dialWebSocket(url) {
+async function dialWebSocket(url, timeout) {
   if (typeof WebSocket === "undefined") throw new Error("there is no WebSocket here: use tcp://, or Node 22");
   const socket = new WebSocket(url);
   const close = () => socket.close();
@@ -520,7 +574,7 @@ async function dialWebSocket(url) {
   socket.onmessage = ({ data }) => connection.read(data);
   await new Promise((resolve, reject) => {
     const fail = (why) => { close(); reject(new Error(`can't connect to ${url.host}: ${why}`)); };
-    const timer = setTimeout(fail, DIAL_TIMEOUT, "no answer");
+    const timer = setTimeout(fail, timeout, "no answer");
     socket.onclose = () => { clearTimeout(timer); fail("the server refused it, or isn't there"); };
     socket.onopen = () => { clearTimeout(timer); resolve(); };
   });
@@ -529,7 +583,7 @@ async function dialWebSocket(url) {
   return connection;
 }
 
-async function dialTcp(url, { isGuarded, ca }) {
+async function dialTcp(url, { isGuarded, ca, timeout }) {
   const isTls = url.protocol === "tls:";
   const pin = /^#sha256:([A-Za-z0-9+/]+)=*$/.exec(url.hash)?.[1];
   check(url.hash && (!pin || !isTls) && `${url.hash} is no fingerprint behind tls://HOST:PORT`, "wrong-key");
@@ -540,7 +594,7 @@ async function dialTcp(url, { isGuarded, ca }) {
   const tls = { ca, servername: net.isIP(host) ? "" : host, ALPNProtocols: ["natter/1"], rejectUnauthorized: !pin };
   const socket = open({ host, port: Number(url.port), noDelay: true, ...(isTls ? tls : {}) });
   await new Promise((resolve, reject) => {
-    socket.setTimeout(DIAL_TIMEOUT, () => socket.destroy(new Error(`${url.host} doesn't answer`)));
+    socket.setTimeout(timeout, () => socket.destroy(new Error(`${url.host} doesn't answer`)));
     socket.once(isTls ? "secureConnect" : "connect", resolve);
     socket.once("error", reject);
     socket.once("close", () => reject(new Error(`${url.host} closed the connection`)));
@@ -642,10 +696,10 @@ class Connection {
     const asked = this.#asked;
     const isGeneral = kind === "error" && value.id === undefined;
     if (isGeneral) this.#lastError = value;
-    const isRefused = isGeneral && isRefusal(value.code);
+    const isRefused = isGeneral && isRefusal(value);
     if (!asked || (asked.kind !== kind && !isRefused)) return this.onevent(kind, value);
     this.#asked = null;
-    if (isRefused) return asked.reject(new NatterError(value.code, value.text));
+    if (isRefused) return asked.reject(new NatterError(value.code, value.text, { limit: value.limit }));
     this.#isAnswered = true;
     asked.onAnswer(value);
     return asked.resolve(value);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -341,6 +342,31 @@ test("S8: what only this server finds too long is refused alone", async () => {
   await server.stop();
 });
 
+test("a topic that is new too soon is refused, and a publisher is only slowed", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "natter-js-"));
+  const accounts = path.join(folder, "accounts.toml");
+  writeFileSync(accounts, `[everyone]
+allow = ["read write who list *"]
+limits = { new-topics = "2/h", messages = "50/s" }
+`);
+  const server = await Server.start("--auth", accounts);
+  const client = await connect(server.address);
+  await client.join("1");
+  await client.join("2");
+  const told = next(client, "error");
+  const lines = numbers(1, 120).map((text) => client.publish("1", text));
+  // The notice comes while this question waits, and isn't its answer.
+  const asked = client.who("1");
+  assert.equal((await told).code, "rate-limited");
+  assert.equal((await asked).count, 1);
+  await assert.rejects(client.join("3"), code("rate-limited"));
+  assert.equal((await Promise.all(lines)).at(-1).seq, 120);
+  assert.deepEqual(client.topics, ["1", "2"]);
+  client.abort();
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
 test("S20: a server that drains loses and doubles nothing", async () => {
   const server = await Server.start("--drain-spread", "2");
   const clients = await Promise.all(numbers(1, 30).map(() => connect(server.address)));
@@ -406,4 +432,116 @@ test("a client that is patient ends when it would be refused for ever", async ()
   await client.start({ isPatient: true });
   assert.equal((await closed).error.code, "bad-frame");
   await server.stop();
+});
+
+// An address where nobody is, and its port.
+async function nowhere() {
+  const listener = createServer();
+  await new Promise((resolve) => { listener.listen(0, "127.0.0.1", resolve); });
+  const { port } = listener.address();
+  await new Promise((resolve) => { listener.close(resolve); });
+  return { address: `127.0.0.1:${port}`, port: String(port) };
+}
+
+// A reader and a writer who say and hear 1 to 600 while the server is killed, and another one
+// takes over its data at the second address.
+async function move(topic, first, server, second, ask = () => {}) {
+  const [reader, writer] = await Promise.all([0, 1].map(() => connect(first)));
+  const heard = texts(reader);
+  await Promise.all([reader, writer].map((client) => client.join(topic)));
+  await Promise.all(numbers(1, 200).map((text) => writer.publish(topic, text)));
+  await until(reader, () => heard.length === 200);
+  ask();
+  const acks = numbers(201, 400).map((text) => writer.publish(topic, text));
+  await server.kill();
+  acks.push(...numbers(401, 600).map((text) => writer.publish(topic, text)));
+  await server.startElsewhere(second.port);
+  await Promise.all(acks);
+  await until(reader, () => heard.length >= 600);
+  assert.deepEqual(heard, numbers(1, 600));
+  for (const client of [reader, writer]) assert.equal(client.address, second.address);
+  reader.abort();
+  writer.abort();
+}
+
+test("S21: where a server dies, the next address loses and doubles nothing", async () => {
+  const server = await Server.start();
+  const second = await nowhere();
+  await move("s21", `${server.address}, ${second.address}`, server, second);
+  await server.stop();
+});
+
+test("S22: a client goes where a server has named another one", async () => {
+  for (const isAsked of [true, false]) {
+    const server = await Server.start();
+    const second = await nowhere();
+    const network = await Proxy.before(server.address, isAsked ? [] : [second.address]);
+    const ask = () => isAsked && network.tell({ extended: { reconnect: { within: 200, servers: [second.address] } } });
+    await move("s22", network.address, server, second, ask);
+    network.stop();
+    await server.stop();
+  }
+});
+
+// A server that answers each first frame so, and counts them.
+async function fake(answer) {
+  const sockets = new Set();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {}).once("data", () => {
+      server.asked += 1;
+      socket.write(`${JSON.stringify(answer)}\n`);
+      if (answer.extended.error) socket.end();
+    });
+  });
+  server.asked = 0;
+  await new Promise((resolve) => { server.listen(0, "127.0.0.1", resolve); });
+  server.place = `127.0.0.1:${server.address().port}`;
+  server.stop = () => { server.close(); sockets.forEach((socket) => socket.destroy()); };
+  return server;
+}
+const refusal = (code) => ({ extended: { error: { code, text: "no" } } });
+
+test("addresses where nobody is cost nothing, and a refusal for good is the service's", async () => {
+  const server = await Server.start();
+  const dead = [(await nowhere()).address, (await nowhere()).address];
+  for (let count = 0; count < 5; count += 1) {
+    const client = await connect([...dead, server.address]);
+    assert.equal(client.address, server.address);
+    client.abort();
+  }
+  await server.stop();
+  const fakes = [await fake(refusal("protected")), await fake(refusal("protected"))];
+  await assert.rejects(connect(fakes.map(({ place }) => place)), code("protected"));
+  assert.equal(fakes[0].asked + fakes[1].asked, 1);
+  // One that is busy is passed over.
+  const [busy, good] = [await fake(refusal("too-many-connections")), await fake({ extended: { registered: { topics: {} } } })];
+  for (let count = 0; count < 5; count += 1) (await connect([busy.place, good.place])).abort();
+  assert.equal(good.asked, 5);
+  for (const one of [...fakes, busy, good]) one.stop();
+});
+
+test("a named server that refuses is left", async () => {
+  const server = await Server.start();
+  const network = await Proxy.before(server.address);
+  const strange = await fake(refusal("protected"));
+  const client = await connect(network.address);
+  await client.join("t");
+  const back = next(client, "connected");
+  network.tell({ extended: { reconnect: { within: 1, servers: [strange.place, "unix:/run/x", "no address"] } } });
+  await back;
+  assert.equal(client.address, network.address);
+  assert.equal(strange.asked, 1);
+  await client.publish("t", "x");
+  client.abort();
+  strange.stop();
+  network.stop();
+  await server.stop();
+});
+
+test("each address is read as it is written, and the wrong one is named", async () => {
+  for (const [list, number] of [["a:1,,b:1", 2], [["a:1", ""], 2], ["tls://a:1, tcp://b:1", 2], ["wss://a:1,ws://b:1", 2]]) {
+    assert.throws(() => new Client(list), (error) => code("bad-address")(error) && error.text.includes(`address ${number} of`));
+  }
+  assert.ok(new Client("tls://a:1,b:1,tcp://127.0.0.1:1,tcp://[::1]:1"));
 });

@@ -54,6 +54,12 @@ export class Server {
     });
   }
 
+  /** Has another one take over its data, on another port. */
+  async startElsewhere(port) {
+    this.#port = port;
+    await this.startAgain();
+  }
+
   async kill() {
     this.#child.kill("SIGKILL");
     // Its log is complete then.
@@ -77,15 +83,19 @@ export class Proxy {
   #pairs = new Set();
   #listener;
 
-  static async before(address) {
+  /** Before a server that names others, if there are any, when it registers a client. */
+  static async before(address, others = []) {
     const proxy = new Proxy();
+    const answer = "{\"extended\":{\"registered\":{";
+    const naming = `${answer}"servers":${JSON.stringify(others)},`;
+    const name = (data) => (others.length > 0 ? String(data).replace(answer, naming) : data);
     const [host, port] = address.split(":");
     proxy.#listener = net.createServer((near) => {
       const far = net.connect({ host, port: Number(port) });
       proxy.#pairs.add([near, far]);
       for (const [from, to] of [[near, far], [far, near]]) {
         from.on("error", () => {});
-        from.on("data", (data) => to.write(data));
+        from.on("data", (data) => to.write(from === far ? name(data) : data));
         from.on("close", () => to.destroy());
       }
     });
@@ -95,6 +105,11 @@ export class Proxy {
   }
 
   get address() { return `127.0.0.1:${this.port}`; }
+
+  /** Says something to all clients, as if the server did. It must be silent meanwhile. */
+  tell(frame) {
+    for (const [near] of this.#pairs) near.write(`${JSON.stringify(frame)}\n`);
+  }
 
   cut() {
     for (const [near, far] of this.#pairs) {

@@ -5,7 +5,5 @@ from ._blocking import Session, publish
 from ._client import Client, connect
 from ._types import CODES, Ack, Joined, Message, NatterError, Place, Range
 
-__all__ = [
-    "CODES", "Ack", "Client", "Joined", "Message", "NatterError", "Place", "Range", "Session",
-    "connect", "publish",
-]
+__all__ = ["CODES", "Ack", "Client", "Joined", "Message", "NatterError", "Place", "Range"]
+__all__ += ["Session", "connect", "publish"]

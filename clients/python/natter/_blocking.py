@@ -29,15 +29,11 @@ class Session(contextlib.AbstractContextManager["Session"]):
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         try:
-            self._client: Client = self._wait(self._begin, address, **options)
+            self._client: Client = self._wait(connect, address, **options)
+            self._client.on("next", self._messages.put)
         except BaseException:
             self._stop()
             raise
-
-    async def _begin(self, address: str, **options: Any) -> Client:
-        client = await connect(address, **options)
-        client.on("next", self._messages.put)
-        return client
 
     def _wait(self, work: Callable[..., Awaitable[_T]], *args: Any, **options: Any) -> _T:
         async def run() -> _T:

@@ -7,12 +7,10 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Callable, Dict, List, Optional
 
-from ._connection import Connection, encode
-from ._tls import Auth, Server
-from ._types import (
-    CODES, Ack, Frame, Joined, Message, NatterError, Place, Range,
-    check_topic, check_user, message_of, refuse_if, settle, without_none,
-)
+from ._connection import TIMEOUT, Connection, encode
+from ._tls import Addresses, Auth, Server
+from ._types import Ack, Frame, Joined, Message, NatterError, Place, Range
+from ._types import check_topic, check_user, message_of, refuse_if, settle, without_none
 
 # Topics in a registration: so many of the longest names fit into a frame.
 _MOST_TOPICS = 50
@@ -21,6 +19,8 @@ _LONGEST_PAUSE = 8.0
 # A message that the server's disk did not accept in time is sent again so often.
 _MOST_ATTEMPTS = 6
 _CLOSED = ("closed", "the client was closed")
+# So long a server has to accept a connection while there is another one to try.
+_HEAD_START = 2.0
 
 
 @dataclass(eq=False)
@@ -58,13 +58,14 @@ class _Request:
 
 
 async def connect(
-    address: str, *, user: Optional[str] = None, client: Optional[str] = None,
+    address: Addresses, *, user: Optional[str] = None, client: Optional[str] = None,
     reconnect: bool = True, max_frame: int = 65536, auth: Auth = None,
     insecure_auth: bool = False, ca: Optional[str] = None,
 ) -> "Client":
     """Connects to ``HOST:PORT``, or over TLS to ``tls://HOST:PORT`` or
     ``tls://HOST:PORT#sha256:FINGERPRINT``. Raises ``connection-lost`` if that can't be,
-    ``name-taken`` if somebody has the name, and what else the server says against it.
+    ``name-taken`` if somebody has the name, and what else the server says against it. Several
+    addresses of one service, in a list or separated by commas, are tried from a random one on.
 
     ``client`` is a random secret: who comes with it again is the same publisher. Frames have at
     most ``max_frame`` bytes; a server with default settings takes 65536. With
@@ -74,9 +75,9 @@ async def connect(
     if user is not None:
         check_user(user)
     secret = client or secrets.token_hex(16)
-    server = Server.read(address, client=secret, ca=ca, auth=auth, insecure_auth=insecure_auth)
-    made = Client(server, user, reconnect, max_frame)
-    made._take(await Connection.open(server, user))
+    about = {"client": secret, "ca": ca, "auth": auth, "insecure_auth": insecure_auth}
+    made = Client(Server.read_all(address, **about), user, reconnect, max_frame)
+    made._take(await made._open(user))
     return made
 
 
@@ -84,9 +85,10 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     """A participant; :func:`connect` makes it. It comes back by itself when a connection is
     lost."""
 
-    def __init__(self, server: Server, user: Optional[str], can_return: bool, limit: int) -> None:
-        self._server, self._wanted = server, user
-        self._can_return, self._limit = can_return, limit
+    def __init__(self, given: List[Server], user: Optional[str], can_return: bool, limit: int):
+        # The addresses of the service, and those that a server has named; where we are.
+        self._given, self._named, self._server = given, given[:0], given[0]
+        self._wanted, self._can_return, self._limit = user, can_return, limit
         #: The name that the server granted.
         self.user: Optional[str] = None
         self._topics: Dict[str, _Topic] = {}
@@ -98,7 +100,9 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         self._returning: Optional[asyncio.Future[None]] = None
         self._ended: Optional[NatterError] = None
         # When to leave a server that is ending, or to come back after it; 0 for no such moment.
-        self._moment, self._pause, self._most_topics = 0.0, _FIRST_PAUSE, _MOST_TOPICS
+        # Whether it has sent us to those that it has named.
+        self._moment, self._is_sent = 0.0, False
+        self._pause, self._most_topics = _FIRST_PAUSE, _MOST_TOPICS
         self._ends: Frame = {}
         self._handlers: Dict[str, List[Callable[[Any], None]]] = {}
 
@@ -106,6 +110,11 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if kind is not None:
             self.abort()
         await self.close()
+
+    @property
+    def address(self) -> str:
+        """Where we are, or were last: ``HOST:PORT``."""
+        return f"{self._server.host}:{self._server.port}"
 
     @property
     def is_connected(self) -> bool:
@@ -159,10 +168,17 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if self._ended:
             return connection.cancel()
         self._let_go()
-        self._connection, self._ends, self.user = connection, connection.ends, connection.user
+        self._connection, self._ends = connection, connection.ends
+        self.user = connection.registered.get("user")
+        self._learn(connection.registered.get("servers"))
         connection.reading = asyncio.ensure_future(self._read(connection))
         self._questions = self._rejoin() + [one for one in self._questions if not one.done.done()]
         self._go_on()
+
+    def _learn(self, servers: Optional[List[str]]) -> None:
+        """The server names others, in the place of those before, or says nothing about that."""
+        if servers is not None:
+            self._named = self._server.named(servers, self._ends["destination"]["ip"])
 
     def _let_go(self) -> None:
         """Ends the connection, or the attempt to make another one."""
@@ -170,6 +186,29 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
             if held:
                 held.cancel()
         self._connection = self._returning = None
+
+    async def _open(self, user: Optional[str]) -> Connection:
+        """Connects to the first server that takes us: of our own or, where one has sent us there,
+        of those that it has named. The one that was tried last comes last."""
+        is_sent, self._is_sent = self._is_sent, False
+        left = self._named + self._given if is_sent else self._given + self._named
+        while True:
+            self._server = left.pop(0)
+            self._given.sort(key=lambda one: one is self._server)
+            try:
+                return await Connection.open(self._server, user, _HEAD_START if left else TIMEOUT)
+            except NatterError as error:
+                if not left or self._is_refused(error):
+                    raise
+
+    def _is_refused(self, error: NatterError) -> bool:
+        """Whether the service refuses us. A server that only another one has named can't do that:
+        it is left. Of several servers with known keys, those with others are passed over."""
+        is_final = error.treatment in ("request", "frame", "stop", "wrong-key")
+        if self._server in self._given or error.code in ("name-taken", "replaced"):
+            return is_final and (error.code != "wrong-key" or len(self._given) == 1)
+        self._named = [one for one in self._named if not is_final or one is not self._server]
+        return False
 
     async def _read(self, connection: Connection) -> None:
         try:
@@ -185,28 +224,26 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if self._ended or connection is not self._connection:
             return
         self._let_go()
-        treatment = CODES.get(error.code, error.code)
         # Who isn't accepted at first will not be later.
-        final = ["stop"] if connection else ["stop", "request", "frame", "wrong-key"]
-        if treatment in final or not self._can_return:
+        can_end = connection is None or error.treatment == "stop"
+        if can_end and self._is_refused(error) or not self._can_return:
             return self._end(error)
         wait = max(0.0, self._moment - asyncio.get_running_loop().time())
         pause = wait if self._moment else self._pause
         self._returning = asyncio.ensure_future(self._come_back(pause))
         self._moment, self._pause = 0.0, min(self._pause * 2, _LONGEST_PAUSE)
-        if connection and treatment == "frame":
+        if connection and error.treatment == "frame":
             self._blame(connection, error)
         self._emit("disconnected", error)
 
     async def _come_back(self, pause: float, refusal: Optional[NatterError] = None) -> None:
         await asyncio.sleep(pause * random.uniform(0.75, 1.25))
         try:
-            connection = await Connection.open(self._server, None if refusal else self._wanted)
+            connection = await self._open(None if refusal else self._wanted)
         except NatterError as error:
-            if error.code != "name-taken":
-                return self._lost(error, None)
-            # Somebody has taken the name meanwhile: we go on without one.
-            return await self._come_back(0, error)
+            # Where somebody has taken the name meanwhile, we go on without one.
+            is_taken = error.code == "name-taken"
+            return await self._come_back(0, error) if is_taken else self._lost(error, None)
         connection.refusal = refusal
         self._take(connection)
 
@@ -227,7 +264,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         """Takes another name. The old one is kept until the server has granted the new one."""
         check_user(user)
         if user != self.user and self._connection:
-            self._take(await Connection.open(self._server, user))
+            self._take(await Connection.open(self._server, user, TIMEOUT))
         # Without a connection, the next one is made with it.
         self._wanted = user
 
@@ -340,8 +377,11 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         self._go_on()
 
     def _on_denied(self, asked: _Request, names: List[str], error: NatterError) -> None:
+        if asked.done.done() and self._server not in self._given and not self._is_refused(error):
+            # What one that nobody has chosen refuses, another one may not.
+            return self._lost(NatterError("connection-lost", error.text), self._connection)
         if len(names) > 1:  # One by one, the server may accept some of them.
-            self._most_topics = 1 if CODES.get(error.code) == "frame" else self._most_topics
+            self._most_topics = 1 if error.treatment == "frame" else self._most_topics
             alone = [self._registration([name]) for name in names if name in self._topics]
             self._questions = alone + self._questions
         elif names and self._topics.get(names[0]) is asked.topics[names[0]]:
@@ -423,7 +463,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "error" and value.id is not None:
             return self._on_refused(value)
-        is_refusal = kind == "error" and CODES.get(value.code) in ("request", "again")
+        is_refusal = kind == "error" and value.treatment in ("request", "again")
         if self._questions and (is_refusal or kind == self._questions[0].kind):
             return self._on_answer(self._questions.pop(0), value)
         if kind == "reconnect" and self._can_return:
@@ -431,6 +471,8 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
             # isn't waited for longer than ten minutes.
             loop, error = asyncio.get_running_loop(), NatterError("shutting-down", "it is ending")
             self._moment = loop.time() + random.uniform(0, min(value["within"] / 1000, 600))
+            self._learn(value.get("servers") or None)
+            self._is_sent = True
             loop.call_at(self._moment, self._lost, error, self._connection)
         if kind == "ack":
             return self._on_ack(Ack(value["topic"], value["seq"], value["id"]))
@@ -457,7 +499,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if line is None:
             return
         line.attempts += 1
-        if CODES.get(error.code) != "again" or line.attempts == _MOST_ATTEMPTS:
+        if error.treatment != "again" or line.attempts == _MOST_ATTEMPTS:
             return self._refuse(line, error)
         line.sent_on = None
         asyncio.get_running_loop().call_later(_FIRST_PAUSE * line.attempts, self._go_on)

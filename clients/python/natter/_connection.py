@@ -5,7 +5,7 @@ import json
 from typing import Any, List, Optional, Tuple
 
 from ._tls import Server
-from ._types import CODES, Frame, NatterError, message_of, refuse_if, without_none
+from ._types import Frame, NatterError, message_of, refuse_if, without_none
 
 # More than the longest line of a server's.
 _LINE_LIMIT = 4 * 1024 * 1024
@@ -13,7 +13,7 @@ _LINE_LIMIT = 4 * 1024 * 1024
 # the connection for lost.
 _PING_AFTER = 20.0
 # For an answer to that, for connecting, and for the server's end after ours.
-_TIMEOUT = 10.0
+TIMEOUT = 10.0
 
 
 class Connection:
@@ -22,12 +22,11 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer, self._rest = reader, writer, b""
         #: Both ends, which stand in every frame because classic clients may look for them.
-        self.ends = {
-            end: dict(zip(("ip", "port"), map(str, writer.get_extra_info(name) or ("0.0.0.0", 0))))
-            for end, name in (("source", "sockname"), ("destination", "peername"))
-        }
-        #: The name that the server granted, and why it is not the one that was asked for.
-        self.user: Optional[str] = None
+        near, far = map(writer.get_extra_info, ("sockname", "peername"))
+        ends = {"source": near or ("0.0.0.0", 0), "destination": far or ("0.0.0.0", 0)}
+        self.ends = {end: {"ip": str(at[0]), "port": str(at[1])} for end, at in ends.items()}
+        #: The answer to the registration, and why we have another name than the one we wanted.
+        self.registered: Frame = {}
         self.refusal: Optional[NatterError] = None
         #: The topics of the connection before are joined over this one, too.
         self.is_ready = False
@@ -37,12 +36,12 @@ class Connection:
         self.reason = NatterError("connection-lost", "the connection was lost")
 
     @classmethod
-    async def open(cls, server: Server, user: Optional[str]) -> "Connection":
+    async def open(cls, server: Server, user: Optional[str], timeout: float) -> "Connection":
         """Connects and registers under this name, or under none. Raises what the server says
         against it, and ``connection-lost`` if it says nothing."""
         try:
             opening = asyncio.open_connection(server.host, server.port, ssl=server.context())
-            connection = cls(*await asyncio.wait_for(opening, _TIMEOUT))
+            connection = cls(*await asyncio.wait_for(opening, timeout))
         except (OSError, asyncio.TimeoutError) as error:
             problem = f"can't connect to {server.host}:{server.port}: {error or 'no answer'}"
             raise NatterError("connection-lost", problem) from error
@@ -57,7 +56,7 @@ class Connection:
                     raise NatterError(code, text)
                 if "error" in told:
                     raise told["error"]
-            connection.user = told["registered"].get("user")
+            connection.registered = told["registered"]
         except BaseException:
             connection.cancel()
             raise
@@ -84,7 +83,7 @@ class Connection:
             return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), _PING_AFTER)
         except asyncio.TimeoutError:
             self.send({"extended": {"ping": 0}})
-            return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), _TIMEOUT)
+            return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), TIMEOUT)
 
     def _told(self, frame: Frame) -> List[Tuple[str, Any]]:
         if "message" in frame:
@@ -92,15 +91,17 @@ class Connection:
         told = frame.get("extended", {})
         if "error" in told:
             about = told["error"]
-            told["error"] = NatterError(about["code"], about["text"], id=about.get("id"))
-            if CODES.get(about["code"]) in ("frame", "return", "stop"):
-                self.reason = told["error"]
+            told["error"] = error = NatterError(about["code"], about["text"], id=about.get("id"))
+            # Other limits only slow down what is published.
+            error.treatment = {"new-topics": "request"}.get(about.get("limit"), error.treatment)
+            if error.treatment in ("frame", "return", "stop"):
+                self.reason = error
         return list(told.items())
 
     async def end(self) -> None:
         """Says that all is sent, and waits until the server has read it and closes."""
         self.send({"extended": {"end": {}}})
-        await asyncio.wait([self.reading], timeout=_TIMEOUT)
+        await asyncio.wait([self.reading], timeout=TIMEOUT)
         self.cancel()
 
     def cancel(self) -> None:

@@ -33,57 +33,29 @@ class NatterError(Exception):
     """What went wrong: ``code`` is one of docs/protocol.md, ``connection-lost``, ``wrong-key`` or
     ``closed``; ``topic`` and ``id`` say of what, where that is known."""
 
-    def __init__(
-        self, code: str, text: str, *, topic: Optional[str] = None, id: Optional[str] = None
-    ) -> None:
+    def __init__(self, code: str, text: str, **about: Optional[str]) -> None:
         super().__init__(f"{code}: {text}")
-        self.code, self.text, self.topic, self.id = code, text, topic, id
+        self.code, self.text, self.topic, self.id = code, text, about.get("topic"), about.get("id")
+        #: What a client does about it, as in CODES.
+        self.treatment = CODES.get(code, code)
 
 
-class Message(NamedTuple):
-    """Something that was said."""
-
-    topic: str
-    text: str
-    user: Optional[str]
-    #: Its number; none if the server could not store it.
-    seq: Optional[int]
-    #: When the server got it, in milliseconds since 1970.
-    time: Optional[int]
-
-
-class Place(NamedTuple):
-    """The last message that was seen of a topic: where to resume."""
-
-    epoch: str
-    seq: int
-
-
-class Joined(NamedTuple):
-    """Where a topic was when it was joined."""
-
-    topic: str
-    epoch: str
-    seq: int
-    #: Of ``resume``: exactly what was missed follows. False if the history was interrupted.
-    recovered: Optional[bool]
-
-
-class Range(NamedTuple):
-    """Past messages, and the oldest number that the server still has."""
-
-    topic: str
-    epoch: str
-    first: int
-    messages: List[Message]
-
-
-class Ack(NamedTuple):
-    """The server has a message."""
-
-    topic: str
-    seq: int
-    id: str
+#: Something that was said. Without ``seq`` the server could not store it; ``time`` is when it got
+#: it, in milliseconds since 1970.
+Message = NamedTuple(
+    "Message", [("topic", str), ("text", str), ("user", Optional[str]), ("seq", Optional[int]),
+                ("time", Optional[int])])
+#: The last message that was seen of a topic: where to resume.
+Place = NamedTuple("Place", [("epoch", str), ("seq", int)])
+#: Where a topic was when it was joined. ``recovered`` is of ``resume``: exactly what was missed
+#: follows; False if the history was interrupted.
+Joined = NamedTuple(
+    "Joined", [("topic", str), ("epoch", str), ("seq", int), ("recovered", Optional[bool])])
+#: Past messages, and the oldest number that the server still has.
+Range = NamedTuple(
+    "Range", [("topic", str), ("epoch", str), ("first", int), ("messages", List[Message])])
+#: The server has a message.
+Ack = NamedTuple("Ack", [("topic", str), ("seq", int), ("id", str)])
 
 
 def message_of(frame: Frame) -> Message:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,11 @@ class Server:
         else:
             raise AssertionError("the server ended")
 
+    def start_elsewhere(self, port):
+        """Has another one take over its data, on another port."""
+        self.port = port
+        self.start_again()
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -60,10 +67,14 @@ class Server:
 
 
 class Proxy:
-    """A network before a server that can be cut."""
+    """A network before a server that can be cut. The server names others, if there are any, when
+    it registers a client."""
 
-    def __init__(self, address):
-        self.target, self.writers = address.rsplit(":", 1), []
+    def __init__(self, address, others=()):
+        self.target, self.writers, self.near = address.rsplit(":", 1), [], []
+        answer = b'{"extended":{"registered":{'
+        named = answer + b'"servers":%s,' % json.dumps(others).encode() if others else answer
+        self.answers = (answer, named)
 
     async def start(self):
         self.listener = await asyncio.start_server(self.accept, "127.0.0.1", 0)
@@ -76,6 +87,7 @@ class Proxy:
         except OSError:
             return writer.close()
         self.writers += [writer, far_writer]
+        self.near.append(writer)
         # Otherwise the end of the test is told as a fault of this task's.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(self.copy(reader, far_writer), self.copy(far_reader, writer))
@@ -86,10 +98,15 @@ class Proxy:
                 data = await reader.read(65536)
                 if not data:
                     break
-                writer.write(data)
+                writer.write(data.replace(*self.answers))
         except (OSError, asyncio.CancelledError):
             pass
         writer.close()
+
+    def tell(self, frame):
+        """Says something to all clients, as if the server did. It must be silent meanwhile."""
+        for writer in self.near:
+            writer.write(json.dumps(frame).encode() + b"\n")
 
     def cut(self):
         for writer in self.writers:
@@ -99,6 +116,12 @@ class Proxy:
     def stop(self):
         self.listener.close()
         self.cut()
+
+
+def nowhere():
+    """A port of this machine where nobody is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
 
 
 def following(client, event):

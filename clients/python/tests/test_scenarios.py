@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import pathlib
 import tempfile
+import types
 import unittest
 
-from server import Proxy, Server, Texts, following  # first: it finds the library
+from server import Proxy, Server, Texts, following, nowhere  # first: it finds the library
 import natter
 import natter._connection
 import natter._tls
@@ -30,8 +32,8 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(server.stop)
         return server
 
-    async def network(self, server):
-        network = await Proxy(server.address).start()
+    async def network(self, server, *others):
+        network = await Proxy(server.address, others).start()
         self.addCleanup(network.stop)
         return network
 
@@ -190,6 +192,25 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(client.topics, ["1", "2", "3"])
         self.assertEqual((await client.publish("3", "x")).seq, 1)
 
+    async def test_a_topic_that_is_new_too_soon_is_refused_and_a_publisher_is_only_slowed(self):
+        rules = '[everyone]\nallow = ["read write who list *"]\n[everyone.limits]\n'
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as accounts:
+            accounts.write(rules + 'new-topics = "2/h"\nmessages = "50/s"\n')
+            accounts.flush()
+            server = self.server("--auth", accounts.name)
+            client = await self.join(server, "1")
+            await client.join("2")
+            told = following(client, "error")
+            lines = [client.publish("1", str(number)) for number in range(120)]
+            # The notice comes while this question waits, and isn't its answer.
+            asked = asyncio.ensure_future(client.who("1"))
+            self.assertEqual((await told).code, "rate-limited")
+            self.assertEqual((await asked)["count"], 1)
+            async with self.refused("rate-limited"):
+                await client.join("3")
+            self.assertEqual((await asyncio.gather(*lines))[-1].seq, 120)
+            self.assertEqual(client.topics, ["1", "2"])
+
     async def test_s11_a_taken_name_is_an_error(self):
         server = self.server()
         await self.connect(server, user="anna")
@@ -343,6 +364,108 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(texts, numbers(1, 120))
         moments = sorted(left.values())
         self.assertGreater(moments[-4] - moments[4], 0.5)
+
+    async def move(self, place, server, port, ask=lambda: None):
+        """A reader and a writer hear and say 1 to 600 while the server is killed, and another one
+        takes over its data on that port."""
+        reader, writer = [await self.join(place, "t") for _ in range(2)]
+        heard = Texts(reader)
+        await asyncio.gather(*[writer.publish("t", text) for text in numbers(1, 200)])
+        await heard.until(lambda heard: len(heard) == 200)
+        ask()
+        acks = [writer.publish("t", text) for text in numbers(201, 400)]
+        server.kill()
+        acks += [writer.publish("t", text) for text in numbers(401, 600)]
+        await asyncio.to_thread(server.start_elsewhere, port)
+        await asyncio.wait_for(asyncio.gather(*acks), 20)
+        await heard.until(lambda heard: len(heard) >= 600)
+        self.assertEqual(heard, numbers(1, 600))
+        for client in (reader, writer):
+            self.assertEqual(client.address, f"127.0.0.1:{port}")
+
+    async def test_s21_where_a_server_dies_the_next_address_loses_and_doubles_nothing(self):
+        server, port = self.server(), nowhere()
+        both = types.SimpleNamespace(address=f"{server.address}, 127.0.0.1:{port}")
+        await self.move(both, server, port)
+
+    async def test_s22_a_client_goes_where_a_server_has_named_another_one(self):
+        for is_asked in (True, False):
+            server, port = self.server(), nowhere()
+            there = [f"127.0.0.1:{port}"]
+            network = await self.network(server, *([] if is_asked else there))
+            hint = {"extended": {"reconnect": {"within": 200, "servers": there}}}
+            await self.move(network, server, port, lambda: is_asked and network.tell(hint))
+
+    async def fake(self, answer):
+        """The address of a server that answers each first frame so, and how many there were."""
+        asked = []
+
+        async def accept(reader, writer):
+            asked.append(await reader.readline())
+            writer.write(json.dumps({"extended": answer}).encode() + b"\n")
+            if "error" not in answer:
+                await reader.read()
+            writer.close()
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.addCleanup(listener.close)
+        return f"127.0.0.1:{listener.sockets[0].getsockname()[1]}", asked
+
+    async def test_addresses_where_nobody_is_cost_nothing_and_a_refusal_is_the_services(self):
+        server = self.server()
+        dead = [f"127.0.0.1:{nowhere()}" for _ in range(2)]
+        for _ in range(5):
+            async with await natter.connect([*dead, server.address]) as client:
+                self.assertEqual(client.address, server.address)
+        refusal = {"error": {"code": "protected", "text": "no"}}
+        one, asked = await self.fake(refusal)
+        other, also_asked = await self.fake(refusal)
+        async with self.refused("protected"):
+            await natter.connect(f"{one},{other}")
+        self.assertEqual(len(asked + also_asked), 1)
+        # One that is busy is passed over.
+        busy, _ = await self.fake({"error": {"code": "too-many-connections", "text": "no"}})
+        good, asked = await self.fake({"registered": {"topics": {}}})
+        for _ in range(5):
+            (await natter.connect([busy, good])).abort()
+        self.assertEqual(len(asked), 5)
+
+    async def test_a_named_server_that_refuses_is_left(self):
+        server = self.server()
+        network = await self.network(server)
+        strange, asked = await self.fake({"error": {"code": "protected", "text": "no"}})
+        client = await self.join(network, "t")
+        back = following(client, "connected")
+        named = [strange, "unix:/run/x", "no address"]
+        network.tell({"extended": {"reconnect": {"within": 1, "servers": named}}})
+        await back
+        self.assertEqual((client.address, len(asked)), (network.address, 1))
+        await client.publish("t", "x")
+
+    async def test_a_named_server_is_protected_no_less(self):
+        read = natter._tls.Server.read
+        named = lambda server, text, ip: [
+            (one.host, one.is_tls, one.pin, one.insecure_auth) for one in server.named([text], ip)
+        ]
+        there, here = "192.0.2.1", "127.0.0.1"
+        self.assertEqual(named(read("a:1"), "b:2", there), [("b", False, None, False)])
+        secure = read("tls://a:1#sha256:aa", auth="x", insecure_auth=True)
+        self.assertEqual(named(secure, "b:2", there), [("b", True, "aa", False)])
+        self.assertEqual(named(secure, "b:2#sha256:bb", there), [("b", True, "bb", False)])
+        # What could be forged on the way is not sent a credential.
+        self.assertEqual(named(read("a:1", auth="x", insecure_auth=True), "b:2", there), [])
+        self.assertEqual(named(read("a:1", auth="x"), "b:2", here), [("b", False, None, False)])
+        # No other machine knows what listens on this one.
+        self.assertEqual(named(secure, "127.0.0.1:22", there), [])
+        self.assertEqual(len(named(read("a:1"), "127.0.0.1:22", here)), 1)
+
+    async def test_several_addresses_are_all_over_tls_or_none_is(self):
+        read = natter._tls.Server.read_all
+        found = {one.host: one.is_tls for one in read("tls://a:1, b:1,tcp://127.0.0.1:1")}
+        self.assertEqual(found, {"a": True, "b": True, "127.0.0.1": False})
+        for wrong, named in [("a:1,,b:1", "''"), ("a:1,b", "'b'"), ("tls://a:1,tcp://b:1", "b:1")]:
+            with self.assertRaisesRegex(ValueError, named):
+                await natter.connect(wrong)
 
     async def test_a_credential_stays_on_this_machine_in_plain_text(self):
         server = natter._tls.Server.read("192.0.2.1:1", auth="ntr_a1_hush")

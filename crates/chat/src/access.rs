@@ -6,9 +6,9 @@
 mod ask;
 mod known;
 mod login;
+mod meet;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use client::dial::{DialError, Dialer, Protection};
@@ -16,7 +16,7 @@ use client::tls::{
     Authorities, Certificates, CertificatesError, KeyError, Proof, ProvenBy, TlsError, Trust,
     UnknownKey,
 };
-use client::{Payload, Pin, PlainSecrets, Security, ServerAddress};
+use client::{Payload, Pin, PlainSecrets, Security, ServerAddress, ServerList, ServerListError};
 use wire::{Address, Credential};
 
 pub(crate) use known::{KnownError, KnownServers, line};
@@ -31,6 +31,9 @@ pub(crate) enum AccessError {
     /// The file of known servers can't be used.
     #[error(transparent)]
     Known(#[from] KnownError),
+    /// One address is for TLS and another one for plain text, as it is known.
+    #[error(transparent)]
+    Servers(#[from] ServerListError),
     /// The credential can't be read.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -70,10 +73,10 @@ pub(crate) enum AccessError {
         server: Address,
     },
     /// The server to be forgotten isn't known.
-    #[error("{server} is not among the known servers in {}", .path.display())]
+    #[error("{servers} is not among the known servers in {}", .path.display())]
     NotKnown {
-        /// The server.
-        server: Address,
+        /// Its addresses.
+        servers: String,
         /// The file of known servers.
         path: PathBuf,
     },
@@ -96,10 +99,10 @@ pub(crate) fn pins(pins: &[Pin]) -> String {
 /// How a server is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Reach {
-    /// Its address. If the address leaves open whether to use TLS, the file of known servers
-    /// decides.
-    pub(crate) server: ServerAddress,
-    /// Which certificates and keys are trusted.
+    /// Its addresses, each with the keys that are known. If an address leaves open whether to use
+    /// TLS, the file of known servers decides.
+    pub(crate) servers: ServerList,
+    /// Which certificates are trusted, and what is done about unknown keys.
     pub(crate) trust: Trust,
     /// The file of known servers, where new keys are kept.
     pub(crate) known: KnownServers,
@@ -113,38 +116,26 @@ pub(crate) struct Reach {
 impl Reach {
     /// Finds out how a server is reached. `folder` is where programs keep their configuration.
     pub(crate) fn find(
-        mut server: ServerAddress,
+        servers: &ServerList,
         access: &Access,
         folder: Option<&Path>,
     ) -> Result<Self, AccessError> {
         let known = KnownServers::within(folder);
-        let pins = known.keys(&server.address)?;
-        if server.security == Security::Automatic && !pins.is_empty() {
-            server.security = Security::Tls;
-        }
-        if let Some(given) = server.pin
-            && !pins.is_empty()
-            && !pins.contains(&given)
-        {
-            return Err(AccessError::OtherPin {
-                server: server.address,
-                given,
-                known: pins,
-            });
-        }
+        let servers = servers.iter().map(|server| with_known(server, &known));
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
         let trust = Trust {
             authorities: access
                 .authorities
                 .as_deref()
                 .map_or(Ok(Authorities::System), authorities)?,
-            pins,
+            pins: Vec::new(),
             unknown: match access.accept_new {
                 true => UnknownKey::Accept,
                 false => UnknownKey::Refuse,
             },
         };
         Ok(Self {
-            server,
+            servers: ServerList::new(servers)?,
             trust,
             known,
             credential: None,
@@ -166,7 +157,7 @@ impl Reach {
 
     /// Reads the credential; asks for a password.
     pub(crate) async fn log_in(&mut self) -> Result<(), AccessError> {
-        self.credential = login::find(&self.login, &self.server.address).await?;
+        self.credential = login::find(&self.login, &self.servers.addresses()).await?;
         Ok(())
     }
 
@@ -178,44 +169,88 @@ impl Reach {
         }
     }
 
-    /// Asks the person about a new server, if there is a terminal. Other errors are left to the
-    /// conversation, which meets them again.
-    pub(crate) async fn meet(&mut self, dialer: &Dialer) -> Result<(), MeetError> {
-        let is_tls = match dialer.protection {
-            Protection::Tls(_) => true,
-            Protection::TlsToOthers(_) => !is_here(&dialer.address.host),
-            Protection::Plain | Protection::PlainWithinMachine => false,
-        };
-        let is_known = !self.trust.pins.is_empty() || self.server.pin.is_some();
+    /// Asks the person about new servers, if there is a terminal. `dialer` makes the dialer of a
+    /// server. Other errors are left to the conversation, which meets them again; but if no server
+    /// can be reached, it has no use to begin.
+    pub(crate) async fn meet(
+        &mut self,
+        dialer: impl Fn(&ServerAddress) -> Dialer,
+    ) -> Result<(), MeetError> {
         let accepts = self.trust.unknown == UnknownKey::Accept;
-        if !is_tls || is_known || accepts || !ask::can_ask() {
+        let is_new = |server: &&ServerAddress| {
+            let is_tls = match dialer(server).protection {
+                Protection::Tls(_) => true,
+                Protection::TlsToOthers(_) => !server.is_here(),
+                Protection::Plain | Protection::PlainWithinMachine => false,
+            };
+            is_tls && server.pins.is_empty()
+        };
+        let new: Vec<_> = self.servers.iter().filter(is_new).cloned().collect();
+        if new.is_empty() || accepts || !ask::can_ask() {
             return Ok(());
         }
-        let found = match dialer.dial().await {
-            Ok(_) => return Ok(()),
-            Err(error) => match unknown_key(&error) {
-                Some(found) => found,
-                None => return Err(MeetError::Dial(error)),
-            },
-        };
-        let server = self.server.address.clone();
+        let is_all = new.len() == self.servers.iter().count();
+        let mut met = meet::all(new.iter().map(&dialer).collect()).await;
+        let mut servers: Vec<_> = self.servers.iter().cloned().collect();
+        let mut failed = Vec::new();
+        for server in &mut servers {
+            let found = match met.remove(&server.address.to_string()) {
+                Some(Err(error)) => match unknown_key(&error) {
+                    Some(found) => found,
+                    None => {
+                        failed.push(error);
+                        continue;
+                    }
+                },
+                Some(Ok(())) | None => continue,
+            };
+            self.trust_if_asked(&server.address, found).await?;
+            server.pins = vec![found];
+        }
+        if is_all && failed.len() == new.len() {
+            return Err(MeetError::Dial(failed));
+        }
+        self.servers = ServerList::new(servers).map_err(AccessError::from)?;
+        Ok(())
+    }
+
+    /// Asks the person whether this is the server's key, and keeps it.
+    async fn trust_if_asked(&self, server: &Address, found: Pin) -> Result<(), AccessError> {
         let question = format!(
             "chat: {server} is new. The fingerprint of its key is\n  {found}\nIf that is what \
              topicserver printed there, type yes to trust it from now on: "
         );
+        let server = server.clone();
         match ask::ask(&question).await {
             Ok(answer) if is_yes(&answer) => {}
-            Ok(_) => return Err(AccessError::NotTrusted { server }.into()),
-            Err(source) => return Err(AccessError::Ask { server, source }.into()),
+            Ok(_) => return Err(AccessError::NotTrusted { server }),
+            Err(source) => return Err(AccessError::Ask { server, source }),
         }
         let by = ProvenBy::FirstUse;
         let proof = Proof { key: found, by };
-        self.known
-            .remember(&server, proof)
-            .map_err(AccessError::from)?;
-        self.trust.pins = vec![found];
-        Ok(())
+        Ok(self.known.remember(&server, proof)?)
     }
+}
+
+/// The server with the keys that are known of it.
+fn with_known(server: &ServerAddress, known: &KnownServers) -> Result<ServerAddress, AccessError> {
+    let mut server = server.clone();
+    let pins = known.keys(&server.address)?;
+    if pins.is_empty() {
+        return Ok(server);
+    }
+    if server.security == Security::Automatic {
+        server.security = Security::Tls;
+    }
+    if let Some(given) = server.pins.iter().find(|pin| !pins.contains(pin)) {
+        return Err(AccessError::OtherPin {
+            given: *given,
+            server: server.address,
+            known: pins,
+        });
+    }
+    server.pins = pins;
+    Ok(server)
 }
 
 /// Why a conversation doesn't begin.
@@ -223,8 +258,8 @@ impl Reach {
 pub(crate) enum MeetError {
     /// The server isn't trusted.
     Access(AccessError),
-    /// No connection can be made.
-    Dial(DialError),
+    /// No connection can be made to any of the servers: one error each.
+    Dial(Vec<DialError>),
 }
 
 impl From<AccessError> for MeetError {
@@ -242,12 +277,6 @@ pub(crate) fn unknown_key(error: &DialError) -> Option<Pin> {
         },
         _ => None,
     }
-}
-
-/// Whether a host is certainly this machine.
-fn is_here(host: &str) -> bool {
-    let ip = host.parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -268,15 +297,29 @@ fn authorities(path: &Path) -> Result<Authorities, AccessError> {
     }
 }
 
-/// Forgets a server. Returns the keys that it had.
-pub(crate) fn forget(server: &Address, folder: Option<&Path>) -> Result<Vec<Pin>, AccessError> {
+/// Forgets a server with these addresses. Returns each that was known, with its keys.
+pub(crate) fn forget(
+    servers: &[Address],
+    folder: Option<&Path>,
+) -> Result<Vec<(Address, Vec<Pin>)>, AccessError> {
     let known = KnownServers::within(folder);
-    let keys = known.forget(server)?;
-    match keys.is_empty() {
+    let mut forgotten = Vec::new();
+    for server in servers {
+        let keys = known.forget(server)?;
+        if !keys.is_empty() {
+            forgotten.push((server.clone(), keys));
+        }
+    }
+    match forgotten.is_empty() {
         true => Err(AccessError::NotKnown {
-            server: server.clone(),
+            servers: words(servers),
             path: known.path()?.to_owned(),
         }),
-        false => Ok(keys),
+        false => Ok(forgotten),
     }
+}
+
+fn words(servers: &[Address]) -> String {
+    let servers: Vec<_> = servers.iter().map(Address::to_string).collect();
+    servers.join(" or ")
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::time::SystemTime;
 
 use client::queue::Queue;
-use client::{Client, Name, Presence, Protocol, ServerAddress};
+use client::{Client, Name, Presence, Protocol, ServerList};
 use wire::{TopicName, UserName};
 
 use crate::access::Reach;
@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::Failure;
 use crate::input::keyboard::{FrameLimits, Input};
 use crate::modes::direct::Partner;
-use crate::modes::topic::{Audience, Requests, TopicMode};
+use crate::modes::topic::{Audience, Requests, Servers, TopicMode};
 use crate::modes::{direct, topic};
 use crate::output::notice::{NoticeReader, Notices};
 use crate::output::people::People;
@@ -67,21 +67,21 @@ pub async fn run(config: Config, environment: Environment) -> io::Result<Exit> {
     };
     let place = mode.to_string();
     let partner = match mode {
-        Mode::Join { server, topics } => {
-            let finished = app.run_topic(server, topics, reader).await?;
+        Mode::Join { servers, topics } => {
+            let finished = app.run_topic(&servers, topics, reader).await?;
             return Ok(app.finish(finished).await);
         }
         Mode::Find { time } => {
             let finished = app.find(time).await;
             return Ok(app.finish(finished).await);
         }
-        Mode::Forget { server } => {
-            let finished = app.forget(&server);
+        Mode::Forget { servers } => {
+            let finished = app.forget(&servers);
             return Ok(app.finish(finished).await);
         }
         Mode::Wait { port } => Ok(Partner::Caller { port }),
         Mode::Call { peer } => Ok(Partner::Peer(app.peers_dialer(peer))),
-        Mode::CallUser { user, server } => app.user(user, server).await,
+        Mode::CallUser { user, servers } => app.user(user, &servers).await,
     };
     let finished = match partner {
         Ok(partner) => app.run_direct(partner, place, reader).await?,
@@ -112,20 +112,19 @@ struct Finished {
 impl App {
     async fn run_topic(
         &self,
-        server: ServerAddress,
+        servers: &ServerList,
         topics: Vec<TopicName>,
         reader: Option<NoticeReader>,
     ) -> io::Result<Finished> {
         let audience = Audience::of(reader.as_ref());
-        let (reach, calls) = match self.prepare(server, audience).await {
+        let (reach, calls) = match self.prepare(servers, audience).await {
             Ok(prepared) => prepared,
             Err(failure) => return Ok(Finished::failed(failure)),
         };
         let options = self.client_options(&reach, topics.clone(), audience);
-        let Reach { server, known, .. } = reach;
-        let server = server.address;
+        let Reach { servers, known, .. } = reach;
         let limits = self.limits(options.max_line_frame());
-        let location = Location::of_server(&server, limits);
+        let location = Location::of_server(&servers, limits);
         let Ends {
             keyboard,
             screen,
@@ -137,14 +136,14 @@ impl App {
         let (client, events) = match Client::start(options) {
             Ok(handles) => handles,
             Err(error) => {
-                let failure = Failure::of_client(error, server, &known);
+                let failure = Failure::of_client(error, servers.addresses(), &known);
                 return Ok(Finished::failed(failure));
             }
         };
         let running = topic::run(TopicMode {
             client,
             events,
-            server,
+            servers: Servers::new(servers),
             known,
             input,
             screen,
@@ -168,10 +167,10 @@ impl App {
     /// Finds out how to reach the server, and starts to listen for direct calls.
     async fn prepare(
         &self,
-        server: ServerAddress,
+        servers: &ServerList,
         audience: Audience,
     ) -> Result<(Reach, Option<Calls>), Failure> {
-        let reach = self.reach(server, audience).await?;
+        let reach = self.reach(servers, audience).await?;
         let calls = self.start_calls(audience)?;
         Ok((reach, calls))
     }
@@ -276,7 +275,7 @@ impl App {
         topics: Vec<TopicName>,
         audience: Audience,
     ) -> client::Options {
-        let mut options = client::Options::new(reach.server.clone(), topics);
+        let mut options = client::Options::new(reach.servers.clone(), topics);
         options.trust = reach.trust.clone();
         options.credential = reach.credential.clone();
         options.plain_secrets = reach.plain_secrets;

@@ -9,6 +9,7 @@ mod config;
 mod file;
 mod mode;
 mod pasted;
+mod servers;
 mod settings;
 mod values;
 
@@ -140,9 +141,10 @@ impl Typed {
             return Ok((Mode::Find { time }, None));
         }
         if let Some(server) = &self.forget {
-            let server = file.server(&pasted::read(server).0)?;
-            let server = server.address.address;
-            return Ok((Mode::Forget { server }, None));
+            let found = servers::read(server, file)?;
+            let servers = found.servers.iter();
+            let servers = servers.map(|server| server.address.clone()).collect();
+            return Ok((Mode::Forget { servers }, None));
         }
         match (self.direct, self.topic) {
             (true, false) if self.name.is_some() => Err(UsageError::OnlyByTopic("name")),

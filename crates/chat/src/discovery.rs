@@ -80,7 +80,7 @@ fn read(service: &ResolvedService) -> Option<Found> {
                 false => Security::Automatic,
             },
             // It proves nothing: whoever forges the answer forges this.
-            pin: None,
+            pins: Vec::new(),
             // An address that couldn't be typed is no address.
             address: address.to_string().parse().ok()?,
         },
@@ -181,7 +181,7 @@ mod tests {
             let found = read(&service("a", "192.0.2.7", &[("tls", "1"), ("fp", fp)]));
             let found = found.expect("found");
             assert_eq!(found.fingerprint, fp.parse().ok());
-            assert_eq!(found.server.pin, None);
+            assert_eq!(found.server.pins, []);
         }
         let plain = read(&service("a", "192.0.2.7", &[("fp", PIN)])).expect("found");
         assert_eq!(plain.fingerprint, None);

@@ -19,6 +19,9 @@ use crate::words;
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    /// No connection could be made to any address of a topic server.
+    #[error("{}", words::unreachable(.0))]
+    Unreachable(Vec<DialError>),
     /// No connection to a peer could be made.
     #[error("{}", words::dial_error(.error, .expected))]
     Dial {
@@ -87,7 +90,7 @@ pub(crate) enum Failure {
         /// Why.
         error: ClientError,
         /// The server.
-        server: Address,
+        server: String,
     },
     /// A server isn't dialed.
     #[error(transparent)]
@@ -96,7 +99,7 @@ pub(crate) enum Failure {
     #[error("{server} doesn't allow you to be in any of these topics any more")]
     Removed {
         /// The server.
-        server: Address,
+        server: String,
     },
     /// In topic mode: the server's key isn't known, and there is no terminal to ask on.
     #[error(
@@ -135,25 +138,27 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// No connection to a topic server can be made.
-    pub(crate) fn of_dialing(error: DialError, server: &Address, known: &KnownServers) -> Self {
-        match (unknown_key(&error), known.path()) {
-            (Some(found), Ok(path)) => Self::NewServer {
-                server: server.clone(),
-                found,
-                path: path.to_owned(),
-            },
-            _ => Self::Dial {
-                error,
-                expected: words::TOPICSERVER,
-            },
+    /// No connection to a topic server can be made: one error for each of its addresses.
+    pub(crate) fn of_dialing(errors: Vec<DialError>, known: &KnownServers) -> Self {
+        match (&errors[..], known.path()) {
+            ([DialError::Tls { address, .. }], Ok(path))
+                if let Some(found) = unknown_key(&errors[0]) =>
+            {
+                Self::NewServer {
+                    server: address.clone(),
+                    found,
+                    path: path.to_owned(),
+                }
+            }
+            _ => Self::Unreachable(errors),
         }
     }
 
     /// In topic mode: the client has ended.
-    pub(crate) fn of_client(error: ClientError, server: Address, known: &KnownServers) -> Self {
+    pub(crate) fn of_client(error: ClientError, server: String, known: &KnownServers) -> Self {
         match error {
-            ClientError::Dial(error) => Self::of_dialing(error, &server, known),
+            ClientError::Dial(error) => Self::of_dialing(vec![error], known),
+            ClientError::Unreachable(errors) => Self::of_dialing(errors, known),
             error => Self::Client { error, server },
         }
     }

@@ -49,7 +49,7 @@ fn warning(what: impl Display) -> Vec<Words> {
 }
 
 /// The notices for an event of the client.
-pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
+pub(crate) fn event(event: &Event, server: &str) -> Vec<Words> {
     match event {
         Event::LineRefused { line, error } => {
             let what = if error.is(ErrorCode::StorageFull) {
@@ -103,10 +103,14 @@ pub(crate) fn event(event: &Event, server: &Address) -> Vec<Words> {
 }
 
 /// The notices for an event of the connection.
-fn connection(event: &Event, server: &Address) -> Vec<Words> {
+fn connection(event: &Event, server: &str) -> Vec<Words> {
     match event {
         Event::Secured(proof) => tls::secured(*proof, server),
-        Event::StillConnecting => info(still_connecting(server)),
+        Event::StillConnecting { server } => info(still_connecting(server)),
+        Event::Unreachable(error) => match error.is_final() {
+            true => warning(next_address(dial_error(error, TOPICSERVER))),
+            false => info(next_address(dial_error(error, TOPICSERVER))),
+        },
         Event::Disconnected { cause, .. } => warning(format_args!(
             "the connection to {server} is lost: {}",
             disconnect(cause, server)
@@ -128,7 +132,16 @@ fn connection(event: &Event, server: &Address) -> Vec<Words> {
 
 /// Whether nothing is lost by the event, because the client goes on by itself.
 pub(crate) fn will_pass(event: &Event) -> bool {
-    matches!(event, Event::Disconnected { .. } | Event::Retrying { .. })
+    match event {
+        Event::Disconnected { .. } | Event::Retrying { .. } => true,
+        Event::Unreachable(error) => !error.is_final(),
+        _ => false,
+    }
+}
+
+/// One address of a server doesn't do.
+pub(crate) fn next_address(why: impl Display) -> String {
+    format!("{why}; the next address is tried")
 }
 
 /// The topics that an event is about; none if it is about none.
@@ -147,7 +160,7 @@ pub(crate) fn about(event: &Event) -> Vec<&str> {
 }
 
 /// The notices for a person about an event with people and topics.
-pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
+pub(crate) fn news(event: &Event, server: &str) -> Vec<Words> {
     match event {
         Event::UserJoined { user, topic, .. } => info(format_args!("{user} has joined {topic}")),
         Event::UserLeft { user, topic } => info(format_args!("{user} has left {topic}")),
@@ -163,13 +176,13 @@ pub(crate) fn news(event: &Event, server: &Address) -> Vec<Words> {
     }
 }
 
-fn joined(topics: &[TopicName], server: &Address, again: bool) -> String {
+fn joined(topics: &[TopicName], server: &str, again: bool) -> String {
     let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
     let again = if again { " again" } else { "" };
     format!("joined {} at {server}{again}", names.join(", "))
 }
 
-fn members(topic: &str, count: u64, users: &[Person], more: bool, server: &Address) -> Vec<Words> {
+fn members(topic: &str, count: u64, users: &[Person], more: bool, server: &str) -> Vec<Words> {
     let others = count.saturating_sub(users.len() as u64);
     let names: Vec<&str> = users.iter().map(|person| person.user.as_str()).collect();
     let mut who = names.join(", ");
@@ -252,6 +265,16 @@ pub(crate) fn dial_error(error: &DialError, expected: &str) -> String {
     }
 }
 
+/// Why no connection was made to any address of a server.
+pub(crate) fn unreachable(errors: &[DialError]) -> String {
+    let errors = errors.iter().map(|error| dial_error(error, TOPICSERVER));
+    let errors: Vec<_> = errors.collect();
+    match &errors[..] {
+        [error] => error.clone(),
+        errors => format!("none of the addresses can be used: {}", errors.join("; ")),
+    }
+}
+
 /// How a connection was lost.
 pub(crate) fn link_error(error: &LinkError) -> String {
     match error {
@@ -264,7 +287,7 @@ pub(crate) fn link_error(error: &LinkError) -> String {
 }
 
 /// Why a connection to a server was lost.
-fn disconnect(cause: &Disconnect, server: &Address) -> String {
+fn disconnect(cause: &Disconnect, server: &str) -> String {
     match cause {
         Disconnect::Link(error) => link_error(error),
         Disconnect::Silent => "the other side stopped responding".into(),
@@ -276,9 +299,10 @@ fn disconnect(cause: &Disconnect, server: &Address) -> String {
 }
 
 /// Why a client has ended without having delivered everything.
-pub(crate) fn client_error(error: &ClientError, server: &Address) -> String {
+pub(crate) fn client_error(error: &ClientError, server: &str) -> String {
     match error {
         ClientError::Dial(error) => dial_error(error, TOPICSERVER),
+        ClientError::Unreachable(errors) => unreachable(errors),
         ClientError::NoRandomness(error) => format!("can't make a key: {error}"),
         ClientError::Lost { cause, undelivered } => {
             lost(server, &disconnect(cause, server), undelivered)

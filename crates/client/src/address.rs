@@ -1,6 +1,7 @@
 //! A server's address, and whether to use TLS, as people type it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use wire::{Address, AddressError};
@@ -13,15 +14,16 @@ const TLS: &str = "tls://";
 const TCP: &str = "tcp://";
 
 /// A server's address: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`, or
-/// `tls://HOST:PORT#sha256:BASE64` with the fingerprint of its key; `unix:PATH` on this machine.
+/// `tls://HOST:PORT#sha256:BASE64` with the fingerprint of its key (or more than one, each behind
+/// a `#`); `unix:PATH` on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     /// Host and port.
     pub address: Address,
     /// Whether to use TLS.
     pub security: Security,
-    /// The fingerprint of its key, for a self-signed certificate.
-    pub pin: Option<Pin>,
+    /// The fingerprints of the keys that it may have, for a self-signed certificate.
+    pub pins: Vec<Pin>,
 }
 
 /// Whether to use TLS with a server.
@@ -52,6 +54,26 @@ pub enum ServerAddressError {
     PinWithoutTls(String),
 }
 
+impl ServerAddress {
+    /// Whether the address is certainly this machine's: what is sent there doesn't leave it.
+    pub fn is_here(&self) -> bool {
+        let host = &self.address.host;
+        let ip = host.parse::<IpAddr>();
+        let is_socket = self.address.socket_path().is_some();
+        is_socket || host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// Adds what another entry says about the same address.
+    pub(crate) fn merge(&mut self, other: Self) {
+        if self.security != Security::Tls && other.security != Security::Automatic {
+            self.security = other.security;
+        }
+        let new = other.pins.into_iter();
+        let new = new.filter(|pin| !self.pins.contains(pin));
+        self.pins.extend(new.collect::<Vec<_>>());
+    }
+}
+
 impl From<Address> for ServerAddress {
     fn from(address: Address) -> Self {
         let security = match address.socket_path() {
@@ -61,7 +83,7 @@ impl From<Address> for ServerAddress {
         Self {
             address,
             security,
-            pin: None,
+            pins: Vec::new(),
         }
     }
 }
@@ -84,17 +106,16 @@ impl FromStr for ServerAddress {
                 false => {}
             }
         }
-        let (address, pin) = match rest.split_once('#') {
-            Some(_) if security != Security::Tls => {
-                return Err(ServerAddressError::PinWithoutTls(rest.into()));
-            }
-            Some((address, pin)) => (address, Some(pin.parse()?)),
-            None => (rest, None),
-        };
+        let mut parts = rest.split('#');
+        let address = parts.next().unwrap_or_default();
+        let pins: Vec<&str> = parts.collect();
+        if !pins.is_empty() && security != Security::Tls {
+            return Err(ServerAddressError::PinWithoutTls(rest.into()));
+        }
         Ok(Self {
+            pins: pins.into_iter().map(str::parse).collect::<Result<_, _>>()?,
             address: address.parse()?,
             security,
-            pin,
         })
     }
 }
@@ -108,10 +129,7 @@ impl fmt::Display for ServerAddress {
             Security::Tls => TLS,
         })?;
         write!(f, "{}", self.address)?;
-        match self.pin {
-            Some(pin) => write!(f, "#{pin}"),
-            None => Ok(()),
-        }
+        self.pins.iter().try_for_each(|pin| write!(f, "#{pin}"))
     }
 }
 
@@ -129,20 +147,28 @@ mod tests {
             ("tls://[fe80::1%eth0]:1", Security::Tls),
         ] {
             let server: ServerAddress = text.parse().expect(text);
-            assert_eq!((server.security, server.pin), (security, None), "{text}");
+            assert_eq!(
+                (server.security, server.pins.len()),
+                (security, 0),
+                "{text}"
+            );
             assert_eq!(server.to_string(), text);
         }
-        let text = format!("tls://lab:20000#{PIN}");
-        let server: ServerAddress = text.parse().expect("right");
-        assert_eq!(server.pin, PIN.parse().ok());
-        assert_eq!(server.to_string(), text);
+        let pin: Pin = PIN.parse().expect("a pin");
+        for pins in [vec![pin], vec![pin, Pin::of_key(b"the next one")]] {
+            let texts: String = pins.iter().map(|pin| format!("#{pin}")).collect();
+            let text = format!("tls://lab:20000{texts}");
+            let server: ServerAddress = text.parse().expect("right");
+            assert_eq!(server.pins, pins);
+            assert_eq!(server.to_string(), text);
+        }
     }
 
     #[test]
     fn a_unix_socket_needs_no_tls() {
         let server: ServerAddress = "unix:/run/n#x".parse().expect("right");
         assert_eq!(server.address.socket_path(), Some("/run/n#x"));
-        assert_eq!((server.security, server.pin), (Security::Plain, None));
+        assert_eq!((server.security, server.pins.len()), (Security::Plain, 0));
         assert_eq!(server.to_string(), "unix:/run/n#x");
         for text in ["tls://unix:/run/n", "tcp://unix:/run/n"] {
             let error = text.parse::<ServerAddress>().expect_err(text);

@@ -18,12 +18,26 @@ const GOOD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct BackOff {
     next: Duration,
+    /// How long the last connection stood.
+    stood: Stood,
+}
+
+/// How long a connection stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stood {
+    /// Not long enough to take the server for a good one.
+    Briefly,
+    /// Long enough.
+    Long,
 }
 
 impl BackOff {
     /// The first pause is the shortest.
     pub(crate) fn new() -> Self {
-        Self { next: FIRST }
+        Self {
+            next: FIRST,
+            stood: Stood::Long,
+        }
     }
 
     /// The pause before the next attempt.
@@ -31,10 +45,30 @@ impl BackOff {
         self.pause_with(secret::fraction())
     }
 
+    /// The pause before the first attempt at another server. Only clients that have lost theirs in
+    /// one moment make it necessary, so it stays as short as it is.
+    pub(crate) fn spread(&self) -> Duration {
+        FIRST.mul_f64(0.5 + secret::fraction() / 2.0)
+    }
+
     /// Resets the pauses if the connection that ended has `lasted` long enough.
-    pub(crate) fn connection_ended(&mut self, lasted: Duration) {
-        if lasted >= GOOD {
+    pub(crate) fn connection_ended(&mut self, lasted: Duration) -> Stood {
+        self.stood = match lasted < GOOD {
+            true => Stood::Briefly,
+            false => Stood::Long,
+        };
+        if self.stood == Stood::Long {
             self.next = FIRST;
+        }
+        self.stood
+    }
+
+    /// The shortest pause before we go where the last server has sent us. Servers that each send
+    /// us on at once are not dialled every moment.
+    pub(crate) fn before_moving(&mut self) -> Duration {
+        match self.stood {
+            Stood::Long => Duration::ZERO,
+            Stood::Briefly => self.pause(),
         }
     }
 
@@ -73,9 +107,10 @@ mod tests {
     fn only_a_connection_that_stood_for_a_while_begins_the_pauses_anew() {
         let mut back_off = BackOff::new();
         back_off.pause();
-        back_off.connection_ended(Duration::from_secs(1));
+        let brief = Duration::from_secs(1);
+        assert_eq!(back_off.connection_ended(brief), Stood::Briefly);
         assert_eq!(back_off.pause_with(1.0), Duration::from_secs(1));
-        back_off.connection_ended(GOOD);
+        assert_eq!(back_off.connection_ended(GOOD), Stood::Long);
         assert_eq!(back_off.pause_with(1.0), FIRST);
     }
 }

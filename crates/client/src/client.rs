@@ -5,199 +5,16 @@
 //! its events wait to be read.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wire::{Credential, Limits, TopicName};
 
-use crate::address::{Security, ServerAddress};
 use crate::channels::Command;
-use crate::dial::{Dialer, Protection};
 use crate::error::ClientError;
 use crate::event::{Event, Outcome};
 use crate::line::Line;
-use crate::queue::ID_MEMBER;
+use crate::options::Options;
 use crate::reconnect::{Driver, Setup};
-use crate::secret;
-use crate::session::{
-    ENVELOPE, FirstLines, HISTORY_BYTES, HISTORY_HEAD, History, Name, Presence, Protocol, Request,
-    Session, SessionConfig,
-};
-use crate::tls::{Tls, Trust};
-
-/// Where to connect, and how to behave there.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The server's address.
-    pub server: ServerAddress,
-    /// Which servers the client trusts, over TLS. By default those with a certificate of one of
-    /// the system's authorities, or with the key in [`Options::server`].
-    pub trust: Trust,
-    /// The client's credential. None by default. Only the extended protocol can send it.
-    pub credential: Option<Credential>,
-    /// Where a credential may be sent over plain TCP. Only within this machine by default.
-    pub plain_secrets: PlainSecrets,
-    /// The topics to take part in.
-    pub topics: Vec<TopicName>,
-    /// The name by which others know the client. None by default.
-    pub name: Name,
-    /// Whether the client follows the members of its topics. Off by default.
-    pub presence: Presence,
-    /// Which messages from before the first registration to ask for. None by default.
-    pub history: History,
-    /// The port for direct calls, which the server tells other users.
-    pub port: Option<u16>,
-    /// Which protocol to speak. The extended one by default.
-    pub protocol: Protocol,
-    /// Connect again when the connection is lost. True by default.
-    pub reconnect: bool,
-    /// Try again until the first connection can be made. False by default: then the client
-    /// fails if it can't.
-    pub wait: bool,
-    /// The longest that connecting may take: 10 s by default.
-    pub connect_timeout: Duration,
-    /// How long the server may acknowledge nothing after
-    /// [`finish`](Client::finish): 30 s by default.
-    pub ack_timeout: Duration,
-    /// How long the server has to answer a [`Request::History`]: 30 s by default, which is
-    /// longer than a server waits for its disk.
-    pub answer_timeout: Duration,
-    /// How long the server has to close its side after that: 3 s by default.
-    pub drain_timeout: Duration,
-    /// The longest frame, sent or received, in bytes: 64 KiB by default.
-    pub max_frame: usize,
-}
-
-impl Options {
-    /// The defaults.
-    pub fn new(server: ServerAddress, topics: Vec<TopicName>) -> Self {
-        Self {
-            server,
-            trust: Trust::default(),
-            credential: None,
-            plain_secrets: PlainSecrets::WithinMachine,
-            topics,
-            name: Name::Anonymous,
-            presence: Presence::Ignore,
-            history: History::None,
-            port: None,
-            protocol: Protocol::Extended,
-            reconnect: true,
-            wait: false,
-            connect_timeout: Duration::from_secs(10),
-            ack_timeout: Duration::from_secs(30),
-            answer_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(3),
-            max_frame: Limits::DEFAULT_MAX_FRAME,
-        }
-    }
-
-    /// The longest frame of a line. With the extended protocol it must leave room for the line's
-    /// id.
-    pub fn max_line_frame(&self) -> usize {
-        match self.protocol {
-            Protocol::Extended => self.max_frame - ID_MEMBER.min(self.max_frame),
-            Protocol::Classic => self.max_frame,
-        }
-    }
-
-    /// The longest frame that may arrive: a message with the server's envelope, or a page of
-    /// older messages.
-    fn max_received_frame(&self) -> usize {
-        match self.protocol {
-            Protocol::Extended => HISTORY_BYTES.max(self.max_frame + ENVELOPE) + HISTORY_HEAD,
-            Protocol::Classic => self.max_frame,
-        }
-    }
-
-    /// The dialer of the client's connections, for a program that makes another one itself.
-    pub fn dialer(&self) -> Dialer {
-        self.dialer_for(match self.credential {
-            Some(_) => Payload::Secret,
-            None => Payload::Public,
-        })
-    }
-
-    /// The dialer for connections that carry this payload, also before the credential is known.
-    pub fn dialer_for(&self, payload: Payload) -> Dialer {
-        let is_guarded =
-            payload == Payload::Secret && self.plain_secrets == PlainSecrets::WithinMachine;
-        Dialer {
-            address: self.server.address.clone(),
-            timeout: self.connect_timeout,
-            max_frame: self.max_received_frame(),
-            protection: match self.server.security {
-                Security::Tls => Protection::Tls(self.tls()),
-                Security::Automatic if is_guarded => Protection::TlsToOthers(self.tls()),
-                Security::Plain if is_guarded => Protection::PlainWithinMachine,
-                Security::Automatic | Security::Plain => Protection::Plain,
-            },
-        }
-    }
-
-    /// How a server is dialed that has refused plain text, if the address leaves that open.
-    pub fn upgraded_dialer(&self) -> Option<Dialer> {
-        let protection = Protection::Tls(self.upgrade()?);
-        let dialer = self.dialer();
-        Some(Dialer {
-            protection,
-            ..dialer
-        })
-    }
-
-    fn tls(&self) -> Tls {
-        let mut trust = self.trust.clone();
-        trust.pins.extend(self.server.pin);
-        Tls::new(trust)
-    }
-
-    /// The TLS settings for a server that refuses plain text, if the address leaves the choice
-    /// open.
-    fn upgrade(&self) -> Option<Tls> {
-        let is_left = self.server.security == Security::Automatic;
-        is_left.then(|| self.tls())
-    }
-
-    fn into_session(self) -> Result<Session, secret::NoRandomness> {
-        let first_lines = match self.dialer().protection {
-            Protection::Plain if self.upgrade().is_some() => FirstLines::AfterAnswer,
-            _ => FirstLines::AtOnce,
-        };
-        Ok(Session::new(SessionConfig {
-            topics: self.topics,
-            name: self.name,
-            presence: self.presence,
-            history: self.history,
-            port: self.port,
-            credential: self.credential,
-            ack_timeout: self.ack_timeout,
-            replay_timeout: self.drain_timeout,
-            answer_timeout: self.answer_timeout,
-            key: secret::client_key()?,
-            run: secret::run_id()?,
-            protocol: self.protocol,
-            first_lines,
-        }))
-    }
-}
-
-/// Where a credential may be sent over plain TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlainSecrets {
-    /// Only to a server on this machine.
-    WithinMachine,
-    /// To any server. Others on the network can read it.
-    Anywhere,
-}
-
-/// What is sent over a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// No credential.
-    Public,
-    /// A credential.
-    Secret,
-}
+use crate::session::Request;
 
 /// The sending side of a client. Clones are handles to the same client.
 #[derive(Clone, Debug)]
@@ -261,8 +78,7 @@ impl Client {
             max_line_frame: options.max_line_frame(),
         };
         let mut driver = Driver::new(Setup {
-            dialer: options.dialer(),
-            upgrade: options.upgrade(),
+            pool: options.pool(),
             reconnects: options.reconnect,
             waits: options.wait,
             drain_timeout: options.drain_timeout,

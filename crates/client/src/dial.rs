@@ -48,6 +48,15 @@ pub enum Protection {
     TlsToOthers(Tls),
 }
 
+/// What is sent over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// No credential.
+    Public,
+    /// A credential.
+    Secret,
+}
+
 /// Why no connection was made.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DialError {

@@ -74,6 +74,9 @@ pub enum ClientError {
     /// The first connection could not be made.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The first connection could not be made to any of several servers: one error each.
+    #[error("none of the servers can be reached: {}", joined(.0))]
+    Unreachable(Vec<DialError>),
     /// No key could be made.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -111,6 +114,23 @@ pub enum ClientError {
     /// The server refused the registration.
     #[error("the server refused the registration: {0}")]
     Refused(Refusal),
+}
+
+fn joined(errors: &[DialError]) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
+}
+
+impl From<Vec<DialError>> for ClientError {
+    fn from(mut errors: Vec<DialError>) -> Self {
+        match (errors.pop(), errors.is_empty()) {
+            (Some(error), true) => Self::Dial(error),
+            (last, _) => {
+                errors.extend(last);
+                Self::Unreachable(errors)
+            }
+        }
+    }
 }
 
 impl ClientError {

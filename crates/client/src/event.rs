@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{Envelope, TopicName, UserName};
+use wire::{Address, Envelope, TopicName, UserName};
 
 use crate::dial::DialError;
 use crate::error::{ClientError, Disconnect, HistoryError, ServerError};
@@ -142,10 +142,20 @@ pub enum Event {
     FellBack,
     /// The server has answered after all: from now on lines are acknowledged.
     Recovered,
-    /// A connection was made over TLS, and the server has proven who it is.
+    /// A connection was made to this server: what follows is about it.
+    Connected {
+        /// Its address.
+        server: Address,
+    },
+    /// That connection was made over TLS, and the server has proven who it is.
     Secured(Proof),
     /// Connecting takes unusually long.
-    StillConnecting,
+    StillConnecting {
+        /// To which server.
+        server: Address,
+    },
+    /// One of several servers can't be reached, and the next one is tried.
+    Unreachable(DialError),
     /// The connection is lost, and the client will connect again.
     Disconnected {
         /// The reason.
@@ -159,7 +169,8 @@ pub enum Event {
     Retrying {
         /// How long.
         pause: Duration,
-        /// Why the last attempt failed, if it was one.
+        /// Why the last attempt failed, if it was one. With several servers, each other one of the
+        /// round had an [`Unreachable`](Self::Unreachable).
         error: Option<DialError>,
     },
     /// A line was accepted while there is no connection. It is sent later.

@@ -51,6 +51,21 @@
 //! missed can be recovered. Then [`Event::Delivered`] only means that the line was handed to
 //! the system.
 //!
+//! # Several servers
+//!
+//! [`Options::servers`] may have several addresses ([`ServerList`]): entrances of one service,
+//! which have the same topics and the same history. The client begins with one at random, so that
+//! clients with the same list spread over the servers. When a server can't be reached or is lost,
+//! the client goes on at the next one, with the same position in each topic and the same ids;
+//! only after a whole round without success does it pause longer each time. A server that hasn't
+//! accepted the connection after 2 s isn't waited for any longer before the next one is tried,
+//! too. [`Event::Connected`] says which one it is.
+//!
+//! A server can name others: when it ends, and when it registers a client. They are tried beside
+//! those that were given. What they refuse is no end, because nobody has chosen them: the client
+//! goes back to its own. With a credential, only what was named over TLS, or within this machine,
+//! is used, and only in the same way.
+//!
 //! # TLS
 //!
 //! A server's address says how it is spoken to ([`ServerAddress`]): `tls://HOST:PORT` over
@@ -123,15 +138,20 @@ mod event;
 pub mod frame;
 mod line;
 pub mod link;
+mod options;
 mod pin;
+mod pool;
 pub mod queue;
+mod race;
 mod reconnect;
 mod secret;
+mod server_list;
 pub mod session;
 pub mod tls;
 
 pub use address::{Security, ServerAddress, ServerAddressError};
-pub use client::{Client, Ended, Events, Options, Payload, Permit, PlainSecrets, SendError};
+pub use client::{Client, Ended, Events, Permit, SendError};
+pub use dial::Payload;
 pub use error::{
     ClientError, Disconnect, HistoryError, Refusal, ServerError, SessionError, Undelivered,
 };
@@ -140,6 +160,8 @@ pub use event::{
     Topic,
 };
 pub use line::Line;
+pub use options::{Options, PlainSecrets};
 pub use pin::{Pin, PinError};
 pub use secret::NoRandomness;
+pub use server_list::{ServerList, ServerListError};
 pub use session::{History, Name, Presence, Protocol, Request};

@@ -3,23 +3,23 @@
 //! The only place that decides whether and when there is a next connection. The session decides
 //! what is sent over one, and [`crate::connection`] carries it.
 
-use std::future::Future;
-use std::pin::pin;
+mod dialing;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
-use wire::{Address, ErrorCode};
+use tokio::time::Instant;
+use wire::ErrorCode;
 
-use crate::backoff::BackOff;
-use crate::channels::{Command, Program, at, now, perform};
+use crate::backoff::{BackOff, Stood};
+use crate::channels::{Command, Program, now};
 use crate::connection::{Ending, Naming, talk};
-use crate::dial::{DialError, Dialer, Protection, SLOW};
-use crate::error::{ClientError, Disconnect, SessionError};
+use crate::error::{ClientError, Disconnect};
 use crate::event::{Closing, Event, Finished, Outcome};
 use crate::link::{Link, LinkError};
+use crate::pool::Pool;
 use crate::session::{Session, is_hopeless};
-use crate::tls::{Proof, ProvenBy, Tls};
+use dialing::{Attempt, Meanwhile};
 
 /// See the module.
 pub(crate) struct Driver {
@@ -27,22 +27,18 @@ pub(crate) struct Driver {
     program: Program,
     /// How long the server has to close its side when everything is sent.
     drain_timeout: Duration,
-    dialer: Dialer,
-    /// The TLS settings for a server that refuses plain text.
-    upgrade: Option<Tls>,
+    /// The servers, and how they are dialed.
+    pool: Pool,
     reconnects: bool,
     waits: bool,
     /// Holds a name that the next connection takes over.
     claimed: Option<Link>,
-    /// Where the last server has asked us to go.
-    named: Vec<Address>,
 }
 
 /// The settings of a driver.
 pub(crate) struct Setup {
-    pub(crate) dialer: Dialer,
-    /// The TLS settings for a server that refuses plain text.
-    pub(crate) upgrade: Option<Tls>,
+    /// The servers, and how they are dialed.
+    pub(crate) pool: Pool,
     /// Connect again when the connection is lost.
     pub(crate) reconnects: bool,
     /// Try again until the first connection can be made.
@@ -51,27 +47,6 @@ pub(crate) struct Setup {
     pub(crate) session: Session,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) events: mpsc::Sender<Vec<Event>>,
-}
-
-/// Which connection is being made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// The first one: it is waited for even if the program has nothing more to send.
-    First,
-    /// One after a connection was lost: it is waited for as long as lines are left.
-    Again,
-}
-
-/// The result of a wait without a connection.
-enum Meanwhile<T> {
-    /// The event has happened.
-    Happened(T),
-    /// The program is finishing, and nothing is left to send.
-    NothingLeft,
-    /// The deadline for the lines that are left has passed.
-    Failed(ClientError),
-    /// The program has dropped its handles.
-    Abandoned,
 }
 
 /// How the client ends without another connection.
@@ -90,12 +65,10 @@ impl Driver {
             session,
             program: Program::new(setup.commands, setup.events),
             drain_timeout: setup.drain_timeout,
-            dialer: setup.dialer,
-            upgrade: setup.upgrade,
+            pool: setup.pool,
             reconnects: setup.reconnects,
             waits: setup.waits,
             claimed: None,
-            named: Vec::new(),
         }
     }
 
@@ -145,6 +118,7 @@ impl Driver {
                 Ending::Lost(cause) => cause,
                 Ending::ServerLeft => LinkError::Closed.into(),
                 Ending::Renamed(claimed) => {
+                    self.learn_servers();
                     drop(link);
                     link = match self.change_connection(*claimed, &mut back_off).await {
                         Meanwhile::Happened(link) => link,
@@ -153,36 +127,44 @@ impl Driver {
                     continue;
                 }
             };
-            back_off.connection_ended(began.elapsed());
-            let cause = self.session.disconnected(cause, now());
-            let is_upgraded = self.upgrades(&cause);
-            if is_upgraded && !self.session.has_joined() {
-                drop(link);
-                link = match self.begin(&mut back_off).await {
-                    Ok(link) => link,
-                    Err(end) => return end,
-                };
-                continue;
-            }
-            let outcome = self.give_up(&cause).filter(|_| !is_upgraded);
-            if let Some(outcome) = outcome {
-                return End::Outcome(outcome);
-            }
-            let queue = self.session.queue();
-            let event = Event::Disconnected {
-                cause,
-                in_flight: queue.in_flight().cloned().collect(),
-                unsent: queue.unsent(),
-            };
-            self.session.emit(event);
             drop(link);
-            link = match self
-                .connect_again(&mut back_off, Attempt::Again, None)
-                .await
-            {
-                Meanwhile::Happened(link) => link,
-                other => return self.end_unconnected(other),
+            self.learn_servers();
+            if back_off.connection_ended(began.elapsed()) == Stood::Long {
+                self.pool.begin_round();
+                self.pool.tried_current();
+            }
+            link = match self.come_back(cause, &mut back_off).await {
+                Ok(link) => link,
+                Err(end) => return end,
             };
+        }
+    }
+
+    /// Makes another connection after one was lost, or returns how the client ends without one.
+    async fn come_back(&mut self, cause: Disconnect, back_off: &mut BackOff) -> Result<Link, End> {
+        let cause = self.session.disconnected(cause, now());
+        let is_upgraded = self.upgrades(&cause);
+        if is_upgraded && !self.session.has_joined() {
+            return self.begin(back_off).await;
+        }
+        let goes_elsewhere = is_upgraded || self.leaves_named(&cause);
+        let outcome = self.give_up(&cause).filter(|_| !goes_elsewhere);
+        if let Some(outcome) = outcome {
+            return Err(End::Outcome(outcome));
+        }
+        let queue = self.session.queue();
+        let event = Event::Disconnected {
+            cause,
+            in_flight: queue.in_flight().cloned().collect(),
+            unsent: queue.unsent(),
+        };
+        self.session.emit(event);
+        match self
+            .connect_again(back_off, Attempt::Again, Vec::new())
+            .await
+        {
+            Meanwhile::Happened(link) => Ok(link),
+            other => Err(self.end_unconnected(other)),
         }
     }
 
@@ -190,7 +172,7 @@ impl Driver {
     async fn begin(&mut self, back_off: &mut BackOff) -> Result<Link, End> {
         match self.connect_first(back_off).await {
             Meanwhile::Happened(Ok(link)) => Ok(link),
-            Meanwhile::Happened(Err(error)) => Err(End::Outcome(Err(error.into()))),
+            Meanwhile::Happened(Err(error)) => Err(End::Outcome(Err(error))),
             other => Err(self.end_unconnected(other)),
         }
     }
@@ -200,20 +182,33 @@ impl Driver {
     fn upgrades(&mut self, cause: &Disconnect) -> bool {
         let is_wanted =
             matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::TlsRequired));
-        match self.upgrade.take_if(|_| is_wanted) {
-            Some(tls) => {
-                self.dialer.protection = Protection::Tls(tls);
-                self.session.send_at_once();
-                true
-            }
-            None => false,
+        let is_upgraded = is_wanted && self.pool.upgrade();
+        if is_upgraded {
+            self.session.send_at_once();
+        }
+        is_upgraded
+    }
+
+    /// Whether a server was left that another one had named, and that refuses us. Nobody has
+    /// chosen it, so we go on with those that were chosen.
+    fn leaves_named(&mut self, cause: &Disconnect) -> bool {
+        // Our own doing is the same everywhere.
+        let is_ours = matches!(cause, Disconnect::Server(error) if error.is(ErrorCode::Replaced));
+        self.reconnects && is_hopeless(cause) && !is_ours && self.pool.drop_named()
+    }
+
+    /// The server has named others.
+    fn learn_servers(&mut self) {
+        if let Some(servers) = self.session.take_named() {
+            self.pool.name(&servers);
         }
     }
 
     /// Registers over a new connection, and talks until it ends.
     async fn talk(&mut self, link: &mut Link) -> Ending {
+        self.session.has_alternative(self.pool.has_more());
         let naming = Naming {
-            dialer: &self.dialer,
+            dialer: self.pool.current(),
             claimed: &mut self.claimed,
         };
         talk(
@@ -224,40 +219,6 @@ impl Driver {
             naming,
         )
         .await
-    }
-
-    /// Makes the first connection; until it succeeds, if the program wants to wait.
-    async fn connect_first(
-        &mut self,
-        back_off: &mut BackOff,
-    ) -> Meanwhile<Result<Link, DialError>> {
-        let error = match self.dial(Attempt::First).await {
-            Meanwhile::Happened(Err(error)) if self.waits => error,
-            other => return other,
-        };
-        let again = self.connect_again(back_off, Attempt::First, Some(error));
-        match again.await {
-            Meanwhile::Happened(link) => Meanwhile::Happened(Ok(link)),
-            other => other.without(),
-        }
-    }
-
-    /// Makes the connection that takes over the claimed name.
-    async fn change_connection(
-        &mut self,
-        claimed: Link,
-        back_off: &mut BackOff,
-    ) -> Meanwhile<Link> {
-        self.claimed = Some(claimed);
-        self.session.disconnected(LinkError::Closed.into(), now());
-        match self.dial(Attempt::Again).await {
-            Meanwhile::Happened(Ok(link)) => Meanwhile::Happened(link),
-            Meanwhile::Happened(Err(error)) => {
-                let again = self.connect_again(back_off, Attempt::Again, Some(error));
-                again.await
-            }
-            other => other.without(),
-        }
     }
 
     /// The outcome, if no connection is made after the one that was lost.
@@ -276,17 +237,6 @@ impl Driver {
         })
     }
 
-    /// The outcome if no other connection can be made.
-    fn lost(&self, error: DialError) -> ClientError {
-        match self.session.has_joined() {
-            false => error.into(),
-            true => ClientError::Lost {
-                cause: Disconnect::Dial(Box::new(error)),
-                undelivered: self.session.undelivered(),
-            },
-        }
-    }
-
     fn end_unconnected<T>(&self, meanwhile: Meanwhile<T>) -> End {
         match meanwhile {
             Meanwhile::Failed(error) => End::Outcome(Err(error)),
@@ -295,140 +245,6 @@ impl Driver {
             }
             Meanwhile::NothingLeft => End::Outcome(Err(ClientError::Unconnected)),
             Meanwhile::Happened(_) | Meanwhile::Abandoned => End::Abandoned,
-        }
-    }
-
-    /// Tries until it succeeds.
-    async fn connect_again(
-        &mut self,
-        back_off: &mut BackOff,
-        attempt: Attempt,
-        mut error: Option<DialError>,
-    ) -> Meanwhile<Link> {
-        if attempt == Attempt::Again && self.session.is_finished() {
-            return Meanwhile::NothingLeft;
-        }
-        let mut first_pause = self.session.take_move().map(|moving| {
-            self.named = moving.servers;
-            moving.at.saturating_duration_since(now())
-        });
-        loop {
-            if let Some(error) = error.take_if(|error| error.is_final()) {
-                return Meanwhile::Failed(self.lost(error));
-            }
-            let pause = first_pause.take().unwrap_or_else(|| back_off.pause());
-            self.session.emit(Event::Retrying { pause, error });
-            match self.meanwhile(sleep(pause), attempt).await {
-                Meanwhile::Happened(()) => {}
-                other => return other.without(),
-            }
-            error = match self.dial(attempt).await {
-                Meanwhile::Happened(Ok(link)) => return Meanwhile::Happened(link),
-                Meanwhile::Happened(Err(error)) => Some(error),
-                other => return other.without(),
-            };
-        }
-    }
-
-    /// Makes a connection: to a server that the last one has named, or to our own address.
-    async fn dial(&mut self, attempt: Attempt) -> Meanwhile<Result<Link, DialError>> {
-        for address in std::mem::take(&mut self.named) {
-            let dialer = Dialer {
-                address,
-                ..self.dialer.clone()
-            };
-            match self.dial_with(dialer, attempt).await {
-                // The next one may be there, and our own address comes last.
-                Meanwhile::Happened(Err(_)) => {}
-                other => return other,
-            }
-        }
-        let dialed = self.dial_with(self.dialer.clone(), attempt).await;
-        if let Meanwhile::Happened(Ok(link)) = &dialed
-            && let Some(proof) = link.proof()
-        {
-            self.secured(proof);
-        }
-        dialed
-    }
-
-    /// Tells the program if that takes long.
-    async fn dial_with(
-        &mut self,
-        dialer: Dialer,
-        attempt: Attempt,
-    ) -> Meanwhile<Result<Link, DialError>> {
-        let mut dialing = pin!(dialer.dial());
-        match self.meanwhile(timeout(SLOW, &mut dialing), attempt).await {
-            Meanwhile::Happened(Ok(result)) => Meanwhile::Happened(result),
-            Meanwhile::Happened(Err(_)) => {
-                self.session.emit(Event::StillConnecting);
-                self.meanwhile(dialing, attempt).await
-            }
-            other => other.without(),
-        }
-    }
-
-    /// The server has proven who it is. A key that was accepted at first use must stay the same
-    /// from now on.
-    fn secured(&mut self, proof: Proof) {
-        if proof.by == ProvenBy::FirstUse
-            && let Protection::Tls(tls) | Protection::TlsToOthers(tls) = &mut self.dialer.protection
-        {
-            tls.pin(proof.key);
-        }
-        self.session.emit(Event::Secured(proof));
-    }
-
-    /// Waits for `event`, and takes commands meanwhile.
-    async fn meanwhile<T>(
-        &mut self,
-        event: impl Future<Output = T>,
-        attempt: Attempt,
-    ) -> Meanwhile<T> {
-        let mut event = pin!(event);
-        loop {
-            if attempt == Attempt::Again && self.session.is_finished() {
-                return Meanwhile::NothingLeft;
-            }
-            if self.program.is_gone(&self.session) {
-                return Meanwhile::Abandoned;
-            }
-            let deadline = self
-                .session
-                .poll_timeout()
-                .filter(|_| attempt == Attempt::Again);
-            let is_open = self.program.commands.is_open;
-            tokio::select! {
-                happened = &mut event => return Meanwhile::Happened(happened),
-                () = at(deadline) => match self.session.handle_timeout(now()) {
-                    Ok(()) | Err(SessionError::Lost(_)) => {}
-                    Err(SessionError::Failed(error)) => return Meanwhile::Failed(error),
-                },
-                command = self.program.commands.next(), if self.session.has_room() => {
-                    if let Some(Command::Send(lines)) = &command {
-                        for line in lines.iter().cloned() {
-                            self.session.emit(Event::Kept(line));
-                        }
-                    }
-                    perform(command, &mut self.session);
-                }
-                () = self.program.events.ready(), if self.session.has_events() => {
-                    self.program.events.send_now(&mut self.session);
-                }
-                () = self.program.events.closed(), if !is_open && !self.session.is_finishing() => {}
-            }
-        }
-    }
-}
-
-impl<T> Meanwhile<T> {
-    /// The same result for another kind of event, which has not happened.
-    fn without<U>(self) -> Meanwhile<U> {
-        match self {
-            Self::NothingLeft => Meanwhile::NothingLeft,
-            Self::Failed(error) => Meanwhile::Failed(error),
-            Self::Happened(_) | Self::Abandoned => Meanwhile::Abandoned,
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) use moving::Move;
 pub use requests::Request;
 pub use resume::History;
 
+use crate::address::ServerAddress;
 use crate::deadline::{Deadline, Progress};
 use crate::error::{ClientError, Disconnect, ServerError, SessionError, Undelivered};
 use crate::event::Event;
@@ -91,6 +92,10 @@ pub struct Session {
     wish: naming::Wish,
     /// The server has asked us to come back.
     moving: Option<Move>,
+    /// The other servers that it has named.
+    named: Option<Vec<ServerAddress>>,
+    /// There is another server to go to when this one doesn't answer.
+    has_alternative: bool,
     /// There is no other connection after this one, so it isn't left.
     stays: bool,
     /// Nothing more will be pushed.
@@ -161,6 +166,8 @@ impl Session {
             pages: pages::Pages::default(),
             older: older::Older::default(),
             moving: None,
+            named: None,
+            has_alternative: false,
             stays: false,
             is_finishing: false,
             has_left: false,
@@ -193,10 +200,14 @@ impl Session {
         }
         self.to_register = Some(Register::Extended);
         self.state = State::Unanswered;
-        if self.is_extended {
+        if self.has_alternative {
+            self.heartbeat.wait_for_registration(now);
+        } else if self.is_extended {
             self.heartbeat.listen(now);
         } else {
             self.heartbeat.wait_for_answer(now);
+        }
+        if !self.is_extended {
             let holds = self.config.first_lines == FirstLines::AfterAnswer;
             self.hold = holds.then(|| Deadline::start(HOLD, now));
         }
@@ -220,21 +231,6 @@ impl Session {
             Some(error) => Disconnect::Server(error.clone()),
             None => cause,
         }
-    }
-
-    /// From now on the session stays where it is, whatever a server asks for.
-    pub(crate) fn stay(&mut self) {
-        self.stays = true;
-    }
-
-    /// When to leave the server, because it has asked for that.
-    pub(crate) fn leaves_at(&self) -> Option<Instant> {
-        self.moving.as_ref().map(|moving| moving.at)
-    }
-
-    /// When and where to come back, if the server has asked for it.
-    pub(crate) fn take_move(&mut self) -> Option<Move> {
-        self.moving.take()
     }
 
     /// Whether the client has taken part in a topic.

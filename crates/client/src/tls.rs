@@ -130,6 +130,27 @@ impl Tls {
         }
     }
 
+    /// The same for a server that may have these keys, too.
+    pub(crate) fn with_pins(mut self, pins: &[Pin]) -> Self {
+        self.trust.pins.extend(pins);
+        self
+    }
+
+    /// The same for a server that one of ours has named. It has one of these keys, or one that our
+    /// own may have, or a certificate of a trusted authority; nobody has seen it before, so none
+    /// of its keys is accepted at first use.
+    pub(crate) fn for_named(&self, pins: &[Pin]) -> Self {
+        let mut named = self.clone().with_pins(pins);
+        named.trust.unknown = UnknownKey::Refuse;
+        named
+    }
+
+    /// Which servers are trusted.
+    #[cfg(test)]
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// From now on the server must have this key, or a certificate of a trusted authority.
     pub(crate) fn pin(&mut self, key: Pin) {
         self.trust.pins = vec![key];

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::access::{Access, Audit, AuthFileError, Lifetimes};
+use crate::access::{Access, Audit, AuthFileError};
 use crate::cluster::connect;
 use crate::cluster::error::EngineError;
 use crate::config::Config;
+use crate::state;
 use crate::store::{Directory, OpenError};
 use crate::tls::TlsError;
 use crate::tls::acceptor::Acceptor;
@@ -43,10 +44,7 @@ pub fn check(config: &Config) -> Vec<CheckError> {
     let data = config.data.as_deref().map(Directory::look);
     let data = data.and_then(Result::err).map(CheckError::from);
     let tls = Acceptor::look(config).err().map(CheckError::from);
-    let lifetimes = Lifetimes {
-        login: config.login_lifetime,
-        ticket: config.ticket_lifetime,
-    };
+    let lifetimes = state::lifetimes(config);
     let read = |path| Access::from_file(path, Audit::default(), lifetimes);
     let auth = config.auth.as_deref().map(read);
     let auth = auth.and_then(Result::err).map(CheckError::from);

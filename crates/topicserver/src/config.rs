@@ -227,7 +227,7 @@ impl Default for Config {
 )]
 pub struct Options {
     /// Port to listen on; with 0 the system chooses one. It can be left out with --listen
-    #[arg(required_unless_present = "listen")]
+    #[arg(required_unless_present = "listen", value_parser = parse::port)]
     pub port: Option<u16>,
 
     /// Also read options from this TOML file: the options' names without the dashes, as in
@@ -237,7 +237,7 @@ pub struct Options {
     pub config: Option<PathBuf>,
 
     /// Listen on this IP address only [default: all addresses]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
     pub bind: Option<IpAddr>,
 
     /// Also listen on a UNIX socket, for clients on this machine: its owner and its group may use

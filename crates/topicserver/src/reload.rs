@@ -1,16 +1,19 @@
 //! Reads everything again that can change while a server runs: its options, the accounts and the
 //! certificate. A mistake anywhere changes nothing anywhere.
 
-use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::AuthFileError;
+use crate::access::{Audit, AuthFileError};
 use crate::config::{Change, Config, Gathered, InForce, Options, OptionsError};
 use crate::policy_watch;
 use crate::state::ServerState;
 use crate::tls::TlsError;
+use crate::tls::acceptor::Acceptor;
 
 /// The program around a server: it knows where the options come from, and has a part in a reload.
 pub trait Program: Send + Sync {
@@ -77,6 +80,24 @@ pub enum ReloadMistake {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The audit log.
+    #[error("--audit-log: {}: {cause}", .path.display())]
+    AuditLog {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+/// What was read again, and isn't in force yet.
+struct Looked {
+    /// The options, and what they mean, where there is a program that reads them.
+    options: Option<(Gathered, Config)>,
+    /// The file of the audit log, which somebody may have renamed.
+    audit: Option<File>,
+    /// What accepts TLS, if its options have changed; `None` in it for nothing.
+    tls: Option<Option<Arc<Acceptor>>>,
 }
 
 fn listed(mistakes: &[ReloadMistake]) -> String {
@@ -214,44 +235,87 @@ async fn reload_all(
         tokio::task::spawn_blocking(move || look(&state, program.as_deref()))
     };
     // It fails only when the runtime ends.
-    let new = looking.await.map_err(|_| ReloadError::Ending)??;
+    let looked = looking.await.map_err(|_| ReloadError::Ending)??;
+    state.access().audit().follow(looked.audit);
     let version = state.access().version();
     policy_watch::check_now(state).await;
     let mut reloaded = Reloaded {
         has_other_policy: state.access().version() != version,
         ..Reloaded::default()
     };
-    if let Some(tls) = state.tls() {
-        reloaded.has_other_certificate = tls.reload_now().await;
+    match (looked.tls, state.tls()) {
+        (Some(tls), _) => replace_tls(state, tls),
+        (None, Some(tls)) => reloaded.has_other_certificate = tls.reload_now().await,
+        (None, None) => {}
     }
-    if let (Some(followed), Some(new)) = (followed, &new) {
-        reloaded.changes = followed.in_force.changes_to(new);
-        followed.in_force.follow(new);
-        let config = followed.program.config(&new.options);
-        state.follow(state.config().reloaded(&config)).await;
+    let Some((new, config)) = looked.options else {
+        return Ok((reloaded, None));
+    };
+    if let Some(followed) = followed {
+        reloaded.changes = followed.in_force.changes_to(&new);
+        followed.in_force.follow(&new);
     }
-    Ok((reloaded, new))
+    state.follow(config).await;
+    Ok((reloaded, Some(new)))
+}
+
+/// New connections speak TLS in another way.
+fn replace_tls(state: &ServerState, tls: Option<Arc<Acceptor>>) {
+    let known = |tls: Option<Arc<Acceptor>>| tls.and_then(|tls| tls.own_fingerprint());
+    let (before, now) = (known(state.tls()), known(tls.clone()));
+    state.set_tls(tls);
+    if let Some(fingerprint) = now.filter(|now| before.as_ref() != Some(now)) {
+        tracing::info!("fingerprint {fingerprint}");
+    }
 }
 
 /// Reads everything, and puts nothing in force. All mistakes are found.
-fn look(
-    state: &ServerState,
-    program: Option<&dyn Program>,
-) -> Result<Option<Gathered>, ReloadError> {
+fn look(state: &ServerState, program: Option<&dyn Program>) -> Result<Looked, ReloadError> {
     let mut mistakes: Vec<ReloadMistake> = Vec::new();
-    let options = program.map(Program::read_options).transpose();
-    let options = options.unwrap_or_else(|error| {
-        mistakes.push(error.into());
-        None
+    let options: Option<Result<_, OptionsError>> = program.map(|program| {
+        let new = program.read_options()?;
+        let config = state.config().reloaded(&program.config(&new.options));
+        Ok((new, config))
     });
-    if let Err(error) = state.access().look() {
-        mistakes.push(error.into());
+    let options = noted(options.transpose(), &mut mistakes).flatten();
+    noted(state.access().look(), &mut mistakes);
+    let in_force = state.config();
+    let config = options.as_ref().map_or(&*in_force, |(_, config)| config);
+    let tls = noted(look_at_tls(state, config), &mut mistakes).flatten();
+    if !mistakes.is_empty() {
+        return Err(ReloadError::Mistakes(mistakes));
     }
-    if let Some(Err(error)) = state.tls().map(|tls| tls.look_again()) {
-        mistakes.push(error.into());
+    // Last, because it makes the file if there is none.
+    let audit = config.audit_log.as_deref().map(Audit::open).transpose();
+    let audit = audit.map_err(|cause| {
+        let path = config.audit_log.clone().unwrap_or_default();
+        ReloadError::Mistakes(vec![ReloadMistake::AuditLog { path, cause }])
+    })?;
+    Ok(Looked {
+        options,
+        audit,
+        tls,
+    })
+}
+
+/// The result, if there is no mistake.
+fn noted<T, E: Into<ReloadMistake>>(
+    looked: Result<T, E>,
+    mistakes: &mut Vec<ReloadMistake>,
+) -> Option<T> {
+    looked.map_err(|error| mistakes.push(error.into())).ok()
+}
+
+/// What accepts TLS by this configuration, if that is another one.
+fn look_at_tls(
+    state: &ServerState,
+    config: &Config,
+) -> Result<Option<Option<Arc<Acceptor>>>, TlsError> {
+    if config.tls != state.config().tls {
+        return Acceptor::open(config).map(Some);
     }
-    match mistakes.is_empty() {
-        true => Ok(options),
-        false => Err(ReloadError::Mistakes(mistakes)),
+    match state.tls() {
+        Some(tls) => tls.look_again().map(|()| None),
+        None => Ok(None),
     }
 }

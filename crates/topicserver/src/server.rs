@@ -384,8 +384,17 @@ async fn drain(state: &ServerState) -> Ended {
 
 /// Reads the certificate again from time to time.
 async fn watch_certificate(state: &ServerState) {
-    match state.tls() {
-        Some(tls) => tls.watch().await,
-        None => std::future::pending().await,
+    loop {
+        let tls = state.tls();
+        let watch = async {
+            match &tls {
+                Some(tls) => tls.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = state.tls_replaced() => {}
+        }
     }
 }

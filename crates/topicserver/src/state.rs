@@ -1,5 +1,7 @@
 //! The state that all connections of a server share, and how connections are handed over.
 
+mod derived;
+
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -9,17 +11,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 use wire::ErrorCode;
 
 use crate::access::Access;
 use crate::clock::Clock;
-use crate::cluster::Engine;
-use crate::cluster::keep::Keep;
-use crate::cluster::nodes::{NodeId, OwnNode};
-use crate::cluster::part::{Part, PartSettings};
+use crate::cluster::part::Part;
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
-use crate::history::dedup::IdLimits;
 use crate::identity::names::Directory;
 use crate::identity::{Hashes, NoRandomness};
 use crate::log_limit::LogLimiter;
@@ -27,11 +26,12 @@ use crate::metrics::CountedConnection;
 use crate::outbox::SharedOutbox;
 use crate::peer::Shown;
 use crate::queues::QueueLimits;
-use crate::store::{Retention, Store};
+use crate::store::Store;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::reader::Reader;
 use crate::topic::registry::Registry;
 use crate::turn::Turns;
+pub(crate) use derived::{lifetimes, part, retention};
 
 /// The state of the server that its connections share.
 pub(crate) struct ServerState {
@@ -48,7 +48,9 @@ pub(crate) struct ServerState {
     /// The part in a cluster, with `--cluster`.
     cluster: Option<Part>,
     /// Accepts TLS, if the server speaks it.
-    tls: Option<Arc<Acceptor>>,
+    tls: RwLock<Option<Arc<Acceptor>>>,
+    /// Notified when there is another one.
+    tls_replaced: Notify,
     clock: Clock,
     /// Serves the connections that speak HTTP.
     http: Arc<dyn ServeHttp>,
@@ -114,7 +116,8 @@ impl ServerState {
             )?),
             store,
             cluster,
-            tls,
+            tls: RwLock::new(tls),
+            tls_replaced: Notify::new(),
             clock,
             access,
             connections: Connections::new(
@@ -148,6 +151,7 @@ impl ServerState {
         self.connections.set_limits(most, per_address);
         self.directory.set_grace(config.name_grace);
         self.http.follow(&config);
+        self.access.follow(lifetimes(&config));
         if let Some(store) = &self.store {
             store.keep(retention(&config));
         }
@@ -241,8 +245,19 @@ impl ServerState {
     }
 
     /// Accepts TLS, if the server speaks it.
-    pub(crate) fn tls(&self) -> Option<&Arc<Acceptor>> {
-        self.tls.as_ref()
+    pub(crate) fn tls(&self) -> Option<Arc<Acceptor>> {
+        self.tls.read().clone()
+    }
+
+    /// From now on this one accepts TLS. Connections that there are stay as they are.
+    pub(crate) fn set_tls(&self, tls: Option<Arc<Acceptor>>) {
+        *self.tls.write() = tls;
+        self.tls_replaced.notify_one();
+    }
+
+    /// Resolves when another one accepts TLS. Only one task may wait.
+    pub(crate) async fn tls_replaced(&self) {
+        self.tls_replaced.notified().await;
     }
 
     /// The server's clock.
@@ -308,15 +323,6 @@ impl ServerState {
     /// Logs an error of the server itself, at a limited rate.
     pub(crate) fn warn(&self, write: impl FnOnce()) {
         self.server_errors.log(|_| write());
-    }
-}
-
-/// How much of each topic is kept on disk.
-pub(crate) fn retention(config: &Config) -> Retention {
-    Retention {
-        age: config.keep_age,
-        messages: config.keep_messages,
-        bytes: config.keep_bytes,
     }
 }
 
@@ -407,34 +413,4 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.state.connections.remove(self.key, self.ip);
     }
-}
-
-/// Where clients reach a server of a cluster that listens on this port.
-fn advertised(config: &Config, port: u16) -> Option<String> {
-    let given = config.cluster.as_ref()?.advertise.clone();
-    let host = config.host_name.as_deref().filter(|host| !host.is_empty());
-    given.or_else(|| Some(format!("{}:{port}", host?)))
-}
-
-/// The part of a server with this configuration in a cluster.
-pub(crate) fn part(config: &Config, port: u16, engine: Engine, clock: Clock) -> Part {
-    let settings = PartSettings {
-        ids: IdLimits {
-            window: u64::try_from(config.id_window.as_millis()).unwrap_or(u64::MAX),
-            per_publisher: config.max_ids,
-        },
-        patience: config.storage_timeout,
-        keep: Keep::new(config.keep_messages, config.keep_bytes),
-    };
-    let id = NodeId(getrandom::u64().unwrap_or(1));
-    let own = OwnNode {
-        id,
-        name: match &config.cluster {
-            Some(cluster) => cluster.node_name(config.host_name.as_deref(), port),
-            None => format!("{:016x}", id.0),
-        },
-        started: clock.read().stamp,
-        advertise: advertised(config, port),
-    };
-    Part::new(engine, own, clock, settings)
 }

@@ -93,7 +93,7 @@ fn each_library_has_a_test_of_every_scenario() {
     assert_eq!(listed, (1..=listed.len() as u32).collect::<Vec<_>>());
     assert!(listed.len() >= 17, "{listed:?}");
     let rust = "../crates/client/tests/behaviour/scenarios";
-    let rust = ["", "/secure", "/draining"].map(|part| format!("{rust}{part}.rs"));
+    let rust = ["", "/secure", "/draining", "/moving"].map(|part| format!("{rust}{part}.rs"));
     for (files, before, after) in [
         (vec!["js/test/scenarios.test.js"], "test(\"S", ':'),
         (

@@ -76,6 +76,10 @@ pub struct Registered<'a> {
     /// The topics that it has left, in the answer to leaving.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left: Vec<String>,
+    /// Other servers of the same service, as `HOST:PORT`, by which a client can come back when
+    /// this one is gone; none if the server says nothing about that.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub servers: Option<Vec<Cow<'a, str>>>,
 }
 
 /// The state of a topic when a connection joined it.
@@ -247,6 +251,9 @@ pub struct ReportedError<'a> {
     /// The id of the message that caused it, if it had one.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub id: Option<Cow<'a, str>>,
+    /// The limit of an account or an address that is reached: `messages`, `bytes` or `new-topics`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<Cow<'a, str>>,
 }
 
 impl<'a> Event<'a> {

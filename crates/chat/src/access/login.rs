@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wire::{Address, Credential, Secret};
+use wire::{Credential, Secret};
 
 use super::ask;
 use crate::cli::Login;
@@ -43,10 +43,7 @@ pub(crate) enum LoginError {
 }
 
 /// The credential for a server; `None` without a login.
-pub(super) async fn find(
-    login: &Login,
-    server: &Address,
-) -> Result<Option<Credential>, LoginError> {
+pub(super) async fn find(login: &Login, server: &str) -> Result<Option<Credential>, LoginError> {
     match login {
         Login::None => Ok(None),
         Login::Token(path) => token(path).map(|token| Some(Credential::Token(token))),
@@ -70,7 +67,7 @@ fn token(path: &Path) -> Result<Secret, LoginError> {
     token.ok_or_else(|| LoginError::NoToken { path: path() })
 }
 
-async fn password(user: &str, server: &Address) -> Result<Secret, LoginError> {
+async fn password(user: &str, server: &str) -> Result<Secret, LoginError> {
     if !ask::can_ask() {
         return Err(LoginError::NoTerminal);
     }

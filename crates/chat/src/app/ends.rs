@@ -4,8 +4,9 @@ use std::future::pending;
 use std::io;
 use std::pin::Pin;
 
+use client::ServerList;
 use tokio::sync::mpsc;
-use wire::{Address, TopicName};
+use wire::TopicName;
 
 use super::App;
 use crate::cli::{Notifying, When};
@@ -38,10 +39,10 @@ pub(super) struct Location {
 
 impl Location {
     /// The topics of a server.
-    pub(super) fn of_server(server: &Address, limits: FrameLimits) -> Self {
+    pub(super) fn of_server(servers: &ServerList, limits: FrameLimits) -> Self {
         Self {
             server: terminal::Server::Topics,
-            name: server.to_string(),
+            name: servers.addresses(),
             max_line_frame: limits.max_line_frame,
         }
     }

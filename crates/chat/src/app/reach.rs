@@ -3,15 +3,15 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use client::ServerAddress;
-use client::dial::{Dialer, Protection};
+use client::dial::{DialError, Dialer, Protection};
+use client::{ServerAddress, ServerList};
 use wire::{Address, UserName};
 
 use super::{App, Finished};
 use crate::access::{self, MeetError, Reach};
 use crate::discovery;
 use crate::error::Failure;
-use crate::modes::direct::Partner;
+use crate::modes::direct::{Entrance, Partner};
 use crate::modes::topic::Audience;
 
 impl App {
@@ -31,12 +31,14 @@ impl App {
         }
     }
 
-    /// Forgets the key of a server.
-    pub(super) fn forget(&self, server: &Address) -> Finished {
-        match access::forget(server, self.environment.config.as_deref()) {
-            Ok(keys) => {
-                let keys = access::pins(&keys);
-                self.notices.say(format_args!("forgot {server}: {keys}"));
+    /// Forgets the keys of a server.
+    pub(super) fn forget(&self, servers: &[Address]) -> Finished {
+        match access::forget(servers, self.environment.config.as_deref()) {
+            Ok(forgotten) => {
+                for (server, keys) in forgotten {
+                    let keys = access::pins(&keys);
+                    self.notices.say(format_args!("forgot {server}: {keys}"));
+                }
                 Finished::done()
             }
             Err(error) => Finished::failed(error.into()),
@@ -47,20 +49,21 @@ impl App {
     /// taken yet.
     pub(super) async fn reach(
         &self,
-        server: ServerAddress,
+        servers: &ServerList,
         audience: Audience,
     ) -> Result<Reach, Failure> {
         let folder = self.environment.config.as_deref();
-        let mut reach = Reach::find(server, &self.options.access, folder)?;
+        let mut reach = Reach::find(servers, &self.options.access, folder)?;
         let options = self.client_options(&reach, Vec::new(), audience);
-        let dialer = options.dialer_for(reach.payload());
-        match reach.meet(&dialer).await {
+        let payload = reach.payload();
+        let dialer = |server: &ServerAddress| options.dialer_for(server, payload);
+        match reach.meet(dialer).await {
             Ok(()) => {}
-            // The server may come later.
-            Err(MeetError::Dial(error)) if self.options.wait && !error.is_final() => {}
-            Err(MeetError::Dial(error)) => {
-                let server = &reach.server.address;
-                return Err(Failure::of_dialing(error, server, &reach.known));
+            // A server may come later.
+            Err(MeetError::Dial(errors))
+                if self.options.wait && !errors.iter().all(DialError::is_final) => {}
+            Err(MeetError::Dial(errors)) => {
+                return Err(Failure::of_dialing(errors, &reach.known));
             }
             Err(MeetError::Access(error)) => return Err(error.into()),
         }
@@ -88,20 +91,23 @@ impl App {
     pub(super) async fn user(
         &self,
         user: UserName,
-        server: ServerAddress,
+        servers: &ServerList,
     ) -> Result<Partner, Failure> {
         // The server is only asked where that user is.
         let audience = Audience::Pipe;
-        let reach = self.reach(server, audience).await?;
+        let reach = self.reach(servers, audience).await?;
         let options = self.client_options(&reach, Vec::new(), audience);
-        let (server, upgrade) = (options.dialer(), options.upgraded_dialer());
+        let entrance = |server: &ServerAddress| Entrance {
+            dialer: options.dialer(server),
+            upgrade: options.upgraded_dialer(server),
+        };
+        let servers = reach.servers.iter().map(entrance).collect();
         let Reach {
             known, credential, ..
         } = reach;
         Ok(Partner::User {
             user,
-            server,
-            upgrade,
+            servers,
             known,
             credential,
         })

@@ -28,6 +28,9 @@ tcp://ADDRESS:PORT is plain text. ADDRESS:PORT alone is plain text with a server
 was never spoken to over TLS and doesn't require it. unix:PATH is the UNIX socket of a
 server on this machine. Direct calls are plain text.
 
+A server that is one of several may have several addresses, separated by commas. chat
+begins with one of them at random, and goes on at the next when it loses a server.
+
 Examples:
   chat -direct 10000                         wait for a call
   chat -direct 0 127.0.0.1:10000             call that address
@@ -38,6 +41,7 @@ Examples:
   chat -topic 127.0.0.1:20000 lab -name alice -last 20
   chat -topic lab.example:20000 -- -dash     a topic that begins with a dash
   chat -topic tls://lab.example:20000 lab    over TLS
+  chat -topic a.example:20000,b.example:20000 lab     two servers of one service
   chat -find                                 list the servers on this network
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 3 nothing
@@ -59,6 +63,9 @@ pub(super) struct Typed {
     #[arg(long)]
     pub(super) direct: bool,
     /// Talk by topic: ADDRESS:PORT is where topicserver runs; tls:// before it speaks TLS
+    ///
+    /// Several addresses of one service are separated by commas, each with its own tls:// and
+    /// fingerprint.
     #[arg(long)]
     pub(super) topic: bool,
     /// Go on receiving when the input has ended
@@ -132,7 +139,7 @@ pub(super) struct Typed {
     /// The longest that connecting may take
     ///
     /// This includes looking up the name and trying each of its addresses. 10 seconds are
-    /// enough on any network.
+    /// enough on any network. Of several addresses the next one is tried too after 2 seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::values::positive_seconds)]
     pub(super) connect_timeout: Duration,
     /// How long the other side has to close when everything is sent

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::ServerAddress;
+use client::ServerList;
 use wire::{Address, TopicName, UserName};
 
 /// The meaning of a command line.
@@ -33,13 +33,13 @@ pub enum Mode {
     CallUser {
         /// The user's name.
         user: UserName,
-        /// The topic server's address.
-        server: ServerAddress,
+        /// The addresses of the topic server.
+        servers: ServerList,
     },
     /// `-topic ADDRESS:PORT TOPIC...`: talk with everybody on some topics.
     Join {
-        /// The topic server's address.
-        server: ServerAddress,
+        /// The addresses of the topic server.
+        servers: ServerList,
         /// The topics, at least one, none twice.
         topics: Vec<TopicName>,
     },
@@ -50,8 +50,8 @@ pub enum Mode {
     },
     /// `--forget ADDRESS:PORT`: forget the key of a topic server.
     Forget {
-        /// The server.
-        server: Address,
+        /// The addresses of the server.
+        servers: Vec<Address>,
     },
 }
 
@@ -61,10 +61,13 @@ impl fmt::Display for Mode {
         match self {
             Self::Wait { port } => write!(f, "port {port}"),
             Self::Call { peer } => write!(f, "{peer}"),
-            Self::CallUser { user, server } => write!(f, "{user}@{}", server.address),
-            Self::Join { server, .. } => write!(f, "{}", server.address),
+            Self::CallUser { user, servers } => write!(f, "{user}@{}", servers.addresses()),
+            Self::Join { servers, .. } => f.write_str(&servers.addresses()),
             Self::Find { .. } => f.write_str("this network"),
-            Self::Forget { server } => write!(f, "{server}"),
+            Self::Forget { servers } => {
+                let servers: Vec<_> = servers.iter().map(Address::to_string).collect();
+                f.write_str(&servers.join(","))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use client::{ServerAddress, ServerAddressError};
+use client::{ServerList, ServerListError};
 use wire::{UserName, UserNameError};
 
 use super::config::{Notifying, When};
@@ -36,20 +36,20 @@ pub(super) struct File {
     pub(super) servers: BTreeMap<String, Server>,
 }
 
-/// A server, and how it is reached.
+/// A server, which may have several addresses, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
-    pub(super) address: ServerAddress,
+    pub(super) servers: ServerList,
     /// The file with the token for this server.
     pub(super) token_file: Option<PathBuf>,
     /// Certificates of the authorities that vouch for it.
     pub(super) tls_ca: Option<PathBuf>,
 }
 
-impl From<ServerAddress> for Server {
-    fn from(address: ServerAddress) -> Self {
+impl From<ServerList> for Server {
+    fn from(servers: ServerList) -> Self {
         Self {
-            address,
+            servers,
             token_file: None,
             tls_ca: None,
         }
@@ -96,7 +96,7 @@ pub(super) enum Mistake {
     Notify(String),
     /// A server's address isn't valid.
     #[error(transparent)]
-    Address(#[from] ServerAddressError),
+    Servers(#[from] ServerListError),
 }
 
 /// The file as it is written.
@@ -150,7 +150,7 @@ impl File {
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         Self::parse_text(path, text).map_err(|(offset, mistake)| {
             let before = text.get(..offset).unwrap_or(text);
             FileError::Mistake {
@@ -190,26 +190,18 @@ impl File {
                 .collect::<Result<_, At>>()?,
         })
     }
-
-    /// A server by its short name, or by its address.
-    pub(super) fn server(&self, text: &str) -> Result<Server, ServerAddressError> {
-        match self.servers.get(text) {
-            Some(server) => Ok(server.clone()),
-            None => text.parse().map(ServerAddress::into),
-        }
-    }
 }
 
 /// Reads a server: its address alone, or a table. Its files are looked for beside the
 /// configuration file.
 fn read_server(written: toml::Value, folder: Option<&Path>) -> Result<Server, Mistake> {
     let written: WrittenServer = match written {
-        toml::Value::String(address) => return Ok(address.parse::<ServerAddress>()?.into()),
+        toml::Value::String(address) => return Ok(address.parse::<ServerList>()?.into()),
         written => written.try_into()?,
     };
     let beside = |file: PathBuf| folder.map_or_else(|| file.clone(), |folder| folder.join(&file));
     Ok(Server {
-        address: written.address.parse()?,
+        servers: written.address.parse()?,
         token_file: written.token_file.map(beside),
         tls_ca: written.tls_ca.map(beside),
     })
@@ -255,28 +247,21 @@ mod tests {
         assert_eq!(file.name.expect("a name").as_str(), "alice");
         assert_eq!((file.color, file.bell), (Some(When::Never), Some(false)));
         let file = parse("[servers]\nlab = \"[::1]:2\"").expect("right");
-        let port = |name: &str| file.server(name).map(|server| server.address.address.port);
-        assert_eq!((port("lab"), port("b:3")), (Ok(2), Ok(3)));
-        assert!(
-            file.server("lub")
-                .unwrap_err()
-                .to_string()
-                .contains("no port")
-        );
+        assert_eq!(file.servers["lab"].servers.to_string(), "[::1]:2");
         assert!(parse("").expect("empty").name.is_none());
     }
 
     #[test]
     fn a_server_may_have_files_beside_the_configuration_or_elsewhere() {
-        let text = "[servers]\nlab = \"a:1\"\n[servers.home]\naddress = \"tls://b:2\"\n\
+        let text = "[servers]\nlab = \"a:1\"\n[servers.home]\naddress = \"tls://b:2, c:2\"\n\
                     token-file = \"home.token\"\ntls-ca = \"/etc/ca.pem\"\n";
         let file = File::parse(Path::new("natter/chat.toml"), text).expect("right");
-        let home = file.server("home").expect("a server");
-        assert_eq!(home.address.to_string(), "tls://b:2");
+        let home = &file.servers["home"];
+        assert_eq!(home.servers.to_string(), "tls://b:2,tls://c:2");
         assert_eq!(home.token_file, Some("natter/home.token".into()));
         assert_eq!(home.tls_ca, Some("/etc/ca.pem".into()));
-        let lab = file.server("lab").expect("a server");
-        assert_eq!((lab.token_file, lab.tls_ca), (None, None));
+        let lab = &file.servers["lab"];
+        assert_eq!((&lab.token_file, &lab.tls_ca), (&None, &None));
     }
 
     #[test]
@@ -306,6 +291,10 @@ mod tests {
             (
                 "[servers]\nlab = { address = \"a\" }",
                 "line 2: \"a\" has no port",
+            ),
+            (
+                "[servers]\nlab = \"a:1,b\"",
+                "line 2: address 2 of 2: \"b\" has no port",
             ),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -1,11 +1,11 @@
 //! Reads the arguments of `-direct` and `-topic`.
 
-use client::ServerAddressError;
 use wire::{Address, AddressError, TopicName, TopicNameError, UserName, UserNameError};
 
 use super::config::Mode;
 use super::file::{File, Server};
 use super::pasted;
+use super::servers::{self, ServersError};
 use crate::output::shell::Word;
 
 /// Why a command line has no meaning, and what to type instead.
@@ -51,7 +51,7 @@ pub(super) enum UsageError {
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
-    Server(#[from] ServerAddressError),
+    Servers(#[from] ServersError),
     #[error(transparent)]
     User(#[from] UserNameError),
     #[error(transparent)]
@@ -71,9 +71,9 @@ pub(super) fn direct(rest: &[&str], file: &File) -> Result<Partner, UsageError> 
             // A name may contain one too, an address can't.
             let (user, server) = peer.rsplit_once('@').unwrap_or_default();
             let user = UserName::new(user)?;
-            let found = file.server(&pasted::read(server).0)?;
-            let server = found.address.clone();
-            Ok((Mode::CallUser { user, server }, Some(found)))
+            let found = servers::read(server, file)?;
+            let servers = found.servers.clone();
+            Ok((Mode::CallUser { user, servers }, Some(found)))
         }
         (0, [peer]) => {
             let peer = pasted::read(peer).0;
@@ -104,20 +104,20 @@ fn read_port(text: &str) -> Result<u16, UsageError> {
 }
 
 pub(super) fn topic(rest: &[&str], file: &File) -> Result<Partner, UsageError> {
-    let Some((pasted, names)) = rest.split_first() else {
+    let Some((server, names)) = rest.split_first() else {
         return Err(UsageError::NoServer);
     };
-    let (server, topic) = pasted::read(pasted);
-    let names = topic
+    let names = servers::topic(server)
         .into_iter()
         .chain(names.iter().map(|name| (*name).into()));
     let topics = read_topics(names)?;
     if topics.is_empty() {
+        let server = servers::addresses(server);
         return Err(UsageError::NoTopic(Word(server).to_string()));
     }
-    let found = file.server(&server)?;
-    let server = found.address.clone();
-    Ok((Mode::Join { server, topics }, Some(found)))
+    let found = servers::read(server, file)?;
+    let servers = found.servers.clone();
+    Ok((Mode::Join { servers, topics }, Some(found)))
 }
 
 fn read_topics(names: impl Iterator<Item = String>) -> Result<Vec<TopicName>, TopicNameError> {

@@ -159,11 +159,11 @@ struct Written<'a>(&'a Server);
 impl fmt::Display for Written<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Server {
-            address,
+            servers,
             token_file,
             tls_ca,
         } = self.0;
-        let address = address.to_string();
+        let address = servers.to_string();
         let files = [("token-file", token_file), ("tls-ca", tls_ca)];
         if files.iter().all(|(_, file)| file.is_none()) {
             return write!(f, "{}", Quoted(&address));

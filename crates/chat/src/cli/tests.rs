@@ -50,7 +50,7 @@ fn the_command_lines_of_the_specification_are_read() {
     assert_eq!(
         mode("chat -topic 127.0.0.1:20000 lame-conversation"),
         Mode::Join {
-            server: "127.0.0.1:20000".parse().unwrap(),
+            servers: "127.0.0.1:20000".parse().unwrap(),
             topics: vec!["lame-conversation".parse().unwrap()]
         }
     );
@@ -59,7 +59,7 @@ fn the_command_lines_of_the_specification_are_read() {
 #[test]
 fn what_people_paste_is_an_address_and_a_topic() {
     let lab = || Mode::Join {
-        server: "127.0.0.1:20000".parse().unwrap(),
+        servers: "127.0.0.1:20000".parse().unwrap(),
         topics: vec!["lab".parse().unwrap()],
     };
     for line in [
@@ -363,7 +363,7 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     let read =
         |line: &str, no_color| parse(line.split(' ').map(OsString::from), &environment(no_color));
     let config = read("chat -topic lab t", false).unwrap();
-    assert!(matches!(&config.mode, Mode::Join { server, .. } if server.address.port == 1));
+    assert!(matches!(&config.mode, Mode::Join { servers, .. } if servers.to_string() == "a:1"));
     assert_eq!(
         (config.options.color, config.options.bell),
         (When::Always, false)
@@ -385,7 +385,7 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
     assert!(read("chat -topic lab t -no-config", false).is_err());
     assert!(matches!(
         read("chat -direct 0 bob@lab", false).unwrap().mode,
-        Mode::CallUser { server, .. } if server.address.port == 1
+        Mode::CallUser { servers, .. } if servers.to_string() == "a:1"
     ));
     let Err(Answer::Configuration(printed)) = read("chat --print-config --no-bell", true) else {
         panic!("no configuration");

@@ -51,15 +51,22 @@ pub(crate) enum Partner {
     User {
         /// Who.
         user: UserName,
-        /// How the server is dialed.
-        server: Dialer,
-        /// How it is dialed when it refuses plain text, if the address leaves that open.
-        upgrade: Option<Dialer>,
+        /// The addresses of the server.
+        servers: Vec<Entrance>,
         /// Where its key is kept.
         known: KnownServers,
         /// By what we prove to it who we are.
         credential: Option<Credential>,
     },
+}
+
+/// One address of a topic server.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    /// How the server is dialed.
+    pub(crate) dialer: Dialer,
+    /// How it is dialed when it refuses plain text, if the address leaves that open.
+    pub(crate) upgrade: Option<Dialer>,
 }
 
 /// Talks until one of the two has finished.
@@ -73,21 +80,19 @@ pub(crate) async fn run(
         Partner::Peer(dialer) => call_expecting(all, &dialer, PEER).await,
         Partner::User {
             user,
-            server,
-            upgrade,
+            servers,
             known,
             credential,
         } => {
             let notices = all.notices.clone();
-            let lookup = Lookup {
-                server: &server,
-                upgrade: upgrade.as_ref(),
+            let lookup = |entrance| Lookup {
+                entrance,
                 known: &known,
-                credential,
+                credential: credential.as_ref(),
                 notices: &notices,
                 user: &user,
             };
-            call_user(all, lookup).await
+            call_user(all, &servers, lookup).await
         }
     }
 }
@@ -131,15 +136,28 @@ async fn call_expecting(
 }
 
 /// Asks a topic server where somebody is, and calls them.
-async fn call_user(all: &mut Conversation, lookup: Lookup<'_>) -> Result<(), Failure> {
-    let Lookup { server, user, .. } = lookup;
-    let asking = tokio::time::timeout(server.timeout, lookup.run());
-    let address = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
-        Meanwhile::Happened(answer) => answer.unwrap_or_else(|_| {
-            let address = server.address.clone();
-            let timeout = server.timeout;
-            Err(lookup.failed(DialError::Timeout { address, timeout }))
-        })?,
+async fn call_user<'a>(
+    all: &mut Conversation,
+    servers: &'a [Entrance],
+    lookup: impl Fn(&'a Entrance) -> Lookup<'a>,
+) -> Result<(), Failure> {
+    let notices = all.notices.clone();
+    let asking = async {
+        let mut left = servers.iter();
+        let mut result = Err(Failure::NoServers);
+        while let Some(entrance) = left.next() {
+            result = lookup(entrance).run_in_time().await;
+            match &result {
+                Err(error) if left.len() > 0 && is_about_reaching(error) => {
+                    notices.say(words::next_address(error));
+                }
+                _ => break,
+            }
+        }
+        result
+    };
+    let (server, user, address) = match all.meanwhile(asking, AtEnd::WaitOn, None).await {
+        Meanwhile::Happened(answer) => answer?,
         Meanwhile::NothingLeft | Meanwhile::ScreenClosed => return Ok(()),
     };
     all.notices.say(format_args!("{user} is at {address}"));
@@ -152,21 +170,44 @@ async fn call_user(all: &mut Conversation, lookup: Lookup<'_>) -> Result<(), Fai
     call_expecting(all, &dialer, LISTENER).await
 }
 
+/// Whether another address of the same server may do better.
+fn is_about_reaching(failure: &Failure) -> bool {
+    match failure {
+        Failure::NotFound { reason, .. } => matches!(reason, LookupError::Closed),
+        _ => true,
+    }
+}
+
 /// The question where somebody is.
 struct Lookup<'a> {
-    server: &'a Dialer,
-    upgrade: Option<&'a Dialer>,
+    entrance: &'a Entrance,
     known: &'a KnownServers,
-    credential: Option<Credential>,
+    credential: Option<&'a Credential>,
     notices: &'a Notices,
     user: &'a UserName,
 }
 
-impl Lookup<'_> {
+/// The server that knows somebody, who that is, and where.
+type Located<'a> = (&'a Dialer, &'a UserName, Address);
+
+impl<'a> Lookup<'a> {
+    /// The answer, if it comes in time.
+    async fn run_in_time(&self) -> Result<Located<'a>, Failure> {
+        let Entrance { dialer, .. } = self.entrance;
+        let answer = tokio::time::timeout(dialer.timeout, self.run()).await;
+        let address = answer.unwrap_or_else(|_| {
+            let address = dialer.address.clone();
+            let timeout = dialer.timeout;
+            Err(self.failed(DialError::Timeout { address, timeout }))
+        })?;
+        Ok((dialer, self.user, address))
+    }
+
     /// Where the topic server says that somebody is. Nothing but the question has gone in plain
     /// text when it speaks TLS only: a credential goes to other machines over TLS at once.
     async fn run(&self) -> Result<Address, Failure> {
-        match (self.ask(self.server).await, self.upgrade) {
+        let Entrance { dialer, upgrade } = self.entrance;
+        match (self.ask(dialer).await, upgrade) {
             (
                 Err(Failure::NotFound {
                     reason: LookupError::TlsRequired(_),
@@ -182,17 +223,17 @@ impl Lookup<'_> {
         let lost = |source| self.failed(server.failed(source));
         let refused = |reason| Failure::NotFound {
             user: self.user.to_string(),
-            server: self.server.address.clone(),
+            server: self.entrance.dialer.address.clone(),
             reason,
         };
         let dialed = dial(server, self.notices).await;
         let mut link = dialed.map_err(|error| self.failed(error))?;
         if let Some(proof) = link.proof()
-            && let Err(error) = self.known.remember(&self.server.address, proof)
+            && let Err(error) = self.known.remember(&self.entrance.dialer.address, proof)
         {
             self.notices.warn(error);
         }
-        let login = self.credential.clone().map(Request::Auth);
+        let login = self.credential.cloned().map(Request::Auth);
         let lookup = Request::Lookup(self.user.to_string());
         let question: Vec<u8> = login
             .into_iter()
@@ -217,7 +258,7 @@ impl Lookup<'_> {
     }
 
     fn failed(&self, error: DialError) -> Failure {
-        Failure::of_dialing(error, &self.server.address, self.known)
+        Failure::of_dialing(vec![error], self.known)
     }
 }
 

@@ -9,7 +9,10 @@ mod telling;
 use std::collections::BTreeSet;
 use std::future::pending;
 
-use client::{Client, Closing, Event, Events, Finished, Permit, Request};
+use client::tls::Proof;
+use client::{
+    Client, Closing, Event, Events, Finished, Permit, Request, ServerAddress, ServerList,
+};
 use tokio::sync::mpsc;
 use wire::{Address, ErrorCode, UserName};
 
@@ -29,7 +32,7 @@ use crate::words::{self, Words};
 pub(crate) struct TopicMode {
     pub(crate) client: Client,
     pub(crate) events: Events,
-    pub(crate) server: Address,
+    pub(crate) servers: Servers,
     /// The file of known servers.
     pub(crate) known: KnownServers,
     pub(crate) input: Input,
@@ -46,6 +49,28 @@ pub(crate) struct TopicMode {
     pub(crate) stays: bool,
     /// The number of topics at the beginning.
     pub(crate) topics: usize,
+}
+
+/// The addresses of the server, and the one that is in use.
+pub(crate) struct Servers {
+    given: ServerList,
+    /// Before the first connection: all of them.
+    current: String,
+}
+
+impl Servers {
+    pub(crate) fn new(given: ServerList) -> Self {
+        Self {
+            current: given.addresses(),
+            given,
+        }
+    }
+
+    /// Whether a person has given that address, and not another server.
+    fn is_given(&self) -> bool {
+        let is_it = |server: &ServerAddress| server.address.to_string() == self.current;
+        self.given.iter().any(is_it)
+    }
 }
 
 /// Who reads the output.
@@ -164,7 +189,7 @@ impl Chat {
                 Woken::Event(Some(event)) => self.on_event(event),
             }
             if self.has_no_topic() {
-                let server = self.all.server.clone();
+                let server = self.all.servers.current.clone();
                 return Err(Failure::Removed { server });
             }
         }
@@ -262,7 +287,7 @@ impl Chat {
                 let passes = self.all.notices.is_quiet() && words::will_pass(&event);
                 if !passes && !is_expected {
                     let about = words::about(&event);
-                    for words in words::event(&event, &self.all.server) {
+                    for words in words::event(&event, &self.all.servers.current) {
                         self.say(words, &about);
                     }
                 }
@@ -281,11 +306,8 @@ impl Chat {
         match event {
             Event::LineRefused { .. } => self.refused += 1,
             Event::Removed { .. } => self.all.topics = self.all.topics.saturating_sub(1),
-            Event::Secured(proof) => {
-                if let Err(error) = self.all.known.remember(&self.all.server, *proof) {
-                    self.say(Words::Warning(error.to_string()), &[]);
-                }
-            }
+            Event::Connected { server } => self.all.servers.current = server.to_string(),
+            Event::Secured(proof) if self.all.servers.is_given() => self.remember(*proof),
             Event::Joined { .. } | Event::Registered { .. } => self.connection = Connection::Usual,
             Event::Disconnected { unsent, .. } => {
                 self.connection = Connection::Lost;
@@ -299,6 +321,16 @@ impl Chat {
                 self.all.screen.happened(|| Item::Call(Call::Ended));
             }
             _ => {}
+        }
+    }
+
+    /// Keeps the key of the server that we are connected to.
+    fn remember(&mut self, proof: Proof) {
+        let Ok(server) = self.all.servers.current.parse::<Address>() else {
+            return;
+        };
+        if let Err(error) = self.all.known.remember(&server, proof) {
+            self.say(Words::Warning(error.to_string()), &[]);
         }
     }
 
@@ -329,14 +361,16 @@ impl Chat {
         match outcome {
             Ok(Finished { closing, .. }) => {
                 if closing == Closing::KeptOpen {
-                    self.all.notices.say(words::kept_open(&self.all.server));
+                    self.all
+                        .notices
+                        .say(words::kept_open(&self.all.servers.current));
                 }
                 Ok(())
             }
             Err(mut error) => {
                 // Lines that the client never got are undelivered too.
                 error.add_undelivered(&self.all.input.take_lines());
-                let server = self.all.server.clone();
+                let server = self.all.servers.current.clone();
                 Err(Failure::of_client(error, server, &self.all.known))
             }
         }

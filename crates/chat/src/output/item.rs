@@ -42,6 +42,8 @@ pub(crate) enum Item {
     Went { topic: String, user: String },
     /// The connection.
     Connection(Connection),
+    /// A connection to the server at this address was made.
+    Server(String),
 }
 
 /// A notice of the program, in one line.

@@ -14,7 +14,7 @@ pub(super) fn secret_in_plain(server: &Address) -> String {
 }
 
 /// The notices for an event about logins and permissions.
-pub(super) fn event(event: &Event, server: &Address) -> Vec<Words> {
+pub(super) fn event(event: &Event, server: &str) -> Vec<Words> {
     match event {
         Event::NameReserved(name) => info(format_args!("the name {name} is reserved here")),
         Event::Authenticated {

@@ -55,12 +55,12 @@ fn changed(server: &Address, known: &[Pin], found: Pin) -> String {
 }
 
 /// The server requires TLS, and the address forbids it.
-pub(super) fn required(server: &Address) -> String {
+pub(super) fn required(server: &str) -> String {
     format!("it speaks only TLS: use the address tls://{server}")
 }
 
 /// The server has proven who it is.
-pub(super) fn secured(proof: Proof, server: &Address) -> Vec<Words> {
+pub(super) fn secured(proof: Proof, server: &str) -> Vec<Words> {
     match proof.by {
         ProvenBy::FirstUse => info(format_args!(
             "{server} is new: its key {} is trusted from now on",

@@ -33,6 +33,7 @@ mod keys;
 #[cfg(unix)]
 mod leaving;
 mod login;
+mod moving;
 #[cfg(unix)]
 mod names;
 mod old_servers;

@@ -27,12 +27,15 @@ fn says(mut command: Command) -> (Option<i32>, String) {
     )
 }
 
-/// Runs a command that fails: the only line that it says.
+/// Runs a command that fails: the only line that it says, but that it takes long on a busy machine.
 fn failure(command: Command) -> String {
     let (code, said) = says(command);
     assert_eq!(code, Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    said
+    let is_slow = |line: &&str| line.starts_with("chat: still connecting to ");
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.retain(|line| !is_slow(line));
+    assert_eq!(lines.len(), 1, "{said}");
+    lines[0].to_owned() + "\n"
 }
 
 /// Runs a command that delivers its line.

@@ -11,6 +11,9 @@ use crate::deadline::{Deadline, Progress};
 /// it for one without the extended protocol: longer than the slowest networks take,
 /// and short enough to wait for at the end of a pipe.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long a server has to answer the registration if there is another one to go to: as long as
+/// several servers need to agree after one of them has died.
+const ELSEWHERE: Duration = Duration::from_secs(10);
 /// After this long without a byte the client pings, so that a server that vanished is
 /// noticed within a minute.
 const QUIET: Duration = Duration::from_secs(20);
@@ -25,6 +28,7 @@ pub(super) struct Heartbeat(Option<Waiting>);
 #[derive(Debug)]
 enum Waiting {
     Answer(Deadline),
+    Registration(Deadline),
     Bytes(Deadline),
     Pong(Deadline),
 }
@@ -48,6 +52,11 @@ impl Heartbeat {
         self.0 = Some(Waiting::Answer(Deadline::start(ANSWER, now)));
     }
 
+    /// Waits for the answer to a registration, in the place of which another server is tried.
+    pub(super) fn wait_for_registration(&mut self, now: Instant) {
+        self.0 = Some(Waiting::Registration(Deadline::start(ELSEWHERE, now)));
+    }
+
     /// Waits for anything at all.
     pub(super) fn listen(&mut self, now: Instant) {
         self.0 = Some(Waiting::Bytes(Deadline::start(QUIET, now)));
@@ -67,8 +76,10 @@ impl Heartbeat {
 
     /// When to check it next.
     pub(super) fn next_check(&self) -> Option<Instant> {
-        let (Waiting::Answer(deadline) | Waiting::Bytes(deadline) | Waiting::Pong(deadline)) =
-            self.0.as_ref()?;
+        let (Waiting::Answer(deadline)
+        | Waiting::Registration(deadline)
+        | Waiting::Bytes(deadline)
+        | Waiting::Pong(deadline)) = self.0.as_ref()?;
         Some(deadline.next_check())
     }
 
@@ -80,7 +91,9 @@ impl Heartbeat {
         let (deadline, action) = match waiting {
             Waiting::Answer(deadline) => (deadline, HeartbeatAction::FallBack),
             Waiting::Bytes(deadline) => (deadline, HeartbeatAction::Ping),
-            Waiting::Pong(deadline) => (deadline, HeartbeatAction::GiveUp),
+            Waiting::Registration(deadline) | Waiting::Pong(deadline) => {
+                (deadline, HeartbeatAction::GiveUp)
+            }
         };
         if deadline.check(now) == Progress::Running {
             return HeartbeatAction::None;

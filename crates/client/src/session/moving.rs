@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use wire::{Address, Reconnect};
+use wire::Reconnect;
 
+use super::Session;
+use crate::address::ServerAddress;
 use crate::secret;
 
 /// The longest time that a client waits for its moment: a server that asks for more is not
@@ -20,15 +22,14 @@ pub(crate) struct Move {
     /// When.
     pub(crate) at: Instant,
     /// To which of these servers, in this order; to the same address if there are none.
-    pub(crate) servers: Vec<Address>,
+    pub(crate) servers: Vec<ServerAddress>,
 }
 
 impl Move {
     /// What the server has asked for just now.
     pub(super) fn asked(told: &Reconnect<'_>, now: Instant) -> Self {
         let within = Duration::from_millis(told.within).min(LONGEST);
-        let servers = told.servers.iter().filter_map(|server| server.parse().ok());
-        let mut servers: Vec<Address> = servers.take(MOST_SERVERS).collect();
+        let mut servers = addresses(&told.servers);
         if !servers.is_empty() {
             // Whose clients come to the first of them depends on chance, too.
             let first = secret::number() as usize % servers.len();
@@ -36,5 +37,47 @@ impl Move {
         }
         let at = now + within.mul_f64(secret::fraction());
         Self { at, servers }
+    }
+}
+
+/// The addresses that a server names: `HOST:PORT`, with fingerprints behind it or without. Others
+/// are left out. Above all a path: no server knows what listens on sockets of this machine.
+fn addresses<T: AsRef<str>>(named: &[T]) -> Vec<ServerAddress> {
+    let address = |text: &T| format!("tls://{}", text.as_ref()).parse().ok();
+    let addresses = named.iter().filter_map(address);
+    addresses.take(MOST_SERVERS).collect()
+}
+
+impl Session {
+    /// The server names others by which it can be reached, too.
+    pub(super) fn on_named_servers<T: AsRef<str>>(&mut self, named: Option<&[T]>) {
+        if let Some(named) = named {
+            self.named = Some(addresses(named));
+        }
+    }
+
+    /// The other servers that the server has named since the last call, if it has.
+    pub(crate) fn take_named(&mut self) -> Option<Vec<ServerAddress>> {
+        self.named.take()
+    }
+
+    /// From now on the session stays where it is, whatever a server asks for.
+    pub(crate) fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// Whether there is another server to go to if the next one doesn't answer.
+    pub(crate) fn has_alternative(&mut self, has_one: bool) {
+        self.has_alternative = has_one;
+    }
+
+    /// When to leave the server, because it has asked for that.
+    pub(crate) fn leaves_at(&self) -> Option<Instant> {
+        self.moving.as_ref().map(|moving| moving.at)
+    }
+
+    /// When and where to come back, if the server has asked for it.
+    pub(crate) fn take_move(&mut self) -> Option<Move> {
+        self.moving.take()
     }
 }

@@ -255,6 +255,7 @@ impl Session {
         now: Instant,
     ) -> Result<(), SessionError> {
         self.check_identity();
+        self.on_named_servers(registered.servers.as_deref());
         let (joined, incomplete) = self.update_memberships(registered)?;
         self.is_extended = true;
         self.heartbeat.listen(now);

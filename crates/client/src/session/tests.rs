@@ -109,6 +109,7 @@ impl Harness {
             user: None,
             topics: [("t".into(), state)].into(),
             left: Vec::new(),
+            servers: None,
         });
         self.reads(&registered.to_line()).expect("registered");
     }

@@ -1,6 +1,7 @@
 //! `clients/scenarios.md`, one test each. Those of the other libraries have the same numbers.
 
 mod draining;
+mod moving;
 mod secure;
 
 use client::{Client, ClientError, Event, Finished, History, Line, Name, Options, Presence};

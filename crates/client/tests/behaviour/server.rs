@@ -57,6 +57,11 @@ impl Killable {
         std::fs::remove_dir_all(&self.data).unwrap();
     }
 
+    /// Has another one take over its data, on another port.
+    pub(crate) fn start_elsewhere(&mut self, port: &str) {
+        (self.child, self.address) = spawn(port, &self.data, self.speaks);
+    }
+
     /// Starts it again on the same port, with the same data.
     pub(crate) fn start_again(&mut self) {
         let before = self.address.clone();

@@ -18,7 +18,7 @@ use super::principal::Principal;
 /// are limited in rate.
 #[derive(Default)]
 pub(crate) struct Audit {
-    file: Option<Mutex<File>>,
+    file: Mutex<Option<File>>,
     failures: LogLimiter,
     refusals: LogLimiter,
     tickets: LogLimiter,
@@ -43,16 +43,26 @@ struct Line<'a> {
 }
 
 impl Audit {
-    /// Appends to a file, which is created if there is none.
-    pub(crate) fn to_file(path: &Path) -> io::Result<Self> {
+    /// Appends to a file, if there is one.
+    pub(crate) fn to_file(file: Option<File>) -> Self {
+        Self {
+            file: Mutex::new(file),
+            ..Self::default()
+        }
+    }
+
+    /// Opens a file to append to, which is created if there is none.
+    pub(crate) fn open(path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self {
-            file: Some(Mutex::new(options.open(path)?)),
-            ..Self::default()
-        })
+        options.open(path)
+    }
+
+    /// From now on appends to this file, or to none.
+    pub(crate) fn follow(&self, file: Option<File>) {
+        *self.file.lock() = file;
     }
 
     /// A client has logged in.
@@ -114,13 +124,14 @@ impl Audit {
     }
 
     fn write(&self, line: &Line<'_>) {
-        let Some(file) = &self.file else {
+        let mut file = self.file.lock();
+        let Some(file) = file.as_mut() else {
             return;
         };
         // Strings and numbers can always be written. One write writes a whole line.
         let mut bytes = serde_json::to_vec(line).unwrap_or_default();
         bytes.push(b'\n');
-        if let Err(error) = file.lock().write_all(&bytes) {
+        if let Err(error) = file.write_all(&bytes) {
             self.failures
                 .log(|_| tracing::error!(%error, "the audit log can't be written"));
         }

@@ -147,6 +147,14 @@ impl Access {
         }
     }
 
+    /// From now on logins and tickets are good for so long.
+    pub(crate) fn follow(&self, lifetimes: Lifetimes) {
+        if let Some(source) = &self.source {
+            source.sealer.set_lifetime(lifetimes.login);
+            source.tickets.set_lifetime(lifetimes.ticket);
+        }
+    }
+
     /// The audit log of logins, refusals and changes.
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit

@@ -7,6 +7,7 @@
 //! has ended before their time.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -34,8 +35,8 @@ const MAX_ENDED: usize = 10_000;
 /// Seals logins and opens them.
 pub(super) struct Sealer {
     key: hmac::Key,
-    /// For how long a login is kept.
-    lifetime: Duration,
+    /// For how long a login is kept, in milliseconds.
+    lifetime: AtomicU64,
     /// Those that were ended: until when they would have been valid, and which.
     ended: Mutex<BTreeSet<(u64, [u8; 16])>>,
 }
@@ -78,9 +79,14 @@ impl Sealer {
         getrandom::fill(&mut secret)?;
         Ok(Self {
             key: key(&secret),
-            lifetime,
+            lifetime: milliseconds(lifetime).into(),
             ended: Mutex::default(),
         })
+    }
+
+    /// From now on logins are kept for so long. Those that were sealed before stay as they are.
+    pub(super) fn set_lifetime(&self, lifetime: Duration) {
+        self.lifetime.store(milliseconds(lifetime), Relaxed);
     }
 
     /// Seals with a key that is kept for longer.
@@ -91,8 +97,7 @@ impl Sealer {
     /// Seals the login of somebody who has logged in at `now`, in milliseconds since the Unix
     /// epoch.
     pub(super) fn seal(&self, principal: &Principal, now: u64) -> Result<Sealed, LoginError> {
-        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
-        let until = now.saturating_add(lifetime);
+        let until = now.saturating_add(self.lifetime.load(Relaxed));
         let until = principal
             .expires()
             .map_or(until, |expires| expires.min(until));
@@ -249,6 +254,10 @@ impl Sealer {
         let tag = hmac::sign(&self.key, format!("{kind} {text}").as_bytes());
         Sha256::digest(tag.as_ref()).into()
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn key(secret: &[u8]) -> hmac::Key {

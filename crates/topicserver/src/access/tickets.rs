@@ -27,7 +27,7 @@ const MAX_OF_ONE: usize = 1_000;
 
 /// The tickets that are good.
 pub(super) struct Tickets {
-    lifetime: Duration,
+    lifetime: Mutex<Duration>,
     table: Mutex<Table>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Tickets {
 struct Table {
     /// Those that weren't used yet. The ticket itself isn't kept.
     unused: HashMap<[u8; 32], Principal>,
-    /// All that were given out within their lifetime, in that order.
+    /// All that were given out within their lifetime, those that expire first in front.
     given: VecDeque<Given>,
     /// How many of those were given to whom.
     owned: HashMap<Arc<str>, usize>,
@@ -50,13 +50,18 @@ struct Given {
 impl Tickets {
     pub(super) fn new(lifetime: Duration) -> Self {
         Self {
-            lifetime,
+            lifetime: Mutex::new(lifetime),
             table: Mutex::default(),
         }
     }
 
     pub(super) fn lifetime(&self) -> Duration {
-        self.lifetime
+        *self.lifetime.lock()
+    }
+
+    /// From now on tickets are good for so long. Those that were given before stay as they are.
+    pub(super) fn set_lifetime(&self, lifetime: Duration) {
+        *self.lifetime.lock() = lifetime;
     }
 
     /// Gives somebody a ticket.
@@ -80,11 +85,10 @@ impl Tickets {
         table.owned.insert(owner.clone(), owned + 1);
         let hash = hash(&ticket);
         table.unused.insert(hash, principal.clone());
-        table.given.push_back(Given {
-            until: now + self.lifetime,
-            hash,
-            owner,
-        });
+        let until = now + self.lifetime();
+        // At the end, if the lifetime has not become shorter.
+        let place = table.given.partition_point(|given| given.until <= until);
+        table.given.insert(place, Given { until, hash, owner });
         Ok(ticket)
     }
 
@@ -93,7 +97,7 @@ impl Tickets {
         let mut table = self.table.lock();
         table.expire(now);
         let principal = table.unused.remove(&hash(ticket));
-        principal.ok_or(LoginError::Ticket(self.lifetime.as_secs()))
+        principal.ok_or(LoginError::Ticket(self.lifetime().as_secs()))
     }
 }
 
@@ -148,6 +152,20 @@ mod tests {
         }
         let table = tickets.table.lock();
         assert!(table.unused.is_empty() && table.given.is_empty() && table.owned.is_empty());
+    }
+
+    #[test]
+    fn a_shorter_lifetime_is_that_of_the_next_ticket() {
+        let tickets = Tickets::new(LIFETIME);
+        let now = Instant::now();
+        let give = || tickets.give(&somebody("alice"), now).unwrap();
+        let long = give();
+        tickets.set_lifetime(LIFETIME / 2);
+        let short = [give(), give()];
+        tickets.take(&short[0], now).unwrap();
+        let later = now + LIFETIME / 2;
+        tickets.take(&short[1], later).map(drop).unwrap_err();
+        tickets.take(&long, later).unwrap();
     }
 
     #[test]

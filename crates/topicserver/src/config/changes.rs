@@ -7,9 +7,10 @@ use super::layers::{Gathered, Origin};
 use super::report::value;
 use super::source::Source;
 
-/// Options that need a restart: what the server has opened, or has built everything on. Every
-/// other one takes effect with a reload.
-const NEED_RESTART: [&str; 35] = [
+/// Options that need a restart: what the server has opened, or has built everything on, and whether
+/// it asks who clients are, so that no mistake in a file opens it. Every other one takes effect
+/// with a reload.
+const NEED_RESTART: [&str; 23] = [
     "port",
     "bind",
     "listen",
@@ -23,18 +24,6 @@ const NEED_RESTART: [&str; 35] = [
     "id-window",
     "auth",
     "open-to-all",
-    "audit-log",
-    "login-lifetime",
-    "ticket-lifetime",
-    "tls",
-    "tls-cert",
-    "tls-key",
-    "tls-self-signed",
-    "tls-min",
-    "tls-handshake-timeout",
-    "tls-check-interval",
-    "max-handshakes",
-    "hsts",
     "cluster",
     "cluster-name",
     "node",
@@ -63,10 +52,6 @@ impl Config {
             id_window: self.id_window,
             auth: self.auth.clone(),
             open_to_all: self.open_to_all,
-            audit_log: self.audit_log.clone(),
-            login_lifetime: self.login_lifetime,
-            ticket_lifetime: self.ticket_lifetime,
-            tls: self.tls.clone(),
             cluster: self.cluster.clone(),
             host_name: self.host_name.clone(),
             ..new.clone()
@@ -150,7 +135,19 @@ mod tests {
 
     /// Options that take effect with a reload. A new option belongs here or above: which of the
     /// two is part of what it is.
-    const RELOADED: [&str; 30] = [
+    const RELOADED: [&str; 42] = [
+        "audit-log",
+        "login-lifetime",
+        "ticket-lifetime",
+        "tls",
+        "tls-cert",
+        "tls-key",
+        "tls-self-signed",
+        "tls-min",
+        "tls-handshake-timeout",
+        "tls-check-interval",
+        "max-handshakes",
+        "hsts",
         "log",
         "max-frame",
         "max-depth",
@@ -225,7 +222,8 @@ mod tests {
             let name = |word: &str| word.trim_start_matches("--").to_ascii_lowercase();
             words.map(name).collect()
         };
-        let mut reloaded = of("For new connections");
+        let mut reloaded = of("For new connections, while");
+        reloaded.extend(of("For new connections, with TLS"));
         reloaded.extend(of("At once"));
         assert_eq!(reloaded, RELOADED.map(str::to_owned).into());
         let restart = of("Only with a restart");

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -244,11 +245,18 @@ impl Known {
         };
         let mut layer = Layer::new();
         let (table, errors) = DeTable::parse_recoverable(&text);
+        let mut unreadable = Vec::new();
         for error in errors {
             let problem = Problem::Syntax(error.message().to_owned());
-            let source = source_at(error.span().unwrap_or_default());
+            let span = error.span().unwrap_or_default();
+            unreadable.push(span.clone());
+            let source = source_at(span);
             mistakes.push(ConfigMistake { source, problem });
         }
+        let is_told = |span: &Range<usize>| {
+            let mut told = unreadable.iter();
+            told.any(|told| told.start < span.end && span.start < told.end)
+        };
         for (key, value) in table.get_ref() {
             let name = key.get_ref().as_ref();
             let found = match self.find(name) {
@@ -262,6 +270,8 @@ impl Known {
                     layer.insert(name.to_owned(), LayerValue { values, source });
                 }
                 Ok(None) => {}
+                // What can't be read as a value is no value of this option either.
+                Err((span, _)) if is_told(&span) => {}
                 Err((span, problem)) => {
                     let source = source_at(span);
                     mistakes.push(ConfigMistake { source, problem });

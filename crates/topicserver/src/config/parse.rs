@@ -2,6 +2,7 @@
 //! unit; a plain number is bytes or seconds.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// More would never expire in practice.
@@ -24,6 +25,10 @@ pub(super) enum ValueError {
     NotASize,
     #[error("a time is a number of seconds, or has a unit of s, m, h or d, as in 90s or 7d")]
     NotATime,
+    #[error("a port is a number from 0 to 65535")]
+    NotAPort,
+    #[error("this is an IP address of this machine, as in 127.0.0.1 or ::1, and not a name")]
+    NotAnAddress,
     #[error("it is at least {0}")]
     TooSmall(String),
     #[error("it is at most {0}")]
@@ -44,6 +49,16 @@ const TIMES: [(&str, u64); 4] = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60),
 pub(super) trait Parse<T>: Fn(&str) -> Result<T, ValueError> + Clone + Send + Sync {}
 
 impl<T, F: Fn(&str) -> Result<T, ValueError> + Clone + Send + Sync> Parse<T> for F {}
+
+/// The number of a port.
+pub(super) fn port(text: &str) -> Result<u16, ValueError> {
+    text.parse().map_err(|_| ValueError::NotAPort)
+}
+
+/// An IP address.
+pub(super) fn address(text: &str) -> Result<IpAddr, ValueError> {
+    text.parse().map_err(|_| ValueError::NotAnAddress)
+}
 
 /// A number from `least` to `most`.
 pub(super) fn up_to(least: u64, most: u64) -> impl Parse<usize> + 'static {

@@ -23,6 +23,31 @@ fn without_options_everything_has_its_default() {
 }
 
 #[test]
+fn what_is_no_value_is_told_in_our_words_and_not_in_those_of_a_parser() {
+    for (wrong, said) in [
+        (&["70000"][..], "a port is a number from 0 to 65535"),
+        (&["http"], "a port is a number from 0 to 65535"),
+        (
+            &["1", "--bind", "lab.example"],
+            "this is an IP address of this machine",
+        ),
+        (
+            &["1", "--max-topics=-1"],
+            "this is a whole number, as in 1000",
+        ),
+        (&["1", "--max-frame", "1e3"], "a size is a number of bytes"),
+        (
+            &["1", "--keep-age", "soon"],
+            "a time is a number of seconds",
+        ),
+    ] {
+        let arguments = ["topicserver"].iter().chain(wrong);
+        let error = Options::try_parse_from(arguments).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong:?}: {error}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     expect_refused(&[
         &["20000", "--max-frame", "10"][..],

@@ -10,7 +10,7 @@ use super::Config;
 use super::parse::{Seconds, count, seconds, time_up_to};
 
 /// The settings of TLS.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
     /// Whether connections may or must speak TLS; `None`: they may when there is a certificate.
     pub mode: Option<TlsMode>,

@@ -17,13 +17,28 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// Sends an error about a frame of the peer, and goes on. An error about a message with an id
     /// is sent however much is queued.
     pub(crate) fn send_error(&self, code: ErrorCode, text: &str, id: Option<&str>) {
+        self.send_report(code, text, id, None);
+    }
+
+    /// The same when the peer has reached the limit of this name.
+    pub(crate) fn send_exceeded(
+        &self,
+        code: ErrorCode,
+        text: &str,
+        id: Option<&str>,
+        limit: &'static str,
+    ) {
+        self.send_report(code, text, id, Some(limit));
+    }
+
+    fn send_report(&self, code: ErrorCode, text: &str, id: Option<&str>, limit: Option<&str>) {
         let mut state = self.state.lock();
         let has_room = state.queued() < ROOM_FOR_NOTICES || id.is_some();
         if state.stage == Stage::Open && has_room {
             metrics::count_code(ByCode::Errors, code);
-            let line = match id {
-                Some(id) => extended_error(code, text, Some(id)),
-                None => self.error_line(&state, code, text),
+            let line = match state.is_extended || id.is_some() {
+                true => extended_error(code, text, id, limit),
+                false => self.error_line(&state, code, text),
             };
             let line = state.form.encode_one(line, None);
             self.push(&mut state, line);
@@ -171,7 +186,7 @@ impl<T: Transport + ?Sized> Outbox<T> {
     /// An error as the peer understands it: a classic client prints it.
     fn error_line(&self, state: &State, code: ErrorCode, text: &str) -> Vec<u8> {
         if state.is_extended {
-            return extended_error(code, text, None);
+            return extended_error(code, text, None, None);
         }
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let message = Message {
@@ -185,11 +200,12 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 }
 
-fn extended_error(code: ErrorCode, text: &str, id: Option<&str>) -> Vec<u8> {
+fn extended_error(code: ErrorCode, text: &str, id: Option<&str>, limit: Option<&str>) -> Vec<u8> {
     let told = ReportedError {
         code: code.as_str().into(),
         text: text.into(),
         id: id.map(Into::into),
+        limit: limit.map(Into::into),
     };
     Event::Error(told).to_line()
 }

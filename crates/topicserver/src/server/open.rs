@@ -2,7 +2,7 @@
 
 use super::{Inherited, StartError};
 use crate::access::locality::Locality;
-use crate::access::{Access, Audit, Lifetimes};
+use crate::access::{Access, Audit};
 use crate::admin::AdminListener;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -52,17 +52,13 @@ pub(super) fn admin(config: &Config) -> Result<Option<AdminListener>, StartError
 
 /// Opens the policy and the audit log.
 pub(super) fn access(config: &Config) -> Result<Access, StartError> {
-    let audit = match &config.audit_log {
-        None => Audit::default(),
-        Some(path) => Audit::to_file(path).map_err(|cause| StartError::AuditLog {
-            path: path.clone(),
-            cause,
-        })?,
-    };
-    let lifetimes = Lifetimes {
-        login: config.login_lifetime,
-        ticket: config.ticket_lifetime,
-    };
+    let file = config.audit_log.as_deref().map(Audit::open).transpose();
+    let file = file.map_err(|cause| StartError::AuditLog {
+        path: config.audit_log.clone().unwrap_or_default(),
+        cause,
+    })?;
+    let audit = Audit::to_file(file);
+    let lifetimes = state::lifetimes(config);
     Ok(match &config.auth {
         Some(path) => Access::from_file(path, audit, lifetimes)?,
         None if config.open_to_all => Access::open(None, audit),

@@ -259,6 +259,7 @@ impl State {
             user,
             topics: topics.collect(),
             left: std::mem::take(&mut self.left),
+            servers: None,
         };
         reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
     }

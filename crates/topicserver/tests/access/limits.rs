@@ -219,6 +219,12 @@ fn new_topics_have_a_rate_by_every_door() {
     // The connection goes on.
     client.say("one", "x");
     client.sync();
+    // A program is told which limit it is: others refuse no registration.
+    let mut extended = server.connect();
+    extended.register_extended(&["one"], json!({}));
+    extended.register(&["six"]);
+    let error = extended.expect_extended_error("rate-limited");
+    assert_eq!(error["limit"], "new-topics");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -14,6 +15,10 @@ use crate::requests::Http;
 
 /// The key of an element's name in WebDriver.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long the driver may take for anything. On a busy machine a browser needs more than half a
+/// minute to start.
+const DRIVER_LIMIT: Duration = Duration::from_secs(180);
 
 /// Keys as WebDriver writes them.
 pub const ENTER: &str = "\u{e007}";
@@ -138,7 +143,10 @@ fn bid_farewell(addr: SocketAddr, method: &str, path: &str) {
 /// Asks the driver something.
 #[track_caller]
 fn call(addr: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
-    let mut http = Http::at(addr);
+    let stream = TcpStream::connect_timeout(&addr, LIMIT).unwrap();
+    let patient = stream.try_clone().unwrap();
+    let mut http = Http::over(stream, addr);
+    patient.set_read_timeout(Some(DRIVER_LIMIT)).unwrap();
     let body = body.to_string();
     let body = if method == "POST" {
         body.as_bytes()

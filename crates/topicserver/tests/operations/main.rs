@@ -21,6 +21,7 @@ mod requests;
 
 mod admin;
 mod backup;
+mod crowds;
 mod documented;
 mod draining;
 mod history;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn how_a_server_is_reached_is_read() {
     let server = |line: &str| match mode(line) {
-        Mode::Join { server, .. } | Mode::CallUser { server, .. } => server.to_string(),
+        Mode::Join { servers, .. } | Mode::CallUser { servers, .. } => servers.to_string(),
         other => panic!("{other:?}"),
     };
     let pinned = "tls://a:1#sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -27,7 +27,7 @@ fn how_a_server_is_reached_is_read() {
         assert_eq!(
             mode(line),
             Mode::Forget {
-                server: "a:1".parse().unwrap()
+                servers: vec!["a:1".parse().unwrap()]
             }
         );
     }
@@ -79,4 +79,73 @@ fn how_one_proves_who_one_is_is_read() {
         let said = mistake(line);
         assert!(said.contains(answer), "{line}: {said}");
     }
+}
+
+#[test]
+fn a_server_may_have_several_addresses_each_with_its_own_scheme() {
+    let servers = |line: &str| match mode(line) {
+        Mode::Join { servers, .. } | Mode::CallUser { servers, .. } => servers.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let pin = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let pinned = format!("tls://a:1#{pin},tls://[::1]:2");
+    assert_eq!(servers(&format!("chat -topic {pinned} t")), pinned);
+    assert_eq!(servers("chat -topic a:1,b:2 t"), "a:1,b:2");
+    assert_eq!(
+        servers("chat -topic tls://a:1,b:2 t"),
+        "tls://a:1,tls://b:2"
+    );
+    assert_eq!(servers("chat -topic unix:/run/n,a:1 t"), "unix:/run/n,a:1");
+    assert_eq!(servers("chat -direct 0 bob@a:1,b:2"), "a:1,b:2");
+    assert_eq!(
+        servers("chat -topic https://a:1/t,https://b:2/t"),
+        "tls://a:1,tls://b:2"
+    );
+    assert_eq!(mode("chat -topic a:1,b:2 t").to_string(), "a:1,b:2");
+    let forgotten = ["a:1", "b:2"].map(|address| address.parse().unwrap());
+    assert_eq!(
+        mode("chat -forget a:1,tls://b:2"),
+        Mode::Forget {
+            servers: forgotten.to_vec()
+        }
+    );
+    for (line, said) in [
+        ("chat -topic a:1,b t", "address 2 of 2: \"b\" has no port"),
+        (
+            "chat -topic a:1,::1:2 t",
+            "address 2 of 2: an IPv6 address stands in brackets",
+        ),
+        (
+            "chat -topic a:1,tls://b:2#x t",
+            "address 2 of 2: \"x\" is no fingerprint",
+        ),
+        ("chat -topic a:1,,b:2 t", "address 2 of 3 is empty"),
+        ("chat -topic a:1,b:2", "type `chat -topic a:1,b:2 TOPIC`"),
+        (
+            "chat -topic tls://a:1,tcp://b:2 t",
+            "tcp://b:2 is plain text and tls://a:1 is TLS",
+        ),
+    ] {
+        let mistake = mistake(line);
+        assert!(mistake.contains(said), "{line}: {mistake}");
+    }
+}
+
+#[test]
+fn names_of_the_configuration_stand_for_their_addresses() {
+    let text = "[servers]\nlab = \"a:1,b:2\"\nhall = \"c:3\"\n\
+                [servers.home]\naddress = \"d:4\"\ntoken-file = \"/t\"\n";
+    let servers = |typed: &str| {
+        let file = super::super::file::File::parse(std::path::Path::new("chat.toml"), text);
+        super::super::servers::read(typed, &file.unwrap())
+    };
+    assert_eq!(servers("lab").unwrap().servers.to_string(), "a:1,b:2");
+    assert_eq!(
+        servers("hall,lab,x:9").unwrap().servers.to_string(),
+        "c:3,a:1,b:2,x:9"
+    );
+    assert!(servers("home").unwrap().token_file.is_some());
+    // The token of one server is none of the others'.
+    let error = servers("home,lab").unwrap_err().to_string();
+    assert!(error.contains("\"home\" has a token-file"), "{error}");
 }

@@ -20,6 +20,8 @@ impl Chat {
                 self.is_away = true;
                 self.is_said(event)
             }
+            // That of the first attempts comes once anyway.
+            Event::Unreachable(_) if self.is_away => self.is_said(event),
             Event::Retrying { error, .. } => {
                 self.is_away = true;
                 let (pause, error) = (Duration::ZERO, error.clone());
@@ -44,7 +46,7 @@ impl Chat {
 
     /// A person has been told the same since the connection was lost.
     fn is_said(&mut self, event: &Event) -> bool {
-        let words = words::event(event, &self.all.server);
+        let words = words::event(event, &self.all.servers.current);
         let is_said = self.said.contains(&words);
         if !is_said {
             self.said.push(words);
@@ -69,7 +71,7 @@ impl Chat {
             _ => {}
         }
         let about = words::about(event);
-        for words in words::news(event, &self.all.server) {
+        for words in words::news(event, &self.all.servers.current) {
             self.say(words, &about);
         }
     }
@@ -141,6 +143,7 @@ impl Chat {
                 topic: topic.clone(),
                 user: user.clone(),
             },
+            Event::Connected { server } => Item::Server(server.to_string()),
             Event::Disconnected { .. } => Item::Connection(item::Connection::Connecting),
             Event::Retrying { pause, .. } => Item::Connection(item::Connection::Down {
                 seconds: pause.as_secs_f64().ceil() as u64,

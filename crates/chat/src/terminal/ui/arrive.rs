@@ -54,6 +54,7 @@ impl Ui {
             Item::Came { topic, user } => self.on_came(&topic, &user),
             Item::Went { topic, user } => self.on_went(&topic, &user),
             Item::Connection(connection) => self.on_connection(connection),
+            Item::Server(address) => self.place = address,
         }
     }
 

@@ -61,6 +61,7 @@ impl Harness {
             user: None,
             topics: [("t".into(), state)].into(),
             left: Vec::new(),
+            servers: None,
         });
         self.reads(&registered.to_line());
         self.session.take_events();

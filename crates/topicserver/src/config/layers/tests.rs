@@ -151,6 +151,10 @@ fn all_mistakes_are_told_at_once_with_their_places() {
 fn what_is_no_toml_is_shown_where_it_stops_being_it() {
     let error = gather("port = 1\nmax-frame = \n", &[], &[]).unwrap_err();
     assert!(error.contains("FILE, line 2: "), "{error}");
+    // What can't be read is told once, and not as another option's value, too.
+    let error = gather("port = 1\nkeep-age = 7x\nmax-topics = 0\n", &[], &[]).unwrap_err();
+    assert_eq!(error.matches("line 2: ").count(), 1, "{error}");
+    assert!(error.starts_with("2 mistakes"), "{error}");
     let error = gather("port = 1\nport = 2\n", &[], &[]).unwrap_err();
     assert!(
         error.contains("FILE, line 2: ") && error.contains("duplicate"),

@@ -78,7 +78,11 @@ impl Handler {
 
     /// Tells the peer that something is denied.
     pub(super) fn refuse(&self, denied: &Denied, id: Option<&str>) {
-        self.outbox().send_error(denied.code, &denied.text, id);
+        let (outbox, text) = (self.outbox(), &denied.text);
+        match &denied.exceeded {
+            Some(exceeded) => outbox.send_exceeded(denied.code, text, id, exceeded.limit.as_str()),
+            None => outbox.send_error(denied.code, text, id),
+        }
     }
 
     /// Checks a credential, and tells the peer the result.

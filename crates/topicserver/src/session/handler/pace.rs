@@ -115,8 +115,9 @@ impl Handler {
         if pace.told.is_none_or(is_due) {
             pace.told = Some(now);
             self.note(&exceeded);
-            let code = exceeded.code();
-            self.outbox().send_error(code, &exceeded.to_string(), None);
+            let (code, limit) = (exceeded.code(), exceeded.limit.as_str());
+            let outbox = self.outbox();
+            outbox.send_exceeded(code, &exceeded.to_string(), None, limit);
         }
     }
 
