@@ -18,6 +18,10 @@ mod administer;
 mod announce;
 mod check;
 mod clock;
+#[cfg_attr(
+    not(any(test, feature = "cluster", feature = "simulation")),
+    allow(dead_code, reason = "only an engine makes them")
+)]
 mod cluster;
 mod config;
 mod connections;
