@@ -16,6 +16,7 @@ mod append;
 mod bus;
 mod connection;
 mod credentials;
+mod crowd;
 mod follow;
 mod inbox;
 mod look;
@@ -43,6 +44,7 @@ use super::log::{Answer, Appended, Feed, Located, Log, LogError};
 use crate::clock::civil::rfc3339;
 use crate::config::ClusterConfig;
 use connection::Connection;
+use follow::Feeds;
 use subject::Names;
 use topics::Topics;
 
@@ -51,6 +53,7 @@ pub(crate) struct JetStream {
     connection: Connection,
     names: Names,
     topics: Topics,
+    feeds: Feeds,
 }
 
 impl JetStream {
@@ -70,6 +73,7 @@ impl JetStream {
             connection,
             names,
             topics: Topics::default(),
+            feeds: Feeds::new(config.shards),
         };
         Ok((engine, secret))
     }
@@ -142,7 +146,7 @@ impl Log for JetStream {
     fn follow<'a>(&'a self, topic: &'a TopicName) -> Answer<'a, Result<Feed, LogError>> {
         Box::pin(async move {
             let place = self.names.place(topic);
-            follow::follow(&self.connection, &place).await
+            self.feeds.follow(&self.connection, &place).await
         })
     }
 

@@ -257,6 +257,10 @@ impl NatsServer {
         format!("http://127.0.0.1:{}", self.monitor)
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it tells nobody when it is ready"
+    )]
     fn wait(&self) {
         let end = Instant::now() + START_TIMEOUT;
         while !self

@@ -1,28 +1,64 @@
 //! Following a topic: the copies of its records that NATS sends on.
 
+use std::sync::Arc;
+
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 use super::super::log::{Feed, Followed, LogError};
 use super::connection::{Connection, Unanswered};
+use super::crowd::{CAPACITY, Crowd};
 use super::message::located;
 use super::subject::Place;
 
-/// Records that wait to be taken. Whoever is slower than that reads what it missed.
-const CAPACITY: usize = 32;
+/// Topics of a stream that are followed by subscriptions of their own.
+pub(super) const ALONE: usize = 256;
 
-/// Follows a topic. Returns when the subscription is in force.
-pub(super) async fn follow(connection: &Connection, place: &Place<'_>) -> Result<Feed, LogError> {
+/// Who follows topics, by stream.
+pub(super) struct Feeds(Vec<Shard>);
+
+#[derive(Default)]
+struct Shard {
+    /// Each subscription has a copy, while it lasts.
+    alone: Arc<()>,
+    crowd: Arc<Crowd>,
+}
+
+impl Feeds {
+    pub(super) fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Shard::default()).collect())
+    }
+
+    /// Follows a topic. Returns when the subscription is in force.
+    pub(super) async fn follow(
+        &self,
+        connection: &Connection,
+        place: &Place<'_>,
+    ) -> Result<Feed, LogError> {
+        if !connection.is_up() {
+            return Err(Unanswered::Down.into());
+        }
+        let shard = &self.0[place.shard.number];
+        let one = Arc::clone(&shard.alone);
+        match Arc::strong_count(&one) - 1 > ALONE {
+            true => shard.crowd.follow(connection, place).await,
+            false => alone(connection, place, one).await,
+        }
+    }
+}
+
+/// Follows a topic by a subscription of its own, which keeps `one` as long as it lasts.
+async fn alone(connection: &Connection, place: &Place<'_>, one: Arc<()>) -> Result<Feed, LogError> {
     let (sender, feed) = mpsc::channel(CAPACITY);
     let gaps = connection.gaps();
-    if !connection.is_up() {
-        return Err(Unanswered::Down.into());
-    }
     let subscribed = connection.client().subscribe(place.live()).await;
     let copies = subscribed.map_err(|_| Unanswered::Down)?;
     connection.confirm().await?;
-    tokio::spawn(pass_on(copies, gaps, sender));
+    tokio::spawn(async move {
+        pass_on(copies, gaps, sender).await;
+        drop(one);
+    });
     Ok(feed)
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Names {
 pub(super) struct Shard {
     /// The stream's name.
     pub(super) stream: String,
+    pub(super) number: usize,
     /// What the subjects of its records begin with.
     log: String,
     /// What the subjects of their copies begin with.
@@ -41,6 +42,7 @@ impl Names {
         let upper = cluster.to_ascii_uppercase();
         let shard = |number| Shard {
             stream: format!("{upper}_{number:02}"),
+            number,
             log: format!("{cluster}.log.{number:02}."),
             live: format!("{cluster}.live.{number:02}."),
         };
@@ -96,6 +98,11 @@ impl Shard {
     /// Where copies of its records go, as NATS writes it.
     pub(super) fn all_live(&self) -> String {
         format!("{}{{{{wildcard(1)}}}}", self.live)
+    }
+
+    /// All subjects of copies.
+    pub(super) fn every_live(&self) -> String {
+        format!("{}*", self.live)
     }
 
     /// The topic whose records have this subject.

@@ -121,3 +121,60 @@ async fn who_has_stopped_following_costs_nothing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn many_topics_are_followed_over_few_subscriptions() {
+    let Some(mut nats) = Nats::start(1) else {
+        return;
+    };
+    let log = open(&nats).await;
+    let before = nats.servers[0].subscriptions();
+    let names: Vec<_> = (0..700)
+        .map(|number| topic(&format!("t{number}")))
+        .collect();
+    let mut feeds = Vec::new();
+    for name in &names {
+        feeds.push(log.follow(name).await.unwrap());
+    }
+    // Some have one of their own, and one for each of the two streams has the rest.
+    let most = 2 * (super::super::follow::ALONE + 1);
+    assert_eq!(nats.servers[0].subscriptions(), before + most);
+    let mut positions = Vec::new();
+    for number in [0, 300, 698, 699] {
+        append_all(&log, &topic("else"), &["x"]).await;
+        let at = append_all(&log, &names[number], &["a"]).await[0];
+        assert_eq!(next(&mut feeds[number]).await, record(at, "a"));
+        positions.push(at);
+    }
+    // The last is slow, and told so.
+    let t = &names[699];
+    let mut prev = positions[3];
+    for number in 0..100 {
+        let id = number.to_string();
+        let Appended::At(at) = log.append(t, prev, &id, Bytes::from("b")).await else {
+            panic!("not appended");
+        };
+        prev = at;
+    }
+    while next(&mut feeds[699]).await != Followed::Interrupted {}
+    // All are told of a reconnect.
+    nats.servers[0].kill();
+    let mut link = log.link();
+    let down = link.wait_for(|link| *link == Link::Down);
+    tokio::time::timeout(LIMIT, down).await.unwrap().unwrap();
+    nats.servers[0].start();
+    for feed in &mut feeds {
+        assert_eq!(next(feed).await, Followed::Interrupted);
+    }
+    nats.wait();
+    let Appended::At(at) = log.append(t, prev, "c", Bytes::from("c")).await else {
+        panic!("not appended");
+    };
+    assert_eq!(next(&mut feeds[699]).await, record(at, "c"));
+    drop(feeds);
+    let end = tokio::time::Instant::now() + LIMIT;
+    while nats.servers[0].subscriptions() != before {
+        assert!(tokio::time::Instant::now() < end, "still subscribed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
