@@ -1,0 +1,149 @@
+//! Publishers that send what wasn't acknowledged again, with the same ids, at another server.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::SeqCst;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, PAUSE, StopAtEnd, TOPICS, random};
+use crate::links::{Link, Transport, post};
+
+/// Messages that a publisher has on their way at most.
+const BURST: u64 = 40;
+
+/// Per topic, what was acknowledged: numbers in the topic's order, and texts.
+pub type Published = [Vec<(u64, String)>; 2];
+
+/// Sends bursts of messages over a connection that carries frames.
+pub struct Publisher<'a> {
+    harness: &'a Harness,
+    number: usize,
+    transport: Transport,
+    /// The server that it is connected to, or was.
+    server: usize,
+    sent: u64,
+    waiting: [VecDeque<String>; 2],
+    acknowledged: Published,
+}
+
+impl<'a> Publisher<'a> {
+    pub fn new(harness: &'a Harness, number: usize, transport: Transport) -> Self {
+        Self {
+            harness,
+            number,
+            transport,
+            server: number,
+            sent: 0,
+            waiting: Default::default(),
+            acknowledged: Default::default(),
+        }
+    }
+
+    pub fn run(mut self) -> Published {
+        let stop = StopAtEnd(self.harness);
+        while self.live().is_none() {
+            std::thread::sleep(PAUSE);
+            self.harness.rest();
+        }
+        std::mem::forget(stop);
+        self.acknowledged
+    }
+
+    /// One connection's life; none: it was lost.
+    fn live(&mut self) -> Option<()> {
+        let transport = self.transport;
+        let connect = |addr| Link::connect(addr, transport);
+        let mut link = self.harness.connect(&mut self.server, connect);
+        let key = format!("publisher {}", self.number);
+        link.register(&TOPICS, &json!({ "client": key }))?;
+        let again = self.waiting.iter().map(|one| one.len() as u64).sum();
+        self.harness.sent_again.fetch_add(again, SeqCst);
+        self.send_waiting(&mut link)?;
+        loop {
+            while self.waiting.iter().any(|waiting| !waiting.is_empty()) {
+                self.read(&link.frame()?)?;
+            }
+            self.harness.expect_no_failure();
+            if self.harness.are_to_finish.load(SeqCst) {
+                return Some(());
+            }
+            for _ in 0..=random(BURST) {
+                self.sent += 1;
+                let text = format!("{} {}", self.number, self.sent);
+                self.waiting[(self.sent % 2) as usize].push_back(text);
+            }
+            self.send_waiting(&mut link)?;
+        }
+    }
+
+    fn send_waiting(&self, link: &mut Link) -> Option<()> {
+        let frame = |topic: &str, text: &String| json!({"extended": {"id": text}, "message": {"topic": topic, "text": text}});
+        let topics = TOPICS.iter().zip(&self.waiting);
+        let frames = topics.flat_map(|(topic, texts)| texts.iter().map(|text| frame(topic, text)));
+        link.send(&frames.collect::<Vec<_>>())
+    }
+
+    /// Acknowledgements come in each topic's order; what others say isn't of interest. None: the
+    /// server can't tell what became of a message, or ends.
+    fn read(&mut self, frame: &Value) -> Option<()> {
+        let extended = &frame["extended"];
+        if frame["message"]["topic"] == "error" {
+            expect_away(frame);
+            return None;
+        }
+        if frame.get("message").is_some() || extended.get("ack").is_none() {
+            return Some(());
+        }
+        let ack = &extended["ack"];
+        let place = TOPICS.iter().position(|topic| ack["topic"] == *topic);
+        let place = place.unwrap_or_else(|| panic!("no acknowledgement: {frame}"));
+        let text = self.waiting[place].pop_front().unwrap();
+        assert_eq!(ack["id"], text, "to publisher {}", self.number);
+        self.acknowledged[place].push((ack["seq"].as_u64().unwrap(), text));
+        self.harness.acknowledged[self.number].fetch_add(1, SeqCst);
+        Some(())
+    }
+}
+
+/// An error that comes while servers are away.
+pub fn expect_away(frame: &Value) {
+    let text = frame["message"]["text"].as_str().unwrap();
+    let (code, _) = text.split_once(':').unwrap();
+    assert!(["no-quorum", "shutting-down"].contains(&code), "{frame}");
+}
+
+/// Sends one request after another.
+pub fn publish_by_requests(harness: &Harness, number: usize) -> Published {
+    let stop = StopAtEnd(harness);
+    let mut acknowledged = Published::default();
+    let mut server = number;
+    let mut sent = 0;
+    while !harness.are_to_finish.load(SeqCst) {
+        sent += 1;
+        let place = sent % 2;
+        let text = format!("{number} {sent}");
+        let path = format!(
+            "/{}?id={number}-{sent}&user=publisher{number}",
+            TOPICS[place]
+        );
+        let seq = harness.wait("a request to be answered", || {
+            let answer = harness.connect(&mut server, |addr| Some(post(addr, &path, &text)));
+            let Some((status, body)) = answer else {
+                harness.sent_again.fetch_add(1, SeqCst);
+                return None;
+            };
+            match status {
+                200 => Some(body["seq"].as_u64().unwrap()),
+                503 => {
+                    std::thread::sleep(PAUSE);
+                    None
+                }
+                _ => panic!("status {status}: {body}"),
+            }
+        });
+        acknowledged[place].push((seq, text));
+        harness.acknowledged[number].fetch_add(1, SeqCst);
+    }
+    std::mem::forget(stop);
+    acknowledged
+}
