@@ -9,7 +9,7 @@
 const TREATMENTS = {
   request: ["not-an-object", "unknown-frame", "bad-frame", "bad-topic", "too-many-topics", "name-taken",
     "unknown-user", "unauthenticated", "forbidden", "name-reserved"],
-  message: ["storage-full", "not-registered", "duplicate-id"], again: ["storage-busy"],
+  message: ["storage-full", "not-registered", "duplicate-id"], again: ["storage-busy", "no-quorum"],
   frame: ["not-json", "not-utf8", "too-deep", "too-long"],
   return: ["registration-timeout", "unfinished-frame", "slow-reader", "queues-full", "too-many-connections",
     "shutting-down", "too-many-attempts", "try-later"],

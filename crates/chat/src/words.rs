@@ -91,6 +91,7 @@ pub(crate) fn event(event: &Event, server: &str) -> Vec<Words> {
             let error = access::reason(error);
             warning(format_args!("{server} says: {error}"))
         }
+        Event::Notice(text) => warning(format_args!("{server} says: {text}")),
         Event::FellBack => info(format_args!(
             "{server} doesn't know the extended protocol: there are no names and no history, and \
              nothing is acknowledged or recovered (--classic doesn't ask for it)"

@@ -137,6 +137,9 @@ pub enum Event {
     RequestRefused(RequestRefused),
     /// The server reports a problem that no single line of ours has caused.
     ServerError(ServerError),
+    /// Something has changed at the server that people may want to know, as a sentence. The
+    /// connection goes on.
+    Notice(String),
     /// The server doesn't know the extended protocol: nothing is acknowledged, and
     /// nothing that is missed can be recovered.
     FellBack,

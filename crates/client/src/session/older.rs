@@ -15,8 +15,9 @@ use crate::event::{Arrival, Event, HistoryPage, Incoming};
 use crate::frame::read_message;
 
 /// The errors with which a server may answer a request for history.
-const ANSWERS: [ErrorCode; 6] = [
+const ANSWERS: [ErrorCode; 7] = [
     ErrorCode::StorageBusy,
+    ErrorCode::NoQuorum,
     ErrorCode::Forbidden,
     ErrorCode::Unauthenticated,
     ErrorCode::BadTopic,

@@ -228,6 +228,7 @@ impl Session {
                 ip: person.ip.to_string(),
                 port: person.port.to_string(),
             },
+            ServerEvent::Notice(notice) => Event::Notice(notice.text.to_string()),
             ServerEvent::Topics(page) => return self.on_topics(page),
             ServerEvent::History(range) => return self.on_history(range),
             ServerEvent::Joined(_) | ServerEvent::Left(_)
@@ -316,8 +317,9 @@ impl Session {
         if self.state != State::Extended {
             return;
         }
-        if error.is(ErrorCode::StorageBusy) {
-            // The server has waited for its disk, so this can't become a fast loop.
+        if error.is(ErrorCode::StorageBusy) || error.is(ErrorCode::NoQuorum) {
+            // The server has waited for its disk or its cluster, so this can't become a fast
+            // loop.
             if self.queue.retransmit(id) == Retransmission::Started {
                 self.emit(Event::ServerError(error));
             }
