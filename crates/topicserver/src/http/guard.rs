@@ -7,6 +7,7 @@
 //! its own may belong to a site that points its name here (DNS rebinding).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -27,6 +28,7 @@ const ASKED_BY_BALANCERS: [&str; 2] = ["/-/health", "/-/ready"];
 /// The sites and names that are allowed in addition to the server's own.
 pub(crate) struct Guard {
     origins: Vec<String>,
+    sockets: Arc<[String]>,
     hosts: Vec<String>,
 }
 
@@ -67,7 +69,12 @@ impl Site {
 
 /// The checked host, for a request's handler.
 #[derive(Clone, Debug)]
-pub(crate) struct CheckedHost(pub(crate) Option<String>);
+pub(crate) struct CheckedHost {
+    /// The host and port under which the server was reached.
+    pub(crate) host: Option<String>,
+    /// WebSockets of other sites to which the page may connect.
+    pub(crate) sockets: Arc<[String]>,
+}
 
 impl Guard {
     pub(crate) fn new(config: &Config) -> Self {
@@ -86,9 +93,20 @@ impl Guard {
             hosts.push(name);
         }
         Self {
+            sockets: config
+                .allow_origins
+                .iter()
+                .filter_map(|o| socket_of(o))
+                .collect(),
             origins: config.allow_origins.clone(),
             hosts,
         }
+    }
+
+    /// Where the page may connect, beside its own server. An allowed site may be another server of
+    /// the same service, to which this one sends its clients.
+    pub(crate) fn sockets(&self) -> Arc<[String]> {
+        self.sockets.clone()
     }
 
     /// Checks a request. Returns the parts that may go into the answer.
@@ -228,6 +246,20 @@ fn is_same(origin: &str, host: &str) -> bool {
     rest.eq_ignore_ascii_case(host)
 }
 
+/// The WebSockets of a site: its origin with another scheme.
+fn socket_of(origin: &str) -> Option<String> {
+    let (scheme, host) = origin.split_once("://")?;
+    let scheme = match scheme {
+        "http" => "ws",
+        "https" => "wss",
+        _ => return None,
+    };
+    // It becomes a part of a header.
+    host.bytes()
+        .all(is_of_host)
+        .then(|| format!("{scheme}://{host}"))
+}
+
 /// The answer to a browser's preflight request for a page of another site.
 pub(crate) fn preflight<B>(request: &Request<B>, origin: Option<&HeaderValue>) -> Option<Response> {
     let is_preflight = request.method() == Method::OPTIONS
@@ -344,6 +376,16 @@ mod tests {
         assert_eq!(check(None, None), Err(ErrorCode::BadRequest));
         let odd = Some("x; script-src *.localhost");
         assert_eq!(check(odd, None), Err(ErrorCode::BadRequest));
+    }
+
+    #[test]
+    fn the_page_may_connect_to_allowed_sites_and_nothing_else_gets_into_its_policy() {
+        let origins = ["http://b:20000", "https://[::1]:1", "null", "https://x; y"];
+        let guard = Guard::new(&Config {
+            allow_origins: origins.map(Into::into).into(),
+            ..Config::default()
+        });
+        assert_eq!(&*guard.sockets(), ["ws://b:20000", "wss://[::1]:1"]);
     }
 
     #[test]

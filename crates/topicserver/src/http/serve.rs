@@ -177,7 +177,10 @@ async fn answer(
     let context = Arc::new(context);
     request.extensions_mut().insert(caller.clone());
     request.extensions_mut().insert(context.clone());
-    request.extensions_mut().insert(CheckedHost(host));
+    request.extensions_mut().insert(CheckedHost {
+        host,
+        sockets: guard.sockets(),
+    });
     let mut router = service.router.clone();
     let mut response = router.call(request).await?;
     let permits = match take_permits(&connection, peer, caller.principal(), &response) {
