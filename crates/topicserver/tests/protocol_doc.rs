@@ -122,7 +122,18 @@ fn a_server_that_ends_says_what_the_page_says() {
 #[test]
 fn the_limits_are_the_defaults_of_the_options() {
     let tables = section("## Limits and deadlines");
-    let other = ["bind", "log", "log-format", "threads", "help", "version"];
+    let other = [
+        "bind",
+        "log",
+        "log-format",
+        "threads",
+        "help",
+        "version",
+        // What a cluster is, not what a client may do.
+        "cluster-name",
+        "cluster-durability",
+        "cluster-shards",
+    ];
     let mut options = 0;
     for argument in Options::command().get_arguments() {
         let Some(name) = argument.get_long().filter(|name| !other.contains(name)) else {

@@ -157,7 +157,11 @@ impl Topic {
             // What the connection sends next comes after its registration has taken effect.
             self.mailbox.hold();
         }
-        self.put(Command::Join(subscriber))
+        self.put_control(Command::Join(subscriber));
+        match self.is_clustered {
+            true => Backpressure::Wait,
+            false => Backpressure::Proceed,
+        }
     }
 
     /// Adds an extended subscriber. Only the registry calls this, under its lock.

@@ -61,7 +61,9 @@ impl InLog {
     async fn read(&self, from: u64, bytes: usize) -> Result<Vec<Entry>, LogError> {
         let end = *self.end.lock();
         let records = history::records(&self.shared, &self.name, from, bytes, &end).await?;
-        let entries = records.iter().flat_map(entries);
+        // What the topic's task hasn't read yet it will deliver itself.
+        let known = records.iter().filter(|record| record.first < end.next());
+        let entries = known.flat_map(entries);
         Ok(entries.filter(|entry| entry.end() > from).collect())
     }
 

@@ -214,6 +214,8 @@ const PLACES: &[(&str, &[Kind])] = &[
     ("http/login.rs", &[Kind::Token, Kind::Password]),
     ("http/ticket.rs", &[Kind::Ticket]),
     ("identity/client.rs", &[Kind::ClientKey]),
+    // The secret of a cluster, which no client ever gets.
+    ("cluster/jetstream/start.rs", &[]),
     ("store/writer.rs", &[]),
     ("tls/acceptor.rs", &[Kind::PrivateKey]),
     ("tls/certificate.rs", &[Kind::PrivateKey]),

@@ -160,7 +160,6 @@ function reasonOf({ code, text }) {
     case "too-long": return `it is too long: ${text}`;
     case "storage-full": return "the server's disk is full: those who are here have got it, but it isn't stored";
     case "storage-busy": return "the server's disk is too slow; it may be stored or not";
-    case "no-quorum": return "the servers that keep messages can't be reached; it may be stored or not";
     case "not-registered": return "you have left this topic";
     default: return text;
   }
