@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn the_page_is_small_and_asks_nobody_else() {
         let bytes: usize = assets().map(|asset| asset.served().len()).sum();
-        assert!(bytes < 100 * 1024, "{bytes} bytes");
+        assert!(bytes < 100_000, "{bytes} bytes");
         for Asset { name, bytes, .. } in assets() {
             let text = String::from_utf8_lossy(bytes);
             let without_namespace = text.replace("http://www.w3.org/2000/svg", "");

@@ -14,6 +14,8 @@ pub(crate) struct Language {
     /// A line with this outside of a text is left as it is: it may hold a regular expression
     /// or a comment, in which a space is a space.
     unclear: Option<char>,
+    /// Before which a line need not end, and a statement neither if it is a brace.
+    continues: &'static str,
 }
 
 pub(crate) const SCRIPT: Language = Language {
@@ -22,6 +24,7 @@ pub(crate) const SCRIPT: Language = Language {
     joined: "{([,;",
     quotes: "\"'`",
     unclear: Some('/'),
+    continues: ")]}.?:&|",
 };
 
 /// A colon may begin a part of a selector, which a space before it sets apart.
@@ -31,6 +34,7 @@ pub(crate) const STYLE: Language = Language {
     joined: "{},;",
     quotes: "\"'",
     unclear: None,
+    continues: "}",
 };
 
 /// Only indentation means nothing.
@@ -40,6 +44,7 @@ pub(crate) const PAGE: Language = Language {
     joined: "",
     quotes: "",
     unclear: None,
+    continues: "",
 };
 
 /// Leaves out lines that only hold a comment, what is before and after the others, and spaces
@@ -48,15 +53,29 @@ pub(crate) fn lean(text: &str, language: Language) -> String {
     let is_comment = |line: &&str| line.starts_with("//") || line.starts_with("/*");
     let lines = text.lines().map(str::trim);
     let mut lean = String::with_capacity(text.len());
+    let mut is_squeezed = false;
     for line in lines.filter(|line| !line.is_empty() && !is_comment(line)) {
+        if is_squeezed && line.starts_with(|first| language.continues.contains(first)) {
+            if lean.ends_with('\n') {
+                lean.pop();
+            }
+            if line.starts_with('}') && lean.ends_with(';') {
+                lean.pop();
+            }
+        }
         match squeezed(line, language) {
             Some(squeezed) => {
+                is_squeezed = true;
                 lean.push_str(&squeezed);
                 if !squeezed.ends_with(|last| language.joined.contains(last)) {
                     lean.push('\n');
                 }
             }
-            None => lean.extend([line, "\n"]),
+            // It may end with a comment.
+            None => {
+                is_squeezed = false;
+                lean.extend([line, "\n"]);
+            }
         }
     }
     lean
@@ -124,6 +143,9 @@ mod tests {
             ),
             ("a = /( , )/ ;", "a = /( , )/ ;"),
             ("a = `( ${b} )` ;", "a=`( ${b} )`;"),
+            ("if (a) {\n  b();\n}\n}\nc", "if(a){b()}}\nc"),
+            ("a = b\n  .c()\n  && d;", "a=b.c()&&d;"),
+            ("a = b; // c\n}", "a = b; // c\n}"),
             ("a = `( ${b(`, `)} )` ;", "a = `( ${b(`, `)} )` ;"),
             ("return a instanceof B;", "return a instanceof B;"),
         ] {
