@@ -4,6 +4,8 @@
 mod acks;
 pub(crate) mod busiest;
 mod clustered;
+#[cfg(test)]
+mod conversations;
 mod expiring;
 mod handed_over;
 pub(crate) mod handle;
