@@ -80,7 +80,6 @@ impl Connection {
             start: StartPosition::of(options, topic.as_str()),
             people: People::Hidden,
             answer,
-            is_final: false,
         };
         let (topic, _) = server.registry.register(topic, registration);
         Self {
