@@ -27,3 +27,5 @@ mod settings;
 mod spare;
 mod subscriber;
 mod task;
+#[cfg(test)]
+mod tests;

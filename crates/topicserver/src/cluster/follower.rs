@@ -73,6 +73,7 @@ impl Follower {
     async fn run(mut self, mut feed: Feed, mut heads: watch::Receiver<u64>) {
         loop {
             let is_complete = tokio::select! {
+                biased;
                 followed = feed.recv() => match followed {
                     Some(Followed::Record(located)) => self.take(&located).await,
                     Some(Followed::Interrupted) => false,

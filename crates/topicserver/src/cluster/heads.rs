@@ -1,7 +1,7 @@
 //! Where topics end, as their owners announce it: a record whose message on the feed was lost
 //! would otherwise be noticed only with the next one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const HEADS_AT_ONCE: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Heads {
     /// Topics to which this server has appended lately: when, and their head.
-    own: Mutex<HashMap<u64, (Instant, u64)>>,
+    own: Mutex<BTreeMap<u64, (Instant, u64)>>,
     /// Topics that this server follows, with the head that was heard of last.
     followed: Mutex<HashMap<u64, watch::Sender<u64>>>,
 }
@@ -79,6 +79,7 @@ impl Heads {
                 heard = bus.subscribe(SUBJECT).await.ok();
             }
             tokio::select! {
+                biased;
                 _ = tick.tick() => self.announce(&*bus),
                 said = hear(heard.as_mut()) => match said {
                     Some(said) => self.take(said.payload),

@@ -15,6 +15,9 @@ pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// of them.
 ///
 /// Records have positions. In each topic they grow; they may leave any numbers out.
+///
+/// Whoever answers may lack the newest records, except where the leader is named. But that there is
+/// nothing, only the leader says.
 pub(crate) trait Log: Send + Sync + 'static {
     /// Appends a record to a topic, if the newest one there is at `prev`; 0 if there is none. The
     /// `id` names the record: appended again with the same one, for half a minute, it is in the

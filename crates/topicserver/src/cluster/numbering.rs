@@ -11,7 +11,7 @@ use crate::history::entry::{RememberedId, Stored};
 
 /// How long the last group of a server is remembered, in milliseconds: longer than any server
 /// tries to hand one over.
-const GROUP_MEMORY: u64 = 60_000;
+pub(super) const GROUP_MEMORY: u64 = 60_000;
 
 /// What an owner remembers of a topic's messages, to recognize them when they come again.
 pub(crate) struct Remembered {
@@ -25,6 +25,8 @@ struct LastGroup {
     number: u64,
     /// When it came, by the monotonic clock.
     time: u64,
+    /// When this server heard of it: the clock of the one that appended it may be wrong.
+    heard: u64,
     /// The places of its messages in it, and their numbers.
     placed: Vec<(u32, u64)>,
 }
@@ -53,9 +55,15 @@ impl Remembered {
         self.ids.expire(now.elapsed);
         let mut numbered = Numbered::default();
         let mut next = next;
+        let mut newest = HashMap::new();
         for group in groups {
+            // Of two groups of one server the first may have been late on its way.
+            let before = newest.entry(group.node).or_insert(group.number);
+            let is_late = *before > group.number;
+            *before = group.number.max(*before);
             let last = self.groups.get(&group.node);
             let placed = match last.map(|last| (last.number.cmp(&group.number), last)) {
+                _ if is_late => None,
                 Some((Ordering::Greater, _)) => None,
                 Some((Ordering::Equal, last)) => Some(last.placed(group, &mut self.ids, now)),
                 _ => Some(self.number_group(group, &mut next, now, &mut numbered)),
@@ -136,15 +144,18 @@ impl Remembered {
                 placed.push((message.place, seq));
                 seq += u64::from(message.count);
             }
-            let number = group.number;
             let last = LastGroup {
-                number,
+                number: group.number,
                 time,
+                heard: now.elapsed,
                 placed,
             };
-            self.groups.insert(group.node, last);
+            let known = self.groups.get(&group.node);
+            if known.is_none_or(|known| known.number <= group.number) {
+                self.groups.insert(group.node, last);
+            }
         }
-        self.groups.retain(|_, last| last.time >= oldest);
+        self.groups.retain(|_, last| last.heard >= oldest);
     }
 }
 
@@ -177,4 +188,66 @@ fn remembered(message: &Message, seq: u64, time: u64) -> Option<RememberedId> {
         seq,
         time,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::message;
+    use super::*;
+    use crate::clock::Clock;
+
+    fn group(number: u64, lines: &str) -> Group {
+        Group {
+            node: 9,
+            number,
+            messages: vec![message(lines)],
+        }
+    }
+
+    fn record(time: u64, groups: Vec<Group>) -> Record {
+        Record {
+            epoch: 5,
+            first: 1,
+            prev: 0,
+            owner: 1,
+            stamp: time,
+            time,
+            groups,
+        }
+    }
+
+    fn remembered() -> Remembered {
+        Remembered::new(IdLimits {
+            window: 1000,
+            per_publisher: 10,
+        })
+    }
+
+    /// A group that its server has given up may come after the next one, and be taken with it.
+    #[test]
+    fn a_late_group_is_not_taken_after_the_next_one_of_its_server() {
+        let now = Clock::for_tests().read();
+        let mut remembered = remembered();
+        let (late, next) = (group(5, "late\n"), group(6, "next\n"));
+        let numbered = remembered.number(&[next.clone(), late.clone()], 1, &now);
+        assert_eq!(numbered.placed[1], None);
+        assert_eq!(numbered.groups, std::slice::from_ref(&next));
+        remembered.add_groups(&record(now.index, numbered.groups), &now);
+        let again = remembered.number(&[late, next], 2, &now);
+        assert_eq!(again.groups, []);
+        assert_eq!(again.placed[0], None);
+        assert_eq!(again.placed[1].as_ref().map(Vec::len), Some(1));
+    }
+
+    /// The clock of the server that has appended a group may be minutes behind.
+    #[test]
+    fn a_group_is_remembered_whatever_the_clock_said_that_it_came_with() {
+        let now = Clock::for_tests().read();
+        let mut remembered = remembered();
+        let taken = record(now.index - 3_600_000, vec![group(5, "a\n")]);
+        remembered.add(&taken, &now);
+        let again = remembered.number(&[group(5, "a\n")], 2, &now);
+        assert_eq!(again.groups, []);
+        assert_eq!(again.placed[0].as_ref().map(Vec::len), Some(1));
+    }
 }

@@ -99,6 +99,7 @@ impl Part {
         let shared = self.sender.shared();
         let heads = shared.heads.clone();
         tokio::select! {
+            biased;
             () = heads.run(shared.bus.clone()) => {}
             () = self.quorum.run(shared.log.clone(), shared.bus.link()) => {}
             () = shared.nodes.clone().run() => {}

@@ -92,6 +92,7 @@ impl Presence {
     /// Tells other servers, and listens to them, for ever.
     pub(crate) async fn run(self: Arc<Self>, topics: Arc<dyn TopicList>) {
         tokio::select! {
+            biased;
             () = self.exchange() => {}
             () = self.answer_questions(topics) => {}
         }

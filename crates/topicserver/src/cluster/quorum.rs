@@ -54,6 +54,7 @@ impl Quorum {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for name in names.collect::<Vec<_>>().iter().cycle() {
             tokio::select! {
+                biased;
                 _ = tick.tick() => {}
                 // Who is connected again is told at once.
                 Ok(()) = link.changed() => {}

@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wire::TopicName;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::forward::Answer;
 use super::log::{Appended, LogError};
-use super::numbering::{Numbered, Remembered};
+use super::numbering::{GROUP_MEMORY, Numbered, Remembered};
 use super::record::{Group, Record};
 use super::shared::Shared;
 use super::tail::Tail;
@@ -35,8 +35,8 @@ pub(crate) const RECORD_BYTES: usize = 256 * 1024;
 /// some milliseconds.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How far the clocks of servers and of the log may be apart, in milliseconds: ids are read from
-/// so much earlier on.
+/// How far the clocks of servers and of the log may be apart, in milliseconds: ids and groups are
+/// read from so much earlier on.
 const SKEW: u64 = 60_000;
 
 /// The pause before a record is appended again that met another one.
@@ -182,7 +182,7 @@ impl Sequencer {
             if numbered.groups.is_empty() && self.tail.epoch().is_some() {
                 return Ok(numbered);
             }
-            let record = self.record(std::mem::take(&mut numbered.groups), &now)?;
+            let record = self.record(std::mem::take(&mut numbered.groups), &now);
             match self.append_record(record.encode(), &record, until).await {
                 Ok(Some(at)) => {
                     self.remembered.add_groups(&record, &now);
@@ -205,12 +205,12 @@ impl Sequencer {
     }
 
     /// The record that comes next.
-    fn record(&self, groups: Vec<Group>, now: &Reading) -> Result<Record, LogError> {
+    fn record(&self, groups: Vec<Group>, now: &Reading) -> Record {
         let epoch = match self.tail.epoch() {
             Some(epoch) => epoch,
-            None => getrandom::u64().map_err(|error| LogError::Refused(error.to_string()))?,
+            None => self.new_epoch(now),
         };
-        Ok(Record {
+        Record {
             epoch,
             first: self.tail.next(),
             prev: self.tail.chain.at,
@@ -218,7 +218,14 @@ impl Sequencer {
             stamp: now.stamp,
             time: now.index_after(self.tail.time),
             groups,
-        })
+        }
+    }
+
+    /// An epoch that no other row of numbers has: the number of a server's run is random.
+    fn new_epoch(&self, now: &Reading) -> u64 {
+        let own = self.shared.nodes.own().0;
+        let begun = format!("{} {} {}", self.topic, self.tail.at, now.elapsed);
+        xxh3_64_with_seed(begun.as_bytes(), own)
     }
 
     /// Appends a record, and returns its position; `None` if another record came before it.
@@ -255,7 +262,8 @@ impl Sequencer {
         self.remembered = Remembered::new(self.shared.ids);
         let now = self.shared.clock.read();
         let (remembered, shared) = (&mut self.remembered, &self.shared);
-        let since = now.index.saturating_sub(shared.ids.window + SKEW);
+        let memory = shared.ids.window.max(GROUP_MEMORY);
+        let since = now.index.saturating_sub(memory + SKEW);
         let take = |record: &Record| remembered.add(record, &now);
         self.tail = Tail::load(&*shared.log, &self.topic, Some(since), until, take).await?;
         self.is_loaded = true;

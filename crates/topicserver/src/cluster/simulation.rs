@@ -19,6 +19,8 @@ mod records;
 mod state;
 mod world;
 
+#[cfg(test)]
+pub(crate) use chance::Chance;
 pub use faults::{Fate, Faults};
 pub use plan::{Misfortune, Plan};
 pub use world::World;

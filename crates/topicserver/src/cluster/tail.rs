@@ -183,7 +183,7 @@ impl Tail {
     /// Takes the record that follows in what was read, and returns it if it counts.
     fn pass(&mut self, located: &Located) -> Option<Counted> {
         let at = located.at;
-        let verdict = read(located).map(|record| (self.chain.judge(at, &record), record));
+        let verdict = read(located).map(|record| (self.judge(at, &record), record));
         match verdict {
             // What came between was deleted, because it was too old.
             Some((Verdict::Counts | Verdict::Begins | Verdict::Gap, record)) => {
@@ -200,6 +200,15 @@ impl Tail {
         }
         self.at = self.at.max(at);
         None
+    }
+
+    /// Judges a record that was read behind all that come before it.
+    fn judge(&self, at: u64, record: &Record) -> Verdict {
+        match self.chain.judge(at, record) {
+            // The one that it follows was read, and didn't count.
+            Verdict::Gap if record.prev <= self.at => Verdict::Refused,
+            verdict => verdict,
+        }
     }
 
     /// Takes a record that has just been appended, and returns it if it is the next one; an error
@@ -273,4 +282,32 @@ async fn pause(until: Instant, cause: &str) -> Result<(), LogError> {
 
 fn late(cause: &str) -> LogError {
     LogError::Away(cause.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::record;
+    use super::*;
+
+    /// Of two branches all readers take the one whose first record came first, also if the other
+    /// one is longer, and has records that follow one another.
+    #[test]
+    fn what_is_read_of_a_forked_log_is_one_branch() {
+        let log = [
+            (1, record(0, 1, "a\n")),
+            (2, record(1, 2, "b\n")),
+            (3, record(1, 2, "rival\n")),
+            (4, record(3, 3, "of the rival\n")),
+            (5, record(2, 3, "c\n")),
+            (6, record(4, 4, "of the rival\n")),
+            // The records between were deleted, because they were too old.
+            (9, record(8, 7, "d\n")),
+        ];
+        let located = log.clone().map(|(at, record)| Located {
+            at,
+            record: record.encode(),
+        });
+        let taken: Vec<_> = Tail::records(&located).iter().map(|one| one.prev).collect();
+        assert_eq!(taken, [0, 1, 2, 8]);
+    }
 }

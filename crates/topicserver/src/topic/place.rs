@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wire::TopicName;
@@ -14,6 +15,9 @@ use crate::cluster::tail::{Counted, Tail};
 use crate::history::entry::Entry;
 use crate::store::{Store, StoreError, TopicId};
 use crate::topic::recorded::entries;
+
+/// The pause after a log that couldn't be read.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a topic is kept.
 #[derive(Clone)]
@@ -53,6 +57,11 @@ impl InLog {
         self.first.clone()
     }
 
+    /// Whether the record at this position was read.
+    pub(crate) fn has_read(&self, at: u64) -> bool {
+        at <= self.end.lock().at
+    }
+
     /// A record was read.
     pub(crate) fn read_to(&self, counted: &Counted) {
         self.end.lock().append(counted.at, &counted.record);
@@ -60,7 +69,12 @@ impl InLog {
 
     async fn read(&self, from: u64, bytes: usize) -> Result<Vec<Entry>, LogError> {
         let end = *self.end.lock();
-        let records = history::records(&self.shared, &self.name, from, bytes, &end).await?;
+        let records = history::records(&self.shared, &self.name, from, bytes, &end).await;
+        if records.is_err() {
+            // It is tried again at once.
+            tokio::time::sleep(PAUSE).await;
+        }
+        let records = records?;
         // What the topic's task hasn't read yet it will deliver itself.
         let known = records.iter().filter(|record| record.first < end.next());
         let entries = known.flat_map(entries);

@@ -271,6 +271,10 @@ impl Subscriber {
                 let (next, until) = reached;
                 self.cursor = Cursor::Behind { next, until };
             }
+            // They are there, but can't be reached now.
+            Err(StoreError::NoQuorum) => {
+                self.cursor = Cursor::Behind { next, until: None };
+            }
             Ok(_) | Err(_) => {
                 // Messages that should be on disk and aren't are lost.
                 if let Err(error) = &fetched.entries {

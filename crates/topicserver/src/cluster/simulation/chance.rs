@@ -5,17 +5,17 @@ use std::time::Duration;
 
 /// SplitMix64: small, and good enough to choose faults.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
     /// Numbers for one purpose. Those for other purposes are independent of them.
-    pub(super) fn new(seed: u64, purpose: u64) -> Self {
+    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
         let mut chance = Self(seed ^ purpose.wrapping_mul(0xD6E8_FEB8_6659_FD93));
         chance.next();
         chance
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -24,20 +24,20 @@ impl Chance {
     }
 
     /// A number below this one; 0 if there is none.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         let product = u128::from(self.next()) * u128::from(end);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
     /// Whether something happens that does so with this probability.
-    pub(super) fn happens(&mut self, probability: f64) -> bool {
+    pub(crate) fn happens(&mut self, probability: f64) -> bool {
         // The number is drawn in any case, so that a fault that is switched off changes no other.
         let drawn = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         drawn < probability
     }
 
     /// A time within this range, in whole milliseconds.
-    pub(super) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+    pub(crate) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let milliseconds = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let first = milliseconds(range.start());
         let more = milliseconds(range.end()).saturating_sub(first);

@@ -38,10 +38,10 @@ impl SimulatedLog {
     }
 
     /// Asks the log. `newest` is the position of the newest record that the asked server has.
-    async fn ask<T: Send + 'static>(
+    async fn ask<T: Found>(
         &self,
         kind: Kind,
-        answer: impl FnOnce(&mut State, u64) -> T + Send + 'static,
+        answer: impl Fn(&mut State, u64) -> T + Send + 'static,
     ) -> Result<T, LogError> {
         let (slot, answered) = Slot::new();
         let life = self.life;
@@ -59,6 +59,30 @@ enum Kind {
     Leader,
     /// Any server of the log.
     Any,
+}
+
+/// What is answered.
+trait Found: Send + 'static {
+    /// Whether a server that lacks records may be wrong about it. The leader is asked then.
+    fn is_nothing(&self) -> bool {
+        false
+    }
+}
+
+impl Found for () {}
+impl Found for Feed {}
+impl Found for Vec<TopicName> {}
+
+impl Found for Option<Located> {
+    fn is_nothing(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Found for Vec<Located> {
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 impl Log for SimulatedLog {
@@ -259,12 +283,12 @@ fn answer_later<T: Send + 'static>(state: &mut State, life: Life, slot: Slot<T>,
     });
 }
 
-fn begin_question<T: Send + 'static>(
+fn begin_question<T: Found>(
     state: &mut State,
     life: Life,
     kind: Kind,
     slot: Slot<Result<T, LogError>>,
-    answer: impl FnOnce(&mut State, u64) -> T + Send + 'static,
+    answer: impl Fn(&mut State, u64) -> T + Send + 'static,
 ) {
     if !state.network.lives(life) {
         return slot.drop_it();
@@ -292,8 +316,11 @@ fn begin_question<T: Send + 'static>(
             Kind::Any | Kind::Leader => state.records.newest(),
         };
         if state.network.reaches_log(life) {
-            let answer = answer(state, newest);
-            answer_later(state, life, slot, Ok(answer));
+            let mut found = answer(state, newest);
+            if found.is_nothing() {
+                found = answer(state, state.records.newest());
+            }
+            answer_later(state, life, slot, Ok(found));
         } else if state.network.is_isolated(life) {
             answer_from_island(state, life, (kind, is_stale), slot, answer);
         }
@@ -301,18 +328,17 @@ fn begin_question<T: Send + 'static>(
 }
 
 /// A few servers of the log that can't reach the others say so, or answer with what they have.
-fn answer_from_island<T: Send + 'static>(
+fn answer_from_island<T: Found>(
     state: &mut State,
     life: Life,
     (kind, answers): (Kind, bool),
     slot: Slot<Result<T, LogError>>,
-    answer: impl FnOnce(&mut State, u64) -> T,
+    answer: impl Fn(&mut State, u64) -> T,
 ) {
     let known = state.network.node(life.node).known;
-    let answer = match (kind, answers) {
-        (Kind::Any, true) => Ok(answer(state, known)),
-        (Kind::Leader, _) | (Kind::Any, false) => Err(away("it has no leader")),
-    };
+    let found = (kind == Kind::Any && answers).then(|| answer(state, known));
+    let answer = found.filter(|found| !found.is_nothing());
+    let answer = answer.ok_or_else(|| away("it has no leader"));
     let (way, _) = {
         let chance = &mut state.network.node(life.node).log_chance;
         state.faults.way(chance)

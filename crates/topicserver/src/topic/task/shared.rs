@@ -10,7 +10,7 @@ use crate::cluster::presence::Asker;
 use crate::cluster::tail::Counted;
 use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::Command;
-use crate::topic::place::InLog;
+use crate::topic::place::{InLog, Place};
 use crate::topic::put_off::{Due, Needs};
 
 /// What clients are told that need what the log has.
@@ -106,8 +106,11 @@ impl Task {
         let Some(clustered) = &mut self.clustered else {
             return;
         };
-        if self.log.place().is_none() {
-            return;
+        // If the topic has been followed before, in vain, what was read then may come after what
+        // is read now.
+        match self.log.place() {
+            Some(Place::Cluster(log)) if !log.has_read(counted.at) => {}
+            _ => return,
         }
         let publications = clustered.publications(&counted.record);
         let applied = self.log.apply(&counted, &publications);

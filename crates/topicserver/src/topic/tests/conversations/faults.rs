@@ -1,0 +1,164 @@
+//! Faults that conversations have found, each by itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+use wire::{RegistrationOptions, TopicName};
+
+use super::cluster::{Cluster, SERVERS};
+use super::publisher::publish;
+use super::reader::Connection;
+use super::server::Server;
+use crate::cluster::record::{Group, Message, Record};
+use crate::cluster::simulation::{Faults, Misfortune, World};
+use crate::cluster::tail::Counted;
+
+fn run(test: impl Future<Output = ()>) {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(test);
+}
+
+fn world() -> World {
+    World::new(0, Faults::default())
+}
+
+fn topic() -> TopicName {
+    TopicName::new("Lab").unwrap()
+}
+
+/// Publishes one message until it is stored.
+async fn say(server: &Server, text: &str) {
+    let lines = format!("{{\"m\":\"{text}\"}}\n");
+    publish(server, &topic(), &lines, None)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// The texts of messages that have come, and other events as they are.
+async fn texts(connection: &mut Connection) -> Vec<String> {
+    sleep(Duration::from_secs(2)).await;
+    let lines = connection.taken().into_iter();
+    let lines = lines.filter(|line| line["extended"].get("registered").is_none());
+    lines
+        .map(|line| line["m"].as_str().map_or(line.to_string(), str::to_owned))
+        .collect()
+}
+
+fn last(count: u64) -> RegistrationOptions {
+    RegistrationOptions {
+        last: Some(count),
+        ..RegistrationOptions::default()
+    }
+}
+
+/// When following a topic has failed half way and begins again, records of the first time may come
+/// after it.
+#[test]
+fn a_record_that_comes_to_a_topic_again_is_not_delivered_again() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let server = cluster.server(0).await;
+        let mut reader = Connection::open(&server, &topic(), &last(0), 1);
+        say(&server, "a").await;
+        for (at, record) in cluster.world.records("Lab") {
+            let record = Record::decode(Bytes::from(record)).unwrap();
+            reader.topic.deliver_record(Counted { at, record });
+        }
+        say(&server, "b").await;
+        assert_eq!(texts(&mut reader).await, ["a", "b"]);
+    });
+}
+
+/// What can't be read now isn't lost.
+#[test]
+fn a_reader_of_old_messages_waits_until_the_log_is_back() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let server = cluster.server(0).await;
+        let _first = Connection::open(&server, &topic(), &last(0), 1);
+        let all: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+        for text in &all {
+            say(&server, text).await;
+        }
+        cluster.world.suffer(&Misfortune::StopLog);
+        let mut second = Connection::open(&server, &topic(), &last(20), 2);
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(texts(&mut second).await, [""; 0]);
+        cluster.world.suffer(&Misfortune::Heal);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(texts(&mut second).await, all);
+    });
+}
+
+/// A rival's record behind another one, as nats-server 2.9 took them.
+fn rival(newest: &Record, prev: u64, first: u64) -> Record {
+    Record {
+        prev,
+        first,
+        owner: 77,
+        groups: vec![Group {
+            node: 77,
+            number: first,
+            messages: vec![Message {
+                lines: Bytes::from_static(b"{\"m\":\"rival\"}\n"),
+                count: 1,
+                ..newest.groups[0].messages[0].clone()
+            }],
+        }],
+        ..newest.clone()
+    }
+}
+
+/// The newest records of the log: where they are, and the last one.
+fn newest(cluster: &Cluster) -> (u64, Record) {
+    let (at, record) = cluster.world.records("Lab").pop().unwrap();
+    (at, Record::decode(Bytes::from(record)).unwrap())
+}
+
+/// All servers refuse the same records of a log that takes rivals, and go on behind those that
+/// count: also an owner that takes the topic over, and readers that come later.
+#[test]
+fn a_topic_of_a_log_that_has_forked_goes_on_at_all_servers_alike() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let mut readers = Vec::new();
+        for node in 0..SERVERS {
+            let server = cluster.server(node).await;
+            readers.push(Connection::open(&server, &topic(), &last(0), node as u64));
+        }
+        let mut all = Vec::new();
+        for round in 0..4 {
+            for node in 0..SERVERS {
+                let text = format!("{round} at {node}");
+                say(&*cluster.server(node).await, &text).await;
+                all.push(text);
+            }
+            // Two records of a rival, behind the last one but one.
+            let (_, record) = newest(&cluster);
+            let fork = rival(&record, record.prev, record.first);
+            let at = cluster.world.force("Lab", &fork.encode());
+            let behind = rival(&record, at, fork.end());
+            cluster.world.force("Lab", &behind.encode());
+            if round == 2 {
+                // The topic has another owner then.
+                cluster.kill(0);
+                cluster.world.suffer(&Misfortune::Kill(0));
+                cluster.world.suffer(&Misfortune::Return(0));
+                cluster.start_server(0);
+                sleep(Duration::from_secs(5)).await;
+            }
+        }
+        for reader in &mut readers[1..] {
+            assert_eq!(texts(reader).await, all);
+        }
+        say(&*cluster.server(1).await, "last").await;
+        all.push("last".into());
+        let server = cluster.server(0).await;
+        let mut late = Connection::open(&server, &topic(), &last(100), 9);
+        assert_eq!(texts(&mut late).await, all);
+    });
+}
