@@ -251,7 +251,11 @@ fn prepared(socket: TcpStream) -> TcpStream {
 fn is_gone(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            // An end of TLS that the server didn't announce.
+            | ErrorKind::UnexpectedEof
     )
 }
 
