@@ -193,8 +193,8 @@ impl<R: Source> Session<R> {
 
 /// Waits until everything is `delivered` to the outbox, writes what waits there and then `last`,
 /// and gives the peer time to read it and to close too. A peer that reads nothing for `timeout`
-/// is cut off with a reset.
-async fn lingering_close<R: Source>(
+/// is cut off with a reset; one for whom nothing waits yet is not, however slow the server is.
+pub(super) async fn lingering_close<R: Source>(
     mut reader: R,
     handler: &mut Handler,
     delivered: impl Future<Output = ()>,
@@ -241,7 +241,8 @@ async fn lingering_close<R: Source>(
             if is_finished {
                 return Poll::Ready(());
             }
-            if !outbox.take_sent() {
+            let has_nothing_to_read = drain == Drain::Empty && !is_delivered;
+            if !outbox.take_sent() && !has_nothing_to_read {
                 outbox.abort();
                 return Poll::Ready(());
             }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream, unix};
 
 use super::*;
@@ -27,13 +29,18 @@ impl ServeHttp for NoHttp {
 
 /// A session in a server with these limits, whose peer sends nothing.
 async fn session(config: Config) -> Session<OwnedReadHalf> {
+    session_and_peer(config).await.0
+}
+
+async fn session_and_peer(config: Config) -> (Session<OwnedReadHalf>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
+    let (peer, _) = listener.accept().await.unwrap();
     let guard = state(config).admit(address).unwrap();
     let limits = QueueLimits::of_one(1000);
     let outbox = Arc::new(Outbox::new(TcpWriter::new(writer), address, limits));
-    Session::new(reader, outbox, guard)
+    (Session::new(reader, outbox, guard), peer)
 }
 
 /// The same over a UNIX socket.
@@ -81,4 +88,22 @@ async fn nobody_is_read_while_the_mailboxes_of_all_topics_are_full() {
     assert!(session.handler.poll_room(&mut cx).is_pending());
     drop(mailboxes);
     std::future::poll_fn(|cx| session.handler.poll_room(cx)).await;
+}
+
+/// A topic may be behind, or wait for its disk.
+#[tokio::test]
+async fn a_peer_is_not_cut_off_for_what_the_server_has_not_sent_yet() {
+    let (mut session, mut peer) = session_and_peer(Config::default()).await;
+    peer.shutdown().await.unwrap();
+    let timeout = Duration::from_millis(1);
+    let closing = async move {
+        let last = Some(Bytes::from_static(b"all there was"));
+        let delivered = tokio::time::sleep(20 * timeout);
+        let (reader, handler) = (session.reader, &mut session.handler);
+        close::lingering_close(reader, handler, delivered, last, timeout).await;
+    };
+    let mut answer = Vec::new();
+    let (_, read) = tokio::join!(closing, peer.read_to_end(&mut answer));
+    read.unwrap();
+    assert_eq!(answer, b"all there was");
 }

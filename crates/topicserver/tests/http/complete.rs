@@ -15,6 +15,9 @@ use crate::requests::Http;
 const TEXT: usize = 10_000;
 const MESSAGES: usize = 1_000;
 
+/// A reader that the machine pauses is cut off, too; one that is always cut off isn't paused.
+const ATTEMPTS: usize = 5;
+
 /// Deadlines that a reader of ten megabytes easily outlives.
 fn server(write_timeout: u64) -> TestServer {
     let server = TestServer::with(Config {
@@ -91,12 +94,16 @@ fn count(answer: &[u8]) -> usize {
 
 #[test]
 fn who_reads_slowly_gets_everything() {
-    // The whole takes far longer than any deadline, and no pause does.
-    let server = server(600);
+    // The whole takes longer than any deadline, and no pause does, but those of a busy machine.
+    let server = server(1_500);
     for (name, request) in requests(&server) {
-        let mut stream = ask(&server, &request);
-        let answer = read_slowly(&mut stream, Duration::from_millis(60)).unwrap();
-        assert_eq!(count(&answer), MESSAGES, "{name}");
+        let read = || {
+            let mut stream = ask(&server, &request);
+            let answer = read_slowly(&mut stream, Duration::from_millis(100)).ok();
+            answer.filter(|answer| count(answer) == MESSAGES)
+        };
+        let answer = (0..ATTEMPTS).find_map(|_| read());
+        let answer = answer.unwrap_or_else(|| panic!("{name} is cut off"));
         let is_chunked = name == "lines" || name == "events";
         assert_eq!(answer.ends_with(b"\r\n0\r\n\r\n"), is_chunked, "{name}");
         let head = memchr::memmem::find(&answer, b"\r\n\r\n").unwrap_or(0);

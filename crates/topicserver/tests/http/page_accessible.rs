@@ -88,9 +88,12 @@ fn axe() -> Option<String> {
 }
 
 fn axe_code() -> Option<String> {
-    let scratch = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
-    let file = scratch.join("node_modules/axe-core/axe.min.js");
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = target.join("axe.min.js");
     if !file.exists() {
+        // Each process installs in a folder of its own and moves the file into its place: two
+        // installations in one folder remove each other's files.
+        let scratch = target.join(format!("axe-{:016x}", getrandom::u64().unwrap()));
         let install = Command::new("npm")
             .args([
                 "install",
@@ -103,7 +106,11 @@ fn axe_code() -> Option<String> {
             .arg("axe-core@4")
             .stdin(Stdio::null())
             .status();
-        if !install.is_ok_and(|status| status.success()) {
+        let installed = scratch.join("node_modules/axe-core/axe.min.js");
+        let is_there = install.is_ok_and(|status| status.success())
+            && std::fs::rename(installed, &file).is_ok();
+        let _ = std::fs::remove_dir_all(scratch);
+        if !is_there {
             println!("skipped: npm can't install axe-core");
             return None;
         }

@@ -176,7 +176,7 @@ fn what_cant_be_read_is_told_and_closed() {
 #[test]
 fn a_peer_that_never_registers_is_told_and_closed() {
     let server = TestServer::with(Config {
-        registration_timeout: Duration::from_millis(200),
+        registration_timeout: Duration::from_secs(2),
         ..Config::default()
     });
     let mut socket = Socket::to(&server);

@@ -49,7 +49,9 @@ fn classic_readers_that_stop_hold_no_more_than_all_may_and_are_told() {
         "0",
         // Reading begins when everything is published, which takes a busy machine long.
         "--drain-timeout",
-        "60",
+        "3600",
+        "--write-timeout",
+        "3600",
     ]);
     let mut publisher = publisher(&server);
     let mut readers: Vec<_> = (0..READERS)
@@ -97,6 +99,9 @@ fn extended_readers_that_stop_get_everything_later() {
         MAX_OUTBOX,
         "--history-bytes",
         "16777216",
+        // As above.
+        "--write-timeout",
+        "3600",
     ]);
     let mut publisher = publisher(&server);
     let mut readers: Vec<_> = (0..READERS)

@@ -48,7 +48,7 @@ fn topics_that_everyone_has_left_are_gone() {
 fn stalled_readers_hold_a_bounded_number_of_bytes() {
     const STALLED: usize = 20;
     const MESSAGES: usize = 3_000;
-    let server = Process::start(&["--max-outbox", "200000"]);
+    let server = Process::start(&["--max-outbox", "200000", "--write-timeout", "3600"]);
     let mut publisher = server.join(&["t"]);
     let mut reader = server.join(&["t"]);
     let _stalled: Vec<_> = (0..STALLED)

@@ -177,7 +177,12 @@ fn a_deep_replay_from_disk_joins_what_is_live_without_a_seam() {
 #[test]
 fn a_slow_reader_is_caught_up_from_disk() {
     let directory = Directory::new();
-    let server = directory.serve(&["--history-messages", "10", "--max-outbox", "65536"]);
+    let options = [
+        ["--history-messages", "10"],
+        ["--max-outbox", "65536"],
+        ["--write-timeout", "3600"],
+    ];
+    let server = directory.serve(options.as_flattened());
     let mut slow = Client::connect_narrow(server.v4());
     slow.register_extended(&["T"], json!({}));
     let (mut publisher, _) = extended(&server, &["T"], json!({}));

@@ -170,6 +170,12 @@ impl Client {
         parts(&self.line())
     }
 
+    /// The same for a connection that may have been reset: `None` then.
+    #[track_caller]
+    pub fn message_or_reset(&mut self) -> Option<(String, String)> {
+        self.next_line_or_reset().map(|line| parts(&line))
+    }
+
     /// The next frame must be this message.
     #[track_caller]
     pub fn expect(&mut self, topic: &str, text: &str) {
@@ -245,7 +251,11 @@ fn prepared(socket: TcpStream) -> TcpStream {
 fn is_gone(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            // An end of TLS that the server didn't announce.
+            | ErrorKind::UnexpectedEof
     )
 }
 
