@@ -55,19 +55,21 @@ async fn converse(seed: u64) -> Outcome {
     let mut people = Vec::new();
     for (number, name) in (0..).zip(TOPICS) {
         let topic = TopicName::new(name).unwrap();
-        let publishers = (0..PUBLISHERS).map(|n| Publisher::start(&cluster, &topic, 10 * number + n));
+        let publishers =
+            (0..PUBLISHERS).map(|n| Publisher::start(&cluster, &topic, 10 * number + n));
         let publishers: Vec<_> = publishers.collect();
         let readers = (0..READERS).map(|n| Reader::start(&cluster, &topic, 10 * number + n));
         let readers: Vec<_> = readers.collect();
         people.push((topic, publishers, readers));
     }
     let plan = Plan::by_seed(seed, cluster::SERVERS, SPAN);
-    world.live_through(&plan, |misfortune| match misfortune {
-        Misfortune::Kill(node) => cluster.kill(*node),
-        Misfortune::Return(node) => cluster.start_server(*node),
-        _ => {}
-    })
-    .await;
+    world
+        .live_through(&plan, |misfortune| match misfortune {
+            Misfortune::Kill(node) => cluster.kill(*node),
+            Misfortune::Return(node) => cluster.start_server(*node),
+            _ => {}
+        })
+        .await;
     world.set_faults(|faults| *faults = Faults::default());
     cluster.calm.cancel();
     let heads: Vec<_> = rest(&cluster, &people).await;
@@ -132,11 +134,17 @@ fn whatever_goes_wrong_a_conversation_is_whole() {
 }
 
 fn is_whole(seed: u64) -> bool {
-    let Outcome { complaints, trace, .. } = live_through(seed);
+    let Outcome {
+        complaints, trace, ..
+    } = live_through(seed);
     if !complaints.is_empty() {
         let is_traced = seeds().end - seeds().start == 1;
         let lines = if is_traced { trace } else { Vec::new() };
-        eprintln!("{}\nseed {seed}:\n{}\n", lines.join("\n"), complaints.join("\n"));
+        eprintln!(
+            "{}\nseed {seed}:\n{}\n",
+            lines.join("\n"),
+            complaints.join("\n")
+        );
     }
     complaints.is_empty()
 }
@@ -144,6 +152,10 @@ fn is_whole(seed: u64) -> bool {
 #[test]
 fn a_seed_gives_the_same_run() {
     for seed in 0..3 {
-        assert_eq!(live_through(seed).digest, live_through(seed).digest, "seed {seed}");
+        assert_eq!(
+            live_through(seed).digest,
+            live_through(seed).digest,
+            "seed {seed}"
+        );
     }
 }

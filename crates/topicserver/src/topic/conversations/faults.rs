@@ -32,7 +32,10 @@ fn topic() -> TopicName {
 /// Publishes one message until it is stored.
 async fn say(server: &Server, text: &str) {
     let lines = format!("{{\"m\":\"{text}\"}}\n");
-    publish(server, &topic(), &lines, None).await.unwrap().unwrap();
+    publish(server, &topic(), &lines, None)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 /// The texts of messages that have come, and other events as they are.

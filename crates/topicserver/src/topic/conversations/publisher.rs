@@ -104,12 +104,18 @@ impl Author {
         let has_id = self.chance.happens(0.6);
         let count = if has_id { 1 } else { 1 + self.chance.below(3) };
         let name = &self.name;
-        let texts: Vec<_> = (0..count).map(|n| format!("{name}: {number}.{n}")).collect();
+        let texts: Vec<_> = (0..count)
+            .map(|n| format!("{name}: {number}.{n}"))
+            .collect();
         let mut seq = None;
         loop {
             let server = self.cluster.choose(&mut self.chance).await;
             // At once, or one after the other at the same server.
-            let times = if has_id && self.chance.happens(0.05) { 2 } else { 1 };
+            let times = if has_id && self.chance.happens(0.05) {
+                2
+            } else {
+                1
+            };
             for _ in 0..times {
                 seq = self.send(&server, &texts, has_id).await.or(seq);
             }
@@ -133,7 +139,10 @@ impl Author {
 
     /// The number of the first message; `None` if it isn't known whether they are stored.
     async fn send(&self, server: &Server, texts: &[String], has_id: bool) -> Option<u64> {
-        let lines: String = texts.iter().map(|text| format!("{{\"m\":\"{text}\"}}\n")).collect();
+        let lines: String = texts
+            .iter()
+            .map(|text| format!("{{\"m\":\"{text}\"}}\n"))
+            .collect();
         let id = has_id.then_some((&*self.name, &*texts[0]));
         let receipt = publish(server, &self.topic, &lines, id);
         let answer = tokio::select! {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, sleep_until, Instant};
+use tokio::time::{Instant, sleep, sleep_until};
 use wire::{Position, RegistrationOptions, TopicName};
 
 use super::chain::Told;
@@ -93,7 +93,9 @@ impl Connection {
     pub(super) fn taken(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
         while let Ok(bytes) = self.lines.try_recv() {
-            let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            let lines = bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty());
             all.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
         }
         all
@@ -232,7 +234,11 @@ impl Person {
             seen.seq = seq;
             seen.messages.insert(seq, text.to_owned());
         } else if let Some(registered) = extended.get("registered") {
-            self.begin(&mut seen, &registered["topics"][self.topic.as_str()], options);
+            self.begin(
+                &mut seen,
+                &registered["topics"][self.topic.as_str()],
+                options,
+            );
         } else if extended.get("error").is_some() {
             return false;
         } else {
