@@ -57,9 +57,10 @@ impl InLog {
         self.first.clone()
     }
 
-    /// Whether the record at this position was read.
-    pub(crate) fn has_read(&self, at: u64) -> bool {
-        at <= self.end.lock().at
+    /// Whether this record was read. A log that has lost records goes back with its positions.
+    pub(crate) fn has_read(&self, counted: &Counted) -> bool {
+        let end = self.end.lock();
+        counted.at <= end.at && counted.record.epoch == end.chain.epoch
     }
 
     /// A record was read.

@@ -109,7 +109,7 @@ impl Task {
         // If the topic has been followed before, in vain, what was read then may come after what
         // is read now.
         match self.log.place() {
-            Some(Place::Cluster(log)) if !log.has_read(counted.at) => {}
+            Some(Place::Cluster(log)) if !log.has_read(&counted) => {}
             _ => return,
         }
         let publications = clustered.publications(&counted.record);

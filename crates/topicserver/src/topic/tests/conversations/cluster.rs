@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::server::Server;
+use super::server::{Server, Skewed};
 use crate::cluster::simulation::{Chance, World};
 
 pub(super) const SERVERS: usize = 3;
@@ -48,7 +48,12 @@ impl Cluster {
             *lives += 1;
             *lives
         };
-        let server = Server::start(self, node, life);
+        let clock = Skewed {
+            began: self.began,
+            by: self.skew(node),
+        };
+        let engine = self.world.engine(node);
+        let server = Server::start(engine, self.seed, node, life, clock);
         self.servers.lock()[node] = Some(server);
     }
 
@@ -59,7 +64,7 @@ impl Cluster {
     }
 
     /// By how much a server's clock is wrong: in some runs all are right.
-    pub(super) fn skew(&self, node: usize) -> i64 {
+    fn skew(&self, node: usize) -> i64 {
         let mut chance = Chance::new(self.seed, 500 + node as u64);
         match self.seed % 3 {
             0 => 0,

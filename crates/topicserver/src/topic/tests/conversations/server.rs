@@ -9,13 +9,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cluster::Cluster;
-use crate::Config;
 use crate::clock::{Clock, TimeSource};
 use crate::cluster::keep::Keep;
 use crate::cluster::nodes::{NodeId, OwnNode};
-use crate::cluster::part::{Part, PartSettings};
+use crate::cluster::part::{Engine, Part, PartSettings};
 use crate::cluster::shared::Shared;
+use crate::config::Config;
 use crate::history::dedup::IdLimits;
 use crate::queues::QueueLimits;
 use crate::topic::registry::Registry;
@@ -36,9 +35,9 @@ pub(super) struct Server {
 }
 
 /// The time of a runtime, by a clock that is wrong by some milliseconds.
-struct Skewed {
-    began: Instant,
-    by: i64,
+pub(super) struct Skewed {
+    pub(super) began: Instant,
+    pub(super) by: i64,
 }
 
 impl TimeSource for Skewed {
@@ -53,15 +52,18 @@ impl TimeSource for Skewed {
 }
 
 impl Server {
-    /// Starts a server, which has this life of all that there are.
-    pub(super) fn start(cluster: &Cluster, node: usize, life: u64) -> Arc<Self> {
-        let source = Skewed {
-            began: cluster.began,
-            by: cluster.skew(node),
-        };
-        let clock = Clock::new(Arc::new(source), Duration::ZERO);
+    /// Starts a server in its life with this number, of all that there are in a run. Its clock is
+    /// wrong by some milliseconds.
+    pub(super) fn start(
+        engine: Engine,
+        seed: u64,
+        node: usize,
+        life: u64,
+        clock: Skewed,
+    ) -> Arc<Self> {
+        let clock = Clock::new(Arc::new(clock), Duration::ZERO);
         let own = OwnNode {
-            id: NodeId(xxh3_64(format!("{} {life}", cluster.seed).as_bytes())),
+            id: NodeId(xxh3_64(format!("{seed} {life}").as_bytes())),
             name: format!("server {node}"),
             started: clock.read().stamp,
             advertise: None,
@@ -79,7 +81,6 @@ impl Server {
             patience: PATIENCE,
             keep: Keep::new(u64::MAX, u64::MAX),
         };
-        let engine = cluster.world.engine(node);
         let part = Arc::new(Part::new(engine, own, clock.clone(), settings));
         let queues = QueueLimits::new(1 << 20, 1 << 20, usize::MAX);
         let sender = part.sender().clone();
