@@ -11,7 +11,7 @@ use super::tail::{Tail, ask, read};
 
 /// How far the clocks of servers and of the log may be apart, in milliseconds: messages from so
 /// much before a time are looked at to find the first one after it.
-const SKEW: u64 = 10_000;
+const SKEW: u64 = 60_000;
 
 /// Bytes that are read for that at once.
 const READ_BYTES: usize = 256 * 1024;

@@ -51,6 +51,8 @@ pub(crate) struct Topic {
     pub(super) is_expiring: AtomicBool,
     /// In a cluster it takes a moment to join.
     is_clustered: bool,
+    /// A classic connection has not joined yet, and is read no further until it has.
+    is_joining: AtomicBool,
 }
 
 /// A command for a topic's task.
@@ -121,6 +123,7 @@ impl Topic {
             is_giving: AtomicBool::new(false),
             is_expiring: AtomicBool::new(false),
             is_clustered: false,
+            is_joining: AtomicBool::new(false),
         }
     }
 
@@ -155,7 +158,7 @@ impl Topic {
     pub(crate) fn join(&self, subscriber: SharedOutbox) -> Backpressure {
         if self.is_clustered {
             // What the connection sends next comes after its registration has taken effect.
-            self.mailbox.hold();
+            self.is_joining.store(true, Relaxed);
         }
         self.put_control(Command::Join(subscriber));
         match self.is_clustered {
@@ -270,8 +273,21 @@ impl Topic {
         self.mailbox.putters()
     }
 
+    /// Says that all who wanted to join have.
+    pub(super) fn let_in(&self) {
+        if self.is_joining.swap(false, Relaxed) {
+            self.mailbox.wake_putters();
+        }
+    }
+
     /// Waits until the topic can take more.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_joining.load(Relaxed) {
+            self.mailbox.wait(cx);
+            if self.is_joining.load(Relaxed) {
+                return Poll::Pending;
+            }
+        }
         self.mailbox.poll_room(cx)
     }
 

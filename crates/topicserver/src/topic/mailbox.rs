@@ -39,8 +39,6 @@ struct State<C> {
     commands: Vec<C>,
     /// Bytes that wait, as their producers counted them.
     bytes: usize,
-    /// Producers wait, however little there is.
-    is_held: bool,
     /// Bytes that are counted in the sum of all queues: of the commands that wait, and of those
     /// that the consumer is handling.
     counted: usize,
@@ -58,7 +56,6 @@ impl<C> Mailbox<C> {
             state: Mutex::new(State {
                 commands: Vec::new(),
                 bytes: 0,
-                is_held: false,
                 counted: 0,
                 taker: None,
                 putters: Vec::new(),
@@ -97,33 +94,24 @@ impl<C> Mailbox<C> {
         if self.has_room(&state) {
             return Poll::Ready(());
         }
-        if !state
-            .putters
-            .iter()
-            .any(|known| known.will_wake(cx.waker()))
-        {
-            state.putters.push(cx.waker().clone());
-        }
+        add_putter(&mut state, cx);
         Poll::Pending
     }
 
     /// Whether more may be put in. An empty mailbox always has room, because nothing would wake a
     /// producer that waits for it.
     fn has_room(&self, state: &State<C>) -> bool {
-        !state.is_held && (state.bytes == 0 || state.bytes < self.limits.allowed_mailbox())
+        state.bytes == 0 || state.bytes < self.limits.allowed_mailbox()
     }
 
-    /// Has producers wait until [`release`](Self::release).
-    pub(crate) fn hold(&self) {
-        self.state.lock().is_held = true;
+    /// Has a producer woken with those that wait for room, whether there is any or not.
+    pub(crate) fn wait(&self, cx: &Context<'_>) {
+        add_putter(&mut self.state.lock(), cx);
     }
 
-    /// Lets producers go on that were held.
-    pub(crate) fn release(&self) {
-        let mut state = self.state.lock();
-        state.is_held = false;
-        let putters = std::mem::take(&mut state.putters);
-        drop(state);
+    /// Wakes all producers that wait.
+    pub(crate) fn wake_putters(&self) {
+        let putters = std::mem::take(&mut self.state.lock().putters);
         putters.into_iter().for_each(Waker::wake);
     }
 
@@ -181,6 +169,13 @@ impl<C> Mailbox<C> {
     /// Whether no command waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()
+    }
+}
+
+fn add_putter<C>(state: &mut State<C>, cx: &Context<'_>) {
+    let mut known = state.putters.iter();
+    if !known.any(|known| known.will_wake(cx.waker())) {
+        state.putters.push(cx.waker().clone());
     }
 }
 

@@ -79,7 +79,7 @@ impl Task {
         if let Some(clustered) = &mut self.clustered
             && !clustered.put_off().has_join()
         {
-            self.topic.mailbox.release();
+            self.topic.let_in();
         }
     }
 
