@@ -117,7 +117,7 @@ export class Client {
   #given; #named = []; #elsewhere = []; #at;
   #secret; #canReturn; #limit; #options;
   #prefix = randomText(6); #count = 0;
-  #wanted; #granted; #durability;
+  #wanted; #granted; durability;
   // name → { place: {epoch, seq}, start: options until the first message has come }
   #topics = new Map();
   // id → a message without an acknowledgement, in the order of publishing
@@ -144,7 +144,6 @@ export class Client {
 
   get address() { return this.#at; }
   get user() { return this.#granted; }
-  get durability() { return this.#durability; }
   get isConnected() { return this.#isReady; }
   get topics() { return [...this.#topics.keys()]; }
   place(topic) { return structuredClone(this.#topics.get(topic)?.place); }
@@ -226,8 +225,7 @@ export class Client {
     const register = (name) => {
       if (this.#isClosed) connection.abort();
       const about = { auth, user: name, client: this.#secret };
-      return connection.ask("registered", () => ({ topics: [], extended: about }),
-        ({ durability }) => { this.#durability = durability; });
+      return connection.ask("registered", () => ({ topics: [], extended: about }), ({ durability }) => { this.durability = durability; });
     };
     try {
       const answer = await register(user).catch(async (refusal) => {
