@@ -88,6 +88,9 @@ export class Client {
   readonly address: string | undefined;
   /** The name that the server granted. */
   readonly user: string | undefined;
+  /** Where a message is when the server has acknowledged it: on disk, in the memory of most servers
+   *  of its cluster, or in its own memory. Older servers don't say. */
+  readonly durability: "flushed" | "replicated" | "memory" | undefined;
   readonly isConnected: boolean;
   readonly topics: string[];
   place(topic: string): Place | undefined;

@@ -117,7 +117,7 @@ export class Client {
   #given; #named = []; #elsewhere = []; #at;
   #secret; #canReturn; #limit; #options;
   #prefix = randomText(6); #count = 0;
-  #wanted; #granted;
+  #wanted; #granted; durability;
   // name → { place: {epoch, seq}, start: options until the first message has come }
   #topics = new Map();
   // id → a message without an acknowledgement, in the order of publishing
@@ -225,7 +225,7 @@ export class Client {
     const register = (name) => {
       if (this.#isClosed) connection.abort();
       const about = { auth, user: name, client: this.#secret };
-      return connection.ask("registered", () => ({ topics: [], extended: about }));
+      return connection.ask("registered", () => ({ topics: [], extended: about }), ({ durability }) => { this.durability = durability; });
     };
     try {
       const answer = await register(user).catch(async (refusal) => {

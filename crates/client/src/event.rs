@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{Address, Envelope, TopicName, UserName};
+use wire::{Address, Durability, Envelope, TopicName, UserName};
 
 use crate::dial::DialError;
 use crate::error::{ClientError, Disconnect, HistoryError, ServerError};
@@ -41,6 +41,8 @@ pub enum Event {
     Registered {
         /// The name by which others know us.
         user: Option<String>,
+        /// What an acknowledgement of the server promises; none of an older server.
+        durability: Option<Durability>,
     },
     /// The client no longer takes part in a topic.
     Left(TopicName),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
-use wire::ErrorCode;
+use wire::{Durability, ErrorCode};
 
 use crate::access::Access;
 use crate::clock::Clock;
@@ -84,6 +84,8 @@ pub(crate) struct Readiness {
     /// clients would help nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<&'static str>,
+    /// Where a message is when it is acknowledged.
+    durability: Durability,
 }
 
 impl ServerState {
@@ -190,6 +192,7 @@ impl ServerState {
             ready: !is_draining && has_quorum,
             because: draining.into_iter().chain(no_quorum).collect(),
             degraded: trouble.map(ErrorCode::as_str).into_iter().collect(),
+            durability: self.registry.durability(),
         }
     }
 

@@ -80,6 +80,26 @@ pub struct Registered<'a> {
     /// this one is gone; none if the server says nothing about that.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub servers: Option<Vec<Cow<'a, str>>>,
+    /// What an acknowledgement of these topics promises. Absent in the answer to leaving, and of
+    /// older servers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub durability: Option<Durability>,
+}
+
+/// Where a message is when it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// On disk; in a cluster, on the disks of most NATS servers.
+    Flushed,
+    /// In the memory of most NATS servers of a cluster. A power cut of all of them loses the
+    /// messages of the last seconds.
+    Replicated,
+    /// In the memory of the server. A restart loses it.
+    Memory,
+    /// Something that a newer server promises.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The state of a topic when a connection joined it.

@@ -43,8 +43,8 @@ pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, EnvelopeWriter};
 pub use error_code::ErrorCode;
 pub use event::{
-    Ack, Authenticated, Event, Gap, HistoryRange, Members, Notice, Person, Presence, Reconnect,
-    Registered, Removed, ReportedError, TopicState, TopicSummary,
+    Ack, Authenticated, Durability, Event, Gap, HistoryRange, Members, Notice, Person, Presence,
+    Reconnect, Registered, Removed, ReportedError, TopicState, TopicSummary,
 };
 pub use extended::{ExtendedError, MemberError};
 pub use frame::{Endpoint, Frame, JsonStr, Message, Received, Registration};

@@ -276,7 +276,8 @@ impl Session {
             self.emit(Event::Incomplete(topic));
         }
         let user = registered.user.as_ref().map(ToString::to_string);
-        self.emit(Event::Registered { user });
+        let durability = registered.durability;
+        self.emit(Event::Registered { user, durability });
         if self.config.presence == Presence::Follow {
             joined.into_iter().for_each(|topic| self.ask_who(topic));
         }

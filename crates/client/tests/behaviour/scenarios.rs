@@ -269,8 +269,10 @@ async fn s12_a_name_is_kept_until_the_other_one_is_granted() {
     writer.publish_all(numbers(1, 50)).await;
     carl.client.request(rename("dora")).await.unwrap();
     writer.publish_all(numbers(51, 100)).await;
-    carl.until(|event| matches!(event, Event::Registered { user: Some(user) } if user == "dora"))
-        .await;
+    carl.until(
+        |event| matches!(event, Event::Registered { user: Some(user), .. } if user == "dora"),
+    )
+    .await;
     carl.until_texts(100).await;
     texts_are(&carl, &numbers(1, 100));
 }

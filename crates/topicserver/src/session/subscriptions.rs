@@ -130,7 +130,8 @@ impl Subscriptions {
         let named = admitted.iter().map(Admitted::name);
         let named = named.chain(others.iter().map(|(topic, _)| topic.name()));
         let (outbox, user) = (self.outbox.clone(), identity.user.clone());
-        let answer = RegistrationReply::new(outbox, user, named);
+        let durability = Some(registry.durability());
+        let answer = RegistrationReply::new(outbox, user, durability, named);
         let outbox = self.outbox.clone();
         let registration = |grant: Grant, start| Registration {
             outbox: outbox.clone(),
@@ -192,7 +193,7 @@ impl Subscriptions {
             }
         }
         let named = left.iter().map(Membership::name);
-        let answer = RegistrationReply::new(self.outbox.clone(), user, named);
+        let answer = RegistrationReply::new(self.outbox.clone(), user, None, named);
         for membership in &left {
             if !membership.is_reader() {
                 answer.report_left(membership.name());

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wire::{Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName};
+use wire::{
+    Durability, Event, Position, Registered, RegistrationOptions, TopicName, TopicState, UserName,
+};
 
 use crate::outbox::SharedOutbox;
 use crate::outbox::positions::StreamPosition;
@@ -109,6 +111,7 @@ const STATE_COST: usize = 100;
 pub(crate) struct RegistrationReply {
     outbox: SharedOutbox,
     user: Option<UserName>,
+    durability: Option<Durability>,
     state: Mutex<State>,
 }
 
@@ -157,10 +160,11 @@ pub(crate) enum ReplyState {
 
 impl RegistrationReply {
     /// A reply to a connection whose user has this name; these topics will report. If there are
-    /// none, the reply is sent at once.
+    /// none, the reply is sent at once. It says what acknowledgements promise, if that is given.
     pub(crate) fn new<'a>(
         outbox: SharedOutbox,
         user: Option<UserName>,
+        durability: Option<Durability>,
         topics: impl Iterator<Item = &'a TopicName>,
     ) -> Arc<Self> {
         let (mut missing, mut bytes) = (0, 0);
@@ -176,11 +180,12 @@ impl RegistrationReply {
             waiting: Vec::new(),
         };
         if missing == 0 {
-            state.answer(user.as_ref());
+            state.answer(user.as_ref(), durability);
         }
         Arc::new(Self {
             outbox,
             user,
+            durability,
             state: Mutex::new(state),
         })
     }
@@ -233,7 +238,7 @@ impl RegistrationReply {
         for on_answered in std::mem::take(&mut state.waiting) {
             on_answered(self);
         }
-        state.answer(self.user.as_ref());
+        state.answer(self.user.as_ref(), self.durability);
         ReplyState::Sent
     }
 
@@ -245,7 +250,7 @@ impl RegistrationReply {
 }
 
 impl State {
-    fn answer(&mut self, user: Option<&UserName>) {
+    fn answer(&mut self, user: Option<&UserName>, durability: Option<Durability>) {
         let Some(reply) = self.reply.take() else {
             return;
         };
@@ -260,6 +265,7 @@ impl State {
             topics: topics.collect(),
             left: std::mem::take(&mut self.left),
             servers: None,
+            durability,
         };
         reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
-use wire::{Event, Page, TopicName};
+use wire::{Durability, Event, Page, TopicName};
 
 use crate::clock::Clock;
 use crate::cluster::presence::{Summary, TopicList};
@@ -68,6 +68,11 @@ impl Registry {
             topics: Mutex::default(),
             lists: Semaphore::new(LISTS),
         })
+    }
+
+    /// Where a message is when it is acknowledged.
+    pub(crate) fn durability(&self) -> Durability {
+        self.settings.durability()
     }
 
     /// Whether there is such a topic in memory.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use wire::TopicName;
+use wire::{Durability, TopicName};
 
 use crate::clock::Clock;
 use crate::cluster::sender::Sender;
-use crate::config::Config;
+use crate::config::{ClusterDurability, Config};
 use crate::history::budget::MemoryBudget;
 use crate::history::dedup::IdLimits;
 use crate::history::memory::HistoryLimits;
@@ -33,6 +33,8 @@ pub(crate) struct TopicSettings {
     pub(crate) store: Option<Store>,
     /// Its cluster, with `--cluster`.
     pub(crate) cluster: Option<Arc<Sender>>,
+    /// What its acknowledgements promise.
+    promise: ClusterDurability,
     pub(crate) clock: Clock,
     /// Limits the log lines about the store, which may come with every message.
     pub(crate) troubles: LogLimiter,
@@ -79,6 +81,10 @@ impl TopicSettings {
             budget: MemoryBudget::new(config.history_memory),
             store,
             cluster: None,
+            promise: match &config.cluster {
+                Some(cluster) => cluster.durability,
+                None => ClusterDurability::Flushed,
+            },
             clock,
             troubles: LogLimiter::default(),
         })
@@ -87,6 +93,15 @@ impl TopicSettings {
     /// The same for topics of a cluster, if there is one.
     pub(crate) fn in_cluster(self, cluster: Option<Arc<Sender>>) -> Self {
         Self { cluster, ..self }
+    }
+
+    /// Where a message is when it is acknowledged.
+    pub(crate) fn durability(&self) -> Durability {
+        match (&self.cluster, &self.store, self.promise) {
+            (Some(_), _, ClusterDurability::Replicated) => Durability::Replicated,
+            (Some(_), _, ClusterDurability::Flushed) | (None, Some(_), _) => Durability::Flushed,
+            (None, None, _) => Durability::Memory,
+        }
     }
 
     /// The limits in force. A topic reads them when it begins, when it is told that they have

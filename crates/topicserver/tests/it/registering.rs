@@ -28,7 +28,7 @@ fn a_registration_is_answered_with_where_each_topic_is() {
 fn a_registration_for_nothing_is_answered_too() {
     let server = TestServer::start();
     let (mut client, answer) = server.extended(&[], json!({}));
-    assert_eq!(answer, json!({"topics": {}}));
+    assert_eq!(answer, json!({"topics": {}, "durability": "memory"}));
     let more = client.register_extended(&["T"], json!({}));
     assert!(more["topics"].get("T").is_some());
 }

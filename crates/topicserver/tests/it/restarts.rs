@@ -35,6 +35,14 @@ fn resume(answer: &Value, seq: u64) -> Value {
 }
 
 #[test]
+fn what_an_acknowledgement_promises_is_said() {
+    let directory = Directory::new();
+    let server = directory.serve(&[]);
+    let (_, answer) = extended(&server, &["T"], json!({}));
+    assert_eq!(answer["durability"], "flushed");
+}
+
+#[test]
 fn order_history_and_ids_outlive_a_restart() {
     let directory = Directory::new();
     let mut server = directory.serve(&[]);

@@ -84,7 +84,10 @@ fn a_unix_socket_is_the_users_alone_and_goes_with_the_server() {
         stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.ends_with(r#"{"ready":true}"#), "{answer}");
+        assert!(
+            answer.ends_with(r#"{"ready":true,"durability":"memory"}"#),
+            "{answer}"
+        );
     };
     let mut server = Process::start(&["--admin", &option]);
     ask(&server);

@@ -20,13 +20,19 @@ fn a_server_that_is_to_end_says_so_first_and_goes_on_meanwhile() {
         let answer = http.answer();
         (answer.status, answer.text().trim_end().to_owned())
     };
-    assert_eq!(ready("/-/ready"), (200, r#"{"ready":true}"#.to_owned()));
+    assert_eq!(
+        ready("/-/ready"),
+        (200, r#"{"ready":true,"durability":"memory"}"#.to_owned())
+    );
     server.signal("TERM");
     let refused = eventually("the announcement", || {
         let (status, text) = ready("/-/ready");
         (status == 503).then_some(text)
     });
-    assert_eq!(refused, r#"{"ready":false,"because":["draining"]}"#);
+    assert_eq!(
+        refused,
+        r#"{"ready":false,"because":["draining"],"durability":"memory"}"#
+    );
     assert_eq!(ready("/-/health").0, 200, "it is alive");
     assert_eq!(Metrics::of(&server).get("natter_draining"), 1.0);
     // Those who are here, and those who come, notice nothing.

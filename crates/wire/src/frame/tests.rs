@@ -396,6 +396,7 @@ fn requests_are_read() {
 fn events_are_written_as_they_are_read() {
     for extended in [
         r#"{"registered":{"user":"alice","topics":{"T":{"epoch":"5f1c","seq":57,"recovered":true}}}}"#,
+        r#"{"registered":{"topics":{},"durability":"replicated"}}"#,
         r#"{"ack":{"id":"k7-1","topic":"T","seq":58}}"#,
         r#"{"members":{"topic":"T","count":3,"users":[{"user":"alice","ip":"192.168.1.1","port":"2001"}]}}"#,
         r#"{"found":{"user":"alice","ip":"192.168.1.1","port":"2001"}}"#,

@@ -64,7 +64,9 @@ impl Chat {
     /// Shows events that only a person wants to see.
     pub(super) fn on_news(&mut self, event: &Event) {
         match event {
-            Event::Registered { user: Some(user) } if self.all.people.set_me(user) => {
+            Event::Registered {
+                user: Some(user), ..
+            } if self.all.people.set_me(user) => {
                 self.all.notices.say(format_args!("you are {user}"));
             }
             Event::Found { user, ip, port } if self.call_found(user, ip, port) => return,

@@ -58,10 +58,8 @@ impl Harness {
             recovered: None,
         };
         let registered = ServerEvent::Registered(Registered {
-            user: None,
             topics: [("t".into(), state)].into(),
-            left: Vec::new(),
-            servers: None,
+            ..Registered::default()
         });
         self.reads(&registered.to_line());
         self.session.take_events();

@@ -49,17 +49,35 @@ async fn open(nats: &Nats) -> JetStream {
     JetStream::open(&config(nats), KEEP_AGE).await.unwrap().0
 }
 
+/// Appends a record, until it is known whether it is there. A busy machine takes its time.
+async fn settle(log: &JetStream, topic: &TopicName, prev: u64, id: &str, record: &str) -> Appended {
+    let end = tokio::time::Instant::now() + 2 * LIMIT;
+    loop {
+        let record = Bytes::copy_from_slice(record.as_bytes());
+        match log.append(topic, prev, id, record).await {
+            Appended::Busy | Appended::Unknown(LogError::Away(_)) => {
+                assert!(tokio::time::Instant::now() < end, "{id} stays unknown");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Appends a record, and returns its position.
+async fn add(log: &JetStream, topic: &TopicName, prev: u64, id: &str, record: &str) -> u64 {
+    match settle(log, topic, prev, id, record).await {
+        Appended::At(at) => at,
+        other => panic!("{id}: {other:?}"),
+    }
+}
+
 /// Appends records one behind the other, and returns their positions.
 async fn append_all(log: &JetStream, topic: &TopicName, records: &[&str]) -> Vec<u64> {
     let mut positions = Vec::new();
     let mut prev = 0;
     for (number, record) in records.iter().enumerate() {
-        let id = format!("1:{number}:a");
-        let record = Bytes::copy_from_slice(record.as_bytes());
-        match log.append(topic, prev, &id, record).await {
-            Appended::At(at) => prev = at,
-            other => panic!("{other:?}"),
-        }
+        prev = add(log, topic, prev, &format!("1:{number}:a"), record).await;
         positions.push(prev);
     }
     positions

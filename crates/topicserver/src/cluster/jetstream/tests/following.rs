@@ -59,9 +59,7 @@ async fn who_is_slow_is_told_that_something_is_missing() {
     // What is missing can be read, and the feed goes on.
     let rest = log.read(&t, last + 1, 1 << 20).await.unwrap();
     assert_eq!(rest.last().unwrap().at, at[199]);
-    let Appended::At(more) = log.append(&t, at[199], "x", Bytes::from("x")).await else {
-        panic!("not appended");
-    };
+    let more = add(&log, &t, at[199], "x", "x").await;
     loop {
         if next(&mut feed).await == record(more, "x") {
             return;
@@ -97,9 +95,7 @@ async fn after_each_reconnect_something_may_be_missing() {
         nats.wait();
         let prev = log.head(&t).await.unwrap().map_or(0, |head| head.at);
         let id = round.to_string();
-        let Appended::At(at) = log.append(&t, prev, &id, Bytes::from("y")).await else {
-            panic!("not appended");
-        };
+        let at = add(&log, &t, prev, &id, "y").await;
         assert_eq!(next(&mut feed).await, record(at, "y"));
     }
 }
@@ -151,9 +147,7 @@ async fn many_topics_are_followed_over_few_subscriptions() {
     let mut prev = positions[3];
     for number in 0..100 {
         let id = number.to_string();
-        let Appended::At(at) = log.append(t, prev, &id, Bytes::from("b")).await else {
-            panic!("not appended");
-        };
+        let at = add(&log, t, prev, &id, "b").await;
         prev = at;
     }
     while next(&mut feeds[699]).await != Followed::Interrupted {}
@@ -167,9 +161,7 @@ async fn many_topics_are_followed_over_few_subscriptions() {
         assert_eq!(next(feed).await, Followed::Interrupted);
     }
     nats.wait();
-    let Appended::At(at) = log.append(t, prev, "c", Bytes::from("c")).await else {
-        panic!("not appended");
-    };
+    let at = add(&log, t, prev, "c", "c").await;
     assert_eq!(next(&mut feeds[699]).await, record(at, "c"));
     drop(feeds);
     let end = tokio::time::Instant::now() + LIMIT;

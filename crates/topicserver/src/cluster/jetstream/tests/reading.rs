@@ -72,9 +72,7 @@ async fn records_are_found_by_their_time() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let between = now();
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let Appended::At(second) = log.append(&t, at[0], "2", Bytes::from("b")).await else {
-        panic!("not appended");
-    };
+    let second = add(&log, &t, at[0], "2", "b").await;
     let position = |found: Option<Located>| found.map(|record| record.at);
     assert_eq!(position(log.since(&t, 0).await.unwrap()), Some(at[0]));
     assert_eq!(position(log.since(&t, before).await.unwrap()), Some(at[0]));
