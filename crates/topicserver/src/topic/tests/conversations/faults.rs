@@ -86,7 +86,7 @@ fn a_reader_of_old_messages_waits_until_the_log_is_back() {
         }
         cluster.world.suffer(&Misfortune::StopLog);
         let mut second = Connection::open(&server, &topic(), &last(20), 2);
-        sleep(Duration::from_secs(5)).await;
+        sleep(Duration::from_secs(1)).await;
         assert_eq!(texts(&mut second).await, [""; 0]);
         cluster.world.suffer(&Misfortune::Heal);
         sleep(Duration::from_secs(10)).await;

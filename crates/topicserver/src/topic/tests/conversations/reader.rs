@@ -72,7 +72,7 @@ impl Connection {
         let outbox = Outbox::new(Socket(sender), ([10, 0, 0, 2], 2).into(), queues);
         let outbox: SharedOutbox = Arc::new(outbox);
         let names = std::iter::once(topic);
-        let answer = RegistrationReply::new(outbox.clone(), None, names);
+        let answer = RegistrationReply::new(outbox.clone(), None, None, names);
         let identity = Identity::of_publisher((number + 1) << 32, None, None).unwrap();
         let registration = Registration {
             outbox: outbox.clone(),
