@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{Event, Gap};
+use wire::{ErrorCode, Event, Gap};
 
 use crate::history::entry::Entry;
 use crate::identity::{Identity, is_same_client};
@@ -270,6 +270,12 @@ impl Subscriber {
                 // The next step finds out whether it has caught up.
                 let (next, until) = reached;
                 self.cursor = Cursor::Behind { next, until };
+            }
+            // They are there, but not for this server now.
+            Err(StoreError::NoQuorum) => {
+                let text = "older messages can't be read now: connect to another server of the \
+                            cluster, or try again";
+                self.outbox.close(ErrorCode::NoQuorum, text);
             }
             Ok(_) | Err(_) => {
                 // Messages that should be on disk and aren't are lost.
