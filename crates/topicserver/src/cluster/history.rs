@@ -24,7 +24,8 @@ pub(crate) async fn first(shared: &Shared, topic: &TopicName) -> Result<Option<u
 }
 
 /// The records from the one that holds the message `from` on, or from the next that there is:
-/// about `bytes` of them. `end` is the topic's end as this server knows it.
+/// about `bytes` of them. `end` is the topic's end as this server has delivered it: what the log
+/// has beyond it comes live, and would come twice.
 pub(crate) async fn records(
     shared: &Shared,
     topic: &TopicName,
@@ -33,12 +34,14 @@ pub(crate) async fn records(
     end: &Tail,
 ) -> Result<Vec<Record>, LogError> {
     let (log, until) = (&*shared.log, Instant::now() + shared.patience);
-    let end = (end.chain.at, end.chain.next);
-    let Some(at) = position_of(log, topic, from, end, until).await? else {
+    let (last, next) = (end.chain.at, end.chain.next);
+    let Some(at) = position_of(log, topic, from, (last, next), until).await? else {
         return Ok(Vec::new());
     };
     let located = ask(until, || log.read(topic, at, bytes)).await?;
-    Ok(Tail::records(&located))
+    let mut records = Tail::records(&located);
+    records.retain(|record| record.epoch == end.chain.epoch && record.end() <= next);
+    Ok(records)
 }
 
 /// The number of the first message that came at this time or later; `None` if there is none. Each

@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use topicserver::Config;
+use topicserver::simulation::Faults;
+
 use crate::Cluster;
 
 #[test]
@@ -71,5 +74,38 @@ fn who_comes_back_at_another_server_goes_on_where_it_was() {
     let (mut late, _) = cluster.servers[0].extended(&["t"], json!({"last": 3}));
     for number in 38..=40_u64 {
         late.expect_delivered("t", &number.to_string(), number);
+    }
+}
+
+/// A server may find messages in the log before its feed brings them.
+#[test]
+fn who_catches_up_from_the_log_gets_nothing_twice() {
+    let config = Config {
+        history_messages: 1,
+        ..Config::default()
+    };
+    let faults = Faults {
+        feed_lost: 1.0,
+        ..Faults::default()
+    };
+    let cluster = Cluster::with(2, faults, &config);
+    let _follows = cluster.servers[1].join(&["t"]);
+    let mut publisher = cluster.servers[0].join(&["t"]);
+    let (_, answer) = cluster.servers[0].extended(&["t"], json!({}));
+    let epoch = &answer["topics"]["t"]["epoch"];
+    let (mut sent, mut readers) = (0, Vec::new());
+    for _ in 0..30 {
+        for _ in 0..10 {
+            sent += 1;
+            publisher.say("t", &sent.to_string());
+        }
+        publisher.sync();
+        let resume = json!({"resume": {"t": {"epoch": epoch, "seq": 0}}});
+        readers.push(cluster.servers[1].extended(&["t"], resume).0);
+    }
+    for mut reader in readers {
+        for number in 1..=sent {
+            reader.expect_delivered("t", &number.to_string(), number);
+        }
     }
 }

@@ -66,12 +66,16 @@ impl Harness {
         self.addrs.lock().unwrap()[server] = None;
     }
 
+    /// Where a server is.
+    pub fn addr(&self, server: usize) -> Option<SocketAddr> {
+        self.addrs.lock().unwrap()[server]
+    }
+
     /// Another server than the last one, and a connection to it.
     pub fn connect<T>(&self, last: &mut usize, connect: impl Fn(SocketAddr) -> Option<T>) -> T {
         self.wait("a server", || {
             *last = (*last + 1 + random(COUNT as u64 - 1) as usize) % COUNT;
-            let addr = self.addrs.lock().unwrap()[*last];
-            addr.and_then(&connect)
+            self.addr(*last).and_then(&connect)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
@@ -78,13 +78,18 @@ impl Link {
     pub fn frame(&mut self) -> Option<Value> {
         match self {
             Self::Tcp(stream) => line(stream).map(|line| parse(&line)),
-            Self::WebSocket(socket) => loop {
-                match socket.read().ok()? {
-                    Message::Text(text) => return Some(parse(&text)),
-                    Message::Close(_) => return None,
-                    _ => {}
+            Self::WebSocket(socket) => {
+                let began = Instant::now();
+                // Pings come whether or not there are frames.
+                while began.elapsed() < PATIENCE {
+                    match socket.read().ok()? {
+                        Message::Text(text) => return Some(parse(&text)),
+                        Message::Close(_) => return None,
+                        _ => {}
+                    }
                 }
-            },
+                None
+            }
         }
     }
 }
@@ -135,7 +140,9 @@ impl Events {
     /// The next event; none: the stream is lost, or too silent.
     pub fn next(&mut self) -> Option<Event> {
         let mut event = Event::default();
-        loop {
+        let began = Instant::now();
+        // Comments come whether or not there are events.
+        while began.elapsed() < PATIENCE {
             let line = line(&mut self.0)?;
             match line.split_once(": ") {
                 Some(("id", id)) => event.id = id.to_owned(),
@@ -144,6 +151,7 @@ impl Events {
                 _ => {}
             }
         }
+        None
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, PAUSE, StopAtEnd, TOPICS, random};
 use crate::links::{Link, Transport, post};
+use crate::servers::COUNT;
 
 /// Messages that a publisher has on their way at most.
 const BURST: u64 = 40;
@@ -127,18 +128,19 @@ pub fn publish_by_requests(harness: &Harness, number: usize) -> Published {
             TOPICS[place]
         );
         let seq = harness.wait("a request to be answered", || {
-            let answer = harness.connect(&mut server, |addr| Some(post(addr, &path, &text)));
-            let Some((status, body)) = answer else {
-                harness.sent_again.fetch_add(1, SeqCst);
-                return None;
-            };
-            match status {
-                200 => Some(body["seq"].as_u64().unwrap()),
-                503 => {
+            match harness
+                .addr(server)
+                .and_then(|addr| post(addr, &path, &text))
+            {
+                Some((200, body)) => return Some(body["seq"].as_u64().unwrap()),
+                // It stays at a server as long as that answers.
+                None | Some((503, _)) => {
+                    harness.sent_again.fetch_add(1, SeqCst);
+                    server = (server + 1) % COUNT;
                     std::thread::sleep(PAUSE);
                     None
                 }
-                _ => panic!("status {status}: {body}"),
+                Some((status, body)) => panic!("status {status}: {body}"),
             }
         });
         acknowledged[place].push((seq, text));
