@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wire::{ErrorCode, Event, Gap};
+use wire::{Event, Gap};
 
 use crate::history::entry::Entry;
 use crate::identity::{Identity, is_same_client};

@@ -132,7 +132,7 @@ pub fn publish_by_requests(harness: &Harness, number: usize) -> Published {
                 .addr(server)
                 .and_then(|addr| post(addr, &path, &text))
             {
-                Some((200, body)) => return Some(body["seq"].as_u64().unwrap()),
+                Some((200, body)) => Some(body["seq"].as_u64().unwrap()),
                 // It stays at a server as long as that answers.
                 None | Some((503, _)) => {
                     harness.sent_again.fetch_add(1, SeqCst);
