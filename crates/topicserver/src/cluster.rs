@@ -25,6 +25,7 @@ pub(crate) mod history;
 mod jetstream;
 pub(crate) mod keep;
 pub(crate) mod log;
+pub(crate) mod names;
 pub(crate) mod nodes;
 pub(crate) mod numbering;
 pub(crate) mod part;
@@ -37,6 +38,7 @@ pub(crate) mod shared;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
 pub(crate) mod tail;
+pub(crate) mod text;
 pub(crate) mod trimmer;
 
 pub use error::EngineError;

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
-use wire::{Durability, ErrorCode};
+use wire::{Durability, ErrorCode, UserName};
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::cluster::names::Names;
 use crate::cluster::part::Part;
 use crate::config::Config;
 use crate::connections::{Connections, Key, Refusal};
@@ -43,6 +44,8 @@ pub(crate) struct ServerState {
     queue_limits: Arc<QueueLimits>,
     turns: Turns,
     directory: Arc<Directory>,
+    /// The names at all servers of a cluster.
+    names: Option<Arc<Names>>,
     hashes: Hashes,
     store: Option<Store>,
     /// The part in a cluster, with `--cluster`.
@@ -103,7 +106,10 @@ impl ServerState {
         let Kept { store, cluster } = kept;
         let own = store.as_ref().map(Store::secret);
         let secret = cluster.as_ref().map(Part::secret).or(own);
+        let directory = Arc::new(Directory::new(config.name_grace));
+        let names = |part: &Part| part.names(directory.clone());
         Ok(Arc::new(Self {
+            names: cluster.as_ref().map(names),
             hashes: match secret {
                 Some(secret) if cluster.is_some() => Hashes::new(secret)?.in_cluster(),
                 Some(secret) => Hashes::new(secret)?,
@@ -128,7 +134,7 @@ impl ServerState {
             ),
             queue_limits,
             turns: Turns::new(),
-            directory: Arc::new(Directory::new(config.name_grace)),
+            directory,
             http,
             peer_errors: LogLimiter::default(),
             server_errors: LogLimiter::default(),
@@ -213,7 +219,15 @@ impl ServerState {
     /// Takes part in the cluster, if there is one, for ever.
     pub(crate) async fn take_part(&self) {
         match &self.cluster {
-            Some(part) => part.run(self.registry.clone()).await,
+            Some(part) => {
+                let names = async {
+                    match &self.names {
+                        Some(names) => names.clone().run().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::join!(part.run(self.registry.clone()), names);
+            }
             None => std::future::pending().await,
         }
     }
@@ -226,6 +240,19 @@ impl ServerState {
     /// Where clients reach the other servers of its cluster.
     pub(crate) fn other_servers(&self) -> Vec<String> {
         self.cluster.as_ref().map(Part::servers).unwrap_or_default()
+    }
+
+    /// The names at all servers of the cluster, if there is one.
+    pub(crate) fn names(&self) -> Option<&Arc<Names>> {
+        self.names.as_ref()
+    }
+
+    /// Whether a connection, at any server, has this name, or its client may come back for it.
+    pub(crate) async fn has_name(&self, user: &UserName) -> bool {
+        match &self.names {
+            Some(names) => names.has(user).await,
+            None => self.directory.has(user),
+        }
     }
 
     /// Hands this server's topics over to the others of its cluster.

@@ -7,6 +7,7 @@ use super::bus::Bus;
 use super::heads::Heads;
 use super::keep::Keep;
 use super::log::Log;
+use super::names::Names;
 use super::nodes::{Nodes, OwnNode};
 use super::presence::{Presence, TopicList};
 use super::quorum::Quorum;
@@ -14,6 +15,7 @@ use super::sender::Sender;
 use super::shared::Shared;
 use crate::clock::Clock;
 use crate::history::dedup::IdLimits;
+use crate::identity::names::Directory;
 
 /// The engine of a cluster, to which a server is connected.
 pub struct Engine {
@@ -77,6 +79,12 @@ impl Part {
     /// What topics hand their messages to.
     pub(crate) fn sender(&self) -> &Arc<Sender> {
         &self.sender
+    }
+
+    /// The names at all servers, of which this one has those in the directory.
+    pub(crate) fn names(&self, directory: Arc<Directory>) -> Arc<Names> {
+        let shared = self.sender.shared();
+        Names::new(shared.nodes.clone(), shared.bus.clone(), directory)
     }
 
     /// 16 random bytes that all servers share.

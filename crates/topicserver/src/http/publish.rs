@@ -67,7 +67,7 @@ pub(crate) async fn publish(
     let request = parse_body(query, &headers, &body.bytes)?;
     let lines = lines(&context, &topic, &request.texts)?;
     let count = request.texts.len();
-    let identity = identify(&context, &principal, request.user.as_deref())?;
+    let identity = identify(&context, &principal, request.user.as_deref()).await?;
     let id = match request.id.as_deref() {
         Some(id) => Some(message_id(
             &context,
@@ -225,7 +225,7 @@ fn lines(context: &RequestContext, topic: &TopicName, texts: &[String]) -> Resul
 
 /// The publisher's identity, if the request gives a name or has proven one. A name that a
 /// connected client holds is refused.
-fn identify(
+async fn identify(
     context: &RequestContext,
     principal: &RequestPrincipal,
     user: Option<&str>,
@@ -238,14 +238,18 @@ fn identify(
     };
     let Some(user) = user else {
         // The login's name, unless a connection, maybe of the same user, holds it now.
-        let directory = context.state().directory();
-        let named = principal.0.name().filter(|name| !directory.has(name));
-        let named = named.filter(|name| principal.gate(context).check_name(name).is_ok());
+        let named = principal.0.name();
+        let mut named = named.filter(|name| principal.gate(context).check_name(name).is_ok());
+        if let Some(name) = named
+            && context.state().has_name(name).await
+        {
+            named = None;
+        }
         return Ok(account.as_ref().and_then(|_| identity(named.cloned())));
     };
     let name = UserName::new(user).map_err(|error| Problem::bad_request(error.to_string()))?;
     principal.gate(context).check_name(&name)?;
-    if context.state().directory().has(&name) {
+    if context.state().has_name(&name).await {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             ErrorCode::NameTaken,

@@ -109,6 +109,11 @@ impl Hashes {
         xxh3_64_with_seed(text, seed)
     }
 
+    /// The number of a client, the same on all servers of a cluster.
+    pub(crate) fn client_of(&self, key: &ClientKey) -> u64 {
+        self.of("client", key.as_str().as_bytes()) >> CONNECTION_BITS
+    }
+
     /// The origin of ids from an address without a name or a key.
     pub(crate) fn origin_of(&self, ip: IpAddr) -> u64 {
         self.of("ip", ip.to_string().as_bytes())

@@ -1,11 +1,11 @@
 //! The names that are taken, by which connection, and at which address.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wire::{ErrorCode, Event, UserName};
+use wire::{ErrorCode, Event, Person, UserName};
 
 use crate::identity::client::Identity;
 use crate::outbox::transport::Transport;
@@ -15,10 +15,18 @@ use crate::outbox::{Outbox, SharedOutbox};
 /// of a full server.
 const MAX_KEPT: usize = 100_000;
 
+/// Why a connection is closed whose client has another one.
+const CAME_BACK: &str = "the same client has come back on another connection";
+
 /// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
     names: Mutex<Names>,
+    /// Told which names become free, in a cluster.
+    released: OnceLock<Box<Released>>,
 }
+
+/// Is told of a name, of the claim by which it was taken, and for how long it is kept, if it is.
+type Released = dyn Fn(&UserName, u64, Option<Duration>) + Send + Sync;
 
 #[derive(Default)]
 struct Names {
@@ -33,6 +41,8 @@ struct Names {
 struct Holder {
     identity: Arc<Identity>,
     outbox: Weak<Outbox<dyn Transport>>,
+    /// The claim in the cluster by which it has the name; 0 on a server alone.
+    claim: u64,
     /// Set when the connection has ended: its client may come back until then.
     kept_until: Option<Instant>,
 }
@@ -50,6 +60,7 @@ pub(crate) enum NameTaken {
 pub(crate) struct HeldName {
     directory: Arc<Directory>,
     identity: Arc<Identity>,
+    claim: u64,
     /// Whether the client has a key, by which it can prove to be the same.
     has_key: bool,
     /// Whether the client has left on purpose.
@@ -64,7 +75,19 @@ impl Directory {
         };
         Self {
             names: Mutex::new(names),
+            released: OnceLock::new(),
         }
+    }
+
+    /// From now on this is told which names become free. It is told while names are locked.
+    pub(crate) fn on_release(&self, released: Box<Released>) {
+        // There is one cluster.
+        let _ = self.released.set(released);
+    }
+
+    /// For how long names are kept.
+    pub(crate) fn grace(&self) -> Duration {
+        self.names.lock().grace
     }
 
     /// Changes for how long names are kept from now on.
@@ -76,11 +99,14 @@ impl Directory {
     ///
     /// A client that comes back with the holder's key is the same client. Its old connection,
     /// which may be dead, is closed.
+    ///
+    /// In a cluster the name was claimed before; `claim` stands for that.
     pub(crate) fn take(
         self: &Arc<Self>,
         identity: &Arc<Identity>,
         has_key: bool,
         outbox: &SharedOutbox,
+        claim: u64,
     ) -> Result<Option<HeldName>, NameTaken> {
         let Some(user) = &identity.user else {
             return Ok(None);
@@ -88,6 +114,7 @@ impl Directory {
         let holder = Holder {
             identity: identity.clone(),
             outbox: Arc::downgrade(outbox),
+            claim,
             kept_until: None,
         };
         let replaced = {
@@ -108,12 +135,12 @@ impl Directory {
         if let Some(old) = replaced.and_then(|holder| holder.outbox.upgrade())
             && !old.is(outbox)
         {
-            let text = "the same client has come back on another connection";
-            old.close(ErrorCode::Replaced, text);
+            old.close(ErrorCode::Replaced, CAME_BACK);
         }
         Ok(Some(HeldName {
             directory: self.clone(),
             identity: identity.clone(),
+            claim,
             has_key,
             is_released: false,
         }))
@@ -128,14 +155,38 @@ impl Directory {
 
     /// The answer to a lookup; `None` if no connection has the name.
     pub(crate) fn find(&self, user: &str) -> Option<Vec<u8>> {
-        let identity = {
-            let names = self.names.lock();
-            let holder = names.users.get(user)?;
-            holder.kept_until.is_none().then(|| holder.identity.clone())
-        }?;
-        identity
-            .person()
-            .map(|person| Event::Found(person).to_line())
+        let found = |person: Person<'_>| Event::Found(person).to_line();
+        self.holder(user)?.person().map(found)
+    }
+
+    /// Who has a name, on a connection.
+    pub(crate) fn holder(&self, user: &str) -> Option<Arc<Identity>> {
+        let names = self.names.lock();
+        let holder = names.users.get(user)?;
+        holder.kept_until.is_none().then(|| holder.identity.clone())
+    }
+
+    /// Another server has given the name to another connection. The one that has it by this claim
+    /// is closed, and the name is kept for nobody.
+    pub(crate) fn replace(&self, user: &UserName, claim: u64, is_same_client: bool) {
+        let holder = {
+            let mut names = self.names.lock();
+            let is_it = names
+                .users
+                .get(user)
+                .is_some_and(|holder| holder.claim == claim);
+            if !is_it {
+                return;
+            }
+            names.users.remove(user)
+        };
+        let text = match is_same_client {
+            true => CAME_BACK,
+            false => "somebody had your name first, at a server that this one couldn't reach",
+        };
+        if let Some(outbox) = holder.and_then(|holder| holder.outbox.upgrade()) {
+            outbox.close(ErrorCode::Replaced, text);
+        }
     }
 }
 
@@ -186,7 +237,11 @@ impl Drop for HeldName {
         if !Arc::ptr_eq(&holder.identity, &self.identity) {
             return;
         }
-        if !self.has_key || self.is_released || grace.is_zero() {
+        let is_kept = self.has_key && !self.is_released && !grace.is_zero();
+        if let Some(released) = self.directory.released.get() {
+            released(user, self.claim, is_kept.then_some(grace));
+        }
+        if !is_kept {
             names.users.remove(user);
             return;
         }
@@ -220,7 +275,7 @@ mod tests {
             let user = UserName::new("alice").ok();
             let identity = Identity::new(&self.hashes, peer, user, key.as_ref(), Some(2001));
             self.directory
-                .take(&Arc::new(identity), key.is_some(), outbox)
+                .take(&Arc::new(identity), key.is_some(), outbox, 0)
                 .map(Option::unwrap)
         }
     }
@@ -308,6 +363,7 @@ mod tests {
             let holder = Holder {
                 identity: Arc::new(identity),
                 outbox,
+                claim: 0,
                 kept_until: Some(until),
             };
             names.users.insert(name(number), holder);

@@ -25,6 +25,7 @@ use crate::topic::mailbox::Backpressure;
 use crate::topic::page;
 use crate::topic::publication::MessageId;
 
+mod claim;
 mod extended;
 mod login;
 mod pace;
@@ -204,11 +205,7 @@ impl Handler {
         match self.gate().look_up(user) {
             Err(denied) => self.refuse(&denied, None),
             Ok(Some(found)) => self.send_reply(found),
-            Ok(None) => {
-                let text = format!("nobody here is called {user:?}");
-                self.outbox()
-                    .send_error(ErrorCode::UnknownUser, &text, None);
-            }
+            Ok(None) => self.look_up_elsewhere(user),
         }
     }
 
@@ -228,7 +225,7 @@ impl FrameSink for Handler {
         };
         self.outbox().set_extended();
         match options.auth.take().map(|auth| self.log_in(&auth)) {
-            None | Some(LogIn::Accepted) => self.join(topics, Some(options)),
+            None | Some(LogIn::Accepted) => self.join_with_name(topics, options),
             Some(LogIn::Refused) => {}
             Some(LogIn::Checking) => self.register_later(topics, options),
         }

@@ -16,6 +16,7 @@
 #[path = "../it/common/mod.rs"]
 mod common;
 
+mod names;
 mod people;
 mod together;
 

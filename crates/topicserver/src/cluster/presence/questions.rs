@@ -9,9 +9,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use wire::{Page, TopicName};
 
-use super::message::{Someone, put_count, put_person, put_text, take_many, take_person, take_text};
 use crate::cluster::bus::Bus;
 use crate::cluster::nodes::NodeId;
+use crate::cluster::text::{
+    Someone, put_count, put_person, put_text, take_many, take_person, take_text,
+};
 
 /// The first byte of every question and answer.
 const VERSION: u8 = 1;

@@ -9,6 +9,7 @@ use crate::gate::Admitted;
 use crate::identity::Identity;
 use crate::identity::names::{HeldName, NameTaken};
 use crate::session::handler::Handler;
+use crate::session::handler::claim::Claimed;
 use crate::session::handler::pace::Pace;
 use crate::session::handler::pending::PendingLogin;
 use crate::session::ranges::Ranges;
@@ -31,7 +32,9 @@ pub(super) struct Extended {
     pub(super) slowed_by: Option<Arc<Topic>>,
     /// Ranges of the history that the peer has asked for.
     pub(super) ranges: Ranges,
-    /// A login that is being checked.
+    /// The name that was claimed in a cluster for a registration.
+    pub(super) claimed: Option<Claimed>,
+    /// A login that is being checked, or a name that is being claimed.
     pub(super) login: Option<Box<PendingLogin>>,
     /// The limits of the connection, if it has any.
     pub(super) pace: Option<Box<Pace>>,
@@ -114,6 +117,10 @@ impl Handler {
         user: Option<UserName>,
         options: &RegistrationOptions,
     ) -> Result<Arc<Identity>, NameTaken> {
+        let claim = match &user {
+            Some(user) => self.take_claim(user)?,
+            None => 0,
+        };
         let outbox = self.subscriptions.outbox();
         let identity = Identity::new(
             self.state().hashes(),
@@ -125,7 +132,11 @@ impl Handler {
         let identity = identity.going_on(self.identity().map(Arc::as_ref));
         let identity = Arc::new(identity.with_account(self.principal().account().cloned()));
         let directory = self.state().directory();
-        let name = directory.take(&identity, options.client.is_some(), outbox)?;
+        let name = directory.take(&identity, options.client.is_some(), outbox, claim);
+        if let Some(user) = &identity.user {
+            self.settle_claim(user, claim, name.is_ok());
+        }
+        let name = name?;
         let extended = self.extended.get_or_insert_default();
         extended.name = name;
         extended.identity = Some(identity.clone());

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use wire::{Person, TopicName, UserName};
+use wire::{TopicName, UserName};
 
 use super::Members;
 use crate::cluster::nodes::NodeId;
-use crate::cluster::presence::{Presence, Present, Remote, Room, Someone};
+use crate::cluster::presence::{Presence, Present, Remote, Room};
+use crate::cluster::text::{Someone, owned};
 use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::topic::presence::BEFORE_ALL;
@@ -252,12 +253,4 @@ fn by_name(people: Vec<Remote>, before: &BTreeMap<String, Known>) -> BTreeMap<St
         }
     }
     all
-}
-
-pub(super) fn owned(person: &Person<'_>) -> Someone {
-    Person {
-        user: person.user.clone().into_owned().into(),
-        ip: person.ip.clone().into_owned().into(),
-        port: person.port.clone().into_owned().into(),
-    }
 }

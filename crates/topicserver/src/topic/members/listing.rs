@@ -3,8 +3,8 @@
 use wire::{Event, Page, TopicName};
 
 use super::Members;
-use super::elsewhere::owned;
 use crate::cluster::presence::Listed;
+use crate::cluster::text::owned;
 use crate::outbox::reply::PendingReply;
 use crate::topic::listing;
 
