@@ -24,6 +24,10 @@ use crate::outbox::batch::Batch;
 use crate::peer;
 use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored};
 
+/// After how many seconds a message may be sent again that a cluster couldn't store: the servers
+/// that keep messages elect within some seconds.
+const AFTER_NO_QUORUM: u64 = 3;
+
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +103,8 @@ pub(crate) async fn publish(
             },
             code,
             text,
-        )),
+        )
+        .after((code == ErrorCode::NoQuorum).then_some(AFTER_NO_QUORUM))),
         Err(_) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::ShuttingDown,

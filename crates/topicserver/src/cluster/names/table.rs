@@ -182,8 +182,9 @@ impl Table {
 
     /// Has the server of a claim be told that another connection has its name.
     pub(super) fn tell_replaced(&mut self, claim: Claim, is_same_client: bool) {
-        let question = Question::Replaced(claim.clone(), is_same_client);
-        self.letters.push((claim.node, question));
+        let node = claim.node;
+        let question = Question::Replaced(claim, is_same_client);
+        self.letters.push((node, question));
     }
 
     /// A server wasn't reached.
