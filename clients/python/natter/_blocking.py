@@ -26,25 +26,23 @@ class Session(contextlib.AbstractContextManager["Session"]):
     def __init__(self, address: str, **options: Any) -> None:
         self._messages: queue.Queue[Optional[Message]] = queue.Queue()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        try:
+        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        thread.start()
+        with contextlib.ExitStack() as stack:
+            # What closing does, the last first.
+            stack.callback(self._loop.close)
+            stack.callback(thread.join)
+            stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
             self._client: Client = self._wait(connect, address, **options)
+            stack.callback(self._wait, self._client.close)
             self._client.on("next", self._messages.put)
-        except BaseException:
-            self._stop()
-            raise
+            self._closing = stack.pop_all()
 
     def _wait(self, work: Callable[..., Awaitable[_T]], *args: Any, **options: Any) -> _T:
         async def run() -> _T:
             return await work(*args, **options)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     def __exit__(self, *_: Any) -> None:
         self.close()
@@ -71,9 +69,7 @@ class Session(contextlib.AbstractContextManager["Session"]):
 
     def close(self) -> None:
         """Waits until everything was acknowledged or refused, and disconnects."""
-        if self._thread.is_alive():
-            self._wait(self._client.close)
-            self._stop()
+        self._closing.close()
 
 
 def publish(address: str, topic: str, text: str, **options: Any) -> Ack:

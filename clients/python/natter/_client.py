@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, AsyncIterator, Callable, Dict, List, Optional
 
 from ._connection import TIMEOUT, Connection, encode
@@ -29,7 +29,7 @@ class _Topic:
     start: Optional[Frame]
     place: Place
     # Done when the server has answered the first registration.
-    joined: asyncio.Future[Joined]
+    joined: asyncio.Future[Joined] = field(default_factory=asyncio.Future)
     joined_on: Optional[Connection] = None
 
     def see(self, seq: Optional[int]) -> bool:
@@ -45,15 +45,15 @@ class _Request:
     """A message or a question: sent over one connection after the other until it is answered."""
 
     frame: Frame
-    done: asyncio.Future[Any]
     # What the answer is called.
     kind: str
     # The topics that it goes to or joins, by name.
     topics: Dict[str, _Topic] = field(default_factory=dict)
     # For errors: the topic's name and the message's id.
     about: Dict[str, str] = field(default_factory=dict)
-    bytes: int = 0
-    attempts: int = 0
+    done: asyncio.Future[Any] = field(default_factory=asyncio.Future)
+    # Which one this is.
+    attempt: int = 1
     sent_on: Optional[Connection] = None
 
 
@@ -99,9 +99,9 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         self._connection: Optional[Connection] = None
         self._returning: Optional[asyncio.Future[None]] = None
         self._ended: Optional[NatterError] = None
-        # When to leave a server that is ending, or to come back after it; 0 for no such moment.
-        # Whether it has sent us to those that it has named.
-        self._moment, self._is_sent = 0.0, False
+        # When to leave a server that is ending and has sent us to those that it has named, or to
+        # come back after it; 0 for no such moment.
+        self._moment = 0.0
         self._pause, self._most_topics = _FIRST_PAUSE, _MOST_TOPICS
         self._ends: Frame = {}
         self._handlers: Dict[str, List[Callable[[Any], None]]] = {}
@@ -182,15 +182,14 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
 
     def _let_go(self) -> None:
         """Ends the connection, or the attempt to make another one."""
-        for held in (self._connection, self._returning):
-            if held:
-                held.cancel()
+        for held in filter(None, (self._connection, self._returning)):
+            held.cancel()
         self._connection = self._returning = None
 
     async def _open(self, user: Optional[str]) -> Connection:
         """Connects to the first server that takes us: of our own or, where one has sent us there,
         of those that it has named. The one that was tried last comes last."""
-        is_sent, self._is_sent = self._is_sent, False
+        is_sent, self._moment = self._moment > 0, 0.0
         left = self._named + self._given if is_sent else self._given + self._named
         while True:
             self._server = left.pop(0)
@@ -228,10 +227,10 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         can_end = connection is None or error.treatment == "stop"
         if can_end and self._is_refused(error) or not self._can_return:
             return self._end(error)
-        wait = max(0.0, self._moment - asyncio.get_running_loop().time())
-        pause = wait if self._moment else self._pause
+        # Where the moment is over, there is no pause.
+        pause = self._moment - asyncio.get_running_loop().time() if self._moment else self._pause
         self._returning = asyncio.ensure_future(self._come_back(pause))
-        self._moment, self._pause = 0.0, min(self._pause * 2, _LONGEST_PAUSE)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         if connection and error.treatment == "frame":
             self._blame(connection, error)
         self._emit("disconnected", error)
@@ -253,9 +252,9 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         question."""
         sent = [line for line in self._lines.values() if line.sent_on is connection]
         if sent:
-            longest = max(sent, key=lambda line: line.bytes)
+            longest = max(sent, key=lambda line: len(encode(line.frame, connection.ends)))
             if error.code == "too-long":
-                self._limit = min(self._limit, longest.bytes - 1)
+                self._limit = min(self._limit, len(encode(longest.frame, connection.ends)) - 1)
             self._refuse(longest, error)
         elif self._questions:
             self._on_answer(self._questions.pop(0), error)
@@ -308,10 +307,8 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         refuse_if(self._ended, *_CLOSED, topic=topic)
         if topic not in self._topics:
             start = None if resume else without_none({"last": last, "since": since})
-            joined: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
-            self._topics[topic] = _Topic(start, Place(*resume or ("", 0)), joined)
-            self._questions.append(self._registration([topic]))
-            self._go_on()
+            self._topics[topic] = _Topic(start, Place(*resume or ("", 0)))
+            self._go_on(self._registration([topic]))
         return await asyncio.shield(self._topics[topic].joined)
 
     def _registration(self, names: List[str]) -> _Request:
@@ -320,7 +317,7 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         places = {name: topic.place._asdict() for name, topic in topics.items()}
         about = {"resume": places} if first.start is None else first.start
         frame = {"topics": names, "extended": about}
-        return _Request(frame, first.joined, "registered", topics, {"topic": names[0]})
+        return _Request(frame, "registered", topics, {"topic": names[0]}, first.joined)
 
     def _rejoin(self) -> List[_Request]:
         known = {name: topic.start for name, topic in self._topics.items() if topic.joined.done()}
@@ -361,18 +358,18 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     async def _ask(self, kind: str, asked: Frame) -> Any:
         """Asks when there is a connection; again if that is lost before the answer."""
         refuse_if(self._ended, *_CLOSED)
-        done = asyncio.get_running_loop().create_future()
-        self._questions.append(_Request({"extended": asked}, done, kind))
-        self._go_on()
-        return await done
+        question = _Request({"extended": asked}, kind)
+        self._go_on(question)
+        return await question.done
 
     def _on_answer(self, asked: _Request, answer: Any) -> None:
+        # But for topics that were left since, even if they were joined again.
+        names = [name for name, topic in asked.topics.items() if self._topics.get(name) is topic]
         if isinstance(answer, NatterError):
-            self._on_denied(asked, list(asked.topics), answer)
+            self._on_denied(asked, names, answer)
         else:
-            for name, topic in asked.topics.items():
-                if self._topics.get(name) is topic:
-                    self._on_joined(name, topic, answer["topics"][name])
+            for name in names:
+                self._on_joined(name, self._topics[name], answer["topics"][name])
             settle(asked.done, answer)
         self._go_on()
 
@@ -380,11 +377,10 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         if asked.done.done() and self._server not in self._given and not self._is_refused(error):
             # What one that nobody has chosen refuses, another one may not.
             return self._lost(NatterError("connection-lost", error.text), self._connection)
-        if len(names) > 1:  # One by one, the server may accept some of them.
+        if len(asked.topics) > 1:  # One by one, the server may accept some of them.
             self._most_topics = 1 if error.treatment == "frame" else self._most_topics
-            alone = [self._registration([name]) for name in names if name in self._topics]
-            self._questions = alone + self._questions
-        elif names and self._topics.get(names[0]) is asked.topics[names[0]]:
+            self._questions[:0] = [self._registration([name]) for name in names]
+        elif names:
             self._drop(names[0], error)
             if asked.done.done():
                 self._emit("refused", NatterError(error.code, error.text, topic=names[0]))
@@ -419,19 +415,17 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
         about = {"topic": topic, "id": secrets.token_hex(9) if id is None else id}
         refuse_if(self._ended, *_CLOSED, **about)
         refuse_if(topic not in self._topics, "not-registered", f"join {topic!r} first", **about)
-        done = asyncio.get_running_loop().create_future()
-        frame = {"extended": {"id": about["id"]}, "message": {"topic": topic, "text": text}}
+        said = {"extended": {"id": about["id"]}, "message": {"topic": topic, "text": text}}
         same = self._lines.get(about["id"])
-        if same and same.frame == frame:
+        if same and same.frame == said:
             return same.done
         refuse_if(same, "duplicate-id", "another message with this id is on its way", **about)
-        size = len(encode({**frame, **self._ends}))
+        size = len(encode(said, self._ends))
         problem = f"a frame has at most {self._limit} bytes; this one has {size}"
         refuse_if(size > self._limit, "too-long", problem, **about)
-        line = _Request(frame, done, "ack", {topic: self._topics[topic]}, about, size)
-        self._lines[about["id"]] = line
+        line = self._lines[about["id"]] = _Request(said, "ack", {topic: self._topics[topic]}, about)
         self._transmit(line)
-        return done
+        return line.done
 
     def _transmit(self, request: _Request) -> None:
         """Sends it over this connection, when its time has come and if it was not sent."""
@@ -443,22 +437,22 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
             request.sent_on = connection
             connection.send(request.frame)
 
-    def _go_on(self) -> None:
-        """Sends what can be sent: only the first question, so that an error is known to be its
-        answer. A new connection is ready when no question is left that joins topics again: it
-        has been answered before."""
-        connection, asked = self._connection, self._questions[:1]
-        if not connection:
-            return
-        is_new = not connection.is_ready and not any(question.done.done() for question in asked)
-        connection.is_ready = connection.is_ready or is_new
-        for request in [*asked, *self._lines.values()]:
-            self._transmit(request)
-        if is_new:
-            self._pause = _FIRST_PAUSE
-            self._emit("connected", self.user)
-        if is_new and connection.refusal:
-            self._emit("nameless", connection.refusal)
+    def _go_on(self, *more: _Request) -> None:
+        """Sends what can be sent, these questions last: only the first one, so that an error is
+        known to be its answer. A new connection is ready when no question is left that joins
+        topics again: it has been answered before."""
+        self._questions += more
+        asked = self._questions[:1]
+        if connection := self._connection:
+            is_new = not (connection.is_ready or any(question.done.done() for question in asked))
+            connection.is_ready = connection.is_ready or is_new
+            for request in [*asked, *self._lines.values()]:
+                self._transmit(request)
+            if is_new:
+                self._pause = _FIRST_PAUSE
+                self._emit("connected", self.user)
+            if is_new and connection.refusal:
+                self._emit("nameless", connection.refusal)
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "error" and value.id is not None:
@@ -472,7 +466,6 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
             loop, error = asyncio.get_running_loop(), NatterError("shutting-down", "it is ending")
             self._moment = loop.time() + random.uniform(0, min(value["within"] / 1000, 600))
             self._learn(value.get("servers") or None)
-            self._is_sent = True
             loop.call_at(self._moment, self._lost, error, self._connection)
         if kind == "ack":
             return self._on_ack(Ack(value["topic"], value["seq"], value["id"]))
@@ -496,15 +489,12 @@ class Client(contextlib.AbstractAsyncContextManager["Client"]):
     def _on_refused(self, error: NatterError) -> None:
         """The server refuses a message, for ever or for now."""
         line = self._lines.get(error.id or "")
-        if line is None:
-            return
-        line.attempts += 1
-        if error.treatment != "again" or line.attempts == _MOST_ATTEMPTS:
-            return self._refuse(line, error)
-        line.sent_on = None
-        asyncio.get_running_loop().call_later(_FIRST_PAUSE * line.attempts, self._go_on)
+        if line and (error.treatment != "again" or line.attempt == _MOST_ATTEMPTS):
+            self._refuse(line, error)
+        elif line:
+            self._lines[line.about["id"]] = replace(line, sent_on=None, attempt=line.attempt + 1)
+            asyncio.get_running_loop().call_later(_FIRST_PAUSE * line.attempt, self._go_on)
 
     def _refuse(self, request: _Request, error: NatterError) -> None:
         self._lines.pop(request.about.get("id", ""), None)
-        if not request.done.done():
-            request.done.set_exception(NatterError(error.code, error.text, **request.about))
+        settle(request.done, NatterError(error.code, error.text, **request.about))

@@ -1,6 +1,7 @@
 """A connection to a server: frames in, frames out."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any, List, Optional, Tuple
 
@@ -45,27 +46,25 @@ class Connection:
         except (OSError, asyncio.TimeoutError) as error:
             problem = f"can't connect to {server.host}:{server.port}: {error or 'no answer'}"
             raise NatterError("connection-lost", problem) from error
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.cancel)
             session = connection._writer.get_extra_info("ssl_object")
             server.check(session, connection.ends["destination"]["ip"])
             about = without_none({"auth": server.auth, "user": user, "client": server.client})
             connection.send({"topics": [], "extended": about})
             while "registered" not in (told := dict(await connection.read())):
                 if "message" in told:  # As to classic clients, when it has read nothing yet.
-                    code, _, text = told["message"].text.partition(": ")
-                    raise NatterError(code, text)
+                    raise NatterError(*told["message"].text.partition(": ")[::2])
                 if "error" in told:
                     raise told["error"]
             connection.registered = told["registered"]
-        except BaseException:
-            connection.cancel()
-            raise
+            undo.pop_all()
         return connection
 
     def send(self, frame: Frame) -> None:
         """Sends a frame, as long as there is a connection."""
         if not self._writer.is_closing():
-            self._writer.write(encode({**frame, **self.ends}) + b"\n")
+            self._writer.write(encode(frame, self.ends) + b"\n")
 
     async def read(self) -> List[Tuple[str, Any]]:
         """What the server has said since then, each with its kind. At the end of the stream, and
@@ -79,21 +78,17 @@ class Connection:
             raise self.reason from error
 
     async def _chunk(self) -> bytes:
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):
             return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), _PING_AFTER)
-        except asyncio.TimeoutError:
-            self.send({"extended": {"ping": 0}})
-            return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), TIMEOUT)
+        self.send({"extended": {"ping": 0}})
+        return await asyncio.wait_for(self._reader.read(_LINE_LIMIT), TIMEOUT)
 
     def _told(self, frame: Frame) -> List[Tuple[str, Any]]:
         if "message" in frame:
             return [("message", message_of(frame))]
         told = frame.get("extended", {})
         if "error" in told:
-            about = told["error"]
-            told["error"] = error = NatterError(about["code"], about["text"], id=about.get("id"))
-            # Other limits only slow down what is published.
-            error.treatment = {"new-topics": "request"}.get(about.get("limit"), error.treatment)
+            told["error"] = error = NatterError(**told["error"])
             if error.treatment in ("frame", "return", "stop"):
                 self.reason = error
         return list(told.items())
@@ -109,6 +104,6 @@ class Connection:
         self._writer.close()
 
 
-def encode(frame: Frame) -> bytes:
-    """A frame as it is sent, without the end of its line."""
-    return json.dumps(frame, ensure_ascii=False).encode("utf-8", "replace")
+def encode(frame: Frame, ends: Frame) -> bytes:
+    """A frame as it is sent between these ends, without the end of its line."""
+    return json.dumps({**frame, **ends}, ensure_ascii=False).encode("utf-8", "replace")

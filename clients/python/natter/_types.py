@@ -36,8 +36,9 @@ class NatterError(Exception):
     def __init__(self, code: str, text: str, **about: Optional[str]) -> None:
         super().__init__(f"{code}: {text}")
         self.code, self.text, self.topic, self.id = code, text, about.get("topic"), about.get("id")
-        #: What a client does about it, as in CODES.
-        self.treatment = CODES.get(code, code)
+        #: What a client does about it, as in CODES. Limits only slow down what is published, but
+        #: for the one of new topics.
+        self.treatment = CODES.get(code, code) if about.get("limit") != "new-topics" else "request"
 
 
 #: Something that was said. Without ``seq`` the server could not store it; ``time`` is when it got
@@ -61,8 +62,7 @@ Ack = NamedTuple("Ack", [("topic", str), ("seq", int), ("id", str)])
 def message_of(frame: Frame) -> Message:
     """The message in a frame of the server's."""
     said, about = frame["message"], frame.get("extended", {})
-    user, seq, time = (about.get(key) for key in ("user", "seq", "time"))
-    return Message(said["topic"], said["text"], user, seq, time)
+    return Message(said["topic"], said["text"], *map(about.get, Message._fields[2:]))
 
 
 def without_none(values: Frame) -> Frame:
@@ -71,9 +71,9 @@ def without_none(values: Frame) -> Frame:
 
 
 def settle(done: asyncio.Future[Any], result: Any) -> None:
-    """Gives a result to whoever waits for it; they may have stopped waiting."""
+    """Gives a result or an error to whoever waits for it; they may have stopped waiting."""
     if not done.done():
-        done.set_result(result)
+        (done.set_exception if isinstance(result, Exception) else done.set_result)(result)
 
 
 def refuse_if(is_wrong: Any, code: str, text: str, **about: Optional[str]) -> None:

@@ -1,4 +1,4 @@
-"""The library stays small: under 625 lines of code, each of which says one thing."""
+"""The library stays small: under 600 lines of code, each of which says one thing."""
 
 import ast
 import io
@@ -7,7 +7,7 @@ import unittest
 
 from server import ROOT
 
-MOST_LINES = 625
+MOST_LINES = 600
 MOST_COLUMNS = 100
 SPACE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
