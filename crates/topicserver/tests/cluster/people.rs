@@ -105,10 +105,18 @@ fn who_has_neither_seen_somebody_come_nor_asked_is_not_told_that_he_goes() {
         let (_, names) = who(&mut b.connect());
         (names.len() == 3).then_some(())
     });
+    let before = told(&mut bob);
     drop(alice);
     let _carol = member(c, "carol");
-    assert_eq!(bob.expect_event("joined")["user"], "carol");
-    assert_eq!(told(&mut bob), [""; 0]);
+    let mut after = Vec::new();
+    eventually("bob to be told of carol", || {
+        after.extend(told(&mut bob));
+        after.contains(&"+carol".to_owned()).then_some(())
+    });
+    // On a busy machine it may look as if alice had come at the same time; then both are told.
+    let was_told = before.contains(&"+alice".to_owned());
+    let is_told = || after.contains(&"-alice".to_owned());
+    assert!(was_told || !is_told(), "{before:?} {after:?}");
 }
 
 #[test]
