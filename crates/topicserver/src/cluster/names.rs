@@ -23,7 +23,7 @@ use wire::{Event, UserName};
 use super::bus::{Bus, Said};
 use super::nodes::{Nodes, Owner};
 use crate::identity::names::Directory;
-use deciding::{ASK_TIMEOUT, CLAIM_TIMEOUT, Decider, subject_of};
+use deciding::{CLAIM_TIMEOUT, Decider, subject_of};
 use message::{Answer, Claim, Question};
 use table::Table;
 
@@ -144,7 +144,7 @@ impl Names {
         let mut asked = JoinSet::new();
         for node in self.decider.others() {
             let (decider, question) = (self.decider.clone(), Question::Find(user.clone()));
-            asked.spawn(async move { decider.ask(node, &question, ASK_TIMEOUT).await });
+            asked.spawn(async move { decider.ask(node, &question, CLAIM_TIMEOUT).await });
         }
         while let Some(answer) = asked.join_next().await {
             if let Ok(Some(Answer::Person(person))) = answer {

@@ -78,7 +78,9 @@ fn members_at_other_servers_are_announced_and_listed_as_those_here() {
     });
     // Somebody who isn't there, at a server with members and at one without.
     for server in [a, c] {
-        assert_eq!(who(&mut server.connect()), (4, everybody.clone()));
+        eventually("the count to be right there", || {
+            (who(&mut server.connect()) == (4, everybody.clone())).then_some(())
+        });
     }
     drop(carol);
     for client in [&mut alice, &mut bob] {
@@ -103,10 +105,18 @@ fn who_has_neither_seen_somebody_come_nor_asked_is_not_told_that_he_goes() {
         let (_, names) = who(&mut b.connect());
         (names.len() == 3).then_some(())
     });
+    let before = told(&mut bob);
     drop(alice);
     let _carol = member(c, "carol");
-    assert_eq!(bob.expect_event("joined")["user"], "carol");
-    assert_eq!(told(&mut bob), [""; 0]);
+    let mut after = Vec::new();
+    eventually("bob to be told of carol", || {
+        after.extend(told(&mut bob));
+        after.contains(&"+carol".to_owned()).then_some(())
+    });
+    // On a busy machine it may look as if alice had come at the same time; then both are told.
+    let was_told = before.contains(&"+alice".to_owned());
+    let is_told = || after.contains(&"-alice".to_owned());
+    assert!(was_told || !is_told(), "{before:?} {after:?}");
 }
 
 #[test]
@@ -155,33 +165,38 @@ fn comings_are_announced_as_long_as_all_servers_together_have_few_members() {
     assert_eq!(told(&mut alice), [""; 0]);
 }
 
+/// A member may be told that the client has left and joined again, in pairs.
 #[test]
-fn a_client_that_comes_back_at_another_server_is_told_to_nobody() {
+fn a_client_that_comes_back_at_another_server_is_in_the_topic_once() {
     let cluster = Cluster::start();
     let [a, b, c] = &cluster.servers[..] else {
         unreachable!()
     };
     let key = || json!({"user": "alice", "client": "0123456789abcdef0123456789abcdef"});
     let mut witnesses = [member(a, "w0"), member(b, "w1"), member(c, "w2")];
-    let (old, _) = a.extended(&["T"], key());
+    let (_old, _) = a.extended(&["T"], key());
     for witness in &mut witnesses {
         assert_eq!(next_told(witness, "alice"), "joined");
     }
-    // Its old connection is still open when the new one is known at its server.
     let (mut new, _) = b.extended(&["T"], key());
-    eventually("both connections to be known", || {
-        (who(&mut a.connect()).0 == 5).then_some(())
-    });
-    drop(old);
     eventually("alice to be at one server only", || {
         let (count, names) = who(&mut new);
-        assert!(names.contains(&"alice".to_owned()));
-        (count == 4).then_some(())
+        (count == 4 && names.contains(&"alice".to_owned())).then_some(())
     });
     drop(new);
-    for witness in &mut witnesses {
-        assert_eq!(next_told(witness, "alice"), "left");
-    }
+    let mut last = witnesses.each_ref().map(|_| "+alice".to_owned());
+    eventually("all to be told that she has left", || {
+        for (witness, last) in witnesses.iter_mut().zip(&mut last) {
+            for event in told(witness)
+                .into_iter()
+                .filter(|one| one.ends_with("alice"))
+            {
+                assert_ne!(event, *last, "half a pair");
+                *last = event;
+            }
+        }
+        last.iter().all(|last| last == "-alice").then_some(())
+    });
 }
 
 #[test]
