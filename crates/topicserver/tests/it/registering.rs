@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{Client, TestServer, is_left_out, message};
+use crate::common::{Client, TestServer, is_in_cluster, is_left_out, message};
 
 #[test]
 fn a_registration_is_answered_with_where_each_topic_is() {
@@ -28,7 +28,8 @@ fn a_registration_is_answered_with_where_each_topic_is() {
 fn a_registration_for_nothing_is_answered_too() {
     let server = TestServer::start();
     let (mut client, answer) = server.extended(&[], json!({}));
-    assert_eq!(answer, json!({"topics": {}, "durability": "memory"}));
+    let durability = if is_in_cluster() { "flushed" } else { "memory" };
+    assert_eq!(answer, json!({"topics": {}, "durability": durability}));
     let more = client.register_extended(&["T"], json!({}));
     assert!(more["topics"].get("T").is_some());
 }

@@ -360,6 +360,8 @@ fn the_server_looks_up_no_names_of_hosts_or_users() {
     ]));
     assert!(symbols.contains(" dlsym"), "{symbols}");
     for function in ["getaddrinfo", "gethostby", "getpw", "getgr", "getserv"] {
-        assert!(!symbols.contains(function), "{function}");
+        // One of a cluster looks for NATS servers. The static one is built without clusters.
+        let is_allowed = function == "getaddrinfo" && cfg!(feature = "cluster");
+        assert!(is_allowed || !symbols.contains(function), "{function}");
     }
 }

@@ -81,20 +81,34 @@ impl Harness {
 
     /// Waits until each publisher and each subscriber has got that many messages further.
     pub fn progress(&self, count: u64, what: &str) {
-        let all = || self.acknowledged.iter().chain(&self.read);
-        let ends: Vec<_> = all().map(|one| one.load(SeqCst) + count).collect();
-        let began = Instant::now();
+        let now = || -> Vec<u64> {
+            let all = self.acknowledged.iter().chain(&self.read);
+            all.map(|one| one.load(SeqCst)).collect()
+        };
+        let (first, began) = (now(), Instant::now());
+        let (mut last, mut moved) = (first.clone(), vec![began; first.len()]);
         loop {
-            let late: Vec<_> = all()
-                .zip(&ends)
-                .map(|(one, end)| one.load(SeqCst) >= *end)
+            for ((last, moved), now) in last.iter_mut().zip(&mut moved).zip(now()) {
+                if *last != now {
+                    (*last, *moved) = (now, Instant::now());
+                }
+            }
+            let gone: Vec<_> = last
+                .iter()
+                .zip(&first)
+                .map(|(last, first)| last - first)
                 .collect();
-            if late.iter().all(|is_there| *is_there) {
+            if gone.iter().all(|gone| *gone >= count) {
                 return;
             }
+            let silent: Vec<_> = moved
+                .iter()
+                .map(|moved| moved.elapsed().as_secs())
+                .collect();
             assert!(
                 began.elapsed() < LIMIT,
-                "{what}: waited {LIMIT:?}; who went on, publishers and then subscribers: {late:?}"
+                "{what}: waited {LIMIT:?}; publishers and then subscribers went on by {gone:?}, \
+                 and nothing came for {silent:?} s"
             );
             self.rest();
         }

@@ -49,6 +49,8 @@ impl<'a> Subscriber<'a> {
                 Way::Events => self.read_events(),
             };
             if lost.is_none() {
+                let (number, server) = (self.number, self.server);
+                println!("subscriber {number} leaves server {server}");
                 std::thread::sleep(PAUSE);
             }
             if !self.is_at_end() {
