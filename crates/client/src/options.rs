@@ -52,9 +52,9 @@ pub struct Options {
     /// tried too after 2 s.
     pub connect_timeout: Duration,
     /// How long the server may acknowledge nothing after
-    /// [`finish`](Client::finish): 30 s by default.
+    /// [`finish`](crate::Client::finish): 30 s by default.
     pub ack_timeout: Duration,
-    /// How long the server has to answer a [`Request::History`]: 30 s by default, which is
+    /// How long the server has to answer a [`Request::History`](crate::Request::History): 30 s by default, which is
     /// longer than a server waits for its disk.
     pub answer_timeout: Duration,
     /// How long the server has to close its side after that: 3 s by default.
