@@ -51,6 +51,15 @@ fn the_end_stays_in_view_for_who_is_there_and_is_told_of_otherwise() {
     browser.wait(IS_AT_END);
     browser.resize(330, 800);
     browser.wait(IS_AT_END);
+    // It shrinks while an event of scrolling is on its way, as the browser sends them: in
+    // the next frame, before anybody who observes sizes.
+    browser.run(
+        "const s = document.querySelector('.scroll:not([hidden])');
+        s.scrollTop -= 1; document.body.style.height = '300px'",
+    );
+    browser.wait(IS_AT_END);
+    browser.run("document.body.style.height = ''");
+    browser.wait(IS_AT_END);
     browser.write(
         "#say",
         "one\u{e008}\u{e007}\u{e008}two\u{e008}\u{e007}\u{e008}three",

@@ -32,8 +32,8 @@ export class Timeline {
   #isScheduled = false; #isLoading = false; #hasOlder = false; #isDetached = false;
   #hasLost = false;
   #savedTop = 0;
-  // The width that it was laid out for, and what stands at the top for those who read above.
-  #width = 0;
+  // The size that it was laid out for, and what stands at the top for those who read above.
+  #width = 0; #height = 0;
   #seen;
   #observer;
 
@@ -376,9 +376,10 @@ export class Timeline {
 
   #settle() {
     if (!this.isVisible) return;
-    const { clientWidth } = this.element;
+    const { clientWidth, clientHeight } = this.element;
     const isWrapped = clientWidth !== this.#width;
     this.#width = clientWidth;
+    this.#height = clientHeight;
     if (this.isAtEnd) this.#holdEnd();
     else if (isWrapped && this.#seen) this.element.scrollTop = this.#seen.element.offsetTop - this.#seen.by;
     this.#fetchAtEdges();
@@ -386,8 +387,8 @@ export class Timeline {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight, clientWidth } = this.element;
-    // Of another width, it is about to be put where it was.
-    if (clientHeight === 0 || clientWidth !== this.#width) return;
+    // Of another size, it is about to be put where it was.
+    if (clientHeight !== this.#height || clientWidth !== this.#width) return;
     this.#savedTop = scrollTop;
     const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END;
     const isAtEnd = isNear && !this.#isDetached;
