@@ -1,6 +1,8 @@
 //! `/metrics`: everything that is counted, as OpenMetrics text, which Prometheus reads. No
 //! label is a topic, a user or an address: there may be any number of those.
 
+mod clustered;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -199,6 +201,9 @@ impl Collector for Exposition {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             metric.encode_gauge(&value)?;
         }
+        if let Some(part) = self.0.cluster() {
+            clustered::encode(&mut encoder, part, &sums)?;
+        }
         encode_process(&mut encoder)
     }
 }
@@ -377,7 +382,11 @@ mod tests {
         let source = include_str!("metrics.rs");
         let (_, source) = source.split_once("pub(crate) enum Count {").unwrap();
         let (source, _) = source.split_once("\n}\n").unwrap();
-        let own = include_str!("exposition.rs");
+        let own = [
+            include_str!("exposition.rs"),
+            include_str!("exposition/clustered.rs"),
+        ];
+        let own = own.concat();
         let names = source.lines().map(|line| line.trim().trim_end_matches(','));
         let names = names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()));
         let mut known = 0;

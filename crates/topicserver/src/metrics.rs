@@ -32,6 +32,8 @@ pub(crate) enum Count {
     LimitedBytes,
     LimitedConnections,
     LimitedNewTopics,
+    ClusterHoles,
+    ClusterForwarded,
     // From here on they go up and down.
     Tcp,
     TcpOverTls,
@@ -62,6 +64,8 @@ pub(crate) enum Time {
     Publish,
     /// A flush of the history to disk.
     Flush,
+    /// From a record that a topic's owner appends to the cluster's log to the log's answer.
+    Append,
 }
 
 /// The upper bounds of the buckets, in microseconds: from a loopback's round trip to the
@@ -104,7 +108,7 @@ const CODES: usize = ErrorCode::ALL.len();
 const TIME_SLOTS: usize = BOUNDS.len() + 2;
 const BY_CODE: usize = COUNTS;
 const TIMES: usize = BY_CODE + 2 * CODES;
-const SLOTS: usize = TIMES + 2 * TIME_SLOTS;
+const SLOTS: usize = TIMES + (Time::Append as usize + 1) * TIME_SLOTS;
 
 /// The counts of one thread, which alone writes here.
 struct Block([AtomicU64; SLOTS]);

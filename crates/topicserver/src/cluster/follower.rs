@@ -15,6 +15,7 @@ use wire::TopicName;
 use super::log::{Feed, Followed, Located, LogError};
 use super::shared::Shared;
 use super::tail::{Counted, Missing, Tail, ask};
+use crate::metrics::{self, Count};
 
 /// The pause before a feed that has ended is asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -110,10 +111,14 @@ impl Follower {
 
     /// Reads everything that is in the log, for as long as that takes.
     async fn catch_up(&mut self) {
+        let before = self.tail.at;
         while let Err(error) = self.try_to_catch_up().await {
             let topic = &self.topic;
             tracing::debug!(%topic, "can't read on: {error}");
             tokio::time::sleep(PAUSE).await;
+        }
+        if self.tail.at > before {
+            metrics::count(Count::ClusterHoles, 1);
         }
     }
 

@@ -66,6 +66,11 @@ impl Part {
         &self.quorum
     }
 
+    /// How many topics this server has appended to lately, and still owns.
+    pub(crate) fn owned_topics(&self) -> usize {
+        self.sender.owned_topics()
+    }
+
     /// Keeps this much of each topic from now on.
     pub(crate) fn keep(&self, messages: u64, bytes: u64) {
         self.sender.shared().keep.set(messages, bytes);

@@ -13,6 +13,7 @@ use super::nodes::Owner;
 use super::record::Group;
 use super::sequencer::Sequencers;
 use super::shared::Shared;
+use crate::metrics::{self, Count};
 
 /// How long an owner on another server may take to answer before it is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -92,12 +93,21 @@ impl Sender {
                 let (bus, payload) = (&self.shared.bus, forwarded.encode());
                 let timeout = ANSWER_TIMEOUT.min(until - Instant::now());
                 match bus.request(&subject, payload, timeout).await {
-                    Ok(answer) => Answer::decode(answer),
+                    Ok(answer) => note_forwarded(Answer::decode(answer), group),
                     Err(BusError::Nobody) => Answer::Elsewhere,
                     Err(BusError::Late | BusError::Down) => Answer::Unknown,
                 }
             }
         }
+    }
+
+    /// How many topics this server has appended to lately, and still owns.
+    pub(crate) fn owned_topics(&self) -> usize {
+        let nodes = &self.shared.nodes;
+        let topics = self.sequencers.topics().into_iter();
+        topics
+            .filter(|topic| nodes.owner(topic) == Owner::This)
+            .count()
     }
 
     /// Serves other servers, which hand groups over to this one, for ever.
@@ -123,4 +133,13 @@ impl Sender {
         };
         reply(answer.encode());
     }
+}
+
+/// Counts the messages of a group that another server has taken.
+fn note_forwarded(answer: Answer, group: &Group) -> Answer {
+    if matches!(answer, Answer::Placed(_)) {
+        let messages = group.messages.iter().map(|one| u64::from(one.count)).sum();
+        metrics::count(Count::ClusterForwarded, messages);
+    }
+    answer
 }

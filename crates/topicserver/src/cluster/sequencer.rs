@@ -23,6 +23,7 @@ use super::shared::Shared;
 use super::tail::Tail;
 use super::trimmer::Trimmer;
 use crate::clock::Reading;
+use crate::metrics::{self, Time};
 
 /// Groups of a topic that may wait. Each server hands over one at a time.
 const WAITING: usize = 256;
@@ -72,6 +73,11 @@ impl Sequencers {
         self.submit(topic, Submitted { group, answer });
         // Without an answer the sequencer has ended, or too many wait.
         answered.await.unwrap_or(Answer::Unknown)
+    }
+
+    /// The topics to which something was appended lately.
+    pub(crate) fn topics(&self) -> Vec<TopicName> {
+        self.topics.lock().keys().cloned().collect()
     }
 
     fn submit(self: &Arc<Self>, topic: &TopicName, submitted: Submitted) {
@@ -239,13 +245,17 @@ impl Sequencer {
         // appended late.
         let id = format!("{:x}-{:016x}", record.owner, xxh3_64(&bytes));
         let mut last = LogError::Away("there was no time to ask it".into());
+        let began = Instant::now();
         while Instant::now() < until {
             let append = self
                 .shared
                 .log
                 .append(&self.topic, self.tail.at, &id, bytes.clone());
             match append.await {
-                Appended::At(at) => return Ok(Some(at)),
+                Appended::At(at) => {
+                    metrics::observe(Time::Append, began.elapsed());
+                    return Ok(Some(at));
+                }
                 Appended::Behind => return Ok(None),
                 Appended::Busy => tokio::time::sleep(BUSY_PAUSE).await,
                 Appended::Unknown(error) => {

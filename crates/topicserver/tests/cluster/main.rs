@@ -16,8 +16,14 @@
 #[path = "../it/common/mod.rs"]
 mod common;
 
+#[path = "../operations/exposition.rs"]
+mod exposition;
+#[cfg(unix)]
+mod metrics;
 mod names;
 mod people;
+#[path = "../http/requests.rs"]
+mod requests;
 mod together;
 
 use topicserver::Config;
@@ -45,6 +51,11 @@ impl Cluster {
     }
 
     pub fn with(count: usize, faults: Faults, config: &Config) -> Self {
+        Self::of(&vec![config.clone(); count], faults)
+    }
+
+    /// A server for each configuration.
+    pub fn of(configs: &[Config], faults: Faults) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -56,9 +67,11 @@ impl Cluster {
             world.set_clock(now());
             world
         };
-        let server = |node| TestServer::in_cluster(config.clone(), world.engine(node));
+        let server = |(node, config): (usize, &Config)| {
+            TestServer::in_cluster(config.clone(), world.engine(node))
+        };
         Self {
-            servers: (0..count).map(server).collect(),
+            servers: configs.iter().enumerate().map(server).collect(),
             world,
             _runtime: runtime,
         }
