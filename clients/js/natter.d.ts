@@ -72,6 +72,9 @@ export interface Events {
   refused: NatterError;
   /** Somebody else has taken the name meanwhile: messages wait for `rename`. */
   nameless: { error: NatterError };
+  /** Something has changed that people should know, as `text` says. While `code` is `no-quorum` the
+   *  server takes no message and brings none, until `quorum` comes or the connection is another one. */
+  notice: { code: string; text: string };
   /** An error that belongs to nothing that waits for an answer. */
   error: NatterError;
   /** The client has ended; with an error, because coming back would not help. */

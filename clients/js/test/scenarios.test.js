@@ -483,6 +483,33 @@ test("S22: a client goes where a server has named another one", async () => {
   }
 });
 
+test("S23: what people should know of a server is told, and the connection goes on", async () => {
+  const server = await Server.start();
+  const network = await Proxy.before(server.address);
+  const [reader, writer] = await Promise.all([network.address, server.address].map((place) => connect(place)));
+  const heard = texts(reader);
+  const notices = [];
+  reader.on("notice", (notice) => notices.push(notice));
+  await Promise.all([reader, writer].map((client) => client.join("s23")));
+  await writer.publish("s23", "1");
+  await until(reader, () => heard.length === 1);
+  const told = [{ code: "no-quorum", text: "none are taken" }, { code: "quorum", text: "they are again" }];
+  for (const notice of told) {
+    const come = next(reader, "notice");
+    network.tell({ extended: { notice } });
+    await come;
+  }
+  assert.deepEqual(notices, told);
+  await reader.publish("s23", "2");
+  await writer.publish("s23", "3");
+  await until(reader, () => heard.length === 2);
+  assert.deepEqual(heard, ["1", "3"]);
+  reader.abort();
+  writer.abort();
+  network.stop();
+  await server.stop();
+});
+
 // A server that answers each first frame so, and counts them.
 async function fake(answer) {
   const sockets = new Set();

@@ -396,6 +396,29 @@ class Scenarios(unittest.IsolatedAsyncioTestCase):
             hint = {"extended": {"reconnect": {"within": 200, "servers": there}}}
             await self.move(network, server, port, lambda: is_asked and network.tell(hint))
 
+    async def test_s23_what_people_should_know_of_a_server_is_told(self):
+        server = self.server()
+        network = await self.network(server)
+        reader = await self.join(network, "t")
+        writer = await self.join(server, "t")
+        heard, notices = Texts(reader), []
+        reader.on("notice", notices.append)
+        await writer.publish("t", "1")
+        await heard.until(lambda heard: heard == ["1"])
+        told = [
+            {"code": "no-quorum", "text": "none are taken"},
+            {"code": "quorum", "text": "they are again"},
+        ]
+        for notice in told:
+            come = following(reader, "notice")
+            network.tell({"extended": {"notice": notice}})
+            await come
+        self.assertEqual(notices, told)
+        await reader.publish("t", "2")
+        await writer.publish("t", "3")
+        await heard.until(lambda heard: len(heard) == 2)
+        self.assertEqual(heard, ["1", "3"])
+
     async def fake(self, answer):
         """The address of a server that answers each first frame so, and how many there were."""
         asked = []

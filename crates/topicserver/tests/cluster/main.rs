@@ -16,11 +16,16 @@
 #[path = "../it/common/mod.rs"]
 mod common;
 
+#[cfg(unix)]
+#[path = "../http/browser.rs"]
+mod browser;
 #[path = "../operations/exposition.rs"]
 mod exposition;
 #[cfg(unix)]
 mod metrics;
 mod names;
+#[cfg(unix)]
+mod page;
 mod people;
 #[path = "../http/requests.rs"]
 mod requests;

@@ -178,6 +178,32 @@ async fn a_refusal_for_good_is_the_services_and_ends_it() {
     assert_eq!(asked.await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn s23_what_people_should_know_of_a_server_is_told() {
+    let server = Killable::start("s23");
+    let network = Network::before(&server.address).await;
+    let reader = Participant::join(&network.address, |_| {}).await;
+    let writer = Participant::join(&server.address, |_| {}).await;
+    writer.publish_all(numbers(1, 1)).await;
+    reader.until_texts(1).await;
+    let is_notice = |event: &Event| matches!(event, Event::Notice(_));
+    let told = ["none are taken", "they are again"];
+    for (code, text) in ["no-quorum", "quorum"].into_iter().zip(told) {
+        network.tell(&format!(
+            r#"{{"extended":{{"notice":{{"code":"{code}","text":"{text}"}}}}}}"#
+        ));
+        reader
+            .until(|event| matches!(event, Event::Notice(said) if said == text))
+            .await;
+    }
+    assert_eq!(reader.count(is_notice), told.len());
+    reader.publish_all(vec!["own".into()]).await;
+    reader.until_delivered(1).await;
+    writer.publish_all(numbers(2, 2)).await;
+    reader.until_texts(2).await;
+    assert_eq!(reader.texts(), numbers(1, 2));
+}
+
 /// What a server refuses that nobody has chosen is no end: the client goes back to its own.
 #[tokio::test]
 async fn a_named_server_that_refuses_is_left() {

@@ -49,20 +49,20 @@ export class Hub {
 
   #take(port, order) {
     // After somebody has logged in or out, until the first tab is there again.
-    if (!this.#client && !["hello", "bye", "renew"].includes(order.do)) return undefined;
-    switch (order.do) {
-      case "renew": return this.#renew();
-      case "hello": return this.#hello(port, order);
-      case "bye": return this.#bye(port);
-      case "join": return this.#join(order.topic);
-      case "leave": return this.#leave(order.topic);
-      case "say": return this.#say(order);
-      case "discard": return this.#tell({ is: "discarded", id: order.id, topic: order.topic });
-      case "retry": return this.#client?.retry();
-      case "again": return this.#again();
-      case "ask": return this.#answer(port, order);
-      default: return undefined;
-    }
+    if (!this.#client && !["hello", "bye", "renew"].includes(order.do)) return;
+    const { id, topic } = order;
+    ({
+      renew: () => this.#renew(),
+      hello: () => this.#hello(port, order),
+      bye: () => this.#bye(port),
+      join: () => this.#join(topic),
+      leave: () => this.#leave(topic),
+      say: () => this.#say(order),
+      discard: () => this.#tell({ is: "discarded", id, topic }),
+      retry: () => this.#client.retry(),
+      again: () => this.#again(),
+      ask: () => this.#answer(port, order),
+    })[order.do]?.();
   }
 
   // A tab comes, or comes back. The first one begins.
@@ -78,7 +78,7 @@ export class Hub {
     } else if (user !== undefined && this.#client.user === undefined) {
       // The others only read.
       this.#user = user;
-      this.#client.rename(user).catch((error) => this.#setStatus(this.#status.state, { refusal: plain(error) }));
+      this.#client.rename(user).catch((error) => this.#setStatus(this.#status.state, { ...this.#status, refusal: plain(error) }));
     }
     const known = this.#client.topics.filter((topic) => this.#client.place(topic));
     const there = known.map((topic) => ({ is: "topic", topic, ...this.#client.place(topic) }));
@@ -121,6 +121,8 @@ export class Hub {
     for (const is of ["message", "gap", "joined", "left", "resumed"]) client.on(is, relay(is));
     client.on("connected", () => this.#setStatus("on"));
     client.on("nameless", ({ error }) => this.#setStatus("on", { refusal: plain(error) }));
+    // Another connection begins without it.
+    client.on("notice", (error) => this.#setStatus(error.code === "no-quorum" ? "away" : "on", { error }));
     client.on("disconnected", ({ error, retryIn }) => this.#setStatus("off", { error: plain(error), retryIn }));
     client.on("refused", (error) => this.#tell({ is: "refused-topic", topic: error.topic, error: plain(error) }));
     client.on("removed", ({ topic, code }) => {

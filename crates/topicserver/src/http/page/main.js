@@ -124,7 +124,7 @@ function take(events) {
 }
 
 function status({ state, user, error, refusal, retryIn }) {
-  isConnected = state === "on";
+  isConnected = state === "on" || state === "away";
   if (isConnected) {
     me = user;
     if (user !== undefined) keep.name = user;
@@ -145,6 +145,7 @@ function status({ state, user, error, refusal, retryIn }) {
 
 function statusInWords(state, error, retryIn) {
   if (state === "on") return "Connected";
+  if (state === "away") return `Stored nowhere right now: ${error.text}`;
   if (state === "ended") {
     return error?.code === "replaced" ? "This conversation goes on in another window"
       : `Disconnected: ${error?.text ?? "the server has ended it"}`;
@@ -154,16 +155,14 @@ function statusInWords(state, error, retryIn) {
   return `Connection lost${why}, trying again in ${Math.max(1, Math.round(retryIn / 1000))} s`;
 }
 
-// What to do about a message that the server has refused.
-function reasonOf({ code, text }) {
-  switch (code) {
-    case "too-long": return `it is too long: ${text}`;
-    case "storage-full": return "the server's disk is full: those who are here have got it, but it isn't stored";
-    case "storage-busy": return "the server's disk is too slow; it may be stored or not";
-    case "not-registered": return "you have left this topic";
-    default: return text;
-  }
-}
+// What a message's refusal means, where the server doesn't say it to people.
+const REASONS = {
+  "storage-full": "the server's disk is full: those who are here have got it, but it isn't stored",
+  "storage-busy": "the server's disk is too slow; it may be stored or not",
+  "not-registered": "you have left this topic",
+};
+
+const reasonOf = ({ code, text }) => REASONS[code] ?? (code === "too-long" ? `it is too long: ${text}` : text);
 
 function problem(text) {
   if (current) current.timeline.note(text, "note loss");

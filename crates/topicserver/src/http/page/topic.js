@@ -2,6 +2,7 @@
 
 import { keep } from "./keep.js";
 import { mentions } from "./people.js";
+import { plural } from "./text.js";
 import { Timeline } from "./timeline.js";
 
 export class Topic {
@@ -75,15 +76,13 @@ export class Topic {
       this.seq = 0;
       this.#keepRead();
     } else if (recovered && this.#isLoaded) {
-      const many = missed === 1 ? "1 message" : `${missed} messages`;
-      this.timeline.note(missed > 0 ? `Back again, ${many} caught up` : "Back again, nothing missed");
+      this.timeline.note(`Back again, ${missed > 0 ? `${plural(missed, "message", "messages")} caught up` : "nothing missed"}`);
     }
     this.seq = Math.max(this.seq, seq);
   }
 
   gap({ from, to }) {
-    const many = from === to ? "1 message" : `${to - from + 1} messages`;
-    this.timeline.note(`${many} could not be recovered`, "note loss");
+    this.timeline.note(`${plural(to - from + 1, "message", "messages")} could not be recovered`, "note loss");
     this.seq = Math.max(this.seq, to);
   }
 
