@@ -29,20 +29,20 @@ pub(crate) async fn oldest(
     following(log, topic, 1, until).await
 }
 
-/// The position of the record that holds the message `seq`, or of the next one that there is.
-/// `end` is the position of the newest record, and the number after its messages.
-pub(crate) async fn position_of(
+/// The record that holds the message `seq`, or the next one that there is. `end` is the position of
+/// the newest record, and the number after its messages.
+pub(crate) async fn place_of(
     log: &dyn Log,
     topic: &TopicName,
     seq: u64,
     end: (u64, u64),
     until: Instant,
-) -> Result<Option<u64>, LogError> {
+) -> Result<Option<Located>, LogError> {
     let Some((first, record)) = oldest(log, topic, until).await? else {
         return Ok(None);
     };
     if seq < record.end() {
-        return Ok(Some(first.at));
+        return Ok(Some(first));
     }
     // Records from `low` on may hold it; those from `high` on come after it.
     let mut low = Mark {
@@ -68,7 +68,7 @@ pub(crate) async fn position_of(
                         seq: record.end(),
                     };
                 } else if record.first <= seq {
-                    return Ok(Some(found.at));
+                    return Ok(Some(found));
                 } else {
                     // There is none between the guess and this one, and the one before is known.
                     let at = guess.min(record.prev + 1).max(low.at);
@@ -83,8 +83,7 @@ pub(crate) async fn position_of(
         }
     }
     // What held it is deleted.
-    let next = ask(until, || log.next(topic, low.at)).await?;
-    Ok(next.map(|located| located.at))
+    ask(until, || log.next(topic, low.at)).await
 }
 
 /// The position at which the message is, if numbers grow evenly between the two.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use wire::TopicName;
 
 use super::log::{Feed, Followed, Located, LogError};
+use super::record::Record;
 use super::shared::Shared;
 use super::tail::{Counted, Missing, Tail, ask};
 use crate::metrics::{self, Count};
@@ -133,6 +134,29 @@ impl Follower {
             let until = Instant::now() + shared.patience;
             let records = self.tail.read_some(log, &self.topic, until).await?;
             self.hand_on(records).await;
+        }
+        match std::mem::take(&mut self.tail.rivals_from) {
+            0 => Ok(()),
+            from => self.judge_again(from, until).await,
+        }
+    }
+
+    /// Records don't count for this server, of which one names the record `from`. Maybe it is what
+    /// it has read itself that counts for nobody else: the feed has brought a rival, and lost what
+    /// was before it.
+    async fn judge_again(&mut self, from: u64, until: Instant) -> Result<(), LogError> {
+        let (log, topic, mut newest) = (&*self.shared.log, &self.topic, None);
+        let take = |record: &Record| newest = Some(record.clone());
+        let judged = Tail::load_from(from, self.tail.at, log, topic, until, take).await?;
+        let is_right = judged.chain == self.tail.chain || judged.at != self.tail.at;
+        if let Some(record) = newest.filter(|_| !is_right) {
+            tracing::error!(%topic, "the cluster's log has other messages than were delivered");
+            self.tail = judged;
+            let anew = Counted {
+                is_anew: true,
+                ..Counted::new(judged.chain.at, record)
+            };
+            self.hand_on([anew]).await;
         }
         Ok(())
     }

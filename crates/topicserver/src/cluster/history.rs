@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 use wire::TopicName;
 
-use super::find::{oldest, position_of};
+use super::find::{oldest, place_of};
 use super::log::LogError;
 use super::record::Record;
 use super::shared::Shared;
-use super::tail::{Tail, ask, read};
+use super::tail::{Tail, ask, read, read_with_base};
 
 /// How far the clocks of servers and of the log may be apart, in milliseconds: messages from so
 /// much before a time are looked at to find the first one after it.
@@ -35,13 +35,37 @@ pub(crate) async fn records(
 ) -> Result<Vec<Record>, LogError> {
     let (log, until) = (&*shared.log, Instant::now() + shared.patience);
     let (last, next) = (end.chain.at, end.chain.next);
-    let Some(at) = position_of(log, topic, from, (last, next), until).await? else {
+    let Some(found) = place_of(log, topic, from, (last, next), until).await? else {
         return Ok(Vec::new());
     };
-    let located = ask(until, || log.read(topic, at, bytes)).await?;
-    let mut records = Tail::records(&located);
-    records.retain(|record| record.epoch == end.chain.epoch && record.end() <= next);
-    Ok(records)
+    // The one before shows whether it counts.
+    let before = |record: Option<Record>| record.map(|record| record.prev).filter(|&prev| prev > 0);
+    let mut start = before(read(&found)).unwrap_or(found.at);
+    let mut located = read_with_base(log, topic, start, bytes, until).await?;
+    // A rival may have led too far.
+    while let Some(base) = located.first()
+        && base.at == start
+        && let Some(prev) = before(read(base).filter(|record| record.first > from))
+    {
+        start = prev;
+        located = read_with_base(log, topic, start, bytes, until).await?;
+    }
+    loop {
+        let mut records = Tail::records(&located);
+        let is_asked_for = |record: &Record| {
+            record.epoch == end.chain.epoch && record.end() <= next && record.end() > from
+        };
+        records.retain(is_asked_for);
+        let after = located.last().map_or(u64::MAX, |one| one.at + 1);
+        if !records.is_empty() || after > last {
+            return Ok(records);
+        }
+        let more = ask(until, || log.read(topic, after, bytes)).await?;
+        if more.is_empty() {
+            return Ok(records);
+        }
+        located.extend(more);
+    }
 }
 
 /// The number of the first message that came at this time or later; `None` if there is none. Each

@@ -20,7 +20,7 @@ use super::log::{Appended, LogError};
 use super::numbering::{GROUP_MEMORY, Numbered, Remembered};
 use super::record::{Group, Record};
 use super::shared::Shared;
-use super::tail::Tail;
+use super::tail::{Tail, ask};
 use super::trimmer::Trimmer;
 use crate::clock::Reading;
 use crate::metrics::{self, Time};
@@ -39,6 +39,10 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How far the clocks of servers and of the log may be apart, in milliseconds: ids and groups are
 /// read from so much earlier on.
 const SKEW: u64 = 60_000;
+
+/// For how long after it was read that another owner appends this one looks whether its own records
+/// count. Sound logs take no rivals, but this isn't left to them.
+const RIVALRY: Duration = Duration::from_secs(10);
 
 /// The pause before a record is appended again that met another one.
 const BUSY_PAUSE: Duration = Duration::from_millis(3);
@@ -117,6 +121,8 @@ struct Sequencer {
     trimmer: Trimmer,
     /// `tail` and `remembered` are right, as far as this server knows.
     is_loaded: bool,
+    /// Another owner may append too, up to this time.
+    rivals_until: Instant,
 }
 
 impl Sequencer {
@@ -128,6 +134,7 @@ impl Sequencer {
             shared,
             topic,
             is_loaded: false,
+            rivals_until: Instant::now(),
         }
     }
 
@@ -189,7 +196,11 @@ impl Sequencer {
                 return Ok(numbered);
             }
             let record = self.record(std::mem::take(&mut numbered.groups), &now);
-            match self.append_record(record.encode(), &record, until).await {
+            let appended = match self.append_record(record.encode(), &record, until).await {
+                Ok(Some(at)) => self.counts(at, until).await.map(|is| is.then_some(at)),
+                other => other,
+            };
+            match appended {
                 Ok(Some(at)) => {
                     self.remembered.add_groups(&record, &now);
                     self.tail.append(at, &record);
@@ -208,6 +219,17 @@ impl Sequencer {
                 }
             }
         }
+    }
+
+    /// Whether the record that was just appended here is the first one behind the one before.
+    async fn counts(&self, at: u64, until: Instant) -> Result<bool, LogError> {
+        let behind = self.tail.at + 1;
+        if at <= behind || Instant::now() > self.rivals_until {
+            return Ok(true);
+        }
+        let (log, topic) = (&*self.shared.log, &self.topic);
+        let first = ask(until, || log.next(topic, behind)).await?;
+        Ok(first.is_none_or(|first| first.at >= at))
     }
 
     /// The record that comes next.
@@ -276,7 +298,9 @@ impl Sequencer {
         let since = now.index.saturating_sub(memory + SKEW);
         let take = |record: &Record| remembered.add(record, &now);
         self.tail = Tail::load(&*shared.log, &self.topic, Some(since), until, take).await?;
+        self.tail.rivals_from = 0;
         self.is_loaded = true;
+        self.rivals_until = Instant::now() + RIVALRY;
         Ok(())
     }
 
@@ -285,9 +309,12 @@ impl Sequencer {
         let now = self.shared.clock.read();
         let remembered = &mut self.remembered;
         let take = |record: &Record| remembered.add(record, &now);
-        self.tail
-            .read_on(&*self.shared.log, &self.topic, until, take)
-            .await
+        let log = &*self.shared.log;
+        self.tail.read_on(log, &self.topic, until, take).await?;
+        self.rivals_until = Instant::now() + RIVALRY;
+        // It may be this owner's own records that don't count.
+        self.is_loaded &= self.tail.rivals_from == 0;
+        Ok(())
     }
 }
 

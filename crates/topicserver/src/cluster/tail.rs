@@ -26,6 +26,8 @@ pub(crate) struct Tail {
     /// The log has lost messages that this server had read, so that the next ones get numbers of
     /// a new row.
     pub(crate) begins_anew: bool,
+    /// The earliest record that one of those names which were read and don't count; 0 if none was.
+    pub(crate) rivals_from: u64,
 }
 
 impl Tail {
@@ -35,6 +37,7 @@ impl Tail {
         chain: Chain::EMPTY,
         time: 0,
         begins_anew: false,
+        rivals_from: 0,
     };
 
     /// The number of the next message.
@@ -62,17 +65,18 @@ impl Tail {
             chain: Chain::ending_with(at, record),
             time: record.time,
             begins_anew: false,
+            rivals_from: 0,
         }
     }
 
-    /// Reads a topic's last record, and if a time is given those that came then or later, by the
+    /// Reads a topic's last records, and if a time is given those that came then or later, by the
     /// log's clock. Each one that counts is given to `take`.
     pub(crate) async fn load(
         log: &dyn Log,
         topic: &TopicName,
         since: Option<u64>,
         until: Instant,
-        mut take: impl FnMut(&Record),
+        take: impl FnMut(&Record),
     ) -> Result<Self, LogError> {
         let Some(head) = ask(until, || log.head(topic)).await? else {
             return Ok(Self::EMPTY);
@@ -85,16 +89,45 @@ impl Tail {
             Some(oldest) if oldest.at < head.at => oldest,
             _ => head.clone(),
         };
-        let mut tail = Self {
-            at: base.at,
-            ..Self::EMPTY
-        };
-        if let Some(record) = read(&base) {
-            tail = Self::ending_with(base.at, &record);
-            take(&record);
-        }
-        tail.read_to(head.at, log, topic, until, take).await?;
+        // The one before shows whether it counts.
+        let from = read(&base).map(|record| record.prev);
+        let from = from.filter(|&prev| prev > 0).unwrap_or(base.at);
+        Self::load_from(from, head.at, log, topic, until, take).await
+    }
+
+    /// Reads the records from one on, or from as much earlier as it takes to tell whether that one
+    /// counts, up to another one.
+    pub(crate) async fn load_from(
+        from: u64,
+        end: u64,
+        log: &dyn Log,
+        topic: &TopicName,
+        until: Instant,
+        mut take: impl FnMut(&Record),
+    ) -> Result<Self, LogError> {
+        let some = read_with_base(log, topic, from, READ_BYTES, until).await?;
+        let mut tail = Self::EMPTY;
+        let counted = tail.pass_all(&some);
+        counted.iter().for_each(|counted| take(&counted.record));
+        tail.read_to(end, log, topic, until, take).await?;
         Ok(tail)
+    }
+
+    /// Takes records that were read from anywhere, each after the other, and returns those that
+    /// count. The first one does.
+    fn pass_all(&mut self, located: &[Located]) -> Vec<Counted> {
+        let mut counted = Vec::with_capacity(located.len());
+        for one in located {
+            let first = counted.is_empty().then(|| read(one)).flatten();
+            if let Some(record) = first {
+                let at = one.at;
+                *self = Self::ending_with(at, &record);
+                counted.push(Counted::new(at, record));
+            } else {
+                counted.extend(self.pass(one));
+            }
+        }
+        counted
     }
 
     /// Reads what was appended since.
@@ -170,14 +203,9 @@ impl Tail {
 
     /// The records that count among those that were read from anywhere, each after the other.
     pub(crate) fn records(located: &[Located]) -> Vec<Record> {
-        let Some(base) = located.first().and_then(read) else {
-            return Vec::new();
-        };
-        let mut tail = Self::ending_with(located[0].at, &base);
-        let others = located[1..].iter().filter_map(|one| tail.pass(one));
-        std::iter::once(base)
-            .chain(others.map(|counted| counted.record))
-            .collect()
+        let mut tail = Self::EMPTY;
+        let counted = tail.pass_all(located).into_iter();
+        counted.map(|counted| counted.record).collect()
     }
 
     /// Takes the record that follows in what was read, and returns it if it counts.
@@ -187,10 +215,18 @@ impl Tail {
         match verdict {
             // What came between was deleted, because it was too old.
             Some((Verdict::Counts | Verdict::Begins | Verdict::Gap, record)) => {
-                *self = Self::ending_with(at, &record);
-                return Some(Counted { at, record });
+                let rivals_from = self.rivals_from;
+                *self = Self {
+                    rivals_from,
+                    ..Self::ending_with(at, &record)
+                };
+                return Some(Counted::new(at, record));
             }
-            Some((Verdict::Refused, _)) => {
+            Some((Verdict::Refused, record)) => {
+                self.rivals_from = match self.rivals_from {
+                    0 => record.prev,
+                    earlier => earlier.min(record.prev),
+                };
                 tracing::warn!(
                     at,
                     "a record of the cluster's log doesn't follow the one before"
@@ -224,7 +260,7 @@ impl Tail {
         match self.chain.judge(at, &record) {
             Verdict::Counts | Verdict::Begins => {
                 *self = Self::ending_with(at, &record);
-                Ok(Some(Counted { at, record }))
+                Ok(Some(Counted::new(at, record)))
             }
             Verdict::Known => Ok(None),
             // Only the log tells in which order they are there.
@@ -238,6 +274,18 @@ impl Tail {
 pub(crate) struct Counted {
     pub(crate) at: u64,
     pub(crate) record: Record,
+    /// Records were read before it that don't count.
+    pub(crate) is_anew: bool,
+}
+
+impl Counted {
+    pub(crate) fn new(at: u64, record: Record) -> Self {
+        Self {
+            at,
+            record,
+            is_anew: false,
+        }
+    }
 }
 
 /// Records are missing before one that was heard of.
@@ -254,6 +302,43 @@ pub(crate) fn read(located: &Located) -> Option<Record> {
             None
         }
     }
+}
+
+/// Reads about so many bytes of records from this position on, or from as much earlier as it takes
+/// to tell whether the first one counts. On a log that takes rivals, a record behind it that names
+/// one before it shows that it may not.
+pub(super) async fn read_with_base(
+    log: &dyn Log,
+    topic: &TopicName,
+    from: u64,
+    bytes: usize,
+    until: Instant,
+) -> Result<Vec<Located>, LogError> {
+    let mut from = from;
+    loop {
+        let mut some = ask(until, || log.read(topic, from, bytes)).await?;
+        match earliest_named(&some) {
+            Some((earlier, _)) if earlier < from => from = earlier,
+            _ => {
+                // The one that it names is deleted. So was what counted in the place of the first.
+                while let Some((_, place)) = earliest_named(&some) {
+                    some.drain(..place);
+                }
+                return Ok(some);
+            }
+        }
+    }
+}
+
+/// The earliest record that others than the first of these name, if it is before that; and the
+/// place of the one that does.
+fn earliest_named(some: &[Located]) -> Option<(u64, usize)> {
+    let first = some.first()?.at;
+    let named = some.iter().enumerate().skip(1).filter_map(|(place, one)| {
+        let prev = read(one)?.prev;
+        (0 < prev && prev < first).then_some((prev, place))
+    });
+    named.min()
 }
 
 /// Asks the log until it answers, or the time is up.

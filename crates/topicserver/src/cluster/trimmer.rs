@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::time::Instant;
 use wire::TopicName;
 
-use super::find::{oldest, position_of};
+use super::find::{oldest, place_of};
 use super::keep::Keep;
 use super::log::LogError;
 use super::record::Record;
@@ -83,8 +83,8 @@ async fn trim(shared: &Shared, topic: &TopicName, most: u64, end: &Tail) -> Resu
         return Ok(());
     }
     let place = (end.chain.at, end.chain.next);
-    if let Some(at) = position_of(log, topic, end.next() - most, place, until).await? {
-        ask(until, || log.trim(topic, at)).await?;
+    if let Some(oldest) = place_of(log, topic, end.next() - most, place, until).await? {
+        ask(until, || log.trim(topic, oldest.at)).await?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ impl InLog {
     /// Whether this record was read. A log that has lost records goes back with its positions.
     pub(crate) fn has_read(&self, counted: &Counted) -> bool {
         let end = self.end.lock();
-        counted.at <= end.at && counted.record.epoch == end.chain.epoch
+        counted.at <= end.at && counted.record.epoch == end.chain.epoch && !counted.is_anew
     }
 
     /// A record was read.

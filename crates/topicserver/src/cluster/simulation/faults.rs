@@ -26,6 +26,8 @@ pub struct Faults {
     pub late_append: f64,
     /// The log is busy with another append.
     pub busy: f64,
+    /// An append is taken although another one behind the same record was, as nats-server 2.9 does.
+    pub forked: f64,
     /// A question to the log isn't answered.
     pub lost_read: f64,
     /// A question is answered by a server of the log that lacks the newest records.
@@ -76,6 +78,7 @@ impl Default for Faults {
             lost_append: 0.0,
             late_append: 0.0,
             busy: 0.0,
+            forked: 0.0,
             lost_read: 0.0,
             stale_read: 0.0,
             short_read: 0.0,

@@ -254,8 +254,10 @@ fn carry_out(state: &mut State, append: Append, answer: impl FnOnce(&mut State, 
     } else {
         let (moment, skipped) = (state.moment(), state.chance.below(3));
         let before = state.records.newest();
+        let is_forked = state.chance.happens(state.faults.forked);
+        let how = (skipped, is_forked);
         let records = &mut state.records;
-        let appended = records.append(moment, topic, prev, &id, record.clone(), skipped);
+        let appended = records.append(moment, topic, prev, &id, record.clone(), how);
         if let Appended::At(at) = appended
             && at > before
         {

@@ -50,7 +50,7 @@ impl Records {
     }
 
     /// Appends a record if the newest is at `prev`, or tells where it is already. `skipped`
-    /// positions are left out.
+    /// positions are left out. If the log forks, one behind the same record doesn't matter.
     pub(super) fn append(
         &mut self,
         moment: Moment,
@@ -58,7 +58,7 @@ impl Records {
         prev: u64,
         id: &str,
         record: Bytes,
-        skipped: u64,
+        (skipped, is_forked): (u64, bool),
     ) -> Appended {
         let known = self.of(topic);
         let is_recent = |known: &&Record| moment.now - known.appended < DUPLICATE_WINDOW;
@@ -66,7 +66,9 @@ impl Records {
         if let Some(same) = recent.find(|known| known.id == id) {
             return Appended::At(same.at);
         }
-        if known.last().map_or(0, |newest| newest.at) != prev {
+        let is_behind = |known: &[Record]| known.last().map_or(0, |newest| newest.at) == prev;
+        let is_rival = is_forked && known.split_last().is_some_and(|(_, rest)| is_behind(rest));
+        if !is_behind(known) && !is_rival {
             return Appended::Behind;
         }
         Appended::At(self.force(moment, topic, id, record, skipped))

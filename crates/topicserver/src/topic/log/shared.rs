@@ -39,7 +39,8 @@ impl TopicLog {
     pub(crate) fn apply(&mut self, counted: &Counted, publications: &[Publication]) -> Applied {
         let record = &counted.record;
         let next = self.history.next();
-        let is_anew = record.epoch != self.epoch;
+        // A log that has lost messages may go on where it was.
+        let is_anew = counted.is_anew || record.epoch != self.epoch || record.first < next;
         let mut missed_from = None;
         if is_anew {
             // Without messages there was nothing that could be lost.

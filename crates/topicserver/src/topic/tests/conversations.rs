@@ -7,6 +7,7 @@
 mod chain;
 mod cluster;
 mod faults;
+mod forks;
 mod publisher;
 mod reader;
 mod server;
@@ -26,6 +27,9 @@ use reader::Reader;
 
 /// How long things go wrong.
 const SPAN: Duration = Duration::from_secs(25);
+
+/// How long after that something may still come.
+const LATEST: Duration = Duration::from_secs(12);
 
 /// How long after that it may take until everything is at rest.
 const REST: Duration = Duration::from_secs(60);
@@ -72,6 +76,8 @@ async fn converse(seed: u64) -> Outcome {
         .await;
     world.set_faults(|faults| *faults = Faults::default());
     cluster.calm.cancel();
+    // What is late comes too, before it is looked what there is.
+    sleep(LATEST).await;
     let heads: Vec<_> = rest(&cluster, &people).await;
     for ((topic, publishers, readers), told) in people.iter().zip(&heads) {
         let told: &Told = told;

@@ -15,22 +15,22 @@ use crate::cluster::record::{Group, Message, Record};
 use crate::cluster::simulation::{Faults, Misfortune, World};
 use crate::cluster::tail::Counted;
 
-fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build();
     runtime.unwrap().block_on(test);
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     World::new(0, Faults::default())
 }
 
-fn topic() -> TopicName {
+pub(super) fn topic() -> TopicName {
     TopicName::new("Lab").unwrap()
 }
 
 /// Publishes one message until it is stored.
-async fn say(server: &Server, text: &str) {
+pub(super) async fn say(server: &Server, text: &str) {
     let lines = format!("{{\"m\":\"{text}\"}}\n");
     publish(server, &topic(), &lines, None)
         .await
@@ -39,7 +39,7 @@ async fn say(server: &Server, text: &str) {
 }
 
 /// The texts of messages that have come, and other events as they are.
-async fn texts(connection: &mut Connection) -> Vec<String> {
+pub(super) async fn texts(connection: &mut Connection) -> Vec<String> {
     sleep(Duration::from_secs(2)).await;
     let lines = connection.taken().into_iter();
     let lines = lines.filter(|line| line["extended"].get("registered").is_none());
@@ -48,7 +48,7 @@ async fn texts(connection: &mut Connection) -> Vec<String> {
         .collect()
 }
 
-fn last(count: u64) -> RegistrationOptions {
+pub(super) fn last(count: u64) -> RegistrationOptions {
     RegistrationOptions {
         last: Some(count),
         ..RegistrationOptions::default()
@@ -66,7 +66,7 @@ fn a_record_that_comes_to_a_topic_again_is_not_delivered_again() {
         say(&server, "a").await;
         for (at, record) in cluster.world.records("Lab") {
             let record = Record::decode(Bytes::from(record)).unwrap();
-            reader.topic.deliver_record(Counted { at, record });
+            reader.topic.deliver_record(Counted::new(at, record));
         }
         say(&server, "b").await;
         assert_eq!(texts(&mut reader).await, ["a", "b"]);

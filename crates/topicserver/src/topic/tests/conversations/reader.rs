@@ -89,6 +89,11 @@ impl Connection {
         }
     }
 
+    /// Resolves when the server ends it.
+    pub(super) async fn closed(&self) {
+        self.outbox.closed().await;
+    }
+
     /// Everything that has come, a line each.
     pub(super) fn taken(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
