@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use wire::TopicName;
 
-use super::record::{Damaged, Group, take_version};
+use super::record::{Damaged, Group, take_u64, take_version};
 use crate::history::entry::Stored;
 
 /// The first byte of every answer.
@@ -19,12 +19,21 @@ pub(crate) struct Forwarded {
 /// What became of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Where each of its messages is, in their order.
-    Placed(Vec<Placed>),
+    /// Where its messages are.
+    Placed(Placement),
     /// This server doesn't take it. Nothing was done.
     Elsewhere,
     /// Whether it is in the log isn't known. It may be handed over again.
     Unknown,
+}
+
+/// Where the messages of a group are, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// The row of numbers that the topic has. Messages that were there before may be of an earlier
+    /// one.
+    pub(crate) epoch: u64,
+    pub(crate) placed: Vec<Placed>,
 }
 
 /// Where a message is.
@@ -72,9 +81,10 @@ impl Answer {
         let mut bytes = BytesMut::new();
         bytes.put_u8(VERSION);
         match self {
-            Self::Placed(all) => {
+            Self::Placed(Placement { epoch, placed }) => {
                 bytes.put_u8(0);
-                for one in all {
+                bytes.put_u64_le(*epoch);
+                for one in placed {
                     bytes.put_u64_le(one.stored.seq);
                     bytes.put_u64_le(one.stored.time);
                     bytes.put_u8(one.has_other_text.into());
@@ -95,18 +105,19 @@ impl Answer {
         take_version(&mut bytes)?;
         Ok(match bytes.try_get_u8() {
             Ok(0) => {
-                let mut all = Vec::new();
+                let epoch = take_u64(&mut bytes)?;
+                let mut placed = Vec::new();
                 while let (Ok(seq), Ok(time), Ok(other)) = (
                     bytes.try_get_u64_le(),
                     bytes.try_get_u64_le(),
                     bytes.try_get_u8(),
                 ) {
-                    all.push(Placed {
+                    placed.push(Placed {
                         stored: Stored { seq, time },
                         has_other_text: other != 0,
                     });
                 }
-                Self::Placed(all)
+                Self::Placed(Placement { epoch, placed })
             }
             Ok(1) => Self::Elsewhere,
             _ => Self::Unknown,
@@ -139,7 +150,10 @@ mod tests {
             has_other_text,
         };
         for answer in [
-            Answer::Placed(vec![placed(1, false), placed(7, true)]),
+            Answer::Placed(Placement {
+                epoch: 8,
+                placed: vec![placed(1, false), placed(7, true)],
+            }),
             Answer::Elsewhere,
             Answer::Unknown,
         ] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wire::TopicName;
 
@@ -23,6 +24,11 @@ const LOST_AFTER: Duration = Duration::from_secs(4);
 
 /// Names of topics that are asked for in turn, so that all parts of the log are.
 const NAMES: usize = 32;
+
+/// How many of them are asked for at once. When a server of the log dies, all its parts have no
+/// leader for some seconds: with one question at a time it would look twice in a row as if no
+/// part could be used.
+const AT_ONCE: usize = 4;
 
 /// Knows whether the log can be used.
 pub(crate) struct Quorum {
@@ -52,19 +58,80 @@ impl Quorum {
         let mut answered = Instant::now();
         let mut tick = interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for name in names.collect::<Vec<_>>().iter().cycle() {
+        let names: Vec<_> = names.collect();
+        for some in names.chunks(AT_ONCE).cycle() {
             tokio::select! {
                 biased;
                 _ = tick.tick() => {}
                 // Who is connected again is told at once.
                 Ok(()) = link.changed() => {}
             }
-            if matches!(timeout(ANSWER_TIMEOUT, log.head(name)).await, Ok(Ok(_))) {
+            if any_answers(&log, some).await {
                 answered = Instant::now();
             }
             let is_there = answered.elapsed() < LOST_AFTER;
             self.is_there
                 .send_if_modified(|known| std::mem::replace(known, is_there) != is_there);
         }
+    }
+}
+
+/// Whether one of these questions is answered.
+async fn any_answers(log: &Arc<dyn Log>, names: &[TopicName]) -> bool {
+    let mut asked = JoinSet::new();
+    for name in names {
+        let (log, name) = (log.clone(), name.clone());
+        asked.spawn(
+            async move { matches!(timeout(ANSWER_TIMEOUT, log.head(&name)).await, Ok(Ok(_))) },
+        );
+    }
+    while let Some(answered) = asked.join_next().await {
+        if answered.is_ok_and(|is_there| is_there) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::simulation::{Faults, Misfortune, World};
+
+    /// Whether the log was always there in so many seconds.
+    fn was_there(faults: Faults, misfortune: Option<Misfortune>, seconds: u64) -> bool {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(1, faults);
+            let (log, bus) = world.join(0);
+            if let Some(misfortune) = misfortune {
+                world.suffer(&misfortune);
+            }
+            let quorum = Quorum::new();
+            let mut changes = quorum.watch();
+            let lost = changes.wait_for(|is_there| !is_there);
+            tokio::select! {
+                biased;
+                () = quorum.run(log, bus.link()) => false,
+                _ = lost => false,
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => true,
+            }
+        })
+    }
+
+    /// When one of three servers of the log dies, a third of its parts have no leader.
+    #[test]
+    fn a_log_of_which_some_parts_elect_is_there() {
+        let faults = Faults {
+            lost_read: 1.0 / 3.0,
+            ..Faults::default()
+        };
+        assert!(was_there(faults, None, 600));
+    }
+
+    #[test]
+    fn a_log_that_does_not_answer_is_lost_within_seconds() {
+        assert!(!was_there(Faults::default(), Some(Misfortune::StopLog), 8));
     }
 }

@@ -285,7 +285,7 @@ fn take_bytes(bytes: &mut Bytes) -> Result<Bytes, Damaged> {
     }
 }
 
-fn take_u64(bytes: &mut Bytes) -> Result<u64, Damaged> {
+pub(crate) fn take_u64(bytes: &mut Bytes) -> Result<u64, Damaged> {
     bytes.try_get_u64_le().map_err(|_| Damaged("it is cut off"))
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use wire::TopicName;
 
 use super::bus::{BusError, Said};
-use super::forward::{Answer, Forwarded, Placed};
+use super::forward::{Answer, Forwarded, Placement};
 use super::nodes::Owner;
 use super::record::Group;
 use super::sequencer::Sequencers;
@@ -62,7 +62,7 @@ impl Sender {
         &self,
         topic: &TopicName,
         group: Group,
-    ) -> Result<Vec<Placed>, NotKnown> {
+    ) -> Result<Placement, NotKnown> {
         let until = Instant::now() + self.shared.patience;
         let count = group.messages.len();
         // Who has just started doesn't know yet who else is there.
@@ -70,7 +70,7 @@ impl Sender {
         loop {
             let answer = self.ask_owner(topic, &group, until).await;
             match answer {
-                Answer::Placed(placed) if placed.len() == count => return Ok(placed),
+                Answer::Placed(all) if all.placed.len() == count => return Ok(all),
                 _ if Instant::now() + PAUSE > until => return Err(NotKnown),
                 _ => tokio::time::sleep(PAUSE).await,
             }

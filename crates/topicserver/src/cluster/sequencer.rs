@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wire::TopicName;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::forward::Answer;
+use super::forward::{Answer, Placement};
 use super::log::{Appended, LogError};
 use super::numbering::{GROUP_MEMORY, Numbered, Remembered};
 use super::record::{Group, Record};
@@ -169,7 +169,11 @@ impl Sequencer {
         let until = Instant::now() + self.shared.patience;
         match self.append_until(groups, until).await {
             Ok(numbered) => {
-                let answer = |placed: Option<_>| placed.map_or(Answer::Unknown, Answer::Placed);
+                let epoch = self.tail.epoch().unwrap_or(0);
+                let answer = |placed: Option<_>| match placed {
+                    Some(placed) => Answer::Placed(Placement { epoch, placed }),
+                    None => Answer::Unknown,
+                };
                 numbered.placed.into_iter().map(answer).collect()
             }
             Err(error) => {
@@ -314,6 +318,12 @@ impl Sequencer {
         self.rivals_until = Instant::now() + RIVALRY;
         // It may be this owner's own records that don't count.
         self.is_loaded &= self.tail.rivals_from == 0;
+        if self.tail.epoch().is_none() {
+            // The log has lost messages. They aren't remembered either.
+            let before = self.tail;
+            self.load(until).await?;
+            self.tail.begins_anew = before.begins_anew && before.at == self.tail.at;
+        }
         Ok(())
     }
 }

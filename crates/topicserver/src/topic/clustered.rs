@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::directory;
 use crate::cluster::follower::{Following, Reader, follow};
@@ -37,13 +38,31 @@ pub(crate) struct Clustered {
     /// Notified when that has ended.
     handed_over: Arc<Notify>,
     connections: Connections,
-    /// What the owner has answered. Its publishers are told when this server has read it too.
-    unread: VecDeque<HandedOver>,
+    /// What the owner has answered. Its publishers are told when this server has read it too, or
+    /// doesn't read it in time.
+    unread: VecDeque<Unread>,
+    /// A task waits until it is too late for the first of them.
+    is_timing: bool,
+    /// The row of numbers that the topic had before the present one.
+    left: Option<u64>,
     /// How many publications there were, and how many of them are answered.
     published: u64,
     answered: u64,
     /// Commands that wait.
     put_off: PutOff,
+}
+
+/// What the owner has answered, and until when this server has time to read it.
+struct Unread {
+    answered: HandedOver,
+    until: Instant,
+}
+
+/// How far this server has read a topic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadTo {
+    pub(crate) epoch: u64,
+    pub(crate) next: u64,
 }
 
 /// The numbers of connections that have published to the topic, to which their messages aren't
@@ -116,6 +135,8 @@ impl Clustered {
             handed_over: Arc::default(),
             connections: Connections::default(),
             unread: VecDeque::new(),
+            is_timing: false,
+            left: None,
             published: 0,
             answered: 0,
             put_off: PutOff::default(),
@@ -189,22 +210,49 @@ impl Clustered {
     /// What was handed over last is in the log, or has failed. The next is handed over.
     pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>, answered: HandedOver) {
         self.is_busy = false;
-        self.unread.push_back(answered);
+        let until = Instant::now() + self.shared().patience;
+        self.unread.push_back(Unread { answered, until });
         self.go_on(topic);
     }
 
-    /// Answers the publishers whose messages were read: those with numbers below `next`, or all
-    /// if the topic isn't followed.
-    pub(crate) fn answer(&mut self, topic: &Topic, next: Option<u64>) {
-        let is_read = |answered: &mut HandedOver| next.is_none_or(|next| answered.end() <= next);
-        while let Some(answered) = self.unread.pop_front_if(is_read) {
+    /// Answers the publishers whose messages were read, or all if the topic isn't followed.
+    pub(crate) fn answer(&mut self, topic: &Arc<Topic>, read: Option<ReadTo>) {
+        let left = self.left;
+        let is_due = |unread: &mut Unread| {
+            let answered = &unread.answered;
+            let (Some(epoch), Some(read)) = (answered.epoch(), read) else {
+                return true;
+            };
+            let is_read = epoch == read.epoch && answered.end() <= read.next;
+            is_read || Some(epoch) == left || Instant::now() >= unread.until
+        };
+        while let Some(Unread { answered, .. }) = self.unread.pop_front_if(is_due) {
             self.answered += answered.publications.len() as u64;
             answered.answer(topic.name().as_str());
         }
-        if !self.unread.is_empty() {
-            // The feed may have lost it.
-            self.shared().look_soon(topic.name());
+        let Some(first) = self.unread.front() else {
+            return;
+        };
+        // The feed may have lost it.
+        self.shared().look_soon(topic.name());
+        if !std::mem::replace(&mut self.is_timing, true) {
+            let (topic, until) = (topic.clone(), first.until);
+            tokio::spawn(async move {
+                sleep_until(until).await;
+                topic.is_late();
+            });
         }
+    }
+
+    /// It may be too late to read something before its publishers are answered.
+    pub(crate) fn is_late(&mut self) {
+        self.is_timing = false;
+    }
+
+    /// The topic's numbers have begun anew.
+    pub(crate) fn begin_anew(&mut self, before: u64, now: u64) {
+        self.left = Some(before).filter(|before| *before != now);
+        self.put_off.begin_anew();
     }
 
     /// The commands that wait.

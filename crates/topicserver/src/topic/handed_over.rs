@@ -1,6 +1,6 @@
 //! What was handed over to a topic's owner, and how its publishers are answered.
 
-use crate::cluster::forward::Placed;
+use crate::cluster::forward::{Placed, Placement};
 use crate::cluster::sender::NotKnown;
 use crate::store::StoreError;
 use crate::topic::acks::{Acknowledgement, acknowledge, refuse};
@@ -9,13 +9,22 @@ use crate::topic::publication::{Publication, Reply};
 /// Publications that were handed over, and what became of them.
 pub(crate) struct HandedOver {
     pub(crate) publications: Vec<Publication>,
-    pub(crate) placed: Result<Vec<Placed>, NotKnown>,
+    pub(crate) placed: Result<Placement, NotKnown>,
 }
 
 impl HandedOver {
+    /// The row of numbers that the messages have; `None` if it isn't known.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.placed.as_ref().ok().map(|all| all.epoch)
+    }
+
+    fn placed(&self) -> &[Placed] {
+        self.placed.as_ref().map_or(&[], |all| &all.placed)
+    }
+
     /// The number after the last message.
     pub(crate) fn end(&self) -> u64 {
-        let placed = self.placed.as_deref().unwrap_or_default().iter();
+        let placed = self.placed().iter();
         let messages = self.publications.iter().zip(placed);
         messages
             .map(|(one, placed)| placed.stored.seq + u64::from(one.batch.count()))
@@ -25,7 +34,10 @@ impl HandedOver {
 
     /// Tells publishers what became of their messages.
     pub(crate) fn answer(mut self, topic: &str) {
-        let mut placed = self.placed.as_deref().unwrap_or_default().iter();
+        let all = std::mem::replace(&mut self.placed, Err(NotKnown));
+        let is_known = all.is_ok();
+        let placed = all.map_or(Vec::new(), |all| all.placed);
+        let mut placed = placed.iter();
         let mut replies = Vec::new();
         for publication in &mut self.publications {
             let reply = std::mem::take(&mut publication.reply);
@@ -40,9 +52,9 @@ impl HandedOver {
                 });
             }
         }
-        match self.placed {
-            Ok(_) => acknowledge(topic, replies),
-            Err(NotKnown) => refuse(&self.publications, replies, &StoreError::NoQuorum),
+        match is_known {
+            true => acknowledge(topic, replies),
+            false => refuse(&self.publications, replies, &StoreError::NoQuorum),
         }
     }
 }

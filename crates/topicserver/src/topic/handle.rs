@@ -93,6 +93,8 @@ pub(super) enum Command {
     HandedOver(Box<HandedOver>),
     /// In a cluster: the newest message's number, as the log's leader knows it, if it answers.
     Asked(Option<u64>),
+    /// In a cluster: it may be too late to read what was handed over.
+    Late,
     /// In a cluster: members have come or gone on other servers.
     Elsewhere,
     /// In a cluster: another server wants a page of the members here.
@@ -266,6 +268,11 @@ impl Topic {
     /// Says that the topic's owner has answered.
     pub(crate) fn has_handed_over(&self, answered: HandedOver) {
         self.put_control(Command::HandedOver(Box::new(answered)));
+    }
+
+    /// Says that this server may not have read in time what was handed over.
+    pub(crate) fn is_late(&self) {
+        self.put_control(Command::Late);
     }
 
     /// How many connections wait until the topic can take more.

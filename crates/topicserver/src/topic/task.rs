@@ -121,6 +121,7 @@ enum Later {
     Deliver(Box<Counted>),
     HandedOver(Box<HandedOver>),
     Asked(Option<u64>),
+    Late,
 }
 
 impl Task {
@@ -237,6 +238,7 @@ impl Task {
             Command::Record(record) => return Some(Later::Deliver(record)),
             Command::HandedOver(answered) => return Some(Later::HandedOver(answered)),
             Command::Asked(newest) => return Some(Later::Asked(newest)),
+            Command::Late => return Some(Later::Late),
             Command::Join(subscriber) => {
                 self.members.add_classic(subscriber);
                 self.let_in();
@@ -267,10 +269,7 @@ impl Task {
                 // The receiver may have stopped waiting.
                 let _ = done.send(());
             }
-            Command::Expire => {
-                self.topic.is_expiring.store(false, Relaxed);
-                self.log.expire();
-            }
+            Command::Expire => self.expire(),
             Command::FollowLimits => self.log.follow_limits(),
             Command::Elsewhere => self.look_elsewhere(),
             Command::List(asker) => self.list_for(asker),
@@ -281,6 +280,12 @@ impl Task {
         }
         self.note_members();
         None
+    }
+
+    /// Forgets ids that are too old.
+    fn expire(&mut self) {
+        self.topic.is_expiring.store(false, Relaxed);
+        self.log.expire();
     }
 
     /// Notes how many members there are, before anybody is answered.
@@ -302,6 +307,7 @@ impl Task {
             Some(Later::Deliver(record)) => self.deliver_record(*record).await,
             Some(Later::HandedOver(answered)) => self.has_handed_over(*answered).await,
             Some(Later::Asked(newest)) => self.has_asked(newest).await,
+            Some(Later::Late) => self.is_late().await,
             Some(Later::Follow(_)) | None => {}
         }
     }

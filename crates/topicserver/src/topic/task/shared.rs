@@ -8,6 +8,7 @@ use super::Task;
 use crate::cluster::log::LogError;
 use crate::cluster::presence::Asker;
 use crate::cluster::tail::Counted;
+use crate::topic::clustered::ReadTo;
 use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::Command;
 use crate::topic::place::{InLog, Place};
@@ -113,9 +114,10 @@ impl Task {
             _ => return,
         }
         let publications = clustered.publications(&counted.record);
+        let before = self.log.epoch_number();
         let applied = self.log.apply(&counted, &publications);
         if applied.is_anew {
-            clustered.put_off().begin_anew();
+            clustered.begin_anew(before, self.log.epoch_number());
         }
         let next = self.log.next();
         self.topic.newest.store(next - 1, Relaxed);
@@ -130,9 +132,7 @@ impl Task {
         self.members
             .deliver(&publications, &applied.pieces, next)
             .await;
-        // After a loss the numbers of before say nothing any more.
-        let read = if applied.is_anew { u64::MAX } else { next };
-        self.answer_read(read).await;
+        self.answer_read().await;
     }
 
     /// What was handed over is in the log, or has failed.
@@ -140,15 +140,26 @@ impl Task {
         if let Some(clustered) = &mut self.clustered {
             clustered.has_handed_over(&self.topic, answered);
         }
-        self.answer_read(self.log.next()).await;
+        self.answer_read().await;
     }
 
-    /// Answers those whose messages this server has read, before the number `next`, and carries
-    /// out what came after them: who is told that a message is there finds it there.
-    async fn answer_read(&mut self, next: u64) {
-        let next = self.log.place().map(|_| next);
+    /// It may be too late to read what was handed over: its publishers wait no longer.
+    pub(super) async fn is_late(&mut self) {
         if let Some(clustered) = &mut self.clustered {
-            clustered.answer(&self.topic, next);
+            clustered.is_late();
+        }
+        self.answer_read().await;
+    }
+
+    /// Answers those whose messages this server has read, and carries out what came after them: who
+    /// is told that a message is there finds it there.
+    async fn answer_read(&mut self) {
+        let read = self.log.place().map(|_| ReadTo {
+            epoch: self.log.epoch_number(),
+            next: self.log.next(),
+        });
+        if let Some(clustered) = &mut self.clustered {
+            clustered.answer(&self.topic, read);
         }
         loop {
             let next = self.log.next();
@@ -174,7 +185,7 @@ impl Task {
                 clustered.shared().look_soon(self.topic.name());
             }
         }
-        self.answer_read(self.log.next()).await;
+        self.answer_read().await;
     }
 
     /// Has a command wait that has to; gives others back.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Builder;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use wire::{RegistrationOptions, TopicName};
 
 use super::cluster::{Cluster, SERVERS};
@@ -160,5 +160,117 @@ fn a_topic_of_a_log_that_has_forked_goes_on_at_all_servers_alike() {
         let server = cluster.server(0).await;
         let mut late = Connection::open(&server, &topic(), &last(100), 9);
         assert_eq!(texts(&mut late).await, all);
+    });
+}
+
+/// A record with one message, in a row of numbers that doesn't change.
+fn plain(prev: u64, first: u64, text: &str) -> Record {
+    let lines = format!("{{\"m\":\"{text}\"}}\n");
+    let message = Message {
+        place: 0,
+        connection: 1,
+        publisher: 0,
+        user: None,
+        account: None,
+        id: None,
+        count: 1,
+        lines: lines.into(),
+    };
+    Record {
+        epoch: 5,
+        first,
+        prev,
+        owner: 77,
+        stamp: 2,
+        time: 3,
+        groups: vec![Group {
+            node: 77,
+            number: first,
+            messages: vec![message],
+        }],
+    }
+}
+
+/// An owner that was just started doesn't know what the log had before it lost it.
+#[test]
+fn members_are_sent_away_from_a_topic_that_lost_messages_and_goes_on() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let force = |record: Record| cluster.world.force("Lab", &record.encode());
+        let first = force(plain(0, 1, "a"));
+        let server = cluster.server(0).await;
+        let mut member = Connection::open(&server, &topic(), &last(9), 1);
+        assert_eq!(texts(&mut member).await, ["a"]);
+        let second = force(plain(first, 2, "lost"));
+        force(plain(second, 3, "lost too"));
+        assert_eq!(texts(&mut member).await, ["lost", "lost too"]);
+        cluster.world.lose("Lab", 2);
+        force(plain(first, 2, "b"));
+        member.closed().await;
+        let mut again = Connection::open(&server, &topic(), &last(9), 1);
+        assert_eq!(texts(&mut again).await, ["a", "b"]);
+        say(&server, "c").await;
+        assert_eq!(texts(&mut again).await, ["c"]);
+    });
+}
+
+/// The numbers of a row that the server doesn't know yet say nothing of what it has read.
+#[test]
+fn who_is_answered_after_a_loss_finds_the_message_there() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let server = cluster.server(0).await;
+        let member = Connection::open(&server, &topic(), &last(0), 1);
+        for text in ["a", "b", "c", "d"] {
+            say(&server, text).await;
+        }
+        cluster.world.lose("Lab", 3);
+        cluster.world.set_faults(|faults| faults.feed_lost = 1.0);
+        say(&server, "after").await;
+        // It isn't told of the loss before this server has read what came after it.
+        let mut late = Connection::open(&server, &topic(), &last(9), 2);
+        member.closed().await;
+        assert_eq!(texts(&mut late).await, ["after"]);
+    });
+}
+
+/// What the log has lost isn't taken for a message that is there.
+#[test]
+fn a_lost_message_is_stored_when_it_is_sent_again() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        let server = cluster.server(0).await;
+        let send = || publish(&server, &topic(), "{\"m\":\"sent\"}\n", Some(("anna", "1")));
+        say(&server, "a").await;
+        send().await.unwrap().unwrap();
+        cluster.world.lose("Lab", 1);
+        say(&server, "b").await;
+        send().await.unwrap().unwrap();
+        let mut reader = Connection::open(&server, &topic(), &last(9), 1);
+        assert_eq!(texts(&mut reader).await, ["b", "sent"]);
+    });
+}
+
+/// It is known what became of the message, so its publisher needn't wait for the rest.
+#[test]
+fn a_publisher_is_answered_though_its_server_can_not_read() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        for node in 0..SERVERS {
+            let server = cluster.server(node).await;
+            let _member = Connection::open(&server, &topic(), &last(0), 1);
+            say(&server, "a").await;
+            // The owner is sure by then that it is the only one.
+            sleep(Duration::from_secs(15)).await;
+            cluster.world.set_faults(|faults| {
+                (faults.feed_lost, faults.lost_read) = (1.0, 1.0);
+            });
+            let answer = timeout(Duration::from_secs(20), say(&server, "b")).await;
+            assert!(answer.is_ok(), "at server {node}");
+            cluster
+                .world
+                .set_faults(|faults| *faults = Faults::default());
+            sleep(Duration::from_secs(30)).await;
+        }
     });
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wire::{Position, RegistrationOptions, TopicName};
 
 use super::chain::Told;
@@ -89,9 +89,10 @@ impl Connection {
         }
     }
 
-    /// Resolves when the server ends it.
+    /// Resolves when the server has ended it.
     pub(super) async fn closed(&self) {
-        self.outbox.closed().await;
+        let closed = timeout(Duration::from_secs(60), self.outbox.closed());
+        closed.await.expect("the server doesn't end the connection");
     }
 
     /// Everything that has come, a line each.
