@@ -188,15 +188,18 @@ impl ServerState {
     pub(crate) fn readiness(&self) -> Readiness {
         let is_draining = self.is_draining.load(Relaxed);
         let trouble = self.store.as_ref().and_then(Store::trouble);
-        let has_quorum = self
-            .cluster
-            .as_ref()
-            .is_none_or(|part| part.quorum().is_there());
+        let part = self.cluster.as_ref();
+        let has_quorum = part.is_none_or(|part| part.quorum().is_there());
+        let has_settled = part.is_none_or(Part::has_settled);
         let draining = is_draining.then_some("draining");
+        let joining = (!has_settled).then_some("joining");
         let no_quorum = (!has_quorum).then_some(ErrorCode::NoQuorum.as_str());
         Readiness {
-            ready: !is_draining && has_quorum,
-            because: draining.into_iter().chain(no_quorum).collect(),
+            ready: !is_draining && has_settled && has_quorum,
+            because: [draining, joining, no_quorum]
+                .into_iter()
+                .flatten()
+                .collect(),
             degraded: trouble.map(ErrorCode::as_str).into_iter().collect(),
             durability: self.registry.durability(),
         }

@@ -114,6 +114,11 @@ impl Nodes {
         let _ = has_settled.wait_for(|has_settled| *has_settled).await;
     }
 
+    /// Whether it may.
+    pub(crate) fn has_settled(&self) -> bool {
+        *self.has_settled.borrow()
+    }
+
     /// Says once a second that this server lives, and listens to others, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut last = Instant::now();

@@ -71,6 +71,11 @@ impl Part {
         self.sender.owned_topics()
     }
 
+    /// Whether this server may know all others: before it does, it takes no messages.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.sender.shared().nodes.has_settled()
+    }
+
     /// Keeps this much of each topic from now on.
     pub(crate) fn keep(&self, messages: u64, bytes: u64) {
         self.sender.shared().keep.set(messages, bytes);

@@ -181,8 +181,7 @@ impl Group {
 impl Message {
     /// Roughly how many bytes it takes in a record.
     pub(crate) fn size(&self) -> usize {
-        let name = |name: &Option<UserName>| name.as_ref().map_or(0, |name| name.as_str().len());
-        MESSAGE_HEADER + name(&self.user) + name(&self.account) + self.lines.len()
+        size_of(self.user.as_ref(), self.account.as_ref(), &self.lines)
     }
 
     fn put(&self, bytes: &mut BytesMut) {
@@ -231,6 +230,12 @@ impl Message {
             lines,
         })
     }
+}
+
+/// Roughly how many bytes a message takes in a record.
+pub(crate) fn size_of(user: Option<&UserName>, account: Option<&UserName>, lines: &[u8]) -> usize {
+    let name = |name: Option<&UserName>| name.map_or(0, |name| name.as_str().len());
+    MESSAGE_HEADER + name(user) + name(account) + lines.len()
 }
 
 /// A number of groups, messages or bytes: groups are far below 4 GiB.

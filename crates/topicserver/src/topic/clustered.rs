@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::cluster::directory;
 use crate::cluster::follower::{Following, Reader, follow};
 use crate::cluster::log::LogError;
-use crate::cluster::record::{Group, Id, Message, Record};
+use crate::cluster::record::{Group, Id, Message, Record, size_of};
 use crate::cluster::sender::{NotKnown, Sender};
 use crate::cluster::sequencer::RECORD_BYTES;
 use crate::cluster::shared::Shared;
@@ -322,12 +322,11 @@ impl Clustered {
         let mut messages: Vec<Message> = Vec::new();
         let mut bytes = 0;
         for publication in &self.waiting {
-            let message = message(publication, &mut self.connections, &self.sender);
-            bytes += message.size();
+            bytes += size(publication);
             if bytes > RECORD_BYTES && !messages.is_empty() {
                 break;
             }
-            messages.push(message);
+            messages.push(message(publication, &mut self.connections, &self.sender));
         }
         let rest = self.waiting.split_off(messages.len());
         let taken = std::mem::replace(&mut self.waiting, rest);
@@ -351,6 +350,14 @@ impl Clustered {
         }
         publications
     }
+}
+
+/// Roughly how many bytes a publication takes in a record.
+fn size(publication: &Publication) -> usize {
+    let identity = publication.identity.as_deref();
+    let user = identity.and_then(|identity| identity.user.as_ref());
+    let account = identity.and_then(|identity| identity.account.as_ref());
+    size_of(user, account, publication.batch.bytes())
 }
 
 /// A publication as it is handed over.

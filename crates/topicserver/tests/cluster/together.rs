@@ -1,11 +1,38 @@
 //! What clients of different servers have in common.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::json;
 
 use topicserver::Config;
-use topicserver::simulation::Faults;
+use topicserver::simulation::{Faults, Misfortune};
 
 use crate::Cluster;
+use crate::common::{TestServer, eventually};
+
+/// What a server answers a balancer that asks whether it is ready.
+fn readiness(server: &TestServer) -> String {
+    let mut socket = TcpStream::connect(server.addr()).unwrap();
+    socket.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_is_ready_when_it_knows_the_others() {
+    let cluster = Cluster::with(1, Faults::default(), &Config::default());
+    cluster.world.suffer(&Misfortune::Disconnect(1));
+    let server = TestServer::in_cluster(Config::default(), cluster.world.engine(1));
+    let answer = readiness(&server);
+    let is_waiting = answer.starts_with("HTTP/1.0 503") && answer.contains("\"joining\"");
+    assert!(is_waiting, "{answer}");
+    cluster.world.suffer(&Misfortune::Connect(1));
+    eventually("the server to be ready", || {
+        readiness(&server).starts_with("HTTP/1.0 200").then_some(())
+    });
+}
 
 #[test]
 fn a_message_reaches_the_members_at_all_servers_once() {
