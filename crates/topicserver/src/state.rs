@@ -164,7 +164,7 @@ impl ServerState {
             store.keep(retention(&config));
         }
         if let Some(part) = &self.cluster {
-            part.keep(config.keep_messages, config.keep_bytes);
+            part.keep(config.keep_messages, config.keep_bytes, config.keep_age);
         }
         let config = Arc::new(config);
         *self.config.write() = config.clone();

@@ -18,13 +18,25 @@ pub enum EngineError {
         /// What the last of them said.
         cause: String,
     },
+    /// NATS isn't to be trusted, or speaks no TLS.
+    #[error(
+        "--cluster: there is no TLS with NATS at {servers}: {cause}; name the authority that has signed its certificate with --cluster-ca, name the servers as their certificates do, and see that they have a \"tls\" block"
+    )]
+    Tls {
+        /// Where.
+        servers: String,
+        /// What the library says.
+        cause: String,
+    },
     /// NATS doesn't know this server.
     #[error(
-        "--cluster: NATS at {servers} refuses the login; give its user and password, its token or its credentials with --cluster-credentials"
+        "--cluster: NATS at {servers} refuses {login}; give a user and password, a token or credentials that it knows with --cluster-credentials"
     )]
     Login {
         /// Where.
         servers: String,
+        /// Of whom, without the secret.
+        login: String,
     },
     /// The file of credentials can't be used.
     #[error("--cluster-credentials: {}: {cause}", .path.display())]
@@ -70,15 +82,14 @@ pub enum EngineError {
         "--cluster: that messages are flushed to disk before they are acknowledged can't be checked: name the monitoring addresses of all NATS servers with --nats-monitor http://HOST:8222,… (in their configuration: \"http: 8222\"), or promise less with --cluster-durability replicated"
     )]
     NoMonitor,
-    /// A monitoring address doesn't answer.
+    /// Too many monitoring addresses don't answer.
     #[error(
-        "--nats-monitor: http://{monitor} doesn't tell whether NATS flushes: {cause}; start that NATS server with \"http: PORT\", take it off the list and out of the NATS cluster, or promise less with --cluster-durability replicated"
+        "--nats-monitor: most NATS servers must tell whether they flush, and these don't: {}; start them with \"http: PORT\", take them off the list and out of the NATS cluster, or promise less with --cluster-durability replicated",
+        .causes.join("; ")
     )]
-    Monitor {
-        /// Which.
-        monitor: String,
-        /// What went wrong.
-        cause: String,
+    Monitors {
+        /// Which, and what went wrong with each.
+        causes: Vec<String>,
     },
     /// NATS acknowledges what it hasn't flushed.
     #[error(

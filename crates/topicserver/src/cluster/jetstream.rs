@@ -17,6 +17,7 @@ mod bus;
 mod connection;
 mod credentials;
 mod crowd;
+mod flushing;
 mod follow;
 mod inbox;
 mod look;
@@ -30,21 +31,24 @@ mod subject;
 mod tests;
 mod topics;
 mod trim;
+mod version;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use wire::TopicName;
 
 use super::bus::{Bus, BusError, Link, Said};
 use super::error::EngineError;
 use super::log::{Answer, Appended, Feed, Located, Log, LogError};
 use crate::clock::civil::rfc3339;
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, MonitorUrl};
 use connection::Connection;
 use follow::Feeds;
+use streams::Wanted;
 use subject::Names;
 use topics::Topics;
 
@@ -54,6 +58,9 @@ pub(crate) struct JetStream {
     names: Names,
     topics: Topics,
     feeds: Feeds,
+    wanted: Wanted,
+    /// Ends with it.
+    watching: AbortHandle,
 }
 
 impl JetStream {
@@ -65,7 +72,7 @@ impl JetStream {
     ) -> Result<(Self, [u8; 16]), EngineError> {
         let names = Names::new(&config.name, config.shards);
         let connection = start::connect(config, &names).await?;
-        start::check(config, &connection).await?;
+        let unasked = start::check(config, &connection).await?;
         let wanted = start::wanted(config, &connection, keep_age);
         streams::prepare(&connection, &names, wanted).await?;
         let secret = start::secret(&connection, &names).await?;
@@ -74,9 +81,30 @@ impl JetStream {
             names,
             topics: Topics::default(),
             feeds: Feeds::new(config.shards),
+            wanted,
+            watching: watch(unasked),
         };
         Ok((engine, secret))
     }
+}
+
+impl Drop for JetStream {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+/// Asks the servers that couldn't be asked whether they flush.
+fn watch(unasked: Vec<MonitorUrl>) -> AbortHandle {
+    for monitor in &unasked {
+        let server = monitor.authority();
+        tracing::warn!(
+            "the NATS server at http://{server} can't be asked whether it flushes; most others do, \
+             and it is asked again"
+        );
+    }
+    let tell = |error: &EngineError| tracing::error!("{error}");
+    tokio::spawn(flushing::watch(unasked, flushing::PAUSE, tell)).abort_handle()
 }
 
 impl JetStream {
@@ -154,6 +182,20 @@ impl Log for JetStream {
         Box::pin(async move {
             let place = self.names.place(topic);
             trim::trim(&self.connection, &place, before).await
+        })
+    }
+
+    fn keep(&self, age: Duration) -> Answer<'_, Result<(), LogError>> {
+        let wanted = Wanted {
+            keep_age: age,
+            ..self.wanted
+        };
+        Box::pin(async move {
+            let kept = streams::prepare_shards(&self.connection, &self.names, wanted).await;
+            kept.map_err(|error| match error {
+                EngineError::Silent => LogError::Away(error.to_string()),
+                _ => LogError::Refused(error.to_string()),
+            })
         })
     }
 

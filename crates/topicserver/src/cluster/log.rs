@@ -1,6 +1,7 @@
 //! What the cluster asks of a log: to append behind a record, to read, and to follow.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -62,6 +63,9 @@ pub(crate) trait Log: Send + Sync + 'static {
 
     /// Deletes a topic's records before this position.
     fn trim<'a>(&'a self, topic: &'a TopicName, before: u64) -> Answer<'a, Result<(), LogError>>;
+
+    /// Keeps records for this long from now on.
+    fn keep(&self, age: Duration) -> Answer<'_, Result<(), LogError>>;
 
     /// The names of topics that have records, after this one or from the first on, in the order of
     /// their bytes: at most `limit`.

@@ -77,8 +77,8 @@ impl Part {
     }
 
     /// Keeps this much of each topic from now on.
-    pub(crate) fn keep(&self, messages: u64, bytes: u64) {
-        self.sender.shared().keep.set(messages, bytes);
+    pub(crate) fn keep(&self, messages: u64, bytes: u64, age: Duration) {
+        self.sender.shared().keep.set(messages, bytes, age);
     }
 
     /// Where clients reach the other servers.
@@ -121,6 +121,7 @@ impl Part {
             () = heads.run(shared.bus.clone()) => {}
             () = self.quorum.run(shared.log.clone(), shared.bus.link()) => {}
             () = shared.nodes.clone().run() => {}
+            () = shared.keep.run(&*shared.log) => {}
             () = shared.presence.clone().run(topics) => {}
             () = self.sender.clone().serve() => {}
         }

@@ -35,7 +35,7 @@ pub(crate) fn part(config: &Config, port: u16, engine: Engine, clock: Clock) -> 
             per_publisher: config.max_ids,
         },
         patience: config.storage_timeout,
-        keep: Keep::new(config.keep_messages, config.keep_bytes),
+        keep: Keep::new(config.keep_messages, config.keep_bytes, config.keep_age),
     };
     let id = NodeId(getrandom::u64().unwrap_or(1));
     let own = OwnNode {

@@ -288,6 +288,29 @@ impl NatsServer {
         leader.strip_prefix('n')?.parse().ok()
     }
 
+    /// For how long each stream keeps its messages.
+    pub(crate) fn max_ages(&self) -> Option<Vec<(String, Duration)>> {
+        let jsz = self.get("/jsz?accounts=true&streams=true&config=true")?;
+        let (_, body) = jsz.split_once("\r\n\r\n")?;
+        let json: serde_json::Value = serde_json::from_str(body).ok()?;
+        let streams = json["account_details"][0]["stream_detail"].as_array()?;
+        let age = |stream: &serde_json::Value| {
+            let nanos = stream["config"]["max_age"].as_u64()?;
+            Some((
+                stream["name"].as_str()?.to_owned(),
+                Duration::from_nanos(nanos),
+            ))
+        };
+        streams.iter().map(age).collect()
+    }
+
+    /// Changes its configuration, for when it is started again.
+    pub(crate) fn reconfigure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&self.config, text.replace(from, to)).unwrap();
+    }
+
     /// How many subscriptions its clients have.
     pub(crate) fn subscriptions(&self) -> usize {
         let connections = self.get("/connz").unwrap();

@@ -29,5 +29,6 @@ mod failures;
 mod harness;
 mod links;
 mod publishers;
+mod reloading;
 mod servers;
 mod subscribers;

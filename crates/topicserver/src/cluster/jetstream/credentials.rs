@@ -25,6 +25,17 @@ pub(super) fn options(config: &ClusterConfig) -> Result<ConnectOptions, EngineEr
     }
 }
 
+/// Of whom a login is, without its secret.
+pub(super) fn named(config: &ClusterConfig) -> String {
+    match &config.credentials {
+        Some(path) => format!("the login in {}", path.display()),
+        None if config.servers.iter().any(|url| url.user().is_some()) => {
+            "the login in --cluster".to_owned()
+        }
+        None => "a server without a login".to_owned(),
+    }
+}
+
 /// async-nats reads the file when it connects, and takes one without certificates, too.
 fn with_authorities(options: ConnectOptions, path: &Path) -> Result<ConnectOptions, EngineError> {
     let wrong = |cause: String| EngineError::Authorities {

@@ -58,9 +58,8 @@ struct MetaCluster {
 
 /// Asks a NATS server what it is.
 pub(super) async fn look(monitor: &MonitorUrl) -> Result<Report, EngineError> {
-    let failed = |cause: String| EngineError::Monitor {
-        monitor: monitor.authority().to_owned(),
-        cause,
+    let failed = |cause: String| EngineError::Monitors {
+        causes: vec![format!("http://{}: {cause}", monitor.authority())],
     };
     let asked = async {
         let varz: Varz = get(monitor, "/varz").await?;

@@ -1,6 +1,6 @@
 //! What must be true of NATS before a server relies on it.
 
-use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::time::Duration;
 
 use async_nats::{ConnectError, ConnectErrorKind, ServerAddr};
@@ -10,10 +10,11 @@ use super::super::bus::Link;
 use super::super::error::EngineError;
 use super::connection::Connection;
 use super::credentials;
-use super::monitor;
+use super::flushing;
 use super::streams::{self, Wanted};
 use super::subject::Names;
-use crate::config::{ClusterConfig, ClusterDurability, NatsUrl};
+use super::version;
+use crate::config::{ClusterConfig, ClusterDurability, MonitorUrl, NatsUrl};
 
 /// For how long a NATS server may be starting.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -21,27 +22,10 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Records have at most half of it.
 const LEAST_PAYLOAD: usize = 512 * 1024;
-/// Before that, two servers could append behind the same record.
-const OLDEST: Version = Version([2, 11, 0]);
-/// Before that, servers could lose messages when their clocks were set, or their disks were full.
-const ADVISED: Version = Version([2, 12, 7]);
 /// Replicas unless somebody says otherwise.
 const REPLICAS: usize = 3;
 /// Where servers agree on their secret.
 const SECRET: &str = "secret";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version([u32; 3]);
-
-impl Version {
-    /// The three numbers at the beginning.
-    fn read(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let mut numbers = text.split(['.', '-', '+']).map(str::parse);
-        let mut next = || numbers.next()?.ok();
-        Some(Self([next()?, next()?, next()?]))
-    }
-}
 
 /// Connects to one of the NATS servers.
 pub(super) async fn connect(
@@ -71,17 +55,38 @@ pub(super) async fn connect(
 /// Trying again doesn't help.
 fn is_final(error: &ConnectError) -> bool {
     use ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse, Tls};
-    matches!(
-        error.kind(),
-        Authentication | AuthorizationViolation | ServerParse | Tls
-    )
+    tls_cause(error).is_some()
+        || matches!(
+            error.kind(),
+            Authentication | AuthorizationViolation | ServerParse | Tls
+        )
+}
+
+/// Why TLS has failed, if that is the reason. async-nats has it as an error of the socket.
+fn tls_cause(error: &ConnectError) -> Option<&rustls::Error> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let within = error.downcast_ref::<std::io::Error>();
+        let within = within.and_then(std::io::Error::get_ref);
+        let within = within.and_then(|within| within.downcast_ref::<rustls::Error>());
+        if let Some(tls) = within.or_else(|| error.downcast_ref()) {
+            return Some(tls);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn unreachable(config: &ClusterConfig, error: &ConnectError) -> EngineError {
     let servers = listed(&config.servers);
+    if let Some(cause) = tls_cause(error) {
+        let cause = cause.to_string();
+        return EngineError::Tls { servers, cause };
+    }
     match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            EngineError::Login { servers }
+            let login = credentials::named(config);
+            EngineError::Login { servers, login }
         }
         _ => EngineError::Unreachable {
             servers,
@@ -108,64 +113,21 @@ fn addresses(config: &ClusterConfig) -> Result<Vec<ServerAddr>, EngineError> {
     config.servers.iter().map(address).collect()
 }
 
-/// Sees that NATS keeps what is promised with it.
+/// Sees that NATS keeps what is promised with it. Returns the monitors of the servers that couldn't
+/// be asked, and must be later.
 pub(super) async fn check(
     config: &ClusterConfig,
     connection: &Connection,
-) -> Result<(), EngineError> {
+) -> Result<Vec<MonitorUrl>, EngineError> {
     let info = connection.client().server_info();
-    check_version(&format!("{}:{}", info.host, info.port), &info.version)?;
+    version::check(&format!("{}:{}", info.host, info.port), &info.version)?;
     if info.max_payload < LEAST_PAYLOAD {
         let bytes = info.max_payload;
         return Err(EngineError::Payload { bytes });
     }
     match config.durability {
-        ClusterDurability::Flushed => check_flushed(config).await,
-        ClusterDurability::Replicated => Ok(()),
-    }
-}
-
-fn check_version(server: &str, text: &str) -> Result<(), EngineError> {
-    match Version::read(text) {
-        Some(version) if version >= ADVISED => Ok(()),
-        Some(version) if version >= OLDEST => {
-            tracing::warn!(
-                "the NATS server at {server} has version {text}; from 2.12.7 on, fewer failures \
-                 lose messages"
-            );
-            Ok(())
-        }
-        _ => Err(EngineError::Version {
-            server: server.to_owned(),
-            version: text.to_owned(),
-        }),
-    }
-}
-
-/// Every server with JetStream must flush what it acknowledges.
-async fn check_flushed(config: &ClusterConfig) -> Result<(), EngineError> {
-    if config.monitors.is_empty() {
-        return Err(EngineError::NoMonitor);
-    }
-    let mut seen = BTreeSet::new();
-    let mut all = 1;
-    for monitor in &config.monitors {
-        let report = monitor::look(monitor).await?;
-        check_version(monitor.authority(), &report.version)?;
-        if !report.has_jetstream {
-            continue;
-        }
-        if !report.is_flushing {
-            let monitor = monitor.authority().to_owned();
-            return Err(EngineError::NotFlushed { monitor });
-        }
-        all = all.max(report.cluster_size);
-        seen.insert(report.server);
-    }
-    match seen.len() {
-        0 => Err(EngineError::NoJetStream),
-        seen if seen < all => Err(EngineError::FewMonitors { seen, all }),
-        _ => Ok(()),
+        ClusterDurability::Flushed => flushing::check(config).await,
+        ClusterDurability::Replicated => Ok(Vec::new()),
     }
 }
 
@@ -208,30 +170,4 @@ pub(super) async fn secret(
     let secret = streams::agreed(connection, names, SECRET, proposal).await?;
     let secret = <[u8; 16]>::try_from(&secret[..]);
     secret.map_err(|_| EngineError::OtherStream(names.meta_stream()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn old_servers_are_refused() {
-        for (version, is_accepted) in [
-            ("2.9.10", false),
-            ("2.10.29", false),
-            ("2.11.0", true),
-            ("2.11.0-RC.1", true),
-            ("2.12.7", true),
-            ("v2.15.1", true),
-            ("3.0.0", true),
-            ("2", false),
-            ("", false),
-        ] {
-            assert_eq!(
-                check_version("a:1", version).is_ok(),
-                is_accepted,
-                "{version}"
-            );
-        }
-    }
 }

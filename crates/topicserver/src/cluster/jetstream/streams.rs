@@ -52,6 +52,15 @@ pub(super) async fn prepare(
     let config = json!({ "name": meta, "subjects": [names.meta("*")], "max_age": 0 });
     make(connection, config, wanted).await?;
     check_shards(connection, names).await?;
+    prepare_shards(connection, names, wanted).await
+}
+
+/// Makes the streams of records, or sees that they are what they should be.
+pub(super) async fn prepare_shards(
+    connection: &Connection,
+    names: &Names,
+    wanted: Wanted,
+) -> Result<(), EngineError> {
     let shards = names.shards().iter();
     let made = shards.map(|shard| make(connection, shard_config(shard, wanted), wanted));
     futures_util::future::try_join_all(made).await?;

@@ -167,6 +167,11 @@ impl Log for SimulatedLog {
         Box::pin(self.ask(Kind::Leader, trim))
     }
 
+    fn keep(&self, age: Duration) -> Answer<'_, Result<(), LogError>> {
+        let keep = move |state: &mut State, _| state.keep_age = Some(age);
+        Box::pin(self.ask(Kind::Leader, keep))
+    }
+
     fn topics<'a>(
         &'a self,
         after: Option<&'a str>,

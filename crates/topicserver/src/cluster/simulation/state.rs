@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) chance: Chance,
     /// Why the log refuses everything, if it does.
     pub(super) refusal: Option<String>,
+    /// For how long records are to be kept, if a server has changed that. They stay all the same.
+    pub(super) keep_age: Option<Duration>,
     /// Requests that servers without a connection hold back, by the server.
     pub(super) held: BTreeMap<usize, Vec<Happening>>,
     /// By how much the log's clock has been moved, in milliseconds.
@@ -112,6 +114,7 @@ impl State {
             subscribers: Listeners::default(),
             chance: Chance::new(seed, 2),
             refusal: None,
+            keep_age: None,
             held: BTreeMap::new(),
             clock_moved: 0,
             began: Instant::now(),

@@ -1,6 +1,7 @@
 //! One simulated cluster, and what is done to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
@@ -117,6 +118,12 @@ impl World {
             .with(|state| state.records.read(topic, 0, usize::MAX, u64::MAX));
         let all = all.into_iter();
         all.map(|known| (known.at, known.record.to_vec())).collect()
+    }
+
+    /// For how long records are to be kept; `None` if no server has changed that.
+    #[must_use]
+    pub fn keep_age(&self) -> Option<Duration> {
+        self.0.with(|state| state.keep_age)
     }
 
     /// The newest lines of what has happened, the oldest first.

@@ -42,28 +42,67 @@ async fn flushing_is_promised_with_proof_only() {
 }
 
 #[tokio::test]
-async fn every_nats_server_must_prove_it() {
-    let Some(mut nats) = Nats::start(3) else {
+async fn every_nats_server_must_be_named() {
+    let Some(nats) = Nats::start(3) else {
         return;
     };
     let mut config = config(&nats);
     JetStream::open(&config, KEEP_AGE).await.unwrap();
-    let all = config.monitors.clone();
+    let first = config.monitors[0].clone();
     config.monitors.truncate(2);
     assert_eq!(
         refused(&config).await,
         EngineError::FewMonitors { seen: 2, all: 3 }
     );
     // The same one again isn't another one.
-    config.monitors.push(all[0].clone());
+    config.monitors.push(first);
     assert_eq!(
         refused(&config).await,
         EngineError::FewMonitors { seen: 2, all: 3 }
     );
-    config.monitors = all;
+}
+
+/// One may be down: it is asked when it is there.
+#[tokio::test]
+async fn most_nats_servers_must_prove_it_and_the_others_later() {
+    let Some(mut nats) = Nats::start(3) else {
+        return;
+    };
+    let config = config(&nats);
+    JetStream::open(&config, KEEP_AGE).await.unwrap();
     nats.servers[2].kill();
-    let error = refused(&config).await;
-    assert!(matches!(error, EngineError::Monitor { .. }), "{error}");
+    assert_eq!(
+        flushing::check(&config).await,
+        Ok(config.monitors[2..].into())
+    );
+    JetStream::open(&config, KEEP_AGE).await.unwrap();
+    nats.servers[1].kill();
+    let text = refused(&config).await.to_string();
+    for monitor in &config.monitors[1..] {
+        assert!(
+            text.contains(&format!("http://{}: ", monitor.authority())),
+            "{text}"
+        );
+    }
+
+    // One of them comes back, and doesn't flush any more.
+    let late = config.monitors[2].clone();
+    nats.servers[2].reconfigure("sync_interval: always", "sync_interval: 2m");
+    let (told, mut heard) = tokio::sync::mpsc::channel(100);
+    let tell = move |error: &EngineError| drop(told.try_send(error.clone()));
+    let pause = Duration::from_millis(50);
+    let watching = tokio::spawn(flushing::watch(vec![late.clone()], pause, tell));
+    nats.servers[2].start();
+    nats.servers[1].start();
+    let monitor = late.authority().to_owned();
+    let error = tokio::time::timeout(LIMIT, heard.recv()).await.unwrap();
+    assert_eq!(error, Some(EngineError::NotFlushed { monitor }));
+    nats.servers[2].reconfigure("sync_interval: 2m", "sync_interval: always");
+    nats.servers[2].start();
+    tokio::time::timeout(LIMIT, watching)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -184,11 +223,11 @@ async fn another_age_changes_the_streams() {
         let (log, _) = JetStream::open(&config, age).await.unwrap();
         assert!(log.head(&topic("t")).await.is_ok());
     }
-    let (log, _) = JetStream::open(&config, Duration::from_secs(1))
-        .await
-        .unwrap();
+    let (log, _) = JetStream::open(&config, KEEP_AGE).await.unwrap();
     let t = topic("t");
     append_all(&log, &t, &["x"]).await;
+    // While it runs.
+    log.keep(Duration::from_secs(1)).await.unwrap();
     let end = tokio::time::Instant::now() + LIMIT;
     while log.head(&t).await.unwrap().is_some() {
         assert!(tokio::time::Instant::now() < end, "it is still there");

@@ -79,7 +79,7 @@ impl Server {
                 per_publisher: config.max_ids,
             },
             patience: PATIENCE,
-            keep: Keep::new(u64::MAX, u64::MAX),
+            keep: Keep::new(u64::MAX, u64::MAX, Duration::MAX),
         };
         let part = Arc::new(Part::new(engine, own, clock.clone(), settings));
         let queues = QueueLimits::new(1 << 20, 1 << 20, usize::MAX);
