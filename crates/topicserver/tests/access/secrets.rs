@@ -124,6 +124,17 @@ const TABLE: &[(Kind, &str, &[&str])] = &[
         KEY,
         &["MIGHAgEAMBMGByqGSM49", "AgEGCCqGSM49AwEHBG0w"],
     ),
+    (
+        Kind::ClusterLogin,
+        "--cluster nats://natter:hush-of-nats@10.0.0.1:4222,tls://hush-hush-token@10.0.0.2/",
+        &["hush-of-nats", "hush-hush-token"],
+    ),
+    (
+        Kind::ClusterLogin,
+        "-----BEGIN USER NKEY SEED-----\nSUAIBDPBAUTWCWBKIO6XHQNINK5FWJW4OHLXC3HQ2KFE4PEJUA44CNHTC4\n\
+         ------END USER NKEY SEED------\n",
+        &["SUAIBDPBAUTWCWBKIO6XHQNINK5FWJW4OHLXC3HQ2KFE4PEJUA44CNHTC4"],
+    ),
 ];
 
 #[test]
@@ -214,8 +225,13 @@ const PLACES: &[(&str, &[Kind])] = &[
     ("http/login.rs", &[Kind::Token, Kind::Password]),
     ("http/ticket.rs", &[Kind::Ticket]),
     ("identity/client.rs", &[Kind::ClientKey]),
+    (
+        "cluster/jetstream/credentials.rs",
+        &[Kind::ClusterLogin, Kind::SignedToken],
+    ),
     // The secret of a cluster, which no client ever gets.
     ("cluster/jetstream/start.rs", &[]),
+    ("config/nats_url.rs", &[Kind::ClusterLogin]),
     ("store/writer.rs", &[]),
     ("tls/acceptor.rs", &[Kind::PrivateKey]),
     ("tls/certificate.rs", &[Kind::PrivateKey]),
@@ -223,7 +239,14 @@ const PLACES: &[(&str, &[Kind])] = &[
 ];
 
 /// By what a file is known that does.
-const MARKS: [&str; 4] = ["Secret::new(", "getrandom::fill", "aws_lc_rs", "PrivateKey"];
+const MARKS: [&str; 6] = [
+    "Secret::new(",
+    "getrandom::fill",
+    "aws_lc_rs",
+    "PrivateKey",
+    ".credentials(&",
+    "fn password(&self)",
+];
 
 #[test]
 fn every_place_where_the_server_has_secrets_is_in_the_table() {

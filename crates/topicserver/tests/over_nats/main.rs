@@ -30,5 +30,6 @@ mod harness;
 mod links;
 mod publishers;
 mod reloading;
+mod secrets;
 mod servers;
 mod subscribers;

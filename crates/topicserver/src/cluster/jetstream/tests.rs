@@ -4,6 +4,7 @@ mod appending;
 mod failing;
 mod following;
 mod reading;
+mod secure;
 mod starting;
 mod talking;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::nats::{Setup, program};
 use super::*;
 
-async fn refused(config: &ClusterConfig) -> EngineError {
+pub(super) async fn refused(config: &ClusterConfig) -> EngineError {
     match JetStream::open(config, KEEP_AGE).await {
         Ok(_) => panic!("it starts"),
         Err(error) => error,

@@ -24,6 +24,7 @@ pub fn found_in(bytes: &[u8]) -> Vec<(Kind, String)> {
     tokens(&text, &mut found);
     hashes(&text, &mut found);
     private_keys(&text, &mut found);
+    cluster_logins(&text, &mut found);
     headers(&text, &mut found);
     fields(&text, &mut found);
     found
@@ -107,6 +108,26 @@ fn private_keys(text: &str, found: &mut Found) {
             let lines = until(body, |character| character == '-').lines();
             lines.for_each(|line| add(found, Kind::PrivateKey, line.trim()));
         }
+    }
+}
+
+fn cluster_logins(text: &str, found: &mut Found) {
+    for rest in ["nats://", "tls://"]
+        .iter()
+        .flat_map(|mark| after(text, mark))
+    {
+        let is_end =
+            |character: char| matches!(character, '/' | ',' | '"') || character.is_whitespace();
+        if let Some((login, _)) = until(rest, is_end).rsplit_once('@') {
+            let secret = login
+                .split_once(':')
+                .map_or(login, |(_, password)| password);
+            add(found, Kind::ClusterLogin, secret);
+        }
+    }
+    for block in after(text, "-----BEGIN USER NKEY SEED-----") {
+        let lines = until(block, |character| character == '-').lines();
+        lines.for_each(|line| add(found, Kind::ClusterLogin, line.trim()));
     }
 }
 

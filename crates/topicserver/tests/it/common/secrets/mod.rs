@@ -39,10 +39,12 @@ pub enum Kind {
     ClientKey,
     /// Of TLS.
     PrivateKey,
+    /// By which a server of a cluster logs in to NATS: a password or a token in a URL, or a seed.
+    ClusterLogin,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Token,
         Self::TokenHash,
         Self::SignedToken,
@@ -53,6 +55,7 @@ impl Kind {
         Self::Cookie,
         Self::ClientKey,
         Self::PrivateKey,
+        Self::ClusterLogin,
     ];
 }
 
