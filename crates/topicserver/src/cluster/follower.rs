@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::TopicName;
 
+use super::heads::Listener;
 use super::log::{Feed, Followed, Located, LogError};
 use super::record::Record;
 use super::shared::Shared;
@@ -72,7 +72,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut feed: Feed, mut heads: watch::Receiver<u64>) {
+    async fn run(mut self, mut feed: Feed, mut heads: Listener) {
         loop {
             let is_complete = tokio::select! {
                 biased;
@@ -84,7 +84,7 @@ impl Follower {
                         false
                     }
                 },
-                head = next_head(&mut heads) => head <= self.tail.at,
+                head = heads.next() => head <= self.tail.at,
             };
             if !is_complete {
                 self.catch_up().await;
@@ -125,15 +125,19 @@ impl Follower {
 
     async fn try_to_catch_up(&mut self) -> Result<(), LogError> {
         let shared = self.shared.clone();
-        let until = Instant::now() + shared.patience;
+        let mut until = Instant::now() + shared.patience;
         let log = &*shared.log;
         let Some(head) = self.tail.head(log, &self.topic, until).await? else {
             return Ok(());
         };
         while self.tail.at < head {
-            let until = Instant::now() + shared.patience;
+            let before = self.tail.at;
             let records = self.tail.read_some(log, &self.topic, until).await?;
             self.hand_on(records).await;
+            // If nothing comes, the log may have lost what it had.
+            if self.tail.at > before {
+                until = Instant::now() + shared.patience;
+            }
         }
         match std::mem::take(&mut self.tail.rivals_from) {
             0 => Ok(()),
@@ -168,13 +172,5 @@ impl Follower {
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
-    }
-}
-
-/// The next head that an owner announces.
-async fn next_head(heads: &mut watch::Receiver<u64>) -> u64 {
-    match heads.changed().await {
-        Ok(()) => *heads.borrow_and_update(),
-        Err(_) => std::future::pending().await,
     }
 }

@@ -32,7 +32,38 @@ pub(crate) struct Heads {
     /// Topics to which this server has appended lately: when, and their head.
     own: Mutex<BTreeMap<u64, (Instant, u64)>>,
     /// Topics that this server follows, with the head that was heard of last.
-    followed: Mutex<HashMap<u64, watch::Sender<u64>>>,
+    followed: Mutex<HashMap<u64, watch::Sender<Heard>>>,
+}
+
+/// What was heard of a topic's head.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    at: u64,
+    /// How often somebody has asked to look into the log, wherever the head is said to be.
+    looks: u64,
+}
+
+/// The head of a topic that is followed.
+pub(crate) struct Listener {
+    heard: watch::Receiver<Heard>,
+    /// How many of the looks were taken.
+    looked: u64,
+}
+
+impl Listener {
+    /// The next head that is announced; beyond all if the log is to be looked into. An earlier
+    /// announcement that wasn't taken is replaced by a later one, which may be of a server that
+    /// was stopped for a while; a look isn't.
+    pub(crate) async fn next(&mut self) -> u64 {
+        if self.heard.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let heard = *self.heard.borrow_and_update();
+        match std::mem::replace(&mut self.looked, heard.looks) == heard.looks {
+            true => heard.at,
+            false => u64::MAX,
+        }
+    }
 }
 
 impl Heads {
@@ -41,24 +72,26 @@ impl Heads {
         let key = key(topic);
         self.own.lock().insert(key, (Instant::now(), at));
         // A topic's members here needn't wait for the feed.
-        self.hear(key, at);
+        self.hear(key, |heard| heard.at = at);
     }
 
     /// The head of a topic, whenever it is announced.
-    pub(crate) fn listen(&self, topic: &TopicName) -> watch::Receiver<u64> {
+    pub(crate) fn listen(&self, topic: &TopicName) -> Listener {
         let mut followed = self.followed.lock();
         let sender = followed
             .entry(key(topic))
-            .or_insert_with(|| watch::Sender::new(0));
-        sender.subscribe()
+            .or_insert_with(|| watch::Sender::new(Heard::default()));
+        let heard = sender.subscribe();
+        let looked = heard.borrow().looks;
+        Listener { heard, looked }
     }
 
     /// Has whoever follows a topic look into the log.
     pub(crate) fn look(&self, topic: &TopicName) {
-        self.hear(key(topic), u64::MAX);
+        self.hear(key(topic), |heard| heard.looks += 1);
     }
 
-    fn hear(&self, key: u64, at: u64) {
+    fn hear(&self, key: u64, change: impl FnOnce(&mut Heard)) {
         let mut followed = self.followed.lock();
         let Some(sender) = followed.get(&key) else {
             return;
@@ -66,7 +99,7 @@ impl Heads {
         if sender.is_closed() {
             followed.remove(&key);
         } else {
-            sender.send_replace(at);
+            sender.send_modify(change);
         }
     }
 
@@ -106,7 +139,7 @@ impl Heads {
 
     fn take(&self, mut payload: Bytes) {
         while let (Ok(key), Ok(at)) = (payload.try_get_u64_le(), payload.try_get_u64_le()) {
-            self.hear(key, at);
+            self.hear(key, |heard| heard.at = at);
         }
     }
 }
@@ -122,4 +155,22 @@ async fn hear(heard: Option<&mut tokio::sync::mpsc::Receiver<Said>>) -> Option<S
 /// A topic's hash, the same on all servers.
 fn key(topic: &TopicName) -> u64 {
     xxh3_64(topic.as_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_isnt_lost_in_what_a_server_announces_that_was_stopped() {
+        let (heads, topic) = (Heads::default(), TopicName::new("t").unwrap());
+        let mut listener = heads.listen(&topic);
+        heads.look(&topic);
+        heads.note(&topic, 3);
+        assert_eq!(listener.next().await, u64::MAX);
+        heads.note(&topic, 4);
+        assert_eq!(listener.next().await, 4);
+        heads.look(&topic);
+        assert_eq!(listener.next().await, u64::MAX);
+    }
 }

@@ -188,11 +188,13 @@ impl Sequencer {
     async fn append_until(
         &mut self,
         groups: &[Group],
-        until: Instant,
+        mut until: Instant,
     ) -> Result<Numbered, LogError> {
         loop {
             if !self.is_loaded {
                 self.load(until).await?;
+                // What has taken long needn't be done again.
+                until = until.max(Instant::now() + self.shared.patience / 2);
             }
             let now = self.shared.clock.read();
             let mut numbered = self.remembered.number(groups, self.tail.next(), &now);

@@ -15,6 +15,10 @@ const READ_BYTES: usize = 512 * 1024;
 /// The pause before a log that doesn't answer, or whose copy is behind, is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long the log may take at least to give the next records of those that are read. Together
+/// they may take any time: who gave up would begin again with the first one.
+const NEXT: Duration = Duration::from_secs(5);
+
 /// The end of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tail {
@@ -169,17 +173,21 @@ impl Tail {
         Ok(None)
     }
 
-    /// Reads the records up to this position.
+    /// Reads the records up to this position, as long as that goes on.
     async fn read_to(
         &mut self,
         end: u64,
         log: &dyn Log,
         topic: &TopicName,
-        until: Instant,
+        mut until: Instant,
         mut take: impl FnMut(&Record),
     ) -> Result<(), LogError> {
         while self.at < end {
+            let before = self.at;
             let some = self.read_some(log, topic, until).await?;
+            if self.at > before {
+                until = until.max(Instant::now() + NEXT);
+            }
             some.iter().for_each(|counted| take(&counted.record));
         }
         Ok(())

@@ -19,6 +19,9 @@ use crate::topic::recorded::entries;
 /// The pause after a log that couldn't be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a topic waits to hear what was deleted.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Where a topic is kept.
 #[derive(Clone)]
 pub(crate) enum Place {
@@ -83,7 +86,13 @@ impl InLog {
     }
 
     async fn look_for_first(&self) -> Result<(), LogError> {
-        if let Some(first) = history::first(&self.shared, &self.name).await? {
+        let first = history::first(&self.shared, &self.name);
+        // The topic delivers nothing meanwhile, and what was deleted since it was looked up last
+        // is missed by nobody but those who ask for it.
+        let Ok(first) = tokio::time::timeout(LOOK, first).await else {
+            return Err(LogError::Away("it is slow to answer".into()));
+        };
+        if let Some(first) = first? {
             self.first.fetch_max(first, Relaxed);
         }
         Ok(())

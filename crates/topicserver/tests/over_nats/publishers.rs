@@ -120,6 +120,7 @@ pub fn publish_by_requests(harness: &Harness, number: usize) -> Published {
     let mut server = number;
     let mut sent = 0;
     while !harness.are_to_finish.load(SeqCst) {
+        harness.expect_no_failure();
         sent += 1;
         let place = sent % 2;
         let text = format!("{number} {sent}");

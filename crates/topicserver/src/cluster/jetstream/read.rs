@@ -1,5 +1,9 @@
-//! Reading the log. Every server with a copy answers, and may be a moment behind the leader; so
-//! the leader is asked whether there really is nothing.
+//! Reading the log. Any server with a copy answers, and may be a moment behind the leader; so the
+//! leader is asked whether there really is nothing.
+//!
+//! NATS chooses the server. One that has been stopped, or cut off without a word, is chosen for up
+//! to a minute more, until the others take it for dead, and its questions have no answer. So after
+//! a short silence the leader is asked: there is another one within seconds.
 
 use std::time::Duration;
 
@@ -8,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::super::log::{Located, LogError};
 use super::api;
-use super::connection::Connection;
+use super::connection::{Connection, Unanswered};
 use super::look::look;
 use super::message::{before, located};
 use super::subject::Place;
 
-/// Time to find one record.
-const GET_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time to read a batch.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a copy to find one record.
+const GET_TIMEOUT: Duration = Duration::from_millis(300);
+/// Time for a copy to read a batch.
+const READ_TIMEOUT: Duration = Duration::from_millis(1000);
 /// Records of one batch.
 const BATCH: usize = 1000;
 
@@ -59,7 +63,11 @@ async fn one(
     body: &Value,
 ) -> Result<Option<Located>, LogError> {
     let asked = connection.ask(subject(place), None, api::json(body), GET_TIMEOUT);
-    let message = asked.await?;
+    let message = match asked.await {
+        Ok(message) => message,
+        Err(Unanswered::Late) => return by_leader(connection, place, body).await,
+        Err(unanswered) => return Err(unanswered.into()),
+    };
     match status(&message) {
         None => found(&message).map(Some),
         Some(NOT_FOUND) => by_leader(connection, place, body).await,
@@ -92,7 +100,12 @@ pub(super) async fn batch(
     let body = api::json(&body);
     let is_last = |message: &Message| status(message).is_some();
     let asked = connection.ask_for_many(subject(place), body, BATCH + 1, READ_TIMEOUT, is_last);
-    let records = collected(asked.await?)?;
+    let records = match asked.await {
+        Ok(messages) => collected(messages)?,
+        // The leader gives one record, with which reading goes on.
+        Err(Unanswered::Late) => Vec::new(),
+        Err(unanswered) => return Err(unanswered.into()),
+    };
     if !records.is_empty() {
         return Ok(records);
     }

@@ -135,3 +135,34 @@ async fn without_most_servers_nothing_is_accepted_and_it_goes_on_with_them() {
     let head = log.head(&t).await.unwrap().unwrap();
     assert_eq!(texts(&[head]), [(second, "b".to_owned())]);
 }
+
+/// NATS chooses which copy answers, and for up to a minute it chooses a leader that was stopped.
+#[tokio::test]
+async fn a_stopped_leader_leaves_no_reader_without_an_answer() {
+    let Some(nats) = Nats::start(3) else {
+        return;
+    };
+    let log = open(&nats).await;
+    let t = topic("t");
+    let at = append_all(&log, &t, &["a", "b"]).await;
+    let leader = nats.leader(&log.names.place(&t).shard.stream);
+    let mut config = config(&nats);
+    config.servers.remove(leader);
+    let log = JetStream::open(&config, KEEP_AGE).await.unwrap().0;
+    nats.servers[leader].pause(true);
+    let end = tokio::time::Instant::now() + 2 * LIMIT;
+    while let Err(error) = log.head(&t).await {
+        assert!(tokio::time::Instant::now() < end, "nobody leads: {error}");
+    }
+    for _ in 0..15 {
+        let next = log.next(&t, at[0] + 1).await.unwrap();
+        assert_eq!(next.unwrap().at, at[1]);
+        assert_eq!(log.since(&t, 0).await.unwrap().unwrap().at, at[0]);
+        let mut read = log.read(&t, at[0], 1 << 20).await.unwrap();
+        if let [one] = &read[..] {
+            let after = one.at + 1;
+            read.extend(log.read(&t, after, 1 << 20).await.unwrap());
+        }
+        assert_eq!(texts(&read), [(at[0], "a".into()), (at[1], "b".into())]);
+    }
+}
