@@ -58,6 +58,8 @@ AS_NATTER=(setpriv --reuid natter --regid natter --clear-groups)
 # Starts the server as the unit does, on any port, and sets `address`.
 start_server() {
     install -d -o natter -g natter -m 0700 /run/natter
+    # Otherwise the address of the server before may still be read.
+    : >/package/log
     "${AS_NATTER[@]}" topicserver 0 --config "$CONFIG" --data "$DATA" 2>/package/log &
     SERVER=$!
     local tries
