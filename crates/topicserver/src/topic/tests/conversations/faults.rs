@@ -163,19 +163,23 @@ fn a_topic_of_a_log_that_has_forked_goes_on_at_all_servers_alike() {
     });
 }
 
-/// A record with one message, in a row of numbers that doesn't change.
-fn plain(prev: u64, first: u64, text: &str) -> Record {
-    let lines = format!("{{\"m\":\"{text}\"}}\n");
-    let message = Message {
+/// Messages of nobody, without ids.
+pub(super) fn nameless(lines: String, count: u32) -> Message {
+    Message {
         place: 0,
         connection: 1,
         publisher: 0,
         user: None,
         account: None,
         id: None,
-        count: 1,
+        count,
         lines: lines.into(),
-    };
+    }
+}
+
+/// A record with one message, in a row of numbers that doesn't change.
+fn plain(prev: u64, first: u64, text: &str) -> Record {
+    let message = nameless(format!("{{\"m\":\"{text}\"}}\n"), 1);
     Record {
         epoch: 5,
         first,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::{Cluster, SERVERS};
-use super::faults::{last, run, say, texts, topic, world};
+use super::faults::{last, nameless, run, say, texts, topic, world};
 use super::publisher::publish;
 use super::reader::Connection;
 use crate::cluster::history;
@@ -85,16 +85,7 @@ impl Replay {
         let lines: String = texts_of(fork)
             .map(|text| format!("{{\"m\":\"{text}\"}}\n"))
             .collect();
-        let message = Message {
-            place: 0,
-            connection: 1,
-            publisher: 0,
-            user: None,
-            account: None,
-            id: None,
-            count: fork.count as u32,
-            lines: lines.into(),
-        };
+        let message = nameless(lines, fork.count as u32);
         let record = Record {
             epoch: 5,
             first: fork.first,
