@@ -298,9 +298,14 @@ impl<T: Transport + ?Sized> Outbox<T> {
         self.has_work() && self.state.lock().promised() >= self.limits.allowed_outbox().max(1)
     }
 
-    /// Whether the outbox is more than half full. Then no large answer is begun.
-    pub(crate) fn is_half_full(&self) -> bool {
-        self.has_work() && self.state.lock().promised() > self.limits.per_connection() / 2
+    /// Whether an answer of so many bytes fits into the outbox. One that is larger than an outbox
+    /// may be fits as soon as nothing else is queued or expected.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        if !self.has_work() {
+            return true;
+        }
+        let promised = self.state.lock().promised();
+        promised == 0 || promised + bytes <= self.limits.allowed_outbox()
     }
 
     /// Whether bytes are queued or expected, or the state has changed, since

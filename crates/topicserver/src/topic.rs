@@ -18,7 +18,7 @@ mod place;
 pub(crate) mod presence;
 pub(crate) mod publication;
 mod put_off;
-mod range;
+pub(crate) mod range;
 mod recorded;
 pub(crate) mod registration;
 pub(crate) mod registry;

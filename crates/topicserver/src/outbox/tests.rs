@@ -321,6 +321,21 @@ fn when_all_is_taken_those_who_hold_most_are_sent_on_or_told_and_closed() {
 }
 
 #[test]
+fn an_answer_has_room_when_it_fits_or_when_nothing_is_queued() {
+    let limits = QueueLimits::new(1_000, 1_000, 1 << 30);
+    let outbox = &sharing(&limits, 1)[0];
+    assert!(outbox.has_room_for(1_000));
+    // Larger than any outbox may be: then it is the only thing in it.
+    assert!(outbox.has_room_for(5_000));
+    outbox.send_reply(vec![b'x'; 400]);
+    let left = 1_000 - outbox.state.lock().promised();
+    assert!(outbox.has_room_for(left));
+    assert!(!outbox.has_room_for(left + 1));
+    while drain(outbox, 1_000) != Drain::Empty {}
+    assert!(outbox.has_room_for(5_000));
+}
+
+#[test]
 fn what_is_counted_is_what_pieces_take() {
     let limits = QueueLimits::new(1 << 20, 1 << 20, 1 << 30);
     let outbox = &sharing(&limits, 1)[0];

@@ -10,6 +10,7 @@ use wire::TopicName;
 
 use crate::gate::Gate;
 use crate::outbox::SharedOutbox;
+use crate::topic::range::LARGEST_ANSWER;
 
 /// The requests of a connection.
 #[derive(Default)]
@@ -38,8 +39,8 @@ impl Ranges {
         !self.waiting.is_empty()
     }
 
-    /// Resolves when every request was answered. Waits while the outbox is more than half full,
-    /// because an answer is large; its session is woken whenever something has gone out.
+    /// Resolves when every request was answered. Waits while the outbox has no room for the
+    /// largest answer; its session is woken whenever something has gone out.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -55,7 +56,7 @@ impl Ranges {
             if self.waiting.is_empty() {
                 return Poll::Ready(());
             }
-            if asker.is_half_full() {
+            if !asker.has_room_for(LARGEST_ANSWER) {
                 return Poll::Pending;
             }
             let Some(range) = self.waiting.pop_front() else {

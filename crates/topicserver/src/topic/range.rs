@@ -27,6 +27,9 @@ const ANSWER_BYTES: usize = 256 * 1024;
 /// and what is around it.
 const HEAD_BYTES: usize = 2 * TopicName::MAX_BYTES + 130;
 
+/// The bytes of the longest answer, unless a single message is longer.
+pub(crate) const LARGEST_ANSWER: usize = HEAD_BYTES + ANSWER_BYTES + MOST_MESSAGES as usize;
+
 /// How deep a message in an answer may be: the answer has four levels of its own, and may be
 /// no deeper than any other frame.
 const DEEPEST_MESSAGE: usize = Limits::DEEPEST - 4;
