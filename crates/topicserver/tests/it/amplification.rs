@@ -33,13 +33,15 @@ const OTHERS: usize = 5_000;
 /// Members of the large room.
 const MEMBERS: usize = 500;
 
-/// Pauses that are nobody's fault, on a machine that has more to do than this: fifty peers
-/// take their turns. Without optimisation, one answer takes longer than a turn, and other
-/// tests run at the same time. So there the time only shows that nobody is stopped, and what
-/// is tested is the memory; the optimised build tests how long others wait.
+/// Pauses that are nobody's fault, on a machine that has more to do than this. Two loops that
+/// only count, on a machine with two cores, and no peer at all cause a p99 of 0.7 to 5.3 ms
+/// where it is 0.1 ms on an idle one: the system gives its turns by the millisecond. Without
+/// optimisation, one answer takes longer than a turn, and other tests run at the same time. So
+/// there the time only shows that nobody is stopped, and what is tested is the memory; the
+/// optimised build tests how long others wait.
 const LONGEST_PAUSE: Duration = match cfg!(debug_assertions) {
     true => Duration::from_secs(20),
-    false => Duration::from_millis(50),
+    false => Duration::from_millis(20),
 };
 
 /// Attacks of a kind, of which the one counts beside which others waited the shortest: the
