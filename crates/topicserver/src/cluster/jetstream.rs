@@ -47,6 +47,7 @@ use super::log::{Answer, Appended, Feed, Located, Log, LogError};
 use crate::clock::civil::rfc3339;
 use crate::config::{ClusterConfig, MonitorUrl};
 use connection::Connection;
+use flushing::Watched;
 use follow::Feeds;
 use streams::Wanted;
 use subject::Names;
@@ -72,7 +73,7 @@ impl JetStream {
     ) -> Result<(Self, [u8; 16]), EngineError> {
         let names = Names::new(&config.name, config.shards);
         let connection = start::connect(config, &names).await?;
-        let unasked = start::check(config, &connection).await?;
+        let watched = start::check(config, &connection).await?;
         let wanted = start::wanted(config, &connection, keep_age);
         streams::prepare(&connection, &names, wanted).await?;
         let secret = start::secret(&connection, &names).await?;
@@ -82,7 +83,7 @@ impl JetStream {
             topics: Topics::default(),
             feeds: Feeds::new(config.shards),
             wanted,
-            watching: watch(unasked),
+            watching: watch(watched),
         };
         Ok((engine, secret))
     }
@@ -94,17 +95,23 @@ impl Drop for JetStream {
     }
 }
 
-/// Asks the servers that couldn't be asked whether they flush.
-fn watch(unasked: Vec<MonitorUrl>) -> AbortHandle {
-    for monitor in &unasked {
+/// Asks the servers again and again whether they flush, if that is promised.
+fn watch(watched: Watched) -> AbortHandle {
+    for monitor in &watched.unproven {
         let server = monitor.authority();
         tracing::warn!(
             "the NATS server at http://{server} can't be asked whether it flushes; most others do, \
              and it is asked again"
         );
     }
-    let tell = |error: &EngineError| tracing::error!("{error}");
-    tokio::spawn(flushing::watch(unasked, flushing::PAUSE, tell)).abort_handle()
+    let tell = |monitor: &MonitorUrl, wrong: Option<&EngineError>| match wrong {
+        Some(error) => tracing::error!("{error}"),
+        None => tracing::info!(
+            "the NATS server at http://{} flushes, too",
+            monitor.authority()
+        ),
+    };
+    tokio::spawn(flushing::watch(watched, flushing::PAUSE, tell)).abort_handle()
 }
 
 impl JetStream {

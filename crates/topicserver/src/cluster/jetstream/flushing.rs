@@ -1,8 +1,8 @@
 //! Whether the NATS servers flush what they acknowledge.
 //!
 //! All of them must, because any of them may be one of the majority that has a message. A server
-//! that is down has none. So it is enough that most of them prove it when a server starts, and that
-//! the others are asked when they are there.
+//! that is down has none. So it is enough that most of them prove it when a server starts. All are
+//! asked again and again, because any of them may come, or come back with another configuration.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,16 +14,25 @@ use super::monitor::{self, Report};
 use super::version;
 use crate::config::{ClusterConfig, MonitorUrl};
 
-/// The pause before a server that couldn't be asked is asked again.
+/// The pause before the servers are asked again: two small requests to each, and a server that
+/// doesn't flush is known long before NATS would have flushed by itself, after two minutes.
 pub(super) const PAUSE: Duration = Duration::from_secs(20);
 
-/// Sees that most servers flush, and that none does not. Returns those that can't be asked now.
-pub(super) async fn check(config: &ClusterConfig) -> Result<Vec<MonitorUrl>, EngineError> {
+/// The servers that are asked while a server runs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    pub(super) monitors: Vec<MonitorUrl>,
+    /// Those of them that haven't proven that they flush.
+    pub(super) unproven: Vec<MonitorUrl>,
+}
+
+/// Sees that most servers flush, and that none does not.
+pub(super) async fn check(config: &ClusterConfig) -> Result<Watched, EngineError> {
     if config.monitors.is_empty() {
         return Err(EngineError::NoMonitor);
     }
     let mut seen = BTreeSet::new();
-    let (mut unasked, mut causes) = (Vec::new(), Vec::new());
+    let (mut unproven, mut causes) = (Vec::new(), Vec::new());
     let mut all = 1;
     for monitor in &config.monitors {
         match look(monitor).await {
@@ -33,8 +42,8 @@ pub(super) async fn check(config: &ClusterConfig) -> Result<Vec<MonitorUrl>, Eng
             }
             Ok(None) => {}
             Err(EngineError::Monitors { causes: more }) => {
-                if !unasked.contains(monitor) {
-                    unasked.push(monitor.clone());
+                if !unproven.contains(monitor) {
+                    unproven.push(monitor.clone());
                     causes.extend(more);
                 }
             }
@@ -42,7 +51,10 @@ pub(super) async fn check(config: &ClusterConfig) -> Result<Vec<MonitorUrl>, Eng
         }
     }
     judge(seen.len(), all, causes)?;
-    Ok(unasked)
+    Ok(Watched {
+        monitors: config.monitors.clone(),
+        unproven,
+    })
 }
 
 /// Whether so many servers of all are enough, when others couldn't be asked for these causes.
@@ -69,29 +81,27 @@ async fn look(monitor: &MonitorUrl) -> Result<Option<Report>, EngineError> {
     }
 }
 
-/// Asks servers that couldn't be asked until each has proven that it flushes. `tell` gets what is
-/// wrong with one that is there, each time.
+/// Asks the servers again after each pause, for ever. `tell` gets what is wrong with one that is
+/// there, each time, and `None` for one that proves now that it flushes. It isn't told of one that
+/// is down: most of the others have what is acknowledged meanwhile.
 pub(super) async fn watch(
-    mut unasked: Vec<MonitorUrl>,
+    watched: Watched,
     pause: Duration,
-    tell: impl Fn(&EngineError),
+    tell: impl Fn(&MonitorUrl, Option<&EngineError>),
 ) {
-    while !unasked.is_empty() {
+    let mut unproven: BTreeSet<_> = watched.unproven.iter().map(MonitorUrl::authority).collect();
+    loop {
         sleep(pause).await;
-        let mut left = Vec::new();
-        for monitor in unasked {
-            match look(&monitor).await {
-                Ok(_) => {
-                    let server = monitor.authority();
-                    tracing::info!("the NATS server at http://{server} flushes, too");
-                    continue;
+        for monitor in &watched.monitors {
+            match look(monitor).await {
+                Ok(_) if unproven.remove(monitor.authority()) => tell(monitor, None),
+                Ok(_) | Err(EngineError::Monitors { .. }) => {}
+                Err(error) => {
+                    unproven.insert(monitor.authority());
+                    tell(monitor, Some(&error));
                 }
-                Err(EngineError::Monitors { .. }) => {}
-                Err(error) => tell(&error),
             }
-            left.push(monitor);
         }
-        unasked = left;
     }
 }
 

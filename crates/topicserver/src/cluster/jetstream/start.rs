@@ -10,11 +10,11 @@ use super::super::bus::Link;
 use super::super::error::EngineError;
 use super::connection::Connection;
 use super::credentials;
-use super::flushing;
+use super::flushing::{self, Watched};
 use super::streams::{self, Wanted};
 use super::subject::Names;
 use super::version;
-use crate::config::{ClusterConfig, ClusterDurability, MonitorUrl, NatsUrl};
+use crate::config::{ClusterConfig, ClusterDurability, NatsUrl};
 
 /// For how long a NATS server may be starting.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -113,12 +113,12 @@ fn addresses(config: &ClusterConfig) -> Result<Vec<ServerAddr>, EngineError> {
     config.servers.iter().map(address).collect()
 }
 
-/// Sees that NATS keeps what is promised with it. Returns the monitors of the servers that couldn't
-/// be asked, and must be later.
+/// Sees that NATS keeps what is promised with it. Returns the servers that have to be asked again
+/// while it is promised.
 pub(super) async fn check(
     config: &ClusterConfig,
     connection: &Connection,
-) -> Result<Vec<MonitorUrl>, EngineError> {
+) -> Result<Watched, EngineError> {
     let info = connection.client().server_info();
     version::check(&format!("{}:{}", info.host, info.port), &info.version)?;
     if info.max_payload < LEAST_PAYLOAD {
@@ -127,7 +127,7 @@ pub(super) async fn check(
     }
     match config.durability {
         ClusterDurability::Flushed => flushing::check(config).await,
-        ClusterDurability::Replicated => Ok(Vec::new()),
+        ClusterDurability::Replicated => Ok(Watched::default()),
     }
 }
 

@@ -71,10 +71,9 @@ async fn most_nats_servers_must_prove_it_and_the_others_later() {
     let config = config(&nats);
     JetStream::open(&config, KEEP_AGE).await.unwrap();
     nats.servers[2].kill();
-    assert_eq!(
-        flushing::check(&config).await,
-        Ok(config.monitors[2..].into())
-    );
+    let (monitors, unproven) = (config.monitors.clone(), config.monitors[2..].into());
+    let watched = Watched { monitors, unproven };
+    assert_eq!(flushing::check(&config).await, Ok(watched));
     JetStream::open(&config, KEEP_AGE).await.unwrap();
     nats.servers[1].kill();
     let text = refused(&config).await.to_string();
@@ -84,25 +83,44 @@ async fn most_nats_servers_must_prove_it_and_the_others_later() {
             "{text}"
         );
     }
+}
 
-    // One of them comes back, and doesn't flush any more.
-    let late = config.monitors[2].clone();
-    nats.servers[2].reconfigure("sync_interval: always", "sync_interval: 2m");
+/// Any of them may be started anew with another configuration, also one that has proven it.
+#[tokio::test]
+async fn a_nats_server_that_flushes_no_more_is_told_of_and_when_it_does_again() {
+    let Some(mut nats) = Nats::start(3) else {
+        return;
+    };
+    let config = config(&nats);
+    let watched = flushing::check(&config).await.unwrap();
+    assert_eq!(watched.unproven, []);
+    let monitor = config.monitors[2].authority().to_owned();
     let (told, mut heard) = tokio::sync::mpsc::channel(100);
-    let tell = move |error: &EngineError| drop(told.try_send(error.clone()));
+    let tell = move |monitor: &MonitorUrl, wrong: Option<&EngineError>| {
+        drop(told.try_send((monitor.authority().to_owned(), wrong.cloned())));
+    };
     let pause = Duration::from_millis(50);
-    let watching = tokio::spawn(flushing::watch(vec![late.clone()], pause, tell));
+    let watching = tokio::spawn(flushing::watch(watched, pause, tell));
+    let mut next = async || tokio::time::timeout(LIMIT, heard.recv()).await.unwrap();
+
+    nats.servers[2].kill();
+    nats.servers[2].reconfigure("sync_interval: always", "sync_interval: 2m");
     nats.servers[2].start();
-    nats.servers[1].start();
-    let monitor = late.authority().to_owned();
-    let error = tokio::time::timeout(LIMIT, heard.recv()).await.unwrap();
-    assert_eq!(error, Some(EngineError::NotFlushed { monitor }));
+    let wrong = EngineError::NotFlushed {
+        monitor: monitor.clone(),
+    };
+    let wrong = Some((monitor.clone(), Some(wrong)));
+    assert_eq!(next().await, wrong);
+    // Each time, until it is mended.
+    assert_eq!(next().await, wrong);
     nats.servers[2].reconfigure("sync_interval: 2m", "sync_interval: always");
     nats.servers[2].start();
-    tokio::time::timeout(LIMIT, watching)
-        .await
-        .unwrap()
-        .unwrap();
+    let mut told = next().await;
+    while told == wrong {
+        told = next().await;
+    }
+    assert_eq!(told, Some((monitor, None)));
+    watching.abort();
 }
 
 #[tokio::test]
