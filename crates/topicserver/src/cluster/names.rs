@@ -112,9 +112,10 @@ impl Names {
         Ok(serial)
     }
 
-    /// Whether a claim still counts: another connection may have got the name since.
-    pub(crate) fn holds(&self, user: &UserName, serial: u64) -> bool {
-        self.decider.table.lock().holds(user, serial)
+    /// Whether a claim counts no longer, because another connection has got the name since; and
+    /// if so, whether that one is the same client's.
+    pub(crate) fn lost(&self, user: &UserName, serial: u64) -> Option<bool> {
+        self.decider.table.lock().lost(user, serial)
     }
 
     /// Gives a name back that was claimed and couldn't be taken.

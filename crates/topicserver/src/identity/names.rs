@@ -15,8 +15,22 @@ use crate::outbox::{Outbox, SharedOutbox};
 /// of a full server.
 const MAX_KEPT: usize = 100_000;
 
-/// Why a connection is closed whose client has another one.
-const CAME_BACK: &str = "the same client has come back on another connection";
+/// Why a connection is closed that has lost its name to another one. A client that was replaced by
+/// itself must not come back, or it would throw itself out in turn; any other one comes back with
+/// another name.
+pub(crate) fn lost_to(is_same_client: bool) -> (ErrorCode, &'static str) {
+    match is_same_client {
+        true => (
+            ErrorCode::Replaced,
+            "the same client has come back on another connection",
+        ),
+        false => (
+            ErrorCode::NameTaken,
+            "somebody had your name first, at a server that this one couldn't reach; the \
+             connection is closed; come back with another name",
+        ),
+    }
+}
 
 /// The names that are taken. The lock is held only for a table lookup.
 pub(crate) struct Directory {
@@ -135,7 +149,8 @@ impl Directory {
         if let Some(old) = replaced.and_then(|holder| holder.outbox.upgrade())
             && !old.is(outbox)
         {
-            old.close(ErrorCode::Replaced, CAME_BACK);
+            let (code, text) = lost_to(true);
+            old.close(code, text);
         }
         Ok(Some(HeldName {
             directory: self.clone(),
@@ -180,12 +195,9 @@ impl Directory {
             }
             names.users.remove(user)
         };
-        let text = match is_same_client {
-            true => CAME_BACK,
-            false => "somebody had your name first, at a server that this one couldn't reach",
-        };
         if let Some(outbox) = holder.and_then(|holder| holder.outbox.upgrade()) {
-            outbox.close(ErrorCode::Replaced, text);
+            let (code, text) = lost_to(is_same_client);
+            outbox.close(code, text);
         }
     }
 }

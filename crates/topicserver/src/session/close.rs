@@ -150,10 +150,11 @@ impl<R: Source> Session<R> {
                 state.log_peer_error(peer, *code, &text);
             }
             End::Closed => match outbox.closing().flatten() {
-                Some(ErrorCode::ShuttingDown) | None => {}
-                Some(code) => {
+                Some(code @ (ErrorCode::SlowReader | ErrorCode::QueuesFull)) => {
                     state.log_peer_error(peer, code, "it fell further behind than its outbox");
                 }
+                Some(code) => tracing::debug!(%peer, code = code.as_str(), "told, and closed"),
+                None => {}
             },
             End::Source | End::Finished | End::Broken(_) | End::Stalled => {}
         }

@@ -219,3 +219,24 @@ fn a_reserved_name_is_numbered_if_any_will_do() {
     harness.is_answered();
     assert!(harness.comes_back().contains("alice-2"));
 }
+
+/// Servers of a cluster that didn't reach each other have given it twice.
+#[test]
+fn a_name_that_turns_out_to_be_somebody_elses_is_numbered_and_the_client_comes_back() {
+    let mut harness = Harness::configured(|config| {
+        config.name = Name::Preferred(UserName::new("alice").expect("a name"));
+    });
+    harness.is_answered();
+    let taken = r#"{"extended":{"error":{"code":"name-taken","text":"she was first"}}}"#;
+    harness.reads(taken.as_bytes()).expect("it goes on");
+    let events = harness.events();
+    assert!(
+        events.iter().any(
+            |event| matches!(event, Event::ServerError(error) if error.text == "she was first")
+        ),
+        "{events:?}"
+    );
+    assert!(harness.comes_back().contains(r#""alice""#));
+    harness.reads(&told("name-taken")).expect("it goes on");
+    assert!(harness.writes().contains("alice-2"));
+}

@@ -111,7 +111,9 @@ impl Decider {
             Question::Release(claim) => self.table.lock().is_released(&claim),
             Question::Reannounce(owner) => self.table.lock().announce_again(owner),
             Question::Replaced(claim, is_same_client) => {
-                self.table.lock().is_replaced(&claim.user, claim.serial);
+                self.table
+                    .lock()
+                    .is_replaced(&claim.user, claim.serial, is_same_client);
                 self.directory
                     .replace(&claim.user, claim.serial, is_same_client);
             }

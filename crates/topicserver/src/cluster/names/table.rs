@@ -27,8 +27,9 @@ pub(super) struct Table {
     unsure_until: Instant,
     /// The servers that live.
     living: BTreeSet<NodeId>,
-    /// Claims of connections here that were replaced before it was known that they were granted.
-    replaced: BTreeMap<u64, Instant>,
+    /// Claims of connections here that were replaced, maybe before it was known that they were
+    /// granted: when, and whether by the same client.
+    replaced: BTreeMap<u64, (Instant, bool)>,
 }
 
 /// A name here.
@@ -86,7 +87,7 @@ impl Table {
 
     /// A connection here has got a name; `owner` has decided it, or nobody has yet.
     pub(super) fn hold(&mut self, claim: Claim, owner: Option<NodeId>) {
-        if self.replaced.remove(&claim.serial).is_some() {
+        if self.replaced.contains_key(&claim.serial) {
             return;
         }
         let user = claim.user.clone();
@@ -98,9 +99,18 @@ impl Table {
         self.here.insert(user, Here { holder, owner });
     }
 
-    pub(super) fn holds(&self, user: &UserName, serial: u64) -> bool {
+    fn holds(&self, user: &UserName, serial: u64) -> bool {
         let here = self.here.get(user);
         here.is_some_and(|here| here.holder.claim.serial == serial)
+    }
+
+    /// See [`Names::lost`](super::Names::lost).
+    pub(super) fn lost(&self, user: &UserName, serial: u64) -> Option<bool> {
+        if self.holds(user, serial) {
+            return None;
+        }
+        // Only a client that comes again gets a name that one of its connections has.
+        Some(self.replaced.get(&serial).is_none_or(|(_, same)| *same))
     }
 
     /// A connection here has ended, and its name is free, or kept for its client.
@@ -134,13 +144,13 @@ impl Table {
     }
 
     /// A name here was given to another connection.
-    pub(super) fn is_replaced(&mut self, user: &UserName, serial: u64) {
+    pub(super) fn is_replaced(&mut self, user: &UserName, serial: u64, is_same_client: bool) {
         if self.holds(user, serial) {
             self.here.remove(user);
             self.unannounced.remove(user);
-        } else {
-            self.replaced.insert(serial, Instant::now());
         }
+        self.replaced
+            .insert(serial, (Instant::now(), is_same_client));
     }
 
     /// Who has a name on which this server decides.
@@ -249,7 +259,7 @@ impl Table {
         let counts = |holder: &Holder| holder.kept_until.is_none_or(|until| until > now);
         self.decided.retain(|_, holder| counts(holder));
         self.here.retain(|_, here| counts(&here.holder));
-        self.replaced.retain(|_, when| when.elapsed() < UNSURE);
+        self.replaced.retain(|_, (when, _)| when.elapsed() < UNSURE);
         let here = &self.here;
         self.unannounced.retain(|user| here.contains_key(user));
     }

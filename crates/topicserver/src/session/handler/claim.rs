@@ -5,7 +5,7 @@ use std::pin::Pin;
 use wire::{ErrorCode, RegistrationOptions, TopicName, UserName};
 
 use crate::cluster::names::Refused;
-use crate::identity::names::NameTaken;
+use crate::identity::names::{NameTaken, lost_to};
 use crate::outbox::reply::PendingReply;
 use crate::session::handler::Handler;
 
@@ -105,9 +105,9 @@ impl Handler {
         };
         if !is_taken {
             names.give_back(user, claim);
-        } else if !names.holds(user, claim) {
-            let text = "the same client has come back on another connection";
-            self.outbox().close(ErrorCode::Replaced, text);
+        } else if let Some(is_same_client) = names.lost(user, claim) {
+            let (code, text) = lost_to(is_same_client);
+            self.outbox().close(code, text);
         }
     }
 
