@@ -20,7 +20,8 @@ pub(crate) fn parse(typed: &[String]) -> Result<Vec<Contender>> {
     Ok(builds)
 }
 
-fn one(typed: &str) -> Result<Contender> {
+/// The contender that is meant by this.
+pub(crate) fn one(typed: &str) -> Result<Contender> {
     let (name, command) = typed
         .split_once('=')
         .filter(|(name, _)| !name.contains(char::is_whitespace))

@@ -1,7 +1,7 @@
 //! The command line: what was typed, and what is meant by it.
 
 use crate::builds;
-use crate::compare::Plan;
+use crate::compare::{Plan, check_rounds};
 use crate::contender::{Contender, System};
 use crate::output::note;
 use crate::workloads::{Asked, CATALOGUE, Workload};
@@ -30,6 +30,9 @@ pub(crate) enum Action {
     /// Measure how cost grows with receivers, topics, connections and message
     /// size, and draw it
     Sweep(Sweep),
+    /// Start three servers as one cluster, with three NATS servers, and measure
+    /// what that gives and costs
+    Cluster(crate::cluster::Options),
     /// Run one workload against a server that is running already
     Run(Run),
     /// Run the bare relay: no parsing, one write per receiver
@@ -137,7 +140,6 @@ pub(crate) struct RelayOptions {
 const LONGEST: f64 = 600.0;
 /// And so is more than this.
 const MOST_GIGABYTES: f64 = 1000.0;
-const MOST_ROUNDS: usize = 100;
 
 impl Compare {
     /// The plan that is meant; `path` is where programs are looked for.
@@ -218,15 +220,6 @@ impl Run {
             asked(self.seconds, self.gigabytes)?,
         ))
     }
-}
-
-/// Refuses a number of rounds that can't be meant.
-pub(crate) fn check_rounds(rounds: usize) -> Result<()> {
-    ensure!(
-        (1..=MOST_ROUNDS).contains(&rounds),
-        "--rounds {rounds} is not between 1 and {MOST_ROUNDS}"
-    );
-    Ok(())
 }
 
 fn asked(seconds: Option<f64>, gigabytes: Option<f64>) -> Result<Asked> {

@@ -7,7 +7,10 @@ use crate::measure::{Metric, Sample};
 use crate::output::note;
 use crate::servers::Server;
 use crate::workloads::{Asked, Target, Workload};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// More rounds than this aren't meant.
+const MOST_ROUNDS: usize = 100;
 
 /// What is run.
 pub(crate) struct Plan {
@@ -86,6 +89,15 @@ impl Plan {
             results,
         })
     }
+}
+
+/// Refuses a number of rounds that can't be meant.
+pub(crate) fn check_rounds(rounds: usize) -> Result<()> {
+    ensure!(
+        (1..=MOST_ROUNDS).contains(&rounds),
+        "--rounds {rounds} is not between 1 and {MOST_ROUNDS}"
+    );
+    Ok(())
 }
 
 /// One workload against one fresh server.

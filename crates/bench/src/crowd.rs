@@ -37,6 +37,7 @@ pub(crate) struct Crowd {
     /// The account of them.
     pub(crate) floor: Floor,
     layout: Layout,
+    addresses: Vec<SocketAddr>,
 }
 
 /// How long a run waits at most for a crowd to be registered.
@@ -55,10 +56,23 @@ impl Crowd {
         layout: Layout,
         name: &str,
     ) -> Result<Self> {
+        Self::gather_at(codec, &[address], layout, name)
+    }
+
+    /// The same at several servers: each topic's connections, publishers first, go to one
+    /// after the other.
+    pub(crate) fn gather_at(
+        codec: &'static dyn Codec,
+        addresses: &[SocketAddr],
+        layout: Layout,
+        name: &str,
+    ) -> Result<Self> {
+        let first = addresses.first().context("there is no server")?;
         let mut crowd = Self {
-            hub: Hub::new(codec, address)?,
+            hub: Hub::new(codec, *first)?,
             floor: Floor::new()?,
             layout,
+            addresses: addresses.to_vec(),
         };
         for topic in 0..layout.topics {
             crowd.open_topic(&format!("{name}-{topic}"))?;
@@ -82,6 +96,8 @@ impl Crowd {
         };
         self.hub.expect(layout.group());
         for index in 0..layout.group() {
+            self.hub
+                .turn_to(self.addresses[index % self.addresses.len()]);
             let member = self.hub.connect()?;
             let publishes = index < layout.publishers;
             bytes.clear();

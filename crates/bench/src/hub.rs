@@ -121,6 +121,11 @@ impl Hub {
         })
     }
 
+    /// The connections that follow go to this address.
+    pub(crate) fn turn_to(&mut self, address: SocketAddr) {
+        self.address = address;
+    }
+
     /// From now on a connection that the server closes or refuses is only
     /// noted.
     pub(crate) fn tolerate_closing(&mut self) {

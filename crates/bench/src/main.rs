@@ -7,6 +7,7 @@
 
 mod builds;
 mod cli;
+mod cluster;
 mod compare;
 mod contender;
 mod crowd;
@@ -56,6 +57,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Action::Compare(options) => compare(&options),
         Action::Sweep(options) => sweep(&options),
+        Action::Cluster(options) => cluster(&options),
         Action::Run(options) => run(&options),
         Action::Guard => {
             guard::run()?;
@@ -107,8 +109,16 @@ fn compare(options: &Compare) -> Result<ExitCode> {
     })
 }
 
+fn cluster(options: &cluster::Options) -> Result<ExitCode> {
+    let figures = cluster::run(options, std::env::var_os("PATH").as_deref())?;
+    if let Some(file) = &options.json {
+        write_json(file, &figures)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn sweep(options: &Sweep) -> Result<ExitCode> {
-    cli::check_rounds(options.rounds)?;
+    compare::check_rounds(options.rounds)?;
     let contenders = options
         .choice
         .contenders(std::env::var_os("PATH").as_deref())?;

@@ -103,10 +103,9 @@ pub(crate) fn renamed(mut sample: Sample, names: &[(Metric, Metric)]) -> Sample 
 
 /// Reads the clocks at the beginning of what is measured.
 pub(crate) struct Meter {
-    /// The server's process; `None` when it isn't ours to look at.
-    server: Option<u32>,
+    /// The servers' processes, each with its clock; none where they aren't ours to look at.
+    servers: Vec<(u32, Option<CpuClock>)>,
     started: Instant,
-    server_clock: Option<CpuClock>,
     own_clock: Option<CpuClock>,
 }
 
@@ -122,10 +121,10 @@ pub(crate) struct Reading {
 
 impl Meter {
     /// Begins to measure.
-    pub(crate) fn start(server: Option<u32>) -> Self {
+    pub(crate) fn start(servers: impl IntoIterator<Item = u32>) -> Self {
+        let clocked = |pid| (pid, proc::cpu_clock(pid));
         Self {
-            server,
-            server_clock: server.and_then(proc::cpu_clock),
+            servers: servers.into_iter().map(clocked).collect(),
             own_clock: proc::cpu_clock(std::process::id()),
             started: Instant::now(),
         }
@@ -135,11 +134,15 @@ impl Meter {
     pub(crate) fn stop(&self) -> Reading {
         let seconds = self.started.elapsed().as_secs_f64();
         let spent = |pid, earlier: Option<CpuClock>| Some(proc::cpu_clock(pid)?.since(earlier?));
+        let each = self.servers.iter();
+        let server = each.map(|&(pid, earlier)| spent(pid, earlier)).reduce(sum);
+        let each = self.servers.iter();
+        let memory = each.map(|&(pid, _)| proc::memory(pid));
         Reading {
             seconds,
-            server: self.server.and_then(|pid| spent(pid, self.server_clock)),
+            server: server.flatten(),
             generator: spent(std::process::id(), self.own_clock),
-            memory: self.server.and_then(proc::memory),
+            memory: memory.reduce(|one, other| Some(one? + other?)).flatten(),
         }
     }
 }
@@ -184,6 +187,11 @@ impl Reading {
             self.generator.map(|spent| each(spent.total)),
         );
         sample
+    }
+
+    /// The generator's processor time in seconds.
+    pub(crate) fn generator_cpu(&self) -> Option<f64> {
+        self.generator.map(|spent| spent.total)
     }
 
     /// The server's processor time in seconds.

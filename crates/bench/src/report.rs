@@ -105,7 +105,8 @@ pub(crate) fn ratio(ours: Option<Summary>, theirs: Option<Summary>) -> Option<f6
     (theirs != 0.0).then(|| ours / theirs)
 }
 
-fn cell(summary: Summary) -> String {
+/// A figure over several rounds: the median, and the range.
+pub(crate) fn cell(summary: Summary) -> String {
     let Summary { median, min, max } = summary;
     // One round, or no difference between them.
     if min == max {

@@ -44,22 +44,39 @@ impl Server {
     /// Starts a fresh process of `contender` and waits until it accepts.
     pub(crate) fn start(contender: &Contender, setup: Setup) -> Result<Self> {
         let port = free_port()?;
-        let mut guard = Guard::start().context("starting a guard")?;
-        let command = contender.command(port, &guard.folder, setup)?;
         let what = || format!("starting {} ({:?})", contender.name, contender.program);
-        let server = Self {
-            pid: guard.run(&command).with_context(what)?,
-            guard,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        };
+        let server = Self::run(port, |folder| contender.command(port, folder, setup));
+        let server = server.with_context(what)?;
         // The relay says that it listens: its clients join by connecting, so a
         // connection made to find out would be one of them.
         let ready = match contender.system {
-            System::Relay => server.wait_until(|| server.has_said_a_line()),
-            _ => server.wait_until(|| TcpStream::connect(server.address).is_ok()),
+            System::Relay => server.wait_until(START_LIMIT, || server.has_said_a_line()),
+            _ => server.wait_until(START_LIMIT, || TcpStream::connect(server.address).is_ok()),
         };
         ready.with_context(what)?;
         Ok(server)
+    }
+
+    /// Runs the command that `command` makes for a folder of the server's own; it is to listen
+    /// on this port.
+    pub(crate) fn run(port: u16, command: impl FnOnce(&Path) -> Result<Command>) -> Result<Self> {
+        let mut guard = Guard::start().context("starting a guard")?;
+        let command = command(&guard.folder)?;
+        Ok(Self {
+            pid: guard.run(&command)?,
+            guard,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Itself as what a workload is run against.
@@ -70,9 +87,10 @@ impl Server {
         Target::new(system, variant, self.address, Some(self.pid))
     }
 
-    fn wait_until(&self, accepts: impl Fn() -> bool) -> Result<()> {
+    /// Waits until `accepts` says so.
+    pub(crate) fn wait_until(&self, limit: Duration, accepts: impl Fn() -> bool) -> Result<()> {
         let started = Instant::now();
-        while started.elapsed() < START_LIMIT {
+        while started.elapsed() < limit {
             if accepts() {
                 return Ok(());
             }
@@ -86,9 +104,9 @@ impl Server {
             std::thread::sleep(START_POLL);
         }
         bail!(
-            "it doesn't accept connections on {} after {} s: {}",
+            "it isn't ready on {} after {} s: {}",
             self.address,
-            START_LIMIT.as_secs(),
+            limit.as_secs(),
             self.log()
         );
     }
@@ -186,7 +204,7 @@ fn apart(command: &mut Command) {
 
 /// A port that is free now. If another program takes it before the server does, the
 /// server reports that and the run fails.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port")?;
     Ok(listener.local_addr().context("finding a free port")?.port())
 }

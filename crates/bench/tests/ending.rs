@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+mod common;
+
 /// Nothing that is waited for here takes a tenth as long.
 const LIMIT: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
@@ -19,7 +21,7 @@ const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// A comparison that runs for ten minutes unless it is ended.
+/// A measurement that runs for minutes unless it is ended.
 struct Bench {
     process: Child,
     /// Its folder for temporary files.
@@ -27,13 +29,12 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(name: &str) -> Self {
+    fn start(name: &str, arguments: &[&str]) -> Self {
         let scratch = format!("topicbench-ending-{}-{name}", std::process::id());
         let scratch = std::env::temp_dir().join(scratch);
         fs::create_dir(&scratch).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_topicbench"))
-            .args(["compare", "--only", "relay", "--seconds", "600"])
-            .args(["--workload", "one-to-one-single"])
+            .args(arguments)
             .env("TMPDIR", &scratch)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -101,13 +102,25 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Starts a comparison, ends it by this signal while a server is running, and
+/// A comparison, in which a guard and a server run.
+const COMPARISON: &[&str] = &[
+    "compare",
+    "--only",
+    "relay",
+    "--seconds",
+    "600",
+    "--workload",
+    "one-to-one-single",
+];
+
+/// Starts a measurement, ends it by this signal while that many processes are running, and
 /// checks that nothing of it is left.
-fn nothing_is_left_after(signal: i32, name: &str) {
-    let mut bench = Bench::start(name);
+fn nothing_is_left_after(signal: i32, name: &str, arguments: &[&str], processes: usize) {
+    let mut bench = Bench::start(name, arguments);
     let pid = bench.process.id();
-    // The guard and the server.
-    wait_until("two processes are running", || descendants(pid).len() == 2);
+    wait_until("all processes are running", || {
+        descendants(pid).len() == processes
+    });
     let servers = descendants(pid);
     assert_eq!(bench.end_by(signal), Some(signal));
     for server in servers {
@@ -119,15 +132,26 @@ fn nothing_is_left_after(signal: i32, name: &str) {
 
 #[test]
 fn sigterm_ends_the_servers_too() {
-    nothing_is_left_after(SIGTERM, "term");
+    nothing_is_left_after(SIGTERM, "term", COMPARISON, 2);
 }
 
 #[test]
 fn sigint_ends_the_servers_too() {
-    nothing_is_left_after(SIGINT, "int");
+    nothing_is_left_after(SIGINT, "int", COMPARISON, 2);
 }
 
 #[test]
 fn even_sigkill_ends_the_servers_too() {
-    nothing_is_left_after(SIGKILL, "kill");
+    nothing_is_left_after(SIGKILL, "kill", COMPARISON, 2);
+}
+
+#[test]
+fn sigint_ends_all_servers_of_a_cluster() {
+    let Some(programs) = common::programs() else {
+        return;
+    };
+    let mut arguments = vec!["cluster", "--only", "failover", "--rounds", "100"];
+    arguments.extend(programs.iter().map(String::as_str));
+    // Three NATS servers and three of ours, each with a guard.
+    nothing_is_left_after(SIGINT, "cluster", &arguments, 12);
 }

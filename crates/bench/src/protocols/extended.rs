@@ -15,6 +15,8 @@ const SEQUENCE: &[u8] = b"\"seq\":";
 const UNSTORED: &[u8] = b"\"stored\":false";
 /// What begins a question whether this end is still there.
 const PING: &[u8] = b"\"ping\":";
+/// What begins what is said to everybody: that a cluster takes no messages now, or does again.
+const NOTICE: &[u8] = b"\"notice\":";
 /// What ends an envelope that holds no object of its own.
 const ENVELOPE_END: &[u8] = b"},";
 
@@ -145,12 +147,20 @@ impl Codec for Kept {
         {
             return Ok(Step::Answer(*used, pong));
         }
+        // What becomes of each message is told besides.
+        if let Step::Delivery { used, payload } = &step
+            && payload
+                .strip_prefix(HEAD)
+                .is_some_and(|rest| rest.starts_with(NOTICE))
+        {
+            return Ok(Step::Skip(*used));
+        }
         Ok(step)
     }
 }
 
 impl Journal for Kept {
-    fn enter_all(&self, topics: &[String], out: &mut Vec<u8>) {
+    fn enter_all(&self, _first_lane: usize, topics: &[String], out: &mut Vec<u8>) {
         // Between the names stand the quotes and the comma of their array.
         register(&topics.join("\",\""), "", out);
     }
@@ -240,6 +250,7 @@ mod tests {
         b"\"source\":{\"ip\":\"1\"},\"message\":{\"topic\":\"T\",\"text\":\"x\"}}\n";
     const PING_7: &[u8] = b"{\"extended\":{\"ping\":7}}\n";
     const PONG_7: &[u8] = b"{\"extended\":{\"pong\":7}}\n";
+    const QUORUM: &[u8] = b"{\"extended\":{\"notice\":{\"code\":\"quorum\",\"text\":\"\"}}}\n";
     const ERROR: &[u8] = b"{\"extended\":{\"error\":{\"code\":\"storage-full\",\"text\":\"\"}}}\n";
 
     #[test]
@@ -252,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_concerns_the_history_is_given_out_whole_and_pings_are_answered() {
-        let wire = [REGISTERED, PING_7, MESSAGE].concat();
+        let wire = [REGISTERED, PING_7, QUORUM, MESSAGE].concat();
         holds_at_every_split(&Kept, &wire, &[REGISTERED, MESSAGE], PONG_7);
     }
 
@@ -270,7 +281,7 @@ mod tests {
     #[test]
     fn all_topics_of_a_publisher_are_entered_with_one_registration() {
         let mut out = Vec::new();
-        Kept.enter_all(&["T".to_owned(), "U".to_owned()], &mut out);
+        Kept.enter_all(0, &["T".to_owned(), "U".to_owned()], &mut out);
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(json["topics"], serde_json::json!(["T", "U"]));
         assert!(json["extended"].is_object());

@@ -35,8 +35,9 @@ pub(crate) enum Answer {
 /// answer as a delivery, whole.
 pub(crate) trait Journal: Codec {
     /// Appends what a fresh connection sends to be allowed to publish to all of
-    /// these topics: at once, because each answer may name every topic so far.
-    fn enter_all(&self, topics: &[String], out: &mut Vec<u8>);
+    /// these topics: at once, because each answer may name every topic so far. Their
+    /// lanes are `first_lane` and those that follow it.
+    fn enter_all(&self, first_lane: usize, topics: &[String], out: &mut Vec<u8>);
 
     /// Whether that is answered, with [`Answer::Ready`].
     fn answers_entering(&self) -> bool;

@@ -5,10 +5,12 @@
 
 pub(crate) mod browsers;
 pub(crate) mod extended;
+pub(crate) mod jetstream;
 pub(crate) mod journal;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
 pub(crate) mod natter;
+pub(crate) mod posts;
 pub(crate) mod redis;
 pub(crate) mod relay;
 pub(crate) mod streams;

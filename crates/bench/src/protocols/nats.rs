@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 /// NATS core, without JetStream.
 pub(crate) struct Nats;
 
-const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false,\
+pub(super) const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false,\
     \"tls_required\":false,\"lang\":\"bench\",\"version\":\"1\",\"protocol\":1}\r\n";
 
 impl Codec for Nats {

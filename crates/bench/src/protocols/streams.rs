@@ -47,7 +47,7 @@ impl Codec for Streams {
 }
 
 impl Journal for Streams {
-    fn enter_all(&self, _topics: &[String], _out: &mut Vec<u8>) {}
+    fn enter_all(&self, _first_lane: usize, _topics: &[String], _out: &mut Vec<u8>) {}
 
     fn answers_entering(&self) -> bool {
         false

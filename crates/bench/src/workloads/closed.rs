@@ -28,7 +28,7 @@ pub(crate) fn measure(
 }
 
 /// Keeps every publisher busy until the bounds are reached and all has arrived.
-pub(super) fn drive(crowd: &mut Crowd, window: u64, bounds: Bounds) -> Result<()> {
+pub(crate) fn drive(crowd: &mut Crowd, window: u64, bounds: Bounds) -> Result<()> {
     let started = Instant::now();
     let mut left = bounds.messages;
     crowd.floor.ready.clear();

@@ -106,7 +106,7 @@ impl Bounds {
     }
 
     /// The bounds of what isn't measured.
-    pub(super) fn warming_up(self) -> Self {
+    pub(crate) fn warming_up(self) -> Self {
         Self {
             time: self.warm_up,
             ..self

@@ -20,13 +20,14 @@ use crate::payload::Template;
 use crate::protocols::Codec;
 use crate::protocols::journal::Journal;
 use anyhow::{Context, Result, ensure};
-use publishers::Load;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use catalogue::CATALOGUE;
+pub(crate) use closed::drive as drive_closed;
 pub(crate) use closed::measure as measure_closed;
 pub(crate) use length::{Asked, Bounds};
+pub(crate) use publishers::{Load, Publishers};
 
 /// The size of a message in most workloads: a sentence of chat in a frame.
 pub(crate) const MESSAGE: usize = 220;

@@ -9,6 +9,7 @@ use crate::protocols::journal::{Answer, Id, Journal};
 use crate::receipts::Receipts;
 use crate::stats::Latencies;
 use anyhow::{Context, Result, bail, ensure};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Who publishes what.
@@ -25,7 +26,7 @@ pub(crate) struct Load {
 }
 
 /// Publishers at one server, with what each has been told.
-pub(super) struct Publishers {
+pub(crate) struct Publishers {
     hub: Hub,
     journal: &'static dyn Journal,
     load: Load,
@@ -34,7 +35,7 @@ pub(super) struct Publishers {
     /// By connection: which of its topics its next message goes to.
     turns: Vec<usize>,
     /// What they have been told.
-    pub(super) told: Told,
+    pub(crate) told: Told,
 }
 
 /// A publisher's topic.
@@ -45,7 +46,7 @@ struct Lane {
 }
 
 /// What all of them have been told.
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Topics of each connection.
     topics: usize,
     /// By lane.
@@ -59,9 +60,9 @@ pub(super) struct Told {
     /// Messages that are not acknowledged.
     outstanding: u64,
     /// Acknowledgements since the last reset.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// From sending to acknowledgement, since the last reset.
-    pub(super) latencies: Latencies,
+    pub(crate) latencies: Latencies,
     /// Between acknowledgements, since the first message of all: a server may not
     /// stand still in a warm-up either.
     pub(super) pauses: Pauses,
@@ -101,7 +102,7 @@ impl Pauses {
 
 impl Load {
     /// Publishers with a topic each.
-    pub(super) const fn new(connections: usize, window: u64) -> Self {
+    pub(crate) const fn new(connections: usize, window: u64) -> Self {
         Self {
             connections,
             topics: 1,
@@ -111,7 +112,7 @@ impl Load {
     }
 
     /// The same in miniature.
-    pub(super) fn quick(self) -> Self {
+    pub(crate) fn quick(self) -> Self {
         Self {
             connections: self.connections.min(3),
             topics: self.topics.min(5),
@@ -123,17 +124,29 @@ impl Load {
 impl Publishers {
     /// Connects the publishers and waits until all may publish.
     pub(super) fn gather(target: Target, load: Load) -> Result<Self> {
-        let journal = target.journal()?;
+        Self::gather_at(target.journal()?, &[target.address], load, &topic)
+    }
+
+    /// The same at several servers, one after the other; `topic` names the topic of a lane.
+    pub(crate) fn gather_at(
+        journal: &'static dyn Journal,
+        addresses: &[SocketAddr],
+        load: Load,
+        topic: &dyn Fn(usize) -> String,
+    ) -> Result<Self> {
+        let first = addresses.first().context("there is no server")?;
         let mut publishers = Self {
-            hub: Hub::new(journal, target.address)?,
+            hub: Hub::new(journal, *first)?,
             journal,
             load,
             lanes: Vec::with_capacity(load.connections * load.topics),
             turns: vec![0; load.connections],
             told: Told::new(load)?,
         };
-        for _ in 0..load.connections {
-            publishers.enter()?;
+        for connection in 0..load.connections {
+            let address = addresses[connection % addresses.len()];
+            publishers.hub.turn_to(address);
+            publishers.enter(topic)?;
         }
         let entered = if journal.answers_entering() {
             load.connections
@@ -145,12 +158,12 @@ impl Publishers {
     }
 
     /// Connects the next publisher and enters its topics.
-    fn enter(&mut self) -> Result<()> {
+    fn enter(&mut self, topic: &dyn Fn(usize) -> String) -> Result<()> {
         let member = self.hub.connect()?;
         let first = self.lanes.len();
         let topics: Vec<String> = (first..first + self.load.topics).map(topic).collect();
         let mut bytes = Vec::new();
-        self.journal.enter_all(&topics, &mut bytes);
+        self.journal.enter_all(first, &topics, &mut bytes);
         for topic in topics {
             let size = self
                 .load
@@ -166,7 +179,7 @@ impl Publishers {
 
     /// Keeps every publisher's window full until the bounds are reached, and
     /// returns when all is acknowledged.
-    pub(super) fn drive(&mut self, bounds: Bounds) -> Result<()> {
+    pub(crate) fn drive(&mut self, bounds: Bounds) -> Result<()> {
         let window = self.load.window;
         let started = Instant::now();
         self.told.pauses.begin(self.hub.clock.now());
@@ -187,6 +200,15 @@ impl Publishers {
             }
         }
         Ok(())
+    }
+
+    /// Answers the pings that have arrived while nothing was published.
+    pub(crate) fn answer_pings(&mut self) -> Result<()> {
+        let (told, journal) = (&mut self.told, self.journal);
+        self.hub
+            .turn(Duration::ZERO, &mut |connection, now, arrival| {
+                told.enter(connection, now, journal.answer(arrival)?)
+            })
     }
 
     /// Sends this many messages in one write, and returns how many.
@@ -252,7 +274,7 @@ impl Told {
     }
 
     /// Begins to count and to time from nothing.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.acknowledged = 0;
         self.latencies.clear();
     }
