@@ -18,6 +18,10 @@ use super::subject::{Names, Shard};
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long NATS may be unready: its servers elect a leader first.
 const START_PATIENCE: Duration = Duration::from_secs(30);
+/// For how long a stream may have too few servers: NATS servers that are started together know each
+/// other a little later than they answer. If they stay too few, an administrator waits so long for
+/// the error.
+const PEERS_PATIENCE: Duration = Duration::from_secs(10);
 /// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 /// For how long NATS knows the ids of records. Longer than anybody tries again, and short, because
@@ -159,12 +163,21 @@ async fn ask<T: serde::de::DeserializeOwned>(
     name: &str,
     body: &impl Serialize,
 ) -> Result<T, ApiError> {
-    let end = Instant::now() + START_PATIENCE;
+    let start = Instant::now();
     loop {
         match api::request(connection, name, body, STREAM_TIMEOUT).await {
-            Err(error) if error.is_passing() && Instant::now() < end => sleep(PAUSE).await,
+            Err(error) if start.elapsed() < patience(&error) => sleep(PAUSE).await,
             answer => return answer,
         }
+    }
+}
+
+/// For how long what has failed so is tried again.
+fn patience(error: &ApiError) -> Duration {
+    match error.code() {
+        Some(code::NO_PEERS) => PEERS_PATIENCE,
+        _ if error.is_passing() => START_PATIENCE,
+        _ => Duration::ZERO,
     }
 }
 
@@ -229,5 +242,28 @@ async fn propose(connection: &Connection, subject: &str, value: Bytes) -> Result
             Some(code::WRONG_LAST_SEQUENCE | code::OTHER_IN_PROCESS) => Ok(()),
             _ => Err(error),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_while_nats_starts_is_tried_again() {
+        let refused = |code: u32, err_code: u32| {
+            let refusal = json!({ "code": code, "err_code": err_code, "description": "" });
+            ApiError::Refused(serde_json::from_value(refusal).unwrap())
+        };
+        for (error, expected) in [
+            // NATS says 400 of this one, as of what a request has wrong.
+            (refused(400, code::NO_PEERS), PEERS_PATIENCE),
+            (refused(503, 10008), START_PATIENCE),
+            (refused(400, code::NAME_IN_USE), Duration::ZERO),
+            (refused(404, code::NO_STREAM), Duration::ZERO),
+            (ApiError::Nonsense(String::new()), Duration::ZERO),
+        ] {
+            assert_eq!(patience(&error), expected, "{error}");
+        }
     }
 }

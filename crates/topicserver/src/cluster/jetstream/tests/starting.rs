@@ -124,6 +124,18 @@ async fn a_nats_server_that_flushes_no_more_is_told_of_and_when_it_does_again() 
 }
 
 #[tokio::test]
+async fn more_replicas_than_nats_servers_are_refused() {
+    let Some(nats) = Nats::start(3) else {
+        return;
+    };
+    let mut config = config(&nats);
+    config.replicas = Some(5);
+    let error = refused(&config).await;
+    assert!(matches!(error, EngineError::FewServers(_)), "{error}");
+    assert!(error.to_string().contains("--cluster-replicas"), "{error}");
+}
+
+#[tokio::test]
 async fn a_nats_server_that_forks_topics_is_refused() {
     let Some(old) = debian() else { return };
     let nats = Nats::with(&old, setup("max_mem: 1000000", "")).unwrap();
