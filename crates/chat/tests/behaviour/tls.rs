@@ -273,6 +273,8 @@ fn a_connection_comes_back_over_tls_and_loses_nothing() {
     let address = front.stop();
     chat.notice("it was cut off");
     chat.types("three");
+    // What is typed is read while it tries in vain.
+    (0..2).for_each(|_| drop(chat.notice("trying again in")));
     let _front = Front::start_at(&address, &Identity::own(), &server);
     let said = chat.notice(&format!("chat --forget {address}"));
     assert!(
