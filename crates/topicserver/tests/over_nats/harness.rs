@@ -1,5 +1,6 @@
 //! What publishers and subscribers know of the cluster, and what they report.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -19,6 +20,9 @@ pub const THE_END: &str = "the end";
 /// machine may be busy.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// What is told of each client when one of them doesn't go on: so many things that it saw last.
+const STORY: usize = 12;
+
 /// The pause before a client that was refused tries again.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,6 +40,16 @@ pub struct Harness {
     pub read: Vec<AtomicU64>,
     pub sent_again: AtomicU64,
     pub resumes: AtomicU64,
+    began: Instant,
+    /// What each publisher, and then each subscriber, saw last.
+    stories: Vec<Mutex<VecDeque<String>>>,
+}
+
+/// A client, by its number.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    Publisher(usize),
+    Subscriber(usize),
 }
 
 impl Harness {
@@ -50,6 +64,10 @@ impl Harness {
             read: counters(subscribers),
             sent_again: AtomicU64::new(0),
             resumes: AtomicU64::new(0),
+            began: Instant::now(),
+            stories: (0..publishers + subscribers)
+                .map(|_| Mutex::default())
+                .collect(),
         };
         for number in 0..COUNT {
             harness.is_at(number, cluster.server(number).v4());
@@ -59,6 +77,25 @@ impl Harness {
 
     pub fn is_at(&self, server: usize, addr: SocketAddr) {
         self.addrs.lock().unwrap()[server] = Some(addr);
+    }
+
+    /// A client has seen or done something.
+    pub fn tell(&self, who: Who, what: &str) {
+        let place = match who {
+            Who::Publisher(number) => number,
+            Who::Subscriber(number) => self.acknowledged.len() + number,
+        };
+        let mut story = self.stories[place].lock().unwrap();
+        if story.len() == STORY {
+            story.pop_front();
+        }
+        story.push_back(format!("{:.1?}: {what}", self.began.elapsed()));
+    }
+
+    /// What everybody saw last.
+    fn stories(&self) -> Vec<VecDeque<String>> {
+        let stories = self.stories.iter();
+        stories.map(|story| story.lock().unwrap().clone()).collect()
     }
 
     /// Nobody connects to its port any more, which may be another server's soon.
@@ -108,7 +145,9 @@ impl Harness {
             assert!(
                 began.elapsed() < LIMIT,
                 "{what}: waited {LIMIT:?}; publishers and then subscribers went on by {gone:?}, \
-                 and nothing came for {silent:?} s"
+                 and nothing came for {silent:?} s; it is {:.1?} now, and they saw {:#?}",
+                self.began.elapsed(),
+                self.stories()
             );
             self.rest();
         }

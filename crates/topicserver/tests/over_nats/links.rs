@@ -49,7 +49,8 @@ impl Link {
         self.send(&[json!({"topics": topics, "extended": options})])?;
         loop {
             let answer = self.frame()?;
-            if answer["message"]["topic"] == "error" {
+            if let Some(error) = error(&answer) {
+                expect_away(&error);
                 return None;
             }
             if let Some(registered) = answer["extended"].get("registered") {
@@ -92,6 +93,25 @@ impl Link {
             }
         }
     }
+}
+
+/// The error that a frame tells: its code and its text. Extended clients get an event, others a
+/// message.
+pub fn error(frame: &Value) -> Option<String> {
+    let event = &frame["extended"]["error"];
+    if event.is_object() {
+        let part = |name: &str| event[name].as_str().unwrap().to_owned();
+        return Some(format!("{}: {}", part("code"), part("text")));
+    }
+    let is_error = frame["message"]["topic"] == "error";
+    is_error.then(|| frame["message"]["text"].as_str().unwrap().to_owned())
+}
+
+/// An error that comes while servers are away.
+#[track_caller]
+pub fn expect_away(error: &str) {
+    let (code, _) = error.split_once(':').unwrap();
+    assert!(["no-quorum", "shutting-down"].contains(&code), "{error}");
 }
 
 fn parse(text: &str) -> Value {

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, PAUSE, StopAtEnd, TOPICS, random};
-use crate::links::{Link, Transport, post};
+use crate::harness::{Harness, PAUSE, StopAtEnd, TOPICS, Who, random};
+use crate::links::{Link, Transport, error, expect_away, post};
 use crate::servers::COUNT;
 
 /// Messages that a publisher has on their way at most.
@@ -43,11 +43,18 @@ impl<'a> Publisher<'a> {
     pub fn run(mut self) -> Published {
         let stop = StopAtEnd(self.harness);
         while self.live().is_none() {
+            self.tell("leaves it");
             std::thread::sleep(PAUSE);
             self.harness.rest();
         }
         std::mem::forget(stop);
         self.acknowledged
+    }
+
+    fn tell(&self, what: &str) {
+        let waiting = self.waiting.each_ref().map(|one| (one.len(), one.front()));
+        let what = format!("server {}, waiting for {waiting:?}: {what}", self.server);
+        self.harness.tell(Who::Publisher(self.number), &what);
     }
 
     /// One connection's life; none: it was lost.
@@ -56,7 +63,9 @@ impl<'a> Publisher<'a> {
         let connect = |addr| Link::connect(addr, transport);
         let mut link = self.harness.connect(&mut self.server, connect);
         let key = format!("publisher {}", self.number);
+        self.tell("registers");
         link.register(&TOPICS, &json!({ "client": key }))?;
+        self.tell("is registered");
         let again = self.waiting.iter().map(|one| one.len() as u64).sum();
         self.harness.sent_again.fetch_add(again, SeqCst);
         self.send_waiting(&mut link)?;
@@ -88,8 +97,9 @@ impl<'a> Publisher<'a> {
     /// server can't tell what became of a message, or ends.
     fn read(&mut self, frame: &Value) -> Option<()> {
         let extended = &frame["extended"];
-        if frame["message"]["topic"] == "error" {
-            expect_away(frame);
+        if let Some(error) = error(frame) {
+            self.tell(&frame.to_string());
+            expect_away(&error);
             return None;
         }
         if frame.get("message").is_some() || extended.get("ack").is_none() {
@@ -100,17 +110,13 @@ impl<'a> Publisher<'a> {
         let place = place.unwrap_or_else(|| panic!("no acknowledgement: {frame}"));
         let text = self.waiting[place].pop_front().unwrap();
         assert_eq!(ack["id"], text, "to publisher {}", self.number);
+        if self.waiting.iter().all(VecDeque::is_empty) {
+            self.tell(&format!("all acknowledged up to {text}"));
+        }
         self.acknowledged[place].push((ack["seq"].as_u64().unwrap(), text));
         self.harness.acknowledged[self.number].fetch_add(1, SeqCst);
         Some(())
     }
-}
-
-/// An error that comes while servers are away.
-pub fn expect_away(frame: &Value) {
-    let text = frame["message"]["text"].as_str().unwrap();
-    let (code, _) = text.split_once(':').unwrap();
-    assert!(["no-quorum", "shutting-down"].contains(&code), "{frame}");
 }
 
 /// Sends one request after another.
@@ -129,10 +135,12 @@ pub fn publish_by_requests(harness: &Harness, number: usize) -> Published {
             TOPICS[place]
         );
         let seq = harness.wait("a request to be answered", || {
-            match harness
+            let answer = harness
                 .addr(server)
-                .and_then(|addr| post(addr, &path, &text))
-            {
+                .and_then(|addr| post(addr, &path, &text));
+            let told = format!("server {server}, {text}: {answer:?}");
+            harness.tell(Who::Publisher(number), &told);
+            match answer {
                 Some((200, body)) => Some(body["seq"].as_u64().unwrap()),
                 // It stays at a server as long as that answers.
                 None | Some((503, _)) => {

@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, PAUSE, StopAtEnd, THE_END, TOPICS, random};
-use crate::links::{Events, Link, Transport};
-use crate::publishers::expect_away;
+use crate::harness::{Harness, PAUSE, StopAtEnd, THE_END, TOPICS, Who, random};
+use crate::links::{Events, Link, Transport, error, expect_away};
 
 /// Per topic, the texts in the order of their numbers, of which none is missing.
 #[derive(Default)]
@@ -51,6 +50,7 @@ impl<'a> Subscriber<'a> {
             if lost.is_none() {
                 let (number, server) = (self.number, self.server);
                 println!("subscriber {number} leaves server {server}");
+                self.tell("leaves it");
                 std::thread::sleep(PAUSE);
             }
             if !self.is_at_end() {
@@ -59,6 +59,12 @@ impl<'a> Subscriber<'a> {
         }
         std::mem::forget(stop);
         self.read
+    }
+
+    fn tell(&self, what: &str) {
+        let has = self.read.texts.each_ref().map(Vec::len);
+        let what = format!("server {}, has {has:?}: {what}", self.server);
+        self.harness.tell(Who::Subscriber(self.number), &what);
     }
 
     fn is_at_end(&self) -> bool {
@@ -74,7 +80,9 @@ impl<'a> Subscriber<'a> {
         let has =
             |place: usize| json!({"epoch": epochs[place], "seq": self.read.texts[place].len()});
         let resume = json!({"resume": {"T": has(0), "U": has(1)}});
+        self.tell("registers");
         let answer = link.register(&TOPICS, &resume)?;
+        self.tell("is registered");
         self.expect_recovered(&answer);
         let mut left = 1 + random(2000);
         while !self.is_at_end() && left > 0 {
@@ -87,6 +95,7 @@ impl<'a> Subscriber<'a> {
     fn read_events(&mut self) -> Option<()> {
         let last = self.place();
         let open = |addr| Events::open(addr, &TOPICS, &last);
+        self.tell("asks for a stream");
         let mut events = match self.harness.connect(&mut self.server, open) {
             Ok(events) => events,
             Err(503) => return None,
@@ -127,8 +136,9 @@ impl<'a> Subscriber<'a> {
 
     /// None: the server ends, or says that it knows nothing.
     fn take(&mut self, frame: &Value) -> Option<()> {
-        if frame["message"]["topic"] == "error" {
-            expect_away(frame);
+        if let Some(error) = error(frame) {
+            self.tell(&frame.to_string());
+            expect_away(&error);
             return None;
         }
         let extended = &frame["extended"];
