@@ -69,6 +69,7 @@ fn every_measurement_of_a_cluster_gives_figures_and_nothing_is_left_of_its_serve
     let names: Vec<_> = measured.iter().map(|one| &one["name"]).collect();
     let expected = [
         "acks-64-of-one",
+        "acks-1024-of-one",
         "acks-64-in-one-topic",
         "acks-64-topics",
         "acks-64x16-topics",

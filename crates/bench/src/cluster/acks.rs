@@ -23,12 +23,18 @@ struct Shape {
     is_one_topic: bool,
 }
 
-/// 64 messages are unacknowledged in each but the last.
-const SHAPES: [Shape; 4] = [
+/// 64 or 1,024 messages are unacknowledged.
+const SHAPES: [Shape; 5] = [
     Shape {
         name: "acks-64-of-one",
         about: "1 publisher, 1 topic, 64 messages unacknowledged",
         load: Load::new(1, 64),
+        is_one_topic: false,
+    },
+    Shape {
+        name: "acks-1024-of-one",
+        about: "1 publisher, 1 topic, 1,024 messages unacknowledged",
+        load: Load::new(1, 1024),
         is_one_topic: false,
     },
     Shape {

@@ -14,13 +14,19 @@ use std::time::{Duration, Instant};
 /// Connections of a batch, and topics of each: all of a batch have a message unacknowledged at
 /// once, each connection well within the topics that one may have.
 const CONNECTIONS: usize = 16;
-const TOPICS_EACH: usize = 250;
+const TOPICS_EACH: usize = 125;
 const BATCH: usize = CONNECTIONS * TOPICS_EACH;
 
 /// Topics of the killed server that are published to when it is gone, at most: every tenth of
 /// all, where about every third is its own.
 const SAMPLE: usize = 1000;
 const PART: usize = 10;
+
+/// How long nothing is published before memory is measured again: for longer than a server keeps
+/// what it needs to publish to a topic at once (60 s).
+const REST: Duration = Duration::from_secs(75);
+/// How long a batch is waited for meanwhile.
+const PING_WAIT: Duration = Duration::from_millis(10);
 
 /// The server that is killed.
 const VICTIM: usize = 0;
@@ -30,13 +36,18 @@ pub(super) fn measure(cluster: &mut Cluster, plan: &Plan) -> Result<Vec<Table>> 
     let idle = memories(cluster)?;
     let began = Instant::now();
     let mut figures = Figures::new();
-    let publishers = make(cluster, plan)?;
+    let mut publishers = make(cluster, plan)?;
     let seconds = began.elapsed().as_secs_f64();
     figures.push(("topics/s", plan.topics as f64 / seconds));
-    let used = memories(cluster)?;
+    let busy = memories(cluster)?;
+    if !plan.is_quick {
+        rest(&mut publishers)?;
+    }
+    let quiet = memories(cluster)?;
     drop(publishers);
-    figures.extend(idle.figures(["idle MB, ours", "idle MB, NATS"]));
-    figures.extend(used.figures(["MB, ours", "MB, NATS"]));
+    figures.extend(idle.figures(["empty MB, ours", "empty MB, NATS"]));
+    figures.extend(busy.figures(["busy MB, ours", "busy MB, NATS"]));
+    figures.extend(quiet.figures(["quiet MB, ours", "quiet MB, NATS"]));
     let disk = cluster.nats_bytes_on_disk().unwrap_or_default();
     figures.extend(greatest(&disk).map(|bytes| ("disk MB, NATS", bytes)));
     figures.extend(take_over(cluster, plan)?);
@@ -44,9 +55,11 @@ pub(super) fn measure(cluster: &mut Cluster, plan: &Plan) -> Result<Vec<Table>> 
     cluster.wait_for_node(VICTIM)?;
     let about = format!(
         "{} topics with a member and a message each, over {COUNT} servers; then one is killed, and \
-         {} of its topics are published to at once; memory and disk are those of the largest server",
+         {} of its topics are published to at once; memory (busy: at once, quiet: {} s later) and \
+         disk are those of the largest server",
         plan.topics,
-        sample(plan)
+        sample(plan),
+        REST.as_secs()
     );
     let mut table = Table::new("topics", &about, &["three servers"], Vec::new());
     table.rows[0].runs.push(figures);
@@ -76,10 +89,22 @@ fn make(cluster: &Cluster, plan: &Plan) -> Result<Vec<Publishers>> {
             .with_context(|| format!("publishing to topics {first} to {}", first + count))?;
         all.push(publishers);
         for publishers in &mut all {
-            publishers.answer_pings()?;
+            publishers.answer_pings(Duration::ZERO)?;
         }
     }
     Ok(all)
+}
+
+/// Publishes nothing for a while, and stays.
+fn rest(publishers: &mut [Publishers]) -> Result<()> {
+    note(format_args!("topics: resting for {} s", REST.as_secs()));
+    let began = Instant::now();
+    while began.elapsed() < REST {
+        for publishers in &mut *publishers {
+            publishers.answer_pings(PING_WAIT)?;
+        }
+    }
+    Ok(())
 }
 
 /// As many topics or a few more, each with one message on its way.

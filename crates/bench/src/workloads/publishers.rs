@@ -202,13 +202,13 @@ impl Publishers {
         Ok(())
     }
 
-    /// Answers the pings that have arrived while nothing was published.
-    pub(crate) fn answer_pings(&mut self) -> Result<()> {
+    /// Answers the pings that have arrived while nothing was published, or that arrive in this
+    /// time.
+    pub(crate) fn answer_pings(&mut self, wait: Duration) -> Result<()> {
         let (told, journal) = (&mut self.told, self.journal);
-        self.hub
-            .turn(Duration::ZERO, &mut |connection, now, arrival| {
-                told.enter(connection, now, journal.answer(arrival)?)
-            })
+        self.hub.turn(wait, &mut |connection, now, arrival| {
+            told.enter(connection, now, journal.answer(arrival)?)
+        })
     }
 
     /// Sends this many messages in one write, and returns how many.
