@@ -25,9 +25,41 @@ pub(crate) struct Nats {
     pub(crate) servers: Vec<NatsServer>,
 }
 
+/// Where a server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// Where others reach it.
+    pub(crate) host: Ipv4Addr,
+    /// The words before a command that has it run there.
+    pub(crate) words: Vec<String>,
+}
+
+impl Machine {
+    /// The one that the tests run on, by its loopback address.
+    pub(crate) fn this() -> Self {
+        Self {
+            host: Ipv4Addr::LOCALHOST,
+            words: Vec::new(),
+        }
+    }
+
+    /// A program that runs there.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        match self.words.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        }
+    }
+}
+
 /// One of them.
 pub(crate) struct NatsServer {
     program: PathBuf,
+    machine: Machine,
     config: PathBuf,
     pub(crate) port: u16,
     pub(crate) monitor: u16,
@@ -117,13 +149,39 @@ impl Nats {
 
     /// Servers of this program.
     pub(crate) fn with(program: &Path, setup: Setup<'_>) -> Option<Self> {
+        let machines = vec![Machine::this(); setup.count];
+        Self::below(&std::env::temp_dir(), program, setup, &machines)
+    }
+
+    /// Servers of this program whose files are in memory where the system has such a place: a
+    /// flush that takes seconds, because others use the disk, looks like a failure of theirs.
+    pub(crate) fn in_memory(program: &Path, setup: Setup<'_>) -> Option<Self> {
+        let memory = PathBuf::from("/dev/shm");
+        let machines = vec![Machine::this(); setup.count];
+        match memory.is_dir() {
+            true => Self::below(&memory, program, setup, &machines),
+            false => Self::with(program, setup),
+        }
+    }
+
+    /// One server of this program on each machine.
+    pub(crate) fn on(program: &Path, machines: &[Machine]) -> Option<Self> {
+        let setup = Setup::flushing(machines.len());
+        Self::below(&std::env::temp_dir(), program, setup, machines)
+    }
+
+    fn below(place: &Path, program: &Path, setup: Setup<'_>, machines: &[Machine]) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("natter-nats-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let folder = place.join(name);
         fs::create_dir_all(&folder).unwrap();
-        let routes: Vec<_> = (0..setup.count).map(|_| free_port()).collect();
-        let server = |number| NatsServer::write(program, &folder, number, &routes, setup);
+        let route = |machine: &Machine| (machine.host, free_port());
+        let routes: Vec<_> = machines.iter().map(route).collect();
+        let server = |number: usize| {
+            let machine = machines[number].clone();
+            NatsServer::write(program, machine, &folder, number, &routes, setup)
+        };
         let mut nats = Self {
             servers: (0..setup.count).map(server).collect(),
             folder,
@@ -149,7 +207,7 @@ impl Nats {
         let urls = self
             .servers
             .iter()
-            .map(|server| format!("nats://127.0.0.1:{}", server.port));
+            .map(|server| format!("nats://{}:{}", server.machine.host, server.port));
         urls.collect::<Vec<_>>().join(",")
     }
 
@@ -186,27 +244,28 @@ impl Drop for Nats {
 impl NatsServer {
     fn write(
         program: &Path,
+        machine: Machine,
         folder: &Path,
         number: usize,
-        routes: &[u16],
+        routes: &[(Ipv4Addr, u16)],
         setup: Setup<'_>,
     ) -> Self {
         let (port, monitor) = (free_port(), free_port());
         let data = folder.join(format!("n{number}"));
         let others = routes
             .iter()
-            .map(|route| format!("nats://127.0.0.1:{route}"));
+            .map(|(host, port)| format!("nats://{host}:{port}"));
         let others: Vec<_> = others.collect();
-        let (route, others) = (routes[number], others.join(", "));
+        let ((host, route), others) = (routes[number], others.join(", "));
         let cluster = match setup.count {
             1 => String::new(),
             _ => format!(
-                "cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{others}] }}\n"
+                "cluster {{ name: test, listen: \"{host}:{route}\", routes: [{others}] }}\n"
             ),
         };
         let config = folder.join(format!("n{number}.conf"));
         let text = format!(
-            "server_name: n{number}\nlisten: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\n\
+            "server_name: n{number}\nlisten: \"{host}:{port}\"\nhttp: \"{host}:{monitor}\"\n\
              jetstream {{ store_dir: \"{}\", {} }}\n{cluster}{}\n",
             data.display(),
             setup.jetstream,
@@ -215,6 +274,7 @@ impl NatsServer {
         fs::write(&config, text).unwrap();
         Self {
             program: program.to_owned(),
+            machine,
             config,
             port,
             monitor,
@@ -227,7 +287,7 @@ impl NatsServer {
         self.kill();
         let log = self.config.with_extension("log");
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let mut command = Command::new(&self.program);
+        let mut command = self.machine.command(&self.program);
         let command = command.arg("-c").arg(&self.config).stdout(Stdio::null());
         self.process = Some(command.stderr(log).spawn().unwrap());
     }
@@ -242,19 +302,25 @@ impl NatsServer {
 
     /// Stops it as it is (SIGSTOP), or lets it go on.
     pub(crate) fn pause(&self, is_paused: bool) {
+        self.signal(if is_paused { "-STOP" } else { "-CONT" });
+    }
+
+    /// Asks it to hand over what it leads and to end (lame duck mode), and waits for that.
+    pub(crate) fn retire(&mut self) {
+        self.signal("-USR2");
+        let mut process = self.process.take().unwrap();
+        let status = process.wait().unwrap();
+        assert!(status.success(), "nats-server: {status}");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
-        let signal = if is_paused { "-STOP" } else { "-CONT" };
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let status = Command::new("kill").args([signal, &id]).status();
+        assert!(status.unwrap().success(), "can't send {signal}");
     }
 
     pub(crate) fn monitor_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.monitor)
+        format!("http://{}:{}", self.machine.host, self.monitor)
     }
 
     #[allow(
@@ -321,7 +387,7 @@ impl NatsServer {
 
     /// What its monitor says.
     fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.monitor)).ok()?;
+        let mut stream = TcpStream::connect((self.machine.host, self.monitor)).ok()?;
         let limit = Some(Duration::from_secs(5));
         stream.set_read_timeout(limit).ok()?;
         let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");

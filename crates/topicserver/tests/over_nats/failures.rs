@@ -153,7 +153,7 @@ fn fail(cluster: &mut Cluster, harness: &Harness, round: u32, failure: Failure) 
 
 /// Everybody saw the same, and in it everything that was acknowledged, at its place,
 /// once, and in its publisher's order.
-fn check(published: &[Published], read: &[Read]) {
+pub fn check(published: &[Published], read: &[Read]) {
     for other in read {
         assert!(other.texts == read[0].texts, "two read different things");
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common::Client;
 use crate::links::{Link, Transport};
 use crate::servers::{COUNT, Cluster};
 
@@ -70,7 +71,7 @@ impl Harness {
                 .collect(),
         };
         for number in 0..COUNT {
-            harness.is_at(number, cluster.server(number).v4());
+            harness.is_at(number, cluster.addr(number));
         }
         harness
     }
@@ -176,7 +177,7 @@ impl Harness {
 }
 
 fn epochs(cluster: &Cluster) -> [Value; 2] {
-    let mut client = cluster.server(0).connect();
+    let mut client = Client::connect(cluster.addr(0));
     let answer = client.register_extended(&TOPICS, json!({}));
     TOPICS.map(|topic| answer["topics"][topic]["epoch"].clone())
 }

@@ -134,7 +134,12 @@ pub struct Event {
 }
 
 /// A stream of events.
-pub struct Events(BufReader<TcpStream>);
+pub struct Events {
+    stream: BufReader<TcpStream>,
+    /// How often it has said when to come back: at its start, and before a server ends it that
+    /// ends itself.
+    retries: u32,
+}
 
 impl Events {
     /// The events of several topics after these places; `Err`: the status of a refusal.
@@ -154,7 +159,12 @@ impl Events {
             return Some(Err(status));
         }
         while !line(&mut stream)?.is_empty() {}
-        Some(Ok(Self(stream)))
+        Some(Ok(Self { stream, retries: 0 }))
+    }
+
+    /// Whether the server has said that it ends.
+    pub fn is_told_to_come_back(&self) -> bool {
+        self.retries > 1
     }
 
     /// The next event; none: the stream is lost, or too silent.
@@ -163,10 +173,11 @@ impl Events {
         let began = Instant::now();
         // Comments come whether or not there are events.
         while began.elapsed() < PATIENCE {
-            let line = line(&mut self.0)?;
+            let line = line(&mut self.stream)?;
             match line.split_once(": ") {
                 Some(("id", id)) => event.id = id.to_owned(),
                 Some(("data", data)) => event.frame = parse(data),
+                Some(("retry", _)) => self.retries += 1,
                 None if line.is_empty() && !event.frame.is_null() => return Some(event),
                 _ => {}
             }
@@ -175,7 +186,7 @@ impl Events {
     }
 }
 
-fn status(line: &str) -> u16 {
+pub fn status(line: &str) -> u16 {
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
     status.unwrap_or_else(|| panic!("no status: {line}"))
 }

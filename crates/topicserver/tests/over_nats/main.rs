@@ -25,11 +25,15 @@ mod common;
 #[path = "../cluster/nats.rs"]
 mod nats;
 
+mod chats;
 mod failures;
+mod guests;
 mod harness;
 mod links;
+mod planned;
 mod publishers;
 mod reloading;
 mod secrets;
 mod servers;
 mod subscribers;
+mod witness;

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::log::{Appended, LogError};
-use super::api::{self, code};
-use super::connection::Connection;
+use super::again;
+use super::api::{self, ApiError, code};
+use super::connection::{Connection, Unanswered};
 use super::look::look;
 use super::message::{EXPECTED_LAST, MESSAGE_ID};
 use super::subject::Place;
@@ -37,12 +38,9 @@ pub(super) async fn append(
     let mut headers = HeaderMap::new();
     headers.insert(EXPECTED_LAST, prev.to_string());
     headers.insert(MESSAGE_ID, id.as_str());
-    let asked = connection.ask(place.log(), Some(headers), record, APPEND_TIMEOUT);
-    let answer = match asked.await {
-        Ok(message) => api::read::<Acknowledgement>(&message.payload),
-        Err(unanswered) => Err(unanswered.into()),
-    };
-    match answer {
+    let ask = |time| ask(connection, place, headers.clone(), record.clone(), time);
+    let (first, second) = (ask(APPEND_TIMEOUT), ask(APPEND_TIMEOUT - again::AFTER));
+    match again::once_more(first, second, tells_outcome).await {
         Ok(stored) if stored.stream == place.shard.stream && stored.sequence != 0 => {
             Appended::At(stored.sequence)
         }
@@ -59,6 +57,30 @@ pub(super) async fn append(
             }
             _ => Appended::Unknown(error.into()),
         },
+    }
+}
+
+async fn ask(
+    connection: &Connection,
+    place: &Place<'_>,
+    headers: HeaderMap,
+    record: Bytes,
+    time: Duration,
+) -> Result<Acknowledgement, ApiError> {
+    let asked = connection.ask(place.log(), Some(headers), record, time);
+    api::read(&asked.await?.payload)
+}
+
+/// Whether this answer, to a record that was sent twice, tells what became of it.
+fn tells_outcome(answer: &Result<Acknowledgement, ApiError>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(ApiError::Unanswered(Unanswered::Late)) => false,
+        Err(error) => !matches!(
+            error.code(),
+            // It is the first one that is.
+            Some(code::OTHER_IN_PROCESS | code::SAME_IN_PROCESS)
+        ),
     }
 }
 

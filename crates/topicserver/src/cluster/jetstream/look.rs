@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::again;
 use super::api::{self, ApiError, code};
-use super::connection::Connection;
+use super::connection::{Connection, Unanswered};
 use super::message::Stored;
 use super::subject::Place;
 
@@ -19,7 +20,12 @@ pub(super) async fn look(
     body: &Value,
 ) -> Result<Option<Stored>, ApiError> {
     let name = format!("STREAM.MSG.GET.{}", place.shard.stream);
-    match api::request(connection, &name, body, LOOK_TIMEOUT).await {
+    let ask = |time| api::request(connection, &name, body, time);
+    let (first, second) = (ask(LOOK_TIMEOUT), ask(LOOK_TIMEOUT - again::AFTER));
+    let is_answer = |answer: &Result<_, ApiError>| {
+        !matches!(answer, Err(ApiError::Unanswered(Unanswered::Late)))
+    };
+    match again::once_more(first, second, is_answer).await {
         Ok(stored) => Ok(Some(stored)),
         Err(error) if error.code() == Some(code::NO_MESSAGE) => Ok(None),
         Err(error) => Err(error),

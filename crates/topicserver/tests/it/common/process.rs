@@ -82,8 +82,18 @@ pub fn finish(command: &mut Command) -> Output {
 impl Process {
     /// Starts the program on a port of its own.
     pub fn start(options: &[&str]) -> Self {
-        let mut command = program();
-        command.arg("0").args(options);
+        Self::start_at(0, options)
+    }
+
+    /// Starts the program on this port.
+    pub fn start_at(port: u16, options: &[&str]) -> Self {
+        Self::start_by(program(), port, options)
+    }
+
+    /// Starts the program on this port, by a command to which only its arguments are added.
+    pub fn start_by(command: Command, port: u16, options: &[&str]) -> Self {
+        let mut command = without_settings(command);
+        command.arg(port.to_string()).args(options);
         Self::run(command)
     }
 

@@ -1,5 +1,8 @@
 //! Appending: one record behind another, and each once.
 
+use futures_util::StreamExt;
+
+use super::subject::Place;
 use super::*;
 
 async fn append(log: &JetStream, prev: u64, id: &str) -> Appended {
@@ -105,4 +108,49 @@ async fn a_record_that_is_too_long_is_refused() {
     assert!(matches!(appended, Appended::At(_)), "{appended:?}");
     let head = log.head(&topic(&"x".repeat(255))).await.unwrap().unwrap();
     assert_eq!(head.record, longest);
+}
+
+/// Answers what is appended to this topic, in the place of a stream's leader, as it is told: what
+/// it isn't told about it leaves without an answer.
+async fn lead(log: &JetStream, place: &Place<'_>, answers: &[Option<&'static str>]) {
+    let client = log.connection.client().clone();
+    let mut asked = client.subscribe(place.log()).await.unwrap();
+    log.connection.confirm().await.unwrap();
+    let answers = answers.to_vec();
+    tokio::spawn(async move {
+        let mut waiting = Vec::new();
+        for answer in answers {
+            waiting.extend(asked.next().await.unwrap().reply);
+            if let Some(answer) = answer {
+                // The newest one is answered first.
+                let reply = waiting.pop().unwrap();
+                client.publish(reply, answer.into()).await.unwrap();
+            }
+        }
+        for reply in waiting {
+            client.publish(reply, STORED.into()).await.unwrap();
+        }
+    });
+}
+
+const STORED: &str = r#"{"stream":"OTHER_00","seq":7}"#;
+
+const IN_PROCESS: &str = r#"{"error":{"code":400,"err_code":10164,"description":"in process"}}"#;
+
+/// A leader that hands its stream over answers nothing of what it has in process.
+#[tokio::test]
+async fn a_record_that_is_not_answered_is_soon_sent_again() {
+    let Some(nats) = Nats::start(1) else { return };
+    let log = open(&nats).await;
+    let (names, t) = (Names::new("other", 1), topic("t"));
+    let place = names.place(&t);
+    // Lost by the first leader and stored by the next; stored by a slow one.
+    for answers in [[None, Some(STORED)], [None, Some(IN_PROCESS)]] {
+        lead(&log, &place, &answers).await;
+        let began = tokio::time::Instant::now();
+        let appended = append::append(&log.connection, &place, 0, "1", "x".into()).await;
+        assert_eq!(appended, Appended::At(7), "{answers:?}");
+        let took = began.elapsed();
+        assert!(took < append::APPEND_TIMEOUT, "{answers:?}: {took:?}");
+    }
 }
