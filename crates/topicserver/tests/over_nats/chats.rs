@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::harness::{Harness, StopAtEnd, THE_END, TOPICS};
+use crate::harness::{Harness, LIMIT, StopAtEnd, THE_END, TOPICS};
 use crate::servers::COUNT;
 
 /// The pause between two lines.
@@ -60,6 +60,17 @@ impl Chat {
     pub fn say(&mut self, line: &str) {
         let said = writeln!(self.input.as_mut().unwrap(), "{line}");
         assert!(said.is_ok(), "chat has ended: {:#?}", self.notices());
+    }
+
+    /// Waits until it says this on standard error.
+    pub fn expect_notice(&self, part: &str) {
+        loop {
+            match self.notices.recv_timeout(LIMIT) {
+                Ok(notice) if notice.contains(part) => return,
+                Ok(_) => {}
+                Err(error) => panic!("chat doesn't say {part:?}: {error}"),
+            }
+        }
     }
 
     /// Ends its input, and waits for its end. Returns what it said on standard error.

@@ -146,10 +146,13 @@ impl Events {
     pub fn open(addr: SocketAddr, topics: &[&str], last: &str) -> Option<Result<Self, u16>> {
         let topics: Vec<_> = topics.iter().map(|one| format!("topic={one}")).collect();
         let mut stream = connect(addr)?;
+        let last = match last.is_empty() {
+            true => String::new(),
+            false => format!("last-event-id: {last}\r\n"),
+        };
         // By HTTP 1.0, without chunks.
         let request = format!(
-            "GET /-/stream?{} HTTP/1.0\r\nhost: {addr}\r\naccept: text/event-stream\r\n\
-             last-event-id: {last}\r\n\r\n",
+            "GET /-/stream?{} HTTP/1.0\r\nhost: {addr}\r\naccept: text/event-stream\r\n{last}\r\n",
             topics.join("&")
         );
         stream.write_all(request.as_bytes()).ok()?;

@@ -29,6 +29,7 @@ mod chats;
 mod failures;
 mod guests;
 mod harness;
+mod islands;
 mod links;
 mod planned;
 mod publishers;

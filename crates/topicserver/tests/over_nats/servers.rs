@@ -82,6 +82,11 @@ impl Cluster {
         (self.machines[number].host, self.ports[number]).into()
     }
 
+    /// Where clients reach each.
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        (0..COUNT).map(|number| self.addr(number)).collect()
+    }
+
     pub fn server(&self, number: usize) -> &Process {
         self.servers[number].as_ref().unwrap()
     }
