@@ -388,7 +388,9 @@ impl Reader for Topic {
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        Topic::poll_room(self, cx)
+        // Not as those do who wait for a classic connection to join: it joins when this server has
+        // read what the log has, which is what comes here.
+        self.mailbox.poll_room(cx)
     }
 }
 

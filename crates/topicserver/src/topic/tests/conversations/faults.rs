@@ -1,5 +1,6 @@
 //! Faults that conversations have found, each by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +12,11 @@ use super::cluster::{Cluster, SERVERS};
 use super::publisher::publish;
 use super::reader::Connection;
 use super::server::Server;
+use crate::cluster::nodes::Owner;
 use crate::cluster::record::{Group, Message, Record};
 use crate::cluster::simulation::{Faults, Misfortune, World};
 use crate::cluster::tail::Counted;
+use crate::outbox::tests::endless_outbox;
 
 pub(super) fn run(test: impl Future<Output = ()>) {
     let mut builder = Builder::new_current_thread();
@@ -70,6 +73,29 @@ fn a_record_that_comes_to_a_topic_again_is_not_delivered_again() {
         }
         say(&server, "b").await;
         assert_eq!(texts(&mut reader).await, ["a", "b"]);
+    });
+}
+
+/// It joins when its server has read what the log has, so nothing of that may wait for it.
+#[test]
+fn a_classic_connection_joins_where_several_records_are_still_to_be_read() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        cluster.server(0).await;
+        let is_owner = |server: &Arc<Server>| server.shared().nodes.owner(&topic()) == Owner::This;
+        let (owners, others): (Vec<_>, Vec<_>) = cluster.living().into_iter().partition(is_owner);
+        let mut reader = Connection::open(&others[0], &topic(), &last(0), 1);
+        assert_eq!(texts(&mut reader).await, [""; 0]);
+        cluster.world.set_faults(|faults| faults.feed_lost = 1.0);
+        for text in ["a", "b", "c"] {
+            say(&owners[0], text).await;
+        }
+        let (joined, _) = others[0].registry.join(&topic(), endless_outbox());
+        let joining = std::future::poll_fn(|cx| joined.poll_room(cx));
+        timeout(Duration::from_secs(5), joining)
+            .await
+            .expect("it hasn't joined");
+        assert_eq!(texts(&mut reader).await, ["a", "b", "c"]);
     });
 }
 
