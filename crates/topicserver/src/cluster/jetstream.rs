@@ -145,6 +145,18 @@ impl Log for JetStream {
         })
     }
 
+    fn confirm<'a>(&'a self, topic: &'a TopicName) -> Answer<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let place = self.names.place(topic);
+            match look::is_in_touch(&self.connection, &place).await? {
+                true => Ok(()),
+                false => Err(LogError::Away(
+                    "the leader of the stream doesn't reach most of its servers".to_owned(),
+                )),
+            }
+        })
+    }
+
     fn next<'a>(
         &'a self,
         topic: &'a TopicName,

@@ -31,8 +31,13 @@ pub(crate) trait Log: Send + Sync + 'static {
         record: Bytes,
     ) -> Answer<'a, Appended>;
 
-    /// The newest record of a topic, as the log's leader knows it; `None` if there is none.
+    /// The newest record of a topic, as the log's leader knows it; `None` if there is none. A leader
+    /// that was cut off from the others goes on answering for some seconds.
     fn head<'a>(&'a self, topic: &'a TopicName) -> Answer<'a, Result<Option<Located>, LogError>>;
+
+    /// Sees that the leader is in touch with most of the log's servers: so it has every record that
+    /// was ever appended.
+    fn confirm<'a>(&'a self, topic: &'a TopicName) -> Answer<'a, Result<(), LogError>>;
 
     /// The oldest record of a topic at this position or a later one; `None` if there is none.
     fn next<'a>(

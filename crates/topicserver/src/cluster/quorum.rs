@@ -66,7 +66,7 @@ impl Quorum {
                 // Who is connected again is told at once.
                 Ok(()) = link.changed() => {}
             }
-            if any_answers(&log, some).await {
+            if any_is_led(&log, some).await {
                 answered = Instant::now();
             }
             let is_there = answered.elapsed() < LOST_AFTER;
@@ -76,14 +76,18 @@ impl Quorum {
     }
 }
 
-/// Whether one of these questions is answered.
-async fn any_answers(log: &Arc<dyn Log>, names: &[TopicName]) -> bool {
+/// Whether the leader of one of these parts is in touch with most of its servers. That it answers
+/// is not enough: one that was cut off together with this server answers for ten seconds.
+async fn any_is_led(log: &Arc<dyn Log>, names: &[TopicName]) -> bool {
     let mut asked = JoinSet::new();
     for name in names {
         let (log, name) = (log.clone(), name.clone());
-        asked.spawn(
-            async move { matches!(timeout(ANSWER_TIMEOUT, log.head(&name)).await, Ok(Ok(_))) },
-        );
+        asked.spawn(async move {
+            matches!(
+                timeout(ANSWER_TIMEOUT, log.confirm(&name)).await,
+                Ok(Ok(()))
+            )
+        });
     }
     while let Some(answered) = asked.join_next().await {
         if answered.is_ok_and(|is_there| is_there) {

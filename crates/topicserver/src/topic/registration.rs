@@ -45,6 +45,14 @@ impl StartPosition {
         self.resume.is_some()
     }
 
+    /// The last message that the client has, if it says that it has more of the present epoch than
+    /// there are here.
+    pub(crate) fn ahead_of(&self, log: &TopicLog) -> Option<u64> {
+        let position = self.resume.as_ref()?;
+        let is_ahead = position.epoch == log.epoch() && position.seq >= log.next();
+        is_ahead.then_some(position.seq)
+    }
+
     /// The first message that is wanted.
     ///
     /// A resume is the most exact; with both a number and a time, both must hold. With

@@ -313,6 +313,11 @@ impl Task {
     }
 
     async fn register(&mut self, registration: Registration) {
+        if let Some(seq) = registration.start.ahead_of(&self.log)
+            && self.may_lack(seq).await
+        {
+            return self.refuse(&Command::Register(Box::new(registration)));
+        }
         let Registration {
             outbox,
             identity,

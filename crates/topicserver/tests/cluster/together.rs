@@ -104,6 +104,43 @@ fn who_comes_back_at_another_server_goes_on_where_it_was() {
     }
 }
 
+/// The leader of the log that a server asks may have been cut off from the others together with it.
+#[test]
+fn a_resume_beyond_what_is_known_here_is_answered_only_by_a_confirmed_leader() {
+    let cluster = Cluster::with(2, Faults::default(), &Config::default());
+    let (mut reader, answer) = cluster.servers[0].extended(&["t"], json!({}));
+    let (mut islander, _) = cluster.servers[1].extended(&["t"], json!({}));
+    let epoch = answer["topics"]["t"]["epoch"].clone();
+    let mut publisher = cluster.servers[0].join(&["t"]);
+    publisher.say("t", "one");
+    for client in [&mut reader, &mut islander] {
+        client.expect_delivered("t", "one", 1);
+    }
+    cluster.world.suffer(&Misfortune::Maroon(1));
+    publisher.say("t", "two");
+    reader.expect_delivered("t", "two", 2);
+    let resume = |seq: u64| json!({"resume": {"t": {"epoch": epoch, "seq": seq}}});
+    // It would be told that its history was interrupted, and get the second message again.
+    let mut refused = cluster.servers[1].connect();
+    let registration = json!({"topics": ["t"], "extended": resume(2)});
+    refused.send(format!("{registration}\n").as_bytes());
+    refused.expect_extended_error("no-quorum");
+    refused.expect_end();
+    cluster.world.suffer(&Misfortune::Heal);
+    // It may have been told that there was no quorum.
+    let message = std::iter::repeat_with(|| islander.frame());
+    let message = message
+        .into_iter()
+        .find(|frame| frame.get("message").is_some());
+    let message = message.unwrap();
+    assert_eq!(message["extended"]["seq"], 2, "{message}");
+    let (_, answer) = cluster.servers[1].extended(&["t"], resume(2));
+    assert_eq!(answer["topics"]["t"]["recovered"], true, "{answer}");
+    // What nobody has ever stored is no reason to refuse anybody.
+    let (_, answer) = cluster.servers[1].extended(&["t"], resume(99));
+    assert_eq!(answer["topics"]["t"]["recovered"], false, "{answer}");
+}
+
 /// A server may find messages in the log before its feed brings them.
 #[test]
 fn who_catches_up_from_the_log_gets_nothing_twice() {

@@ -57,6 +57,8 @@ impl SimulatedLog {
 enum Kind {
     /// Only the leader.
     Leader,
+    /// The leader, or one that was it and hasn't noticed that it isn't any more.
+    Head,
     /// Any server of the log.
     Any,
 }
@@ -110,8 +112,12 @@ impl Log for SimulatedLog {
 
     fn head<'a>(&'a self, topic: &'a TopicName) -> Answer<'a, Result<Option<Located>, LogError>> {
         let topic = topic.clone();
-        let head = move |state: &mut State, _| state.records.head(topic.as_str());
-        Box::pin(self.ask(Kind::Leader, head))
+        let head = move |state: &mut State, newest| state.records.head(topic.as_str(), newest);
+        Box::pin(self.ask(Kind::Head, head))
+    }
+
+    fn confirm<'a>(&'a self, _topic: &'a TopicName) -> Answer<'a, Result<(), LogError>> {
+        Box::pin(self.ask(Kind::Leader, |_, _| ()))
     }
 
     fn next<'a>(
@@ -320,7 +326,7 @@ fn begin_question<T: Found>(
     state.after(way, move |state| {
         let newest = match kind {
             Kind::Any if is_stale => state.records.newest().saturating_sub(lacks),
-            Kind::Any | Kind::Leader => state.records.newest(),
+            Kind::Any | Kind::Leader | Kind::Head => state.records.newest(),
         };
         if state.network.reaches_log(life) {
             let mut found = answer(state, newest);
@@ -342,8 +348,14 @@ fn answer_from_island<T: Found>(
     slot: Slot<Result<T, LogError>>,
     answer: impl Fn(&mut State, u64) -> T,
 ) {
-    let known = state.network.node(life.node).known;
-    let found = (kind == Kind::Any && answers).then(|| answer(state, known));
+    let node = state.network.node(life.node);
+    let known = node.known;
+    let answers = match kind {
+        Kind::Any => answers,
+        Kind::Head => node.has_old_leader,
+        Kind::Leader => false,
+    };
+    let found = answers.then(|| answer(state, known));
     let answer = found.filter(|found| !found.is_nothing());
     let answer = answer.ok_or_else(|| away("it has no leader"));
     let (way, _) = {

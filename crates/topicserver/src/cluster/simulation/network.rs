@@ -32,6 +32,8 @@ pub(super) struct Node {
     side: u32,
     /// What the log's servers on its side have, if those are not the majority.
     pub(super) known: u64,
+    /// One of them led the others, and goes on answering as if it did.
+    pub(super) has_old_leader: bool,
     link: watch::Sender<Link>,
 }
 
@@ -63,6 +65,7 @@ impl Network {
                 is_dead: false,
                 side: 0,
                 known: 0,
+                has_old_leader: false,
                 link: watch::Sender::new(Link::Up),
             });
         }
@@ -110,6 +113,7 @@ impl Network {
             let node = self.node(*number);
             node.side = side;
             node.known = known;
+            node.has_old_leader = false;
         }
     }
 

@@ -9,6 +9,8 @@ use super::chance::Chance;
 pub enum Misfortune {
     /// These servers, and fewer than half of the log's, can't reach the others.
     Isolate(Vec<usize>),
+    /// The same for one server, and one of the log's that led the others goes on answering it.
+    Maroon(usize),
     /// A server has no connection.
     Disconnect(usize),
     /// A server has a connection again.

@@ -107,8 +107,8 @@ impl Records {
         known.filter(move |record| (from..=until).contains(&record.at))
     }
 
-    pub(super) fn head(&self, topic: &str) -> Option<Located> {
-        self.of(topic).last().map(Record::located)
+    pub(super) fn head(&self, topic: &str, until: u64) -> Option<Located> {
+        self.from(topic, 0, until).last().map(Record::located)
     }
 
     pub(super) fn next(&self, topic: &str, from: u64, until: u64) -> Option<Located> {

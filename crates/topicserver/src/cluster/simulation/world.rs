@@ -145,6 +145,11 @@ fn suffer(state: &mut State, misfortune: &Misfortune) {
             let newest = state.records.newest();
             state.network.isolate(nodes, newest);
         }
+        Misfortune::Maroon(node) => {
+            let newest = state.records.newest();
+            state.network.isolate(&[*node], newest);
+            state.network.node(*node).has_old_leader = true;
+        }
         Misfortune::Disconnect(node) => {
             state.network.connect(*node, Link::Down);
         }

@@ -1,10 +1,13 @@
 //! What a topic's task does in a cluster.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use wire::ErrorCode;
 
 use super::Task;
+use crate::cluster::directory;
 use crate::cluster::log::LogError;
 use crate::cluster::presence::Asker;
 use crate::cluster::tail::Counted;
@@ -17,6 +20,10 @@ use crate::topic::put_off::{Due, Needs};
 /// What clients are told that need what the log has.
 const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
                     server of the cluster, or try again";
+
+/// How long the log's leader has to show that it is the leader. The topic waits for it; only a
+/// client that has more than this server asks for it.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Task {
     /// Whether the topic must be followed before this command is carried out.
@@ -73,6 +80,24 @@ impl Task {
         };
         outbox.close(ErrorCode::NoQuorum, AWAY);
         self.let_in();
+    }
+
+    /// Whether the log may have this message, although this server hasn't read it. The leader may
+    /// have been cut off from the others, which have elected another one.
+    pub(super) async fn may_lack(&self, seq: u64) -> bool {
+        let Some(clustered) = &self.clustered else {
+            return false;
+        };
+        let (shared, topic) = (clustered.shared(), self.topic.name());
+        let until = Instant::now() + CONFIRM_TIMEOUT;
+        let looked = async {
+            shared.log.confirm(topic).await?;
+            directory::newest(shared, topic, until).await
+        };
+        match timeout_at(until, looked).await {
+            Ok(Ok(newest)) => newest >= seq,
+            Ok(Err(_)) | Err(_) => true,
+        }
     }
 
     /// Lets connections go on that have joined, unless others still wait.

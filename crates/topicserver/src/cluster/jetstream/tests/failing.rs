@@ -166,3 +166,35 @@ async fn a_stopped_leader_leaves_no_reader_without_an_answer() {
         assert_eq!(texts(&read), [(at[0], "a".into()), (at[1], "b".into())]);
     }
 }
+
+/// It goes on answering as the leader for some seconds, and may lack what the others accept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_reaches_no_other_server_is_not_confirmed() {
+    let Some(nats) = Nats::start(3) else {
+        return;
+    };
+    let first = open(&nats).await;
+    let t = topic("t");
+    settle(&first, &t, 0, "1:0:a", "one").await;
+    let leader = nats.leader(&first.names.place(&t).shard.stream);
+    let mut config = config(&nats);
+    config.servers = vec![config.servers[leader].clone()];
+    let log = JetStream::open(&config, KEEP_AGE).await.unwrap().0;
+    assert_eq!(log.confirm(&t).await, Ok(()));
+    let others = || (0..3).filter(|number| *number != leader);
+    others().for_each(|number| nats.servers[number].pause(true));
+    let end = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let (head, confirmed) = (log.head(&t).await, log.confirm(&t).await);
+        if head.is_ok() && confirmed.is_err() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < end, "{head:?}, {confirmed:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    others().for_each(|number| nats.servers[number].pause(false));
+    while log.confirm(&t).await.is_err() {
+        assert!(tokio::time::Instant::now() < end + LIMIT);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
