@@ -31,6 +31,10 @@ mod guests;
 mod harness;
 mod islands;
 mod links;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod partition;
 mod planned;
 mod publishers;
 mod reloading;
