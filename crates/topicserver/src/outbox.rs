@@ -349,6 +349,11 @@ impl<T: Transport + ?Sized> Outbox<T> {
         std::mem::take(&mut self.state.lock().is_stale)
     }
 
+    /// The peer has registered in the classic form, so it reads lines.
+    pub(crate) fn set_classic(&self) {
+        self.state.lock().is_classic = true;
+    }
+
     /// From now on the peer understands frames of the extended protocol.
     pub(crate) fn set_extended(&self) {
         self.state.lock().is_extended = true;

@@ -76,7 +76,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
     }
 
     /// Tells an extended peer with this event what has changed, and a classic one with this error,
-    /// unless much is queued.
+    /// unless much is queued. One that hasn't registered yet is told nothing: its first bytes may
+    /// turn out to be a request of HTTP.
     pub(crate) fn tell(&self, event: &[u8], error: Option<(ErrorCode, &str)>) {
         let mut state = self.state.lock();
         if state.stage != Stage::Open || state.queued() >= ROOM_FOR_NOTICES {
@@ -84,8 +85,8 @@ impl<T: Transport + ?Sized> Outbox<T> {
         }
         let line = match (state.is_extended, error) {
             (true, _) => event.to_vec(),
-            (false, Some((code, text))) => self.error_line(&state, code, text),
-            (false, None) => return,
+            (false, Some((code, text))) if state.is_classic => self.error_line(&state, code, text),
+            (false, _) => return,
         };
         let line = state.form.encode_one(line, None);
         self.push(&mut state, line);

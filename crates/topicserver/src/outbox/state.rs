@@ -28,6 +28,8 @@ pub(super) struct State {
     /// Individual settings of a stream; `None` if it gets the same bytes as others, as nearly all
     /// do.
     pub(super) individual: Option<Box<Individual>>,
+    /// The peer has registered in the classic form.
+    pub(super) is_classic: bool,
     /// The peer understands frames of the extended protocol.
     pub(super) is_extended: bool,
     /// Bytes were sent since the last call of `take_sent`.

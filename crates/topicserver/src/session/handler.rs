@@ -221,6 +221,7 @@ impl FrameSink for Handler {
 
     fn register(&mut self, topics: Vec<TopicName>, options: Option<Box<RegistrationOptions>>) {
         let Some(mut options) = options else {
+            self.outbox().set_classic();
             return self.join(topics, None);
         };
         self.outbox().set_extended();

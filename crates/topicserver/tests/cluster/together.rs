@@ -104,6 +104,26 @@ fn who_comes_back_at_another_server_goes_on_where_it_was() {
     }
 }
 
+/// A connection without a word yet may be one of HTTP.
+#[test]
+fn that_there_is_no_quorum_is_told_to_those_who_have_registered() {
+    let cluster = Cluster::with(1, Faults::default(), &Config::default());
+    let mut classic = cluster.servers[0].join(&["t"]);
+    let (mut extended, _) = cluster.servers[0].extended(&["t"], json!({}));
+    let mut silent = TcpStream::connect(cluster.servers[0].addr()).unwrap();
+    cluster.world.suffer(&Misfortune::StopLog);
+    let (topic, text) = classic.message();
+    assert!(
+        topic == "error" && text.starts_with("no-quorum: "),
+        "{text}"
+    );
+    assert_eq!(extended.expect_event("notice")["code"], "no-quorum");
+    silent.write_all(b"GET /-/health HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    silent.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+}
+
 /// The leader of the log that a server asks may have been cut off from the others together with it.
 #[test]
 fn a_resume_beyond_what_is_known_here_is_answered_only_by_a_confirmed_leader() {
