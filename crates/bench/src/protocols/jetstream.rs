@@ -1,10 +1,10 @@
 //! NATS with JetStream: publishing is a request, whose answer says that the message is in a
 //! stream. Each message names its own subject for that answer.
 
-use super::journal::{Answer, Id, Journal, Reader};
+use super::journal::{Answer, Id, Journal, Reader, Unread};
 use super::nats::{CONNECT, Nats};
-use super::{Codec, Step, crlf_line, decimal, shown};
-use anyhow::{Context, Result, bail};
+use super::{Codec, Step, crlf_line, shown};
+use anyhow::{Result, bail};
 use memchr::memmem;
 
 /// What begins the subjects of the stream that is published to.
@@ -39,17 +39,13 @@ impl Codec for JetStream {
                 payload: line,
             });
         }
-        if !line.starts_with(b"MSG ") {
-            return Nats.next(bytes);
-        }
-        let space = memchr::memrchr(b' ', line).context("NATS sent MSG without a length")?;
-        let end = start + decimal(&line[space + 1..])?;
-        if bytes.len() < end + 2 {
-            return Ok(Step::Incomplete);
-        }
-        Ok(Step::Delivery {
-            used: end + 2,
-            payload: &bytes[..end],
+        Ok(match Nats.next(bytes)? {
+            // With its line, and without what ends the payload.
+            Step::Delivery { used, .. } => Step::Delivery {
+                used,
+                payload: &bytes[..used - b"\r\n".len()],
+            },
+            other => other,
         })
     }
 }
@@ -112,21 +108,6 @@ fn acknowledgement(arrival: &[u8]) -> Option<Answer> {
         }),
         position: (digits[..end].parse().ok()?, 0),
     })
-}
-
-/// Nothing is read back from JetStream here.
-struct Unread;
-
-impl Reader for Unread {
-    fn begin(&mut self, _out: &mut Vec<u8>) {}
-
-    fn take<'a>(
-        &mut self,
-        arrival: &'a [u8],
-        _out: &mut Vec<u8>,
-    ) -> Result<Option<(super::journal::Position, &'a [u8])>> {
-        bail!("JetStream sent a reader {}", shown(arrival))
-    }
 }
 
 #[cfg(test)]

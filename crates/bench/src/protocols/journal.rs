@@ -1,8 +1,8 @@
 //! How a system that keeps messages is spoken to, beyond its [`Codec`]: what
 //! publishes with an acknowledgement, and what reads back.
 
-use super::Codec;
-use anyhow::Result;
+use super::{Codec, shown};
+use anyhow::{Result, bail};
 
 /// A message as its publisher names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,4 +65,19 @@ pub(crate) trait Reader {
         arrival: &'a [u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<(Position, &'a [u8])>>;
+}
+
+/// Reads nothing back: of what is only published to.
+pub(crate) struct Unread;
+
+impl Reader for Unread {
+    fn begin(&mut self, _out: &mut Vec<u8>) {}
+
+    fn take<'a>(
+        &mut self,
+        arrival: &'a [u8],
+        _out: &mut Vec<u8>,
+    ) -> Result<Option<(Position, &'a [u8])>> {
+        bail!("nothing is read back here, and {} came", shown(arrival))
+    }
 }

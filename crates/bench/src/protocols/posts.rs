@@ -1,9 +1,9 @@
 //! natter over HTTP, as far as publishing goes: a request for each message, over a connection
 //! that stays, and the answer when the message is kept. Who publishes so receives nothing.
 
-use super::journal::{Answer, Id, Journal, Position, Reader};
+use super::journal::{Answer, Id, Journal, Reader, Unread};
 use super::{Codec, Step, decimal, shown};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use memchr::memmem;
 
 /// Publishers over HTTP. Every answer's body is a delivery.
@@ -88,21 +88,6 @@ impl Journal for Posts {
 
     fn reader(&self, _topic: &str, _count: u64) -> Box<dyn Reader> {
         Box::new(Unread)
-    }
-}
-
-/// Nothing is read back over HTTP here.
-struct Unread;
-
-impl Reader for Unread {
-    fn begin(&mut self, _out: &mut Vec<u8>) {}
-
-    fn take<'a>(
-        &mut self,
-        arrival: &'a [u8],
-        _out: &mut Vec<u8>,
-    ) -> Result<Option<(Position, &'a [u8])>> {
-        bail!("natter sent a reader {}", shown(arrival))
     }
 }
 
