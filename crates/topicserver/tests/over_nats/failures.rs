@@ -57,39 +57,15 @@ fn fail_again_and_again(rounds: u32) {
         return;
     };
     let harness = Harness::new(&cluster, 3, 3);
-    let (published, read) = std::thread::scope(|scope| {
-        let _stop = StopAtEnd(&harness);
-        let harness = &harness;
-        let publishers = [
-            scope.spawn(|| Publisher::new(harness, 0, Transport::Tcp).run()),
-            scope.spawn(|| publish_by_requests(harness, 1)),
-            scope.spawn(|| Publisher::new(harness, 2, Transport::WebSocket).run()),
-        ];
-        let ways = [
-            Way::Frames(Transport::Tcp),
-            Way::Events,
-            Way::Frames(Transport::WebSocket),
-        ];
-        let subscribers: Vec<_> = (0..)
-            .zip(ways)
-            .map(|(number, way)| scope.spawn(move || Subscriber::new(harness, number, way).run()))
-            .collect();
+    let second = || publish_by_requests(&harness, 1);
+    among_all(&harness, second, |harness| {
         harness.progress(LIFE, "at the start");
         let first = random(4) as usize;
         for round in 0..rounds {
             let failure = FAILURES[(first + round as usize) % FAILURES.len()];
             fail(&mut cluster, harness, round, failure);
         }
-        harness.are_to_finish.store(true, SeqCst);
-        let published = publishers.map(|one| one.join().unwrap());
-        end_topics(harness);
-        let read: Vec<_> = subscribers
-            .into_iter()
-            .map(|one| one.join().unwrap())
-            .collect();
-        (published, read)
     });
-    check(&published, &read);
     let acknowledged: u64 = harness
         .acknowledged
         .iter()
@@ -102,6 +78,39 @@ fn fail_again_and_again(rounds: u32) {
         harness.sent_again.load(SeqCst),
         harness.resumes.load(SeqCst),
     );
+}
+
+/// Does something while three publish, the second of them in this way, and three read through
+/// different transports. Then all have read the same.
+pub fn among_all(
+    harness: &Harness,
+    second: impl FnOnce() -> Published + Send,
+    act: impl FnOnce(&Harness),
+) {
+    let (published, read) = std::thread::scope(|scope| {
+        let _stop = StopAtEnd(harness);
+        let publishers = [
+            scope.spawn(|| Publisher::new(harness, 0, Transport::Tcp).run()),
+            scope.spawn(second),
+            scope.spawn(|| Publisher::new(harness, 2, Transport::WebSocket).run()),
+        ];
+        let ways = [
+            Way::Frames(Transport::Tcp),
+            Way::Events,
+            Way::Frames(Transport::WebSocket),
+        ];
+        let subscribers: Vec<_> = (0..)
+            .zip(ways)
+            .map(|(number, way)| scope.spawn(move || Subscriber::new(harness, number, way).run()))
+            .collect();
+        act(harness);
+        harness.are_to_finish.store(true, SeqCst);
+        let published = publishers.map(|one| one.join().unwrap());
+        end_topics(harness);
+        let read = subscribers.into_iter().map(|one| one.join().unwrap());
+        (published, read.collect::<Vec<_>>())
+    });
+    check(&published, &read);
 }
 
 /// One failure, from its beginning until everybody goes on after it.
