@@ -4,12 +4,13 @@
 mod acks;
 pub(crate) mod busiest;
 mod clustered;
+mod connections;
 mod expiring;
-mod handed_over;
 pub(crate) mod handle;
 mod list;
 mod listing;
 mod log;
+mod looked;
 pub(crate) mod mailbox;
 mod members;
 pub(crate) mod page;
@@ -29,3 +30,4 @@ mod subscriber;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unanswered;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use wire::TopicName;
 
 use super::heads::Listener;
+use super::history;
 use super::log::{Feed, Followed, Located, LogError};
 use super::record::Record;
 use super::shared::Shared;
@@ -31,37 +32,59 @@ pub(crate) trait Reader: Send + Sync + 'static {
 }
 
 /// A topic that is followed. Dropping it ends that.
-pub(crate) struct Following {
-    /// Where the topic ended when it began.
-    pub(crate) from: Tail,
-    task: JoinHandle<()>,
-}
+pub(crate) struct Following(JoinHandle<()>);
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
-/// Begins to follow a topic: `reader` gets all records that come after [`Following::from`].
-pub(crate) async fn follow(
-    shared: &Arc<Shared>,
+/// A topic that can be followed from here on: what is appended meanwhile is in the feed.
+pub(crate) struct Opened {
+    /// Where the topic ends.
+    pub(crate) from: Tail,
+    /// The number of its oldest message; the next number if there is none.
+    pub(crate) first: u64,
+    feed: Feed,
+    heads: Listener,
+}
+
+/// Finds out where a topic ends, to follow it.
+pub(crate) async fn open(
+    shared: &Shared,
     topic: &TopicName,
-    reader: Arc<dyn Reader>,
-) -> Result<Following, LogError> {
-    let until = Instant::now() + shared.patience;
+    until: Instant,
+) -> Result<Opened, LogError> {
     // What is appended while the head is looked up is in the feed.
     let feed = ask(until, || shared.log.follow(topic)).await?;
     let heads = shared.heads.listen(topic);
     let from = Tail::load(&*shared.log, topic, None, until, |_| ()).await?;
-    let follower = Follower {
-        shared: shared.clone(),
-        topic: topic.clone(),
-        tail: from,
-        reader,
-    };
-    let task = tokio::spawn(follower.run(feed, heads));
-    Ok(Following { from, task })
+    let first = history::first(shared, topic, until).await?;
+    Ok(Opened {
+        first: first.unwrap_or(from.next()),
+        from,
+        feed,
+        heads,
+    })
+}
+
+impl Opened {
+    /// Begins to follow the topic: `reader` gets all records that come after [`Opened::from`].
+    pub(crate) fn follow(
+        self,
+        shared: Arc<Shared>,
+        topic: TopicName,
+        reader: Arc<dyn Reader>,
+    ) -> Following {
+        let follower = Follower {
+            shared,
+            topic,
+            tail: self.from,
+            reader,
+        };
+        Following(tokio::spawn(follower.run(self.feed, self.heads)))
+    }
 }
 
 struct Follower {

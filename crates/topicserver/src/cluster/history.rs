@@ -17,8 +17,11 @@ const SKEW: u64 = 60_000;
 const READ_BYTES: usize = 256 * 1024;
 
 /// The number of the oldest message that is in the log; `None` if there is none.
-pub(crate) async fn first(shared: &Shared, topic: &TopicName) -> Result<Option<u64>, LogError> {
-    let until = Instant::now() + shared.patience;
+pub(crate) async fn first(
+    shared: &Shared,
+    topic: &TopicName,
+    until: Instant,
+) -> Result<Option<u64>, LogError> {
     let oldest = oldest(&*shared.log, topic, until).await?;
     Ok(oldest.map(|(_, record)| record.first))
 }
@@ -74,8 +77,9 @@ pub(crate) async fn first_since(
     shared: &Shared,
     topic: &TopicName,
     time: u64,
+    until: Instant,
 ) -> Result<Option<u64>, LogError> {
-    let (log, until) = (&*shared.log, Instant::now() + shared.patience);
+    let log = &*shared.log;
     let near = time.saturating_sub(SKEW);
     let mut next = ask(until, || log.since(topic, near)).await?;
     while let Some(from) = next {

@@ -56,14 +56,14 @@ impl Sender {
         self.last_number.fetch_add(1, Relaxed) + 1
     }
 
-    /// Resolves when the group is in the log, or when nothing could be found out for too long.
+    /// Resolves when the group is in the log, or when nothing could be found out in time.
     /// A group may be handed over as often as it takes: it is in the log once.
     pub(crate) async fn hand_over(
         &self,
         topic: &TopicName,
         group: Group,
+        until: Instant,
     ) -> Result<Placement, NotKnown> {
-        let until = Instant::now() + self.shared.patience;
         let count = group.messages.len();
         // Who has just started doesn't know yet who else is there.
         let _ = tokio::time::timeout_at(until, self.shared.nodes.settle()).await;

@@ -98,12 +98,17 @@ impl Handler {
     }
 
     /// Waits until all topics of the server, and each topic of the connection, can take
-    /// more, and until the ranges that the peer has asked for are on their way.
+    /// more, and until what the peer has asked for before is answered, as far as that is needed
+    /// for the order of answers.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_login(cx));
         if let Some(extended) = &mut self.extended {
             if let Some(pace) = &mut extended.pace {
                 ready!(pace.poll_wait(cx));
+            }
+            if let Some(answer) = &extended.registering {
+                ready!(answer.poll_sent(cx));
+                extended.registering = None;
             }
             if let Some(topic) = &extended.slowed_by {
                 ready!(topic.poll_room(cx));
@@ -310,6 +315,7 @@ impl FrameSink for Handler {
     fn has_room(&self) -> bool {
         let is_slowed = |extended: &Extended| {
             extended.slowed_by.is_some()
+                || extended.registering.is_some()
                 || extended.login.is_some()
                 || extended.has_ended
                 || extended.ranges.has_waiting()

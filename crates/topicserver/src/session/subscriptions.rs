@@ -112,7 +112,7 @@ impl Subscriptions {
         self.put(place, Membership { topic, grant });
     }
 
-    /// Joins topics as an extended connection, and has them answer. Topics for which the
+    /// Joins topics as an extended connection, and has them answer. Returns the answer. Topics for which the
     /// connection was registered as a classic one are registered again as extended, and are in
     /// the answer too.
     pub(crate) fn register(
@@ -122,7 +122,7 @@ impl Subscriptions {
         identity: &Arc<Identity>,
         registry: &Arc<Registry>,
         was_classic: bool,
-    ) {
+    ) -> Arc<RegistrationReply> {
         let others = match was_classic {
             true => self.except(admitted),
             false => Vec::new(),
@@ -171,6 +171,7 @@ impl Subscriptions {
             self.note(backpressure);
             self.put(place, Membership { topic, grant });
         }
+        answer
     }
 
     /// The connection's other topics, and what it may do there.

@@ -1,127 +1,63 @@
 //! A topic's task in a cluster: it hands what is published to the topic's owner, and delivers what
-//! it reads in the log.
+//! it reads in the log. It never waits for either: what must wait has a deadline, and the task goes
+//! on.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use wire::TopicName;
 
 use crate::cluster::directory;
-use crate::cluster::follower::{Following, Reader, follow};
+use crate::cluster::follower::{Following, Opened, Reader, open};
+use crate::cluster::history;
 use crate::cluster::log::LogError;
-use crate::cluster::record::{Group, Id, Message, Record, size_of};
+use crate::cluster::record::{Group, Id, Message, Record};
 use crate::cluster::sender::{NotKnown, Sender};
-use crate::cluster::sequencer::RECORD_BYTES;
 use crate::cluster::shared::Shared;
 use crate::cluster::tail::Counted;
-use crate::outbox::transport::Transport;
-use crate::outbox::{Outbox, SharedOutbox};
-use crate::topic::handed_over::HandedOver;
-use crate::topic::handle::{Command, Topic};
+use crate::outbox::SharedOutbox;
+use crate::topic::connections::Connections;
+use crate::topic::handle::{Command, Registration, Topic};
+use crate::topic::looked::Looked;
+use crate::topic::place::InLog;
 use crate::topic::publication::Publication;
-use crate::topic::put_off::{Due, Needs, PutOff};
+use crate::topic::put_off::{Due, Needs, PutOff, Question};
 use crate::topic::recorded::publications;
+use crate::topic::unanswered::{HandedOver, ReadTo, Unanswered};
+
+/// How long it may take to look for older messages that registrations ask for. Other registrations
+/// wait meanwhile.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long the log's leader has to show that it leads, after a client has resumed from beyond what
+/// this server has.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a topic's task has beside the rest when it is in a cluster.
 pub(crate) struct Clustered {
     sender: Arc<Sender>,
-    /// While the topic has members here.
-    following: Option<Following>,
-    /// What is handed over next.
-    waiting: Vec<Publication>,
-    /// The bytes of that.
-    bytes: usize,
+    /// While the topic has members here: the topic in the log, and who follows it.
+    following: Option<(Arc<InLog>, Following)>,
+    /// It is being found out where the topic ends, to follow it.
+    is_opening: bool,
+    /// What was published, and isn't answered.
+    unanswered: Unanswered,
     /// Something is being handed over.
     is_busy: bool,
     /// Notified when that has ended.
     handed_over: Arc<Notify>,
+    /// Since when no commands are taken.
+    full_since: Option<Instant>,
     connections: Connections,
-    /// What the owner has answered. Its publishers are told when this server has read it too, or
-    /// doesn't read it in time.
-    unread: VecDeque<Unread>,
-    /// A task waits until it is too late for the first of them.
-    is_timing: bool,
+    /// The next deadline for which a task waits.
+    timing: Option<Instant>,
     /// The row of numbers that the topic had before the present one.
     left: Option<u64>,
-    /// How many publications there were, and how many of them are answered.
-    published: u64,
-    answered: u64,
     /// Commands that wait.
     put_off: PutOff,
-}
-
-/// What the owner has answered, and until when this server has time to read it.
-struct Unread {
-    answered: HandedOver,
-    until: Instant,
-}
-
-/// How far this server has read a topic.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReadTo {
-    pub(crate) epoch: u64,
-    pub(crate) next: u64,
-}
-
-/// The numbers of connections that have published to the topic, to which their messages aren't
-/// sent back. A number stands for one connection as long as the server runs.
-#[derive(Default)]
-struct Connections {
-    /// By the address of the outbox, whose memory is kept, so that no other one has it.
-    numbers: HashMap<usize, u64>,
-    outboxes: HashMap<u64, Weak<Outbox<dyn Transport>>>,
-    /// With so many the connections that have ended are forgotten: one that only publishes isn't
-    /// in the topic, and leaves without a word.
-    most: usize,
-}
-
-/// How many connections are remembered at least, whether they are still there or not.
-const FEW: usize = 16;
-
-impl Connections {
-    /// The number of a connection.
-    fn number_of(&mut self, outbox: &SharedOutbox, sender: &Sender) -> u64 {
-        if let Some(known) = self.numbers.get(&address(outbox)) {
-            return *known;
-        }
-        let number = sender.next_number();
-        self.add(outbox, number);
-        number
-    }
-
-    fn add(&mut self, outbox: &SharedOutbox, number: u64) {
-        self.forget_ended();
-        self.numbers.insert(address(outbox), number);
-        self.outboxes.insert(number, Arc::downgrade(outbox));
-    }
-
-    fn get(&self, number: u64) -> Option<SharedOutbox> {
-        self.outboxes.get(&number)?.upgrade()
-    }
-
-    /// Forgets connections that have ended, whenever there are twice as many as were left.
-    fn forget_ended(&mut self) {
-        if self.outboxes.len() < self.most.max(FEW) {
-            return;
-        }
-        self.outboxes.retain(|_, outbox| outbox.strong_count() > 0);
-        let outboxes = &self.outboxes;
-        self.numbers
-            .retain(|_, number| outboxes.contains_key(number));
-        self.most = 2 * self.outboxes.len();
-    }
-
-    fn remove(&mut self, outbox: &SharedOutbox) {
-        if let Some(number) = self.numbers.remove(&address(outbox)) {
-            self.outboxes.remove(&number);
-        }
-    }
-}
-
-fn address(outbox: &SharedOutbox) -> usize {
-    Arc::as_ptr(outbox).cast::<()>().addr()
 }
 
 impl Clustered {
@@ -129,62 +65,30 @@ impl Clustered {
         Self {
             sender,
             following: None,
-            waiting: Vec::new(),
-            bytes: 0,
+            is_opening: false,
+            unanswered: Unanswered::default(),
             is_busy: false,
             handed_over: Arc::default(),
+            full_since: None,
             connections: Connections::default(),
-            unread: VecDeque::new(),
-            is_timing: false,
+            timing: None,
             left: None,
-            published: 0,
-            answered: 0,
             put_off: PutOff::default(),
         }
-    }
-
-    /// Begins to follow the topic, if it isn't followed yet. Returns where it ended then.
-    pub(crate) async fn follow(
-        &mut self,
-        topic: &Arc<Topic>,
-    ) -> Result<Option<&Following>, LogError> {
-        if self.following.is_some() {
-            return Ok(None);
-        }
-        loop {
-            let reader = topic.clone();
-            let following = follow(self.sender.shared(), topic.name(), reader).await?;
-            if following.from.epoch().is_some() {
-                return Ok(Some(self.following.insert(following)));
-            }
-            self.begin(topic).await?;
-        }
-    }
-
-    /// Has a topic begin that has no record: its members need to know its epoch.
-    async fn begin(&self, topic: &Topic) -> Result<(), LogError> {
-        let group = Group {
-            node: self.sender.shared().nodes.own().0,
-            number: self.sender.next_number(),
-            messages: Vec::new(),
-        };
-        let begun = self.sender.hand_over(topic.name(), group).await;
-        let late = |NotKnown| LogError::Away("the topic's owner doesn't answer".into());
-        begun.map(drop).map_err(late)
-    }
-
-    /// Stops following the topic.
-    pub(crate) fn unfollow(&mut self) {
-        self.following = None;
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.sender.shared()
     }
 
+    /// When what comes now is to be answered.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shared().patience
+    }
+
     /// Whether nothing is lost when the task ends.
     pub(crate) fn is_idle(&self) -> bool {
-        self.answered == self.published && self.put_off.is_empty()
+        self.unanswered.is_empty() && self.put_off.is_empty()
     }
 
     /// A connection has left the topic. What it has published isn't kept from anybody any more.
@@ -192,61 +96,109 @@ impl Clustered {
         self.connections.remove(outbox);
     }
 
-    /// Hands publications over, or keeps them until those before are.
-    pub(crate) fn hand_over(&mut self, topic: &Arc<Topic>, publications: &mut Vec<Publication>) {
-        self.bytes += publications.iter().map(Publication::cost).sum::<usize>();
-        self.published += publications.len() as u64;
-        self.waiting.append(publications);
-        self.go_on(topic);
+    /// Finds out where the topic ends, once for all commands that wait for it. The topic is told.
+    fn open(&mut self, topic: &Arc<Topic>) {
+        if self.following.is_some() || std::mem::replace(&mut self.is_opening, true) {
+            return;
+        }
+        let (sender, topic, until) = (self.sender.clone(), topic.clone(), self.deadline());
+        tokio::spawn(async move {
+            let opened = open_or_begin(&sender, &topic, until).await;
+            topic.has_opened(opened);
+        });
     }
 
-    /// Waits until there is room for more, if more than this many bytes wait.
-    pub(crate) fn room(&self, most: usize) -> Option<impl Future<Output = ()> + use<>> {
-        let is_full = self.is_busy && self.bytes > most;
-        let handed_over = is_full.then(|| self.handed_over.clone())?;
-        Some(async move { handed_over.notified().await })
+    /// It is known where the topic ends: it is followed from there on.
+    pub(crate) fn follow(&mut self, topic: &Arc<Topic>, opened: Opened) -> Arc<InLog> {
+        self.is_opening = false;
+        let (shared, name) = (self.shared().clone(), topic.name().clone());
+        let log = InLog::new(shared.clone(), name.clone(), opened.from, opened.first);
+        let log = Arc::new(log);
+        let following = opened.follow(shared, name, topic.clone());
+        self.following = Some((log.clone(), following));
+        log
+    }
+
+    /// The topic can't be followed, for now or at all.
+    pub(crate) fn cannot_follow(&mut self, error: &LogError) {
+        self.is_opening = false;
+        if let LogError::Refused(_) = error {
+            self.put_off.refuse_place();
+        }
+    }
+
+    /// Tries again to follow the topic, if commands wait for it.
+    pub(crate) fn open_again(&mut self, topic: &Arc<Topic>) {
+        if self.put_off.needs_place() {
+            self.open(topic);
+        }
+    }
+
+    /// Hands publications over, or keeps them until those before are.
+    pub(crate) fn hand_over(&mut self, topic: &Arc<Topic>, publications: &mut Vec<Publication>) {
+        // They may have come when the last commands were taken.
+        let came = self.full_since.unwrap_or_else(Instant::now);
+        let until = came + self.shared().patience;
+        self.unanswered.add(publications, until);
+        self.go_on(topic);
+        self.time(topic);
+    }
+
+    /// Waits until there is room for more, or something is to be answered, if more than this many
+    /// bytes wait.
+    pub(crate) fn room(&mut self, most: usize) -> Option<impl Future<Output = ()> + use<>> {
+        let is_full = self.is_busy && self.unanswered.bytes() > most;
+        self.full_since = is_full.then(Instant::now);
+        let until = self.unanswered.first_deadline().filter(|_| is_full)?;
+        let handed_over = self.handed_over.clone();
+        Some(async move {
+            let _ = timeout_at(until, handed_over.notified()).await;
+        })
     }
 
     /// What was handed over last is in the log, or has failed. The next is handed over.
-    pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>, answered: HandedOver) {
+    pub(crate) fn has_handed_over(&mut self, topic: &Arc<Topic>, handed_over: HandedOver) {
         self.is_busy = false;
-        let until = Instant::now() + self.shared().patience;
-        self.unread.push_back(Unread { answered, until });
+        self.unanswered.has_handed_over(handed_over);
         self.go_on(topic);
     }
 
-    /// Answers the publishers whose messages were read, or all if the topic isn't followed.
+    /// Answers the publishers whose messages were read, or all if the topic isn't followed; and
+    /// those that wait no longer.
     pub(crate) fn answer(&mut self, topic: &Arc<Topic>, read: Option<ReadTo>) {
-        let left = self.left;
-        let is_due = |unread: &mut Unread| {
-            let answered = &unread.answered;
-            let (Some(epoch), Some(read)) = (answered.epoch(), read) else {
-                return true;
-            };
-            let is_read = epoch == read.epoch && answered.end() <= read.next;
-            is_read || Some(epoch) == left || Instant::now() >= unread.until
-        };
-        while let Some(Unread { answered, .. }) = self.unread.pop_front_if(is_due) {
-            self.answered += answered.publications.len() as u64;
-            answered.answer(topic.name().as_str());
-        }
-        let Some(first) = self.unread.front() else {
-            return;
-        };
-        // The feed may have lost it.
-        self.shared().look_soon(topic.name());
-        if !std::mem::replace(&mut self.is_timing, true) {
-            let (topic, until) = (topic.clone(), first.until);
-            tokio::spawn(async move {
-                sleep_until(until).await;
-                topic.is_late();
-            });
+        self.unanswered
+            .answer(topic.name().as_str(), read, self.left);
+        if self.unanswered.is_unread() {
+            // The feed may have lost it.
+            self.shared().look_soon(topic.name());
         }
     }
 
-    /// It may be too late to read something before its publishers are answered.
+    /// Has the topic told when the next thing is to be answered that waits.
+    pub(crate) fn time(&mut self, topic: &Arc<Topic>) {
+        let deadlines = [
+            self.unanswered.first_deadline(),
+            self.put_off.first_deadline(),
+        ];
+        let Some(until) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
+        if self.timing.is_some_and(|timing| timing <= until) {
+            return;
+        }
+        self.timing = Some(until);
+        let topic = Arc::downgrade(topic);
+        tokio::spawn(async move {
+            sleep_until(until).await;
+            if let Some(topic) = topic.upgrade() {
+                topic.is_late();
+            }
+        });
+    }
+
+    /// It may be too late for what waits.
     pub(crate) fn is_late(&mut self) {
-        self.is_timing = false;
+        self.timing = None;
     }
 
     /// The topic's numbers have begun anew.
@@ -260,9 +212,10 @@ impl Clustered {
         &mut self.put_off
     }
 
-    /// A command that needn't wait any longer, when everything before the number `next` is read.
-    pub(crate) fn next_command(&mut self, next: u64) -> Option<Due> {
-        self.put_off.next(self.answered, next)
+    /// A command that waits no longer, when everything before the number `next` is read; `None`
+    /// if the topic isn't followed.
+    pub(crate) fn next_command(&mut self, next: Option<u64>) -> Option<Due> {
+        self.put_off.next(self.unanswered.answered(), next)
     }
 
     /// Has a command wait for what it needs; gives it back if that is there.
@@ -270,68 +223,80 @@ impl Clustered {
         &mut self,
         topic: &Arc<Topic>,
         command: Command,
-        needs: Needs,
+        mut needs: Needs,
     ) -> Option<Command> {
-        let published = if needs.order { self.published } else { 0 };
-        if !needs.head && published <= self.answered && self.put_off.is_empty() {
+        let published = if needs.order {
+            self.unanswered.published()
+        } else {
+            0
+        };
+        if self.following.is_none() {
+            // Who begins to follow a topic asks the leader then.
+            needs.head &= needs.since || (needs.place && self.is_opening);
+        } else {
+            needs.place = false;
+        }
+        let is_there = !needs.head && !needs.place && published <= self.unanswered.answered();
+        if is_there && self.put_off.is_empty() {
             return Some(command);
         }
-        self.put_off.add(command, published, needs.head);
+        self.put_off.add(command, published, needs, self.deadline());
+        if needs.place {
+            self.open(topic);
+        }
         self.ask(topic);
+        self.time(topic);
         None
+    }
+
+    /// Has a registration wait that resumes from beyond what this server has, until the log's
+    /// leader shows that it leads, and what it has is read.
+    pub(crate) fn wait_for_leader(&mut self, topic: &Arc<Topic>, registration: Registration) {
+        let until = Instant::now() + CONFIRM_TIMEOUT;
+        self.put_off.add_first(registration, until);
+        self.ask(topic);
+        self.time(topic);
     }
 
     /// Asks the log's leader how far the log reaches, if somebody needs to know.
     pub(crate) fn ask(&mut self, topic: &Arc<Topic>) {
-        if !self.put_off.asks() {
+        let Some(question) = self.put_off.asks() else {
             return;
-        }
-        let (topic, shared) = (topic.clone(), self.shared().clone());
+        };
+        let (topic, shared, until) = (topic.clone(), self.shared().clone(), self.deadline());
+        let log = self.following.as_ref().map(|(log, _)| log.clone());
         tokio::spawn(async move {
-            let until = tokio::time::Instant::now() + shared.patience;
-            let newest = directory::newest(&shared, topic.name(), until).await;
-            topic.has_asked(newest.ok());
+            let is_confirmed = question.is_led && is_led(&shared, topic.name()).await;
+            let newest = directory::newest(&shared, topic.name(), until).await.ok();
+            let mut looked = Looked::new(newest).confirmed(is_confirmed);
+            if newest.is_some() {
+                let looking = look(&shared, topic.name(), log, question, &mut looked);
+                // What isn't found in time is refused to those who asked for it.
+                let _ = timeout(LOOK, looking).await;
+            }
+            topic.has_asked(looked);
         });
     }
 
     fn go_on(&mut self, topic: &Arc<Topic>) {
-        if self.is_busy || self.waiting.is_empty() {
+        if self.is_busy {
             return;
         }
-        let (messages, publications) = self.next_group();
-        let group = Group {
-            node: self.sender.shared().nodes.own().0,
-            number: self.sender.next_number(),
-            messages,
+        let (connections, sender) = (&mut self.connections, &self.sender);
+        let next = |publication: &_| message(publication, connections, sender);
+        let Some(handed) = self.unanswered.hand_over(next) else {
+            return;
         };
         self.is_busy = true;
         let (sender, topic) = (self.sender.clone(), topic.clone());
         let handed_over = self.handed_over.clone();
+        let (ends, until) = (handed.ends(), handed.until);
+        let group = group(&sender, handed.messages);
         tokio::spawn(async move {
-            let placed = sender.hand_over(topic.name(), group).await;
-            topic.has_handed_over(HandedOver {
-                publications,
-                placed,
-            });
+            let placed = sender.hand_over(topic.name(), group, until).await;
+            topic.has_handed_over(ends(placed));
             handed_over.notify_one();
         });
-    }
-
-    /// What waits, as much as one record takes.
-    fn next_group(&mut self) -> (Vec<Message>, Vec<Publication>) {
-        let mut messages: Vec<Message> = Vec::new();
-        let mut bytes = 0;
-        for publication in &self.waiting {
-            bytes += size(publication);
-            if bytes > RECORD_BYTES && !messages.is_empty() {
-                break;
-            }
-            messages.push(message(publication, &mut self.connections, &self.sender));
-        }
-        let rest = self.waiting.split_off(messages.len());
-        let taken = std::mem::replace(&mut self.waiting, rest);
-        self.bytes -= taken.iter().map(Publication::cost).sum::<usize>();
-        (messages, taken)
     }
 
     /// A record's messages as they are delivered. This server's own publishers don't get theirs
@@ -352,12 +317,56 @@ impl Clustered {
     }
 }
 
-/// Roughly how many bytes a publication takes in a record.
-fn size(publication: &Publication) -> usize {
-    let identity = publication.identity.as_deref();
-    let user = identity.and_then(|identity| identity.user.as_ref());
-    let account = identity.and_then(|identity| identity.account.as_ref());
-    size_of(user, account, publication.batch.bytes())
+/// Finds out where the topic ends. One that has no record begins: its members need to know its
+/// epoch.
+async fn open_or_begin(sender: &Sender, topic: &Topic, until: Instant) -> Result<Opened, LogError> {
+    loop {
+        let opened = open(sender.shared(), topic.name(), until).await?;
+        if opened.from.epoch().is_some() {
+            return Ok(opened);
+        }
+        let begin = group(sender, Vec::new());
+        let begun = sender.hand_over(topic.name(), begin, until).await;
+        begun.map_err(|NotKnown| LogError::Away("the topic's owner doesn't answer".into()))?;
+    }
+}
+
+/// Whether the log's leader leads it. It may have been cut off from the others, which have elected
+/// another one.
+async fn is_led(shared: &Shared, topic: &TopicName) -> bool {
+    let confirmed = timeout(CONFIRM_TIMEOUT, shared.log.confirm(topic)).await;
+    matches!(confirmed, Ok(Ok(())))
+}
+
+/// Looks for what registrations ask for beside how far the log reaches.
+async fn look(
+    shared: &Shared,
+    topic: &TopicName,
+    log: Option<Arc<InLog>>,
+    question: Question,
+    looked: &mut Looked,
+) {
+    let until = Instant::now() + LOOK;
+    for time in question.since {
+        match history::first_since(shared, topic, time, until).await {
+            Ok(first) => looked.add(time, first),
+            Err(error) => tracing::warn!(%topic, "older messages can't be found: {error}"),
+        }
+    }
+    // What was deleted since it was looked up last is missed by nobody but those who ask for it.
+    if let Some(log) = log.filter(|_| question.has_registration)
+        && let Err(error) = log.look_for_first(until).await
+    {
+        tracing::warn!(%topic, "what is deleted can't be found out: {error}");
+    }
+}
+
+fn group(sender: &Sender, messages: Vec<Message>) -> Group {
+    Group {
+        node: sender.shared().nodes.own().0,
+        number: sender.next_number(),
+        messages,
+    }
 }
 
 /// A publication as it is handed over.
@@ -391,24 +400,5 @@ impl Reader for Topic {
         // Not as those do who wait for a classic connection to join: it joins when this server has
         // read what the log has, which is what comes here.
         self.mailbox.poll_room(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outbox::tests::endless_outbox;
-
-    #[test]
-    fn connections_that_have_ended_are_forgotten() {
-        let mut known = Connections::default();
-        let stays = endless_outbox();
-        known.add(&stays, 1);
-        for number in 2..1000 {
-            known.add(&endless_outbox(), number);
-            assert!(known.outboxes.len() <= FEW && known.numbers.len() <= FEW);
-        }
-        assert!(known.get(1).is_some_and(|outbox| outbox.is(&stays)));
-        assert!(known.get(999).is_none());
     }
 }

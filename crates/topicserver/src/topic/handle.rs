@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wire::{Page, TopicName};
 
+use crate::cluster::follower::Opened;
+use crate::cluster::log::LogError;
 use crate::cluster::presence::{Asker, Room};
 use crate::cluster::record::Message;
 use crate::cluster::tail::Counted;
@@ -14,7 +16,7 @@ use crate::identity::Identity;
 use crate::outbox::SharedOutbox;
 use crate::outbox::reply::PendingReply;
 use crate::queues::QueueLimits;
-use crate::topic::handed_over::HandedOver;
+use crate::topic::looked::Looked;
 use crate::topic::mailbox::{Backpressure, Mailbox};
 use crate::topic::presence::People;
 use crate::topic::publication::Publication;
@@ -22,6 +24,7 @@ use crate::topic::range::RangeQuestion;
 use crate::topic::registration::{RegistrationReply, StartPosition};
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::Fetched;
+use crate::topic::unanswered::HandedOver;
 
 thread_local! {
     /// Spare vectors for the commands of topics.
@@ -91,9 +94,11 @@ pub(super) enum Command {
     Record(Box<Counted>),
     /// In a cluster: what was handed over to the topic's owner is in the log, or not.
     HandedOver(Box<HandedOver>),
-    /// In a cluster: the newest message's number, as the log's leader knows it, if it answers.
-    Asked(Option<u64>),
-    /// In a cluster: it may be too late to read what was handed over.
+    /// In a cluster: where the topic ends, to follow it from there on.
+    Opened(Box<Result<Opened, LogError>>),
+    /// In a cluster: how far the log reaches.
+    Asked(Box<Looked>),
+    /// In a cluster: it may be too late for what waits.
     Late,
     /// In a cluster: members have come or gone on other servers.
     Elsewhere,
@@ -260,9 +265,14 @@ impl Topic {
         let _ = self.mailbox.put(Command::Record(Box::new(counted)), bytes);
     }
 
-    /// Says which message is the newest one in the log; `None` if it doesn't answer.
-    pub(crate) fn has_asked(&self, newest: Option<u64>) {
-        self.put_control(Command::Asked(newest));
+    /// Says where the topic ends.
+    pub(crate) fn has_opened(&self, opened: Result<Opened, LogError>) {
+        self.put_control(Command::Opened(Box::new(opened)));
+    }
+
+    /// Says what the log has answered.
+    pub(crate) fn has_asked(&self, looked: Looked) {
+        self.put_control(Command::Asked(Box::new(looked)));
     }
 
     /// Says that the topic's owner has answered.
@@ -270,7 +280,7 @@ impl Topic {
         self.put_control(Command::HandedOver(Box::new(answered)));
     }
 
-    /// Says that this server may not have read in time what was handed over.
+    /// Says that it may be too late for what waits.
     pub(crate) fn is_late(&self) {
         self.put_control(Command::Late);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use wire::TopicName;
 
 use crate::cluster::history;
@@ -18,9 +19,6 @@ use crate::topic::recorded::entries;
 
 /// The pause after a log that couldn't be read.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a topic waits to hear what was deleted.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// Where a topic is kept.
 #[derive(Clone)]
@@ -40,19 +38,14 @@ pub(crate) struct InLog {
 }
 
 impl InLog {
-    pub(crate) async fn open(
-        shared: Arc<Shared>,
-        name: TopicName,
-        end: Tail,
-    ) -> Result<Self, LogError> {
-        let first = history::first(&shared, &name).await?;
-        let first = first.unwrap_or(end.next());
-        Ok(Self {
+    /// A topic that ends there, and whose oldest message has the number `first`.
+    pub(crate) fn new(shared: Arc<Shared>, name: TopicName, end: Tail, first: u64) -> Self {
+        Self {
             first: Arc::new(first.into()),
             end: Mutex::new(end),
             shared,
             name,
-        })
+        }
     }
 
     /// The number of the oldest message, whenever it is known.
@@ -85,14 +78,9 @@ impl InLog {
         Ok(entries.filter(|entry| entry.end() > from).collect())
     }
 
-    async fn look_for_first(&self) -> Result<(), LogError> {
-        let first = history::first(&self.shared, &self.name);
-        // The topic delivers nothing meanwhile, and what was deleted since it was looked up last
-        // is missed by nobody but those who ask for it.
-        let Ok(first) = tokio::time::timeout(LOOK, first).await else {
-            return Err(LogError::Away("it is slow to answer".into()));
-        };
-        if let Some(first) = first? {
+    /// Finds out what was deleted since that was looked up last.
+    pub(crate) async fn look_for_first(&self, until: Instant) -> Result<(), LogError> {
+        if let Some(first) = history::first(&self.shared, &self.name, until).await? {
             self.first.fetch_max(first, Relaxed);
         }
         Ok(())
@@ -109,22 +97,24 @@ impl Place {
         }
     }
 
-    /// The first message that came at this time or later; `u64::MAX` if there is none.
-    pub(crate) async fn first_since(&self, time: u64) -> Result<u64, StoreError> {
+    /// The first message that came at this time or later; `u64::MAX` if there is none. A cluster's
+    /// log was asked before, and has `found` it.
+    pub(crate) async fn first_since(
+        &self,
+        time: u64,
+        found: Option<u64>,
+    ) -> Result<u64, StoreError> {
         match self {
             Self::Disk(store, id) => store.first_since(*id, time).await,
-            Self::Cluster(log) => {
-                let first = history::first_since(&log.shared, &log.name, time).await?;
-                Ok(first.unwrap_or(u64::MAX))
-            }
+            Self::Cluster(_) => found.ok_or(StoreError::NoQuorum),
         }
     }
 
-    /// Deletes what is too old, or finds out what was deleted.
+    /// Deletes what is too old. In a cluster the log does that, and was asked before.
     pub(crate) async fn delete_too_old(&self) -> Result<(), StoreError> {
         match self {
             Self::Disk(store, id) => store.delete_too_old(*id).await,
-            Self::Cluster(log) => Ok(log.look_for_first().await?),
+            Self::Cluster(_) => Ok(()),
         }
     }
 }

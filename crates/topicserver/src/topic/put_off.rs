@@ -1,11 +1,16 @@
 //! Commands of a topic in a cluster that wait: until what was published here before them is
-//! answered, and until this server has read as far as the log reached when they came. So a
-//! connection's commands keep their order, and who joins finds every message that was
-//! acknowledged before, by whichever server.
+//! answered, until the topic is followed, and until this server has read as far as the log reached
+//! when they came. So a connection's commands keep their order, and who joins finds every message
+//! that was acknowledged before, by whichever server.
+//!
+//! Each has a deadline, which begins when it comes. Those that wait for the same share one try.
 
 use std::collections::VecDeque;
 
-use crate::topic::handle::Command;
+use tokio::time::Instant;
+
+use crate::topic::handle::{Command, Registration};
+use crate::topic::looked::Looked;
 
 /// The commands that wait, in their order.
 #[derive(Default)]
@@ -17,9 +22,23 @@ pub(crate) struct PutOff {
 
 struct Waiting {
     command: Command,
-    /// How many publications were before it.
+    /// How many publications were before it. They have deadlines, so it waits for them in any case.
     published: u64,
     head: Head,
+    place: Place,
+    /// The leader must show that it leads.
+    needs_leader: bool,
+    /// It waits no longer for the log than until then.
+    until: Instant,
+}
+
+/// Whether the topic must be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    NotNeeded,
+    Needed,
+    /// The log refuses that.
+    Refused,
 }
 
 /// How far the log reached when a command came.
@@ -42,6 +61,21 @@ pub(crate) struct Needs {
     pub(crate) order: bool,
     /// All that the log had.
     pub(crate) head: bool,
+    /// That the topic is followed.
+    pub(crate) place: bool,
+    /// The first message since a time.
+    pub(crate) since: bool,
+}
+
+/// What the log is asked beside how far it reaches.
+#[derive(Debug, Default)]
+pub(crate) struct Question {
+    /// The times since when registrations want messages.
+    pub(crate) since: Vec<u64>,
+    /// A registration wants to know what is left of older messages.
+    pub(crate) has_registration: bool,
+    /// Whether whoever answers leads the log.
+    pub(crate) is_led: bool,
 }
 
 /// A command that waits no longer.
@@ -62,7 +96,28 @@ impl Needs {
             Command::Leave(_, None) | Command::Remove(_) | Command::HidePeople(_) => (false, false),
             _ => return None,
         };
-        Some(Self { order, head })
+        Some(Self {
+            order,
+            head,
+            place: is_refused_without(command),
+            since: since(command).is_some(),
+        })
+    }
+}
+
+/// Whether a command can't be carried out without the log. Who goes goes in any case.
+fn is_refused_without(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Register(_) | Command::Join(_) | Command::Range(_)
+    )
+}
+
+/// The time since when a command wants messages.
+fn since(command: &Command) -> Option<u64> {
+    match command {
+        Command::Register(registration) => registration.start.since(),
+        _ => None,
     }
 }
 
@@ -77,39 +132,86 @@ impl PutOff {
         self.queue.iter().any(is_join)
     }
 
-    /// Adds a command that came after so many publications.
-    pub(crate) fn add(&mut self, command: Command, published: u64, needs_head: bool) {
-        let head = match needs_head {
-            true => Head::NotAsked,
-            false => Head::NotNeeded,
-        };
+    /// Whether a command waits until the topic is followed.
+    pub(crate) fn needs_place(&self) -> bool {
+        let mut places = self.queue.iter().map(|waiting| waiting.place);
+        places.any(|place| place == Place::Needed)
+    }
+
+    /// The topic can't be followed, and trying again is of no use.
+    pub(crate) fn refuse_place(&mut self) {
+        for waiting in &mut self.queue {
+            if waiting.place == Place::Needed {
+                waiting.place = Place::Refused;
+            }
+        }
+    }
+
+    /// Adds a command that came after so many publications, and waits for the log until then.
+    pub(crate) fn add(&mut self, command: Command, published: u64, needs: Needs, until: Instant) {
         self.queue.push_back(Waiting {
             command,
             published,
-            head,
+            head: match needs.head {
+                true => Head::NotAsked,
+                false => Head::NotNeeded,
+            },
+            place: match needs.place {
+                true => Place::Needed,
+                false => Place::NotNeeded,
+            },
+            needs_leader: false,
+            until,
         });
     }
 
-    /// Whether the log's leader is to be asked now how far the log reaches.
+    /// Has a registration whose turn it was wait once more, until the leader shows that it leads.
+    pub(crate) fn add_first(&mut self, registration: Registration, until: Instant) {
+        self.queue.push_front(Waiting {
+            command: Command::Register(Box::new(registration)),
+            published: 0,
+            head: Head::NotAsked,
+            place: Place::NotNeeded,
+            needs_leader: true,
+            until,
+        });
+    }
+
+    /// Until when the first one waits for the log.
+    pub(crate) fn first_deadline(&self) -> Option<Instant> {
+        let first = self.queue.front().map(|waiting| waiting.until);
+        // After that it only waits for what was published before.
+        first.filter(|until| *until > Instant::now())
+    }
+
+    /// What the log is to be asked now, beside how far it reaches; `None` if nothing.
     #[must_use]
-    pub(crate) fn asks(&mut self) -> bool {
+    pub(crate) fn asks(&mut self) -> Option<Question> {
         if self.is_asking {
-            return false;
+            return None;
         }
+        let mut question = Question::default();
         let is_new = |waiting: &&mut Waiting| waiting.head == Head::NotAsked;
         for waiting in self.queue.iter_mut().filter(is_new) {
             waiting.head = Head::Asked;
             self.is_asking = true;
+            question.has_registration |= matches!(waiting.command, Command::Register(_));
+            question.is_led |= waiting.needs_leader;
+            if let Some(time) = since(&waiting.command)
+                && !question.since.contains(&time)
+            {
+                question.since.push(time);
+            }
         }
-        self.is_asking
+        self.is_asking.then_some(question)
     }
 
-    /// The leader has answered: with the newest message's number, or not at all.
-    pub(crate) fn answered(&mut self, newest: Option<u64>) {
+    /// The log has answered, or not.
+    pub(crate) fn answered(&mut self, looked: &Looked) {
         self.is_asking = false;
         let is_asked = |waiting: &&mut Waiting| waiting.head == Head::Asked;
         for waiting in self.queue.iter_mut().filter(is_asked) {
-            waiting.head = newest.map_or(Head::Away, Head::Known);
+            waiting.head = waiting.tell(looked);
         }
     }
 
@@ -123,30 +225,108 @@ impl PutOff {
     }
 
     /// The next command, if it needn't wait any longer: so many publications are answered, and
-    /// `next` is the number after the last message that was read.
-    pub(crate) fn next(&mut self, answered: u64, next: u64) -> Option<Due> {
+    /// `next` is the number after the last message that was read; `None` if the topic isn't
+    /// followed.
+    pub(crate) fn next(&mut self, answered: u64, next: Option<u64>) -> Option<Due> {
+        let now = Instant::now();
         let is_due = |waiting: &mut Waiting| {
-            let is_read = match waiting.head {
-                Head::NotNeeded | Head::Away => true,
-                Head::Known(newest) => newest < next,
-                Head::NotAsked | Head::Asked => false,
-            };
-            is_read && waiting.published <= answered
+            let is_over = waiting.is_away() || waiting.until <= now;
+            waiting.published <= answered && (is_over || waiting.has_all(next))
         };
         let waiting = self.queue.pop_front_if(is_due)?;
-        Some(match waiting.head {
-            Head::Away => Due::Refused(waiting.command),
-            _ => Due::Now(waiting.command),
-        })
+        Some(
+            match !waiting.has_all(next) && is_refused_without(&waiting.command) {
+                true => Due::Refused(waiting.command),
+                false => Due::Now(waiting.command),
+            },
+        )
+    }
+}
+
+impl Waiting {
+    /// What it knows now that it has asked.
+    fn tell(&mut self, looked: &Looked) -> Head {
+        let Some(newest) = looked.newest() else {
+            return Head::Away;
+        };
+        if let Command::Register(registration) = &mut self.command {
+            if self.needs_leader && !looked.is_confirmed() {
+                return Head::Away;
+            }
+            if self.needs_leader {
+                registration.start.set_checked();
+            }
+            if let Some(time) = registration.start.since() {
+                let Some(first) = looked.first_since(time) else {
+                    return Head::Away;
+                };
+                registration.start.set_found(first);
+            }
+        }
+        Head::Known(newest)
+    }
+
+    /// Whether there is everything that it needs of the log.
+    fn has_all(&self, next: Option<u64>) -> bool {
+        let is_read = match self.head {
+            Head::NotNeeded => true,
+            Head::Known(newest) => next.is_none_or(|next| newest < next),
+            Head::NotAsked | Head::Asked | Head::Away => false,
+        };
+        let is_followed = match self.place {
+            Place::NotNeeded => true,
+            Place::Needed | Place::Refused => next.is_some(),
+        };
+        is_read && is_followed
+    }
+
+    fn is_away(&self) -> bool {
+        self.head == Head::Away || self.place == Place::Refused
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::identity::Identity;
     use crate::outbox::tests::endless_outbox;
+    use crate::topic::presence::People;
+    use crate::topic::registration::{RegistrationReply, StartPosition};
+
+    const HEAD: Needs = Needs {
+        order: true,
+        head: true,
+        place: false,
+        since: false,
+    };
+    const ORDER: Needs = Needs {
+        head: false,
+        ..HEAD
+    };
+
+    fn registration() -> Registration {
+        let outbox = endless_outbox();
+        Registration {
+            outbox: outbox.clone(),
+            identity: Arc::new(Identity::of_publisher(1, None, None).unwrap()),
+            start: StartPosition::default(),
+            people: People::Hidden,
+            answer: RegistrationReply::new(outbox, None, None, std::iter::empty()),
+        }
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    fn known(newest: u64) -> Looked {
+        Looked::new(Some(newest))
+    }
 
     fn barrier() -> Command {
         Command::Barrier(oneshot::channel().0)
@@ -159,42 +339,62 @@ mod tests {
     #[test]
     fn a_command_waits_for_what_was_published_before_it() {
         let mut all = PutOff::default();
-        all.add(barrier(), 3, false);
-        all.add(barrier(), 5, false);
-        assert!(all.next(2, 9).is_none());
-        assert!(matches!(all.next(3, 9), Some(Due::Now(_))));
-        assert!(all.next(4, 9).is_none());
-        assert!(matches!(all.next(5, 9), Some(Due::Now(_))));
+        all.add(barrier(), 3, ORDER, later());
+        all.add(barrier(), 5, ORDER, later());
+        assert!(all.next(2, Some(9)).is_none());
+        assert!(matches!(all.next(3, Some(9)), Some(Due::Now(_))));
+        assert!(all.next(4, Some(9)).is_none());
+        assert!(matches!(all.next(5, Some(9)), Some(Due::Now(_))));
         assert!(all.is_empty());
     }
 
     #[test]
     fn who_joins_waits_until_this_server_has_read_what_the_log_had() {
         let mut all = PutOff::default();
-        all.add(join(), 0, true);
-        assert!(all.asks());
-        all.add(join(), 0, true);
-        assert!(!all.asks(), "one question at a time");
-        assert!(all.next(0, 9).is_none(), "there is no answer yet");
-        all.answered(Some(9));
-        assert!(all.next(0, 9).is_none(), "the message 9 isn't read yet");
-        assert!(matches!(all.next(0, 10), Some(Due::Now(_))));
+        all.add(join(), 0, HEAD, later());
+        assert!(all.asks().is_some());
+        all.add(join(), 0, HEAD, later());
+        assert!(all.asks().is_none(), "one question at a time");
+        assert!(all.next(0, Some(9)).is_none(), "there is no answer yet");
+        all.answered(&known(9));
         assert!(
-            all.next(0, 10).is_none(),
+            all.next(0, Some(9)).is_none(),
+            "the message 9 isn't read yet"
+        );
+        assert!(matches!(all.next(0, Some(10)), Some(Due::Now(_))));
+        assert!(
+            all.next(0, Some(10)).is_none(),
             "the second came after the question"
         );
-        assert!(all.asks() && all.has_join());
-        all.answered(None);
-        assert!(matches!(all.next(0, 10), Some(Due::Refused(_))));
+        assert!(all.asks().is_some() && all.has_join());
+        all.answered(&Looked::new(None));
+        assert!(matches!(all.next(0, Some(10)), Some(Due::Refused(_))));
+    }
+
+    #[test]
+    fn who_has_more_than_this_server_waits_until_the_leader_shows_that_it_leads() {
+        let mut all = PutOff::default();
+        let resume = |all: &mut PutOff| {
+            all.add_first(registration(), later());
+            let question = all.asks().unwrap();
+            assert!(question.is_led);
+        };
+        resume(&mut all);
+        all.answered(&known(9));
+        assert!(matches!(all.next(0, Some(10)), Some(Due::Refused(_))));
+        resume(&mut all);
+        all.answered(&known(9).confirmed(true));
+        assert!(all.next(0, Some(9)).is_none());
+        assert!(matches!(all.next(0, Some(10)), Some(Due::Now(_))));
     }
 
     #[test]
     fn numbers_of_before_a_loss_hold_nobody_up() {
         let mut all = PutOff::default();
-        all.add(join(), 0, true);
-        assert!(all.asks());
-        all.answered(Some(900));
+        all.add(join(), 0, HEAD, later());
+        assert!(all.asks().is_some());
+        all.answered(&known(900));
         all.begin_anew();
-        assert!(matches!(all.next(0, 1), Some(Due::Now(_))));
+        assert!(matches!(all.next(0, Some(1)), Some(Due::Now(_))));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use wire::{
@@ -21,8 +22,12 @@ pub(crate) struct StartPosition {
     last: Option<u64>,
     /// Messages that came at this time or later, in milliseconds since the Unix epoch.
     since: Option<u64>,
+    /// Which one is the first of them, if the log of a cluster was asked; `u64::MAX`: none.
+    found: Option<u64>,
     /// Messages after this position.
     resume: Option<Position>,
+    /// The log of a cluster has shown that it has nothing that this server hasn't read.
+    is_checked: bool,
 }
 
 impl StartPosition {
@@ -31,7 +36,9 @@ impl StartPosition {
         Self {
             last: options.last,
             since: options.since,
+            found: None,
             resume: options.resume.get(topic).cloned(),
+            is_checked: false,
         }
     }
 
@@ -45,12 +52,28 @@ impl StartPosition {
         self.resume.is_some()
     }
 
-    /// The last message that the client has, if it says that it has more of the present epoch than
-    /// there are here.
-    pub(crate) fn ahead_of(&self, log: &TopicLog) -> Option<u64> {
-        let position = self.resume.as_ref()?;
-        let is_ahead = position.epoch == log.epoch() && position.seq >= log.next();
-        is_ahead.then_some(position.seq)
+    /// Whether the client says that it has more of the present epoch than there is here, and the
+    /// log of a cluster must show whether it has that.
+    pub(crate) fn must_be_checked(&self, log: &TopicLog) -> bool {
+        let is_ahead = |position: &Position| {
+            position.epoch == log.epoch() && position.seq >= log.next() && !self.is_checked
+        };
+        self.resume.as_ref().is_some_and(is_ahead)
+    }
+
+    /// This server has read what the log has, as its leader has confirmed.
+    pub(crate) fn set_checked(&mut self) {
+        self.is_checked = true;
+    }
+
+    /// The time from which on messages are wanted, if that matters.
+    pub(crate) fn since(&self) -> Option<u64> {
+        self.since.filter(|_| self.resume.is_none())
+    }
+
+    /// The log of a cluster has this message as the first one since then.
+    pub(crate) fn set_found(&mut self, first: u64) {
+        self.found = Some(first);
     }
 
     /// The first message that is wanted.
@@ -63,7 +86,7 @@ impl StartPosition {
         }
         let last = self.last.map(|last| log.next().saturating_sub(last));
         let since = match self.since {
-            Some(time) => Some(log.first_since(time).await),
+            Some(time) => Some(log.first_since(time, self.found).await),
             None => None,
         };
         let start = last.into_iter().chain(since).max();
@@ -154,6 +177,8 @@ struct State {
     missing: usize,
     /// Called when the reply is sent.
     waiting: Vec<OnAnswered>,
+    /// Woken then.
+    session: Option<Waker>,
 }
 
 /// The state of a reply after a topic has reported.
@@ -186,6 +211,7 @@ impl RegistrationReply {
             left: Vec::new(),
             missing,
             waiting: Vec::new(),
+            session: None,
         };
         if missing == 0 {
             state.answer(user.as_ref(), durability);
@@ -250,6 +276,17 @@ impl RegistrationReply {
         ReplyState::Sent
     }
 
+    /// Waits until the reply is in the outbox, for one session. If a topic refuses the connection,
+    /// there is none, and the outbox is closed.
+    pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.reply.is_none() {
+            return Poll::Ready(());
+        }
+        state.session = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Returns when the reply is in the outbox. A topic that was told to open may run a moment
     /// before the reply is queued, and waits here.
     pub(crate) fn pass(&self) {
@@ -276,5 +313,8 @@ impl State {
             durability,
         };
         reply.send_identified(Event::Registered(answer).to_line(), id.as_deref());
+        if let Some(session) = self.session.take() {
+            session.wake();
+        }
     }
 }

@@ -75,6 +75,11 @@ impl Registry {
         self.settings.durability()
     }
 
+    /// Whether topics take a moment to answer, because their messages are in the log of a cluster.
+    pub(crate) fn is_clustered(&self) -> bool {
+        self.settings.cluster.is_some()
+    }
+
     /// Whether there is such a topic in memory.
     pub(crate) fn has(&self, name: &TopicName) -> bool {
         self.topics.lock().contains_key(name)

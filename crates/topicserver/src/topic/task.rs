@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use wire::{Page, TopicState};
 
+use crate::cluster::follower::Opened;
+use crate::cluster::log::LogError;
 use crate::cluster::tail::Counted;
 use crate::history::budget::MemoryShare;
 use crate::metrics::{self, Count, Time};
@@ -20,9 +22,9 @@ use crate::outbox::reply::PendingReply;
 use crate::topic::acks::{acknowledge, refuse};
 use crate::topic::clustered::Clustered;
 use crate::topic::expiring::Expiring;
-use crate::topic::handed_over::HandedOver;
 use crate::topic::handle::{COMMANDS, Command, Registration, Topic};
 use crate::topic::log::TopicLog;
+use crate::topic::looked::Looked;
 use crate::topic::members::{Added, Members};
 use crate::topic::presence::{People, PresenceState};
 use crate::topic::publication::Publication;
@@ -31,6 +33,7 @@ use crate::topic::registration::{RegistrationReply, ReplyState, Report, StartPoi
 use crate::topic::settings::TopicSettings;
 use crate::topic::spare::Spare;
 use crate::topic::subscriber::{Cursor, Subscriber};
+use crate::topic::unanswered::HandedOver;
 use crate::turn::Turn;
 
 /// Publications that are delivered at once. Each takes about 200 bytes, and as much again for its
@@ -115,12 +118,11 @@ struct Task {
 
 /// A command that may have to wait.
 enum Later {
-    /// It is carried out when the topic is followed.
-    Follow(Box<Command>),
     Register(Box<Registration>),
     Deliver(Box<Counted>),
     HandedOver(Box<HandedOver>),
-    Asked(Option<u64>),
+    Opened(Box<Result<Opened, LogError>>),
+    Asked(Box<Looked>),
     Late,
 }
 
@@ -223,9 +225,6 @@ impl Task {
 
     /// The same, whatever was published before.
     fn change_now(&mut self, command: Command) -> Option<Later> {
-        if self.needs_to_follow(&command) {
-            return Some(Later::Follow(Box::new(command)));
-        }
         if matches!(command, Command::Open(..) | Command::Range(_)) {
             self.log.forget_deleted();
         }
@@ -237,7 +236,8 @@ impl Task {
             Command::Register(registration) => return Some(Later::Register(registration)),
             Command::Record(record) => return Some(Later::Deliver(record)),
             Command::HandedOver(answered) => return Some(Later::HandedOver(answered)),
-            Command::Asked(newest) => return Some(Later::Asked(newest)),
+            Command::Opened(opened) => return Some(Later::Opened(opened)),
+            Command::Asked(looked) => return Some(Later::Asked(looked)),
             Command::Late => return Some(Later::Late),
             Command::Join(subscriber) => {
                 self.members.add_classic(subscriber);
@@ -297,27 +297,20 @@ impl Task {
     }
 
     async fn change_later(&mut self, later: Later) {
-        let later = match later {
-            Later::Follow(command) if self.follow().await => self.change_now(*command),
-            Later::Follow(command) => return self.refuse(&command),
-            later => Some(later),
-        };
         match later {
-            Some(Later::Register(registration)) => self.register(*registration).await,
-            Some(Later::Deliver(record)) => self.deliver_record(*record).await,
-            Some(Later::HandedOver(answered)) => self.has_handed_over(*answered).await,
-            Some(Later::Asked(newest)) => self.has_asked(newest).await,
-            Some(Later::Late) => self.is_late().await,
-            Some(Later::Follow(_)) | None => {}
+            Later::Register(registration) => self.register(*registration).await,
+            Later::Deliver(record) => self.deliver_record(*record).await,
+            Later::HandedOver(answered) => self.has_handed_over(*answered).await,
+            Later::Opened(opened) => self.has_opened(*opened).await,
+            Later::Asked(looked) => self.has_asked(*looked).await,
+            Later::Late => self.is_late().await,
         }
     }
 
     async fn register(&mut self, registration: Registration) {
-        if let Some(seq) = registration.start.ahead_of(&self.log)
-            && self.may_lack(seq).await
-        {
-            return self.refuse(&Command::Register(Box::new(registration)));
-        }
+        let Some(registration) = self.check_resume(registration) else {
+            return;
+        };
         let Registration {
             outbox,
             identity,

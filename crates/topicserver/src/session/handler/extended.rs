@@ -14,6 +14,7 @@ use crate::session::handler::pace::Pace;
 use crate::session::handler::pending::PendingLogin;
 use crate::session::ranges::Ranges;
 use crate::topic::handle::Topic;
+use crate::topic::registration::RegistrationReply;
 
 /// What only an extended connection has. It is in a box, so that a classic connection keeps no
 /// room for it.
@@ -28,6 +29,9 @@ pub(super) struct Extended {
     /// The identity from the registration as an extended connection.
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) name: Option<HeldName>,
+    /// In a cluster: the answer to a registration that isn't sent yet. What the peer sends next
+    /// comes after it.
+    pub(super) registering: Option<Arc<RegistrationReply>>,
     /// A topic that was asked something and is busy.
     pub(super) slowed_by: Option<Arc<Topic>>,
     /// Ranges of the history that the peer has asked for.
@@ -50,8 +54,12 @@ impl Handler {
             return;
         };
         let registry = self.guard.state().registry();
-        self.subscriptions
+        let answer = self
+            .subscriptions
             .register(topics, options, &identity, registry, was_classic);
+        if registry.is_clustered() {
+            self.extended.get_or_insert_default().registering = Some(answer);
+        }
         self.subscriptions.set_registered();
         self.note_goodbye();
     }

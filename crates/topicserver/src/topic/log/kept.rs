@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::TopicLog;
 
 impl TopicLog {
-    /// The first message that came at `time` or later; the next one if none did.
-    pub(crate) async fn first_since(&self, time: u64) -> u64 {
+    /// The first message that came at `time` or later; the next one if none did. A cluster's log
+    /// was asked before, and has `found` it.
+    pub(crate) async fn first_since(&self, time: u64, found: Option<u64>) -> u64 {
         let corrections = self.settings.clock.corrections();
         let in_memory = self.history.first_since(time, &corrections);
         match &self.stored {
             // There may be earlier ones on disk.
             Some(stored) if in_memory == self.history.first() => {
-                match stored.place.first_since(time).await {
+                match stored.place.first_since(time, found).await {
                     Ok(first) => first.min(in_memory),
                     Err(error) => {
                         self.log_store_error(&error, "older messages can't be found");

@@ -22,7 +22,7 @@ pub(crate) struct Applied {
 
 impl TopicLog {
     /// The topic is followed from here on.
-    pub(crate) fn enter(&mut self, log: InLog, from: &Tail) {
+    pub(crate) fn enter(&mut self, log: Arc<InLog>, from: &Tail) {
         if let Some(epoch) = from.epoch() {
             self.epoch = epoch;
         }
@@ -30,7 +30,7 @@ impl TopicLog {
         self.time = from.time;
         self.stored = Some(Box::new(StoredTopic {
             first: log.first(),
-            place: Place::Cluster(Arc::new(log)),
+            place: Place::Cluster(log),
         }));
         self.count_bytes();
     }

@@ -1,70 +1,47 @@
 //! What a topic's task does in a cluster.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
 use wire::ErrorCode;
 
 use super::Task;
-use crate::cluster::directory;
+use crate::cluster::follower::Opened;
 use crate::cluster::log::LogError;
 use crate::cluster::presence::Asker;
 use crate::cluster::tail::Counted;
-use crate::topic::clustered::ReadTo;
-use crate::topic::handed_over::HandedOver;
-use crate::topic::handle::Command;
-use crate::topic::place::{InLog, Place};
+use crate::topic::handle::{Command, Registration};
+use crate::topic::looked::Looked;
+use crate::topic::place::Place;
 use crate::topic::put_off::{Due, Needs};
+use crate::topic::unanswered::{HandedOver, ReadTo};
 
 /// What clients are told that need what the log has.
 const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
                     server of the cluster, or try again";
 
-/// How long the log's leader has to show that it is the leader. The topic waits for it; only a
-/// client that has more than this server asks for it.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Task {
-    /// Whether the topic must be followed before this command is carried out.
-    pub(super) fn needs_to_follow(&self, next: &Command) -> bool {
-        self.clustered.is_some()
-            && self.log.place().is_none()
-            && matches!(
-                next,
-                Command::Register(_) | Command::Join(_) | Command::Range(_)
-            )
-    }
-
-    /// Begins to follow the topic. Returns whether that is possible.
-    pub(super) async fn follow(&mut self) -> bool {
-        let followed = self.try_to_follow().await;
-        if let Err(error) = &followed {
-            let topic = self.topic.name();
-            tracing::warn!(%topic, "can't serve the topic: {error}");
-        }
-        followed.is_ok()
-    }
-
-    async fn try_to_follow(&mut self) -> Result<(), LogError> {
+    /// It is known where the topic ends, to follow it, or that this can't be found out now.
+    pub(super) async fn has_opened(&mut self, opened: Result<Opened, LogError>) {
         let Some(clustered) = &mut self.clustered else {
-            return Ok(());
+            return;
         };
-        let from = match clustered.follow(&self.topic).await? {
-            Some(following) => following.from,
-            None => return Ok(()),
-        };
-        let shared = clustered.shared().clone();
-        let log = InLog::open(shared, self.topic.name().clone(), from).await;
-        match log {
-            Ok(log) => self.log.enter(log, &from),
+        match opened {
+            Ok(opened) => {
+                let from = opened.from;
+                let log = clustered.follow(&self.topic, opened);
+                self.log.enter(log, &from);
+                self.topic.newest.store(self.log.next() - 1, Relaxed);
+            }
             Err(error) => {
-                clustered.unfollow();
-                return Err(error);
+                let topic = self.topic.name();
+                tracing::warn!(%topic, "can't serve the topic: {error}");
+                clustered.cannot_follow(&error);
             }
         }
-        self.topic.newest.store(self.log.next() - 1, Relaxed);
-        Ok(())
+        self.answer_read().await;
+        if let Some(clustered) = &mut self.clustered {
+            clustered.open_again(&self.topic);
+        }
     }
 
     /// Refuses a command for which the topic would have to be followed.
@@ -82,21 +59,15 @@ impl Task {
         self.let_in();
     }
 
-    /// Whether the log may have this message, although this server hasn't read it. The leader may
-    /// have been cut off from the others, which have elected another one.
-    pub(super) async fn may_lack(&self, seq: u64) -> bool {
-        let Some(clustered) = &self.clustered else {
-            return false;
-        };
-        let (shared, topic) = (clustered.shared(), self.topic.name());
-        let until = Instant::now() + CONFIRM_TIMEOUT;
-        let looked = async {
-            shared.log.confirm(topic).await?;
-            directory::newest(shared, topic, until).await
-        };
-        match timeout_at(until, looked).await {
-            Ok(Ok(newest)) => newest >= seq,
-            Ok(Err(_)) | Err(_) => true,
+    /// Has a registration wait that resumes from beyond what this server has: the log may have
+    /// more. Gives others back.
+    pub(super) fn check_resume(&mut self, registration: Registration) -> Option<Registration> {
+        match &mut self.clustered {
+            Some(clustered) if registration.start.must_be_checked(&self.log) => {
+                clustered.wait_for_leader(&self.topic, registration);
+                None
+            }
+            _ => Some(registration),
         }
     }
 
@@ -122,9 +93,9 @@ impl Task {
     }
 
     /// Waits while more is to be handed over than a mailbox holds.
-    pub(super) fn room(&self) -> Option<impl Future<Output = ()> + use<>> {
+    pub(super) fn room(&mut self) -> Option<impl Future<Output = ()> + use<>> {
         let most = self.log.settings().queues.allowed_mailbox();
-        self.clustered.as_ref()?.room(most)
+        self.clustered.as_mut()?.room(most)
     }
 
     /// Delivers the next record of the log to the members.
@@ -168,7 +139,7 @@ impl Task {
         self.answer_read().await;
     }
 
-    /// It may be too late to read what was handed over: its publishers wait no longer.
+    /// It may be too late for what waits: it waits no longer.
     pub(super) async fn is_late(&mut self) {
         if let Some(clustered) = &mut self.clustered {
             clustered.is_late();
@@ -187,10 +158,12 @@ impl Task {
             clustered.answer(&self.topic, read);
         }
         loop {
-            let next = self.log.next();
-            let clustered = self.clustered.as_mut();
-            match clustered.and_then(|clustered| clustered.next_command(next)) {
-                None => return,
+            let next = self.log.place().map(|_| self.log.next());
+            let Some(clustered) = &mut self.clustered else {
+                return;
+            };
+            match clustered.next_command(next) {
+                None => return clustered.time(&self.topic),
                 Some(Due::Refused(command)) => self.refuse(&command),
                 Some(Due::Now(command)) => {
                     if let Some(later) = self.change_now(command) {
@@ -202,11 +175,11 @@ impl Task {
     }
 
     /// The log's leader has told how far the log reaches, or not.
-    pub(super) async fn has_asked(&mut self, newest: Option<u64>) {
+    pub(super) async fn has_asked(&mut self, looked: Looked) {
         if let Some(clustered) = &mut self.clustered {
-            clustered.put_off().answered(newest);
+            clustered.put_off().answered(&looked);
             clustered.ask(&self.topic);
-            if newest >= Some(self.log.next()) {
+            if looked.newest() >= Some(self.log.next()) {
                 clustered.shared().look_soon(self.topic.name());
             }
         }
@@ -215,11 +188,9 @@ impl Task {
 
     /// Has a command wait that has to; gives others back.
     pub(super) fn put_off(&mut self, command: Command) -> Option<Command> {
-        let (Some(clustered), Some(mut needs)) = (&mut self.clustered, Needs::of(&command)) else {
+        let (Some(clustered), Some(needs)) = (&mut self.clustered, Needs::of(&command)) else {
             return Some(command);
         };
-        // Who begins to follow a topic asks the leader then.
-        needs.head &= self.log.place().is_some();
         clustered.wait(&self.topic, command, needs)
     }
 }

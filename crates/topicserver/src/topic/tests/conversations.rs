@@ -4,6 +4,7 @@
 //!
 //! `SEEDS=0..10000` lives through other seeds than the usual ones.
 
+mod answers;
 mod chain;
 mod cluster;
 mod faults;

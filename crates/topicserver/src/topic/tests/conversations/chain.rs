@@ -105,7 +105,8 @@ async fn check_times(
 ) {
     let times = told.records.iter().map(|(_, record)| record.time);
     for time in times.step_by(5) {
-        let found = history::first_since(shared, topic, time).await;
+        let found =
+            history::first_since(shared, topic, time, Instant::now() + shared.patience).await;
         let is_later = |(_, record): &&(u64, Record)| record.time >= time && record.count() > 0;
         let first = told.records.iter().find(is_later);
         let expected = first.map(|(_, record)| record.first);

@@ -66,6 +66,7 @@ fn a_record_that_comes_to_a_topic_again_is_not_delivered_again() {
         let cluster = Cluster::start(world(), 0);
         let server = cluster.server(0).await;
         let mut reader = Connection::open(&server, &topic(), &last(0), 1);
+        reader.registered().await;
         say(&server, "a").await;
         for (at, record) in cluster.world.records("Lab") {
             let record = Record::decode(Bytes::from(record)).unwrap();
@@ -155,6 +156,9 @@ fn a_topic_of_a_log_that_has_forked_goes_on_at_all_servers_alike() {
         for node in 0..SERVERS {
             let server = cluster.server(node).await;
             readers.push(Connection::open(&server, &topic(), &last(0), node as u64));
+        }
+        for reader in &mut readers {
+            reader.registered().await;
         }
         let mut all = Vec::new();
         for round in 0..4 {

@@ -13,15 +13,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::chain::Told;
 use super::cluster::Cluster;
-use super::server::Server;
+use super::server::{PATIENCE, Server};
 use crate::cluster::simulation::Chance;
 use crate::history::dedup;
 use crate::history::entry::Stored;
 use crate::outbox::batch::Batch;
 use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored};
 
-/// A server says within this time what became of a message, or that it isn't known.
-const ANSWER: Duration = Duration::from_secs(30);
+/// A server says within this time what became of a message, or that it isn't known, whatever the
+/// message waits for: its patience, and a moment to read what is in the log.
+const ANSWER: Duration = PATIENCE.saturating_add(Duration::from_millis(2_500));
 
 pub(super) struct Publisher {
     name: String,

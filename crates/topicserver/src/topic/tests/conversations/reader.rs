@@ -56,7 +56,7 @@ pub(super) struct Connection {
     pub(super) topic: Arc<Topic>,
     /// What the server sends.
     pub(super) lines: mpsc::UnboundedReceiver<Vec<u8>>,
-    outbox: SharedOutbox,
+    pub(super) outbox: SharedOutbox,
 }
 
 impl Connection {
@@ -87,6 +87,15 @@ impl Connection {
             lines,
             outbox,
         }
+    }
+
+    /// Resolves with the answer to the registration.
+    pub(super) async fn registered(&mut self) -> Value {
+        let answered = timeout(Duration::from_secs(60), self.lines.recv()).await;
+        let answer = answered.expect("a registration isn't answered").unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("\"registered\":"), "{answer}");
+        serde_json::from_str(&answer).unwrap()
     }
 
     /// Resolves when the server has ended it.

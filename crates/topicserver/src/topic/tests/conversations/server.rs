@@ -20,7 +20,7 @@ use crate::queues::QueueLimits;
 use crate::topic::registry::Registry;
 
 /// How long a server tries.
-const PATIENCE: Duration = Duration::from_secs(6);
+pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The right time at the beginning.
 const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
