@@ -11,6 +11,7 @@
 //! Each server delivers what it reads in the log, and nothing else. `Log` and `Bus` are all that is
 //! asked of the engine.
 
+mod again;
 pub(crate) mod bus;
 pub(crate) mod chain;
 pub(crate) mod connect;

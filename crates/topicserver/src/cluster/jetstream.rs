@@ -11,7 +11,6 @@
 //! and pauses for seconds when that dies. Records are read from any server with a copy, which may be
 //! a moment behind: so it is the leader that says which is the newest, and that there are no more.
 
-mod again;
 mod api;
 mod append;
 mod bus;

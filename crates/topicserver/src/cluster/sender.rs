@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::TopicName;
 
+use super::again::once_more;
 use super::bus::{BusError, Said};
 use super::forward::{Answer, Forwarded, Placement};
 use super::nodes::Owner;
@@ -17,6 +18,11 @@ use crate::metrics::{self, Count};
 
 /// How long an owner on another server may take to answer before it is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The silence after which an owner on another server is asked once more, or the topic's next owner:
+/// a NATS server or an owner that ends loses what is under way. It is longer than an owner waits
+/// before it asks the log once more itself.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The pause before a group is handed over again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -78,7 +84,19 @@ impl Sender {
     }
 
     async fn ask_owner(&self, topic: &TopicName, group: &Group, until: Instant) -> Answer {
-        match self.shared.nodes.owner(topic) {
+        let nodes = &self.shared.nodes;
+        let owner = nodes.owner(topic);
+        let first = self.ask(owner, topic, group, until);
+        if owner == Owner::This {
+            return first.await;
+        }
+        // There may be another one then.
+        let second = async { self.ask(nodes.owner(topic), topic, group, until).await };
+        once_more(ASK_AGAIN_AFTER, first, second, tells_outcome).await
+    }
+
+    async fn ask(&self, owner: Owner, topic: &TopicName, group: &Group, until: Instant) -> Answer {
+        match owner {
             Owner::This => {
                 let answer = self.sequencers.append(topic, group.clone());
                 let answer = tokio::time::timeout_at(until, answer).await;
@@ -133,6 +151,11 @@ impl Sender {
         };
         reply(answer.encode());
     }
+}
+
+/// Whether this answer, to a group that was handed over twice, tells what to do next.
+fn tells_outcome(answer: &Answer) -> bool {
+    !matches!(answer, Answer::Unknown)
 }
 
 /// Counts the messages of a group that another server has taken.

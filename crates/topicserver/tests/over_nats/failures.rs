@@ -18,8 +18,6 @@ const LIFE: u64 = 30;
 const ABSENCE: u64 = 8_000;
 
 #[test]
-#[ignore = "by hand: where some thirty others want two processors, NATS elects again and again, and \
-            nobody gets on for a minute"]
 fn a_cluster_whose_servers_fail_loses_doubles_and_reorders_nothing() {
     fail_again_and_again(rounds(5));
 }

@@ -178,7 +178,6 @@ fn post_until_stored(cluster: &Cluster, text: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "by hand: it is new, and passed four times of four"]
 fn without_most_nats_servers_everybody_is_told_and_goes_on_afterwards() {
     let Some(program) = program() else {
         return;

@@ -18,8 +18,7 @@ use crate::witness::{Outcome, request};
 const LIFE: u64 = 30;
 
 #[test]
-#[ignore = "by hand: it takes more than a minute, and a request on the island may be answered after \
-            20 s instead of 10"]
+#[ignore = "long: it takes more than a minute, and root"]
 fn a_machine_that_is_cut_off_delivers_nothing_and_then_has_the_same_order() {
     let Some(network) = Network::new() else {
         println!("skipped: it takes root and network namespaces");

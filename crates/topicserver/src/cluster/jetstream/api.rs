@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::super::log::LogError;
 use super::connection::{Connection, Unanswered};
 
+/// The silence after which a leader is asked the same once more. A disk that isn't overloaded is
+/// faster; and a leader that hands its streams over before it ends, which takes some tenths of a
+/// second, leaves what it has in process without an answer.
+pub(super) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(300);
+
 /// JetStream's error codes: those that mean something here.
 pub(super) mod code {
     /// JetStream is off on this server.

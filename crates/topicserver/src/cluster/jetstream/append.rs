@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::again::once_more;
 use super::super::log::{Appended, LogError};
-use super::again;
-use super::api::{self, ApiError, code};
+use super::api::{self, ASK_AGAIN_AFTER, ApiError, code};
 use super::connection::{Connection, Unanswered};
 use super::look::look;
 use super::message::{EXPECTED_LAST, MESSAGE_ID};
@@ -39,8 +39,8 @@ pub(super) async fn append(
     headers.insert(EXPECTED_LAST, prev.to_string());
     headers.insert(MESSAGE_ID, id.as_str());
     let ask = |time| ask(connection, place, headers.clone(), record.clone(), time);
-    let (first, second) = (ask(APPEND_TIMEOUT), ask(APPEND_TIMEOUT - again::AFTER));
-    match again::once_more(first, second, tells_outcome).await {
+    let (first, second) = (ask(APPEND_TIMEOUT), ask(APPEND_TIMEOUT - ASK_AGAIN_AFTER));
+    match once_more(ASK_AGAIN_AFTER, first, second, tells_outcome).await {
         Ok(stored) if stored.stream == place.shard.stream && stored.sequence != 0 => {
             Appended::At(stored.sequence)
         }

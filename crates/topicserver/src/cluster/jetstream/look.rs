@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::again;
-use super::api::{self, ApiError, code};
+use super::super::again::once_more;
+use super::api::{self, ASK_AGAIN_AFTER, ApiError, code};
 use super::connection::{Connection, Unanswered};
 use super::message::Stored;
 use super::subject::Place;
@@ -51,11 +51,11 @@ pub(super) async fn look(
 ) -> Result<Option<Stored>, ApiError> {
     let name = format!("STREAM.MSG.GET.{}", place.shard.stream);
     let ask = |time| api::request(connection, &name, body, time);
-    let (first, second) = (ask(LOOK_TIMEOUT), ask(LOOK_TIMEOUT - again::AFTER));
+    let (first, second) = (ask(LOOK_TIMEOUT), ask(LOOK_TIMEOUT - ASK_AGAIN_AFTER));
     let is_answer = |answer: &Result<_, ApiError>| {
         !matches!(answer, Err(ApiError::Unanswered(Unanswered::Late)))
     };
-    match again::once_more(first, second, is_answer).await {
+    match once_more(ASK_AGAIN_AFTER, first, second, is_answer).await {
         Ok(stored) => Ok(Some(stored)),
         Err(error) if error.code() == Some(code::NO_MESSAGE) => Ok(None),
         Err(error) => Err(error),

@@ -77,6 +77,24 @@ fn a_record_that_comes_to_a_topic_again_is_not_delivered_again() {
     });
 }
 
+/// A NATS server that ends loses what is on its way to an owner, or the answer.
+#[test]
+fn what_is_lost_on_its_way_to_the_owner_is_soon_handed_over_again() {
+    run(async {
+        let cluster = Cluster::start(world(), 0);
+        cluster.server(0).await;
+        let is_far = |server: &Arc<Server>| server.shared().nodes.owner(&topic()) != Owner::This;
+        let server = cluster.living().into_iter().find(is_far).unwrap();
+        say(&server, "before").await;
+        cluster.world.set_faults(|faults| faults.bus_lost = 1.0);
+        let said = tokio::spawn(async move { say(&server, "lost").await });
+        sleep(Duration::from_millis(500)).await;
+        cluster.world.set_faults(|faults| faults.bus_lost = 0.0);
+        let answered = timeout(Duration::from_secs(1), said).await;
+        answered.expect("it isn't handed over again").unwrap();
+    });
+}
+
 /// It joins when its server has read what the log has, so nothing of that may wait for it.
 #[test]
 fn a_classic_connection_joins_where_several_records_are_still_to_be_read() {

@@ -1,26 +1,23 @@
 //! Asking once more, while the answer to the first question is still awaited.
 //!
-//! A leader that hands its streams over before it ends, which takes some tenths of a second, leaves
-//! what it has in process without an answer. The next leader answers.
+//! A server that ends leaves what it has in process without an answer. The next one answers.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// The silence after which the same is asked once more. A disk that isn't overloaded is faster.
-pub(super) const AFTER: Duration = Duration::from_millis(300);
-
 /// The answer to the first question, or to the second, which asks the same and begins to when the
-/// first has had no answer for a while. What isn't `useful` as an answer to the second says nothing
+/// first has had no answer for so long. What isn't `useful` as an answer to the second says nothing
 /// of the first: that is awaited then.
 pub(super) async fn once_more<T>(
+    after: Duration,
     first: impl Future<Output = T>,
     second: impl Future<Output = T>,
     useful: impl Fn(&T) -> bool,
 ) -> T {
     let mut first = pin!(first);
-    if let Ok(answer) = timeout(AFTER, &mut first).await {
+    if let Ok(answer) = timeout(after, &mut first).await {
         return answer;
     }
     let again = tokio::select! {
@@ -38,6 +35,8 @@ pub(super) async fn once_more<T>(
 mod tests {
     use super::*;
     use tokio::time::{Instant, sleep};
+
+    const AFTER: Duration = Duration::from_millis(300);
 
     /// Answers after so many milliseconds.
     async fn after(millis: u64, answer: &str) -> &str {
@@ -58,7 +57,7 @@ mod tests {
         ] {
             let began = Instant::now();
             let (first, second) = (after(first.0, first.1), after(second.0, second.1));
-            assert_eq!(once_more(first, second, useful).await, expected);
+            assert_eq!(once_more(AFTER, first, second, useful).await, expected);
             assert_eq!(began.elapsed(), Duration::from_millis(millis));
         }
     }
