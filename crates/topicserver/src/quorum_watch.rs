@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use wire::{ErrorCode, Event, Notice};
+use wire::Event;
 
+use crate::cluster::quorum::{notice, refusal};
 use crate::state::ServerState;
 
 /// How long clients wait for the log before they are asked to go to another server.
@@ -11,11 +12,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time over which they go.
 const SPREAD: Duration = Duration::from_secs(5);
-
-const LOST: &str = "this server doesn't reach those that keep the messages: none come, and none \
-                    are taken, until it does";
-
-const BACK: &str = "this server reaches those that keep the messages again";
 
 /// Watches the log, for ever.
 pub(crate) async fn run(state: &ServerState) {
@@ -44,18 +40,11 @@ pub(crate) async fn run(state: &ServerState) {
 }
 
 async fn tell(state: &ServerState, is_there: bool) {
-    let (code, text) = match is_there {
-        true => ("quorum", BACK),
-        false => (ErrorCode::NoQuorum.as_str(), LOST),
-    };
+    let notice = notice(is_there);
     match is_there {
-        true => tracing::info!("{text}"),
-        false => tracing::error!("{text}"),
+        true => tracing::info!("{}", notice.text),
+        false => tracing::error!("{}", notice.text),
     }
-    let notice = Event::Notice(Notice {
-        code: code.into(),
-        text: text.into(),
-    });
-    let error = (!is_there).then_some((ErrorCode::NoQuorum, text));
-    state.connections().tell(&notice, error).await;
+    let event = Event::Notice(notice);
+    state.connections().tell(&event, refusal(is_there)).await;
 }

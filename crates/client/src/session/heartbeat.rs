@@ -74,6 +74,14 @@ impl Heartbeat {
         }
     }
 
+    /// Notes that the server knows the extended protocol: it may take its time to answer the
+    /// registration, as one of a cluster does while others fail.
+    pub(super) fn on_extended(&mut self, now: Instant) {
+        if let Some(Waiting::Answer(_)) = self.0 {
+            self.listen(now);
+        }
+    }
+
     /// When to check it next.
     pub(super) fn next_check(&self) -> Option<Instant> {
         let (Waiting::Answer(deadline)
@@ -142,6 +150,22 @@ mod tests {
         assert_eq!(next(&mut heartbeat, &mut now), (HeartbeatAction::Ping, 20));
         heartbeat.on_activity(now);
         assert_eq!(next(&mut heartbeat, &mut now), (HeartbeatAction::Ping, 20));
+    }
+
+    #[test]
+    fn who_shows_that_it_knows_the_protocol_has_as_long_as_a_known_server() {
+        let mut now = Instant::now();
+        let mut heartbeat = Heartbeat::default();
+        heartbeat.wait_for_answer(now);
+        heartbeat.on_extended(now);
+        assert_eq!(next(&mut heartbeat, &mut now), (HeartbeatAction::Ping, 20));
+        // But not as long if there is another server to go to.
+        heartbeat.wait_for_registration(now);
+        heartbeat.on_extended(now);
+        assert_eq!(
+            next(&mut heartbeat, &mut now),
+            (HeartbeatAction::GiveUp, 10)
+        );
     }
 
     #[test]

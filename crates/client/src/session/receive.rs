@@ -161,6 +161,7 @@ impl Session {
     }
 
     fn on_event(&mut self, event: &ServerEvent<'_>, now: Instant) -> Result<(), SessionError> {
+        self.heartbeat.on_extended(now);
         match event {
             ServerEvent::Registered(registered) => self.on_registered(registered, now)?,
             ServerEvent::Ack(ack) => {

@@ -319,6 +319,29 @@ fn answers(pongs: usize) -> (u64, usize) {
     }
 }
 
+/// A server of a cluster may wait for others, which fail, before it answers.
+#[test]
+fn a_server_that_pings_before_it_answers_is_not_taken_for_one_without_the_protocol() {
+    let mut harness = Harness::new();
+    harness.writes();
+    harness.has_written();
+    let ping = b"{\"extended\":{\"ping\":true}}\n";
+    harness.reads(ping).expect("a ping");
+    assert_eq!(harness.writes(), "{\"extended\":{\"pong\":true}}\n");
+    harness.has_written();
+    let began = harness.now;
+    while harness.now - began < 15 * SECOND {
+        harness.waits().expect("it goes on");
+    }
+    assert!(harness.session.state == State::Unanswered);
+    harness.is_answered();
+    let events = harness.session.take_events();
+    let is_joined = |event: &Event| matches!(event, Event::Joined { .. });
+    assert!(events.iter().any(is_joined), "{events:?}");
+    let fell_back = |event: &Event| matches!(event, Event::FellBack);
+    assert!(!events.iter().any(fell_back), "{events:?}");
+}
+
 #[test]
 fn a_server_that_vanished_is_noticed_within_a_minute() {
     assert_eq!(answers(0), (40, 1));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use wire::TopicName;
+use wire::{ErrorCode, Notice, TopicName};
 
 use super::bus::Link;
 use super::log::Log;
@@ -29,6 +29,28 @@ const NAMES: usize = 32;
 /// leader for some seconds: with one question at a time it would look twice in a row as if no
 /// part could be used.
 const AT_ONCE: usize = 4;
+
+const LOST: &str = "this server doesn't reach those that keep the messages: none come, and none \
+                    are taken, until it does";
+
+const BACK: &str = "this server reaches those that keep the messages again";
+
+/// What clients are told: that the log can be used again, or no longer.
+pub(crate) fn notice(is_there: bool) -> Notice<'static> {
+    let (code, text) = match is_there {
+        true => ("quorum", BACK),
+        false => (ErrorCode::NoQuorum.as_str(), LOST),
+    };
+    Notice {
+        code: code.into(),
+        text: text.into(),
+    }
+}
+
+/// What classic clients are told instead, if anything.
+pub(crate) fn refusal(is_there: bool) -> Option<(ErrorCode, &'static str)> {
+    (!is_there).then_some((ErrorCode::NoQuorum, LOST))
+}
 
 /// Knows whether the log can be used.
 pub(crate) struct Quorum {

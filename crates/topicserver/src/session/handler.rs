@@ -30,6 +30,7 @@ mod extended;
 mod login;
 mod pace;
 mod pending;
+mod registering;
 
 use extended::Extended;
 use login::LogIn;
@@ -106,8 +107,9 @@ impl Handler {
             if let Some(pace) = &mut extended.pace {
                 ready!(pace.poll_wait(cx));
             }
-            if let Some(answer) = &extended.registering {
-                ready!(answer.poll_sent(cx));
+            if let Some(registering) = &mut extended.registering {
+                let (outbox, is_listener) = (self.subscriptions.outbox(), extended.is_listener);
+                ready!(registering.poll_answered(cx, outbox, is_listener));
                 extended.registering = None;
             }
             if let Some(topic) = &extended.slowed_by {
@@ -180,14 +182,19 @@ impl Handler {
         };
         // A connection that is extended stays extended.
         let is_extended = options.is_some() || self.identity().is_some();
+        let is_first = !self.is_registered();
         if is_extended {
-            return self.register_extended(&admitted, &options.unwrap_or_default());
+            self.register_extended(&admitted, &options.unwrap_or_default());
+        } else {
+            let registry = self.guard.state().registry();
+            for topic in &admitted {
+                self.subscriptions.join(topic, registry);
+            }
+            self.subscriptions.set_registered();
         }
-        let registry = self.guard.state().registry();
-        for topic in &admitted {
-            self.subscriptions.join(topic, registry);
+        if is_first && self.is_registered() {
+            self.tell_of_lost_quorum();
         }
-        self.subscriptions.set_registered();
     }
 
     fn who(&mut self, name: &TopicName, page: &Page) {

@@ -3,13 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use topicserver::Config;
 use topicserver::simulation::{Faults, Misfortune};
 
 use crate::Cluster;
-use crate::common::{TestServer, eventually};
+use crate::common::{Client, TestServer, eventually};
 
 /// What a server answers a balancer that asks whether it is ready.
 fn readiness(server: &TestServer) -> String {
@@ -124,6 +124,49 @@ fn that_there_is_no_quorum_is_told_to_those_who_have_registered() {
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
 }
 
+/// The next event that is an answer.
+fn next_answer(client: &mut Client) -> Value {
+    loop {
+        let told = client.frame()["extended"].take();
+        if told.get("notice").is_none() && told.get("ping").is_none() {
+            return told;
+        }
+    }
+}
+
+#[test]
+fn who_registers_without_a_quorum_is_told_at_once() {
+    let cluster = Cluster::with(1, Faults::default(), &Config::default());
+    let server = &cluster.servers[0];
+    let (mut before, _) = server.extended(&["t"], json!({}));
+    cluster.world.suffer(&Misfortune::StopLog);
+    assert_eq!(before.expect_event("notice")["code"], "no-quorum");
+    let mut extended = server.connect();
+    extended.send(b"{\"topics\":[\"t\"],\"extended\":{}}");
+    assert_eq!(extended.expect_event("notice")["code"], "no-quorum");
+    let mut classic = server.connect();
+    classic.send(b"{\"topics\":[\"t\"]}");
+    let (_, text) = classic.message();
+    assert!(text.starts_with("no-quorum: "), "{text}");
+    cluster.world.suffer(&Misfortune::Heal);
+    let told = next_answer(&mut extended);
+    assert!(told.get("registered").is_some(), "{told}");
+}
+
+/// natter's client would take the server for one without the extended protocol.
+#[test]
+fn who_waits_for_the_answer_to_a_registration_is_pinged() {
+    let cluster = Cluster::with(1, Faults::default(), &Config::default());
+    cluster.world.suffer(&Misfortune::StopLog);
+    let mut client = cluster.servers[0].connect();
+    client.send(b"{\"topics\":[\"t\"],\"extended\":{}}{\"extended\":{\"ping\":7}}");
+    client.expect_event("ping");
+    cluster.world.suffer(&Misfortune::Heal);
+    let told = [next_answer(&mut client), next_answer(&mut client)];
+    let in_order = told[0].get("registered").is_some() && told[1]["pong"] == 7;
+    assert!(in_order, "{told:?}");
+}
+
 /// The leader of the log that a server asks may have been cut off from the others together with it.
 #[test]
 fn a_resume_beyond_what_is_known_here_is_answered_only_by_a_confirmed_leader() {
@@ -144,7 +187,8 @@ fn a_resume_beyond_what_is_known_here_is_answered_only_by_a_confirmed_leader() {
     let mut refused = cluster.servers[1].connect();
     let registration = json!({"topics": ["t"], "extended": resume(2)});
     refused.send(format!("{registration}\n").as_bytes());
-    refused.expect_extended_error("no-quorum");
+    let told = next_answer(&mut refused);
+    assert_eq!(told["error"]["code"], "no-quorum", "{told}");
     refused.expect_end();
     cluster.world.suffer(&Misfortune::Heal);
     // It may have been told that there was no quorum.

@@ -12,9 +12,9 @@ use crate::session::handler::Handler;
 use crate::session::handler::claim::Claimed;
 use crate::session::handler::pace::Pace;
 use crate::session::handler::pending::PendingLogin;
+use crate::session::handler::registering::Registering;
 use crate::session::ranges::Ranges;
 use crate::topic::handle::Topic;
-use crate::topic::registration::RegistrationReply;
 
 /// What only an extended connection has. It is in a box, so that a classic connection keeps no
 /// room for it.
@@ -29,9 +29,8 @@ pub(super) struct Extended {
     /// The identity from the registration as an extended connection.
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) name: Option<HeldName>,
-    /// In a cluster: the answer to a registration that isn't sent yet. What the peer sends next
-    /// comes after it.
-    pub(super) registering: Option<Arc<RegistrationReply>>,
+    /// In a cluster: a registration that isn't answered yet.
+    pub(super) registering: Option<Registering>,
     /// A topic that was asked something and is busy.
     pub(super) slowed_by: Option<Arc<Topic>>,
     /// Ranges of the history that the peer has asked for.
@@ -58,7 +57,7 @@ impl Handler {
             .subscriptions
             .register(topics, options, &identity, registry, was_classic);
         if registry.is_clustered() {
-            self.extended.get_or_insert_default().registering = Some(answer);
+            self.extended.get_or_insert_default().registering = Some(Registering::new(answer));
         }
         self.subscriptions.set_registered();
         self.note_goodbye();
