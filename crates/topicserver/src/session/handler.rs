@@ -102,15 +102,10 @@ impl Handler {
     /// more, and until what the peer has asked for before is answered, as far as that is needed
     /// for the order of answers.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_login(cx));
+        ready!(self.poll_registered(cx));
         if let Some(extended) = &mut self.extended {
             if let Some(pace) = &mut extended.pace {
                 ready!(pace.poll_wait(cx));
-            }
-            if let Some(registering) = &mut extended.registering {
-                let (outbox, is_listener) = (self.subscriptions.outbox(), extended.is_listener);
-                ready!(registering.poll_answered(cx, outbox, is_listener));
-                extended.registering = None;
             }
             if let Some(topic) = &extended.slowed_by {
                 ready!(topic.poll_room(cx));

@@ -29,7 +29,7 @@ pub(super) struct Extended {
     /// The identity from the registration as an extended connection.
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) name: Option<HeldName>,
-    /// In a cluster: a registration that isn't answered yet.
+    /// A registration that isn't answered yet.
     pub(super) registering: Option<Registering>,
     /// A topic that was asked something and is busy.
     pub(super) slowed_by: Option<Arc<Topic>>,
@@ -57,7 +57,8 @@ impl Handler {
             .subscriptions
             .register(topics, options, &identity, registry, was_classic);
         if registry.is_clustered() {
-            self.extended.get_or_insert_default().registering = Some(Registering::new(answer));
+            let extended = self.extended.get_or_insert_default();
+            extended.registering.get_or_insert_default().answer = Some(answer);
         }
         self.subscriptions.set_registered();
         self.note_goodbye();

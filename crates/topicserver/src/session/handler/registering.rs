@@ -1,8 +1,10 @@
-//! A registration in a cluster: its answer takes a moment, and longer while servers fail.
+//! A registration that isn't answered at once: a password is checked, a name is claimed, or the
+//! topics of a cluster wait for its log. Nothing is read meanwhile: what the peer sends next comes
+//! after the answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -10,8 +12,6 @@ use tokio::time::{Sleep, sleep};
 use wire::Event;
 
 use crate::cluster::quorum::{notice, refusal};
-use crate::outbox::Outbox;
-use crate::outbox::transport::Transport;
 use crate::session::handler::Handler;
 use crate::topic::registration::RegistrationReply;
 
@@ -19,45 +19,71 @@ use crate::topic::registration::RegistrationReply;
 /// one without the extended protocol when it says nothing for long: natter's own after 5 s.
 const PING_AFTER: Duration = Duration::from_secs(2);
 
-/// A registration that isn't answered yet. Nothing is read meanwhile: what the peer sends next
-/// comes after the answer.
+/// A registration that waits.
+#[derive(Default)]
 pub(super) struct Registering {
-    answer: Arc<RegistrationReply>,
-    /// Until the peer is pinged, which happens once.
-    quiet: Option<Pin<Box<Sleep>>>,
+    /// In a cluster: for the topics' answer.
+    pub(super) answer: Option<Arc<RegistrationReply>>,
+    ping: Ping,
 }
 
-impl Registering {
-    pub(super) fn new(answer: Arc<RegistrationReply>) -> Self {
-        Self {
-            answer,
-            quiet: Some(Box::pin(sleep(PING_AFTER))),
-        }
-    }
-
-    /// Waits until the answer is in the outbox.
-    pub(super) fn poll_answered(
-        &mut self,
-        cx: &mut Context<'_>,
-        outbox: &Outbox<dyn Transport>,
-        is_listener: bool,
-    ) -> Poll<()> {
-        if self.answer.poll_sent(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if let Some(quiet) = &mut self.quiet
-            && quiet.as_mut().poll(cx).is_ready()
-        {
-            self.quiet = None;
-            if !is_listener {
-                outbox.send_reply(Event::Ping(RawValue::TRUE).to_line());
-            }
-        }
-        Poll::Pending
-    }
+/// Whether the peer was pinged.
+#[derive(Default)]
+enum Ping {
+    #[default]
+    NotNeeded,
+    Later(Pin<Box<Sleep>>),
+    Sent,
 }
 
 impl Handler {
+    /// Waits until the peer's registration is answered.
+    pub(super) fn poll_registered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_answered(cx).is_pending() {
+            self.ping_late(cx);
+            return Poll::Pending;
+        }
+        if let Some(extended) = &mut self.extended
+            && extended.registering.is_some()
+        {
+            extended.registering = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_login(cx));
+        let extended = self.extended.as_ref();
+        match extended.and_then(|extended| extended.registering.as_ref()) {
+            Some(Registering {
+                answer: Some(answer),
+                ..
+            }) => answer.poll_sent(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Pings the peer once when it has waited for long.
+    fn ping_late(&mut self, cx: &mut Context<'_>) {
+        let Some(extended) = &mut self.extended else {
+            return;
+        };
+        let ping = &mut extended.registering.get_or_insert_default().ping;
+        if let Ping::NotNeeded = ping {
+            *ping = Ping::Later(Box::pin(sleep(PING_AFTER)));
+        }
+        let Ping::Later(later) = ping else {
+            return;
+        };
+        if later.as_mut().poll(cx).is_ready() {
+            *ping = Ping::Sent;
+            // Streams have signs of life of their own.
+            if !extended.is_listener {
+                self.send_reply(Event::Ping(RawValue::TRUE).to_line());
+            }
+        }
+    }
+
     /// Tells a peer that has just registered that there is no quorum, if that is known: the others
     /// were told when it was lost.
     pub(super) fn tell_of_lost_quorum(&self) {
