@@ -292,7 +292,7 @@ fn disconnect(cause: &Disconnect, server: &str) -> String {
     match cause {
         Disconnect::Link(error) => link_error(error),
         Disconnect::Silent => "the other side stopped responding".into(),
-        Disconnect::Asked => "the server is ending".into(),
+        Disconnect::Asked => "the server has asked to connect again".into(),
         Disconnect::Server(error) if error.is(ErrorCode::TlsRequired) => tls::required(server),
         Disconnect::Server(error) => access::reason(error),
         Disconnect::Dial(error) => dial_error(error, TOPICSERVER),

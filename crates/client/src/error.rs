@@ -51,8 +51,8 @@ pub enum Disconnect {
     /// The server closed it, and said why.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The server is ending, and has asked to come back.
-    #[error("the server is ending")]
+    /// The server has asked to connect again: it is ending, or can't serve its clients for now.
+    #[error("the server has asked to connect again")]
     Asked,
     /// No other connection can be made, for a reason that doesn't go away by itself.
     #[error(transparent)]

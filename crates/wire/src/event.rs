@@ -53,7 +53,8 @@ pub enum Event<'a> {
     /// A gap: messages that the history no longer has.
     #[serde(borrow)]
     Gap(Gap<'a>),
-    /// The server is ending: come back at some moment within a time.
+    /// Come back at some moment within a time: the server is ending, or can't serve its clients for
+    /// now.
     #[serde(borrow)]
     Reconnect(Reconnect<'a>),
     /// Something has changed that a person may want to know. The connection goes on.

@@ -324,7 +324,7 @@ fn a_server_that_is_ending_is_left_when_it_asks_for_that() {
     next.delivers(2, "t", "two");
     assert_eq!(chat.line(), "t:two");
     chat.notice(&format!(
-        "the connection to {address} is lost: the server is ending"
+        "the connection to {address} is lost: the server has asked to connect again"
     ));
     drop(server);
     assert_eq!(chat.finishes(), 0);

@@ -84,7 +84,7 @@ fn every_server_is_restarted_and_no_client_sees_an_error() {
 /// What `chat` says to a person when a server that ends has sent it elsewhere.
 const USUAL: [&str; 5] = [
     ": joined T at ",
-    " is lost: the server is ending",
+    " is lost: the server has asked to connect again",
     " is lost: shutting-down: the server is ending",
     ": trying again",
     ": not connected: what is typed is kept and sent later",
