@@ -4,7 +4,7 @@
 use serde_json::json;
 use topicserver::Config;
 
-use crate::browser::{Browser, Driver, ENTER};
+use crate::browser::{Browser, Driver, ENTER, ESCAPE};
 use crate::common::{Client, TestServer, eventually};
 use crate::page::{TOPIC, connected, join, say};
 use crate::requests::Http;
@@ -28,6 +28,34 @@ pub fn publish(client: &mut Client, topic: &str, texts: impl Iterator<Item = Str
         .collect();
     client.send(&frames);
     client.sync_topic(topic);
+}
+
+/// A browser at the end of a topic with 80 lines.
+fn at_the_end(driver: &Driver, server: &TestServer) -> Browser {
+    let (mut bob, _) = server.extended(&[TOPIC], json!({"user": "bob"}));
+    publish(&mut bob, TOPIC, (1..=80).map(|n| format!("line {n}")));
+    let browser = driver.browser(400, 800);
+    join(&browser, server.addr(), "alice");
+    browser.wait(&format!("{LAST} === 'line 80' && {IS_AT_END}"));
+    assert!(from_end(&browser) < 3.0);
+    browser
+}
+
+/// Runs a script in the page, and says how many pixels of the messages are below what is
+/// seen when all that it has begun has come to its end: two frames later.
+fn from_end_after(browser: &Browser, script: &str) -> f64 {
+    let pixels = browser.run_async(&format!(
+        "const done = arguments[0];
+         const s = document.querySelector('.scroll:not([hidden])');
+         {script};
+         const look = () => done(s.scrollHeight - s.scrollTop - s.clientHeight);
+         requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(look)));"
+    ));
+    pixels.as_f64().unwrap()
+}
+
+fn from_end(browser: &Browser) -> f64 {
+    from_end_after(browser, "")
 }
 
 fn scroll_up(browser: &Browser) {
@@ -83,6 +111,87 @@ fn the_end_stays_in_view_for_who_is_there_and_is_told_of_otherwise() {
     browser.click("#to-end");
     browser.wait(&format!("{LAST} === '84' && {IS_AT_END}"));
     browser.wait("document.querySelector('#to-end').hidden");
+}
+
+#[test]
+fn typing_moves_neither_who_is_at_the_end_nor_who_reads_above() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = at_the_end(&driver, &server);
+    let rows = "document.querySelector('#say').offsetHeight";
+    // The browser shows each step, so that no later one hides what it has moved.
+    for row in 1..=6 {
+        for typed in ["a", "\u{e008}\u{e007}\u{e008}", "b"] {
+            browser.write("#say", typed);
+            let pixels = from_end(&browser);
+            assert!(pixels < 3.0, "{pixels} pixels from the end in row {row}");
+        }
+    }
+    let high = browser.run(&format!("return {rows}"));
+    assert!(high.as_u64().unwrap() > 130, "{high} pixels of rows");
+    let above = from_end_after(&browser, "s.scrollTop -= 70");
+    browser.wait("!document.querySelector('#to-end').hidden");
+    browser.write("#say", "c");
+    assert!((from_end(&browser) - above).abs() < 3.0, "from {above}");
+    // A text that becomes shorter gives the room back.
+    browser.click("#to-end");
+    browser.wait(IS_AT_END);
+    browser.write("#say", ENTER);
+    browser.wait(&format!("{rows} < 50 && {IS_AT_END}"));
+    assert!(from_end(&browser) < 3.0);
+}
+
+#[test]
+fn nothing_that_changes_sizes_for_a_moment_moves_the_end_out_of_view() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = at_the_end(&driver, &server);
+    // The line about the connection goes, something is laid out, and it comes back.
+    let away = "document.querySelector('#status').dataset.state = 'away'";
+    let lines = "document.querySelector('#status').style.minHeight = '90px'";
+    assert!(from_end_after(&browser, &format!("{lines}; {away}")) < 3.0);
+    let refused = "document.querySelector('#say').value = '/leave nowhere';
+        document.querySelector('#composer').requestSubmit()";
+    let script =
+        format!("document.querySelector('#status').dataset.state = 'on'; {refused}; {away}");
+    let pixels = from_end_after(&browser, &script);
+    assert!(pixels < 3.0, "{pixels} pixels from the end");
+    browser.wait("document.querySelector('.scroll .note')");
+    // What is shown becomes longer while an event of scrolling is on its way.
+    let script = "s.scrollTop -= 1; s.querySelector('.msg').style.height = '300px'";
+    let pixels = from_end_after(&browser, script);
+    assert!(pixels < 3.0, "{pixels} pixels from the end");
+    // But a person can leave it, and comes back to it.
+    assert!(from_end_after(&browser, "s.scrollTop -= 100") > 90.0);
+    browser.wait("!document.querySelector('#to-end').hidden");
+    from_end_after(&browser, "s.scrollTop += 90");
+    browser.wait("document.querySelector('#to-end').hidden");
+}
+
+#[test]
+fn what_is_found_above_is_shown_to_who_was_at_the_end() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = at_the_end(&driver, &server);
+    say(&browser, "/search line 12");
+    browser.wait("document.querySelector('.found-now')");
+    assert!(from_end(&browser) > 1000.0);
+    let seen = "(({ top, bottom }) => top > 0 && bottom < innerHeight)(
+        document.querySelector('.found-now').getBoundingClientRect())";
+    browser.wait(seen);
+    browser.wait("!document.querySelector('#to-end').hidden");
+    // It stays there when a message comes, and when the search is closed.
+    let mut http = Http::to(&server);
+    assert_eq!(http.post(&format!("/{TOPIC}"), &[], b"news").status, 200);
+    browser.wait("document.querySelector('#to-end').innerText.startsWith('1 new')");
+    browser.press(&[ESCAPE]);
+    assert!(from_end(&browser) > 1000.0);
 }
 
 #[test]

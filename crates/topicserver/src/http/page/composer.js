@@ -49,9 +49,14 @@ export class Composer {
     this.#grow();
   }
 
+  // It is measured at one row. Its form keeps its height meanwhile: the messages would get the
+  // room for a moment, be moved by the browser, and be observed at the size that they had.
   #grow() {
-    this.#box.style.height = "auto";
-    this.#box.style.height = `${this.#box.scrollHeight + 2}px`;
+    const { style, form } = this.#box;
+    form.style.minHeight = `${form.getBoundingClientRect().height}px`;
+    style.height = "auto";
+    style.height = `${this.#box.scrollHeight + 2}px`;
+    form.style.minHeight = "";
   }
 
   #send(onSend) {

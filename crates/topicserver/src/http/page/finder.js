@@ -67,7 +67,7 @@ export class Finder {
     this.#at = (this.#at + by + many) % many;
     const { element } = this.#found[this.#at];
     element.classList.add("found-now");
-    element.scrollIntoView({ block: "center" });
+    this.#timeline().reveal(element);
     $("found").textContent = `${many - this.#at} of ${plural(many, "message", "messages")}`;
   }
 }

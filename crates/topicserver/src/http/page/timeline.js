@@ -32,8 +32,9 @@ export class Timeline {
   #isScheduled = false; #isLoading = false; #hasOlder = false; #isDetached = false;
   #hasLost = false;
   #savedTop = 0;
-  // The size that it was laid out for, and what stands at the top for those who read above.
-  #width = 0; #height = 0;
+  // The size for which it was last put in place, the length of what it shows then, and what
+  // stands at the top for those who read above.
+  #width = 0; #height = 0; #length = 0;
   #seen;
   #observer;
 
@@ -135,9 +136,8 @@ export class Timeline {
         if (this.#queue.length > 0) this.#putQueued();
         if (this.#above.length > 0) this.#putAbove(this.#oldest());
         this.#markNew();
-        // Asking for the height lays out what was put in.
-        const { scrollHeight } = this.element;
-        if (this.isAtEnd) this.element.scrollTop = scrollHeight;
+        // Asking for the size lays out what was put in.
+        this.#settle();
       });
       this.#schedule();
     });
@@ -360,7 +360,20 @@ export class Timeline {
   }
 
   #holdEnd() {
-    if (this.isVisible) this.element.scrollTop = this.element.scrollHeight;
+    if (!this.isVisible) return;
+    this.element.scrollTop = this.element.scrollHeight;
+    this.#measure();
+  }
+
+  #measure() {
+    ({ clientWidth: this.#width, clientHeight: this.#height, scrollHeight: this.#length } = this.element);
+  }
+
+  // Puts an element of it into view. Who was at the end no longer is, unless that is there.
+  reveal(element) {
+    element.scrollIntoView({ block: "center" });
+    this.#measure();
+    this.#scrolled();
   }
 
   // To the end, which may not be loaded.
@@ -376,22 +389,29 @@ export class Timeline {
 
   #settle() {
     if (!this.isVisible) return;
-    const { clientWidth, clientHeight } = this.element;
-    const isWrapped = clientWidth !== this.#width;
-    this.#width = clientWidth;
-    this.#height = clientHeight;
+    const width = this.#width;
+    this.#measure();
     if (this.isAtEnd) this.#holdEnd();
-    else if (isWrapped && this.#seen) this.element.scrollTop = this.#seen.element.offsetTop - this.#seen.by;
+    else if (this.#width !== width && this.#seen) this.element.scrollTop = this.#seen.element.offsetTop - this.#seen.by;
     this.#fetchAtEdges();
+  }
+
+  // Pixels below what is seen.
+  get #below() {
+    const { scrollTop, scrollHeight, clientHeight } = this.element;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight, clientWidth } = this.element;
-    // Of another size, it is about to be put where it was.
-    if (clientHeight !== this.#height || clientWidth !== this.#width) return;
+    // Of another size, nobody has scrolled: the browser has moved it, and it is put where it was.
+    // The observer may have nothing to tell, if it is again as when it was last observed.
+    if (clientHeight !== this.#height || clientWidth !== this.#width || (this.isAtEnd && scrollHeight !== this.#length)) {
+      this.#settle();
+      return;
+    }
     this.#savedTop = scrollTop;
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    const isAtEnd = isNear && !this.#isDetached;
+    const isAtEnd = this.#below < NEAR_END && !this.#isDetached;
     if (isAtEnd !== this.isAtEnd) {
       this.isAtEnd = isAtEnd;
       if (isAtEnd) this.news = 0;
@@ -417,12 +437,9 @@ export class Timeline {
   }
 
   #fetchAtEdges() {
-    const { scrollTop, scrollHeight, clientHeight } = this.element;
     const mayFetchOlder = this.#hasOlder && this.#above.length === 0;
-    if (mayFetchOlder && scrollTop < NEAR_TOP) this.#fetch(() => this.#fetchOlder());
-    else if (this.#isDetached && scrollHeight - scrollTop - clientHeight < NEAR_TOP) {
-      this.#fetch(() => this.#fetchNewer());
-    }
+    if (mayFetchOlder && this.element.scrollTop < NEAR_TOP) this.#fetch(() => this.#fetchOlder());
+    else if (this.#isDetached && this.#below < NEAR_TOP) this.#fetch(() => this.#fetchNewer());
   }
 
   async #fetch(fetch) {
