@@ -78,6 +78,42 @@ fn where_workers_cant_be_shared_the_newest_tab_goes_on() {
     assert_eq!(texts, ["here now", "back"]);
 }
 
+/// A worker that begins when the page doesn't wait for it any longer, and counts what it answers.
+const LATE_WORKER: &str = "const Worker = SharedWorker;
+    window.answers = 0;
+    window.SharedWorker = function Late(...how) {
+      const { port1, port2 } = new MessageChannel();
+      this.port = port1;
+      const begin = () => {
+        if (document.querySelector('#status').dataset.state !== 'on') return setTimeout(begin, 50);
+        const { port } = new Worker(...how);
+        port.onmessage = () => { window.answers += 1; };
+        port2.onmessage = ({ data }) => port.postMessage(data);
+      };
+      begin();
+    };";
+
+#[test]
+fn a_worker_that_begins_late_takes_nothing_from_its_page() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let browser = driver.browser(1000, 700);
+    browser.run_first(LATE_WORKER);
+    join(&browser, server.addr(), "anna");
+    browser.wait("window.answers > 0");
+    // Each of these takes longer than the worker needs for a connection.
+    for text in ["1", "2", "3", "4", "5"] {
+        say(&browser, text);
+        browser.wait("!document.querySelector('.pending')");
+    }
+    let state = "return document.querySelector('#status').dataset.state";
+    assert_eq!(browser.run(state), "on");
+    assert_eq!(said(&browser).len(), 5);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
 #[test]
 fn a_name_is_kept_until_another_one_is_granted() {
     let Some(driver) = Driver::start() else {

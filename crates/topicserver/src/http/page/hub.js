@@ -54,7 +54,7 @@ export class Hub {
     ({
       renew: () => this.#renew(),
       hello: () => this.#hello(port, order),
-      bye: () => this.#bye(port),
+      bye: () => this.#bye(port, order),
       join: () => this.#join(topic),
       leave: () => this.#leave(topic),
       say: () => this.#say(order),
@@ -98,13 +98,15 @@ export class Hub {
   }
 
   // A page that can be gone back to keeps its worker; nobody is there, all the same.
-  #bye(port) {
+  #bye(port, { isForGood }) {
     this.#ports.delete(port);
     if (this.#ports.size > 0) return;
-    this.#idle = setTimeout(() => {
+    const end = () => {
       this.#endClient();
       this.#pending.clear();
-    }, STAY);
+    };
+    if (isForGood) end();
+    else this.#idle = setTimeout(end, STAY);
   }
 
   #endClient() {

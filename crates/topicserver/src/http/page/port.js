@@ -29,9 +29,13 @@ export class Port {
     }
   }
 
+  // A worker that begins late finds both orders, and doesn't connect in this tab's place.
   #stayHere() {
     clearTimeout(this.#timer);
-    if (this.#port) this.#port.onmessage = null;
+    if (this.#port) {
+      this.#port.onmessage = null;
+      this.send({ do: "bye", isForGood: true });
+    }
     const { port1, port2 } = new MessageChannel();
     new Hub(location.origin).add(port1);
     this.#use(port2);
