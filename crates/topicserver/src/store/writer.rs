@@ -198,7 +198,6 @@ impl Writer {
             if !group.is_empty() {
                 let kib = queue::kib_of(&group);
                 self.serve(group, waiting);
-                self.show_trouble();
                 waiting.give_back(kib);
             }
             self.trim_asked(trims);
@@ -217,9 +216,11 @@ impl Writer {
         None
     }
 
-    /// Carries out a group and answers it.
+    /// Carries out a group and answers it. What is wrong is shown before the answers: a client
+    /// that was refused and asks for the server's health is told why.
     fn serve(&mut self, group: Vec<Request>, waiting: &Waiting) {
         if let Err(error) = self.ready() {
+            self.show_trouble();
             return self.refuse(group, &error);
         }
         let mut results = self.write(&group, Access::Write);
@@ -233,11 +234,13 @@ impl Writer {
         match results {
             Ok(results) => {
                 self.written();
+                self.show_trouble();
                 self.answer_all(group.into_iter().zip(results).collect(), waiting);
                 self.preallocator.advance(self.flushed);
             }
             Err(CommitError::Stalled) if self.stalls < STALLS => {
                 self.stalls += 1;
+                self.show_trouble();
                 tracing::warn!("can't write the history: {}", StoreError::Busy);
                 for request in group {
                     self.answer(request, Err(StoreError::Busy));
@@ -249,6 +252,7 @@ impl Writer {
                 let error = match self.recover(error) {
                     Ok(error) | Err(error) => error,
                 };
+                self.show_trouble();
                 for request in group {
                     self.answer(request, Err(error.clone()));
                 }
