@@ -163,7 +163,9 @@ pub fn request(addr: SocketAddr, method: &str, path: &str, body: &str) -> Outcom
         (Err(error), _) => Outcome::Lost(error.to_string()),
         (Ok(_), None) => Outcome::Lost(format!("the answer was {answer:?}")),
         (Ok(_), Some((head, body))) => {
-            let body = serde_json::from_str(body).unwrap_or(Value::Null);
+            // What comes before the end of a stream are notices.
+            let last = body.lines().next_back().unwrap_or_default();
+            let body = serde_json::from_str(last).unwrap_or(Value::Null);
             Outcome::Answered(status(head), body)
         }
     }
