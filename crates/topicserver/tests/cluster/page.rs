@@ -43,12 +43,21 @@ fn the_page_says_that_nothing_is_stored_as_long_as_that_is_so() {
         browser.wait("document.documentElement.scrollWidth <= innerWidth");
         browser.keep_picture(&format!("stored-nowhere-{width}-{scheme}"));
     }
+    // Who comes meanwhile sees it too.
+    let late = driver.browser(1000, 700);
+    late.open(&format!("http://{}/lab", cluster.servers[0].addr()));
+    late.wait("document.querySelector('#join').open");
+    late.write("#name", &format!("ben{ENTER}"));
+    late.wait(&format!(
+        "{STATE}.innerText.startsWith('Stored nowhere right now: ')"
+    ));
     // What is said meanwhile waits, and isn't lost.
     browser.write("#say", &format!("meanwhile{ENTER}"));
     browser.wait("document.querySelector('.msg.pending')");
 
     cluster.world.suffer(&Misfortune::Heal);
     connected(&browser);
+    connected(&late);
     browser.wait("document.querySelectorAll('.msg:not(.pending)').length === 2");
     assert_eq!(browser.text("#status-text"), "Connected");
     assert_eq!(browser.complaints(), [""; 0]);

@@ -38,6 +38,8 @@ mod partition;
 mod planned;
 mod publishers;
 mod reloading;
+#[cfg(target_os = "linux")]
+mod script;
 mod secrets;
 mod servers;
 mod subscribers;
