@@ -168,3 +168,16 @@ fn any_other_refusal_is_a_failure_in_the_servers_words() {
     assert_eq!(chat.exit_code(), 1);
     chat.notice("refused to let us join");
 }
+
+#[test]
+fn a_refusal_that_passes_is_not_the_end() {
+    for code in ["no-quorum", "storage-busy"] {
+        let (mut chat, mut server, _, listener, _) = registering(&[]);
+        chat.types("kept");
+        server.tells(&json!({"error": {"code": code, "text": "come back"}}));
+        chat.notice(&format!("is lost: {code}: come back"));
+        let mut server = Peer::accept_registered(&listener, "t");
+        assert_eq!(server.text(), "kept");
+        assert_eq!(chat.finishes(), 0);
+    }
+}

@@ -319,7 +319,7 @@ impl Session {
         if self.state != State::Extended {
             return;
         }
-        if error.is(ErrorCode::StorageBusy) || error.is(ErrorCode::NoQuorum) {
+        if passes(&error) {
             // The server has waited for its disk or its cluster, so this can't become a fast
             // loop.
             if self.queue.retransmit(id) == Retransmission::Started {
@@ -363,8 +363,8 @@ impl Session {
             self.register_as(next, &error);
             return Ok(());
         }
-        if self.is_extended {
-            // The server had registered us before: our old connection may still hold the name.
+        // The server may have registered us before: our old connection may still hold the name.
+        if self.is_extended || passes(&error) {
             return Err(SessionError::Lost(Disconnect::Server(error)));
         }
         Err(SessionError::Failed(match self.config.name.get() {
@@ -375,6 +375,12 @@ impl Session {
             _ => ClientError::Refused(error.into()),
         }))
     }
+}
+
+/// Whether the server can't do what it was asked for now, and may be able to when it is asked again:
+/// it has waited for its disk or its cluster.
+fn passes(error: &ServerError) -> bool {
+    error.is(ErrorCode::StorageBusy) || error.is(ErrorCode::NoQuorum)
 }
 
 /// Whether the error is about the name in the registration.

@@ -73,6 +73,18 @@ impl Chat {
         }
     }
 
+    /// Waits until it prints this text.
+    pub fn expect_text(&self, topic: &str, text: &str) {
+        let wanted = format!("{topic}:{text}");
+        loop {
+            match self.printed.recv_timeout(LIMIT) {
+                Ok(line) if line == wanted => return,
+                Ok(_) => {}
+                Err(error) => panic!("chat doesn't print {wanted:?}: {error}"),
+            }
+        }
+    }
+
     /// Ends its input, and waits for its end. Returns what it said on standard error.
     pub fn end(mut self) -> Vec<String> {
         drop(self.input.take());

@@ -187,15 +187,30 @@ fn without_most_nats_servers_everybody_is_told_and_goes_on_afterwards() {
     let mut clients = clients(&cluster);
     let mut chat = Chat::start(&cluster.addrs(), TOPIC, &["--last", "1000000"]);
     meet(&cluster, &mut clients);
+    if let Some(chat) = &chat {
+        chat.expect_text(TOPIC, "hello 1");
+    }
     for gone in [1, 2] {
         cluster.nats.servers[gone].kill();
     }
     is_away(&cluster, &mut clients, chat.as_mut());
+    let late = comes_late(&cluster);
     for gone in [1, 2] {
         cluster.nats.servers[gone].start();
     }
     cluster.nats.wait();
+    if let Some(late) = late {
+        late.expect_notice("joined");
+        late.end();
+    }
     is_back(&cluster, &mut clients, chat);
+}
+
+/// A `chat` that is started while most NATS servers are gone. It is refused, and doesn't give up.
+fn comes_late(cluster: &Cluster) -> Option<Chat> {
+    let late = Chat::start(&cluster.addrs(), TOPIC, &[])?;
+    late.expect_notice("is lost: no-quorum");
+    Some(late)
 }
 
 /// Publishes until everybody gets it: the classic clients have joined then.
