@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::cluster::quorum::refusal;
 use crate::config::Config;
 use crate::http::cookie::Cookie;
 use crate::http::guard::Site;
+use crate::http::problem::Problem;
 use crate::state::{ConnectionGuard, ServerState};
 
 /// A connection that speaks HTTP.
@@ -49,6 +51,15 @@ impl RequestContext {
 
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Fails if the servers of a cluster that keep the messages are known to be out of reach.
+    pub(super) fn check_quorum(&self) -> Result<(), Problem> {
+        let cluster = self.state().cluster();
+        match cluster.and_then(|part| refusal(part.quorum().is_there())) {
+            Some((_, text)) => Err(Problem::no_quorum(text)),
+            None => Ok(()),
+        }
     }
 
     /// The server's address of the connection.

@@ -8,6 +8,10 @@ use wire::{ErrorCode, FrameError, TopicNameError};
 use crate::access::{Denied, Exceeded, LoginError};
 use crate::metrics::{self, ByCode};
 
+/// After how many seconds a request may come again that a cluster couldn't answer: the servers that
+/// keep messages elect within some seconds.
+const AFTER_NO_QUORUM: u64 = 3;
+
 /// An error as clients get it.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -41,6 +45,12 @@ impl Problem {
     pub(crate) fn after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after = seconds;
         self
+    }
+
+    /// The servers of a cluster that keep the messages can't be reached.
+    pub(crate) fn no_quorum(text: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, ErrorCode::NoQuorum, text).after(Some(AFTER_NO_QUORUM))
     }
 
     /// An error for a malformed request.

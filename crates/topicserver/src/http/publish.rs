@@ -24,10 +24,6 @@ use crate::outbox::batch::Batch;
 use crate::peer;
 use crate::topic::publication::{MessageId, Publication, Receipt, Reply, Unstored};
 
-/// After how many seconds a message may be sent again that a cluster couldn't store: the servers
-/// that keep messages elect within some seconds.
-const AFTER_NO_QUORUM: u64 = 3;
-
 /// How the body becomes messages.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,16 +91,12 @@ pub(crate) async fn publish(
     let (_topic, _has_room) = principal.gate(&context).publish(&topic, publication)?;
     match stored.await {
         Ok(Ok(stored)) => Ok(answer(&topic, stored, count)),
-        Ok(Err(Unstored { code, text })) => Err(Problem::new(
-            match code {
-                ErrorCode::DuplicateId => StatusCode::CONFLICT,
-                ErrorCode::StorageBusy | ErrorCode::NoQuorum => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::INSUFFICIENT_STORAGE,
-            },
-            code,
-            text,
-        )
-        .after((code == ErrorCode::NoQuorum).then_some(AFTER_NO_QUORUM))),
+        Ok(Err(Unstored { code, text })) => Err(match code {
+            ErrorCode::DuplicateId => Problem::new(StatusCode::CONFLICT, code, text),
+            ErrorCode::StorageBusy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, text),
+            ErrorCode::NoQuorum => Problem::no_quorum(text),
+            _ => Problem::new(StatusCode::INSUFFICIENT_STORAGE, code, text),
+        }),
         Err(_) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::ShuttingDown,

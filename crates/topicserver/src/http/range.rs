@@ -31,7 +31,10 @@ pub(crate) async fn answer(
     drop(gate.range(topic, asker, Some(before), limit)?);
     let line = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
     let line = line.ok().and_then(Result::ok).unwrap_or_default();
-    let lines = lines(&line).ok_or_else(unavailable)?;
+    let lines = match lines(&line) {
+        Some(lines) => lines,
+        None => return Err(context.check_quorum().err().unwrap_or_else(unavailable)),
+    };
     let kind = [(CONTENT_TYPE, "application/x-ndjson")];
     Ok((StatusCode::OK, kind, lines).into_response())
 }

@@ -16,7 +16,7 @@ use crate::http::auth::RequestPrincipal;
 use crate::http::context::RequestContext;
 use crate::http::guard::CheckedHost;
 use crate::http::problem::Problem;
-use crate::http::query::{StreamQuery, Topic, ValidQuery};
+use crate::http::query::{StreamQuery, Topic, Until, ValidQuery};
 use crate::http::range;
 use crate::http::several::SeveralTopics;
 use crate::http::takeover::{Listening, Takeover};
@@ -73,6 +73,10 @@ fn listen(
     let options = query.options(&topics, last_event_id(&parts.headers)?, now)?;
     let ending = query.ending()?;
     principal.gate(context).admit_listener(&topics)?;
+    // A stream begins all the same, and is told: a browser doesn't come back to one that is refused.
+    if ending.until == Until::Sent {
+        context.check_quorum()?;
+    }
     let wanted = Wanted::of(&parts.headers);
     let form = form(wanted, parts.version, topics.len());
     let mut response = head(wanted, form);

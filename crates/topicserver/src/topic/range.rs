@@ -39,6 +39,10 @@ const DEEPEST_MESSAGE: usize = Limits::DEEPEST - 4;
 const FIRST_STEP: u64 = 16;
 const LONGEST_STEP: u64 = 128;
 
+/// What clients of a cluster are told that need what its log has.
+pub(super) const AWAY: &str = "this server doesn't reach those that keep the messages: connect to \
+                               another server of the cluster, or try again";
+
 /// A request for a range, and who has sent it.
 pub(crate) struct RangeQuestion {
     pub(crate) asker: SharedOutbox,
@@ -148,10 +152,8 @@ impl Head {
             Err(error) => {
                 let topic = &self.topic;
                 tracing::warn!(%topic, %error, "a range of messages can't be read");
-                let text = "the server's disk can't be read now; ask again later";
-                question
-                    .asker
-                    .send_error(ErrorCode::StorageBusy, text, None);
+                let (code, text) = refusal(&error);
+                question.asker.send_error(code, text, None);
             }
         }
         // The session may have ended.
@@ -180,6 +182,17 @@ impl Head {
         let mut line = Vec::with_capacity(HEAD_BYTES + bytes + answer.messages.len());
         Event::History(answer).write_line(&mut line);
         line
+    }
+}
+
+/// What the asker is told when the messages can't be read.
+fn refusal(error: &StoreError) -> (ErrorCode, &'static str) {
+    match error {
+        StoreError::NoQuorum => (ErrorCode::NoQuorum, AWAY),
+        _ => (
+            ErrorCode::StorageBusy,
+            "the server's disk can't be read now; ask again later",
+        ),
     }
 }
 

@@ -249,10 +249,15 @@ fn is_away(cluster: &Cluster, clients: &mut [Client], chat: Option<&mut Chat>) {
     let (status, body) = ask(cluster, "POST", &path, "curl");
     let code = body["error"]["code"].as_str();
     assert_eq!((status, code), (503, Some("no-quorum")), "{body}");
-    // The answer has begun when the topic is asked.
-    let (status, body) = ask(cluster, "GET", &format!("/{TOPIC}?poll=1&last=1"), "");
-    let code = body["extended"]["error"]["code"].as_str();
-    assert_eq!((status, code), (200, Some("no-quorum")), "{body}");
+    for path in [
+        "/T?poll=1&last=1",
+        "/other?poll=1&last=1",
+        "/other?poll=1&before=9",
+    ] {
+        let (status, body) = ask(cluster, "GET", path, "");
+        let code = body["error"]["code"].as_str();
+        assert_eq!((status, code), (503, Some("no-quorum")), "{path}: {body}");
+    }
     let (status, body) = ask(cluster, "GET", "/-/ready", "");
     assert_eq!(
         (status, &body["because"][0]),

@@ -13,11 +13,8 @@ use crate::topic::handle::{Command, Registration};
 use crate::topic::looked::Looked;
 use crate::topic::place::Place;
 use crate::topic::put_off::{Due, Needs};
+use crate::topic::range::AWAY;
 use crate::topic::unanswered::{HandedOver, ReadTo};
-
-/// What clients are told that need what the log has.
-const AWAY: &str = "this server doesn't reach those that keep the messages: connect to another \
-                    server of the cluster, or try again";
 
 impl Task {
     /// It is known where the topic ends, to follow it, or that this can't be found out now.
