@@ -1,12 +1,17 @@
 //! The page when its connection was lost: what it got, and what it says of the rest.
 
+use serde_json::Value;
 use topicserver::Config;
 
-use crate::browser::Driver;
+use crate::browser::{Driver, ENTER};
 use crate::common::TestServer;
 use crate::page::{TOPIC, connected, expect_said, join, said, say};
 use crate::proxy::Proxy;
 use crate::requests::Http;
+
+/// The keys that go to another topic.
+const ALT: &str = "\u{e00a}";
+const DOWN: &str = "\u{e015}";
 
 fn publish(server: &TestServer, texts: &[&str]) {
     let mut http = Http::to(server);
@@ -76,4 +81,36 @@ fn a_server_that_has_forgotten_everything_is_not_passed_over_in_silence() {
         ("alice", "meanwhile"),
     ];
     expect_said(&browser, &expected);
+}
+
+#[test]
+fn what_one_said_is_read_although_the_server_got_it_when_one_had_gone_on() {
+    let Some(driver) = Driver::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let network = Proxy::before(server.addr());
+    let browser = driver.browser(1000, 700);
+    join(&browser, network.addr(), "alice");
+    browser.write("#add-name", &format!("zoo{ENTER}"));
+    browser.wait("document.title.startsWith('zoo')");
+    let goes_on = || browser.press(&[ALT, DOWN]);
+    goes_on();
+    browser.wait("document.title.startsWith('lame-conversation')");
+    connected(&browser);
+    network.cut();
+    browser.wait("document.querySelector('#status').innerText.includes('lost')");
+    say(&browser, "on its way");
+    browser.wait("document.querySelector('.pending')");
+    goes_on();
+    browser.wait("document.title.startsWith('zoo')");
+    network.restore();
+    browser.wait("JSON.parse(localStorage['natter.read.lame-conversation']).seq === 1");
+    browser.reload();
+    connected(&browser);
+    browser.wait("document.title.startsWith('zoo')");
+    assert_eq!(
+        browser.run("return document.querySelector('#topics .badge')"),
+        Value::Null
+    );
 }

@@ -40,7 +40,7 @@ export class Topic {
   async load() {
     if (this.#isLoaded || this.epoch === undefined) return;
     this.#isLoaded = true;
-    const lastRead = this.unread > 0 ? this.seq - this.unread : undefined;
+    const lastRead = this.unread ? this.seq - this.unread : undefined;
     try {
       await this.timeline.load({ lastRead, limit: this.unread + 20 });
     } catch (error) {
@@ -51,11 +51,12 @@ export class Topic {
 
   // A message has come; says whether it calls us.
   take(message, isLookedAt) {
-    if (message.seq !== undefined) this.seq = Math.max(this.seq, message.seq);
+    this.seq = Math.max(this.seq, message.seq ?? 0);
     if (this.#isLoaded) this.timeline.push(message);
     const isMine = message.user !== undefined && message.user === this.#me();
     const isCall = !isMine && mentions(message.text, this.#me());
-    if (!isLookedAt && !isMine) {
+    if (isMine) this.#readMine();
+    else if (!isLookedAt) {
       this.unread += 1;
       this.isCalled ||= isCall;
     }
@@ -65,6 +66,7 @@ export class Topic {
   acknowledge(id, seq) {
     this.seq = Math.max(this.seq, seq);
     this.timeline.acknowledge(id, seq);
+    this.#readMine();
   }
 
   // After a lost connection: says in words what that means to somebody who was away.
@@ -76,7 +78,7 @@ export class Topic {
       this.seq = 0;
       this.#keepRead();
     } else if (recovered && this.#isLoaded) {
-      this.timeline.note(`Back again, ${missed > 0 ? `${plural(missed, "message", "messages")} caught up` : "nothing missed"}`);
+      this.timeline.note(`Back again, ${missed ? `${plural(missed, "message", "messages")} caught up` : "nothing missed"}`);
     }
     this.seq = Math.max(this.seq, seq);
   }
@@ -92,6 +94,9 @@ export class Topic {
     this.isCalled = false;
     this.#keepRead();
   }
+
+  // Who says something has read it, also if the server gets it when one looks elsewhere.
+  #readMine() { if (!this.unread) this.#keepRead(); }
 
   // Nobody looks at it from now on: what comes will be new.
   leaveOff() { this.timeline.newAfter = this.seq - this.unread; }
