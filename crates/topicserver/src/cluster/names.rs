@@ -88,6 +88,11 @@ impl Names {
             held: Duration::ZERO,
             kept: None,
         };
+        // It would be refused here whatever others say, and must not be taken for this one's.
+        let here = self.decider.table.lock().holder_here(user);
+        if let Some(here) = here.filter(|here| !here.is_of_client_of(&claim)) {
+            return Err(here.kept.map_or(Refused::InUse, Refused::Kept));
+        }
         let (answer, owner) = match self.decider.owner(user) {
             Owner::This => (Some(self.decider.decide(claim.clone()).await), claim.node),
             Owner::Other(node) => {
@@ -108,6 +113,7 @@ impl Names {
         };
         let serial = claim.serial;
         self.decider.table.lock().hold(claim, owner);
+        self.decider.check_owner(user);
         self.has_news.notify_one();
         Ok(serial)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use wire::UserName;
 
 use super::message::{Answer, Claim, Question};
@@ -23,6 +24,13 @@ pub(super) const CLAIM_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// A holder's server may not know yet of a claim that was granted so lately.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// How long it is waited for what its server says of such a claim: that it has the name, or that
+/// its connection has ended. Either comes within milliseconds.
+const NEWS_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The pause before the server is asked again.
+const NEWS_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often something is told that isn't answered.
 const TRIES: usize = 3;
@@ -45,6 +53,16 @@ impl Decider {
     /// Who decides on a name.
     pub(super) fn owner(&self, user: &UserName) -> Owner {
         self.nodes.owner_of(&format!("user:{user}"))
+    }
+
+    /// Has a name that is here be announced, if the server that knows of it decides no longer. While
+    /// that one was asked, others may have come or gone, which [`follow`](Self::follow) didn't see.
+    pub(super) fn check_owner(&self, user: &UserName) {
+        let owner = match self.owner(user) {
+            Owner::This => self.nodes.own(),
+            Owner::Other(node) => node,
+        };
+        self.table.lock().is_decided_by(user, owner);
     }
 
     /// The other servers that live.
@@ -140,7 +158,8 @@ impl Decider {
         let mut table = self.table.lock();
         match table.decided(&claim.user) {
             None => table.decide(claim),
-            Some(known) if known.is(&claim) => {}
+            // That claim was given up long ago, and its question comes late.
+            Some(known) if known.node == claim.node && known.serial >= claim.serial => {}
             Some(known) if known.is_of_client_of(&claim) => {
                 if known.node != claim.node {
                     table.tell_replaced(known, true);
@@ -169,6 +188,8 @@ impl Decider {
                     table.tell_replaced(claim, is_same_client);
                 }
             }
+            // It was announced before what is known, and comes late.
+            Some(known) if known.serial > claim.serial => {}
             // Its server knows best.
             _ => table.decide(claim),
         }
@@ -182,25 +203,57 @@ impl Decider {
             (table.decided(user), table.is_unsure())
         };
         match known {
-            Some(known) if known.held < FRESH => Some(known),
+            Some(known) if known.held < FRESH => {
+                let news = timeout(NEWS_TIMEOUT, self.wait_for_news(&known)).await;
+                news.unwrap_or(Some(known))
+            }
             Some(known) => self.confirm(known).await,
             None if is_unsure => self.learn(user).await,
             None => None,
         }
     }
 
+    /// Who has a name that was granted so lately that its server may not know it yet. If it doesn't,
+    /// it may as well have released it, and the word of that be on its way.
+    async fn wait_for_news(&self, fresh: &Claim) -> Option<Claim> {
+        while self.ask_holder(fresh).await == Some(Answer::Nobody) {
+            sleep(NEWS_PAUSE).await;
+            let known = self.table.lock().decided(&fresh.user);
+            if !known.as_ref().is_some_and(|known| known.is(fresh)) {
+                return known;
+            }
+        }
+        Some(fresh.clone())
+    }
+
+    /// Asks the holder's server who has the name.
+    async fn ask_holder(&self, known: &Claim) -> Option<Answer> {
+        match known.node == self.nodes.own() {
+            true => Some(self.answer_holder(&known.user)),
+            false => {
+                let question = Question::Holder(known.user.clone());
+                self.ask(known.node, &question, ASK_TIMEOUT).await
+            }
+        }
+    }
+
     /// Asks the holder's server whether it still has the name.
     async fn confirm(&self, known: Claim) -> Option<Claim> {
-        let question = Question::Holder(known.user.clone());
-        let own = self.nodes.own();
-        let answer = match known.node == own {
-            true => Some(self.answer_holder(&known.user)),
-            false => self.ask(known.node, &question, ASK_TIMEOUT).await,
-        };
+        let answer = self.ask_holder(&known).await;
         let mut table = self.table.lock();
         match answer {
             Some(Answer::Holder(now)) if now.is(&known) => {
                 table.update(now.clone());
+                Some(now)
+            }
+            // The claim that is known was given up, or is over; its server knows best.
+            Some(Answer::Holder(now)) if now.node == known.node => {
+                if table
+                    .decided(&now.user)
+                    .is_some_and(|still| still.is(&known))
+                {
+                    table.decide(now.clone());
+                }
                 Some(now)
             }
             // Without an answer it may live, and have the name.
@@ -279,9 +332,9 @@ impl Decider {
                 return;
             }
         }
-        let mut table = self.table.lock();
         for claim in &claims {
-            table.is_announced(claim, owner);
+            self.table.lock().is_announced(claim, owner);
+            self.check_owner(&claim.user);
         }
     }
 

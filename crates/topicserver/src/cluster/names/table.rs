@@ -295,4 +295,15 @@ impl Table {
         here.owner = Some(owner);
         self.unannounced.remove(&claim.user);
     }
+
+    /// This server decides on a name that may be here. Another one may have when it was asked.
+    pub(super) fn is_decided_by(&mut self, user: &UserName, owner: NodeId) {
+        if self
+            .here
+            .get(user)
+            .is_some_and(|here| here.owner != Some(owner))
+        {
+            self.unannounced.insert(user.clone());
+        }
+    }
 }
