@@ -158,9 +158,12 @@ impl Decider {
         let mut table = self.table.lock();
         match table.decided(&claim.user) {
             None => table.decide(claim),
-            // That claim was given up long ago, and its question comes late.
-            Some(known) if known.node == claim.node && known.serial >= claim.serial => {}
+            Some(known) if known.is(&claim) => {}
             Some(known) if known.is_of_client_of(&claim) => {
+                if known.node == claim.node && known.serial > claim.serial {
+                    // That claim was given up, and its question comes late.
+                    return Answer::Done;
+                }
                 if known.node != claim.node {
                     table.tell_replaced(known, true);
                 }

@@ -165,6 +165,25 @@ fn a_name_that_was_released_is_free_at_every_server() {
     });
 }
 
+/// Questions of one server may overtake each other: both who ask are still there then.
+#[test]
+fn of_two_at_one_server_whose_claims_come_in_the_wrong_order_one_gets_the_name() {
+    test(async {
+        let all = servers(&world()).await;
+        let claim = |serial| Claim {
+            user: UserName::new("alice").unwrap(),
+            node: all[1].names.decider.nodes.own(),
+            serial,
+            client: Some(serial),
+            held: Duration::ZERO,
+            kept: None,
+        };
+        let decider = &all[0].names.decider;
+        assert_eq!(decider.decide(claim(2)).await, Answer::Done);
+        assert_eq!(decider.decide(claim(1)).await, Answer::InUse);
+    });
+}
+
 #[test]
 fn of_many_who_want_a_name_at_once_one_gets_it() {
     test(async {
